@@ -1,0 +1,41 @@
+# Two commands do everything on a machine without ROS: `make demo` and `make test`.
+PYTHON ?= python3
+RUN := .venv/bin
+
+.PHONY: help demo test lint demo-model lock bench clean setup setup-dev
+
+help:
+	@echo "make demo        render a recording, play it through the node over DDS, evaluate: out/demo/"
+	@echo "make test        linters and all tests"
+	@echo "make lint        ruff and mypy alone"
+	@echo "make demo-model  train models/demo again (about 20 minutes on 2 cores)"
+	@echo "make lock        pin the requirements anew (needs uv)"
+	@echo "make clean       remove what the commands above made, the environment included"
+
+setup:
+	@$(PYTHON) tools/bootstrap.py
+
+setup-dev:
+	@$(PYTHON) tools/bootstrap.py --dev
+
+demo: setup
+	@$(RUN)/mvloc demo run --out out/demo
+
+test: setup-dev
+	@$(MAKE) --no-print-directory lint
+	@OMP_NUM_THREADS=1 $(RUN)/pytest
+
+lint:
+	@$(RUN)/ruff check .
+	@$(RUN)/mypy
+
+demo-model: setup-dev
+	@$(RUN)/mvloc demo train --out models/demo
+
+lock:
+	@cd requirements && for name in runtime build train dev; do \
+	  uv pip compile --universal --python-version 3.10 --no-emit-index-url --no-header --no-annotate --upgrade \
+	    --quiet $$name.in -o $$name.lock || exit 1; done
+
+clean:
+	rm -rf .venv build out

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pinhole intrinsics, in pixels, with the centre of the first pixel at (0, 0)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class PinholeCamera:
+    """An undistorted camera: image size and intrinsics in pixels."""
+
+    width: int
+    height: int
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+
+    def scaled_to(self, width: int, height: int) -> PinholeCamera:
+        """The same camera after its image was resized to `width` x `height`.
+
+        Resizing maps pixel areas, not pixel centres: the centre of the first pixel, (0, 0), is half a
+        pixel inside the image's corner, hence the shift by one half before and after scaling.
+        """
+        sx, sy = width / self.width, height / self.height
+        return PinholeCamera(
+            width, height, self.fx * sx, self.fy * sy,
+            (self.cx + 0.5) * sx - 0.5, (self.cy + 0.5) * sy - 0.5,
+        )
+
+    def matrix(self) -> NDArray[np.float64]:
+        """The 3x3 matrix K that maps camera coordinates to homogeneous pixels."""
+        return np.array([[self.fx, 0.0, self.cx], [0.0, self.fy, self.cy], [0.0, 0.0, 1.0]])
+
+    def to_dict(self) -> dict[str, float]:
+        """The six values by name, for JSON."""
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(values: Mapping[str, Any]) -> PinholeCamera:
+        """Build from JSON values.
+
+        Raises:
+            ValueError: a value is missing, not a number, or not positive where it must be.
+        """
+        try:
+            camera = PinholeCamera(
+                int(values["width"]), int(values["height"]), float(values["fx"]),
+                float(values["fy"]), float(values["cx"]), float(values["cy"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"A camera needs width, height, fx, fy, cx, cy as numbers: {error}.") from error
+        if min(camera.width, camera.height, camera.fx, camera.fy) <= 0:
+            raise ValueError(f"A camera's size and focal lengths must be positive: {camera.to_dict()}.")
+        return camera

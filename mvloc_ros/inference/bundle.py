@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The model bundle: one folder that holds all the node needs of a trained model.
+
+    model.onnx           the network; uint8 colour, float32 depth and a presence mask in, pose out
+    manifest.json        what the network expects and what its numbers mean, with digests of the files
+    training_poses.tum   where the training frames were taken (for baselines and plots)
+
+Nothing in a bundle is executable and nothing is pickled: a bundle from elsewhere can do no harm
+beyond a wrong pose. Files are checked against their SHA-256 before they are used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mvloc_ros.errors import MvlocError
+from mvloc_ros.geometry.trajectory import Trajectory, read_tum
+from mvloc_ros.inference.manifest import SCHEMA_VERSION, Manifest, manifest_from_json, manifest_to_json
+
+MODEL_FILE = "model.onnx"
+MANIFEST_FILE = "manifest.json"
+TRAINING_POSES_FILE = "training_poses.tum"
+
+
+class BundleError(MvlocError):
+    """A bundle is missing, damaged, foreign or too new."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle whose files were present and matched their digests when it was read."""
+
+    path: Path
+    manifest: Manifest
+
+    @property
+    def name(self) -> str:
+        """The bundle's folder name, which is the model's name in messages and reports."""
+        return self.path.name
+
+    @property
+    def model_path(self) -> Path:
+        """The ONNX file."""
+        return self.path / MODEL_FILE
+
+    def position_in_map(self, normalised: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Metres in the map frame, float64 `[3]`, of the network's normalised position `[3]`.
+
+        In float64 and outside the graph: float32 has steps of 0.5 m at the coordinates of a UTM map.
+        """
+        offset = np.array(self.manifest.position.offset_m)
+        return offset + self.manifest.position.scale_m * np.asarray(normalised, dtype=np.float64)
+
+    def training_trajectory(self) -> Trajectory | None:
+        """The training frames' poses, or None if the bundle does not tell them."""
+        path = self.path / TRAINING_POSES_FILE
+        return read_tum(path) if path.name in self.manifest.files else None
+
+
+def read_bundle(path: Path | str) -> Bundle:
+    """Read and verify a bundle.
+
+    Raises:
+        BundleError: the folder, the manifest or a listed file is missing, a digest differs, or the
+            manifest is of a newer schema.
+    """
+    path = Path(path).expanduser().resolve()
+    if not path.is_dir():
+        raise BundleError(
+            f"There is no model bundle at {path}; give the folder that `mvloc export` wrote (it holds {MANIFEST_FILE})."
+        )
+    manifest_path = path / MANIFEST_FILE
+    try:
+        values = json.loads(manifest_path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BundleError(f"{path} is no model bundle: it has no {MANIFEST_FILE}; export the model again.") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise BundleError(f"Cannot read {manifest_path}: {error}; copy or export the bundle again.") from error
+    schema = values.get("schema") if isinstance(values, dict) else None
+    if not isinstance(schema, int) or schema < 1:
+        raise BundleError(f"{manifest_path} names no schema version; it was not written by `mvloc export`.")
+    if schema > SCHEMA_VERSION:
+        raise BundleError(
+            f"{path} has manifest schema {schema}, this version of mvloc_ros reads up to {SCHEMA_VERSION}; "
+            "update mvloc_ros or export the model with this version."
+        )
+    try:
+        manifest = manifest_from_json(values)
+    except (KeyError, TypeError, ValueError) as error:
+        raise BundleError(f"{manifest_path} is incomplete or wrong ({error}); export the model again.") from error
+    _verify_files(path, manifest)
+    return Bundle(path, manifest)
+
+
+def _verify_files(path: Path, manifest: Manifest) -> None:
+    if MODEL_FILE not in manifest.files:
+        raise BundleError(f"{path / MANIFEST_FILE} does not list {MODEL_FILE}; export the model again.")
+    for name, digest in manifest.files.items():
+        if Path(name).name != name:
+            raise BundleError(f"{path / MANIFEST_FILE} lists {name!r}, which is not a plain file name; do not trust it.")
+        if not (path / name).is_file():
+            raise BundleError(f"The bundle {path} lacks {name}; copy or export it again.")
+        actual = file_digest(path / name)
+        if actual != digest:
+            raise BundleError(
+                f"{path / name} is damaged or was replaced: its SHA-256 begins {actual[:12]}, the manifest says "
+                f"{digest[:12]}; copy or export the bundle again."
+            )
+
+
+def write_bundle(path: Path | str, manifest: Manifest, files: Mapping[str, Path]) -> Bundle:
+    """Write a bundle whole or not at all; an older one at `path` is replaced at the last moment.
+
+    Args:
+        path: the bundle's folder.
+        manifest: its `files` are ignored and computed from the content.
+        files: name in the bundle -> file to copy; must contain `model.onnx`.
+    """
+    path = Path(path).expanduser().resolve()
+    if path.exists() and not (path / MANIFEST_FILE).is_file():
+        raise BundleError(f"{path} exists and is no model bundle; choose another folder or remove it yourself.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        for name, source in files.items():
+            shutil.copyfile(source, staging / name)
+        digests = {name: file_digest(staging / name) for name in sorted(files)}
+        text = json.dumps(manifest_to_json(manifest, digests), indent=2) + "\n"
+        (staging / MANIFEST_FILE).write_text(text, encoding="utf-8")
+        os.chmod(staging, 0o755)
+        if path.exists():
+            shutil.rmtree(path)
+        os.replace(staging, path)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return read_bundle(path)
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The manifest of a model bundle: values, and their JSON form of schema 1."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from mvloc_ros.geometry.camera import PinholeCamera
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """What the graph takes: image size in pixels, and the depth range in metres that counts as valid."""
+
+    height: int
+    width: int
+    depth_min_m: float
+    depth_max_m: float
+
+
+@dataclass(frozen=True)
+class PositionSpec:
+    """position_m = offset_m + scale_m * the network's output."""
+
+    offset_m: tuple[float, float, float]
+    scale_m: float
+
+
+@dataclass(frozen=True)
+class FrameSpec:
+    """Names of the frames, and which camera's pose the network was trained to give."""
+
+    map: str = "map"
+    pose_of: str = "color"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """All that a bundle says of itself.
+
+    Attributes:
+        system: the network's name, as in `mvloc train`.
+        preset: the preset it was trained with.
+        color_camera, depth_camera: intrinsics of the training cameras at their full size.
+        depth_registered: whether the training depth was registered to the colour camera.
+        residual_variance: per axis in ROS order (x, y, z in m^2; rotations in rad^2), of the validation set.
+        training: summary of the training (data, frames, seed, command, validation errors).
+        licence: licence of the training data, which may bind the weights.
+        files: name -> SHA-256.
+    """
+
+    system: str
+    preset: str
+    input: InputSpec
+    latent_dim: int
+    position: PositionSpec
+    frames: FrameSpec
+    color_camera: PinholeCamera
+    depth_camera: PinholeCamera
+    depth_registered: bool
+    residual_variance: tuple[float, ...]
+    training: Mapping[str, Any]
+    licence: str
+    created_with: str
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if min(self.input.height, self.input.width) < 1 or not 0 <= self.input.depth_min_m < self.input.depth_max_m:
+            raise ValueError(f"the input is impossible: {self.input}")
+        numbers = (*self.position.offset_m, self.position.scale_m, *self.residual_variance)
+        if len(self.position.offset_m) != 3 or len(self.residual_variance) != 6 or not np.all(np.isfinite(numbers)):
+            raise ValueError("position needs 3 offsets and residual_variance 6 values, all finite")
+        if self.position.scale_m <= 0 or min(self.residual_variance) <= 0:
+            raise ValueError("position.scale_m and every residual_variance must be positive")
+        if self.frames.pose_of not in ("color", "depth"):
+            raise ValueError(f"frames.pose_of must be color or depth, not {self.frames.pose_of!r}")
+
+
+def manifest_to_json(manifest: Manifest, files: Mapping[str, str]) -> dict[str, Any]:
+    """The manifest as JSON values, listing `files` (name -> SHA-256)."""
+    values = asdict(manifest)
+    values["files"] = {name: {"sha256": digest} for name, digest in files.items()}
+    return {"schema": SCHEMA_VERSION, **values}
+
+
+def manifest_from_json(values: Mapping[str, Any]) -> Manifest:
+    """The inverse of `manifest_to_json`.
+
+    Raises:
+        KeyError, TypeError, ValueError: a value is missing or impossible; the caller names the file.
+    """
+    offset = [float(value) for value in values["position"]["offset_m"]]
+    if len(offset) != 3:
+        raise ValueError("position.offset_m needs 3 values")
+    return Manifest(
+        system=str(values["system"]),
+        preset=str(values["preset"]),
+        input=InputSpec(
+            int(values["input"]["height"]), int(values["input"]["width"]),
+            float(values["input"]["depth_min_m"]), float(values["input"]["depth_max_m"]),
+        ),
+        latent_dim=int(values["latent_dim"]),
+        position=PositionSpec((offset[0], offset[1], offset[2]), float(values["position"]["scale_m"])),
+        frames=FrameSpec(str(values["frames"]["map"]), str(values["frames"]["pose_of"])),
+        color_camera=PinholeCamera.from_dict(values["color_camera"]),
+        depth_camera=PinholeCamera.from_dict(values["depth_camera"]),
+        depth_registered=bool(values["depth_registered"]),
+        residual_variance=tuple(float(value) for value in values["residual_variance"]),
+        training=dict(values["training"]),
+        licence=str(values["licence"]),
+        created_with=str(values["created_with"]),
+        files={str(name): str(entry["sha256"]) for name, entry in values["files"].items()},
+    )
