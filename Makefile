@@ -30,7 +30,9 @@ lint:
 	@$(RUN)/mypy
 
 demo-model: setup-dev
-	@$(RUN)/mvloc demo train --out models/demo
+	$(RUN)/mvloc demo render --split train --out out/demo-train
+	$(RUN)/mvloc train --data out/demo-train --preset small --seed 0 --out runs/demo
+	$(RUN)/mvloc export runs/demo --out models/demo
 
 lock:
 	@cd requirements && for name in runtime build train dev; do \

@@ -63,6 +63,8 @@ def create_backend(name: str, bundle: Bundle, threads: int = 0) -> Backend:
     """Make the named backend for a bundle, or for `auto` the best that works here.
 
     Args:
+        name: one of `BACKENDS`.
+        bundle: the model.
         threads: for the CPU; 0 lets the backend choose.
 
     Raises:

@@ -107,7 +107,7 @@ def _verify_files(path: Path, manifest: Manifest) -> None:
         raise BundleError(f"{path / MANIFEST_FILE} does not list {MODEL_FILE}; export the model again.")
     for name, digest in manifest.files.items():
         if Path(name).name != name:
-            raise BundleError(f"{path / MANIFEST_FILE} lists {name!r}, which is not a plain file name; do not trust it.")
+            raise BundleError(f"{path / MANIFEST_FILE} lists {name!r}, no plain file name; do not trust this bundle.")
         if not (path / name).is_file():
             raise BundleError(f"The bundle {path} lacks {name}; copy or export it again.")
         actual = file_digest(path / name)

@@ -47,7 +47,9 @@ class OnnxRuntimeBackend:
                 str(bundle.model_path), sess_options=options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # onnxruntime raises its own unrelated classes
-            raise BackendError(f"onnxruntime cannot load {bundle.model_path}: {error}; export the bundle again.") from error
+            raise BackendError(
+                f"onnxruntime cannot load {bundle.model_path}: {error}; export the bundle again."
+            ) from error
         self._check_interface(bundle)
         self._threads = options.intra_op_num_threads
         self._version = str(ort.__version__)

@@ -11,6 +11,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mvloc_ros.inference.frame import ColorImage, DepthImage, FrameError
+
+_TO_RGB = {
+    "bgr": cv2.COLOR_BGR2RGB,
+    "rgba": cv2.COLOR_RGBA2RGB,
+    "bgra": cv2.COLOR_BGRA2RGB,
+    "mono": cv2.COLOR_GRAY2RGB,
+}
+# 341x256 for 4:3 is off by 0.1 %; 16:9 against 4:3 is off by 33 %.
+_ASPECT_TOLERANCE = 0.02
+
 
 def resize_color(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
     """Resize `[H, W, 3]` (or `[H, W, 4]`, `[H, W]`), keeping the channels.
@@ -31,5 +42,44 @@ def resize_depth(depth: NDArray[np.generic], height: int, width: int) -> NDArray
     """
     if depth.shape == (height, width):
         return np.ascontiguousarray(depth)
-    # INTER_NEAREST_EXACT samples at pixel centres; INTER_NEAREST is off by half a pixel.
-    return cv2.resize(depth, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+    # The sample nearest to each new pixel's centre; cv2's INTER_NEAREST takes its corner instead.
+    rows = (np.arange(height) * 2 + 1) * depth.shape[0] // (2 * height)
+    columns = (np.arange(width) * 2 + 1) * depth.shape[1] // (2 * width)
+    return depth[rows[:, None], columns]
+
+
+def prepare_color(image: ColorImage, height: int, width: int) -> NDArray[np.uint8]:
+    """The network's colour input, RGB uint8 `[height, width, 3]`.
+
+    Raises:
+        FrameError: the image is empty or of another aspect ratio than the network's input.
+    """
+    _check_shape("colour", image.pixels.shape, height, width)
+    resized = resize_color(image.pixels, height, width)
+    if image.order == "rgb":
+        return resized
+    return np.asarray(cv2.cvtColor(resized, _TO_RGB[image.order]), dtype=np.uint8)
+
+
+def prepare_depth(image: DepthImage, height: int, width: int) -> NDArray[np.float32]:
+    """The network's depth input, metres float32 `[height, width]`, invalid as it came (0, NaN, infinite).
+
+    Raises:
+        FrameError: the image is empty or of another aspect ratio than the network's input.
+    """
+    _check_shape("depth", image.values.shape, height, width)
+    resized = resize_depth(image.values, height, width)
+    metres = resized.astype(np.float32)
+    if image.metres_per_unit != 1.0:
+        metres *= np.float32(image.metres_per_unit)
+    return metres
+
+
+def _check_shape(name: str, shape: tuple[int, ...], height: int, width: int) -> None:
+    if min(shape[:2]) < 1:
+        raise FrameError(f"The {name} image is empty ({shape[1]}x{shape[0]} pixels); check the camera driver.")
+    if abs(shape[1] * height / (shape[0] * width) - 1.0) > _ASPECT_TOLERANCE:
+        raise FrameError(
+            f"The {name} image is {shape[1]}x{shape[0]}, the model was trained on the aspect ratio {width}:{height}; "
+            "set the camera to that aspect ratio, or train on this camera's recordings."
+        )

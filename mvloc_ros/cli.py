@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`mvloc VERB`: thin; each room that has verbs describes and runs its own in a module `verbs`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import sys
+from dataclasses import dataclass
+
+from mvloc_ros import __version__
+from mvloc_ros.errors import MvlocError
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A verb and where it lives: `room.verbs.add_NAME_arguments(parser)` and `room.verbs.run_NAME(args)`."""
+
+    words: tuple[str, ...]
+    room: str
+    function: str
+    summary: str
+
+
+VERBS = (
+    Verb(("demo", "run"), "demo", "run", "render a recording, localize it live over DDS, evaluate"),
+    Verb(("demo", "render"), "demo", "render", "render the synthetic room's recordings"),
+    Verb(("train",), "training", "train", "train a model on a folder of posed RGB-D frames"),
+    Verb(("export",), "training", "export", "turn a training run into a model bundle for the node"),
+    Verb(("bag", "from-folder"), "recordings", "from_folder", "turn a 7-Scenes or TUM folder into a rosbag2"),
+    Verb(("bag", "info"), "recordings", "info", "what a recording holds"),
+    Verb(("play",), "replay", "play", "publish a recording over DDS in real time"),
+    Verb(("record",), "replay", "record", "store the node's outputs in a recording"),
+    Verb(("replay",), "replay", "replay", "localize a recording offline, as fast as it goes, and evaluate"),
+    Verb(("live",), "replay", "live", "play a recording into the node in its own process, record, evaluate"),
+    Verb(("evaluate",), "replay", "evaluate", "evaluate recorded poses against a recording's ground truth"),
+)
+_GROUPS = {"demo": "the synthetic room", "bag": "recordings"}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one verb; 0 on success, 2 after one sentence about bad input, 130 after Ctrl-C."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
+    parsed = _parser().parse_args(arguments)
+    verb: Verb = parsed.verb
+    try:
+        code: int = getattr(_verbs(verb.room), f"run_{verb.function}")(parsed)
+        return code
+    except MvlocError as error:
+        print(f"mvloc {' '.join(verb.words)}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"\nmvloc {' '.join(verb.words)}: interrupted", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="mvloc", description="Camera localization from colour and depth: train, export, replay, evaluate.",
+        epilog="`mvloc VERB --help` explains a verb with examples.",
+    )
+    parser.add_argument("--version", action="version", version=f"mvloc_ros {__version__}")
+    verbs = parser.add_subparsers(metavar="VERB", required=True)
+    groups = {}
+    for verb in VERBS:
+        parent = verbs
+        if len(verb.words) == 2:
+            group = verb.words[0]
+            if group not in groups:
+                branch = verbs.add_parser(group, help=_GROUPS[group], description=_GROUPS[group])
+                groups[group] = branch.add_subparsers(metavar="VERB", required=True)
+            parent = groups[group]
+        leaf = parent.add_parser(
+            verb.words[-1], help=verb.summary, description=verb.summary,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        leaf.set_defaults(verb=verb)
+        getattr(_verbs(verb.room), f"add_{verb.function}_arguments")(leaf)
+    return parser
+
+
+def _verbs(room: str) -> object:
+    return importlib.import_module(f"mvloc_ros.{room}.verbs")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

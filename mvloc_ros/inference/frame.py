@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One moment as the cameras saw it, still in the cameras' own encodings.
+
+Images stay views of the messages they came in until they are resized: converting a small image costs
+a tenth of a millisecond, converting a full one costs several.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mvloc_ros.errors import MvlocError
+
+CHANNEL_ORDERS = ("rgb", "bgr", "rgba", "bgra", "mono")
+
+
+class FrameError(MvlocError):
+    """A frame that cannot be localized; the message says what is wrong with it."""
+
+
+@dataclass(frozen=True)
+class ColorImage:
+    """uint8 pixels `[H, W, C]` (`[H, W]` for mono), rows possibly padded, and the order of the channels."""
+
+    pixels: NDArray[np.uint8]
+    order: str
+
+
+@dataclass(frozen=True)
+class DepthImage:
+    """Depth along the optical axis `[H, W]`, uint16 or float32, and the metres of one unit.
+
+    0, NaN and infinities mean: no measurement.
+    """
+
+    values: NDArray[np.generic]
+    metres_per_unit: float
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A pair of images, or one of them alone.
+
+    Attributes:
+        stamp_ns: when the image that carries the pose was taken (the colour image if there is one).
+        frame_id: optical frame of that image.
+        pair_skew_ns: stamp of depth minus stamp of colour; 0 if one is missing.
+    """
+
+    stamp_ns: int
+    frame_id: str
+    color: ColorImage | None
+    depth: DepthImage | None
+    pair_skew_ns: int = 0

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The node's status message and its diagnostics, from the pipeline's counters and the last frame."""
+
+from __future__ import annotations
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from std_msgs.msg import Header
+
+from mvloc_ros.localization.localizer import PoseEstimate
+from mvloc_ros.msg import LocalizationStatus
+from mvloc_ros.node.messages import to_time
+from mvloc_ros.node.pipeline import PairedFrame, Pipeline
+
+STATE_NAMES = {
+    LocalizationStatus.INITIALISING: "INITIALISING",
+    LocalizationStatus.TRACKING: "TRACKING",
+    LocalizationStatus.DEGRADED: "DEGRADED",
+    LocalizationStatus.LOST: "LOST",
+    LocalizationStatus.STARVED: "STARVED",
+}
+_LEVELS = {
+    LocalizationStatus.INITIALISING: DiagnosticStatus.OK,
+    LocalizationStatus.TRACKING: DiagnosticStatus.OK,
+    LocalizationStatus.DEGRADED: DiagnosticStatus.WARN,
+    LocalizationStatus.LOST: DiagnosticStatus.ERROR,
+    LocalizationStatus.STARVED: DiagnosticStatus.ERROR,
+}
+
+
+def idle_status(state: int, reason: str, header: Header, model: str, backend: str) -> LocalizationStatus:
+    """A status that describes no frame."""
+    return LocalizationStatus(header=header, state=state, reason=reason, model=model, backend=backend)
+
+
+def failed_status(paired: PairedFrame, reason: str, model: str, backend: str) -> LocalizationStatus:
+    """A status of a frame that gave no pose."""
+    header = Header(stamp=to_time(paired.frame.stamp_ns), frame_id=paired.frame.frame_id)
+    status = idle_status(LocalizationStatus.LOST, reason, header, model, backend)
+    status.pair_skew = 1e-9 * paired.frame.pair_skew_ns
+    status.decode_ms = paired.decode_ms
+    return status
+
+
+def frame_status(
+    paired: PairedFrame, estimate: PoseEstimate, wait_ms: float, model: str, backend: str
+) -> LocalizationStatus:
+    """A status of a frame that gave a pose; the caller adds the times of publication."""
+    both = estimate.color_used and estimate.depth_used
+    state = LocalizationStatus.TRACKING if both else LocalizationStatus.DEGRADED
+    header = Header(stamp=to_time(estimate.stamp_ns), frame_id=paired.frame.frame_id)
+    status = idle_status(state, estimate.remark, header, model, backend)
+    status.pose_valid = True
+    status.color_used, status.depth_used = estimate.color_used, estimate.depth_used
+    status.prior_share, status.color_share, status.depth_share = estimate.expert_share
+    status.pair_skew = 1e-9 * paired.frame.pair_skew_ns
+    status.decode_ms, status.wait_ms = paired.decode_ms, wait_ms
+    status.preprocess_ms = estimate.times.preprocess_ms
+    status.inference_ms = estimate.times.inference_ms
+    status.localization_ms = estimate.times.localization_ms
+    return status
+
+
+def add_counters(status: LocalizationStatus, pipeline: Pipeline) -> None:
+    """Fill in what became of the images since activation."""
+    counts, color, depth = pipeline.counts, pipeline.synchronizer.color_counts, pipeline.synchronizer.depth_counts
+    status.color_received = color.received + counts.color_invalid
+    status.depth_received = depth.received + counts.depth_invalid
+    status.pairs = counts.pairs
+    status.published = counts.published
+    status.dropped_unpaired = color.unpaired + color.late + depth.unpaired + depth.late
+    status.dropped_busy = counts.dropped_busy
+    status.dropped_invalid = counts.color_invalid + counts.depth_invalid
+    status.dropped_failed = counts.dropped_failed
+
+
+def diagnostics(status: LocalizationStatus, node_name: str, header: Header) -> DiagnosticArray:
+    """The last status as REP-107 diagnostics."""
+    state = STATE_NAMES[status.state]
+    values = {
+        "state": state,
+        "model": status.model,
+        "backend": status.backend,
+        "inference_ms": f"{status.inference_ms:.2f}",
+        "stamp_to_publication_ms": f"{status.stamp_to_publication_ms:.2f}",
+        "color_received": status.color_received,
+        "depth_received": status.depth_received,
+        "pairs": status.pairs,
+        "published": status.published,
+        "dropped_unpaired": status.dropped_unpaired,
+        "dropped_busy": status.dropped_busy,
+        "dropped_invalid": status.dropped_invalid,
+        "dropped_failed": status.dropped_failed,
+    }
+    entry = DiagnosticStatus(
+        level=_LEVELS[status.state],
+        name=f"{node_name}: localization",
+        hardware_id=status.model,
+        message=f"{state}: {status.reason}" if status.reason else state,
+        values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
+    )
+    return DiagnosticArray(header=header, status=[entry])

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pairs two streams of stamped items: the best pair within a tolerance, each item once, never out of order.
+
+A pair is given out as soon as no better partner can come for either of its two items. Stamps of one
+stream increase, so only the EARLIER item of a pair's partner side can still be beaten: with colour at a
+and depth at b > a, a later colour beats a if its stamp lies in (a, 2b - a). Whether one is due there is
+known from the stream's own period. Without that look-ahead a single lost image would put two streams
+that are offset by a fraction of their period out of phase for good.
+
+Pure Python, no locks, no timers: one thread calls it, and the callback runs after the state is settled,
+so that one that raises loses its pair and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+# A step back by more than this is a jump of the clock (a bag that loops, a simulation reset);
+# less is one late item.
+JUMP_NS = 1_000_000_000
+# The share of the usual period within which a stream's next item may still come early.
+_EARLIEST = 0.75
+_PERIODS_KEPT = 9
+
+
+@dataclass
+class StreamCounts:
+    """What became of one stream's items; `received` is the sum of the rest and of those still waiting."""
+
+    received: int = 0
+    paired: int = 0
+    unpaired: int = 0  # overtaken by a pair, pushed out of the queue, or forgotten at a jump
+    late: int = 0  # not newer than its predecessor or than the last pair
+
+
+class _Stream:
+    def __init__(self, queue_size: int) -> None:
+        self.waiting: deque[tuple[int, Any]] = deque()
+        self.queue_size = queue_size
+        self.newest_ns: int | None = None
+        self.periods: deque[int] = deque(maxlen=_PERIODS_KEPT)
+        self.counts = StreamCounts()
+
+    def push(self, stamp_ns: int, item: Any) -> None:
+        if self.newest_ns is not None:
+            self.periods.append(stamp_ns - self.newest_ns)
+        self.newest_ns = stamp_ns
+        self.waiting.append((stamp_ns, item))
+        if len(self.waiting) > self.queue_size:
+            self.waiting.popleft()
+            self.counts.unpaired += 1
+
+    def earliest_next_ns(self) -> int | None:
+        """No item of this stream is expected before; None while the period is unknown."""
+        if not self.periods or self.newest_ns is None:
+            return None
+        usual = sorted(self.periods)[len(self.periods) // 2]
+        return self.newest_ns + int(_EARLIEST * usual)
+
+    def nearest(self, stamp_ns: int) -> int | None:
+        """Stamp of the waiting item closest to a stamp; of two equally close ones the newer."""
+        if not self.waiting:
+            return None
+        return min((stamp for stamp, _ in self.waiting), key=lambda s: (abs(s - stamp_ns), -s))
+
+    def take(self, stamp_ns: int) -> Any:
+        """Remove and return an item; the ones before it can never be paired any more."""
+        while True:
+            stamp, item = self.waiting.popleft()
+            if stamp == stamp_ns:
+                self.counts.paired += 1
+                return item
+            self.counts.unpaired += 1
+
+    def forget(self) -> None:
+        self.counts.unpaired += len(self.waiting)
+        self.waiting.clear()
+        self.periods.clear()
+        self.newest_ns = None
+
+
+class Synchronizer:
+    """Pairs colour and depth.
+
+    Attributes:
+        smallest_miss_ns: of the pairs that were too far apart, the smallest difference of stamps seen since
+            the last pair; tells a user who gets no pair which tolerance would give one.
+        jumps: how often the stamps jumped back and everything waiting was forgotten.
+    """
+
+    def __init__(
+        self, tolerance_ns: int, on_pair: Callable[[int, Any, int, Any], None], queue_size: int = 10
+    ) -> None:
+        """Start empty.
+
+        Args:
+            tolerance_ns: largest difference of the stamps of a pair; 0 pairs equal stamps only.
+            on_pair: called with (colour stamp, colour, depth stamp, depth).
+            queue_size: items of one stream that may wait for a partner.
+        """
+        if tolerance_ns < 0 or queue_size < 1:
+            raise ValueError(f"tolerance_ns must be >= 0 and queue_size >= 1, not {tolerance_ns} and {queue_size}.")
+        self._tolerance_ns = tolerance_ns
+        self._on_pair = on_pair
+        self._color = _Stream(queue_size)
+        self._depth = _Stream(queue_size)
+        self.smallest_miss_ns: int | None = None
+        self.jumps = 0
+
+    @property
+    def color_counts(self) -> StreamCounts:
+        """What became of the colour images."""
+        return self._color.counts
+
+    @property
+    def depth_counts(self) -> StreamCounts:
+        """What became of the depth images."""
+        return self._depth.counts
+
+    def add_color(self, stamp_ns: int, item: Any) -> None:
+        """Take a colour image; may call `on_pair`, whose exceptions pass through."""
+        self._add(self._color, stamp_ns, item)
+
+    def add_depth(self, stamp_ns: int, item: Any) -> None:
+        """Take a depth image; may call `on_pair`, whose exceptions pass through."""
+        self._add(self._depth, stamp_ns, item)
+
+    def reset(self) -> None:
+        """Forget what waits, as after a jump of the clock."""
+        self._color.forget()
+        self._depth.forget()
+        self.smallest_miss_ns = None
+
+    def _add(self, stream: _Stream, stamp_ns: int, item: Any) -> None:
+        stream.counts.received += 1
+        if stream.newest_ns is not None and stamp_ns <= stream.newest_ns:
+            if stream.newest_ns - stamp_ns <= JUMP_NS:
+                stream.counts.late += 1
+                return
+            self.jumps += 1
+            self.reset()
+        stream.push(stamp_ns, item)
+        while pair := self._certain_pair():
+            color_ns, depth_ns = pair
+            color, depth = self._color.take(color_ns), self._depth.take(depth_ns)
+            self.smallest_miss_ns = None
+            self._on_pair(color_ns, color, depth_ns, depth)
+
+    def _certain_pair(self) -> tuple[int, int] | None:
+        """The oldest pair of mutually nearest items that no later item can beat."""
+        for color_ns, _ in self._color.waiting:
+            depth_ns = self._depth.nearest(color_ns)
+            if depth_ns is None:
+                return None
+            if self._color.nearest(depth_ns) != color_ns:
+                continue
+            gap = abs(depth_ns - color_ns)
+            if gap > self._tolerance_ns:
+                self.smallest_miss_ns = gap if self.smallest_miss_ns is None else min(gap, self.smallest_miss_ns)
+            elif not self._can_be_beaten(color_ns, depth_ns):
+                return color_ns, depth_ns
+        return None
+
+    def _can_be_beaten(self, color_ns: int, depth_ns: int) -> bool:
+        """Whether an item still to come may be closer to the later of the two."""
+        if color_ns == depth_ns:
+            return False
+        earlier = self._color if color_ns < depth_ns else self._depth
+        later_ns, gap = max(color_ns, depth_ns), abs(color_ns - depth_ns)
+        newest, due = earlier.newest_ns, earlier.earliest_next_ns()
+        if newest is None or newest >= later_ns + gap:
+            return False
+        return due is None or due < later_ns + gap
