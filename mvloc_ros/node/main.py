@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
@@ -38,3 +40,7 @@ def start(node: LocalizationNode) -> None:
         node.get_logger().error(
             "not started; mend what the message above says, then: ros2 lifecycle set <this node> configure"
         )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

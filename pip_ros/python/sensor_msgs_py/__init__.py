@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stand-in for sensor_msgs_py: point clouds as NumPy arrays."""

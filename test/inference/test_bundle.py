@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bundles: round trip, and each way in which one can be wrong, said in a sentence."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mvloc_ros.inference.backend import BackendError, create_backend
+from mvloc_ros.inference.bundle import BundleError, file_digest, read_bundle, write_bundle
+
+
+@pytest.fixture
+def bundle(tiny_bundle: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_bundle, tmp_path / "model"))
+
+
+def edit(bundle: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    path = bundle / "manifest.json"
+    values = json.loads(path.read_text())
+    change(values)
+    path.write_text(json.dumps(values))
+
+
+def test_round_trip(bundle: Path, tmp_path: Path):
+    first = read_bundle(bundle)
+    copy = write_bundle(
+        tmp_path / "again", first.manifest, {name: bundle / name for name in first.manifest.files}
+    )
+    assert copy.manifest == first.manifest
+    assert len(copy.training_trajectory()) == 3
+    assert not list(tmp_path.glob(".again*"))
+
+
+def test_position_is_unnormalised_in_double_precision(bundle: Path):
+    edit(bundle, lambda v: v["position"].update(offset_m=[5_736_292.73, 620_253.01, 110.5], scale_m=0.001))
+    position = read_bundle(bundle).position_in_map(np.array([0.5, -0.5, 0.0], np.float32))
+    np.testing.assert_allclose(position, [5_736_292.7305, 620_253.0095, 110.5], atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda v: v.update(schema=99), "schema 99"),
+        (lambda v: v.pop("schema"), "no schema version"),
+        (lambda v: v.pop("input"), "input"),
+        (lambda v: v["input"].update(height="tall"), "tall"),
+        (lambda v: v["position"].update(scale_m=0), "scale_m"),
+        (lambda v: v["position"].update(offset_m=[1, 2]), "3 values"),
+        (lambda v: v.update(residual_variance=[float("nan")] * 6), "finite"),
+        (lambda v: v["frames"].update(pose_of="lidar"), "lidar"),
+        (lambda v: v["files"].pop("model.onnx"), "does not list"),
+        (lambda v: v["files"].update({"../x": {"sha256": "0"}}), "plain file name"),
+    ],
+)
+def test_wrong_manifest_is_named(bundle: Path, change, words: str):
+    edit(bundle, change)
+    with pytest.raises(BundleError, match=words):
+        read_bundle(bundle)
+
+
+def test_missing_and_damaged_files_are_named(bundle: Path, tmp_path: Path):
+    with pytest.raises(BundleError, match="no model bundle at"):
+        read_bundle(tmp_path / "nowhere")
+    with pytest.raises(BundleError, match=r"no manifest\.json"):
+        read_bundle(tmp_path)
+    data = bytearray((bundle / "model.onnx").read_bytes())
+    data[100] ^= 1
+    (bundle / "model.onnx").write_bytes(data)
+    with pytest.raises(BundleError, match="damaged or was replaced"):
+        read_bundle(bundle)
+    (bundle / "model.onnx").unlink()
+    with pytest.raises(BundleError, match=r"lacks model\.onnx"):
+        read_bundle(bundle)
+    (bundle / "manifest.json").write_text("{")
+    with pytest.raises(BundleError, match=r"Cannot read .*manifest\.json"):
+        read_bundle(bundle)
+
+
+def test_a_folder_that_is_no_bundle_is_never_replaced(bundle: Path, tmp_path: Path):
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "data").write_text("mine")
+    manifest = read_bundle(bundle).manifest
+    with pytest.raises(BundleError, match="no model bundle"):
+        write_bundle(precious, manifest, {"model.onnx": bundle / "model.onnx"})
+    assert (precious / "data").read_text() == "mine"
+
+
+def test_backends_that_cannot_serve_say_so(bundle: Path):
+    model = read_bundle(bundle)
+    with pytest.raises(BackendError, match="choose one of"):
+        create_backend("abacus", model)
+    for name in ("tensorrt", "torch"):
+        with pytest.raises(BackendError, match=name):
+            create_backend(name, model)
+
+
+def test_a_network_of_another_size_than_the_manifest_says_is_refused(bundle: Path):
+    edit(bundle, lambda v: v["input"].update(height=24))
+    with pytest.raises(BackendError, match="export the bundle again"):
+        create_backend("onnxruntime", read_bundle(bundle))
+
+
+def test_a_file_that_is_no_network_is_refused(bundle: Path):
+    (bundle / "model.onnx").write_bytes(b"not a network")
+    edit(bundle, lambda v: v["files"].update({"model.onnx": {"sha256": file_digest(bundle / "model.onnx")}}))
+    with pytest.raises(BackendError, match="cannot load"):
+        create_backend("onnxruntime", read_bundle(bundle))
+
+
+def test_auto_runs_the_network(bundle: Path):
+    backend = create_backend("auto", read_bundle(bundle), threads=1)
+    color, depth = np.full((12, 16, 3), 51, np.uint8), np.full((12, 16), 1.5, np.float32)
+    output = backend.run(color, depth, np.array([1, 0], np.float32))
+    np.testing.assert_allclose(output.position, [0.2, 0.0, 1.0], atol=1e-6)
+    np.testing.assert_allclose(output.expert_share, [0.25, 0.5, 0.25])
+    assert "onnxruntime" in backend.description
+    backend.close()

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The localizer: what it gives the network, what it makes of the answer, and what it refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mvloc_ros.inference.backend import NetworkOutput, create_backend
+from mvloc_ros.inference.bundle import read_bundle
+from mvloc_ros.inference.frame import ColorImage, DepthImage, Frame, FrameError
+from mvloc_ros.localization.localizer import Localizer
+
+COLOR = ColorImage(np.full((48, 64, 3), 51, np.uint8), "rgb")
+DEPTH = DepthImage(np.full((48, 64), 1500, np.uint16), 0.001)
+
+
+@pytest.fixture
+def localizer(tiny_bundle: Path) -> Localizer:
+    bundle = read_bundle(tiny_bundle)
+    return Localizer(bundle, create_backend("onnxruntime", bundle, threads=1))
+
+
+def frame(color: ColorImage | None = COLOR, depth: DepthImage | None = DEPTH) -> Frame:
+    return Frame(1_000, "camera", color, depth)
+
+
+def test_pose_is_in_metres_in_the_map(localizer: Localizer):
+    estimate = localizer.process(frame())
+    np.testing.assert_allclose(estimate.T_map_camera[:3, 3], [10.4, 23.0, 32.0], atol=1e-6)
+    np.testing.assert_allclose(estimate.T_map_camera[:3, :3], np.eye(3), atol=1e-12)
+    np.testing.assert_allclose(np.diag(estimate.covariance), [0.01, 0.02, 0.03, 0.001, 0.002, 0.003])
+    assert (estimate.stamp_ns, estimate.color_used, estimate.depth_used, estimate.remark) == (1_000, True, True, "")
+    assert sum(estimate.expert_share) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    "depth",
+    [
+        None,
+        DepthImage(np.zeros((48, 64), np.uint16), 0.001),
+        DepthImage(np.full((48, 64), np.nan, np.float32), 1.0),
+        DepthImage(np.full((48, 64), 65535, np.uint16), 0.001),
+        DepthImage(np.full((48, 64), 1500.0, np.float32), 1.0),  # millimetres where metres are due
+    ],
+)
+def test_depth_without_content_drops_its_expert_and_says_so(localizer: Localizer, depth):
+    estimate = localizer.process(frame(depth=depth))
+    np.testing.assert_allclose(estimate.T_map_camera[:3, 3], [10.4, 20.0, 32.0], atol=1e-6)
+    assert not estimate.depth_used
+    assert "depth" in estimate.remark
+
+
+def test_depth_alone_drops_colour(localizer: Localizer):
+    estimate = localizer.process(frame(color=None))
+    np.testing.assert_allclose(estimate.T_map_camera[:3, 3], [10.0, 23.0, 30.0], atol=1e-6)
+    assert (estimate.color_used, estimate.depth_used, estimate.remark) == (False, True, "no colour image")
+
+
+def test_nothing_to_localize_from_is_refused(localizer: Localizer):
+    with pytest.raises(FrameError, match="no colour image, and no depth image"):
+        localizer.process(frame(None, None))
+
+
+def test_an_image_of_another_shape_is_refused(localizer: Localizer):
+    wide = ColorImage(np.zeros((36, 64, 3), np.uint8), "rgb")
+    with pytest.raises(FrameError, match="64x36.*16:12"):
+        localizer.process(frame(color=wide))
+    empty = DepthImage(np.zeros((0, 64), np.uint16), 0.001)
+    with pytest.raises(FrameError, match="empty"):
+        localizer.process(frame(depth=empty))
+
+
+def test_an_answer_that_is_no_number_is_refused(tiny_bundle: Path):
+    class Broken:
+        description = "a network whose weights are NaN"
+
+        def run(self, *_: object) -> NetworkOutput:
+            nan = np.full(3, np.nan, np.float32)
+            return NetworkOutput(nan, nan, nan, nan, nan)
+
+        def close(self) -> None:
+            """Nothing to release."""
+
+    with pytest.raises(FrameError, match="not a number"):
+        Localizer(read_bundle(tiny_bundle), Broken()).process(frame())
+
+
+def test_warm_up_runs_the_network(localizer: Localizer):
+    assert localizer.warm_up(1) > 0.0

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A camera and a listener in this process, the node in its own, real DDS between them."""
+
+from __future__ import annotations
+
+import array
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
+from lifecycle_msgs.srv import ChangeState, GetState
+from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
+from rcl_interfaces.srv import SetParameters
+from rclpy.executors import SingleThreadedExecutor
+from sensor_msgs.msg import Image
+from tf2_msgs.msg import TFMessage
+
+from mvloc_ros.msg import LocalizationStatus
+
+HEIGHT, WIDTH = 48, 64
+
+
+class NodeProcess:
+    """The localization node as users start it, its output kept."""
+
+    def __init__(self, log: Path, *arguments: str) -> None:
+        self.log = log
+        with log.open("w") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "mvloc_ros.node.main", "--ros-args", *arguments],
+                stdout=output, stderr=subprocess.STDOUT, env={**os.environ, "RCUTILS_LOGGING_BUFFERED_STREAM": "0"},
+            )
+
+    def text(self) -> str:
+        return self.log.read_text()
+
+    def end(self, number: int = signal.SIGINT, seconds: float = 10.0) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise
+
+
+class Peer:
+    """Publishes what a camera driver publishes, and keeps what the node sends."""
+
+    def __init__(self) -> None:
+        rclpy.init()
+        self.node = rclpy.create_node("test_peer")
+        self.color = self.node.create_publisher(Image, "color/image", 10)
+        self.depth = self.node.create_publisher(Image, "depth/image", 10)
+        self.poses: list[PoseStamped] = []
+        self.covariances: list[PoseWithCovarianceStamped] = []
+        self.statuses: list[LocalizationStatus] = []
+        self.transforms: list[Any] = []
+        self.diagnostics: list[DiagnosticArray] = []
+        self.node.create_subscription(PoseStamped, "mvloc/pose", self.poses.append, 50)
+        self.node.create_subscription(
+            PoseWithCovarianceStamped, "mvloc/pose_with_covariance", self.covariances.append, 50
+        )
+        self.node.create_subscription(LocalizationStatus, "mvloc/status", self.statuses.append, 50)
+        self.node.create_subscription(TFMessage, "/tf", lambda m: self.transforms.extend(m.transforms), 50)
+        self.node.create_subscription(DiagnosticArray, "/diagnostics", self.diagnostics.append, 50)
+        self.services = {
+            "change_state": self.node.create_client(ChangeState, "mvloc/change_state"),
+            "get_state": self.node.create_client(GetState, "mvloc/get_state"),
+            "set_parameters": self.node.create_client(SetParameters, "mvloc/set_parameters"),
+        }
+        self.executor = SingleThreadedExecutor()
+        self.executor.add_node(self.node)
+        self.thread = threading.Thread(target=self.executor.spin)
+        self.thread.start()
+
+    def close(self) -> None:
+        self.executor.shutdown()
+        self.thread.join()
+        self.node.destroy_node()
+        rclpy.shutdown()
+
+    def send_color(self, stamp_ns: int, pixels: np.ndarray | None = None, **changes: Any) -> None:
+        pixels = np.full((HEIGHT, WIDTH, 3), 51, np.uint8) if pixels is None else pixels
+        self.color.publish(image_message(pixels, stamp_ns, "camera_color_optical_frame", **{"encoding": "rgb8", **changes}))
+
+    def send_depth(self, stamp_ns: int, pixels: np.ndarray | None = None, **changes: Any) -> None:
+        pixels = np.full((HEIGHT, WIDTH), 1500, np.uint16) if pixels is None else pixels
+        self.depth.publish(image_message(pixels, stamp_ns, "camera_depth_optical_frame", **{"encoding": "16UC1", **changes}))
+
+    def call(self, name: str, request: Any, seconds: float = 20.0) -> Any:
+        client = self.services[name]
+        assert client.wait_for_service(seconds), f"no service {name}"
+        done = threading.Event()
+        future = client.call_async(request)
+        future.add_done_callback(lambda _: done.set())
+        assert done.wait(seconds), f"no answer from {name}"
+        return future.result()
+
+    def transition(self, identity: int) -> bool:
+        request = ChangeState.Request()
+        request.transition.id = identity
+        return bool(self.call("change_state", request).success)
+
+    def state(self) -> str:
+        return str(self.call("get_state", GetState.Request()).current_state.label)
+
+    def set_string(self, name: str, value: str) -> Any:
+        parameter = Parameter(name=name, value=ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=value))
+        return self.call("set_parameters", SetParameters.Request(parameters=[parameter])).results[0]
+
+    def node_sees_it(self) -> bool:
+        """Discovery is one-sided for a while: the node's own watchdog tells when it sees both publishers."""
+        return bool(self.statuses) and self.statuses[-1].reason.count("1 publisher(s) on") == 2
+
+    def is_connected(self) -> bool:
+        return self.color.get_subscription_count() > 0 and self.depth.get_subscription_count() > 0
+
+
+def image_message(pixels: np.ndarray, stamp_ns: int, frame_id: str, **fields: Any) -> Image:
+    """A sensor_msgs/Image; `fields` overwrite what follows from the pixels."""
+    message = Image(
+        height=pixels.shape[0], width=pixels.shape[1], step=int(pixels.nbytes // pixels.shape[0]),
+        data=array.array("B", np.ascontiguousarray(pixels).tobytes()),
+    )
+    message.header.frame_id = frame_id
+    message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp_ns, 1_000_000_000)
+    for name, value in fields.items():
+        setattr(message, name, value)
+    return message
+
+
+@pytest.fixture
+def peer() -> Iterator[Peer]:
+    peer = Peer()
+    yield peer
+    peer.close()
+
+
+@pytest.fixture
+def start_node(tmp_path: Path) -> Iterator[Callable[..., NodeProcess]]:
+    """Start nodes; whatever is left of them ends with the test."""
+    started: list[NodeProcess] = []
+
+    def start(*arguments: str) -> NodeProcess:
+        started.append(NodeProcess(tmp_path / f"node{len(started)}.log", *arguments))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.end(signal.SIGKILL)
+
+
+@pytest.fixture
+def active_node(start_node, tiny_bundle: Path, peer: Peer, wait_for) -> NodeProcess:
+    """A node that runs the tiny model, and to which both of the peer's topics are connected."""
+    process = start_node("-p", f"model:={tiny_bundle}", "-p", "starvation_timeout:=0.5", "-p", "status_period:=0.2")
+    wait_for(lambda: peer.is_connected() and peer.node_sees_it(), 30, "the node and the peer to find each other")
+    peer.statuses.clear()
+    return process

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lifecycle: bad configurations are explained and mended without a restart; nothing is left behind."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import psutil
+import pytest
+from lifecycle_msgs.msg import Transition
+
+pytestmark = pytest.mark.dds
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["-p", "model:=/nowhere/at/all"], "There is no model bundle at /nowhere/at/all"),
+        (["-p", "backend:=tensorrt"], "no tensorrt backend"),
+        (["-p", "backend:=abacus"], "no backend 'abacus'"),
+    ],
+)
+def test_a_bad_configuration_is_said_and_can_be_mended(peer, start_node, tiny_bundle, wait_for, arguments, words):
+    model = [] if any("model" in a for a in arguments) else ["-p", f"model:={tiny_bundle}"]
+    process = start_node(*model, *arguments)
+    wait_for(lambda: words in process.text(), 20, f"the log to say {words!r}")
+    assert "Traceback" not in process.text()
+    assert peer.state() == "unconfigured"
+    assert peer.set_string("model", str(tiny_bundle)).successful
+    assert peer.set_string("backend", "auto").successful
+    assert peer.transition(Transition.TRANSITION_CONFIGURE)
+    assert peer.transition(Transition.TRANSITION_ACTIVATE)
+    assert peer.state() == "active"
+    assert process.end() == 0
+
+
+def test_a_damaged_bundle_is_refused(peer, start_node, tiny_bundle, tmp_path: Path, wait_for):
+    bundle = shutil.copytree(tiny_bundle, tmp_path / "model")
+    (bundle / "model.onnx").write_bytes(b"rubbish")
+    process = start_node("-p", f"model:={bundle}")
+    wait_for(lambda: "damaged or was replaced" in process.text(), 20, "the log to say what is wrong")
+    assert peer.state() == "unconfigured"
+    assert process.end() == 0
+
+
+def test_parameters_do_not_change_under_a_running_node(peer, active_node):
+    result = peer.set_string("model", "/elsewhere")
+    assert not result.successful
+    assert "read at configure" in result.reason
+
+
+def test_an_impossible_choice_is_refused_with_the_choices(peer, start_node, wait_for):
+    start_node("-p", "autostart:=false")
+    result = peer.set_string("image_reliability", "perfect")
+    assert not result.successful
+    assert "best_effort, reliable" in result.reason
+
+
+def test_coming_and_going_leaves_nothing(peer, active_node, wait_for):
+    process = psutil.Process(active_node.process.pid)
+    cycle = (
+        Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP,
+        Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE,
+    )
+    for transition in cycle * 2:
+        assert peer.transition(transition), transition
+    threads, memory = process.num_threads(), process.memory_info().rss
+    for transition in cycle * 15:
+        assert peer.transition(transition), transition
+    assert process.num_threads() <= threads
+    assert process.memory_info().rss < memory + 20e6
+    wait_for(peer.is_connected, 10, "the subscriptions of the last activation")
+    assert active_node.end() == 0
