@@ -41,7 +41,8 @@ _GROUPS = {"demo": "the synthetic room", "bag": "recordings"}
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one verb; 0 on success, 2 after one sentence about bad input, 130 after Ctrl-C."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    logging.getLogger("mvloc_ros").setLevel(logging.INFO)
     parsed = _parser().parse_args(arguments)
     verb: Verb = parsed.verb
     try:

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The three files of a frame in the 7-Scenes layout, each written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from mvloc_ros.demo.renderer import RgbdFrame
+from mvloc_ros.errors import MvlocError
+
+DEPTH_UNITS_PER_METRE = 1000
+_JPEG_QUALITY = 95
+_PNG_COMPRESSION = 1  # depth noise hardly compresses; higher levels only take time
+
+
+class DemoError(MvlocError):
+    """The demo's recording cannot be written as asked."""
+
+
+def pose_file(folder: Path, index: int) -> Path:
+    """The file of a frame that is written last, and so stands for all of them."""
+    return folder / f"frame-{index:06d}.pose.txt"
+
+
+def write_frame(folder: Path, index: int, frame: RgbdFrame, pose: npt.NDArray[np.float64]) -> None:
+    """Colour as JPEG, depth as 16-bit PNG in millimetres, then the pose 4x4 as text."""
+    millimetres = np.rint(frame.depth * DEPTH_UNITS_PER_METRE).astype(np.uint16)
+    bgr = np.ascontiguousarray(frame.color[..., ::-1])
+    _write_image(folder / f"frame-{index:06d}.color.jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    _write_image(folder / f"frame-{index:06d}.depth.png", millimetres, [cv2.IMWRITE_PNG_COMPRESSION, _PNG_COMPRESSION])
+    rows = "\n".join(" ".join(f"{value:.9f}" for value in row) for row in pose)
+    write_text(pose_file(folder, index), rows + "\n")
+
+
+def _write_image(path: Path, image: npt.NDArray[np.uint8] | npt.NDArray[np.uint16], options: list[int]) -> None:
+    done, data = cv2.imencode(path.suffix, image, options)
+    if not done:
+        raise DemoError(f"{path} could not be encoded.")
+    _write_bytes(path, data.tobytes())
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    _write_bytes(path, text.encode())
+
+
+def _write_bytes(path: Path, data: bytes) -> None:
+    """Whole or not at all: under another name first."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_bytes(data)
+    os.replace(temporary, path)

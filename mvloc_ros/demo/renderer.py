@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a pose to a colour and a depth image of the room, exact or as cameras would measure them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from mvloc_ros.demo.lighting import SETTINGS, Setting
+from mvloc_ros.demo.lightmaps import LightMaps
+from mvloc_ros.demo.raycast import Hits, Raycaster
+from mvloc_ros.demo.room import DEFAULT_ROOM_SEED, Room, build_room
+from mvloc_ros.demo.sensors import ColorSensor, DepthSensor, quantised
+from mvloc_ros.demo.surfaces import Paint
+from mvloc_ros.demo.textures import LEVELS
+from mvloc_ros.geometry.camera import PinholeCamera
+
+FloatMap = npt.NDArray[np.float32]
+
+# Colour and depth come from the same camera (registered); 65 by 51 degrees.
+CAMERA = PinholeCamera(width=320, height=240, fx=250.0, fy=250.0, cx=159.5, cy=119.5)
+
+
+@dataclass(frozen=True)
+class RgbdFrame:
+    """color: uint8 RGB [H, W, 3]; depth: float32 metres along the optical axis [H, W], 0 = not measured."""
+
+    color: npt.NDArray[np.uint8]
+    depth: FloatMap
+
+
+class Renderer:
+    """One room seen by one camera, under one light setting at a time."""
+
+    def __init__(self, room: Room, camera: PinholeCamera = CAMERA) -> None:
+        self.camera = camera
+        self._atlas = room.atlas.image
+        self._caster = Raycaster(room.surfaces, camera)
+        self._lights = LightMaps(room.surfaces, room.solids)
+        self._glass = np.array([face.paint.glass for face in room.surfaces])
+        self._place_textures(room)
+        self.set_light(SETTINGS["day"])
+
+    def set_light(self, setting: Setting, exposure: float = 1.0) -> None:
+        """Change the light; exposure multiplies the amount of light."""
+        self._sheet = self._lights.sheet(setting, exposure)
+
+    def exact(self, T_map_camera: npt.ArrayLike) -> RgbdFrame:
+        """Without noise, range limits or holes (and with depth on glass)."""
+        hits = self._caster.trace(T_map_camera)
+        return RgbdFrame(quantised(self._shade(hits)), hits.depth)
+
+    def measure(
+        self,
+        T_map_camera: npt.ArrayLike,
+        rng: np.random.Generator,
+        color_sensor: ColorSensor | None = None,
+        depth_sensor: DepthSensor | None = None,
+    ) -> RgbdFrame:
+        """As the cameras see it; the generator alone decides the noise."""
+        hits = self._caster.trace(T_map_camera)
+        color = (color_sensor or ColorSensor()).capture(self._shade(hits), rng)
+        depth = (depth_sensor or DepthSensor()).capture(hits, self._glass[hits.face], rng)
+        return RgbdFrame(color, depth)
+
+    def _place_textures(self, room: Room) -> None:
+        """For each surface and level: atlas pixel = offset + scale * position on the surface (m), [F * LEVELS, 2]."""
+        offset, scale = np.zeros((2, len(room.surfaces), LEVELS, 2))
+        for index, face in enumerate(room.surfaces):
+            name = face.paint.texture
+            full = 2 * np.array([face.half_width, face.half_height])
+            share, start = _window(face.paint, full, np.array(room.textures[name].size), face.centre)
+            extent = room.atlas.extent[name]
+            scale[index] = extent * share / full
+            offset[index] = room.atlas.corner[name] + extent * (start + share / 2) - 0.5
+        self._offset, self._scale = offset.reshape(-1, 2).astype(np.float32), scale.reshape(-1, 2).astype(np.float32)
+        density = np.sqrt(scale[:, 0, 0] * scale[:, 0, 1])  # texels per metre at the finest level
+        self._texels = (density / self.camera.fx).astype(np.float32)
+        self._light_origin = self._lights.origin.astype(np.float32)
+        self._light_step = self._lights.step.astype(np.float32)
+
+    def _shade(self, hits: Hits) -> FloatMap:
+        """Texture times light, gamma-encoded, 0..255 and above, [H, W, 3]."""
+        texels_per_pixel = np.take(self._texels, hits.face) * hits.depth / np.sqrt(np.maximum(hits.cosine, 0.05))
+        level = np.clip(np.log2(np.maximum(texels_per_pixel, 1e-3)) + 0.4, 0, LEVELS - 1).astype(np.intp)
+        tile = hits.face * LEVELS + level
+        albedo = _sample(self._atlas, hits, tile, self._offset, self._scale)
+        light = _sample(self._sheet, hits, hits.face, self._light_origin, self._light_step)
+        return np.asarray(cv2.multiply(albedo, light, dtype=cv2.CV_32F), dtype=np.float32)
+
+
+def _window(
+    paint: Paint, full: npt.NDArray[np.float64], size: npt.NDArray[np.float64], centre: npt.NDArray[np.float64]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Which part of a texture a face shows: (share, start) in 0..1 per axis.
+
+    A material is cut out at a place that depends on the face's position, so that neighbours differ.
+    """
+    if paint.whole:
+        return np.ones(2), np.zeros(2)
+    share = np.minimum(1.0, full / size)
+    chance = np.modf(np.abs(np.sin([centre @ (12.9, 78.2, 37.7), centre @ (39.3, 11.1, 83.1)])) * 4375.8)[0]
+    return share, (1 - share) * chance
+
+
+def _sample(
+    image: npt.NDArray[Any], hits: Hits, index: npt.NDArray[np.intp], offset: FloatMap, scale: FloatMap
+) -> npt.NDArray[Any]:
+    """Look an image up, linearly interpolated, where offset + scale * position points."""
+    x = np.take(offset[:, 0], index) + np.take(scale[:, 0], index) * hits.right
+    y = np.take(offset[:, 1], index) + np.take(scale[:, 1], index) * hits.down
+    return np.asarray(cv2.remap(image, x, y, cv2.INTER_LINEAR))
+
+
+@lru_cache(maxsize=1)
+def demo_renderer(room_seed: int = DEFAULT_ROOM_SEED) -> Renderer:
+    """The renderer of the demo's room, built once per process."""
+    return Renderer(build_room(room_seed))

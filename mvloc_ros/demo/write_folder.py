@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes the demo's recording as a folder in the 7-Scenes layout, on all cores, and continues where it was stopped."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from mvloc_ros.demo.frame_files import DEPTH_UNITS_PER_METRE, DemoError, pose_file, write_frame, write_text
+from mvloc_ros.demo.plan import RATE_HZ, SPLITS, TEST_FRAMES, TRAIN_FRAMES, SequencePlan, plan_test, plan_training
+from mvloc_ros.demo.renderer import CAMERA, RgbdFrame, demo_renderer
+
+# Changes whenever the same seed gives other frames, so that a folder never mixes two versions.
+VERSION = 1
+LICENCE = "Apache-2.0 (synthetic, made by mvloc_ros)"
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A run of frames of one sequence, small enough that all workers end at about the same time."""
+
+    root: Path
+    seed: int
+    plan: SequencePlan
+    first: int
+    last: int
+
+
+def write_folder(
+    root: Path | str, *, split: str = "both", frames: int | None = None, seed: int = 0, workers: int | None = None,
+    progress: bool = True,
+) -> int:
+    """Render training drives, the test drive or both into a folder; returns the number of frames written now.
+
+    frames: total of each split (default: 2000 for training, 300 for test). Frames that exist are kept. The result
+    does not depend on `workers` (default: one for each core, at most 2). With both splits in the folder,
+    TrainSplit.txt and TestSplit.txt say which is which; with one, there are no such files.
+    Raises DemoError where the folder holds another recording or the numbers make no sense.
+    """  # fmt: skip
+    root = Path(root)
+    plans = _plans(split, frames, seed)
+    root.mkdir(parents=True, exist_ok=True)
+    _claim(root, seed)
+    jobs = [job for plan in plans for job in _missing(root, seed, plan)]
+    total = sum(job.last - job.first for job in jobs)
+    count = min(workers or min(2, os.cpu_count() or 1), max(1, len(jobs)))
+    with tqdm(total=total, desc=f"rendering {root.name}", unit=" frames", disable=not progress or not total) as bar:
+        for written in _run(jobs, count):
+            bar.update(written)
+    _write_split_files(root)
+    return total
+
+
+def render_sequence(plan: SequencePlan, seed: int) -> Iterator[RgbdFrame]:
+    """The frames of one sequence as the cameras see them, without writing anything."""
+    renderer = demo_renderer()
+    renderer.set_light(plan.light, plan.exposure)
+    for index, pose in zip(plan.indices, plan.poses, strict=True):
+        yield renderer.measure(pose, np.random.default_rng((seed, plan.number, index)))
+
+
+def _plans(split: str, frames: int | None, seed: int) -> list[SequencePlan]:
+    if split not in SPLITS:
+        raise DemoError(f"There is no split {split!r} in the demo: choose one of {', '.join(SPLITS)}.")
+    if frames is not None and frames < 1:
+        raise DemoError(f"The number of frames must be at least 1, not {frames}.")
+    if seed < 0:
+        raise DemoError(f"The seed must be 0 or more, not {seed}.")
+    plans = plan_training(seed, frames or TRAIN_FRAMES) if split != "test" else []
+    return plans + ([plan_test(seed, frames or TEST_FRAMES)] if split != "train" else [])
+
+
+def _claim(root: Path, seed: int) -> None:
+    """Write what the folder is, or check that it is the same as last time."""
+    identity = {"made_by": "mvloc demo render", "version": VERSION, "seed": seed}
+    path = root / "demo.json"
+    if path.is_file():
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            found = None
+        if found != identity:
+            raise DemoError(f"{root} holds a demo recording of another seed or version: choose another folder.")
+    elif any(root.glob("seq-*")):
+        raise DemoError(f"{root} holds a recording that `mvloc demo render` did not make: choose another folder.")
+    write_text(path, json.dumps(identity, indent=2) + "\n")
+    camera = CAMERA.to_dict()
+    settings = {
+        "color": camera, "depth": camera, "depth_registered": True, "pose_of": "color", "rate_hz": RATE_HZ,
+        "depth_units_per_metre": DEPTH_UNITS_PER_METRE, "licence": LICENCE,
+    }  # fmt: skip
+    write_text(root / "camera.json", json.dumps(settings, indent=2) + "\n")
+
+
+def _missing(root: Path, seed: int, plan: SequencePlan, chunk: int = 25) -> list[_Job]:
+    """The runs of frames whose files are not all there."""
+    folder = root / plan.name
+    folder.mkdir(exist_ok=True)
+    for unfinished in folder.glob(".frame-*"):
+        unfinished.unlink(missing_ok=True)
+    wanted = [place for place, index in enumerate(plan.indices) if not pose_file(folder, index).is_file()]
+    jobs: list[_Job] = []
+    for place in wanted:
+        previous = jobs[-1] if jobs else None
+        if previous and previous.last == place and place - previous.first < chunk:
+            jobs[-1] = _Job(root, seed, plan, previous.first, place + 1)
+        else:
+            jobs.append(_Job(root, seed, plan, place, place + 1))
+    return jobs
+
+
+def _run(jobs: Sequence[_Job], workers: int) -> Iterator[int]:
+    """Do the jobs, in this process or in several; yields the number of frames as they are done."""
+    if workers <= 1:
+        for job in jobs:
+            yield from _render(job)
+        return
+    # spawn: a fork would copy the locks of threads that the caller may have.
+    with _no_interrupts():
+        pool = multiprocessing.get_context("spawn").Pool(workers, _prepare_worker)
+    with pool:
+        yield from pool.imap_unordered(_render_all, jobs)
+
+
+@contextmanager
+def _no_interrupts() -> Iterator[None]:
+    """Processes started here ignore Ctrl-C, which a terminal sends to all: the parent alone answers and ends them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _prepare_worker() -> None:
+    """Each worker has a core of its own; threads within it would only compete."""
+    cv2.setNumThreads(1)
+
+
+def _render_all(job: _Job) -> int:
+    return sum(_render(job))
+
+
+def _render(job: _Job) -> Iterator[int]:
+    """Render and write the frames of one job."""
+    piece = slice(job.first, job.last)
+    plan = job.plan
+    part = SequencePlan(plan.number, plan.split, plan.light, plan.exposure, plan.indices[piece], plan.poses[piece])
+    folder = job.root / plan.name
+    for index, pose, frame in zip(part.indices, part.poses, render_sequence(part, job.seed), strict=True):
+        write_frame(folder, index, frame, pose)
+        yield 1
+
+
+def _write_split_files(root: Path) -> None:
+    """Name the sequences of both splits once both are in the folder."""
+    numbers = sorted(int(folder.name.removeprefix("seq-")) for folder in root.glob("seq-*"))
+    test_number = plan_test(0, 1).number
+    train, test = [n for n in numbers if n != test_number], [n for n in numbers if n == test_number]
+    if train and test:
+        write_text(root / "TrainSplit.txt", "".join(f"sequence{n}\n" for n in train))
+        write_text(root / "TestSplit.txt", "".join(f"sequence{n}\n" for n in test))

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads rosbag2 recordings (mcap or sqlite3), those of `ros2 bag record` included."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+
+from rosbags.interfaces import ConnectionExtRosbag2, MessageDefinitionFormat, Qos
+from rosbags.rosbag2 import Reader, ReaderError
+from rosbags.serde import SerdeError
+from rosbags.typesys import TypesysError, get_types_from_msg
+
+from mvloc_ros.recordings.errors import RecordingError
+from mvloc_ros.recordings.typestore import new_typestore, require_type
+
+_DAMAGE = (ReaderError, OSError, struct.error, EOFError, TypeError, ValueError, KeyError, AssertionError)
+"""What `rosbags` raises on a recording that was cut short or overwritten."""
+
+
+@dataclass(frozen=True)
+class BagTopic:
+    """A topic of a recording and the QoS profiles its publishers offered."""
+
+    name: str
+    type: str
+    count: int
+    qos: tuple[Qos, ...]
+
+
+class RawMessage(NamedTuple):
+    """A serialised message and its log time in nanoseconds."""
+
+    topic: str
+    type: str
+    stamp_ns: int
+    data: bytes
+
+
+class BagReader:
+    """Context manager that reads one recording; messages come in order of log time.
+
+    Raises RecordingError, which names the recording, wherever it is missing, damaged or incomplete.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.store = new_typestore()
+        self.topics: dict[str, BagTopic] = {}
+        self._reader: Reader | None = None
+
+    def __enter__(self) -> BagReader:
+        if not self.path.exists():
+            raise RecordingError(f"There is no recording at {self.path}: check the path.")
+        if self.path.is_dir() and not (self.path / "metadata.yaml").is_file():
+            raise RecordingError(
+                f"{self.path} is not a recording (it has no metadata.yaml): name a folder that `mvloc bag`, "
+                "`mvloc record` or `ros2 bag record` wrote, or its .mcap file."
+            )
+        with self._clear_errors():
+            self._reader = Reader(self.path)
+            self._reader.open()
+            for connection in self._reader.connections:
+                self._add_topic(connection)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._reader is not None and self._reader.is_open:
+            self._reader.close()
+
+    def _add_topic(self, connection: Any) -> None:
+        earlier = self.topics.get(connection.topic)
+        count = connection.msgcount + (earlier.count if earlier else 0)
+        qos = connection.ext.offered_qos_profiles if isinstance(connection.ext, ConnectionExtRosbag2) else ()
+        self.topics[connection.topic] = BagTopic(connection.topic, connection.msgtype, count, tuple(qos))
+        definition = connection.msgdef
+        if definition.format == MessageDefinitionFormat.MSG and connection.msgtype not in self.store.types:
+            # The recording's own definition wins over the installed one: it is what was serialised.
+            types = get_types_from_msg(definition.data, connection.msgtype)
+            self.store.register({name: fields for name, fields in types.items() if name not in self.store.types})
+
+    @property
+    def start_ns(self) -> int:
+        """Log time of the first message."""
+        return self._open_reader().start_time
+
+    @property
+    def end_ns(self) -> int:
+        """Log time of the last message."""
+        return self._open_reader().end_time - 1
+
+    @property
+    def message_count(self) -> int:
+        """Messages of all topics together."""
+        return self._open_reader().message_count
+
+    def raw(self, topics: Collection[str] | None = None) -> Iterator[RawMessage]:
+        """Serialised messages of the topics (default: all) in order of log time."""
+        reader = self._open_reader()
+        chosen = [c for c in reader.connections if topics is None or c.topic in topics]
+        if not chosen:
+            return
+        with self._clear_errors():
+            for connection, stamp_ns, data in reader.messages(connections=chosen):
+                yield RawMessage(connection.topic, connection.msgtype, stamp_ns, data)
+
+    def messages(self, topics: Collection[str] | None = None) -> Iterator[tuple[str, int, Any]]:
+        """(topic, log time in ns, message) in order of log time; fields have the names they have in ROS."""
+        for raw in self.raw(topics):
+            yield raw.topic, raw.stamp_ns, self.decode(raw)
+
+    def decode(self, raw: RawMessage) -> Any:
+        """The message of serialised bytes."""
+        try:
+            require_type(self.store, raw.type)
+            return self.store.deserialize_cdr(raw.data, raw.type)
+        except (SerdeError, TypesysError, IndexError, struct.error, UnicodeDecodeError) as error:
+            raise RecordingError(f"A message on {raw.topic} in {self.path} is damaged ({error}).") from error
+
+    def require(self, topic: str, expected_type: str) -> BagTopic:
+        """The topic, if it has messages of the type; else RecordingError that lists what there is."""
+        found = self.topics.get(topic)
+        if found is None or found.count == 0:
+            there = ", ".join(sorted(name for name, entry in self.topics.items() if entry.count)) or "nothing"
+            raise RecordingError(f"{self.path} has no message on {topic} (it has {there}): name the topic that it has.")
+        if found.type != expected_type:
+            raise RecordingError(f"{topic} in {self.path} is of type {found.type}, not {expected_type}.")
+        return found
+
+    def _open_reader(self) -> Reader:
+        assert self._reader is not None, "BagReader is a context manager"
+        return self._reader
+
+    @contextmanager
+    def _clear_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except RecordingError:
+            raise
+        except _DAMAGE as error:
+            reason = str(error).rstrip(".") or type(error).__name__
+            raise RecordingError(
+                f"The recording {self.path} is damaged or incomplete ({reason}): record or copy it again."
+            ) from error

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The values that describe a posed RGB-D recording, whatever folder layout it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from mvloc_ros.geometry.camera import PinholeCamera
+
+
+@dataclass(frozen=True, eq=False)
+class FrameRecord:
+    """One frame: where its images lie and where the camera was.
+
+    `color` or `depth` is None where that image does not exist (a depth image that no colour image
+    matches is no frame). `stamp_ns` is the colour image's time; `depth_stamp_ns` differs from it
+    where the sensor was not synchronised. `T_map_camera` is 4x4 float64 and maps coordinates of the
+    camera that `PosedFolder.pose_of` names (optical convention), at the time of its image, into the map.
+    """
+
+    sequence: str
+    index: int
+    stamp_ns: int
+    color: Path | None
+    depth: Path | None
+    T_map_camera: npt.NDArray[np.float64] | None
+    depth_stamp_ns: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class PosedFolder:
+    """A folder of posed RGB-D frames, split into training and test frames, each in order of time.
+
+    `layout` is '7scenes' or 'tum', `pose_of` is 'color' or 'depth': the camera whose pose the frames
+    carry. `depth_units_per_metre` is the value of a depth pixel at one metre. `depth_registered`
+    says whether depth and colour pixels already correspond. `licence` is empty where unknown.
+    """
+
+    root: Path
+    layout: str
+    color_camera: PinholeCamera
+    depth_camera: PinholeCamera
+    depth_units_per_metre: float
+    depth_registered: bool
+    pose_of: str
+    rate_hz: float
+    licence: str
+    train: tuple[FrameRecord, ...]
+    test: tuple[FrameRecord, ...]
+
+    def frames(self) -> Iterator[FrameRecord]:
+        """All frames, training and test, in order of time."""
+        return iter(sorted((*self.train, *self.test), key=lambda frame: frame.stamp_ns))

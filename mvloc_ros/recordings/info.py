@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a recording holds: topics, types, counts, rates, and gaps in its time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from mvloc_ros.recordings.bag_reader import BagReader
+from mvloc_ros.recordings.stamps import SECOND_NS
+
+GAP_FACTOR = 1.5
+"""A gap is a distance of two messages above this many times the usual one: at least one is missing."""
+
+
+@dataclass(frozen=True)
+class TopicSummary:
+    """One topic: `rate_hz` and `longest_gap_s` are None below two messages."""
+
+    name: str
+    type: str
+    count: int
+    rate_hz: float | None
+    gaps: int
+    longest_gap_s: float | None
+
+
+@dataclass(frozen=True)
+class BagSummary:
+    """A whole recording; times are log times in nanoseconds."""
+
+    path: Path
+    start_ns: int
+    end_ns: int
+    messages: int
+    bytes: int
+    topics: tuple[TopicSummary, ...]
+
+    def text(self) -> str:
+        """A table for the terminal."""
+        width = max((len(topic.name) for topic in self.topics), default=5)
+        type_width = max((len(topic.type) for topic in self.topics), default=4)
+        lines = [
+            f"{self.path}: {self.messages} messages, {max(0, self.end_ns - self.start_ns) / SECOND_NS:.3f} s, "
+            f"{self.bytes / 1e6:.1f} MB",
+            f"from {self.start_ns / SECOND_NS:.3f} to {self.end_ns / SECOND_NS:.3f} s",
+            "",
+            f"{'topic':{width}}  {'type':{type_width}}  {'count':>7}  {'rate':>9}  {'gaps':>5}  {'longest':>10}",
+        ]
+        for topic in self.topics:
+            rate = "-" if topic.rate_hz is None else f"{topic.rate_hz:.2f} Hz"
+            longest = "-" if topic.longest_gap_s is None else f"{topic.longest_gap_s * 1e3:.1f} ms"
+            lines.append(
+                f"{topic.name:{width}}  {topic.type:{type_width}}  {topic.count:>7}  {rate:>9}  "
+                f"{topic.gaps:>5}  {longest:>10}"
+            )
+        return "\n".join(lines)
+
+
+def summarise(path: Path | str) -> BagSummary:
+    """Read a recording once and describe it. Raises RecordingError where it is missing or damaged."""
+    with BagReader(path) as reader:
+        stamps: dict[str, list[int]] = {name: [] for name in reader.topics}
+        size = 0
+        for message in reader.raw():
+            stamps[message.topic].append(message.stamp_ns)
+            size += len(message.data)
+        topics = tuple(
+            _summary(name, reader.topics[name].type, np.array(stamps[name], dtype=np.int64)) for name in sorted(stamps)
+        )
+        count = sum(topic.count for topic in topics)
+        start, end = (reader.start_ns, reader.end_ns) if count else (0, 0)
+        return BagSummary(reader.path, start, end, count, size, topics)
+
+
+def _summary(name: str, message_type: str, stamps: npt.NDArray[np.int64]) -> TopicSummary:
+    """The usual distance of two messages is the median, which gaps do not move."""
+    if len(stamps) < 2 or stamps[-1] == stamps[0]:
+        return TopicSummary(name, message_type, len(stamps), None, 0, None)
+    steps = np.diff(stamps)
+    usual = float(np.median(steps))
+    gaps = int(np.sum(steps > GAP_FACTOR * usual)) if usual > 0 else 0
+    rate = SECOND_NS / usual if usual > 0 else (len(stamps) - 1) * SECOND_NS / float(stamps[-1] - stamps[0])
+    return TopicSummary(name, message_type, len(stamps), rate, gaps, float(steps.max()) / SECOND_NS)

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Arrays and poses -> the ROS messages of a recording (as `rosbags` values, no ROS needed)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from rosbags.typesys.store import Typestore
+
+from mvloc_ros.geometry import se3
+from mvloc_ros.geometry.camera import PinholeCamera
+from mvloc_ros.recordings import topics
+from mvloc_ros.recordings.stamps import SECOND_NS
+
+OPTICAL_ROTATION = (-0.5, 0.5, -0.5, 0.5)
+"""Quaternion x, y, z, w from the optical convention (z forward) to REP 103's (x forward)."""
+NOMINAL_BASELINE_M = 0.025
+"""Colour camera to the right of the depth camera: the Kinect's, which 7-Scenes was recorded with."""
+
+
+class MessageBuilder:
+    """Builds messages of one type store."""
+
+    def __init__(self, store: Typestore) -> None:
+        self._types = store.types
+
+    def header(self, stamp_ns: int, frame: str) -> Any:
+        """std_msgs/Header."""
+        seconds, nanoseconds = divmod(stamp_ns, SECOND_NS)
+        stamp = self._types["builtin_interfaces/msg/Time"](sec=seconds, nanosec=nanoseconds)
+        return self._types["std_msgs/msg/Header"](stamp=stamp, frame_id=frame)
+
+    def color_image(self, stamp_ns: int, frame: str, rgb: npt.NDArray[np.uint8]) -> Any:
+        """sensor_msgs/Image in rgb8 of uint8 [H, W, 3]."""
+        return self._image(stamp_ns, frame, "rgb8", rgb)
+
+    def depth_image(self, stamp_ns: int, frame: str, millimetres: npt.NDArray[np.uint16]) -> Any:
+        """sensor_msgs/Image in 16UC1 of uint16 [H, W] in millimetres, 0 = invalid (REP 118)."""
+        return self._image(stamp_ns, frame, "16UC1", millimetres.astype("<u2", copy=False))
+
+    def _image(self, stamp_ns: int, frame: str, encoding: str, pixels: npt.NDArray[Any]) -> Any:
+        height, width = pixels.shape[:2]
+        return self._types[topics.IMAGE](
+            header=self.header(stamp_ns, frame),
+            height=height,
+            width=width,
+            encoding=encoding,
+            is_bigendian=0,
+            step=pixels.nbytes // height,
+            data=np.ascontiguousarray(pixels).view(np.uint8).reshape(-1),
+        )
+
+    def camera_info(self, stamp_ns: int, frame: str, camera: PinholeCamera) -> Any:
+        """sensor_msgs/CameraInfo of a camera without distortion."""
+        k = camera.matrix()
+        region = self._types["sensor_msgs/msg/RegionOfInterest"](
+            x_offset=0, y_offset=0, height=0, width=0, do_rectify=False
+        )
+        return self._types[topics.CAMERA_INFO](
+            header=self.header(stamp_ns, frame),
+            height=camera.height,
+            width=camera.width,
+            distortion_model="plumb_bob",
+            d=np.zeros(5),
+            k=k.reshape(-1),
+            r=np.eye(3).reshape(-1),
+            p=np.hstack([k, np.zeros((3, 1))]).reshape(-1),
+            binning_x=0,
+            binning_y=0,
+            roi=region,
+        )
+
+    def pose(self, stamp_ns: int, frame: str, transform: npt.NDArray[np.float64]) -> Any:
+        """geometry_msgs/PoseStamped of a 4x4 transform."""
+        position, orientation = se3.to_parts(transform)
+        pose = self._types["geometry_msgs/msg/Pose"](
+            position=self._types["geometry_msgs/msg/Point"](*map(float, position)),
+            orientation=self._types["geometry_msgs/msg/Quaternion"](*map(float, orientation)),
+        )
+        return self._types[topics.POSE](header=self.header(stamp_ns, frame), pose=pose)
+
+    def static_transforms(self, stamp_ns: int, registered: bool) -> Any:
+        """tf2_msgs/TFMessage: `camera_link`, which lies in the depth camera, to both optical frames.
+
+        Registered depth is seen from the colour camera, so that both coincide. Otherwise the nominal
+        baseline stands for the real one, which no folder layout states.
+        """
+        baseline = 0.0 if registered else NOMINAL_BASELINE_M
+        return self._types[topics.TF_MESSAGE](
+            transforms=[
+                self._optical_transform(stamp_ns, topics.DEPTH_FRAME, 0.0),
+                self._optical_transform(stamp_ns, topics.COLOR_FRAME, -baseline),
+            ]
+        )
+
+    def _optical_transform(self, stamp_ns: int, child: str, y: float) -> Any:
+        return self._types["geometry_msgs/msg/TransformStamped"](
+            header=self.header(stamp_ns, topics.CAMERA_LINK),
+            child_frame_id=child,
+            transform=self._types["geometry_msgs/msg/Transform"](
+                translation=self._types["geometry_msgs/msg/Vector3"](x=0.0, y=y, z=0.0),
+                rotation=self._types["geometry_msgs/msg/Quaternion"](*OPTICAL_ROTATION),
+            ),
+        )

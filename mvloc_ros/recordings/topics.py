@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Names of topics, types and frames in the project's own recordings."""
+
+from __future__ import annotations
+
+COLOR_IMAGE = "/camera/color/image_raw"
+DEPTH_IMAGE = "/camera/depth/image_raw"
+COLOR_INFO = "/camera/color/camera_info"
+DEPTH_INFO = "/camera/depth/camera_info"
+TF_STATIC = "/tf_static"
+GROUND_TRUTH = "/ground_truth/pose"
+
+MAP_FRAME = "map"
+CAMERA_LINK = "camera_link"
+COLOR_FRAME = "camera_color_optical_frame"
+DEPTH_FRAME = "camera_depth_optical_frame"
+
+IMAGE = "sensor_msgs/msg/Image"
+COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
+CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
+TF_MESSAGE = "tf2_msgs/msg/TFMessage"
+POSE = "geometry_msgs/msg/PoseStamped"
+POSE_WITH_COVARIANCE = "geometry_msgs/msg/PoseWithCovarianceStamped"
+STATUS = "mvloc_ros/msg/LocalizationStatus"

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Command line of this room: `mvloc bag from-folder` and `mvloc bag info`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_from_folder_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `mvloc bag from-folder`."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.description = "Write a 7-Scenes or TUM RGB-D folder as a rosbag2 recording (mcap)."
+    parser.epilog = (
+        "examples:\n"
+        "  mvloc bag from-folder redkitchen --split test --out bags/redkitchen_test\n"
+        "  mvloc bag from-folder redkitchen --sequence seq-02 --rate 10 --out bags/seq02_slow\n"
+        "The recording has colour, depth, camera_info, /tf_static and /ground_truth/pose; `ros2 bag play` plays it too."
+    )
+    parser.add_argument("folder", type=Path, help="folder in the 7-Scenes or TUM RGB-D layout")
+    parser.add_argument("--out", type=Path, required=True, help="recording to write (a new folder)")
+    parser.add_argument("--split", choices=("train", "test", "all"), default="all", help="frames (default: all)")
+    parser.add_argument("--sequence", help="only this sequence, e.g. seq-02")
+    parser.add_argument("--rate", type=float, help="frames per second (default: as recorded)")
+    parser.add_argument("--keep-pauses", action="store_true",
+                        help="keep the time between sequences (default: cut it to one second)")
+    parser.add_argument("--test-fraction", type=float, default=0.2,
+                        help="test share at the end of each sequence, where the folder names none (default: 0.2)")
+    parser.add_argument("--force", action="store_true", help="overwrite an existing recording")
+
+
+def run_from_folder(args: argparse.Namespace) -> int:
+    """`mvloc bag from-folder`."""
+    from mvloc_ros.recordings.folder import open_folder
+    from mvloc_ros.recordings.from_folder import select_frames, write_bag
+
+    folder = open_folder(args.folder, args.test_fraction)
+    frames = select_frames(folder, args.split, args.sequence)
+    count = write_bag(folder, frames, args.out, rate_hz=args.rate, keep_pauses=args.keep_pauses, force=args.force)
+    print(f"{args.out}: {len(frames)} frames, {count} messages")
+    return 0
+
+
+def add_info_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `mvloc bag info`."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.description = "Show the topics, counts, rates and gaps of a rosbag2 recording."
+    parser.epilog = "example:\n  mvloc bag info bags/redkitchen_test"
+    parser.add_argument("bag", type=Path, help="recording (folder, .mcap or .db3 file)")
+
+
+def run_info(args: argparse.Namespace) -> int:
+    """`mvloc bag info`."""
+    from mvloc_ros.recordings.info import summarise
+
+    print(summarise(args.bag).text())
+    return 0

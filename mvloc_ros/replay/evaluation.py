@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Judges a run: joins poses with ground truth by their stamps, and computes errors and baselines.
+
+Live and offline runs come here as the same value, so that their figures mean the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from mvloc_ros.replay.baselines import constant_pose, nearest_training_poses
+from mvloc_ros.replay.errors import ReplayError
+from mvloc_ros.replay.metrics import Accuracy, Percentiles, accuracy, percentiles, pose_errors
+from mvloc_ros.replay.run import Floats, Run, StampedPoses, Stamps
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluationResult:
+    """Per frame, in order of time, and in total.
+
+    `truth` and `estimates` are [N, 4, 4] and NaN where there is none; so are the errors [N] and the
+    latencies [N] per step. `stray_poses` are poses that belong to no frame. `accuracy` is None without
+    ground truth; `baselines` is empty without training poses.
+    """
+
+    run: Run
+    stamps_ns: Stamps
+    truth: Floats
+    estimates: Floats
+    translation_m: Floats
+    rotation_deg: Floats
+    step_ms: Mapping[str, Floats]
+    accuracy: Accuracy | None
+    baselines: Mapping[str, Accuracy]
+    latency_ms: Mapping[str, Percentiles]
+    stray_poses: int
+
+    @property
+    def frames(self) -> int:
+        """Frames that were there to be localized."""
+        return len(self.stamps_ns)
+
+    @property
+    def has_pose(self) -> npt.NDArray[np.bool_]:
+        """[N]: which frames got a pose."""
+        return np.isfinite(self.estimates[:, 0, 0])
+
+    @property
+    def poses(self) -> int:
+        """Frames that got a pose."""
+        return int(np.sum(self.has_pose))
+
+
+def evaluate(run: Run) -> EvaluationResult:
+    """Join and judge a run.
+
+    Raises ReplayError where there are no frames, or poses and ground truth but no common stamp: the
+    figures would look like a failed localization and be a mistake of the set-up.
+    """
+    if not len(run.frames_ns):
+        raise ReplayError(f"{run.recording} has no frame to evaluate: neither ground truth nor images.")
+    truth = take(run.truth, match(run.frames_ns, run.truth.stamps_ns, run.tolerance_ns))
+    found = match(run.frames_ns, run.estimates.stamps_ns, run.tolerance_ns)
+    estimates = take(run.estimates, found)
+    _require_common_stamps(run, found)
+    translation, rotation = pose_errors(estimates, truth)
+    with_truth = np.isfinite(truth[:, 0, 0])
+    steps = {name: _per_frame(run, found, values) for name, values in run.latency_ms.items()}
+    summaries = {name: summary for name, values in steps.items() if (summary := percentiles(values)) is not None}
+    return EvaluationResult(
+        run=run,
+        stamps_ns=run.frames_ns,
+        truth=truth,
+        estimates=estimates,
+        translation_m=translation,
+        rotation_deg=rotation,
+        step_ms=steps,
+        accuracy=accuracy(translation[with_truth], rotation[with_truth]) if with_truth.any() else None,
+        baselines=_baselines(run, truth[with_truth]),
+        latency_ms=summaries,
+        stray_poses=len(run.estimates.stamps_ns) - int(np.sum(found >= 0)),
+    )
+
+
+def match(frames_ns: Stamps, stamps_ns: Stamps, tolerance_ns: int) -> npt.NDArray[np.int64]:
+    """For each frame the index of the nearest stamp within the tolerance, or -1; no index twice.
+
+    Both are sorted. Of frames that want the same stamp, the nearer one gets it.
+    """
+    found = np.full(len(frames_ns), -1, dtype=np.int64)
+    if not len(stamps_ns):
+        return found
+    after = np.clip(np.searchsorted(stamps_ns, frames_ns), 1, max(len(stamps_ns) - 1, 1))
+    candidates = np.stack([after - 1, np.minimum(after, len(stamps_ns) - 1)])
+    gaps = np.abs(stamps_ns[candidates] - frames_ns)
+    best = np.argmin(gaps, axis=0)
+    nearest, gap = np.take_along_axis(candidates, best[None], 0)[0], np.take_along_axis(gaps, best[None], 0)[0]
+    taken: set[int] = set()
+    for i in np.argsort(gap, kind="stable"):
+        if gap[i] <= tolerance_ns and int(nearest[i]) not in taken:
+            found[i] = nearest[i]
+            taken.add(int(nearest[i]))
+    return found
+
+
+def take(poses: StampedPoses, indices: npt.NDArray[np.int64]) -> Floats:
+    """The poses [N, 4, 4] at the indices, NaN where the index is -1."""
+    result = np.full((len(indices), 4, 4), np.nan)
+    result[indices >= 0] = poses.poses[indices[indices >= 0]]
+    return result
+
+
+def _require_common_stamps(run: Run, found: npt.NDArray[np.int64]) -> None:
+    if len(run.estimates.stamps_ns) and not np.any(found >= 0):
+        apart = float(np.min(np.abs(run.estimates.stamps_ns[0] - run.frames_ns))) / 1e9
+        raise ReplayError(
+            f"No pose in {run.recording} has the stamp of a frame (the first is {apart:.6f} s from the nearest one): "
+            "evaluate against the recording that was played, or allow a difference with --tolerance."
+        )
+
+
+def _per_frame(run: Run, found: npt.NDArray[np.int64], values: Mapping[int, float]) -> Floats:
+    """Milliseconds [N]; a step is known by the stamp of the pose that the frame got."""
+    stamps = run.estimates.stamps_ns
+    return np.array([values.get(int(stamps[i]), np.nan) if i >= 0 else np.nan for i in found], dtype=np.float64)
+
+
+def _baselines(run: Run, truth: Floats) -> dict[str, Accuracy]:
+    if run.training_poses is None or not len(run.training_poses) or not len(truth):
+        return {}
+    constant = np.broadcast_to(constant_pose(run.training_poses), truth.shape)
+    nearest = nearest_training_poses(run.training_poses, truth)
+    return {
+        "constant_pose": accuracy(*pose_errors(constant, truth)),
+        "nearest_training_pose": accuracy(*pose_errors(nearest, truth)),
+    }

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A live run on one machine: player, node and recorder as processes of their own, DDS between them.
+
+This is what `mvloc live` and the demo do; on a robot the camera and Nav2 take the place of player and
+recorder. The run has a ROS domain of its own, so it neither hears nor disturbs a robot.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from mvloc_ros.inference.bundle import read_bundle
+from mvloc_ros.recordings import topics
+from mvloc_ros.recordings.bag_reader import BagReader
+from mvloc_ros.replay.errors import ReplayError
+
+# What must be connected before the first frame is sent, so that none is lost to discovery.
+_WAIT_TOPICS = (topics.COLOR_IMAGE, topics.DEPTH_IMAGE, topics.GROUND_TRUTH, "/mvloc/pose", "/mvloc/status")
+_READY_S = 60.0
+_STOP_S = 10.0
+_POLL_S = 0.05
+
+
+@dataclass(frozen=True)
+class NodeOptions:
+    """How the node is run: parameters of its own as `name:=value`, and the rate of play."""
+
+    parameters: tuple[str, ...] = ()
+    rate: float = 1.0
+
+
+def run_live(bag: Path, model: Path, out: Path, options: NodeOptions) -> Path:
+    """Play `bag` into a node that runs `model` and record what it says.
+
+    Args:
+        bag: recording with colour, depth and ground truth.
+        model: model bundle.
+        out: folder for the recording `live` and the three processes' logs.
+        options: see `NodeOptions`.
+
+    Returns:
+        The recording of the node's outputs and the (restamped) ground truth.
+
+    Raises:
+        ReplayError: a process failed; the message quotes its last words and names its log.
+        BundleError, RecordingError: the model or the recording cannot be used.
+    """
+    read_bundle(model)  # a sentence now instead of a wait for a node that cannot start
+    with BagReader(bag) as reader:
+        seconds = 1e-9 * (reader.end_ns - reader.start_ns) / options.rate
+    out.mkdir(parents=True, exist_ok=True)
+    recording = out / "live"
+    with _terminate_as_interrupt(), _Processes(out) as processes:
+        recorder = processes.start("recorder", "mvloc_ros.cli", "record", "--out", str(recording), "--force")
+        node = processes.start("node", "mvloc_ros.node.main", *_node_arguments(model, options))
+        waits = [word for topic in _WAIT_TOPICS for word in ("--wait-topic", topic)]
+        player = processes.start(
+            "player", "mvloc_ros.cli", "play", str(bag), "--restamp", "now", "--rate", str(options.rate),
+            "--wait-deadline", str(_READY_S), *waits,
+        )
+        processes.follow(player, seconds)
+        processes.stop(node)
+        processes.stop(recorder)
+    return recording
+
+
+def _node_arguments(model: Path, options: NodeOptions) -> list[str]:
+    arguments = ["--ros-args", "-p", f"model:={model.resolve()}"]
+    arguments += ["-r", f"color/image:={topics.COLOR_IMAGE}", "-r", f"depth/image:={topics.DEPTH_IMAGE}"]
+    for parameter in options.parameters:
+        arguments += ["-p", parameter]
+    return arguments
+
+
+class _Processes:
+    """Children that end with the block, however it ends."""
+
+    def __init__(self, logs: Path) -> None:
+        self._logs = logs
+        self._running: dict[subprocess.Popen[bytes], str] = {}
+        self._environment = {
+            **os.environ,
+            "ROS_DOMAIN_ID": str(1 + os.getpid() % 100),
+            "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+            "ROS_LOCALHOST_ONLY": "1",  # the same before Iron
+            "RCUTILS_LOGGING_BUFFERED_STREAM": "0",
+        }
+
+    def __enter__(self) -> _Processes:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in list(self._running):
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+        for process in list(self._running):
+            self._join(process)
+
+    def start(self, name: str, module: str, *arguments: str) -> subprocess.Popen[bytes]:
+        with (self._logs / f"{name}.log").open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", module, *arguments], env=self._environment, stdin=subprocess.DEVNULL,
+                stdout=log, stderr=subprocess.STDOUT,
+                # A Ctrl-C in the terminal reaches this process alone, which then ends the others in order.
+                start_new_session=True,
+            )
+        self._running[process] = name
+        return process
+
+    def follow(self, player: subprocess.Popen[bytes], seconds: float) -> None:
+        """Wait until the player has ended, with a bar; fail as soon as any process fails."""
+        deadline = time.monotonic() + _READY_S + seconds + 60.0
+        with tqdm(total=seconds, desc="playing", bar_format="{l_bar}{bar}| {n:.0f}/{total:.0f} s") as bar:
+            started = None
+            while player.poll() is None:
+                self._check(player)
+                if time.monotonic() > deadline:
+                    raise ReplayError(f"The player did not end; see {self._logs / 'player.log'}.")
+                if started is None and self._node_is_active():
+                    started = time.monotonic()
+                if started is not None:
+                    bar.update(min(seconds, time.monotonic() - started) - bar.n)
+                time.sleep(_POLL_S)
+            bar.update(seconds - bar.n)
+        if player.returncode != 0:
+            raise self._failure(player)
+        del self._running[player]
+
+    def stop(self, process: subprocess.Popen[bytes]) -> None:
+        """End a process in order; fail if it did not end so."""
+        process.send_signal(signal.SIGINT)
+        if self._join(process) != 0:
+            raise self._failure(process)
+        del self._running[process]
+
+    def _node_is_active(self) -> bool:
+        return b"active: " in (self._logs / "node.log").read_bytes()
+
+    def _check(self, player: subprocess.Popen[bytes]) -> None:
+        for process, name in self._running.items():
+            if process is not player and process.poll() is not None:
+                raise self._failure(process)
+            if name == "node" and b" failed: " in (self._logs / "node.log").read_bytes():
+                raise self._failure(process)
+
+    def _failure(self, process: subprocess.Popen[bytes]) -> ReplayError:
+        name = self._running[process]
+        log = self._logs / f"{name}.log"
+        lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["it said nothing"]
+        said = next((line for line in lines if "failed" in line), lines[-1])
+        return ReplayError(f"The {name} failed: {said} (its log: {log}).")
+
+    def _join(self, process: subprocess.Popen[bytes]) -> int:
+        try:
+            return process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return process.wait()
+
+
+@contextmanager
+def _terminate_as_interrupt() -> Iterator[None]:
+    """Let SIGTERM unwind like Ctrl-C, so that the children are ended either way."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

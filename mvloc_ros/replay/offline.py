@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the node's localizer over a recording without DDS: every pair, as fast as the machine can."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from mvloc_ros.inference.backend import create_backend
+from mvloc_ros.inference.bundle import Bundle, read_bundle
+from mvloc_ros.inference.frame import ColorImage, DepthImage, Frame, FrameError
+from mvloc_ros.localization.localizer import Localizer, PoseEstimate
+from mvloc_ros.recordings import topics
+from mvloc_ros.recordings.bag_reader import BagReader
+from mvloc_ros.replay.run import Floats, Run, StampedPoses, header_stamp, pose_matrix
+from mvloc_ros.sensors.decode import DecodeError, decode_color, decode_depth
+from mvloc_ros.sensors.synchronizer import Synchronizer
+
+
+@dataclass(frozen=True)
+class OfflineOptions:
+    """Backend, pairing and topics of an offline run."""
+
+    backend: str = "auto"
+    threads: int = 0
+    sync_tolerance_s: float = 0.02
+    color_topic: str = topics.COLOR_IMAGE
+    depth_topic: str = topics.DEPTH_IMAGE
+    truth_topic: str = topics.GROUND_TRUTH
+    progress: bool = True
+
+
+def run_offline(bag: Path | str, model: Path | str, options: OfflineOptions) -> Run:
+    """Localize every pair of a recording with a model bundle.
+
+    Raises RecordingError, BundleError or BackendError where recording, bundle or backend cannot be used.
+    Frames that cannot be decoded or localized are counted, as in the node, and do not end the run.
+    """
+    bundle = read_bundle(model)
+    with BagReader(bag) as reader:
+        color = reader.require(options.color_topic, topics.IMAGE)
+        reader.require(options.depth_topic, topics.IMAGE)
+        backend = create_backend(options.backend, bundle, options.threads)
+        try:
+            localizer = Localizer(bundle, backend)
+            localizer.warm_up()
+            work = _OfflineRun(localizer, options, bundle.manifest.frames.pose_of)
+            with tqdm(total=color.count, desc="localizing", unit=" frames", disable=not options.progress) as bar:
+                for topic, _, message in reader.messages(work.topics()):
+                    work.take(topic, message)
+                    bar.update(topic == options.color_topic)
+            return work.result(reader.path, bundle, backend.description)
+        finally:
+            backend.close()
+
+
+class _OfflineRun:
+    """Collects what a run over one recording gives."""
+
+    def __init__(self, localizer: Localizer, options: OfflineOptions, pose_of: str) -> None:
+        self._localizer, self._options = localizer, options
+        self._carrier = options.color_topic if pose_of == "color" else options.depth_topic
+        self._pairs = Synchronizer(round(options.sync_tolerance_s * 1e9), self._localize)
+        self._frames: set[int] = set()
+        self._truth: dict[int, Floats] = {}
+        self._estimates: dict[int, Floats] = {}
+        self._steps: dict[str, dict[int, float]] = {}
+        self._decode_ms: dict[tuple[str, int], float] = {}
+        self._frame_id = ""
+        self._drops: Counter[str] = Counter(invalid=0, failed=0)
+
+    def topics(self) -> tuple[str, str, str]:
+        """The topics that a run needs."""
+        return self._options.color_topic, self._options.depth_topic, self._options.truth_topic
+
+    def take(self, topic: str, message: Any) -> None:
+        """One message of the recording, in order of time."""
+        stamp = header_stamp(message)
+        if topic == self._options.truth_topic:
+            self._truth[stamp] = pose_matrix(message)
+            return
+        is_color = topic == self._options.color_topic
+        if topic == self._carrier:
+            self._frames.add(stamp)
+            self._frame_id = message.header.frame_id
+        start = time.perf_counter()
+        try:
+            image = decode_color(message) if is_color else decode_depth(message)
+        except DecodeError:
+            self._drops["invalid"] += 1
+            return
+        self._decode_ms[topic, stamp] = (time.perf_counter() - start) * 1e3
+        (self._pairs.add_color if is_color else self._pairs.add_depth)(stamp, image)
+
+    def _localize(self, color_ns: int, color: ColorImage, depth_ns: int, depth: DepthImage) -> None:
+        stamp = color_ns if self._carrier == self._options.color_topic else depth_ns
+        frame = Frame(stamp, self._frame_id, color, depth, depth_ns - color_ns)
+        start = time.perf_counter()
+        try:
+            estimate = self._localizer.process(frame)
+        except FrameError:
+            self._drops["failed"] += 1
+            return
+        self._estimates[stamp] = estimate.T_map_camera
+        images = ((self._options.color_topic, color_ns), (self._options.depth_topic, depth_ns))
+        decode = sum(self._decode_ms.pop(image) for image in images)
+        self._note_times(stamp, estimate, decode, decode + (time.perf_counter() - start) * 1e3)
+
+    def _note_times(self, stamp: int, estimate: PoseEstimate, decode_ms: float, total_ms: float) -> None:
+        times = {"decode": decode_ms, **{key.removesuffix("_ms"): ms for key, ms in vars(estimate.times).items()}}
+        for step, milliseconds in {**times, "total": total_ms}.items():
+            self._steps.setdefault(step, {})[stamp] = milliseconds
+
+    def result(self, recording: Path, bundle: Bundle, backend: str) -> Run:
+        """The run, with all images that found no partner counted."""
+        counts = (self._pairs.color_counts, self._pairs.depth_counts)
+        training = bundle.training_trajectory()
+        return Run(
+            source="offline",
+            recording=recording.name,
+            model=bundle.name,
+            backend=backend,
+            frames_ns=np.array(sorted(self._frames), dtype=np.int64),
+            truth=StampedPoses.collect(self._truth),
+            estimates=StampedPoses.collect(self._estimates),
+            latency_ms=self._steps,
+            drops={"unpaired": sum(count.received - count.paired for count in counts), **self._drops},
+            training_poses=None if training is None else training.poses,
+        )

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads a live run back from the recording of the node's outputs."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mvloc_ros.inference.bundle import read_bundle
+from mvloc_ros.recordings import topics
+from mvloc_ros.recordings.bag_reader import BagReader
+from mvloc_ros.recordings.stamps import SECOND_NS, read_stamp
+from mvloc_ros.replay.errors import ReplayError
+from mvloc_ros.replay.run import Floats, Run, StampedPoses, Stamps, header_stamp, pose_matrix
+
+STEPS = (
+    "decode", "wait", "preprocess", "inference", "localization", "publish",
+    "callback_to_publication", "stamp_to_publication",
+)
+STEP_STAMP_TO_RECEIPT = "stamp_to_receipt"
+PLAUSIBLE_AGE_S = 3600.0
+"""Above this the stamps were not taken by the clock they are compared with."""
+
+
+@dataclass(frozen=True)
+class LiveOptions:
+    """Topics, and the recording that was played."""
+
+    played_bag: Path | None = None
+    tolerance_s: float = 0.0
+    pose_topic: str = "/mvloc/pose"
+    status_topic: str = "/mvloc/status"
+    truth_topic: str = topics.GROUND_TRUTH
+
+
+def read_live_run(bag: Path | str, model: Path | str | None, options: LiveOptions) -> Run:
+    """Read poses, status messages and ground truth of a live run.
+
+    Frames are those of the recording that was played, if it is named, and else those of the recorded
+    ground truth. Raises RecordingError for a bad recording, ReplayError where no ground truth tells what
+    was played.
+    """
+    bundle = None if model is None else read_bundle(model)
+    recorded = _read(Path(bag), options)
+    frames_ns, truth = recorded.truth.stamps_ns, recorded.truth
+    if options.played_bag is not None:
+        of_depth = bundle is not None and bundle.manifest.frames.pose_of == "depth"
+        images = topics.DEPTH_IMAGE if of_depth else topics.COLOR_IMAGE
+        frames_ns, truth = _played(options.played_bag, images, options.truth_topic, recorded.truth)
+    if not len(frames_ns):
+        raise ReplayError(
+            f"{bag} holds no ground truth on {options.truth_topic}: record that topic too, or name the recording that "
+            "was played with --played-bag."
+        )
+    training = None if bundle is None else bundle.training_trajectory()
+    last = recorded.last_status
+    notes, latency = _plausible(recorded.latency_ms)
+    return Run(
+        source="live",
+        recording=Path(bag).name,
+        model="" if last is None else last.model,
+        backend="" if last is None else last.backend,
+        frames_ns=frames_ns,
+        truth=truth,
+        estimates=recorded.estimates,
+        latency_ms=latency,
+        drops={} if last is None else _drops(last, len(frames_ns)),
+        training_poses=None if training is None else training.poses,
+        tolerance_ns=round(options.tolerance_s * SECOND_NS),
+        notes=notes if last is not None else (*notes, f"no message on {options.status_topic}: drops are unknown"),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Recorded:
+    truth: StampedPoses
+    estimates: StampedPoses
+    latency_ms: dict[str, dict[int, float]]
+    last_status: Any | None
+
+
+def _read(bag: Path, options: LiveOptions) -> _Recorded:
+    truth: dict[int, Floats] = {}
+    estimates: dict[int, Floats] = {}
+    latency: dict[str, dict[int, float]] = defaultdict(dict)
+    last_status = None
+    with BagReader(bag) as reader:
+        reader.require(options.pose_topic, topics.POSE)
+        for topic, received_ns, message in reader.messages(
+            (options.truth_topic, options.pose_topic, options.status_topic)
+        ):
+            stamp = header_stamp(message)
+            if topic == options.truth_topic:
+                truth[stamp] = pose_matrix(message)
+            elif topic == options.pose_topic:
+                estimates[stamp] = pose_matrix(message)
+                latency[STEP_STAMP_TO_RECEIPT][stamp] = (received_ns - stamp) / 1e6
+            else:
+                last_status = message
+                for step in STEPS if message.pose_valid else ():
+                    latency[step][stamp] = float(getattr(message, f"{step}_ms"))
+    return _Recorded(StampedPoses.collect(truth), StampedPoses.collect(estimates), dict(latency), last_status)
+
+
+def _played(
+    bag: Path, image_topic: str, truth_topic: str, recorded: StampedPoses
+) -> tuple[Stamps, StampedPoses]:
+    """Stamps of the played images, and their ground truth, as the live run saw them."""
+    truth: dict[int, Floats] = {}
+    frames: set[int] = set()
+    with BagReader(bag) as reader:
+        for raw in reader.raw((image_topic, truth_topic)):
+            if raw.topic == image_topic:
+                frames.add(read_stamp(raw.data))
+            else:
+                message = reader.decode(raw)
+                truth[header_stamp(message)] = pose_matrix(message)
+    played = StampedPoses.collect(truth)
+    stamps = np.array(sorted(frames), dtype=np.int64) if frames else played.stamps_ns
+    moved = _Moved(played, recorded, bag)
+    return moved(stamps), StampedPoses(moved(played.stamps_ns), played.poses)
+
+
+class _Moved:
+    """How the player moved the stamps, found from the ground truth that both recordings have."""
+
+    def __init__(self, played: StampedPoses, recorded: StampedPoses, bag: Path) -> None:
+        if not len(recorded.stamps_ns):
+            recorded = played
+        before, after = _same_poses(played, recorded)
+        if len(before) < 0.5 * len(recorded.stamps_ns):
+            raise ReplayError(f"The recorded ground truth is not that of {bag}: name the recording that was played.")
+        self._before, self._first = before, after[0] - before[0]
+        self._drift = (after - before - self._first).astype(np.float64)
+
+    def __call__(self, stamps: Stamps) -> Stamps:
+        """One constant offset at rate 1; at other rates it drifts, and is known at each pose of both."""
+        known = (self._before - self._before[0]).astype(np.float64)
+        drift = np.interp((stamps - self._before[0]).astype(np.float64), known, self._drift)
+        return stamps + self._first + np.rint(drift).astype(np.int64)
+
+
+def _same_poses(played: StampedPoses, recorded: StampedPoses) -> tuple[Stamps, Stamps]:
+    """Stamps before and after, of the poses that are equal to the last bit.
+
+    A camera that stands still repeats poses, so equality alone does not say which one is meant: the most
+    frequent offset does at rate 1, and otherwise the order.
+    """
+    by_pose: dict[bytes, list[int]] = defaultdict(list)
+    for stamp, pose in zip(played.stamps_ns, played.poses, strict=True):
+        by_pose[pose.tobytes()].append(int(stamp))
+    pairs = [
+        (before, int(after))
+        for after, pose in zip(recorded.stamps_ns, recorded.poses, strict=True)
+        for before in by_pose[pose.tobytes()]
+    ]
+    offset, votes = Counter(after - before for before, after in pairs).most_common(1)[0] if pairs else (0, 0)
+    if votes >= 0.9 * len(recorded.stamps_ns):
+        chosen = [(before, after) for before, after in pairs if after - before == offset]
+    else:
+        chosen = []
+        for before, after in pairs:
+            if not chosen or (before > chosen[-1][0] and after > chosen[-1][1]):
+                chosen.append((before, after))
+    array = np.array(chosen, dtype=np.int64).reshape(-1, 2)
+    return array[:, 0], array[:, 1]
+
+
+def _drops(status: Any, frames: int) -> dict[str, int]:
+    """The node's counters since its activation, and colour images that never reached it."""
+    causes = ("unpaired", "busy", "invalid", "failed")
+    counts = {cause: int(getattr(status, f"dropped_{cause}")) for cause in causes}
+    return {**counts, "not_received": max(0, frames - int(status.color_received))}
+
+
+def _plausible(latency: dict[str, dict[int, float]]) -> tuple[tuple[str, ...], dict[str, dict[int, float]]]:
+    """Leave out ages of images whose stamps belong to another clock (a recording's, say)."""
+    notes: list[str] = []
+    kept: dict[str, dict[int, float]] = {}
+    for step, values in latency.items():
+        typical = float(np.median(list(values.values()))) if values else 0.0
+        if step.startswith("stamp_to") and abs(typical) > PLAUSIBLE_AGE_S * 1e3:
+            notes.append(f"{step} is left out: the image stamps are of another clock (play with --restamp now)")
+        else:
+            kept[step] = values
+    return tuple(notes), kept

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes an evaluation: report.json, frames.csv, trajectories in TUM format, the picture, and a table."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mvloc_ros.geometry import se3
+from mvloc_ros.geometry.trajectory import Trajectory, write_tum
+from mvloc_ros.replay.baselines import NEAREST_MEASURE
+from mvloc_ros.replay.errors import ReplayError
+from mvloc_ros.replay.evaluation import EvaluationResult
+from mvloc_ros.replay.metrics import Accuracy
+from mvloc_ros.replay.plots import save_trajectory_figure
+from mvloc_ros.replay.run import Floats
+from mvloc_ros.replay.table import text_table
+
+SCHEMA = 1
+
+
+def write_report(result: EvaluationResult, out: Path | str) -> str:
+    """Write all files into the folder `out` and return the table for the terminal."""
+    folder = Path(out)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _write_atomically(folder / "frames.csv", _frames_csv(result))
+        _write_trajectory(folder / "estimate.tum", result, result.estimates)
+        _write_trajectory(folder / "ground_truth.tum", result, result.truth)
+        _replace(folder / "trajectory.png", lambda path: save_trajectory_figure(result, path))
+        # Last: where the report is, the rest is too.
+        _write_atomically(folder / "report.json", json.dumps(report_values(result), indent=2) + "\n")
+    except OSError as error:
+        raise ReplayError(f"The report cannot be written to {folder} ({error.strerror}): change --out.") from error
+    return text_table(result) + f"\nwritten to {folder}"
+
+
+def report_values(result: EvaluationResult) -> dict[str, Any]:
+    """The content of report.json. Errors are of the frames with a pose; recall is of all frames."""
+    run = result.run
+    return {
+        "schema": SCHEMA,
+        "source": run.source,
+        "recording": run.recording,
+        "model": run.model,
+        "backend": run.backend,
+        "frames": result.frames,
+        "poses": result.poses,
+        "stray_poses": result.stray_poses,
+        "drops": dict(run.drops),
+        **_accuracy_values(result.accuracy),
+        "baselines": {name: _baseline_values(name, value) for name, value in result.baselines.items()},
+        "latency_ms": {step: asdict(summary) for step, summary in result.latency_ms.items()},
+        "notes": list(run.notes),
+    }
+
+
+def _accuracy_values(accuracy: Accuracy | None) -> dict[str, Any]:
+    if accuracy is None:
+        return {"translation_m": None, "rotation_deg": None, "recall": None}
+    return accuracy.to_dict()
+
+
+def _baseline_values(name: str, accuracy: Accuracy) -> dict[str, Any]:
+    meaning = {
+        "constant_pose": "per-axis median position and mean rotation of the training poses",
+        "nearest_training_pose": f"oracle: the training pose nearest to the truth by {NEAREST_MEASURE}",
+    }
+    return {"meaning": meaning[name], **accuracy.to_dict()}
+
+
+def _frames_csv(result: EvaluationResult) -> str:
+    """One row a frame; a cell is empty where there is no pose or no measurement."""
+    axes = ("x", "y", "z", "qx", "qy", "qz", "qw")
+    header = ["stamp_ns", "pose", "translation_m", "rotation_deg"]
+    header += [f"truth_{axis}" for axis in axes] + [f"estimate_{axis}" for axis in axes]
+    header += [f"{step}_ms" for step in result.step_ms]
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(header)
+    for i, stamp in enumerate(result.stamps_ns):
+        numbers = [result.translation_m[i], result.rotation_deg[i]]
+        numbers += [*_parts(result.truth[i]), *_parts(result.estimates[i])]
+        numbers += [values[i] for values in result.step_ms.values()]
+        cells = [f"{value:.9g}" if np.isfinite(value) else "" for value in numbers]
+        writer.writerow([int(stamp), int(result.has_pose[i]), *cells])
+    return stream.getvalue()
+
+
+def _parts(pose: Floats) -> list[float]:
+    if not np.isfinite(pose).all():
+        return [float("nan")] * 7
+    position, orientation = se3.to_parts(pose)
+    return [*map(float, position), *map(float, orientation)]
+
+
+def _write_trajectory(path: Path, result: EvaluationResult, poses: Floats) -> None:
+    known = np.isfinite(poses[:, 0, 0])
+    write_tum(path, Trajectory(result.stamps_ns[known], poses[known]))
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    _replace(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def _replace(path: Path, write: Callable[[Path], Any]) -> None:
+    """Let a file appear under its name only when it is whole."""
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        write(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

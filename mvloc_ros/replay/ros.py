@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What player and recorder share of ROS: a node with a clean end, message classes, QoS."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import select
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import rclpy
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
+
+from mvloc_ros.replay.errors import ReplayError
+
+_PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
+
+
+@contextmanager
+def ros_node(name: str) -> Iterator[Node]:
+    """A node of a ROS context of its own, without rclpy's signal handlers: see `stop_on_signals`."""
+    _use_transport_profile()
+    context = rclpy.Context()
+    rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        node = Node(name, context=context, enable_rosout=False, start_parameter_services=False)
+        try:
+            yield node
+        finally:
+            node.destroy_node()
+    finally:
+        rclpy.shutdown(context=context)
+
+
+class Stop:
+    """A wish to end, which a signal handler may state while the same thread waits for it.
+
+    threading.Event must not be set by a handler: where the signal meets the thread inside of the
+    event's own lock, that thread blocks for good. A pipe has no lock.
+    """
+
+    def __init__(self) -> None:
+        self._read, self._write = os.pipe()
+        self._stated = False
+
+    def set(self) -> None:
+        """State the wish."""
+        if not self._stated:
+            self._stated = True
+            os.write(self._write, b".")
+
+    def is_set(self) -> bool:
+        """Whether it was stated."""
+        return self._stated
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until it is stated, but not longer; whether it was."""
+        select.select([self._read], [], [], max(0.0, seconds))
+        return self._stated
+
+    def close(self) -> None:
+        """Release the pipe."""
+        os.close(self._read)
+        os.close(self._write)
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[Stop]:
+    """A `Stop` that SIGINT and SIGTERM state, so that what was begun can be ended properly."""
+    stop = Stop()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    previous = [signal.signal(number, lambda *_: stop.set()) for number in numbers]
+    try:
+        yield stop
+    finally:
+        for number, handler in zip(numbers, previous, strict=True):
+            signal.signal(number, handler)
+        stop.close()
+
+
+def message_class(message_type: str) -> Any:
+    """The Python class of `package/msg/Type`. Raises ReplayError where its package is not installed."""
+    package, _, name = message_type.split("/")
+    try:
+        return getattr(importlib.import_module(f"{package}.msg"), name)
+    except (ImportError, AttributeError) as error:
+        raise ReplayError(
+            f"The message type {message_type} is not installed ({error}): install or source its package."
+        ) from error
+
+
+def quality(depth: int = 5, *, reliable: bool = True, latched: bool = False) -> QoSProfile:
+    """A keep-last profile. Reliable is what drivers offer, and suits best-effort subscribers too (REP 2003)."""
+    return QoSProfile(
+        depth=depth,
+        history=HistoryPolicy.KEEP_LAST,
+        reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
+    )
+
+
+def _use_transport_profile() -> None:
+    """Let Fast DDS use the shared-memory profile of this package, unless the user chose one.
+
+    Its stock segment is smaller than one VGA image, so that frames would be lost.
+    """
+    if any(os.environ.get(variable) for variable in _PROFILE_VARIABLES):
+        return
+    roots = [Path(prefix) / "share" / "mvloc_ros" for prefix in _prefixes()]
+    for root in (Path(__file__).resolve().parents[2], *roots):
+        profile = root / "config" / "fastdds.xml"
+        if profile.is_file():
+            # Fast DDS 3 warns at the old name, Fast DDS 2 of the older distributions knows only that one.
+            old = os.environ.get("ROS_DISTRO") in ("humble", "iron", "jazzy")
+            os.environ[_PROFILE_VARIABLES[1 if old else 0]] = str(profile)
+            return
+
+
+def _prefixes() -> list[str]:
+    return [prefix for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if prefix] + [sys.prefix]

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a run of the localizer left behind, live or offline, before it is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from mvloc_ros.geometry import se3
+from mvloc_ros.recordings.stamps import SECOND_NS
+
+Floats = npt.NDArray[np.float64]
+Stamps = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class StampedPoses:
+    """Poses [N, 4, 4] at strictly increasing stamps [N] in nanoseconds; N may be 0."""
+
+    stamps_ns: Stamps
+    poses: Floats
+
+    @staticmethod
+    def collect(poses: Mapping[int, Floats]) -> StampedPoses:
+        """From {stamp: 4x4}, in any order."""
+        stamps = np.array(sorted(poses), dtype=np.int64)
+        return StampedPoses(stamps, np.array([poses[int(stamp)] for stamp in stamps]).reshape(-1, 4, 4))
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One run over a recording.
+
+    `frames_ns` are the stamps of the frames that were there to be localized; `truth` may lack some of
+    them, or all. `latency_ms` holds, per step, {stamp of the frame: milliseconds}. `drops` counts by
+    cause what gave no pose. `notes` are remarks for the reader of the report.
+    """
+
+    source: str
+    recording: str
+    model: str
+    backend: str
+    frames_ns: Stamps
+    truth: StampedPoses
+    estimates: StampedPoses
+    latency_ms: Mapping[str, Mapping[int, float]]
+    drops: Mapping[str, int]
+    training_poses: Floats | None
+    tolerance_ns: int = 0
+    notes: tuple[str, ...] = field(default=())
+
+
+def header_stamp(message: object) -> int:
+    """Header stamp of a decoded message in nanoseconds."""
+    stamp = message.header.stamp  # type: ignore[attr-defined]
+    return int(stamp.sec) * SECOND_NS + int(stamp.nanosec)
+
+
+def pose_matrix(message: object) -> Floats:
+    """4x4 of a decoded geometry_msgs/PoseStamped."""
+    pose = message.pose  # type: ignore[attr-defined]
+    p, q = pose.position, pose.orientation
+    return se3.from_parts(np.array([p.x, p.y, p.z]), np.array([q.x, q.y, q.z, q.w]))

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An evaluation as text for the terminal."""
+
+from __future__ import annotations
+
+from mvloc_ros.replay.evaluation import EvaluationResult
+from mvloc_ros.replay.metrics import Accuracy
+
+_NAMES = {"constant_pose": "constant pose", "nearest_training_pose": "nearest training pose (oracle)"}
+
+
+def text_table(result: EvaluationResult) -> str:
+    """Frames and drops, errors beside the baselines, latencies."""
+    run = result.run
+    lines = [
+        f"{run.source} run over {run.recording}" + (f", model {run.model}" if run.model else "")
+        + (f", {run.backend}" if run.backend else ""),
+        f"frames {result.frames}, poses {result.poses} ({result.poses / result.frames:.1%})"
+        + (f", {result.stray_poses} poses of no frame" if result.stray_poses else ""),
+    ]
+    if run.drops:
+        lines.append("dropped: " + ", ".join(f"{cause} {count}" for cause, count in run.drops.items()))
+    lines += ["", *_error_lines(result), *_latency_lines(result)]
+    return "\n".join([*lines, *(f"note: {note}" for note in run.notes)])
+
+
+def _error_lines(result: EvaluationResult) -> list[str]:
+    if result.accuracy is None:
+        return ["no ground truth: no errors"]
+    rows = [("this run", result.accuracy), *((_NAMES[name], value) for name, value in result.baselines.items())]
+    head = f"{'error':32}{'median':>20}{'mean':>20}{'p95':>20}{'5cm/5deg':>10}{'10cm/5deg':>11}"
+    return [head, *(_error_line(name, value) for name, value in rows)]
+
+
+def _error_line(name: str, accuracy: Accuracy) -> str:
+    t, r = accuracy.translation_m, accuracy.rotation_deg
+    cells = ["-"] * 3
+    if t is not None and r is not None:
+        pairs = ((t.median, r.median), (t.mean, r.mean), (t.p95, r.p95))
+        cells = [f"{metres:.3f} m {degrees:6.2f} deg" for metres, degrees in pairs]
+    recall = accuracy.recall
+    figures = "".join(f"{cell:>20}" for cell in cells)
+    return f"{name:32}{figures}{recall['5cm_5deg']:>10.1%}{recall['10cm_5deg']:>11.1%}"
+
+
+def _latency_lines(result: EvaluationResult) -> list[str]:
+    if not result.latency_ms:
+        return []
+    lines = ["", f"{'latency, ms':32}{'p50':>10}{'p95':>10}{'p99':>10}{'max':>10}"]
+    for step, times in result.latency_ms.items():
+        name = step.replace("_", " ")
+        lines.append(f"{name:32}{times.p50:>10.2f}{times.p95:>10.2f}{times.p99:>10.2f}{times.max:>10.2f}")
+    return lines

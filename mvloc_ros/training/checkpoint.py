@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checkpoints: everything that decides how training goes on, written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from mvloc_ros.training.errors import TrainingError
+
+SCHEMA = 1
+
+
+def random_state() -> dict[str, Any]:
+    """State of every global generator: Python, numpy, torch on the CPU and on each GPU."""
+    algorithm, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
+    return {
+        "python": random.getstate(),
+        # As plain integers, because a checkpoint is loaded without unpickling arbitrary classes.
+        "numpy": (algorithm, [int(key) for key in keys], position, has_gauss, cached),
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def restore_random_state(state: dict[str, Any]) -> None:
+    """Put every generator where `random_state` found it."""
+    version, internal, gauss = state["python"]
+    random.setstate((version, tuple(internal), gauss))
+    algorithm, keys, position, has_gauss, cached = state["numpy"]
+    np.random.set_state((algorithm, np.array(keys, dtype=np.uint32), position, has_gauss, cached))
+    torch.set_rng_state(state["torch"])
+    if state["cuda"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(state["cuda"])
+
+
+def seed_everything(seed: int) -> None:
+    """Start every global generator from one seed."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
+def save(path: Path, values: dict[str, Any]) -> None:
+    """Write a checkpoint; a crash at any moment leaves the old or the new one."""
+    temporary = path.with_name(path.name + ".part")
+    with temporary.open("wb") as stream:
+        torch.save({"schema": SCHEMA, **values}, stream)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(temporary, path)
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Read a checkpoint without running code from it, onto the CPU.
+
+    Raises:
+        TrainingError: it is missing, damaged, or of another version.
+    """
+    try:
+        values = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise TrainingError(f"There is no checkpoint {path}; give a folder in which `mvloc train` has run.") from None
+    except Exception as error:  # unpickling raises whatever the bytes provoke
+        raise TrainingError(f"The checkpoint {path} is damaged ({type(error).__name__}); delete it, train anew.") from error
+    if not isinstance(values, dict) or values.get("schema") != SCHEMA:
+        raise TrainingError(f"The checkpoint {path} is of another version of mvloc_ros; train anew.")
+    return values

@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The error of this room."""
+
+from __future__ import annotations
+
+from mvloc_ros.errors import MvlocError
+
+
+class TrainingError(MvlocError):
+    """Training or export cannot go on with what it was given."""

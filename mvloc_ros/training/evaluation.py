@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Poses of a network on frames in memory, and their errors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from mvloc_ros.geometry import se3
+from mvloc_ros.geometry.covariance import pose_error
+from mvloc_ros.training.datasets import PosedFrames
+from mvloc_ros.training.normalisation import PoseNormalisation
+
+CLIP_MEDIANS = 5.0
+
+
+@dataclass(frozen=True)
+class PoseErrors:
+    """Errors of N poses: metres and degrees, `[N]`."""
+
+    translation_m: NDArray[np.float64]
+    rotation_deg: NDArray[np.float64]
+
+    @staticmethod
+    def of(estimates: NDArray[np.float64], truth: NDArray[np.float64]) -> PoseErrors:
+        """Between poses `[N, 4, 4]`."""
+        return PoseErrors(
+            se3.translation_error(estimates, truth), np.degrees(se3.rotation_error(estimates, truth))
+        )
+
+    def medians(self) -> tuple[float, float]:
+        """Median errors: metres, degrees."""
+        return float(np.median(self.translation_m)), float(np.median(self.rotation_deg))
+
+
+def predict(
+    network: nn.Module, frames: PosedFrames, normalisation: PoseNormalisation, device: torch.device, batch_size: int
+) -> NDArray[np.float64]:
+    """Poses `[N, 4, 4]` at the mean of the latent distribution; the network is left in training mode as found."""
+    was_training = network.training
+    network.eval()
+    values = []
+    with torch.inference_mode():
+        for start in range(0, len(frames), batch_size):
+            part = slice(start, start + batch_size)
+            inputs = (torch.from_numpy(array[part]).to(device) for array in (frames.color, frames.depth, frames.present))
+            values.append(network(*inputs).pose.float().cpu().numpy())
+    network.train(was_training)
+    return normalisation.decode(np.concatenate(values))
+
+
+def constant_pose(normalisation: PoseNormalisation, count: int) -> NDArray[np.float64]:
+    """The mean training pose `count` times: what knowing nothing of the images achieves."""
+    return normalisation.decode(np.zeros((count, 6)))
+
+
+def residual_variance(estimates: NDArray[np.float64], truth: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean square error per axis `[6]`: x, y, z in m^2, rotations about the map's axes in rad^2.
+
+    Errors are clipped at five times the median absolute error of their axis (3.4 standard deviations of
+    a Gaussian), so that a few frames far off do not decide. The mean square includes the bias, which
+    the user of a pose sees as error like any other.
+    """
+    errors = np.abs(pose_error(estimates, truth))
+    limit = CLIP_MEDIANS * np.median(errors, axis=0)
+    # An exactly known axis does not exist: a floor of 0.1 mm and 0.1 mrad keeps the covariance invertible.
+    return np.maximum(np.mean(np.minimum(errors, limit) ** 2, axis=0), 1e-8)

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`mvloc export`: a run folder in, a model bundle out, checked on real frames."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from mvloc_ros import __version__
+from mvloc_ros.geometry import quaternion
+from mvloc_ros.geometry.trajectory import Trajectory, write_tum
+from mvloc_ros.inference.bundle import MODEL_FILE, TRAINING_POSES_FILE, Bundle, write_bundle
+from mvloc_ros.inference.manifest import FrameSpec, InputSpec, Manifest, PositionSpec
+from mvloc_ros.recordings import FrameRecord, PosedFolder, open_folder
+from mvloc_ros.training import checkpoint
+from mvloc_ros.training.config import PRESETS, TrainingConfig, all_options, flag
+from mvloc_ros.training.datasets import PosedFrames, hold_out, load_frames, network_size
+from mvloc_ros.training.errors import TrainingError
+from mvloc_ros.training.evaluation import PoseErrors, constant_pose, predict, residual_variance
+from mvloc_ros.training.networks.deployed import Deployed
+from mvloc_ros.training.networks.mvloc import MVLoc, PoseOutput
+from mvloc_ros.training.normalisation import PoseNormalisation
+
+OPSET = 18  # the oldest that torch's exporter writes: what older TensorRT and ONNX Runtime read
+TOLERANCE = 1e-4
+PARITY_FRAMES = 20
+PRESENCE = ((1.0, 1.0), (1.0, 0.0), (0.0, 1.0))
+
+
+def export(run: Path, out: Path, which: str = "best", data: Path | None = None) -> Bundle:
+    """Write the bundle of a run and print how far ONNX Runtime is from PyTorch.
+
+    Args:
+        run: folder of `mvloc train`.
+        out: the bundle's folder; an older bundle there is replaced.
+        which: "best" on the validation frames, or "last".
+        data: the training data, where it lies elsewhere than in training.
+
+    Raises:
+        MvlocError: a file is missing, the data is other data, or the graph disagrees with PyTorch.
+    """
+    values = checkpoint.load(run / f"{which}.pt")
+    described = values["run"]
+    config = TrainingConfig.from_dict(described["config"])
+    folder = open_folder(data if data is not None else described["root"], described["test_fraction"])
+    trained, held = hold_out(folder.train, config.validation.validation_fraction, config.validation.validation_gap)
+    size = network_size(folder.color_camera, config.input.short_side)
+    validation = load_frames(held, *size, folder.depth_units_per_metre, "validation")
+    if validation.digest() != described["data"]["validation_digest"]:
+        raise TrainingError(f"{folder.root} is not the data that {run} was trained on; name that with --data.")
+    network = MVLoc(config.network, config.input)
+    network.load_state_dict(values["network"])
+    normalisation = PoseNormalisation.from_dict(values["normalisation"])
+    estimates = predict(network, validation, normalisation, torch.device("cpu"), batch_size=1)
+    variance = residual_variance(estimates, validation.poses)
+    summary = training_summary(values, config, PoseErrors.of(estimates, validation.poses), normalisation, validation)
+    manifest = make_manifest(folder, config, normalisation, size, variance, summary)
+    with tempfile.TemporaryDirectory() as scratch:
+        model, poses = Path(scratch) / MODEL_FILE, Path(scratch) / TRAINING_POSES_FILE
+        deployed = Deployed(network, normalisation.reference).eval()
+        write_onnx(deployed, size, model)
+        difference = parity(deployed, model, validation)
+        print(f"ONNX Runtime and PyTorch differ by at most {difference:.1e} (normalised units; allowed {TOLERANCE:g})")
+        if not difference <= TOLERANCE:
+            raise TrainingError(
+                f"The exported graph is wrong by {difference:.1e}, more than {TOLERANCE:g}; no bundle was written. Try the "
+                "pinned versions of torch, onnxscript and onnxruntime."
+            )
+        write_tum(poses, training_trajectory(trained))
+        bundle = write_bundle(out, manifest, {MODEL_FILE: model, TRAINING_POSES_FILE: poses})
+    errors = summary["validation"]
+    megabytes = bundle.model_path.stat().st_size / 1e6
+    print(f"wrote {bundle.path} ({megabytes:.1f} MB), validation median "
+          f"{errors['translation_m']:.3f} m, {errors['rotation_deg']:.2f} deg")
+    return bundle
+
+
+def write_onnx(deployed: Deployed, size: tuple[int, int], path: Path) -> None:
+    """Export the graph for single frames of a fixed size into one file."""
+    height, width = size
+    example = (
+        torch.zeros(1, height, width, 3, dtype=torch.uint8), torch.ones(1, height, width), torch.ones(1, 2),
+    )
+    with warnings.catch_warnings(), torch.inference_mode(False):
+        # The exporter warns of its own deprecated internals; what it gets wrong, `parity` shows.
+        warnings.simplefilter("ignore")
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        torch.onnx.export(
+            deployed, example, str(path), input_names=["color", "depth", "present"], output_names=list(PoseOutput._fields),
+            opset_version=OPSET, dynamo=True, external_data=False, verbose=False,
+        )
+
+
+def parity(deployed: Deployed, model: Path, frames: PosedFrames) -> float:
+    """Largest difference of the pose between ONNX Runtime and PyTorch, in normalised units.
+
+    Over frames spread evenly over the validation set, each with both modalities, with colour alone, and
+    with depth alone. The depth gets NaN and infinite pixels too, as drivers send them.
+    """
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+    largest = 0.0
+    picked = np.unique(np.linspace(0, len(frames) - 1, PARITY_FRAMES).round().astype(int))
+    for i in tqdm(picked, desc="comparing with ONNX Runtime", unit="frame"):
+        depth = frames.depth[i:i + 1].copy()
+        depth[0, 0, :2] = (np.nan, np.inf)
+        for presence in PRESENCE:
+            inputs = {"color": frames.color[i:i + 1], "depth": depth, "present": np.array([presence], dtype=np.float32)}
+            with torch.inference_mode():
+                expected = deployed(*(torch.from_numpy(value) for value in inputs.values())).pose.numpy()
+            found = session.run(["pose"], inputs)[0]
+            largest = max(largest, pose_difference(expected, found))
+    return largest
+
+
+def pose_difference(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    """Largest component of the difference of two `[1, 6]`; NaN counts as infinite.
+
+    Rotations are compared as quaternions up to their sign: at 180 degrees from the map's axes a
+    rounding decides which of the two logarithms comes out, and both say the same.
+    """
+    qa, qb = quaternion.exp(a[:, 3:]), quaternion.exp(b[:, 3:])
+    rotation = min(np.max(np.abs(qa - qb)), np.max(np.abs(qa + qb)))
+    difference = max(float(np.max(np.abs(a[:, :3] - b[:, :3]))), float(rotation))
+    return difference if np.all(np.isfinite(a)) and np.all(np.isfinite(b)) else float("inf")
+
+
+def training_trajectory(records: Sequence[FrameRecord]) -> Trajectory:
+    """The trained frames' poses in the order of their stamps; of equal stamps the first."""
+    by_stamp = {record.stamp_ns: record.T_map_camera for record in reversed(records)}
+    stamps = sorted(by_stamp)
+    return Trajectory(np.array(stamps, dtype=np.int64), np.stack([np.asarray(by_stamp[stamp]) for stamp in stamps]))
+
+
+def make_manifest(
+    folder: PosedFolder, config: TrainingConfig, normalisation: PoseNormalisation, size: tuple[int, int],
+    variance: NDArray[np.float64], summary: Mapping[str, Any],
+) -> Manifest:
+    """What the bundle says of itself."""
+    return Manifest(
+        system="mvloc", preset=config.preset,
+        input=InputSpec(size[0], size[1], config.input.min_depth, config.input.max_depth),
+        latent_dim=config.network.latent_size,
+        position=PositionSpec(normalisation.offset_m, normalisation.scale_m),
+        frames=FrameSpec(pose_of=folder.pose_of),
+        color_camera=folder.color_camera, depth_camera=folder.depth_camera, depth_registered=folder.depth_registered,
+        residual_variance=tuple(float(value) for value in variance),
+        training=summary, licence=folder.licence or "unknown", created_with=f"mvloc_ros {__version__}",
+    )
+
+
+def training_summary(
+    values: Mapping[str, Any], config: TrainingConfig, errors: PoseErrors, normalisation: PoseNormalisation,
+    validation: PosedFrames,
+) -> dict[str, Any]:
+    """How the weights came to be; names no path of the machine they were trained on."""
+    data = values["run"]["data"]
+    baseline = PoseErrors.of(constant_pose(normalisation, len(validation)), validation.poses)
+    return {
+        "data": data["name"], "sequences": data["sequences"], "frames": data["frames"],
+        "validation_frames": data["validation_frames"], "seed": config.seed,
+        "epochs": config.optimiser.epochs, "epoch": values["epoch"], "seconds": round(values["seconds"], 1),
+        "command": training_command(config, data["name"], values["run"]["test_fraction"], bool(values["run"]["weights"])),
+        "validation": dict(zip(("translation_m", "rotation_deg"), errors.medians(), strict=True)),
+        "validation_constant_pose": dict(zip(("translation_m", "rotation_deg"), baseline.medians(), strict=True)),
+        "torch": torch.__version__,
+    }
+
+
+def training_command(config: TrainingConfig, name: str, test_fraction: float, weights: bool) -> str:
+    """The command that repeats the training; only what differs from the preset is named."""
+    preset = PRESETS[config.preset]
+    words = ["mvloc train", "--data", name, "--out", f"runs/{name}", "--preset", config.preset, "--seed", str(config.seed)]
+    for section, item in all_options():
+        value = getattr(getattr(config, section), item.name)
+        if value != getattr(getattr(preset, section), item.name):
+            words += [flag(item.name), str(value)]
+    if test_fraction != 0.2:
+        words += ["--test-fraction", str(test_fraction)]
+    return " ".join(words + (["--weights FILE"] if weights else []))

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One modality's encoder: an image -> a diagonal Gaussian over the latent space."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from mvloc_ros.training.networks.resnet import ResNet
+
+# exp(10) = 22026: wide enough to say "certain" or "knows nothing", far from float16's overflow.
+LOG_VARIANCE_LIMIT = 10.0
+
+
+class GaussianEncoder(nn.Module):
+    """ResNet features, then two parallel linear layers for the mean and the log variance.
+
+    The paper calls the second output the "diagonal vector of the variance matrix"; a logarithm keeps
+    the variance positive. No ReLU on the mean: a Gaussian's mean has both signs.
+    """
+
+    def __init__(self, backbone: ResNet, latent_size: int) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.mean = nn.Linear(backbone.feature_size, latent_size)
+        self.log_variance = nn.Linear(backbone.feature_size, latent_size)
+        nn.init.kaiming_normal_(self.mean.weight)
+        # Small, so that at the start every expert weighs as much as the prior.
+        nn.init.normal_(self.log_variance.weight, std=1e-3)
+        nn.init.zeros_(self.mean.bias)
+        nn.init.zeros_(self.log_variance.bias)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Images `[B, C, H, W]` in [-1, 1] -> mean and log variance, each `[B, D]`."""
+        features = self.backbone(image)
+        limit = LOG_VARIANCE_LIMIT
+        return self.mean(features), self.log_variance(features).clamp(-limit, limit)

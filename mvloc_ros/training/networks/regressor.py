@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pose regressor: two parallel networks of two fully connected layers each."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+# Spread of the first answers: positions are normalised to 1, rotations (log quaternions, half angles)
+# span a few tenths. Starting wider than its targets, the strongly weighted rotation loss would kill
+# the hidden units on its way back.
+POSITION_SPREAD, ROTATION_SPREAD = 1.0, 0.05
+
+
+def branch(size: int, dropout: float, spread: float) -> nn.Sequential:
+    """D -> D/4 -> 3; the paper gives no hidden size."""
+    hidden = max(1, size // 4)
+    first, last = nn.Linear(size, hidden), nn.Linear(hidden, 3)
+    nn.init.kaiming_normal_(first.weight)
+    nn.init.normal_(last.weight, std=spread * hidden**-0.5)
+    nn.init.zeros_(first.bias)
+    nn.init.zeros_(last.bias)
+    return nn.Sequential(first, nn.ReLU(), nn.Dropout(dropout), last)
+
+
+class PoseRegressor(nn.Module):
+    """Latent `[B, D]` -> `[B, 6]`: normalised position, logarithm of the quaternion (3 numbers, not 4)."""
+
+    def __init__(self, size: int, dropout: float) -> None:
+        super().__init__()
+        self.position = branch(size, dropout, POSITION_SPREAD)
+        self.rotation = branch(size, dropout, ROTATION_SPREAD)
+
+    def forward(self, latent: Tensor) -> Tensor:
+        return torch.cat([self.position(latent), self.rotation(latent)], dim=1)

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ResNet-18 and -34 with torchvision's parameter names, so that its ImageNet weights load.
+
+He, Zhang, Ren, Sun: Deep Residual Learning for Image Recognition, CVPR 2016. Written here because
+torchvision has no build beside the CPU-only torch, and because the width can be changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from mvloc_ros.training.errors import TrainingError
+
+BLOCKS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}
+
+
+def conv3x3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
+    """3x3 convolution that keeps the size at stride 1; the norm after it carries the bias."""
+    return nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions and the identity (or a strided 1x1 projection of it)."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = conv3x3(inputs, outputs, stride)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.relu = nn.ReLU(inplace=True)
+        self.conv2 = conv3x3(outputs, outputs)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.downsample: nn.Sequential | None = None
+        if stride != 1 or inputs != outputs:
+            projection = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+            self.downsample = nn.Sequential(projection, nn.BatchNorm2d(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        identity = x if self.downsample is None else self.downsample(x)
+        x = self.relu(self.bn1(self.conv1(x)))
+        return self.relu(self.bn2(self.conv2(x)) + identity)
+
+
+class ResNet(nn.Module):
+    """Images `[B, C, H, W]` -> pooled features `[B, feature_size]`, or logits if `classes` is given."""
+
+    def __init__(self, backbone: str, width: float = 1.0, in_channels: int = 3, classes: int | None = None) -> None:
+        super().__init__()
+        channels = [max(8, round(base * width)) for base in (64, 128, 256, 512)]
+        self.conv1 = nn.Conv2d(in_channels, channels[0], 7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels[0])
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
+        inputs = channels[0]
+        for stage, (blocks, outputs) in enumerate(zip(BLOCKS[backbone], channels, strict=True), start=1):
+            first = BasicBlock(inputs, outputs, stride=1 if stage == 1 else 2)
+            rest = [BasicBlock(outputs, outputs, stride=1) for _ in range(blocks - 1)]
+            self.add_module(f"layer{stage}", nn.Sequential(first, *rest))
+            inputs = outputs
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.feature_size = inputs
+        self.fc = nn.Identity() if classes is None else nn.Linear(inputs, classes)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        for stage in range(1, 5):
+            x = self.get_submodule(f"layer{stage}")(x)
+        return self.fc(self.avgpool(x).flatten(1))
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """A state dict from a file, without running code from it.
+
+    Raises:
+        TrainingError: the file is missing or holds something else.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise TrainingError(f"Cannot read the weights {path}: {error.strerror}; check --weights.") from error
+    except Exception as error:  # unpickling raises whatever the bytes provoke
+        raise TrainingError(
+            f"{path} is no file of tensors saved by torch.save; give torchvision's state dict to --weights."
+        ) from error
+    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise TrainingError(f"{path} holds no state dict (names to tensors); give torchvision's to --weights.")
+    return dict(state)
+
+
+def load_imagenet(network: ResNet, state: Mapping[str, Tensor]) -> None:
+    """Start from torchvision's ImageNet weights; their classifier `fc` is left out.
+
+    For a one-channel input the first convolution becomes the mean over its colour channels, so that a
+    grey image would give a third of the response to the same image in three channels.
+
+    Raises:
+        TrainingError: names or shapes do not fit (another architecture, or a changed width).
+    """
+    features = {name: value for name, value in state.items() if not name.startswith("fc.")}
+    own = network.state_dict()
+    if "conv1.weight" in features and own["conv1.weight"].shape[1] == 1:
+        features["conv1.weight"] = features["conv1.weight"].mean(dim=1, keepdim=True)
+    own = {name: value for name, value in own.items() if not name.startswith("fc.")}
+    # Files saved before batch counters existed lack them; they only matter for cumulative averaging.
+    wanted = {name for name in own if not name.endswith("num_batches_tracked")}
+    wrong = sorted(wanted - features.keys()) + sorted(features.keys() - own.keys())
+    wrong += [name for name in sorted(wanted & features.keys()) if features[name].shape != own[name].shape]
+    if wrong:
+        raise TrainingError(
+            f"The weights do not fit the encoder ({len(wrong)} parameters differ, the first is {wrong[0]}); "
+            "use those of --backbone, with --width 1."
+        )
+    network.load_state_dict(features, strict=False)

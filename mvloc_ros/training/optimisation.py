@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Optimiser, course of the learning rate, and arithmetic of a run."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
+
+from mvloc_ros.training.config import OptimiserConfig
+
+
+def parameter_groups(config: OptimiserConfig, network: nn.Module, objective: nn.Module) -> list[dict[str, object]]:
+    """Weights with decay; norms and biases without; beta and gamma, without, in a group of their own.
+
+    Decay would pull beta and gamma towards 0, that is towards errors of one unit, and a norm's scale
+    towards nothing, for no gain. Beta and gamma may learn faster than the network: Adam moves each by
+    about the learning rate a step, and in a short run they would trail the errors they stand for.
+    """
+    decayed = [parameter for parameter in network.parameters() if parameter.ndim > 1]
+    plain = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
+    rate = config.learning_rate
+    return [
+        {"params": decayed, "weight_decay": config.weight_decay, "lr": rate},
+        {"params": plain, "weight_decay": 0.0, "lr": rate},
+        {"params": list(objective.parameters()), "weight_decay": 0.0, "lr": rate * config.scale_rate},
+    ]
+
+
+def make_optimiser(config: OptimiserConfig, network: nn.Module, objective: nn.Module) -> Optimizer:
+    """Adam or AdamW over the groups above."""
+    kind = torch.optim.Adam if config.optimiser == "adam" else torch.optim.AdamW
+    return kind(parameter_groups(config, network, objective))
+
+
+def make_schedule(config: OptimiserConfig, optimiser: Optimizer, steps: int) -> LRScheduler:
+    """Learning rate over all `steps` of the run; advanced once a step."""
+    if config.schedule == "onecycle":
+        # Adam's first moment stays: cycling it as OneCycle does for SGD changes nothing here but noise.
+        peaks = [group["lr"] for group in optimiser.param_groups]
+        return OneCycleLR(optimiser, peaks, total_steps=steps, pct_start=0.2, cycle_momentum=False)
+    if config.schedule == "cosine":
+        return torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=steps)
+    return LambdaLR(optimiser, lambda _step: 1.0)
+
+
+def reduced_precision(precision: str, device: torch.device) -> torch.dtype | None:
+    """The autocast type, or None for float32: always on a CPU, where half precision only costs."""
+    if device.type != "cuda" or precision == "fp32":
+        return None
+    if precision == "fp16" or (precision == "auto" and not torch.cuda.is_bf16_supported()):
+        return torch.float16
+    return torch.bfloat16

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `mvloc train` and `mvloc export` do; torch is imported only when they run."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from mvloc_ros.training.config import PRESETS, TrainingConfig, all_options, flag
+from mvloc_ros.training.errors import TrainingError
+
+INTERRUPTED = 130
+
+TRAIN_EXAMPLES = """examples:
+  mvloc train --data recordings/kitchen --out runs/kitchen
+  mvloc train --data recordings/kitchen --out runs/large --preset paper --weights resnet34.pth --device cuda
+  mvloc train --data recordings/kitchen --out runs/long --epochs 200 --learning-rate 1e-3 --seed 3
+
+The folder has the 7-Scenes or the TUM RGB-D layout. The same command again continues a run that was
+interrupted, exactly."""
+
+EXPORT_EXAMPLES = """examples:
+  mvloc export runs/kitchen --out models/kitchen
+  mvloc export runs/kitchen --out models/kitchen --checkpoint last"""
+
+
+def add_train_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `mvloc train`: the run's, and one for each value of the configuration."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.description = "Train MVLoc on a folder of posed RGB-D frames."
+    parser.epilog = TRAIN_EXAMPLES
+    parser.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="posed RGB-D frames")
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="run folder, made or continued")
+    parser.add_argument("--preset", choices=sorted(PRESETS), default="small", help="default: %(default)s")
+    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
+    parser.add_argument("--weights", type=Path, metavar="FILE",
+                        help="torchvision's ImageNet weights for --backbone, to start both encoders from")
+    parser.add_argument("--test-fraction", type=float, default=0.2,
+                        help="end of each recording kept for tests where the folder has no split (default: %(default)s)")
+    group = parser.add_argument_group("values of the preset", "each can be replaced; defaults: small, paper")
+    for section, item in all_options():
+        defaults = ", ".join(str(getattr(getattr(PRESETS[name], section), item.name)) for name in ("small", "paper"))
+        group.add_argument(flag(item.name), type=type(item.default), default=None, metavar=_metavar(item),
+                           help=f"{item.metadata['help']} ({defaults})")
+
+
+def _metavar(item: Any) -> str:
+    return "{" + ",".join(item.metadata["choices"]) + "}" if item.metadata["choices"] else "VALUE"
+
+
+def configuration(args: argparse.Namespace) -> TrainingConfig:
+    """The preset with what the command line replaces.
+
+    Raises:
+        TrainingError: a value is out of its bounds.
+    """
+    given = {item.name: getattr(args, item.name) for _, item in all_options() if getattr(args, item.name) is not None}
+    preset = PRESETS[args.preset]
+    return TrainingConfig(
+        preset=preset.preset, seed=args.seed, input=preset.input, network=preset.network,
+        optimiser=preset.optimiser, augmentation=preset.augmentation, validation=preset.validation,
+    ).with_options(given)
+
+
+def run_train(args: argparse.Namespace) -> int:
+    """Train; 0 when finished, 130 when interrupted (the same command continues).
+
+    Raises:
+        TrainingError: the data, the values or the run folder do not serve, or torch is missing.
+    """
+    config = configuration(args)
+    require_torch("mvloc train")
+    from mvloc_ros.training.train import train
+
+    try:
+        train(config, args.data, args.out, args.device, args.weights, args.test_fraction)
+    except KeyboardInterrupt:
+        print(f"\nInterrupted; the same command continues the run in {args.out}.")
+        return INTERRUPTED
+    return 0
+
+
+def add_export_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `mvloc export`."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.description = "Turn a training run into a model bundle (ONNX and a manifest) for the node."
+    parser.epilog = EXPORT_EXAMPLES
+    parser.add_argument("run", type=Path, metavar="RUN", help="run folder of `mvloc train`")
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="bundle, made or replaced")
+    parser.add_argument("--checkpoint", choices=("best", "last"), default="best",
+                        help="best on the validation frames, or last epoch (default: %(default)s)")
+    parser.add_argument("--data", type=Path, metavar="FOLDER", help="the training data, where it was moved since")
+
+
+def run_export(args: argparse.Namespace) -> int:
+    """Export; 0 when the bundle stands.
+
+    Raises:
+        TrainingError: the run does not serve, ONNX Runtime disagrees with PyTorch, or torch is missing.
+    """
+    require_torch("mvloc export")
+    from mvloc_ros.training.export import export
+
+    export(args.run, args.out, args.checkpoint, args.data)
+    return 0
+
+
+def require_torch(verb: str) -> None:
+    """Raise TrainingError with the remedy where PyTorch or the exporter's packages are missing."""
+    try:
+        import onnx  # noqa: F401
+        import onnxscript  # noqa: F401
+        import torch  # noqa: F401
+    except ImportError as error:
+        raise TrainingError(f"{verb} needs {error.name}; run: pip install 'mvloc_ros[train]'.") from error

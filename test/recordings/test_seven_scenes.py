@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The 7-Scenes layout and its traps."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mvloc_ros.recordings import RecordingError, open_folder, read_color, read_depth
+
+
+def test_official_split_in_order_of_time(seven_scenes: Path):
+    folder = open_folder(seven_scenes)
+    assert (folder.layout, folder.pose_of, folder.depth_registered) == ("7scenes", "depth", False)
+    assert [frame.sequence for frame in folder.train] == ["seq-01"] * 4 + ["seq-03"] * 4
+    assert [frame.sequence for frame in folder.test] == ["seq-02"] * 4
+    stamps = [frame.stamp_ns for frame in folder.frames()]
+    assert stamps[0] == 1_000_000_000
+    assert np.diff(stamps)[0] == 33_333_333
+    assert stamps[4] - stamps[3] == 1_000_000_000
+    assert np.all(np.diff(stamps) > 0)
+
+
+def test_rotations_are_on_so3_and_the_pose_is_kept(seven_scenes: Path, pose_of):
+    frame = open_folder(seven_scenes).test[1]
+    rotation = frame.T_map_camera[:3, :3]
+    np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-12)
+    np.testing.assert_allclose(frame.T_map_camera, pose_of(9), atol=1e-9)
+
+
+def test_png_and_jpeg_are_both_found(seven_scenes: Path, color_of):
+    folder = open_folder(seven_scenes)
+    np.testing.assert_array_equal(read_color(folder.train[2].color), color_of(2))
+    assert folder.test[2].color.suffix == ".jpg"
+    assert np.abs(read_color(folder.test[2].color).astype(int) - color_of(2)).max() < 12
+    depth = read_depth(folder.test[2].depth, folder.depth_units_per_metre)
+    assert depth[0, 0] == depth[0, 1] == 0.0
+    assert depth[5, 5] == pytest.approx(1.512)
+
+
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [
+        (None, "1 without a pose file"),
+        ("nan " * 16, "1 with an invalid pose"),
+        ("1 0 0 0\n0 1 0 0\n0 0 1 0", "1 with an invalid pose"),
+        ("2 0 0 0\n0 2 0 0\n0 0 2 0\n0 0 0 1", "1 with an invalid pose"),
+        ("1 0 0 -1.#IND\n0 1 0 0\n0 0 1 0\n0 0 0 1", "1 with an invalid pose"),
+        ("-1 0 0 0\n0 1 0 0\n0 0 1 0\n0 0 0 1", "1 with an invalid pose"),
+    ],
+)
+def test_a_frame_without_a_rigid_pose_is_left_out_and_counted(seven_scenes: Path, caplog, content, cause):
+    path = seven_scenes / "seq-01" / "frame-000001.pose.txt"
+    path.unlink() if content is None else path.write_text(content)
+    with caplog.at_level(logging.WARNING):
+        folder = open_folder(seven_scenes)
+    assert [frame.index for frame in folder.train[:3]] == [0, 2, 3]
+    assert folder.train[1].stamp_ns - folder.train[0].stamp_ns == pytest.approx(2e9 / 30, abs=1)
+    assert cause in caplog.text
+
+
+def test_a_frame_may_lack_one_image(seven_scenes: Path):
+    (seven_scenes / "seq-02" / "frame-000000.depth.png").unlink()
+    (seven_scenes / "seq-02" / "frame-000001.color.jpg").unlink()
+    test = open_folder(seven_scenes).test
+    assert test[0].depth is None
+    assert test[1].color is None
+    assert test[1].depth is not None
+
+
+def test_an_empty_split_is_refused(seven_scenes: Path):
+    (seven_scenes / "TestSplit.txt").write_text("# none\n")
+    with pytest.raises(RecordingError, match="no usable test frame"):
+        open_folder(seven_scenes)
+
+
+def test_a_split_that_names_what_is_not_there_is_refused(seven_scenes: Path):
+    (seven_scenes / "TestSplit.txt").write_text("sequence12\n")
+    with pytest.raises(RecordingError, match=r"TestSplit\.txt names 'sequence12'.*seq-12"):
+        open_folder(seven_scenes)
+
+
+def test_a_sequence_in_both_splits_is_refused(seven_scenes: Path):
+    (seven_scenes / "TestSplit.txt").write_text("sequence3\n")
+    with pytest.raises(RecordingError, match="seq-03 for training and for test"):
+        open_folder(seven_scenes)
+
+
+def test_without_split_files_the_end_of_each_sequence_is_test(seven_scenes: Path):
+    for name in ("TrainSplit.txt", "TestSplit.txt"):
+        (seven_scenes / name).unlink()
+    folder = open_folder(seven_scenes, test_fraction=0.25)
+    assert [(frame.sequence, frame.index) for frame in folder.test] == [("seq-01", 3), ("seq-02", 3), ("seq-03", 3)]
+    assert len(folder.train) == 9
+
+
+def test_one_split_file_alone_is_refused(seven_scenes: Path):
+    (seven_scenes / "TestSplit.txt").unlink()
+    with pytest.raises(RecordingError, match=r"has TrainSplit\.txt but no TestSplit\.txt"):
+        open_folder(seven_scenes)
+
+
+def test_the_default_cameras_follow_the_image_size(seven_scenes: Path):
+    folder = open_folder(seven_scenes)
+    assert (folder.color_camera.width, folder.color_camera.height) == (32, 24)
+    assert folder.color_camera.fx == pytest.approx(525 / 20)
+    assert folder.depth_camera.fx == pytest.approx(585 / 20)
+
+
+def test_camera_json_states_what_differs(seven_scenes: Path):
+    camera = {"width": 32, "height": 24, "fx": 30, "fy": 31, "cx": 16, "cy": 12}
+    values = {"color": camera, "depth": camera, "depth_registered": True, "pose_of": "color", "rate_hz": 10,
+              "depth_units_per_metre": 4000, "licence": "CC0"}
+    (seven_scenes / "camera.json").write_text(json.dumps(values))
+    folder = open_folder(seven_scenes)
+    assert folder.color_camera.to_dict() == folder.depth_camera.to_dict() == camera
+    assert (folder.pose_of, folder.depth_registered, folder.rate_hz, folder.licence) == ("color", True, 10.0, "CC0")
+    assert folder.depth_units_per_metre == 4000.0
+    assert folder.train[1].stamp_ns - folder.train[0].stamp_ns == 100_000_000
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "is not valid JSON"),
+        ("[]", "must hold one JSON object"),
+        ('{"rate": 3}', "unknown key 'rate'"),
+        ('{"rate_hz": -1}', "value of 'rate_hz' is not usable"),
+        ('{"rate_hz": "fast"}', "value of 'rate_hz' is not usable"),
+        ('{"pose_of": "lidar"}', "neither 'color' nor 'depth'"),
+        ('{"depth_registered": "no"}', "neither true nor false"),
+        ('{"color": {"width": 32}}', "value of 'color' is not usable"),
+        ('{"color": {"width": 64, "height": 48, "fx": 9, "fy": 9, "cx": 9, "cy": 9}}', "has 32x24 pixels"),
+    ],
+)
+def test_a_wrong_camera_json_is_explained(seven_scenes: Path, text: str, words: str):
+    (seven_scenes / "camera.json").write_text(text)
+    with pytest.raises(RecordingError, match=words) as error:
+        open_folder(seven_scenes)
+    assert "camera.json" in str(error.value)
+
+
+def test_what_is_no_recording_is_refused(tmp_path: Path):
+    with pytest.raises(RecordingError, match="not a folder that exists"):
+        open_folder(tmp_path / "nowhere")
+    with pytest.raises(RecordingError, match="neither the 7-Scenes layout"):
+        open_folder(tmp_path)

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The TUM RGB-D layout and its traps."""
+
+from __future__ import annotations
+
+import shutil
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mvloc_ros.recordings import RecordingError, open_folder, read_depth
+from mvloc_ros.recordings.tum import associate, read_list
+
+START = 1305031102_000_000_000
+
+
+def test_stamps_are_exact_and_frames_have_truth(tum: Path):
+    folder = open_folder(tum)
+    frames = list(folder.frames())
+    assert [frame.index for frame in frames] == list(range(1, 10)), "the first image is before any ground truth"
+    assert frames[0].stamp_ns == START + 33_000_000
+    assert len(folder.test) == 2
+    assert folder.test[-1].index == 9
+    assert folder.rate_hz == pytest.approx(1 / 0.033)
+    assert (folder.pose_of, folder.depth_registered, folder.depth_units_per_metre) == ("color", True, 5000.0)
+
+
+def test_ground_truth_is_interpolated_at_the_colour_stamp(tum: Path):
+    frame = next(open_folder(tum).frames())
+    # 33 ms is 2.3 steps of 10 ms and 1 cm after the first pose at 10 ms.
+    assert frame.T_map_camera[0, 3] == pytest.approx(0.023, abs=1e-9)
+
+
+def test_depth_is_the_nearest_within_20_ms(tum: Path):
+    frames = {frame.index: frame for frame in open_folder(tum).frames()}
+    assert frames[4].depth is None
+    assert frames[5].depth.name == "5_3000000.png"
+    assert frames[5].depth_stamp_ns - frames[5].stamp_ns == 3_000_000
+    assert frames[6].depth_stamp_ns - frames[6].stamp_ns == 5_000_000
+    assert read_depth(frames[6].depth, 5000.0)[5, 5] == pytest.approx(2.536)
+
+
+def test_ground_truth_with_a_gap_gives_no_pose_there(tum: Path):
+    path = tum / "groundtruth.txt"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(lines[:12] + lines[26:]) + "\n")
+    assert [frame.index for frame in open_folder(tum).frames()] == [1, 2, 3, 8, 9]
+
+
+def test_several_recordings_are_several_sequences(tum: Path):
+    parent = tum.parent / "both"
+    shutil.copytree(tum, parent / "a")
+    shutil.copytree(tum, parent / "b")
+    folder = open_folder(parent)
+    assert {frame.sequence for frame in folder.train} == {"a", "b"} == {frame.sequence for frame in folder.test}
+
+
+def test_a_missing_list_is_named(tum: Path):
+    (tum / "depth.txt").unlink()
+    with pytest.raises(RecordingError, match=r"has no depth\.txt"):
+        open_folder(tum)
+
+
+@pytest.mark.parametrize("line", ["1305031102.1", "soon rgb/a.png", "nan rgb/a.png"])
+def test_a_damaged_line_is_named(tum: Path, line: str):
+    with (tum / "rgb.txt").open("a") as stream:
+        stream.write(line + "\n")
+    with pytest.raises(RecordingError, match=r"Line 13 of .*rgb\.txt"):
+        open_folder(tum)
+
+
+def test_stamps_do_not_pass_through_a_float(tmp_path: Path):
+    (tmp_path / "rgb.txt").write_text("1305031102.175304123 rgb/a file.png\n")
+    assert read_list(tmp_path / "rgb.txt") == [(1305031102_175304123, tmp_path / "rgb/a file.png")]
+
+
+stamps = st.lists(st.integers(0, 500), unique=True, max_size=12).map(sorted)
+
+
+@given(color=stamps, depth=stamps, skew=st.integers(0, 60))
+def test_association_is_one_to_one_and_leaves_no_better_pair(color: list[int], depth: list[int], skew: int):
+    pairs = associate(color, depth, skew)
+    assert len(set(pairs.values())) == len(pairs)
+    assert all(abs(color[i] - depth[j]) <= skew for i, j in pairs.items())
+    partner = {j: i for i, j in pairs.items()}
+    for i, c in enumerate(color):
+        for j, d in enumerate(depth):
+            gap = abs(c - d)
+            if gap <= skew:
+                # One of the two has a partner at least as near: nobody would rather swap.
+                own = abs(c - depth[pairs[i]]) if i in pairs else None
+                other = abs(color[partner[j]] - d) if j in partner else None
+                assert any(value is not None and value <= gap for value in (own, other))
+
+
+def test_equal_skews_prefer_the_earlier_pair():
+    assert associate([100, 110], [105], 20) == {0: 0}
+    assert all(a < b for a, b in pairwise(associate([0, 10, 20], [1, 11, 21], 5).values()))

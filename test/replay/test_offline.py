@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The offline run and its report, with a model whose answers are known."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from mvloc_ros.geometry.trajectory import read_tum
+from mvloc_ros.recordings import RecordingError, topics
+from mvloc_ros.replay.errors import ReplayError
+from mvloc_ros.replay.evaluation import evaluate
+from mvloc_ros.replay.offline import OfflineOptions, run_offline
+from mvloc_ros.replay.report import write_report
+
+QUIET = OfflineOptions(progress=False, threads=1)
+
+
+def test_every_pair_is_localized_with_the_known_error(camera_bag, tiny_bundle: Path):
+    result = evaluate(run_offline(camera_bag(), tiny_bundle, QUIET))
+    assert (result.frames, result.poses, dict(result.run.drops)) == (8, 8, {"unpaired": 0, "invalid": 0, "failed": 0})
+    np.testing.assert_allclose(result.translation_m, 0.01 * np.arange(8), atol=1e-4)
+    np.testing.assert_allclose(result.rotation_deg, np.arange(8), atol=1e-6)
+    assert result.accuracy.recall == {"5cm_5deg": 6 / 8, "10cm_5deg": 6 / 8}
+    assert set(result.baselines) == {"constant_pose", "nearest_training_pose"}
+    for step in ("decode", "preprocess", "inference", "localization", "total"):
+        assert result.latency_ms[step].p50 > 0
+    steps = sum(result.step_ms[step] for step in ("decode", "preprocess", "inference", "localization"))
+    assert np.all(result.step_ms["total"] >= steps - 1e-6)
+
+
+def test_pairs_need_not_have_equal_stamps(camera_bag, tiny_bundle: Path):
+    result = evaluate(run_offline(camera_bag(skew_ns=5_000_000), tiny_bundle, QUIET))
+    assert result.poses >= 7, "the last pair may wait for a better partner"
+    strict = OfflineOptions(progress=False, threads=1, sync_tolerance_s=0.001)
+    run = run_offline(camera_bag("apart", skew_ns=5_000_000), tiny_bundle, strict)
+    assert len(run.estimates.stamps_ns) == 0
+    assert run.drops["unpaired"] == 16
+
+
+def test_bad_frames_are_counted_and_do_not_end_the_run(camera_bag, tiny_bundle: Path):
+    def spoil(topic, index, message):
+        if topic == topics.COLOR_IMAGE and index == 2:
+            message.encoding = "unheard"
+        if topic == topics.DEPTH_IMAGE and index == 4:
+            return None
+        return message
+
+    result = evaluate(run_offline(camera_bag(spoil=spoil), tiny_bundle, QUIET))
+    assert result.poses == 6
+    assert list(np.flatnonzero(~result.has_pose)) == [2, 4]
+    assert result.run.drops["invalid"] == 1
+    assert result.run.drops["unpaired"] == 2, "the depth image of frame 2 and the colour image of frame 4"
+    assert result.accuracy.recall["10cm_5deg"] == pytest.approx(4 / 8)
+
+
+def test_a_recording_without_images_is_named(camera_bag, tiny_bundle: Path):
+    with pytest.raises(RecordingError, match="no message on /rgb"):
+        run_offline(camera_bag(), tiny_bundle, OfflineOptions(color_topic="/rgb", progress=False))
+
+
+def test_the_report_is_complete(camera_bag, tiny_bundle: Path, tmp_path: Path):
+    result = evaluate(run_offline(camera_bag(), tiny_bundle, QUIET))
+    out = tmp_path / "out" / "deep"
+    table = write_report(result, out)
+    assert "frames 8, poses 8 (100.0%)" in table
+    assert "nearest training pose (oracle)" in table
+    report = json.loads((out / "report.json").read_text())
+    assert (report["frames"], report["poses"], report["source"], report["model"]) == (8, 8, "offline", "bundle")
+    assert report["translation_m"]["median"] == pytest.approx(0.035, abs=1e-4)
+    assert report["rotation_deg"]["p95"] == pytest.approx(6.65, abs=1e-3)
+    assert set(report["latency_ms"]["inference"]) == {"p50", "p95", "p99", "max"}
+    assert "oracle" in report["baselines"]["nearest_training_pose"]["meaning"]
+    rows = list(csv.DictReader((out / "frames.csv").open()))
+    assert len(rows) == 8
+    assert int(rows[3]["stamp_ns"]) == int(result.stamps_ns[3])
+    assert float(rows[3]["translation_m"]) == pytest.approx(0.03, abs=1e-4)
+    estimate = read_tum(out / "estimate.tum")
+    np.testing.assert_array_equal(estimate.stamps_ns, result.stamps_ns)
+    np.testing.assert_allclose(estimate.poses, result.estimates, atol=1e-8)
+    picture = cv2.imread(str(out / "trajectory.png"))
+    assert picture.shape == (1050, 1500, 3)
+    # The estimate's blue (BGR 178, 114, 0) is drawn.
+    assert np.any(np.all(np.abs(picture.astype(int) - (178, 114, 0)) < 12, axis=2))
+    assert not list(out.glob(".*")), "no temporary file stays"
+
+
+def test_a_report_of_a_run_without_poses_or_truth(camera_bag, tiny_bundle: Path, tmp_path: Path):
+    strict = OfflineOptions(progress=False, threads=1, sync_tolerance_s=0.0)
+    no_poses = evaluate(run_offline(camera_bag("a", skew_ns=1000), tiny_bundle, strict))
+    assert "poses 0 (0.0%)" in write_report(no_poses, tmp_path / "a_out")
+    no_truth = evaluate(run_offline(camera_bag("b", truth=False), tiny_bundle, QUIET))
+    assert "no ground truth" in write_report(no_truth, tmp_path / "b_out")
+    assert json.loads((tmp_path / "b_out" / "report.json").read_text())["translation_m"] is None
+    assert (tmp_path / "b_out" / "trajectory.png").stat().st_size > 10_000
+
+
+def test_a_report_that_cannot_be_written_is_said(camera_bag, tiny_bundle: Path, tmp_path: Path):
+    result = evaluate(run_offline(camera_bag(), tiny_bundle, QUIET))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ReplayError, match="cannot be written"):
+        write_report(result, tmp_path / "file" / "out")

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reading a live run back: what the node published, against what was played."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mvloc_ros.geometry import se3
+from mvloc_ros.recordings import RecordingError, topics
+from mvloc_ros.recordings.bag_reader import BagReader
+from mvloc_ros.recordings.bag_writer import BagWriter
+from mvloc_ros.recordings.messages import MessageBuilder
+from mvloc_ros.replay.errors import ReplayError
+from mvloc_ros.replay.evaluation import evaluate
+from mvloc_ros.replay.recorded_run import LiveOptions, read_live_run
+from mvloc_ros.replay.run import pose_matrix
+
+OFFSET = 1_700_000_000_000_000_000
+TRANSPORT_NS = 40_000_000
+
+
+@pytest.fixture
+def live_bag(tmp_path: Path) -> Callable[..., Path]:
+    """What the recorder stores when `played` ran through a node that errs by 1 cm along x."""
+
+    def write(
+        played: Path, name: str = "live", rate: float = 1.0, offset: int = OFFSET,
+        truth: bool = True, lost_truth: tuple[int, ...] = (), lost_pose: tuple[int, ...] = (), status: bool = True,
+    ) -> Path:
+        path = tmp_path / name
+        with BagReader(played) as reader, BagWriter(path) as writer:
+            build = MessageBuilder(writer.store)
+            for topic, kind in ((topics.GROUND_TRUTH, topics.POSE), ("/mvloc/pose", topics.POSE),
+                                ("/mvloc/status", topics.STATUS)):
+                writer.add_topic(topic, kind)
+            for index, (_, before, message) in enumerate(reader.messages((topics.GROUND_TRUTH,))):
+                stamp = reader.start_ns + offset + round((before - reader.start_ns) / rate)
+                pose = pose_matrix(message)
+                if truth and index not in lost_truth:
+                    # The recorder stores the very bytes that were played, but for the stamp.
+                    message.header = build.header(stamp, "map")
+                    writer.write(topics.GROUND_TRUTH, stamp, message)
+                valid = index not in lost_pose
+                if valid:
+                    error = se3.from_parts(np.array([0.01, 0, 0]), np.array([0, 0, 0, 1.0]))
+                    writer.write("/mvloc/pose", stamp + TRANSPORT_NS, build.pose(stamp, "map", error @ pose))
+                if status:
+                    writer.write("/mvloc/status", stamp + TRANSPORT_NS,
+                                 status_message(writer.store, stamp, valid, index))
+        return path
+
+    return write
+
+
+def status_message(store, stamp: int, valid: bool, index: int):
+    defaults = {"string": "", "bool": False, "float32": 0.0, "float64": 0.0, "uint8": 0, "uint64": 0}
+    fields = store.fielddefs[topics.STATUS][1]
+    values = {name: defaults[description[1][0]] for name, description in fields if name != "header"}
+    values.update(
+        pose_valid=valid, inference_ms=10.0 + index, stamp_to_publication_ms=(30.0 if stamp > OFFSET else 1e12),
+        color_received=index + 1, dropped_busy=index // 2, model="tiny", backend="arithmetic",
+    )
+    return store.types[topics.STATUS](header=MessageBuilder(store).header(stamp, "camera"), **values)
+
+
+def test_a_live_run_is_joined_by_its_own_stamps(camera_bag, live_bag, tiny_bundle: Path):
+    result = evaluate(read_live_run(live_bag(camera_bag(), lost_pose=(3,)), tiny_bundle, LiveOptions()))
+    assert (result.frames, result.poses, result.run.source) == (8, 7, "live")
+    np.testing.assert_allclose(result.translation_m, [0.01] * 3 + [np.nan] + [0.01] * 4)
+    assert dict(result.run.drops) == {"unpaired": 0, "busy": 3, "invalid": 0, "failed": 0, "not_received": 0}
+    assert (result.run.model, result.run.backend) == ("tiny", "arithmetic")
+    assert result.latency_ms["inference"].max == pytest.approx(17.0)
+    assert result.latency_ms["stamp_to_publication"].p95 == pytest.approx(30.0)
+    assert result.latency_ms["stamp_to_receipt"].p50 == pytest.approx(40.0)
+    assert result.accuracy.recall["5cm_5deg"] == pytest.approx(7 / 8)
+
+
+@pytest.mark.parametrize("rate", [1.0, 2.0, 0.3])
+def test_the_played_recording_knows_frames_whose_truth_was_lost(camera_bag, live_bag, tiny_bundle: Path, rate: float):
+    played = camera_bag()
+    live = live_bag(played, rate=rate, lost_truth=(0, 4), lost_pose=(0, 4))
+    without = evaluate(read_live_run(live, tiny_bundle, LiveOptions()))
+    assert (without.frames, without.poses) == (6, 6), "two frames are unknown to the live recording"
+    result = evaluate(read_live_run(live, tiny_bundle, LiveOptions(played_bag=played)))
+    assert (result.frames, result.poses, result.stray_poses) == (8, 6, 0)
+    np.testing.assert_allclose(result.translation_m[result.has_pose], 0.01)
+
+
+def test_truth_comes_from_the_played_recording_where_it_was_not_recorded(camera_bag, live_bag, tiny_bundle: Path):
+    played = camera_bag()
+    live = live_bag(played, truth=False, offset=0)
+    with pytest.raises(ReplayError, match="--played-bag"):
+        read_live_run(live, tiny_bundle, LiveOptions())
+    result = evaluate(read_live_run(live, tiny_bundle, LiveOptions(played_bag=played)))
+    assert result.poses == 8
+    assert "stamp_to_publication" not in result.latency_ms
+    assert any("of another clock" in note for note in result.run.notes)
+
+
+def test_another_recording_is_not_taken_for_the_played_one(camera_bag, live_bag, tiny_bundle: Path):
+    live = live_bag(camera_bag("a"))
+
+    def elsewhere(topic, index, message):
+        if topic == topics.GROUND_TRUTH:
+            message.pose.position.x += 1.0
+        return message
+
+    with pytest.raises(ReplayError, match="is not that of"):
+        read_live_run(live, tiny_bundle, LiveOptions(played_bag=camera_bag("b", spoil=elsewhere)))
+
+
+def test_a_run_without_status_or_poses(camera_bag, live_bag, tiny_bundle: Path, tmp_path: Path):
+    run = read_live_run(live_bag(camera_bag(), status=False), None, LiveOptions())
+    assert dict(run.drops) == {}
+    assert any("drops are unknown" in note for note in run.notes)
+    assert run.training_poses is None
+    with pytest.raises(RecordingError, match="no message on /mvloc/pose"):
+        read_live_run(live_bag(camera_bag("other"), "none", lost_pose=tuple(range(8))), None, LiveOptions())

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: every verb explains itself, bad input gets one sentence and exit code 2."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mvloc_ros.cli import VERBS, main
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: " ".join(verb.words))
+def test_help_has_an_example(verb, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as ended:
+        main([*verb.words, "--help"])
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    assert "example" in text
+    assert f"mvloc {' '.join(verb.words)}" in text
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["bag", "info", "nowhere"],
+        ["bag", "from-folder", "nowhere", "--out", "bag"],
+        ["play", "nowhere"],
+        ["replay", "nowhere", "--model", "nowhere", "--out", "x"],
+        ["live", "nowhere", "--model", "nowhere", "--out", "x"],
+        ["evaluate", "nowhere", "--model", "nowhere", "--out", "x"],
+        ["train", "--data", "nowhere", "--out", "run"],
+        ["export", "nowhere", "--out", "model"],
+        ["demo", "run", "--model", "nowhere", "--out", "demo"],
+    ],
+    ids=lambda arguments: " ".join(arguments[:2]),
+)
+def test_bad_input_gets_one_sentence_and_leaves_nothing(arguments, tmp_path: Path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "nowhere" in error
+    assert error.startswith("mvloc ")
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_help_and_errors_need_neither_torch_nor_ros():
+    code = (
+        "import sys; from mvloc_ros.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'rclpy', 'onnxruntime', 'matplotlib'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    assert result.returncode == 0, result.stderr

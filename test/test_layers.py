@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who may import whom (docs/architecture.md): read from the source, so that a lazy import counts too."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "mvloc_ros"
+ROS = {
+    "rclpy", "sensor_msgs", "geometry_msgs", "std_msgs", "diagnostic_msgs", "builtin_interfaces", "rosgraph_msgs",
+    "rcl_interfaces", "lifecycle_msgs", "tf2_ros", "tf2_msgs", "cv_bridge", "sensor_msgs_py", "tf_transformations",
+    "mvloc_ros.msg", "std_srvs", "rosidl_runtime_py",
+}  # fmt: skip
+# Room -> rooms of ours that it may import, besides `errors` and itself.
+ALLOWED = {
+    "geometry": set(),
+    "recordings": {"geometry"},
+    "inference": {"geometry"},
+    "sensors": {"inference"},
+    "localization": {"geometry", "inference"},
+    "replay": {"geometry", "recordings", "inference", "sensors", "localization"},
+    "training": {"geometry", "recordings", "inference"},
+    "demo": {"geometry", "recordings", "inference", "replay"},
+    "node": {"geometry", "inference", "localization", "sensors"},
+}
+# Only these may import ROS (node: all of it).
+ROS_FILES = {"sensors/decode.py", "replay/player.py", "replay/recorder.py", "replay/ros.py"}
+
+
+def modules(path: Path) -> set[str]:
+    """Every module that a file imports, wherever in it."""
+    names = set()
+    for statement in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(statement, ast.Import):
+            names |= {alias.name for alias in statement.names}
+        elif isinstance(statement, ast.ImportFrom):
+            assert statement.level == 0, f"{path}: relative import"
+            names |= {f"{statement.module}.{alias.name}" for alias in statement.names} | {str(statement.module)}
+    return names
+
+
+FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_file_imports_only_what_its_room_may(path: Path):
+    relative = path.relative_to(PACKAGE).as_posix()
+    room = relative.split("/")[0]
+    imported = modules(path)
+    ours = {name.split(".")[1] for name in imported if name.startswith("mvloc_ros.")} - {"__version__"}
+    assert ours <= ALLOWED[room] | {room, "errors"} | ({"msg"} if room == "node" else set())
+    ros = {name for name in imported for package in ROS if name == package or name.startswith(package + ".")}
+    if room != "node" and relative not in ROS_FILES:
+        assert not ros
+    if room != "training" and relative != "inference/torch_backend.py":
+        assert not {name for name in imported if name.split(".")[0] in ("torch", "onnx", "tensorboard")}
+
+
+def test_every_room_has_its_rule():
+    rooms = {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert rooms == set(ALLOWED)

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A tiny posed recording that a tiny network can learn in seconds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from mvloc_ros.training.config import PRESETS, TrainingConfig
+
+# Options of a network and a run small enough for tests.
+TINY = {
+    "short_side": 32, "width": 0.125, "latent_size": 16, "dropout": 0.0, "epochs": 3, "batch_size": 8,
+    "learning_rate": 3e-3, "validation_gap": 2,
+}
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """The order of sums, and so the last bits of a result, depends on the number of threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def tiny_config() -> TrainingConfig:
+    return PRESETS["small"].with_options(TINY)
+
+
+def write_folder(root: Path, frames: int, sequences: int = 2) -> Path:
+    """A camera that slides along a textured wall: colour tells where it is, depth how far the wall is."""
+    rng = np.random.default_rng(3)
+    wall = cv2.resize(rng.integers(0, 256, (24, 32, 3), dtype=np.uint8), (256, 192), interpolation=cv2.INTER_CUBIC)
+    for number in range(1, sequences + 2):
+        folder = root / f"seq-{number:02d}"
+        folder.mkdir(parents=True)
+        for i in range(frames):
+            phase = 2 * np.pi * i / 12 + number
+            x, y, z = np.cos(phase), 0.5 * np.sin(2 * phase), 0.4 * np.sin(phase)
+            left, top = round(96 + 90 * x), round(72 + 100 * y)
+            cv2.imwrite(str(folder / f"frame-{i:06d}.color.png"), wall[top:top + 48, left:left + 64])
+            depth = np.full((48, 64), round(1000 * (2.0 + z)), dtype=np.uint16)
+            depth[:4] = 65535
+            cv2.imwrite(str(folder / f"frame-{i:06d}.depth.png"), depth)
+            pose = np.eye(4)
+            turn = 0.3 * np.sin(phase)
+            pose[:2, :2] = [[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]
+            pose[:3, 3] = (x + 5.0, y, -z)
+            np.savetxt(folder / f"frame-{i:06d}.pose.txt", pose)
+    camera = {"width": 64, "height": 48, "fx": 60.0, "fy": 60.0, "cx": 31.5, "cy": 23.5}
+    settings = {"color": camera, "depth": camera, "depth_registered": True, "pose_of": "color", "rate_hz": 10,
+                "depth_units_per_metre": 1000, "licence": "CC0-1.0"}
+    (root / "camera.json").write_text(json.dumps(settings))
+    (root / "TrainSplit.txt").write_text("".join(f"sequence{n}\n" for n in range(1, sequences + 1)))
+    (root / "TestSplit.txt").write_text(f"sequence{sequences + 1}\n")
+    return root
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_folder(tmp_path_factory.mktemp("wall"), frames=48)

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a run to a bundle that ONNX Runtime runs as PyTorch does."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mvloc_ros.geometry import quaternion, se3
+from mvloc_ros.geometry.covariance import pose_error
+from mvloc_ros.inference.backend import create_backend
+from mvloc_ros.inference.bundle import Bundle, read_bundle
+from mvloc_ros.recordings import open_folder
+from mvloc_ros.training import checkpoint, export, verbs
+from mvloc_ros.training.config import TrainingConfig
+from mvloc_ros.training.datasets import PosedFrames, hold_out, load_frames
+from mvloc_ros.training.errors import TrainingError
+from mvloc_ros.training.evaluation import PoseErrors, residual_variance
+from mvloc_ros.training.networks.deployed import Deployed
+from mvloc_ros.training.networks.mvloc import MVLoc
+from mvloc_ros.training.train import train
+
+
+@pytest.fixture(scope="module")
+def run(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory, tiny_config: TrainingConfig) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "wall"
+    train(tiny_config, tiny_folder, out, "cpu", None, 0.2)
+    return out
+
+
+def export_verb(*words: str) -> int:
+    parser = argparse.ArgumentParser()
+    verbs.add_export_arguments(parser)
+    return verbs.run_export(parser.parse_args(list(words)))
+
+
+@pytest.fixture(scope="module")
+def bundle(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    out = tmp_path_factory.mktemp("models") / "wall"
+    assert export_verb(str(run), "--out", str(out)) == 0
+    return read_bundle(out)
+
+
+@pytest.fixture(scope="module")
+def validation(tiny_folder: Path) -> PosedFrames:
+    folder = open_folder(tiny_folder)
+    return load_frames(hold_out(folder.train, 0.1, 2)[1], 32, 43, 1000.0, "validation")
+
+
+@pytest.mark.parametrize("present", [(1.0, 1.0), (1.0, 0.0), (0.0, 1.0), (0.0, 0.0)])
+def test_the_backend_gives_pytorchs_numbers(bundle: Bundle, run: Path, validation: PosedFrames,
+                                            tiny_config: TrainingConfig, present):
+    values = checkpoint.load(run / "best.pt")
+    network = MVLoc(tiny_config.network, tiny_config.input)
+    network.load_state_dict(values["network"])
+    deployed = Deployed(network, tuple(values["normalisation"]["reference"])).eval()
+    mask = np.array(present, dtype=np.float32)
+    backend = create_backend("onnxruntime", bundle, threads=1)
+    for i in range(3):
+        color, depth = validation.color[i], validation.depth[i]
+        found = backend.run(color, depth, mask)
+        with torch.inference_mode():
+            expected = deployed(*(torch.from_numpy(value[None]) for value in (color, depth, mask)))
+        np.testing.assert_allclose(found.position, expected.pose[0, :3], atol=1e-5)
+        np.testing.assert_allclose(found.log_quaternion, expected.pose[0, 3:], atol=1e-5)
+        np.testing.assert_allclose(found.latent_mean, expected.latent_mean[0], atol=1e-5)
+        np.testing.assert_allclose(found.latent_log_variance, expected.latent_log_variance[0], atol=1e-5)
+        np.testing.assert_allclose(found.expert_share, expected.expert_share[0], atol=1e-6)
+        assert found.expert_share.sum() == pytest.approx(1.0, abs=1e-5)
+        assert np.all(found.expert_share[1:][mask == 0.0] == 0.0)
+    backend.close()
+
+
+def test_the_bundle_reproduces_the_validation_errors(bundle: Bundle, validation: PosedFrames):
+    backend = create_backend("onnxruntime", bundle, threads=1)
+    both = np.ones(2, dtype=np.float32)
+    outputs = [backend.run(c, d, both) for c, d in zip(validation.color, validation.depth, strict=True)]
+    estimates = se3.from_parts(
+        np.stack([bundle.position_in_map(output.position) for output in outputs]),
+        quaternion.exp(np.stack([output.log_quaternion for output in outputs])),
+    )
+    translation, rotation = PoseErrors.of(estimates, validation.poses).medians()
+    said = bundle.manifest.training["validation"]
+    assert translation == pytest.approx(said["translation_m"], abs=1e-4)
+    assert rotation == pytest.approx(said["rotation_deg"], abs=1e-2)
+    np.testing.assert_allclose(
+        bundle.manifest.residual_variance, residual_variance(estimates, validation.poses), rtol=1e-2
+    )
+
+
+def test_the_manifest_tells_the_training_and_no_path(bundle: Bundle, tiny_folder: Path):
+    manifest = bundle.manifest
+    assert (manifest.input.height, manifest.input.width) == (32, 43)
+    assert (manifest.system, manifest.preset, manifest.latent_dim) == ("mvloc", "small", 16)
+    assert (manifest.frames.pose_of, manifest.licence) == ("color", "CC0-1.0")
+    training = manifest.training
+    assert training["data"] == tiny_folder.name
+    assert training["frames"] == 2 * (48 - 5 - 2)
+    assert training["sequences"] == ["seq-01", "seq-02"]
+    assert training["command"].startswith(f"mvloc train --data {tiny_folder.name} --out")
+    assert "--epochs 3 --batch-size 8" in training["command"]
+    assert str(tiny_folder.parent) not in (bundle.path / "manifest.json").read_text()
+    assert sorted(path.name for path in bundle.path.iterdir()) == ["manifest.json", "model.onnx", "training_poses.tum"]
+    trajectory = bundle.training_trajectory()
+    assert trajectory is not None
+    assert len(trajectory) == training["frames"]
+
+
+def test_residual_variance_is_the_mean_square_with_outliers_clipped():
+    rng = np.random.default_rng(0)
+    truth = np.tile(np.eye(4), (4000, 1, 1))
+    sigma = np.array([0.1, 0.2, 0.3, 0.01, 0.02, 0.03])
+    errors = rng.normal(size=(4000, 6)) * sigma
+    estimates = se3.from_parts(errors[:, :3], quaternion.exp(errors[:, 3:] / 2))
+    np.testing.assert_allclose(pose_error(estimates, truth), errors, atol=1e-9)
+    np.testing.assert_allclose(residual_variance(estimates, truth), sigma**2, rtol=0.08)
+    estimates[0, :3, 3] = 1000.0
+    np.testing.assert_allclose(residual_variance(estimates, truth), sigma**2, rtol=0.08)
+    assert np.all(residual_variance(truth, truth) == 1e-8)
+
+
+def test_a_graph_that_disagrees_is_not_shipped(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A weight changed on its way into the graph, as a faulty exporter would."""
+    write = export.write_onnx
+
+    def faulty(deployed, size, path):
+        weight = deployed.network.regressor.position[3].bias
+        with torch.no_grad():
+            weight += 0.01
+            write(deployed, size, path)
+            weight -= 0.01
+
+    monkeypatch.setattr(export, "write_onnx", faulty)
+    with pytest.raises(TrainingError, match=r"wrong by 1\.\de-02.*no bundle was written"):
+        export.export(run, tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_pose_difference_knows_both_signs():
+    nearly = np.array([[0, 0, 0, np.pi / 2 - 1e-7, 0, 0]], dtype=np.float32)
+    assert export.pose_difference(nearly, -nearly) < 1e-6
+    assert export.pose_difference(nearly, nearly + 0.01) > 1e-3
+    assert export.pose_difference(nearly, np.full((1, 6), np.nan, dtype=np.float32)) == float("inf")
+
+
+def test_what_is_missing_is_named(run: Path, tmp_path: Path, tiny_folder: Path):
+    with pytest.raises(TrainingError, match=r"There is no checkpoint .*mvloc train"):
+        export_verb(str(tmp_path), "--out", str(tmp_path / "model"))
+    other = tmp_path / "other"
+    for source in tiny_folder.rglob("*"):
+        target = other / source.relative_to(tiny_folder)
+        if source.is_dir():
+            target.mkdir(parents=True)
+        else:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(source.read_bytes())
+    moved = json.loads((run / "config.json").read_text())["data"]
+    assert moved["name"] == tiny_folder.name
+    last = sorted((other / "seq-01").glob("*.color.png"))
+    last[-1].write_bytes(last[0].read_bytes())
+    with pytest.raises(TrainingError, match="not the data that"):
+        export_verb(str(run), "--out", str(tmp_path / "model"), "--data", str(other))
