@@ -2,8 +2,8 @@
 """The furnished room: 6 m (x) by 5 m (y) by 2.8 m (z).
 
 Map frame: z up, origin on the floor in the middle of the room; the windows are in the north wall (y = +2.5), the
-brick wall with the bookcase is east (x = +3), the door is south, the sofa west. Nothing that stands in the middle
-(|x| < 2.1, |y| < 1.5) is higher than 0.5 m: that is where the camera moves.
+brick wall with the bookcase is east (x = +3), the door is south, the sofa west. Nothing but a rug lies in the middle
+(|x| < 2.1, |y| < 1.5), where the camera moves.
 """
 
 from __future__ import annotations

@@ -27,6 +27,8 @@ from mvloc_ros.replay.timeline import Timeline
 CLOCK_PERIOD_NS = 10_000_000
 READ_AHEAD = 16
 """Messages read before they are due, so that the disk's delays do not reach the schedule."""
+LEAD_NS = 200_000_000
+"""Time to read the first messages, so that these are not late themselves."""
 SETTLE_S = 0.5
 """After a publisher has seen its subscriber, the subscriber may still have to see the publisher; a
 best-effort subscriber gets nothing until then."""
@@ -145,7 +147,7 @@ class _Player:
     def play_once(self) -> None:
         """One pass through the recording."""
         messages = self._reader.raw(set(self._publishers))
-        timeline = Timeline.starting_now(self._reader.start_ns, self._options.rate)
+        timeline = Timeline.starting_in(LEAD_NS, self._reader.start_ns, self._options.rate)
         ready: deque[_Ready] = deque()
         next_tick_ns = timeline.monotonic_start_ns
         exhausted = False

@@ -22,9 +22,9 @@ class Timeline:
     rate: float
 
     @staticmethod
-    def starting_now(bag_start_ns: int, rate: float) -> Timeline:
-        """A pass whose first message is due at once."""
-        return Timeline(bag_start_ns, time.monotonic_ns(), time.time_ns(), rate)
+    def starting_in(lead_ns: int, bag_start_ns: int, rate: float) -> Timeline:
+        """A pass whose first message is due after `lead_ns`."""
+        return Timeline(bag_start_ns, time.monotonic_ns() + lead_ns, time.time_ns() + lead_ns, rate)
 
     def due_ns(self, stamp_ns: int) -> int:
         """Monotonic time at which a message of this log time is to be sent."""

@@ -67,7 +67,9 @@ def load(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise TrainingError(f"There is no checkpoint {path}; give a folder in which `mvloc train` has run.") from None
     except Exception as error:  # unpickling raises whatever the bytes provoke
-        raise TrainingError(f"The checkpoint {path} is damaged ({type(error).__name__}); delete it, train anew.") from error
+        raise TrainingError(
+            f"The checkpoint {path} is damaged ({type(error).__name__}); delete it and train anew."
+        ) from error
     if not isinstance(values, dict) or values.get("schema") != SCHEMA:
         raise TrainingError(f"The checkpoint {path} is of another version of mvloc_ros; train anew.")
     return values

@@ -49,9 +49,9 @@ class OptimiserConfig:
                             choices=("adam", "adamw"))
     learning_rate: float = option(2e-3, "peak learning rate", low=1e-9, high=10.0)
     weight_decay: float = option(5e-2, "weight decay; never on norms, biases, beta and gamma", low=0.0)
-    scale_rate: float = option(10.0, "learning rate of beta and gamma, as a multiple of the network's", low=0.0)
+    scale_rate: float = option(3.0, "learning rate of beta and gamma, as a multiple of the network's", low=0.0)
     schedule: str = option("onecycle", "course of the learning rate", choices=("onecycle", "cosine", "constant"))
-    gradient_limit: float = option(5.0, "clip the gradient's norm to this; 0 = never", low=0.0)
+    gradient_limit: float = option(0.0, "clip the gradient's norm to this; 0 = never", low=0.0)
     precision: str = option("auto", "arithmetic on CUDA; auto = bf16 where the GPU has it",
                             choices=("auto", "bf16", "fp16", "fp32"))
     initial_beta: float = option(0.0, "start of beta, the log scale of the position error (Eq. 11)")
@@ -122,7 +122,9 @@ class TrainingConfig:
             sections = {name: kind(**values[name]) for name, kind in SECTIONS.items()}
             return TrainingConfig(preset=values["preset"], seed=values["seed"], **sections)
         except (KeyError, TypeError) as error:
-            raise TrainingError(f"The run's config is of another version of mvloc_ros ({error}); train anew.") from error
+            raise TrainingError(
+                f"The run's config is of another version of mvloc_ros ({error}); train anew."
+            ) from error
 
     def with_options(self, options: Mapping[str, Any]) -> TrainingConfig:
         """A copy with single values replaced, by their flat names (`epochs`, `learning_rate`, ...)."""
@@ -162,7 +164,7 @@ PRESETS: dict[str, TrainingConfig] = {
         input=InputConfig(short_side=256, max_depth=10.0),
         network=NetworkConfig(backbone="resnet34", width=1.0, latent_size=2048, dropout=0.5),
         optimiser=OptimiserConfig(epochs=100, batch_size=64, optimiser="adam", learning_rate=5e-5,
-                                  weight_decay=5e-5, scale_rate=1.0, schedule="constant", gradient_limit=0.0),
+                                  weight_decay=5e-5, scale_rate=1.0, schedule="constant"),
     ),
     # Trains on two CPU cores in minutes and runs in about 10 ms.
     "small": TrainingConfig(preset="small"),

@@ -47,8 +47,8 @@ def predict(
     with torch.inference_mode():
         for start in range(0, len(frames), batch_size):
             part = slice(start, start + batch_size)
-            inputs = (torch.from_numpy(array[part]).to(device) for array in (frames.color, frames.depth, frames.present))
-            values.append(network(*inputs).pose.float().cpu().numpy())
+            arrays = (frames.color[part], frames.depth[part], frames.present[part])
+            values.append(network(*(torch.from_numpy(array).to(device) for array in arrays)).pose.float().cpu().numpy())
     network.train(was_training)
     return normalisation.decode(np.concatenate(values))
 

@@ -73,8 +73,8 @@ def export(run: Path, out: Path, which: str = "best", data: Path | None = None) 
         print(f"ONNX Runtime and PyTorch differ by at most {difference:.1e} (normalised units; allowed {TOLERANCE:g})")
         if not difference <= TOLERANCE:
             raise TrainingError(
-                f"The exported graph is wrong by {difference:.1e}, more than {TOLERANCE:g}; no bundle was written. Try the "
-                "pinned versions of torch, onnxscript and onnxruntime."
+                f"The exported graph is wrong by {difference:.1e}, more than {TOLERANCE:g}; no bundle was written. "
+                "Try the pinned versions of torch, onnxscript and onnxruntime."
             )
         write_tum(poses, training_trajectory(trained))
         bundle = write_bundle(out, manifest, {MODEL_FILE: model, TRAINING_POSES_FILE: poses})
@@ -96,8 +96,9 @@ def write_onnx(deployed: Deployed, size: tuple[int, int], path: Path) -> None:
         warnings.simplefilter("ignore")
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         torch.onnx.export(
-            deployed, example, str(path), input_names=["color", "depth", "present"], output_names=list(PoseOutput._fields),
-            opset_version=OPSET, dynamo=True, external_data=False, verbose=False,
+            deployed, example, str(path),
+            input_names=["color", "depth", "present"], output_names=list(PoseOutput._fields), opset_version=OPSET, dynamo=True,
+            external_data=False, verbose=False,
         )
 
 
@@ -171,21 +172,22 @@ def training_summary(
         "data": data["name"], "sequences": data["sequences"], "frames": data["frames"],
         "validation_frames": data["validation_frames"], "seed": config.seed,
         "epochs": config.optimiser.epochs, "epoch": values["epoch"], "seconds": round(values["seconds"], 1),
-        "command": training_command(config, data["name"], values["run"]["test_fraction"], bool(values["run"]["weights"])),
+        "command": training_command(config, values["run"]),
         "validation": dict(zip(("translation_m", "rotation_deg"), errors.medians(), strict=True)),
         "validation_constant_pose": dict(zip(("translation_m", "rotation_deg"), baseline.medians(), strict=True)),
         "torch": torch.__version__,
     }
 
 
-def training_command(config: TrainingConfig, name: str, test_fraction: float, weights: bool) -> str:
+def training_command(config: TrainingConfig, run: Mapping[str, Any]) -> str:
     """The command that repeats the training; only what differs from the preset is named."""
-    preset = PRESETS[config.preset]
-    words = ["mvloc train", "--data", name, "--out", f"runs/{name}", "--preset", config.preset, "--seed", str(config.seed)]
+    preset, name = PRESETS[config.preset], run["data"]["name"]
+    words = ["mvloc train", "--data", name, "--out", f"runs/{name}"]
+    words += ["--preset", config.preset, "--seed", str(config.seed)]
     for section, item in all_options():
         value = getattr(getattr(config, section), item.name)
         if value != getattr(getattr(preset, section), item.name):
             words += [flag(item.name), str(value)]
-    if test_fraction != 0.2:
-        words += ["--test-fraction", str(test_fraction)]
-    return " ".join(words + (["--weights FILE"] if weights else []))
+    if run["test_fraction"] != 0.2:
+        words += ["--test-fraction", str(run["test_fraction"])]
+    return " ".join(words + (["--weights FILE"] if run["weights"] else []))

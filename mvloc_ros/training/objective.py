@@ -7,7 +7,6 @@ so that an objective that draws samples can weight each by itself.
 
 from __future__ import annotations
 
-
 from typing import NamedTuple
 
 import torch
@@ -62,6 +61,7 @@ class MeanObjective(nn.Module):
         self.geometric = geometric
 
     def forward(self, network: MVLoc, batch: Batch) -> SampleLoss:
+        """Loss of every sample of the batch."""
         joint = network.encode(batch.color, batch.depth, batch.present)
         loss: SampleLoss = self.geometric(network.decode(joint.mean), batch.target)
         return loss

@@ -73,5 +73,6 @@ def pick_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise TrainingError(f"--device {name} does not serve here ({str(error).splitlines()[0]}); use auto or cpu.") from error
+        reason = str(error).splitlines()[0]
+        raise TrainingError(f"--device {name} does not serve here ({reason}); use auto or cpu.") from error
     return device

@@ -133,7 +133,7 @@ class Trainer:
             with torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None):
                 loss = self.objective(self.network, batch)
             self.optimiser.zero_grad(set_to_none=True)
-            self.scaler.scale(loss.total.mean()).backward()  # type: ignore[no-untyped-call]
+            self.scaler.scale(loss.total.mean()).backward()
             self._limit_gradient()
             self.scaler.step(self.optimiser)
             self.scaler.update()

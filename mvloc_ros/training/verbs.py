@@ -38,7 +38,7 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", type=Path, metavar="FILE",
                         help="torchvision's ImageNet weights for --backbone, to start both encoders from")
     parser.add_argument("--test-fraction", type=float, default=0.2,
-                        help="end of each recording kept for tests where the folder has no split (default: %(default)s)")
+                        help="end of each recording kept for tests if the folder has no split (default: %(default)s)")
     group = parser.add_argument_group("values of the preset", "each can be replaced; defaults: small, paper")
     for section, item in all_options():
         defaults = ", ".join(str(getattr(getattr(PRESETS[name], section), item.name)) for name in ("small", "paper"))

@@ -44,9 +44,10 @@ def test_every_vga_frame_arrives_bit_identical_and_in_time(verb, camera_bag, tmp
         assert [m.data for m in received[topic]] == [m.data for m in sent[topic]], topic
     times = np.array([m.stamp_ns for m in received[topics.COLOR_IMAGE]])
     due = np.array([m.stamp_ns for m in sent[topics.COLOR_IMAGE]])
-    late = (times - due - (times - due)[0]) / 1e6
-    # No drift: the schedule is absolute, so that what is late once is not late for ever.
-    assert abs(np.median(late[-10:]) - np.median(late[:10])) < 25.0
+    late = (times - due) / 1e6
+    # No drift: the schedule is absolute, so that what is late once is not late for ever. A busy machine makes
+    # single frames late; the least late ones of either half show the schedule.
+    assert np.min(late[15:]) - np.min(late[:15]) < 20.0
 
 
 def test_restamping_moves_images_and_truth_by_one_offset_to_now(verb, camera_bag, tmp_path: Path):

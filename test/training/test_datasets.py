@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ def records(lengths: list[int]) -> list[FrameRecord]:
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=4), st.floats(0.02, 0.5), st.integers(0, 8), st.randoms())
-def test_the_split_never_leaks(lengths, fraction, gap, random):
+def test_the_split_never_leaks(lengths: list[int], fraction: float, gap: int, random: Random) -> None:
     shuffled = records(lengths)
     random.shuffle(shuffled)
     try:
@@ -52,7 +53,7 @@ def test_the_split_never_leaks(lengths, fraction, gap, random):
             assert len(trained) == length
 
 
-def test_frames_are_resized_as_at_run_time(tiny_folder: Path):
+def test_frames_are_resized_as_at_run_time(tiny_folder: Path) -> None:
     folder = open_folder(tiny_folder)
     chosen = folder.train[:3]
     frames = load_frames(chosen, 32, 43, folder.depth_units_per_metre, "some")
@@ -67,7 +68,7 @@ def test_frames_are_resized_as_at_run_time(tiny_folder: Path):
     assert frames.depth.max() < 3.0
 
 
-def test_a_frame_without_depth_is_marked_and_a_changed_one_changes_the_digest(tiny_folder: Path):
+def test_a_frame_without_depth_is_marked_and_a_changed_one_changes_the_digest(tiny_folder: Path) -> None:
     first, second = open_folder(tiny_folder).train[:2]
     complete = load_frames([first, second], 32, 43, 1000.0, "some")
     partial = load_frames([replace(first, depth=None), second], 32, 43, 1000.0, "some")
@@ -82,7 +83,7 @@ def test_a_frame_without_depth_is_marked_and_a_changed_one_changes_the_digest(ti
     ("camera", "short", "expected"), [((640, 480), 120, (120, 160)), ((640, 480), 256, (256, 341)),
                                       ((1280, 720), 120, (120, 213)), ((480, 640), 120, (160, 120))]
 )
-def test_network_size_keeps_the_aspect(camera, short, expected):
+def test_network_size_keeps_the_aspect(camera: tuple[int, int], short: int, expected: tuple[int, int]) -> None:
     assert network_size(PinholeCamera(*camera, 500.0, 500.0, 1.0, 1.0), short) == expected
 
 
@@ -97,7 +98,7 @@ def batch(size: int = 16) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return color, depth, torch.ones(size, 2)
 
 
-def test_augmentation_keeps_shapes_types_and_its_input():
+def test_augmentation_keeps_shapes_types_and_its_input() -> None:
     torch.manual_seed(0)
     inputs = batch()
     copies = [value.clone() for value in inputs]
@@ -110,14 +111,14 @@ def test_augmentation_keeps_shapes_types_and_its_input():
     assert torch.isfinite(outputs[1]).all()
 
 
-def test_augmentation_of_strength_zero_changes_nothing():
+def test_augmentation_of_strength_zero_changes_nothing() -> None:
     inputs = batch()
     outputs = augment(*inputs, OFF)
     for before, after in zip(inputs, outputs, strict=True):
         assert torch.equal(before, after)
 
 
-def test_augmentation_moves_no_pixel():
+def test_augmentation_moves_no_pixel() -> None:
     """A spot stays where it is under every change of colour and noise."""
     torch.manual_seed(0)
     color, depth, present = batch()
@@ -128,7 +129,7 @@ def test_augmentation_moves_no_pixel():
     assert brightest.tolist() == [7 * 30 + 11] * len(color)
 
 
-def test_erasing_is_a_rectangle_in_some_frames():
+def test_erasing_is_a_rectangle_in_some_frames() -> None:
     torch.manual_seed(0)
     color, depth, present = batch(200)
     depth[:] = 2.0
@@ -144,7 +145,7 @@ def test_erasing_is_a_rectangle_in_some_frames():
     assert 60 <= touched <= 140
 
 
-def test_dropping_a_modality_never_drops_both():
+def test_dropping_a_modality_never_drops_both() -> None:
     torch.manual_seed(0)
     present = torch.ones(4000, 2)
     present[:1000, 0] = 0.0

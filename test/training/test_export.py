@@ -53,8 +53,9 @@ def validation(tiny_folder: Path) -> PosedFrames:
 
 
 @pytest.mark.parametrize("present", [(1.0, 1.0), (1.0, 0.0), (0.0, 1.0), (0.0, 0.0)])
-def test_the_backend_gives_pytorchs_numbers(bundle: Bundle, run: Path, validation: PosedFrames,
-                                            tiny_config: TrainingConfig, present):
+def test_the_backend_gives_pytorchs_numbers(
+    bundle: Bundle, run: Path, validation: PosedFrames, tiny_config: TrainingConfig, present: tuple[float, float]
+) -> None:
     values = checkpoint.load(run / "best.pt")
     network = MVLoc(tiny_config.network, tiny_config.input)
     network.load_state_dict(values["network"])
@@ -76,7 +77,7 @@ def test_the_backend_gives_pytorchs_numbers(bundle: Bundle, run: Path, validatio
     backend.close()
 
 
-def test_the_bundle_reproduces_the_validation_errors(bundle: Bundle, validation: PosedFrames):
+def test_the_bundle_reproduces_the_validation_errors(bundle: Bundle, validation: PosedFrames) -> None:
     backend = create_backend("onnxruntime", bundle, threads=1)
     both = np.ones(2, dtype=np.float32)
     outputs = [backend.run(c, d, both) for c, d in zip(validation.color, validation.depth, strict=True)]
@@ -93,17 +94,17 @@ def test_the_bundle_reproduces_the_validation_errors(bundle: Bundle, validation:
     )
 
 
-def test_the_manifest_tells_the_training_and_no_path(bundle: Bundle, tiny_folder: Path):
+def test_the_manifest_tells_the_training_and_no_path(bundle: Bundle, tiny_folder: Path) -> None:
     manifest = bundle.manifest
     assert (manifest.input.height, manifest.input.width) == (32, 43)
-    assert (manifest.system, manifest.preset, manifest.latent_dim) == ("mvloc", "small", 16)
+    assert (manifest.system, manifest.preset, manifest.latent_dim) == ("mvloc", "small", 64)
     assert (manifest.frames.pose_of, manifest.licence) == ("color", "CC0-1.0")
     training = manifest.training
     assert training["data"] == tiny_folder.name
     assert training["frames"] == 2 * (48 - 5 - 2)
     assert training["sequences"] == ["seq-01", "seq-02"]
     assert training["command"].startswith(f"mvloc train --data {tiny_folder.name} --out")
-    assert "--epochs 3 --batch-size 8" in training["command"]
+    assert "--epochs 2 --batch-size 8" in training["command"]
     assert str(tiny_folder.parent) not in (bundle.path / "manifest.json").read_text()
     assert sorted(path.name for path in bundle.path.iterdir()) == ["manifest.json", "model.onnx", "training_poses.tum"]
     trajectory = bundle.training_trajectory()
@@ -111,7 +112,7 @@ def test_the_manifest_tells_the_training_and_no_path(bundle: Bundle, tiny_folder
     assert len(trajectory) == training["frames"]
 
 
-def test_residual_variance_is_the_mean_square_with_outliers_clipped():
+def test_residual_variance_is_the_mean_square_with_outliers_clipped() -> None:
     rng = np.random.default_rng(0)
     truth = np.tile(np.eye(4), (4000, 1, 1))
     sigma = np.array([0.1, 0.2, 0.3, 0.01, 0.02, 0.03])
@@ -124,11 +125,11 @@ def test_residual_variance_is_the_mean_square_with_outliers_clipped():
     assert np.all(residual_variance(truth, truth) == 1e-8)
 
 
-def test_a_graph_that_disagrees_is_not_shipped(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_graph_that_disagrees_is_not_shipped(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A weight changed on its way into the graph, as a faulty exporter would."""
     write = export.write_onnx
 
-    def faulty(deployed, size, path):
+    def faulty(deployed: Deployed, size: tuple[int, int], path: Path) -> None:
         weight = deployed.network.regressor.position[3].bias
         with torch.no_grad():
             weight += 0.01
@@ -141,14 +142,14 @@ def test_a_graph_that_disagrees_is_not_shipped(run: Path, tmp_path: Path, monkey
     assert not (tmp_path / "bundle").exists()
 
 
-def test_pose_difference_knows_both_signs():
+def test_pose_difference_knows_both_signs() -> None:
     nearly = np.array([[0, 0, 0, np.pi / 2 - 1e-7, 0, 0]], dtype=np.float32)
     assert export.pose_difference(nearly, -nearly) < 1e-6
     assert export.pose_difference(nearly, nearly + 0.01) > 1e-3
     assert export.pose_difference(nearly, np.full((1, 6), np.nan, dtype=np.float32)) == float("inf")
 
 
-def test_what_is_missing_is_named(run: Path, tmp_path: Path, tiny_folder: Path):
+def test_what_is_missing_is_named(run: Path, tmp_path: Path, tiny_folder: Path) -> None:
     with pytest.raises(TrainingError, match=r"There is no checkpoint .*mvloc train"):
         export_verb(str(tmp_path), "--out", str(tmp_path / "model"))
     other = tmp_path / "other"

@@ -48,7 +48,9 @@ def torchvision_names(blocks: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
     ("backbone", "blocks", "parameters", "entries"),
     [("resnet18", (2, 2, 2, 2), 11_689_512, 122), ("resnet34", (3, 4, 6, 3), 21_797_672, 218)],
 )
-def test_resnet_has_torchvisions_names(backbone, blocks, parameters, entries):
+def test_resnet_has_torchvisions_names(
+    backbone: str, blocks: tuple[int, ...], parameters: int, entries: int
+) -> None:
     network = ResNet(backbone, classes=1000)
     state = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     assert state == torchvision_names(blocks)
@@ -58,7 +60,7 @@ def test_resnet_has_torchvisions_names(backbone, blocks, parameters, entries):
         assert network.eval()(torch.zeros(1, 3, 64, 64)).shape == (1, 1000)
 
 
-def test_imagenet_weights_load_and_depth_takes_the_mean_over_colours(tmp_path: Path):
+def test_imagenet_weights_load_and_depth_takes_the_mean_over_colours(tmp_path: Path) -> None:
     source = ResNet("resnet18", classes=1000)
     torch.save(source.state_dict(), tmp_path / "resnet18.pth")
     state = read_weights(tmp_path / "resnet18.pth")
@@ -72,7 +74,7 @@ def test_imagenet_weights_load_and_depth_takes_the_mean_over_colours(tmp_path: P
         torch.testing.assert_close(3 * depth.conv1(grey), color.conv1(grey.expand(1, 3, 64, 64)), rtol=1e-4, atol=1e-5)
 
 
-def test_weights_that_do_not_fit_are_refused(tmp_path: Path):
+def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     state = ResNet("resnet34").state_dict()
     with pytest.raises(TrainingError, match=r"do not fit.*--backbone"):
         load_imagenet(ResNet("resnet18"), state)
@@ -85,13 +87,13 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path):
         read_weights(tmp_path / "missing.pth")
 
 
-def test_attention_against_numpy():
+def test_attention_against_numpy() -> None:
     attention = LatentAttention(32).double()
     z = torch.randn(3, 32, dtype=torch.float64)
     with torch.inference_mode():
         found = attention(z).numpy()
 
-    def linear(layer, x):
+    def linear(layer: torch.nn.Linear, x: np.ndarray) -> np.ndarray:
         return layer.weight.detach().numpy() @ x + layer.bias.detach().numpy()
 
     for row, value in zip(found, z.numpy(), strict=True):
@@ -104,7 +106,7 @@ def test_attention_against_numpy():
         np.testing.assert_allclose(row, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_log_variance_is_clamped():
+def test_log_variance_is_clamped() -> None:
     encoder = GaussianEncoder(ResNet("resnet18", width=0.125), 8).eval()
     with torch.inference_mode():
         encoder.log_variance.bias.copy_(torch.tensor([-50.0, 50.0, 0.0, 3.0, -3.0, 11.0, -11.0, 9.0]))
@@ -119,7 +121,7 @@ def network(tiny_config: TrainingConfig) -> MVLoc:
     return MVLoc(tiny_config.network, tiny_config.input).eval()
 
 
-def test_input_normalisation(network: MVLoc):
+def test_input_normalisation(network: MVLoc) -> None:
     color = torch.tensor([0, 255, 51], dtype=torch.uint8).reshape(1, 1, 1, 3)
     torch.testing.assert_close(network.normalise_color(color).flatten(), torch.tensor([-1.0, 1.0, -0.6]))
     low, high = network.min_depth, network.max_depth
@@ -130,7 +132,7 @@ def test_input_normalisation(network: MVLoc):
 
 
 @pytest.mark.parametrize("missing", [0, 1])
-def test_the_absent_modality_has_no_influence(network: MVLoc, missing: int):
+def test_the_absent_modality_has_no_influence(network: MVLoc, missing: int) -> None:
     present = torch.ones(2, 2)
     present[:, missing] = 0.0
     color = torch.randint(0, 256, (2, 32, 43, 3), dtype=torch.uint8)
@@ -149,7 +151,7 @@ def test_the_absent_modality_has_no_influence(network: MVLoc, missing: int):
     assert first.pose.shape == (2, 6)
 
 
-def test_quaternions_in_torch_agree_with_geometry():
+def test_quaternions_in_torch_agree_with_geometry() -> None:
     v = np.random.default_rng(0).normal(size=(200, 3)) * 0.9
     v[0], v[1], v[2] = 0.0, (1e-9, 0, 0), (1e-4, -1e-4, 0)
     q = quaternion.exp(v)
@@ -157,7 +159,7 @@ def test_quaternions_in_torch_agree_with_geometry():
     np.testing.assert_allclose(quaternion_log(torch.tensor(q)).numpy(), quaternion.log(q), atol=1e-8)
 
 
-def test_deployed_network_turns_by_the_reference(network: MVLoc):
+def test_deployed_network_turns_by_the_reference(network: MVLoc) -> None:
     reference = quaternion.normalise([0.3, -0.5, 0.4, 0.2])
     deployed = Deployed(network, tuple(reference)).eval()
     inputs = (torch.randint(0, 256, (4, 32, 43, 3), dtype=torch.uint8), torch.rand(4, 32, 43) * 5, torch.ones(4, 2))

@@ -17,7 +17,7 @@ from mvloc_ros.training.objective import GeometricLoss, MeanObjective
 from mvloc_ros.training.optimisation import make_optimiser
 
 
-def test_equation_11_by_hand():
+def test_equation_11_by_hand() -> None:
     loss = GeometricLoss(beta=0.5, gamma=-3.0)
     pose = torch.tensor([[1.0, 2.0, 3.0, 0.1, 0.2, 0.3], [0.0] * 6])
     target = torch.tensor([[0.0, 2.0, 5.0, 0.1, -0.1, 0.3], [0.0] * 6])
@@ -29,7 +29,7 @@ def test_equation_11_by_hand():
     assert value.rotation.tolist() == pytest.approx([0.1, 0.0])
 
 
-def test_beta_settles_at_the_log_of_the_error():
+def test_beta_settles_at_the_log_of_the_error() -> None:
     """d/dbeta (e exp(-beta) + beta) = 0 at beta = log e."""
     loss = GeometricLoss(beta=math.log(0.2), gamma=math.log(0.05))
     pose = torch.tensor([[0.2, 0.2, 0.2, 0.05, 0.05, 0.05]])
@@ -38,7 +38,7 @@ def test_beta_settles_at_the_log_of_the_error():
     assert loss.gamma.grad.item() == pytest.approx(0.0, abs=1e-6)
 
 
-def test_only_weights_decay(tiny_config: TrainingConfig):
+def test_only_weights_decay(tiny_config: TrainingConfig) -> None:
     network = MVLoc(tiny_config.network, tiny_config.input)
     objective = MeanObjective(GeometricLoss(0.0, -3.0))
     optimiser = make_optimiser(tiny_config.optimiser, network, objective)
@@ -50,7 +50,7 @@ def test_only_weights_decay(tiny_config: TrainingConfig):
     assert len(decay) == len(list(network.parameters())) + 2
 
 
-def test_presets_follow_the_paper():
+def test_presets_follow_the_paper() -> None:
     paper = PRESETS["paper"]
     assert (paper.network.backbone, paper.network.latent_size, paper.network.dropout) == ("resnet34", 2048, 0.5)
     assert (paper.optimiser.learning_rate, paper.optimiser.weight_decay) == (5e-5, 5e-5)
@@ -67,7 +67,7 @@ def random_poses(count: int, spread: float) -> np.ndarray:
     return se3.from_parts(rng.normal(size=(count, 3)) * [3.0, 1.0, 0.2] + [5e5, -2.0, 1.0], orientation)
 
 
-def test_normalisation_round_trip_and_units():
+def test_normalisation_round_trip_and_units() -> None:
     poses = random_poses(50, spread=0.3)
     normalisation = PoseNormalisation.fit(poses)
     values = normalisation.encode(poses)
@@ -78,7 +78,7 @@ def test_normalisation_round_trip_and_units():
     assert PoseNormalisation.from_dict(normalisation.to_dict()) == normalisation
 
 
-def test_targets_do_not_jump_at_180_degrees():
+def test_targets_do_not_jump_at_180_degrees() -> None:
     poses = random_poses(200, spread=0.05)
     logarithms = quaternion.log(se3.to_parts(poses)[1])
     assert np.ptp(logarithms, axis=0).max() > 1.5, "the test must straddle the jump"
@@ -86,7 +86,7 @@ def test_targets_do_not_jump_at_180_degrees():
     assert np.abs(targets).max() < 0.3
 
 
-def test_a_camera_that_only_turns_keeps_metres():
+def test_a_camera_that_only_turns_keeps_metres() -> None:
     poses = random_poses(10, spread=0.2)
     poses[:, :3, 3] = (1.0, 2.0, 3.0)
     assert PoseNormalisation.fit(poses).scale_m == 1.0

@@ -16,14 +16,14 @@ LOG_VARIANCES = arrays(np.float64, (2, 2, 3), elements=st.floats(-3, 3))
 PRESENT = arrays(np.float64, (2, 2), elements=st.sampled_from([0.0, 1.0]))
 
 
-def fuse(means, log_variances, present):
+def fuse(means: np.ndarray, log_variances: np.ndarray, present: np.ndarray) -> tuple[np.ndarray, ...]:
     tensors = (torch.tensor(value, dtype=torch.float32) for value in (means, log_variances, present))
     return tuple(value.numpy().astype(np.float64) for value in product_of_experts(*tensors))
 
 
 @settings(max_examples=60, deadline=None)
 @given(MEANS, LOG_VARIANCES, PRESENT)
-def test_equals_the_closed_form(means, log_variances, present):
+def test_equals_the_closed_form(means: np.ndarray, log_variances: np.ndarray, present: np.ndarray) -> None:
     joint_mean, joint_log_variance, shares = fuse(means, log_variances, present)
     precision = np.exp(-log_variances) * present[:, :, None]
     total = 1.0 + precision.sum(axis=1)
@@ -33,7 +33,7 @@ def test_equals_the_closed_form(means, log_variances, present):
     np.testing.assert_allclose(shares.sum(axis=1), 1.0, rtol=1e-5)
 
 
-def test_equals_the_normalised_product_of_densities():
+def test_equals_the_normalised_product_of_densities() -> None:
     """Independent of any formula: multiply the densities on a grid and take the moments."""
     means, variances = np.array([1.3, -0.4]), np.array([0.5, 2.0])
     x = np.linspace(-8, 8, 4001)
@@ -51,7 +51,9 @@ def test_equals_the_normalised_product_of_densities():
 
 @settings(max_examples=40, deadline=None)
 @given(MEANS, LOG_VARIANCES, st.sampled_from([0, 1]))
-def test_a_masked_expert_is_an_omitted_expert(means, log_variances, missing):
+def test_a_masked_expert_is_an_omitted_expert(
+    means: np.ndarray, log_variances: np.ndarray, missing: int
+) -> None:
     present = np.ones((2, 2))
     present[:, missing] = 0.0
     kept = [1 - missing]
@@ -62,14 +64,14 @@ def test_a_masked_expert_is_an_omitted_expert(means, log_variances, missing):
     assert np.all(masked[2][:, 1 + missing] == 0.0)
 
 
-def test_without_any_modality_the_prior_remains():
+def test_without_any_modality_the_prior_remains() -> None:
     mean, log_variance, shares = fuse(np.full((1, 2, 3), 7.0), np.full((1, 2, 3), -9.0), np.zeros((1, 2)))
     assert np.all(mean == 0.0)
     assert np.all(log_variance == 0.0)
     np.testing.assert_array_equal(shares[0, :, 0], [1.0, 0.0, 0.0])
 
 
-def test_extreme_variances_stay_finite():
+def test_extreme_variances_stay_finite() -> None:
     means = np.array([1.0, -1.0]).reshape(1, 2, 1)
     for certain in (-80.0, -200.0):
         mean, log_variance, shares = fuse(means, np.array([certain, 200.0]).reshape(1, 2, 1), np.ones((1, 2)))

@@ -48,7 +48,7 @@ class PosedFrames:
         """SHA-256 over everything, to tell whether a run is resumed on the data it began with."""
         digest = hashlib.sha256(repr((self.color.shape, self.sequences)).encode())
         for array in (self.color, self.depth, self.present, self.poses, self.stamps_ns):
-            digest.update(memoryview(np.ascontiguousarray(array)).cast("B"))
+            digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
 

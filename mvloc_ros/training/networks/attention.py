@@ -29,6 +29,7 @@ class LatentAttention(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def forward(self, z: Tensor) -> Tensor:
+        """Latent vectors `[B, D]` to `[B, D]`."""
         scores = self.phi(z).unsqueeze(2) * self.theta(z).unsqueeze(1)
         weights = torch.softmax(scores.float(), dim=2).to(scores.dtype)
         attended = torch.matmul(weights, self.g(z).unsqueeze(2)).squeeze(2)

@@ -6,7 +6,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-
 # Spread of the first answers: positions are normalised to 1, rotations (log quaternions, half angles)
 # span a few tenths. Starting wider than its targets, the strongly weighted rotation loss would kill
 # the hidden units on its way back.
@@ -33,4 +32,5 @@ class PoseRegressor(nn.Module):
         self.rotation = branch(size, dropout, ROTATION_SPREAD)
 
     def forward(self, latent: Tensor) -> Tensor:
+        """Latent vectors `[B, D]` to `[B, 6]`."""
         return torch.cat([self.position(latent), self.rotation(latent)], dim=1)

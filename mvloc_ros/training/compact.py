@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Half the file: weights rounded to float16 and stored so, computed with in float32.
+
+The rounding happens before the network is judged, so the bundle's figures are those of the rounded
+weights; storing them afterwards loses nothing. A runtime folds the casts when it loads the file.
+"""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from mvloc_ros.training.networks.resnet import BasicBlock, ResNet
+
+M = TypeVar("M", bound=nn.Module)
+# Smaller tensors (scales, biases) save nothing and often need the digits.
+_MIN_ELEMENTS = 1024
+
+
+def rounded(network: M) -> M:
+    """A copy in eval mode whose large weights are float16 values, batch norms folded into the convolutions.
+
+    Folding comes first: the exporter would fold afterwards and undo the rounding.
+    """
+    network = copy.deepcopy(network).eval()
+    for module in network.modules():
+        if isinstance(module, (ResNet, BasicBlock)):
+            _fold_norms(module)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.numel() >= _MIN_ELEMENTS:
+                parameter.copy_(parameter.half().float())
+    return network
+
+
+def _fold_norms(module: ResNet | BasicBlock) -> None:
+    pairs = [("conv1", "bn1")] if isinstance(module, ResNet) else [("conv1", "bn1"), ("conv2", "bn2")]
+    for convolution, norm in pairs:
+        setattr(module, convolution, fuse_conv_bn_eval(getattr(module, convolution), getattr(module, norm)))
+        setattr(module, norm, nn.Identity())
+    if isinstance(module, BasicBlock) and module.downsample is not None:
+        convolution_module, norm_module = module.downsample
+        assert isinstance(convolution_module, nn.Conv2d)
+        assert isinstance(norm_module, nn.BatchNorm2d)
+        module.downsample = nn.Sequential(fuse_conv_bn_eval(convolution_module, norm_module))
+
+
+def store_as_half(path: Path) -> None:
+    """Rewrite an ONNX file: each large float32 tensor that float16 holds exactly is stored so, behind a Cast."""
+    model = onnx.load(str(path))
+    graph = model.graph
+    kept, casts = [], []
+    for tensor in graph.initializer:
+        half = _as_half(tensor)
+        if half is None:
+            kept.append(tensor)
+            continue
+        stored = numpy_helper.from_array(half, f"{tensor.name}_half")
+        kept.append(stored)
+        casts.append(helper.make_node("Cast", [stored.name], [tensor.name], to=TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    del graph.initializer[:], graph.node[:]
+    graph.initializer.extend(kept)
+    graph.node.extend(nodes)
+    # The exporter notes the types of intermediate values, which the new ones are not among.
+    del graph.value_info[:]
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path))
+
+
+def _as_half(tensor: onnx.TensorProto) -> np.ndarray[tuple[int, ...], np.dtype[np.float16]] | None:
+    if tensor.data_type != TensorProto.FLOAT:
+        return None
+    values = numpy_helper.to_array(tensor)
+    if values.size < _MIN_ELEMENTS:
+        return None
+    with np.errstate(over="ignore"):
+        half = values.astype(np.float16)
+    return half if np.array_equal(half.astype(np.float32), values) else None
