@@ -6,7 +6,9 @@ from __future__ import annotations
 import argparse
 import importlib
 import logging
+import signal
 import sys
+import threading
 from dataclasses import dataclass
 
 from mvloc_ros import __version__
@@ -44,6 +46,9 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     logging.getLogger("mvloc_ros").setLevel(logging.INFO)
     parsed = _parser().parse_args(arguments)
+    # SIGTERM unwinds like Ctrl-C, so that half-written files and child processes are cleaned up either way.
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
     verb: Verb = parsed.verb
     try:
         code: int = getattr(_verbs(verb.room), f"run_{verb.function}")(parsed)

@@ -112,7 +112,7 @@ def _west_side() -> list[Solid]:
     green, light_green = Paint("wool", (0.16, 0.34, 0.24)), Paint("wool", (0.2, 0.42, 0.3))
     ochre = Paint("wool", (0.8, 0.5, 0.12))
     return [
-        stand(-2.6, -0.35, 0.1, (0.78, 2.0, 0.3), green),
+        stand(-2.6, -0.35, 0.04, (0.78, 2.0, 0.36), green),
         stand(-2.88, -0.35, 0.4, (0.22, 2.0, 0.45), green),
         *[stand(-2.6, -0.35 + side * 0.92, 0.4, (0.76, 0.17, 0.22), green) for side in (-1, 1)],
         *[stand(-2.48, -0.35 + side * 0.42, 0.4, (0.56, 0.8, 0.1), light_green) for side in (-1, 1)],
@@ -134,8 +134,8 @@ def _corner() -> list[Solid]:
     seat = Paint("check", (0.62, 0.5, 0.42))
     back = turned(40) @ np.array([-0.3, 0, 0])
     return [
-        stand(-2.3, -1.85, 0.12, (0.68, 0.68, 0.3), seat, yaw=40),
-        box((-2.3 + back[0], -1.85 + back[1], 0.66), (0.14, 0.68, 0.52), seat, yaw=40, tilt=-8),
+        stand(-2.48, -1.98, 0.03, (0.68, 0.68, 0.39), seat, yaw=40),
+        box((-2.48 + back[0], -1.98 + back[1], 0.66), (0.14, 0.68, 0.52), seat, yaw=40, tilt=-8),
         stand(-2.86, -1.55, 0.0, (0.26, 0.26, 0.03), DARK),
         stand(-2.86, -1.55, 0.03, (0.03, 0.03, 1.4), DARK),
         stand(-2.84, -1.55, 1.4, (0.28, 0.28, 0.26), Paint("wool", (1.0, 0.85, 0.55), glows_with="lamp")),
@@ -162,7 +162,7 @@ def _on_the_floor() -> list[Solid]:
     solids += [stand(side * (LENGTH / 2 - 0.01), 0, 0.0, (0.02, WIDTH, 0.1), WHITE) for side in (-1, 1)]
     solids += [
         stand(-0.3, -0.2, 0.0, (2.6, 1.8, 0.012), Paint("wool", (0.5, 0.15, 0.15)), yaw=8, top=rug),
-        stand(-2.35, 0.95, 0.0, (0.46, 0.46, 0.36), Paint("check", (0.2, 0.45, 0.75)), yaw=30),
+        stand(-2.45, 0.98, 0.0, (0.46, 0.46, 0.36), Paint("check", (0.2, 0.45, 0.75)), yaw=30),
         stand(2.45, -1.55, 0.0, (0.42, 0.34, 0.3), Paint("cardboard"), yaw=-20),
         stand(2.47, -1.53, 0.3, (0.28, 0.24, 0.2), Paint("cardboard", (1.2, 1.0, 0.7)), yaw=15),
         stand(-1.3, -2.25, 0.0, (0.42, 0.36, 0.42), Paint("check", (0.8, 0.65, 0.4)), yaw=5),

@@ -12,8 +12,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,7 +58,7 @@ def run_live(bag: Path, model: Path, out: Path, options: NodeOptions) -> Path:
         seconds = 1e-9 * (reader.end_ns - reader.start_ns) / options.rate
     out.mkdir(parents=True, exist_ok=True)
     recording = out / "live"
-    with _terminate_as_interrupt(), _Processes(out) as processes:
+    with _Processes(out) as processes:
         recorder = processes.start("recorder", "mvloc_ros.cli", "record", "--out", str(recording), "--force")
         node = processes.start("node", "mvloc_ros.node.main", *_node_arguments(model, options))
         waits = [word for topic in _WAIT_TOPICS for word in ("--wait-topic", topic)]
@@ -167,16 +165,3 @@ class _Processes:
             process.kill()
             return process.wait()
 
-
-@contextmanager
-def _terminate_as_interrupt() -> Iterator[None]:
-    """Let SIGTERM unwind like Ctrl-C, so that the children are ended either way."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    previous = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)

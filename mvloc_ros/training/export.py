@@ -22,7 +22,7 @@ from mvloc_ros.geometry.trajectory import Trajectory, write_tum
 from mvloc_ros.inference.bundle import MODEL_FILE, TRAINING_POSES_FILE, Bundle, write_bundle
 from mvloc_ros.inference.manifest import FrameSpec, InputSpec, Manifest, PositionSpec
 from mvloc_ros.recordings import FrameRecord, PosedFolder, open_folder
-from mvloc_ros.training import checkpoint
+from mvloc_ros.training import checkpoint, compact
 from mvloc_ros.training.config import PRESETS, TrainingConfig, all_options, flag
 from mvloc_ros.training.datasets import PosedFrames, hold_out, load_frames, network_size
 from mvloc_ros.training.errors import TrainingError
@@ -37,7 +37,9 @@ PARITY_FRAMES = 20
 PRESENCE = ((1.0, 1.0), (1.0, 0.0), (0.0, 1.0))
 
 
-def export(run: Path, out: Path, which: str = "best", data: Path | None = None) -> Bundle:
+def export(
+    run: Path, out: Path, which: str = "best", data: Path | None = None, *, half_weights: bool = False
+) -> Bundle:
     """Write the bundle of a run and print how far ONNX Runtime is from PyTorch.
 
     Args:
@@ -45,6 +47,7 @@ def export(run: Path, out: Path, which: str = "best", data: Path | None = None) 
         out: the bundle's folder; an older bundle there is replaced.
         which: "best" on the validation frames, or "last".
         data: the training data, where it lies elsewhere than in training.
+        half_weights: round the weights to float16 and store them so (see `compact`); half the file.
 
     Raises:
         MvlocError: a file is missing, the data is other data, or the graph disagrees with PyTorch.
@@ -60,6 +63,8 @@ def export(run: Path, out: Path, which: str = "best", data: Path | None = None) 
         raise TrainingError(f"{folder.root} is not the data that {run} was trained on; name that with --data.")
     network = MVLoc(config.network, config.input)
     network.load_state_dict(values["network"])
+    if half_weights:
+        network = compact.rounded(network)
     normalisation = PoseNormalisation.from_dict(values["normalisation"])
     estimates = predict(network, validation, normalisation, torch.device("cpu"), batch_size=1)
     variance = residual_variance(estimates, validation.poses)
@@ -69,6 +74,8 @@ def export(run: Path, out: Path, which: str = "best", data: Path | None = None) 
         model, poses = Path(scratch) / MODEL_FILE, Path(scratch) / TRAINING_POSES_FILE
         deployed = Deployed(network, normalisation.reference).eval()
         write_onnx(deployed, size, model)
+        if half_weights:
+            compact.store_as_half(model)
         difference = parity(deployed, model, validation)
         print(f"ONNX Runtime and PyTorch differ by at most {difference:.1e} (normalised units; allowed {TOLERANCE:g})")
         if not difference <= TOLERANCE:
@@ -97,8 +104,8 @@ def write_onnx(deployed: Deployed, size: tuple[int, int], path: Path) -> None:
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         torch.onnx.export(
             deployed, example, str(path),
-            input_names=["color", "depth", "present"], output_names=list(PoseOutput._fields), opset_version=OPSET, dynamo=True,
-            external_data=False, verbose=False,
+            input_names=["color", "depth", "present"], output_names=list(PoseOutput._fields),
+            opset_version=OPSET, dynamo=True, external_data=False, verbose=False,
         )
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,8 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", choices=("best", "last"), default="best",
                         help="best on the validation frames, or last epoch (default: %(default)s)")
     parser.add_argument("--data", type=Path, metavar="FOLDER", help="the training data, where it was moved since")
+    parser.add_argument("--half-weights", action="store_true",
+                        help="round the weights to float16 and store them so: half the file, the same speed")
 
 
 def run_export(args: argparse.Namespace) -> int:
@@ -103,15 +106,12 @@ def run_export(args: argparse.Namespace) -> int:
     require_torch("mvloc export")
     from mvloc_ros.training.export import export
 
-    export(args.run, args.out, args.checkpoint, args.data)
+    export(args.run, args.out, args.checkpoint, args.data, half_weights=args.half_weights)
     return 0
 
 
 def require_torch(verb: str) -> None:
-    """Raise TrainingError with the remedy where PyTorch or the exporter's packages are missing."""
-    try:
-        import onnx  # noqa: F401
-        import onnxscript  # noqa: F401
-        import torch  # noqa: F401
-    except ImportError as error:
-        raise TrainingError(f"{verb} needs {error.name}; run: pip install 'mvloc_ros[train]'.") from error
+    """Raise TrainingError with the remedy where a package of the extra `train` is missing."""
+    missing = [name for name in ("torch", "onnx", "onnxscript", "tensorboard") if find_spec(name) is None]
+    if missing:
+        raise TrainingError(f"{verb} needs {', '.join(missing)}; run: pip install 'mvloc_ros[train]'.")

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The main job end to end: player, node and recorder as processes; the same poses as offline; a clean Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from mvloc_ros.demo.write_folder import write_folder
+from mvloc_ros.geometry import se3
+from mvloc_ros.geometry.trajectory import read_tum
+from mvloc_ros.recordings import open_folder
+from mvloc_ros.recordings.from_folder import select_frames, write_bag
+
+pytestmark = pytest.mark.dds
+ROOT = Path(__file__).resolve().parents[2]
+DEMO_MODEL = ROOT / "models" / "demo"
+FRAMES = 45
+
+
+@pytest.fixture(scope="module")
+def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three seconds of the demo's test drive."""
+    root = tmp_path_factory.mktemp("drive")
+    write_folder(root / "frames", split="test", frames=FRAMES, progress=False)
+    folder = open_folder(root / "frames")
+    write_bag(folder, select_frames(folder), root / "bag", progress=False)
+    return root / "bag"
+
+
+def mvloc(*words: str, **options) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "mvloc_ros.cli", *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=100, **options)
+
+
+def test_live_and_offline_give_the_same_poses(bag: Path, tmp_path: Path):
+    live = mvloc("live", str(bag), "--model", str(DEMO_MODEL), "--out", str(tmp_path / "live"))
+    assert live.returncode == 0, live.stderr
+    offline = mvloc("replay", str(bag), "--model", str(DEMO_MODEL), "--out", str(tmp_path / "offline"))
+    assert offline.returncode == 0, offline.stderr
+    report = json.loads((tmp_path / "live" / "report.json").read_text())
+    assert report["frames"] == FRAMES
+    assert report["poses"] >= 0.9 * FRAMES  # a loaded machine may drop some, and says so
+    assert report["poses"] + sum(report["drops"].values()) >= FRAMES
+    assert report["translation_m"]["median"] < report["baselines"]["constant pose"]["translation_m"]["median"] / 3
+    assert (tmp_path / "live" / "trajectory.png").stat().st_size > 10_000
+    # Both trajectories carry the recording's own stamps: the restamping of the live run is undone.
+    a, b = read_tum(tmp_path / "live" / "estimate.tum"), read_tum(tmp_path / "offline" / "estimate.tum")
+    common, in_a, in_b = np.intersect1d(a.stamps_ns, b.stamps_ns, return_indices=True)
+    assert len(common) == report["poses"]
+    assert se3.translation_error(a.poses[in_a], b.poses[in_b]).max() < 1e-4
+    assert np.rad2deg(se3.rotation_error(a.poses[in_a], b.poses[in_b])).max() < 1e-3
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_leaves_no_process_behind(bag: Path, tiny_bundle: Path, tmp_path: Path, wait_for, number):
+    command = [sys.executable, "-m", "mvloc_ros.cli", "live", str(bag), "--model", str(tiny_bundle)]
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen([*command, "--out", str(tmp_path / "out")], stdout=log, stderr=log)
+    try:
+        node_log = tmp_path / "out" / "node.log"
+        wait_for(lambda: node_log.exists() and "active" in node_log.read_text(), 60, "the node")
+        children = psutil.Process(process.pid).children(recursive=True)
+        assert len(children) >= 3
+        process.send_signal(number)
+        assert process.wait(20) == 130
+        wait_for(lambda: not any(child.is_running() for child in children), 5, "the children to end")
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_node_that_cannot_work_is_quoted(bag: Path, tiny_bundle: Path, tmp_path: Path):
+    result = mvloc("live", str(bag), "--model", str(tiny_bundle), "--out", str(tmp_path), "--parameter", "backend:=torch")
+    assert result.returncode == 2
+    assert "no torch backend" in result.stderr
+    assert "Traceback" not in result.stderr
