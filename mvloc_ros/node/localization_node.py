@@ -41,6 +41,7 @@ class LocalizationNode(LifecycleNode):
         parameters.declare(self)
         self._configured = False
         self._pipeline: Pipeline | None = None
+        self._transforms = TransformBroadcaster(self)
         self.add_on_set_parameters_callback(self._on_set_parameters)
 
     def _on_set_parameters(self, changes: list[Parameter]) -> SetParametersResult:
@@ -70,6 +71,7 @@ class LocalizationNode(LifecycleNode):
             round(1e9 * self._settings.pair_tolerance),
             self._settings.image_queue_size,
             self._publish_estimate,
+            self._report_estimate,
             self._warn_invalid,
             self._publish_failure,
         )
@@ -138,7 +140,6 @@ class LocalizationNode(LifecycleNode):
         )
         self._status = self.create_lifecycle_publisher(LocalizationStatus, "~/status", 10)
         self._diagnostics = self.create_lifecycle_publisher(DiagnosticArray, "/diagnostics", 10)
-        self._transforms = TransformBroadcaster(self)
 
     def _subscribe(self, pipeline: Pipeline) -> None:
         qos = QoSProfile(
@@ -167,22 +168,23 @@ class LocalizationNode(LifecycleNode):
         self._backend.close()
         for publisher in (self._pose, self._pose_with_covariance, self._status, self._diagnostics):
             self.destroy_lifecycle_publisher(publisher)
-        self.destroy_publisher(self._transforms.pub_tf)
 
     # Frames, in the worker's thread -------------------------------------------------------------------
 
-    def _publish_estimate(self, paired: PairedFrame, estimate: PoseEstimate, wait_ms: float) -> None:
-        started = time.perf_counter()
+    def _publish_estimate(self, paired: PairedFrame, estimate: PoseEstimate) -> None:
         child_frame = self._settings.camera_frame or paired.frame.frame_id
         pose, pose_with_covariance, transform = pose_messages(estimate, self._map_frame, child_frame)
         self._pose.publish(pose)
         if self._settings.publish_tf:
             self._transforms.sendTransform(transform)
         self._pose_with_covariance.publish(pose_with_covariance)
-        published = time.perf_counter()
+
+    def _report_estimate(
+        self, paired: PairedFrame, estimate: PoseEstimate, wait_ms: float, publish_ms: float
+    ) -> None:
         message = status.frame_status(paired, estimate, wait_ms, self._bundle.name, self._backend.description)
-        message.publish_ms = 1e3 * (published - started)
-        message.callback_to_publication_ms = 1e3 * (published - paired.callback_time)
+        message.publish_ms = publish_ms
+        message.callback_to_publication_ms = 1e3 * (time.perf_counter() - paired.callback_time)
         message.stamp_to_publication_ms = 1e-6 * (self.get_clock().now().nanoseconds - estimate.stamp_ns)
         self._publish_status(message)
 

@@ -3,26 +3,39 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
 
 from mvloc_ros.node.localization_node import LocalizationNode
+
+# How long a signal may go unnoticed while nothing arrives.
+_SPIN_S = 0.2
 
 
 def main(args: list[str] | None = None) -> int:
     """Run until SIGINT or SIGTERM; the exit code is 0 then."""
-    rclpy.init(args=args)
+    stopping = False
+
+    def stop(*_: object) -> None:
+        nonlocal stopping
+        stopping = True
+
+    # rclpy's own handlers take the context away at once, under a worker that is about to publish.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     node = LocalizationNode()
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:
         if node.get_parameter("autostart").value:
             start(node)
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
+        while not stopping and rclpy.ok():
+            executor.spin_once(timeout_sec=_SPIN_S)
     finally:
         node.close()
         executor.shutdown()

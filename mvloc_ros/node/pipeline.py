@@ -60,7 +60,8 @@ class Pipeline:
         pose_of: str,
         tolerance_ns: int,
         queue_size: int,
-        on_estimate: Callable[[PairedFrame, PoseEstimate, float], None],
+        publish: Callable[[PairedFrame, PoseEstimate], None],
+        report: Callable[[PairedFrame, PoseEstimate, float, float], None],
         on_problem: Callable[[str], None],
         on_failure: Callable[[PairedFrame, str], None],
     ) -> None:
@@ -71,13 +72,16 @@ class Pipeline:
             pose_of: `color` or `depth`: whose stamp and frame the pose carries.
             tolerance_ns: largest difference of the stamps of a pair.
             queue_size: images that may wait for a partner.
-            on_estimate: called by the worker with the frame, its pose and how long it waited in the mailbox (ms).
+            publish: called by the worker with a frame and its pose.
+            report: called after that, when the frame is counted, with the frame, its pose, how long it waited in
+                the mailbox and how long publishing took (ms).
             on_problem: called by the feeding thread with a sentence about an image that could not be used.
             on_failure: called by the worker with the frame that gave no pose and a sentence.
         """
         self._localizer = localizer
         self._pose_of = pose_of
-        self._on_estimate, self._on_problem, self._on_failure = on_estimate, on_problem, on_failure
+        self._publish, self._report = publish, report
+        self._on_problem, self._on_failure = on_problem, on_failure
         self._callback_time = 0.0
         self.counts = Counts()
         self.last_pair_time: float | None = None
@@ -134,8 +138,10 @@ class Pipeline:
         wait_ms = 1e3 * (time.perf_counter() - paired.paired_time)
         try:
             estimate = self._localizer.process(paired.frame)
-            self._on_estimate(paired, estimate, wait_ms)
+            localized = time.perf_counter()
+            self._publish(paired, estimate)
             self.counts.published += 1
+            self._report(paired, estimate, wait_ms, 1e3 * (time.perf_counter() - localized))
         except MvlocError as error:
             self.counts.dropped_failed += 1
             self._on_failure(paired, str(error))
