@@ -31,14 +31,16 @@ VERBS = (
     Verb(("train",), "training", "train", "train a model on a folder of posed RGB-D frames"),
     Verb(("export",), "training", "export", "turn a training run into a model bundle for the node"),
     Verb(("bag", "from-folder"), "recordings", "from_folder", "turn a 7-Scenes or TUM folder into a rosbag2"),
+    Verb(("bag", "to-dataset"), "replay.to_dataset", "to_dataset", "turn a recording into a folder to train on"),
     Verb(("bag", "info"), "recordings", "info", "what a recording holds"),
+    Verb(("dataset", "robotcar"), "recordings.robotcar", "robotcar", "turn Oxford RobotCar into a folder to train on"),
     Verb(("play",), "replay", "play", "publish a recording over DDS in real time"),
     Verb(("record",), "replay", "record", "store the node's outputs in a recording"),
     Verb(("replay",), "replay", "replay", "localize a recording offline, as fast as it goes, and evaluate"),
     Verb(("live",), "replay", "live", "play a recording into the node in its own process, record, evaluate"),
     Verb(("evaluate",), "replay", "evaluate", "evaluate recorded poses against a recording's ground truth"),
 )
-_GROUPS = {"demo": "the synthetic room", "bag": "recordings"}
+_GROUPS = {"demo": "the synthetic room", "bag": "recordings", "dataset": "published data sets"}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -5,8 +5,8 @@ A drive is a uniform cubic B-spline through random control points in (x, y, z, y
 twice continuously differentiable and never leaves the box that its control points lie in, so that box is the volume
 that training covers. Time runs along it so that neither the speed nor the rate of turning passes its limit.
 
-The yaw covers up to 240 degrees: north and both sides. The log-quaternion that MVLoc regresses (Eq. 12) jumps where the
-camera looks south, and a demo need not train across that jump.
+The camera looks north and to both sides, never south: there the log-quaternion that MVLoc regresses (Eq. 12) jumps,
+and a demo need not train across that jump.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _LEAST_S = 2.0  # s per control point: where the curve turns back on itself, the
 class Volume:
     """Bounds of (x, y, z in metres; yaw, pitch, roll in degrees); yaw 90 looks north (+y), pitch up is positive."""
 
-    low: tuple[float, float, float, float, float, float] = (-2.1, -1.5, 0.9, -30.0, -11.0, -3.0)
-    high: tuple[float, float, float, float, float, float] = (2.1, 1.5, 1.5, 210.0, 7.0, 3.0)
+    low: tuple[float, float, float, float, float, float] = (-1.5, -1.0, 0.9, 10.0, -11.0, -3.0)
+    high: tuple[float, float, float, float, float, float] = (1.5, 1.0, 1.5, 170.0, 7.0, 3.0)
 
     def shrunk(self, share: float) -> Volume:
         """The same volume with every side multiplied by `share`, about its centre."""

@@ -13,7 +13,7 @@ from mvloc_ros.demo.paths import Volume, drive
 
 RATE_HZ = 15.0
 TRAIN_SEQUENCES = 8
-TRAIN_FRAMES = 2000
+TRAIN_FRAMES = 2400
 TEST_FRAMES = 300  # 20 s
 # Training keeps every sixth frame of a 15 Hz recording: neighbours teach little that is new.
 TRAIN_STRIDE = 6

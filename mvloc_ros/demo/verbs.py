@@ -6,6 +6,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from mvloc_ros.demo.plan import TEST_FRAMES, TRAIN_FRAMES
+
 RENDER_EXAMPLES = """examples:
   mvloc demo render --out recordings/demo
   mvloc demo render --out recordings/demo_test --split test --frames 300
@@ -25,7 +27,7 @@ def add_render_arguments(parser: argparse.ArgumentParser) -> None:
         "--split", choices=("train", "test", "both"), default="both", help="what to render (default: %(default)s)"
     )
     parser.add_argument(
-        "--frames", type=int, help="number of frames of each split (default: 2000 for training, 300 = 20 s for test)"
+        "--frames", type=int, help=f"of each split (default: {TRAIN_FRAMES} for training, {TEST_FRAMES} for test)"
     )
     parser.add_argument("--seed", type=int, default=0, help="decides drives and noise (default: %(default)s)")
     parser.add_argument("--workers", type=int, help="processes (default: one for each core, at most 2)")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import multiprocessing
 import os
@@ -18,10 +19,20 @@ import numpy as np
 from tqdm import tqdm
 
 from mvloc_ros.demo.frame_files import DEPTH_UNITS_PER_METRE, DemoError, pose_file, write_frame, write_text
-from mvloc_ros.demo.plan import RATE_HZ, SPLITS, TEST_FRAMES, TRAIN_FRAMES, SequencePlan, plan_test, plan_training
+from mvloc_ros.demo.plan import (
+    RATE_HZ,
+    SPLITS,
+    TEST_FRAMES,
+    TRAIN_FRAMES,
+    TRAIN_SEQUENCES,
+    SequencePlan,
+    plan_test,
+    plan_training,
+)
 from mvloc_ros.demo.renderer import CAMERA, RgbdFrame, demo_renderer
 
-# Changes whenever the same seed gives other frames, so that a folder never mixes two versions.
+# To be raised when the same poses give other images. With the fingerprint of the drives it keeps a folder from mixing
+# what two versions of this program rendered.
 VERSION = 1
 LICENCE = "Apache-2.0 (synthetic, made by mvloc_ros)"
 
@@ -43,9 +54,9 @@ def write_folder(
 ) -> int:
     """Render training drives, the test drive or both into a folder; returns the number of frames written now.
 
-    frames: total of each split (default: 2000 for training, 300 for test). Frames that exist are kept. The result
-    does not depend on `workers` (default: one for each core, at most 2). With both splits in the folder,
-    TrainSplit.txt and TestSplit.txt say which is which; with one, there are no such files.
+    frames: total of each split (default: TRAIN_FRAMES, TEST_FRAMES). Frames that exist are kept. The result does not
+    depend on `workers` (default: one for each core, at most 2). With both splits in the folder, TrainSplit.txt and
+    TestSplit.txt say which is which; with one, there are no such files.
     Raises DemoError where the folder holds another recording or the numbers make no sense.
     """  # fmt: skip
     root = Path(root)
@@ -83,7 +94,7 @@ def _plans(split: str, frames: int | None, seed: int) -> list[SequencePlan]:
 
 def _claim(root: Path, seed: int) -> None:
     """Write what the folder is, or check that it is the same as last time."""
-    identity = {"made_by": "mvloc demo render", "version": VERSION, "seed": seed}
+    identity = {"made_by": "mvloc demo render", "version": VERSION, "seed": seed, "drives": _fingerprint(seed)}
     path = root / "demo.json"
     if path.is_file():
         try:
@@ -91,7 +102,9 @@ def _claim(root: Path, seed: int) -> None:
         except ValueError:
             found = None
         if found != identity:
-            raise DemoError(f"{root} holds a demo recording of another seed or version: choose another folder.")
+            raise DemoError(
+                f"{root} holds a demo recording of another seed or version: delete it or choose another folder."
+            )
     elif any(root.glob("seq-*")):
         raise DemoError(f"{root} holds a recording that `mvloc demo render` did not make: choose another folder.")
     write_text(path, json.dumps(identity, indent=2) + "\n")
@@ -101,6 +114,16 @@ def _claim(root: Path, seed: int) -> None:
         "depth_units_per_metre": DEPTH_UNITS_PER_METRE, "licence": LICENCE,
     }  # fmt: skip
     write_text(root / "camera.json", json.dumps(settings, indent=2) + "\n")
+
+
+def _fingerprint(seed: int) -> str:
+    """Tells whether drives, lights and the choice of frames are the same as when a folder was begun."""
+    digest = hashlib.sha256()
+    for plan in (*plan_training(seed, 2 * TRAIN_SEQUENCES), plan_test(seed, 2)):
+        digest.update(repr((plan.number, plan.indices, plan.light, round(plan.exposure, 6))).encode())
+        # Rounded, since the last bits of sine and cosine differ between machines; + 0 turns -0 into 0.
+        digest.update((plan.poses.round(6) + 0.0).tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _missing(root: Path, seed: int, plan: SequencePlan, chunk: int = 25) -> list[_Job]:

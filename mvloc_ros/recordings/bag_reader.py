@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads rosbag2 recordings (mcap or sqlite3), those of `ros2 bag record` included."""
+"""Reads rosbag2 recordings (mcap or sqlite3), those of `ros2 bag record` included, and ROS 1 bags."""
 
 from __future__ import annotations
 
@@ -11,15 +11,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
+from rosbags import rosbag1
 from rosbags.interfaces import ConnectionExtRosbag2, MessageDefinitionFormat, Qos
 from rosbags.rosbag2 import Reader, ReaderError
 from rosbags.serde import SerdeError
-from rosbags.typesys import TypesysError, get_types_from_msg
+from rosbags.typesys import Stores, TypesysError, get_types_from_msg, get_typestore
 
 from mvloc_ros.recordings.errors import RecordingError
+from mvloc_ros.recordings.stamps import read_ros1_stamp, read_stamp
 from mvloc_ros.recordings.typestore import new_typestore, require_type
 
-_DAMAGE = (ReaderError, OSError, struct.error, EOFError, TypeError, ValueError, KeyError, AssertionError)
+_DAMAGE = (
+    ReaderError, rosbag1.ReaderError, OSError, struct.error, EOFError, TypeError, ValueError, KeyError, AssertionError,
+)
 """What `rosbags` raises on a recording that was cut short or overwritten."""
 
 
@@ -52,28 +56,35 @@ class BagReader:
         self.path = Path(path)
         self.store = new_typestore()
         self.topics: dict[str, BagTopic] = {}
-        self._reader: Reader | None = None
+        self._reader: Reader | rosbag1.Reader | None = None
 
     def __enter__(self) -> BagReader:
         if not self.path.exists():
             raise RecordingError(f"There is no recording at {self.path}: check the path.")
-        if self.path.is_dir() and not (self.path / "metadata.yaml").is_file():
-            raise RecordingError(
-                f"{self.path} is not a recording (it has no metadata.yaml): name a folder that `mvloc bag`, "
-                "`mvloc record` or `ros2 bag record` wrote, or its .mcap file."
-            )
+        self._check_path()
         with self._clear_errors():
-            self._reader = Reader(self.path)
+            self._reader = self._new_reader()
             self._reader.open()
             for connection in self._reader.connections:
                 self._add_topic(connection)
         return self
 
+    def _check_path(self) -> None:
+        if self.path.is_dir() and not (self.path / "metadata.yaml").is_file():
+            raise RecordingError(
+                f"{self.path} is not a recording (it has no metadata.yaml): name a folder that `mvloc bag`, "
+                "`mvloc record` or `ros2 bag record` wrote, or its .mcap file."
+            )
+
+    def _new_reader(self) -> Reader | rosbag1.Reader:
+        return Reader(self.path)
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._reader is not None and self._reader.is_open:
+        if self._reader is not None:
             self._reader.close()
+            self._reader = None
 
     def _add_topic(self, connection: Any) -> None:
         earlier = self.topics.get(connection.topic)
@@ -116,13 +127,21 @@ class BagReader:
         for raw in self.raw(topics):
             yield raw.topic, raw.stamp_ns, self.decode(raw)
 
+    def header_stamp(self, raw: RawMessage) -> int:
+        """The header stamp in nanoseconds, without decoding, of a message that starts with a header."""
+        with self._clear_errors():
+            return read_stamp(raw.data)
+
     def decode(self, raw: RawMessage) -> Any:
         """The message of serialised bytes."""
         try:
             require_type(self.store, raw.type)
-            return self.store.deserialize_cdr(raw.data, raw.type)
+            return self._deserialize(raw)
         except (SerdeError, TypesysError, IndexError, struct.error, UnicodeDecodeError) as error:
             raise RecordingError(f"A message on {raw.topic} in {self.path} is damaged ({error}).") from error
+
+    def _deserialize(self, raw: RawMessage) -> Any:
+        return self.store.deserialize_cdr(raw.data, raw.type)
 
     def require(self, topic: str, expected_type: str) -> BagTopic:
         """The topic, if it has messages of the type; else RecordingError that lists what there is."""
@@ -134,7 +153,7 @@ class BagReader:
             raise RecordingError(f"{topic} in {self.path} is of type {found.type}, not {expected_type}.")
         return found
 
-    def _open_reader(self) -> Reader:
+    def _open_reader(self) -> Reader | rosbag1.Reader:
         assert self._reader is not None, "BagReader is a context manager"
         return self._reader
 
@@ -149,3 +168,31 @@ class BagReader:
             raise RecordingError(
                 f"The recording {self.path} is damaged or incomplete ({reason}): record or copy it again."
             ) from error
+
+
+class Ros1BagReader(BagReader):
+    """Reads a ROS 1 bag; types have their ROS 2 names (`sensor_msgs/msg/Image`), headers have `seq` as well."""
+
+    def __init__(self, path: Path | str) -> None:
+        super().__init__(path)
+        self.store = get_typestore(Stores.ROS1_NOETIC)
+
+    def _check_path(self) -> None:
+        if not self.path.is_file():
+            raise RecordingError(f"{self.path} is not a ROS 1 bag but a folder: name the .bag file itself.")
+
+    def _new_reader(self) -> rosbag1.Reader:
+        return rosbag1.Reader(self.path)
+
+    def header_stamp(self, raw: RawMessage) -> int:
+        """The header stamp in nanoseconds, without decoding, of a message that starts with a header."""
+        with self._clear_errors():
+            return read_ros1_stamp(raw.data)
+
+    def _deserialize(self, raw: RawMessage) -> Any:
+        return self.store.deserialize_ros1(raw.data, raw.type)
+
+
+def open_bag(path: Path | str) -> BagReader:
+    """The reader for a recording of either kind: ROS 1 for a name that ends in `.bag`, rosbag2 otherwise."""
+    return Ros1BagReader(path) if Path(path).suffix == ".bag" else BagReader(path)

@@ -49,6 +49,14 @@ def read_depth_raw(path: Path) -> npt.NDArray[np.uint16]:
     return np.asarray(image, dtype=np.uint16)
 
 
+def read_gray(path: Path) -> npt.NDArray[np.uint8]:
+    """uint8 [H, W] as stored. Raises RecordingError where the file is not an image of 8 bits with one channel."""
+    image = _decode(path, cv2.IMREAD_UNCHANGED)
+    if image.dtype != np.uint8 or image.ndim != 2:
+        raise RecordingError(f"{path} is not an image of 8 bits with one channel, as it was recorded: copy it again.")
+    return np.asarray(image, dtype=np.uint8)
+
+
 def image_size(path: Path) -> tuple[int, int]:
     """(width, height) in pixels of an image file."""
     height, width = _decode(path, cv2.IMREAD_UNCHANGED).shape[:2]
@@ -61,7 +69,7 @@ def _decode(path: Path, flags: int) -> npt.NDArray[np.generic]:
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise RecordingError(f"The image {path} cannot be read ({reason}).") from error
-    damage = _damage(data)
+    damage = damage_of(data)
     if damage:
         raise RecordingError(f"The image {path} is damaged ({damage}): copy or export it again.")
     image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flags)
@@ -70,7 +78,7 @@ def _decode(path: Path, flags: int) -> npt.NDArray[np.generic]:
     return np.asarray(image)
 
 
-def _damage(data: bytes) -> str:
+def damage_of(data: bytes) -> str:
     """What is wrong with the bytes of a PNG or JPEG file; empty when nothing is."""
     if not data:
         return "the file is empty"

@@ -29,6 +29,12 @@ def read_stamp(data: bytes) -> int:
     return int(seconds) * SECOND_NS + int(nanoseconds)
 
 
+def read_ros1_stamp(data: bytes) -> int:
+    """As `read_stamp` for ROS 1: no encapsulation, but the header's `seq` before its two unsigned numbers."""
+    seconds, nanoseconds = struct.unpack_from("<II", data, _OFFSET)
+    return int(seconds) * SECOND_NS + int(nanoseconds)
+
+
 def with_stamp(data: bytes, stamp_ns: int) -> bytes:
     """A copy of a message that starts with a header, with another stamp."""
     changed = bytearray(data)

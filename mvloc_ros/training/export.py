@@ -7,10 +7,12 @@ import logging
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import torch
 from numpy.typing import NDArray
@@ -30,11 +32,54 @@ from mvloc_ros.training.evaluation import PoseErrors, constant_pose, predict, re
 from mvloc_ros.training.networks.deployed import Deployed
 from mvloc_ros.training.networks.mvloc import MVLoc, PoseOutput
 from mvloc_ros.training.normalisation import PoseNormalisation
+from mvloc_ros.training.trainer import LAST, REFIT
 
 OPSET = 18  # the oldest that torch's exporter writes: what older TensorRT and ONNX Runtime read
 TOLERANCE = 1e-4
 PARITY_FRAMES = 20
 PRESENCE = ((1.0, 1.0), (1.0, 0.0), (0.0, 1.0))
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedNetwork:
+    """A network out of a checkpoint, and what the run says of it."""
+
+    network: MVLoc
+    normalisation: PoseNormalisation
+    config: TrainingConfig
+    run: Mapping[str, Any]
+    epoch: int
+    seconds: float
+
+
+def read_network(path: Path, half_weights: bool) -> TrainedNetwork:
+    """Read a checkpoint; with `half_weights` the network is rounded before anyone judges it."""
+    values = checkpoint.load(path)
+    config = TrainingConfig.from_dict(values["run"]["config"])
+    network = MVLoc(config.network, config.input)
+    network.load_state_dict(values["network"])
+    if half_weights:
+        network = compact.rounded(network)
+    normalisation = PoseNormalisation.from_dict(values["normalisation"])
+    return TrainedNetwork(network, normalisation, config, values["run"], values["epoch"], values["seconds"])
+
+
+def read_refit(run: Path, half_weights: bool) -> TrainedNetwork | None:
+    """The network refitted to all training frames, or None if the run has none.
+
+    Raises:
+        TrainingError: the refit was interrupted.
+    """
+    path = run / REFIT / LAST
+    if not path.exists():
+        return None
+    network = read_network(path, half_weights)
+    if network.epoch < network.config.optimiser.epochs:
+        raise TrainingError(
+            f"The refit in {path.parent} has come to epoch {network.epoch} of {network.config.optimiser.epochs}; "
+            "repeat the training's command to finish it."
+        )
+    return network
 
 
 def export(
@@ -52,27 +97,25 @@ def export(
     Raises:
         MvlocError: a file is missing, the data is other data, or the graph disagrees with PyTorch.
     """
-    values = checkpoint.load(run / f"{which}.pt")
-    described = values["run"]
-    config = TrainingConfig.from_dict(described["config"])
+    judged = read_network(run / f"{which}.pt", half_weights)
+    final = read_refit(run, half_weights) or judged
+    described, config = judged.run, judged.config
     folder = open_folder(data if data is not None else described["root"], described["test_fraction"])
     trained, held = hold_out(folder.train, config.validation.validation_fraction, config.validation.validation_gap)
     size = network_size(folder.color_camera, config.input.short_side)
     validation = load_frames(held, *size, folder.depth_units_per_metre, "validation")
     if validation.digest() != described["data"]["validation_digest"]:
         raise TrainingError(f"{folder.root} is not the data that {run} was trained on; name that with --data.")
-    network = MVLoc(config.network, config.input)
-    network.load_state_dict(values["network"])
-    if half_weights:
-        network = compact.rounded(network)
-    normalisation = PoseNormalisation.from_dict(values["normalisation"])
-    estimates = predict(network, validation, normalisation, torch.device("cpu"), batch_size=1)
+    estimates = predict(judged.network, validation, judged.normalisation, torch.device("cpu"), batch_size=1)
     variance = residual_variance(estimates, validation.poses)
-    summary = training_summary(values, config, PoseErrors.of(estimates, validation.poses), normalisation, validation)
+    errors = PoseErrors.of(estimates, validation.poses)
+    baseline = PoseErrors.of(constant_pose(judged.normalisation, len(validation)), validation.poses)
+    summary = training_summary(judged, final, errors, baseline)
+    normalisation = final.normalisation
     manifest = make_manifest(folder, config, normalisation, size, variance, summary)
     with tempfile.TemporaryDirectory() as scratch:
         model, poses = Path(scratch) / MODEL_FILE, Path(scratch) / TRAINING_POSES_FILE
-        deployed = Deployed(network, normalisation.reference).eval()
+        deployed = Deployed(final.network, normalisation.reference).eval()
         write_onnx(deployed, size, model)
         if half_weights:
             compact.store_as_half(model)
@@ -83,12 +126,12 @@ def export(
                 f"The exported graph is wrong by {difference:.1e}, more than {TOLERANCE:g}; no bundle was written. "
                 "Try the pinned versions of torch, onnxscript and onnxruntime."
             )
-        write_tum(poses, training_trajectory(trained))
+        write_tum(poses, training_trajectory(trained if final is judged else folder.train))
         bundle = write_bundle(out, manifest, {MODEL_FILE: model, TRAINING_POSES_FILE: poses})
-    errors = summary["validation"]
+    translation, rotation = errors.medians()
     megabytes = bundle.model_path.stat().st_size / 1e6
     print(f"wrote {bundle.path} ({megabytes:.1f} MB), validation median "
-          f"{errors['translation_m']:.3f} m, {errors['rotation_deg']:.2f} deg")
+          f"{translation:.3f} m, {rotation:.2f} deg")
     return bundle
 
 
@@ -107,6 +150,18 @@ def write_onnx(deployed: Deployed, size: tuple[int, int], path: Path) -> None:
             input_names=["color", "depth", "present"], output_names=list(PoseOutput._fields),
             opset_version=OPSET, dynamo=True, external_data=False, verbose=False,
         )
+    drop_notes(path)
+
+
+def drop_notes(path: Path) -> None:
+    """Remove what the exporter notes beside the graph: stack traces with this machine's paths, and their size."""
+    model = onnx.load(str(path))
+    graph = model.graph
+    del model.metadata_props[:], graph.metadata_props[:]
+    for item in (*graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
+        item.doc_string = ""
+        del item.metadata_props[:]
+    onnx.save(model, str(path))
 
 
 def parity(deployed: Deployed, model: Path, frames: PosedFrames) -> float:
@@ -169,17 +224,18 @@ def make_manifest(
 
 
 def training_summary(
-    values: Mapping[str, Any], config: TrainingConfig, errors: PoseErrors, normalisation: PoseNormalisation,
-    validation: PosedFrames,
+    judged: TrainedNetwork, final: TrainedNetwork, errors: PoseErrors, baseline: PoseErrors
 ) -> dict[str, Any]:
     """How the weights came to be; names no path of the machine they were trained on."""
-    data = values["run"]["data"]
-    baseline = PoseErrors.of(constant_pose(normalisation, len(validation)), validation.poses)
+    data = judged.run["data"]
+    refitted = final is not judged
+    command = training_command(judged.config, judged.run)
     return {
-        "data": data["name"], "sequences": data["sequences"], "frames": data["frames"],
-        "validation_frames": data["validation_frames"], "seed": config.seed,
-        "epochs": config.optimiser.epochs, "epoch": values["epoch"], "seconds": round(values["seconds"], 1),
-        "command": training_command(config, values["run"]),
+        "data": data["name"], "sequences": data["sequences"], "frames": final.run["data"]["frames"],
+        "validation_frames": data["validation_frames"], "seed": judged.config.seed,
+        "epochs": judged.config.optimiser.epochs, "epoch": judged.epoch, "refitted_to_validation_frames": refitted,
+        "seconds": round(judged.seconds + (final.seconds if refitted else 0.0), 1),
+        "command": command + (" --refit" if refitted else ""),
         "validation": dict(zip(("translation_m", "rotation_deg"), errors.medians(), strict=True)),
         "validation_constant_pose": dict(zip(("translation_m", "rotation_deg"), baseline.medians(), strict=True)),
         "torch": torch.__version__,

@@ -14,7 +14,7 @@ from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.datasets import PosedFrames, hold_out, load_frames, network_size
 from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.networks.resnet import read_weights
-from mvloc_ros.training.trainer import Trainer, describe_run
+from mvloc_ros.training.trainer import REFIT, Trainer, describe_run
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,9 +38,14 @@ def read_data(config: TrainingConfig, root: Path, test_fraction: float) -> Train
 
 
 def train(
-    config: TrainingConfig, root: Path, out: Path, device_name: str, weights: Path | None, test_fraction: float
+    config: TrainingConfig, root: Path, out: Path, device_name: str, weights: Path | None, test_fraction: float,
+    *, refit: bool = False,
 ) -> None:
     """Train, or continue a run, and print the validation errors of the best epoch.
+
+    With `refit`, train again from the start on all training frames, the held-out ones included: a bundle
+    then has the refitted weights, and the errors and the covariance of the first training, whose
+    validation frames were unseen.
 
     Raises:
         MvlocError: the data, the values, the device or the run folder do not serve.
@@ -54,11 +59,21 @@ def train(
     print(f"{len(data.training)} training and {len(data.validation)} validation frames, on {device}; "
           f"epoch {trainer.progress.epoch} of {config.optimiser.epochs}.")
     errors, baseline = trainer.fit(), trainer.baseline()
+    assert errors is not None
     print(f"trained {trainer.progress.epoch} epochs in {trainer.progress.seconds:.0f} s; "
           f"best epoch {trainer.progress.best_epoch}, kept in {out / 'best.pt'}")
     for name, found in (("validation", errors), ("constant pose", baseline)):
         translation, rotation = found.medians()
         print(f"{name:>14}: median {translation:.3f} m, {rotation:.2f} deg")
+    if refit:
+        frames = load_frames(
+            data.folder.train, *network_size(data.folder.color_camera, config.input.short_side),
+            data.folder.depth_units_per_metre, "all training",
+        )
+        run = describe_run(config, root, frames, None, digest) | {"test_fraction": test_fraction}
+        again = Trainer(config, frames, None, run, out / REFIT, device, state)
+        again.fit()
+        print(f"refitted to all {len(frames)} training frames in {again.progress.seconds:.0f} s")
 
 
 def pick_device(name: str) -> torch.device:

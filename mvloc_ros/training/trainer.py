@@ -31,6 +31,7 @@ from mvloc_ros.training.optimisation import make_optimiser, make_schedule, reduc
 from mvloc_ros.training.run_log import RunLog
 
 LAST, BEST = "last.pt", "best.pt"
+REFIT = "refit"  # folder inside the run: the same training once more, on all training frames
 
 
 @dataclass
@@ -48,7 +49,7 @@ class Trainer:
     """Trains one network on frames in memory and keeps its run folder."""
 
     def __init__(
-        self, config: TrainingConfig, training: PosedFrames, validation: PosedFrames, run: dict[str, Any],
+        self, config: TrainingConfig, training: PosedFrames, validation: PosedFrames | None, run: dict[str, Any],
         folder: Path, device: torch.device, weights: dict[str, Tensor] | None = None,
     ) -> None:
         """Prepare, or resume where `folder` holds a checkpoint.
@@ -56,7 +57,7 @@ class Trainer:
         Args:
             config: all values of the run.
             training: frames to learn from.
-            validation: held-out frames.
+            validation: held-out frames; None for a refit, which then keeps no best epoch, only the last.
             run: what identifies the run (`describe_run`); resuming another one is refused.
             folder: the run folder, created where missing.
             device: where to compute.
@@ -93,37 +94,45 @@ class Trainer:
         if (folder / LAST).exists():
             self._resume()
 
-    def fit(self) -> PoseErrors:
-        """Train to the last epoch and return the best network's validation errors."""
+    def fit(self) -> PoseErrors | None:
+        """Train to the last epoch; the best network's validation errors, or None without validation frames."""
         log = RunLog(self.folder, self.run, self.resumed_history)
         total = self.config.optimiser.epochs * self.steps_per_epoch
-        with tqdm(total=total, initial=self.progress.step, desc="training", unit="step") as bar:
+        label = "training" if self.validation is not None else "refitting"
+        with tqdm(total=total, initial=self.progress.step, desc=label, unit="step") as bar:
             while self.progress.epoch < self.config.optimiser.epochs:
                 started = time.monotonic()
                 row = self._train_epoch(bar)
-                errors = self.validate()
-                translation, rotation = errors.medians()
+                score = float("inf")
+                if self.validation is not None:
+                    errors = self.validate()
+                    translation, rotation = errors.medians()
+                    score = self._score(errors)
+                    row |= {"validation/translation_m": translation, "validation/rotation_deg": rotation}
+                    bar.set_postfix_str(f"validation {translation:.3f} m, {rotation:.2f} deg")
                 self.progress.epoch += 1
-                row |= {"validation/translation_m": translation, "validation/rotation_deg": rotation}
                 self.progress.seconds += time.monotonic() - started
                 log.add({"epoch": self.progress.epoch, **row, "seconds": self.progress.seconds})
-                self._save(self._score(errors), log.history)
+                self._save(score, log.history)
                 log.write_metrics()
-                bar.set_postfix_str(f"validation {translation:.3f} m, {rotation:.2f} deg")
         log.write_metrics()
         log.close()
+        if self.validation is None:
+            return None
         self.network.load_state_dict(checkpoint.load(self.folder / BEST)["network"])
         return self.validate()
 
     def validate(self) -> PoseErrors:
         """Errors on the held-out frames as the network stands."""
         frames = self.validation
+        assert frames is not None
         return PoseErrors.of(
             predict(self.network, frames, self.normalisation, self.device, self.batch_size), frames.poses
         )
 
     def baseline(self) -> PoseErrors:
         """Errors on the held-out frames of always answering the mean training pose."""
+        assert self.validation is not None
         return PoseErrors.of(constant_pose(self.normalisation, len(self.validation)), self.validation.poses)
 
     def _train_epoch(self, bar: tqdm[Any]) -> dict[str, float]:
@@ -206,13 +215,14 @@ class Trainer:
 
 
 def describe_run(
-    config: TrainingConfig, root: Path, training: PosedFrames, validation: PosedFrames, weights: str
+    config: TrainingConfig, root: Path, training: PosedFrames, validation: PosedFrames | None, weights: str
 ) -> dict[str, Any]:
     """What identifies a run: its values, its data by digest, and where the data lay."""
     data = {
-        "name": root.resolve().name, "frames": len(training), "validation_frames": len(validation),
+        "name": root.resolve().name, "frames": len(training),
+        "validation_frames": 0 if validation is None else len(validation),
         "sequences": sorted(set(training.sequences)), "digest": training.digest(),
-        "validation_digest": validation.digest(),
+        "validation_digest": "" if validation is None else validation.digest(),
     }
     return {"config": config.to_dict(), "data": data, "weights": weights, "root": str(root.resolve())}
 

@@ -14,7 +14,7 @@ from mvloc_ros.training.errors import TrainingError
 INTERRUPTED = 130
 
 TRAIN_EXAMPLES = """examples:
-  mvloc train --data recordings/kitchen --out runs/kitchen
+  mvloc train --data recordings/kitchen --out runs/kitchen --refit
   mvloc train --data recordings/kitchen --out runs/large --preset paper --weights resnet34.pth --device cuda
   mvloc train --data recordings/kitchen --out runs/long --epochs 200 --learning-rate 1e-3 --seed 3
 
@@ -40,6 +40,9 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
                         help="torchvision's ImageNet weights for --backbone, to start both encoders from")
     parser.add_argument("--test-fraction", type=float, default=0.2,
                         help="end of each recording kept for tests if the folder has no split (default: %(default)s)")
+    parser.add_argument("--refit", action="store_true",
+                        help="afterwards train again on all training frames, the held-out ones included: twice the "
+                        "time; the bundle's errors and covariance stay those of the held-out frames")
     group = parser.add_argument_group("values of the preset", "each can be replaced; defaults: small, paper")
     for section, item in all_options():
         defaults = ", ".join(str(getattr(getattr(PRESETS[name], section), item.name)) for name in ("small", "paper"))
@@ -76,7 +79,7 @@ def run_train(args: argparse.Namespace) -> int:
     from mvloc_ros.training.train import train
 
     try:
-        train(config, args.data, args.out, args.device, args.weights, args.test_fraction)
+        train(config, args.data, args.out, args.device, args.weights, args.test_fraction, refit=args.refit)
     except KeyboardInterrupt:
         print(f"\nInterrupted; the same command continues the run in {args.out}.")
         return INTERRUPTED

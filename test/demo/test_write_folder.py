@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -92,6 +94,17 @@ def test_impossible_wishes_are_refused_in_one_sentence(folder: Path, wrong: dict
         write_folder(folder, **{"seed": 2, "frames": 16, "workers": 1, "progress": False, **wrong})  # type: ignore[arg-type]
     assert str(refused.value).endswith(".")
     assert digests(folder) == before
+
+
+def test_frames_of_other_drives_are_never_mixed_in(folder: Path, tmp_path: Path) -> None:
+    older = tmp_path / "older"
+    shutil.copytree(folder, older)
+    identity = json.loads((older / "demo.json").read_text())
+    (older / "demo.json").write_text(json.dumps({**identity, "drives": "0" * 16}))
+    before = digests(older)
+    with pytest.raises(DemoError, match="delete it or choose another folder"):
+        write_folder(older, seed=2, frames=32, workers=1, progress=False)
+    assert digests(older) == before
 
 
 def test_a_recording_of_someone_else_is_left_alone(tmp_path: Path) -> None:

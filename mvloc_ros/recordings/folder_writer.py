@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes a folder in the 7-Scenes layout, of one source only, whole or not at all, and resumable.
+
+Frames go into a hidden folder beside the final one, which gets its name when everything is in it. An
+interrupted run leaves the hidden folder; the next run with the same source goes on where it ended. What the
+source is stands in `source.json`, so that two recordings are never mixed in one folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mvloc_ros.recordings.camera_file import CAMERA_FILE, CameraSettings
+from mvloc_ros.recordings.errors import RecordingError
+from mvloc_ros.recordings.seven_scenes import SPLIT_FILES
+
+SOURCE_FILE = "source.json"
+COLOR_FORMATS = ("png", "jpg")
+DEPTH_LIMIT = 65535
+"""The first value that a depth PNG cannot hold as a measurement (65535 is read as "nothing seen")."""
+
+
+@dataclass(frozen=True)
+class FrameName:
+    """Where a frame lies: its sequence's folder and its number there."""
+
+    sequence: str
+    index: int
+
+
+class FolderWriter:
+    """Context manager that fills one folder; `complete` says that an earlier run has already finished it.
+
+    Raises RecordingError where the folder belongs to another source.
+    """
+
+    def __init__(self, out: Path | str, source: Mapping[str, Any]) -> None:
+        self.out = Path(out)
+        self.partial = self.out.parent / f".{self.out.name}.partial"
+        # Through JSON and back: tuples become lists, so that a stored source compares equal.
+        self._source = json.loads(json.dumps(source))
+        self.complete = False
+
+    def __enter__(self) -> FolderWriter:
+        if self.out.exists():
+            self._require_same(self.out, "choose another folder")
+            self.complete = True
+            return self
+        if self.partial.exists():
+            self._require_same(self.partial, f"delete {self.partial}, which an interrupted run left, or choose another")
+            return self
+        try:
+            self.partial.mkdir(parents=True)
+            self._write(self.partial / SOURCE_FILE, (json.dumps(self._source, indent=1) + "\n").encode())
+        except OSError as error:
+            raise RecordingError(f"The folder {self.out} cannot be written ({error.strerror}).") from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None and self.partial.is_dir() and not any(self.partial.glob("*/frame-*")):
+            self.discard()
+
+    def discard(self) -> None:
+        """Take back everything written so far."""
+        shutil.rmtree(self.partial)
+
+    def _require_same(self, folder: Path, remedy: str) -> None:
+        try:
+            found = json.loads((folder / SOURCE_FILE).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            raise RecordingError(f"{folder} exists and was not written from a recording: {remedy}.") from None
+        if found != self._source:
+            different = next(key for key in {**found, **self._source} if found.get(key) != self._source.get(key))
+            raise RecordingError(
+                f"{folder} was written from another source or with other options ({different}: "
+                f"{found.get(different)!r}, now {self._source.get(different)!r}): {remedy}."
+            )
+
+    def has_color(self, name: FrameName) -> bool:
+        """Whether an earlier run has written the colour image."""
+        return any(self._path(name, f"color.{suffix}").is_file() for suffix in COLOR_FORMATS)
+
+    def has_depth(self, name: FrameName) -> bool:
+        """Whether an earlier run has written the depth image."""
+        return self._path(name, "depth.png").is_file()
+
+    def write_color(self, name: FrameName, rgb: NDArray[np.uint8], suffix: str = "png") -> None:
+        """Store uint8 `[H, W, 3]` RGB as PNG, or as JPEG of quality 95."""
+        options = [cv2.IMWRITE_JPEG_QUALITY, 95] if suffix == "jpg" else []
+        _, data = cv2.imencode(f".{suffix}", np.ascontiguousarray(rgb[:, :, ::-1]), options)
+        self.write_color_file(name, data.tobytes(), suffix)
+
+    def write_color_file(self, name: FrameName, data: bytes, suffix: str) -> None:
+        """Store a JPEG or PNG as it is."""
+        self._write(self._path(name, f"color.{suffix}"), data)
+
+    def write_depth(self, name: FrameName, metres: NDArray[Any], units_per_metre: float) -> None:
+        """Store a depth map in metres as 16 bits; 0 where invalid or more than 16 bits hold."""
+        with np.errstate(invalid="ignore"):
+            units = np.rint(np.asarray(metres, dtype=np.float64) * units_per_metre)
+            held = (units > 0) & (units < DEPTH_LIMIT)
+        _, data = cv2.imencode(".png", np.where(held, units, 0).astype(np.uint16))
+        self._write(self._path(name, "depth.png"), data.tobytes())
+
+    def write_pose(self, name: FrameName, T_map_camera: NDArray[np.float64]) -> None:
+        """Store a pose with all digits of float64."""
+        text = "\n".join("\t".join(repr(float(value)) for value in row) for row in T_map_camera)
+        self._write(self._path(name, "pose.txt"), (text + "\n").encode())
+
+    def remove(self, name: FrameName) -> None:
+        """Take a frame back."""
+        for suffix in (*(f"color.{suffix}" for suffix in COLOR_FORMATS), "depth.png", "pose.txt"):
+            self._path(name, suffix).unlink(missing_ok=True)
+
+    def finish(self, cameras: CameraSettings, train: Sequence[str], test: Sequence[str]) -> None:
+        """Write camera.json and the split, and give the folder its name."""
+        content = {
+            "color": cameras.color_camera.to_dict(), "depth": cameras.depth_camera.to_dict(),
+            "depth_registered": cameras.depth_registered, "pose_of": cameras.pose_of, "rate_hz": cameras.rate_hz,
+            "depth_units_per_metre": cameras.depth_units_per_metre, "licence": cameras.licence,
+        }
+        self._write(self.partial / CAMERA_FILE, (json.dumps(content, indent=1) + "\n").encode())
+        for file_name, sequences in zip(SPLIT_FILES, (train, test), strict=True):
+            self._write(self.partial / file_name, "".join(f"{name}\n" for name in sequences).encode())
+        for rest in self.partial.glob("*/*.part"):
+            rest.unlink()
+        os.replace(self.partial, self.out)
+
+    def _path(self, name: FrameName, suffix: str) -> Path:
+        return self.partial / name.sequence / f"frame-{name.index:06d}.{suffix}"
+
+    def _write(self, path: Path, data: bytes) -> None:
+        temporary = path.with_name(path.name + ".part")
+        try:
+            path.parent.mkdir(exist_ok=True)
+            temporary.write_bytes(data)
+            os.replace(temporary, path)
+        except OSError as error:
+            raise RecordingError(f"{path} cannot be written ({error.strerror}): make room or choose another folder.") \
+                from error

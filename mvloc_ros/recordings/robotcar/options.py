@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a user may choose of a RobotCar folder."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from mvloc_ros.geometry.projection import Panorama
+from mvloc_ros.recordings.errors import RecordingError
+from mvloc_ros.recordings.robotcar.depth import Window
+from mvloc_ros.recordings.robotcar.layout import Traversal
+
+
+@dataclass(frozen=True)
+class RobotCarOptions:
+    """What a user may choose; `models` and `extrinsics` default to folders beside the first traversal."""
+
+    test: tuple[str, ...] | None = None
+    models: Path | None = None
+    extrinsics: Path | None = None
+    camera: str = "stereo/centre"
+    poses: str = "ins"
+    good_only: bool = False
+    lidars: tuple[str, ...] = ("lms_front", "lms_rear")
+    window: Window = field(default_factory=lambda: Window(10_000_000_000))
+    panorama: Panorama | None = None
+    splat: float = 1.0
+    short_side: int = 256
+    every: int = 1
+    max_gap_ns: int = 200_000_000
+
+    def stated(self) -> dict[str, object]:
+        """What decides the content of the folder; where the kit lies does not."""
+        return {name: value for name, value in asdict(self).items() if name not in ("models", "extrinsics")}
+
+
+def kit_folder(traversal: Traversal, stated: Path | None, name: str) -> Path:
+    """The data set's folder of camera models or extrinsics."""
+    return stated or traversal.root.resolve().parent / name
+
+
+def panorama(azimuth: tuple[float, float], elevation: tuple[float, float]) -> Panorama:
+    """A panorama of edges in degrees; its pixels are chosen with the image's.
+
+    Raises RecordingError where the edges enclose nothing, or more than one turn.
+    """
+    (left, right), (bottom, top) = (tuple(map(math.radians, edges)) for edges in (azimuth, elevation))
+    try:
+        return Panorama(1, 1, left=left, right=right, top=top, bottom=bottom)
+    except ValueError as error:
+        raise RecordingError(f"--azimuth or --elevation cannot be used: {error}") from error

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""INS, RTK and visual odometry of a traversal.
+
+Absolute poses are of the INS in north, east, down (UTM metres). The poses of visual odometry are relative, of
+the vehicle.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mvloc_ros.geometry import se3
+from mvloc_ros.geometry.trajectory import Trajectory
+from mvloc_ros.recordings.errors import RecordingError
+from mvloc_ros.recordings.robotcar.layout import MICROSECOND_NS, transforms
+
+Array = NDArray[np.float64]
+
+POSE_FILES = {"ins": "gps/ins.csv", "rtk": "gps/rtk.csv"}
+ODOMETRY_FILE = "vo/vo.csv"
+_ABSOLUTE = ("timestamp", "northing", "easting", "down", "roll", "pitch", "yaw")
+_RELATIVE = ("source_timestamp", "destination_timestamp", "x", "y", "z", "roll", "pitch", "yaw")
+_GOOD = "INS_SOLUTION_GOOD"
+
+
+def read_absolute(path: Path, good_only: bool = False) -> Trajectory:
+    """T_world_ins over time, of `ins.csv` or `rtk.csv`, whose columns are found by their names.
+
+    `good_only` leaves out what the INS itself does not call a good solution. Raises RecordingError where the
+    file has no pose or a line that is damaged.
+    """
+    extra = ("ins_status",) if good_only else ()
+    rows = [row for row in _read(path, (*_ABSOLUTE, *extra)) if not good_only or row[-1] == _GOOD]
+    poses = {int(row[0]) * MICROSECOND_NS: [float(value) for value in row[1:7]] for row in rows}
+    if not poses:
+        raise RecordingError(f"{path} holds no pose{' with ' + _GOOD if good_only else ''}.")
+    stamps = np.array(sorted(poses), dtype=np.int64)
+    values = np.array([poses[int(stamp)] for stamp in stamps])
+    if not np.isfinite(values).all():
+        raise RecordingError(f"{path} has a pose that is not finite: delete its line.")
+    return Trajectory(stamps, transforms(values))
+
+
+@dataclass(frozen=True)
+class Odometry:
+    """Visual odometry: stretches of unbroken motion, each in the frame of its own beginning."""
+
+    stretches: tuple[Trajectory, ...]
+
+    def at(self, stamp_ns: int, max_gap_ns: int) -> tuple[int, Array] | None:
+        """Which stretch a stamp lies in, and T_stretch_vehicle there; None outside of all."""
+        for number, stretch in enumerate(self.stretches):
+            if stretch.stamps_ns[0] <= stamp_ns <= stretch.stamps_ns[-1]:
+                T = stretch.at(stamp_ns, max_gap_ns)
+                return None if T is None else (number, T)
+        return None
+
+
+def read_odometry(path: Path) -> Odometry:
+    """Chain the relative poses of `vo.csv`: each line maps the source's coordinates into the destination's.
+
+    A line that continues no earlier one begins a new stretch. Raises RecordingError where the file has no motion
+    or a line that is damaged.
+    """
+    stretches: list[dict[int, Array]] = []
+    for row in _read(path, _RELATIVE):
+        source, destination = (int(value) * MICROSECOND_NS for value in row[:2])
+        T_destination_source = transforms([float(value) for value in row[2:]])
+        if not np.isfinite(T_destination_source).all():
+            raise RecordingError(f"{path} has a motion that is not finite: delete its line.")
+        current = stretches[-1] if stretches else {}
+        if destination in current:
+            current[source] = current[destination] @ T_destination_source
+        elif source in current:
+            current[destination] = current[source] @ se3.inverse(T_destination_source)
+        else:
+            stretches.append({destination: np.eye(4), source: T_destination_source})
+    if not stretches:
+        raise RecordingError(f"{path} holds no motion.")
+    return Odometry(tuple(_trajectory(stretch) for stretch in stretches))
+
+
+def _trajectory(poses: dict[int, Array]) -> Trajectory:
+    stamps = np.array(sorted(poses), dtype=np.int64)
+    return Trajectory(stamps, np.stack([poses[int(stamp)] for stamp in stamps]))
+
+
+def _read(path: Path, columns: Sequence[str]) -> list[list[str]]:
+    """The named columns of a CSV file with a header line; all but the status are checked to be numbers."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file, skipinitialspace=True)
+            missing = [name for name in columns if name not in (reader.fieldnames or ())]
+            if missing:
+                raise RecordingError(f"{path} has no column {missing[0]!r}: it is not RobotCar's file of that name.")
+            rows = [[row[name] or "" for name in columns] for row in reader]
+    except (OSError, csv.Error, UnicodeDecodeError) as error:
+        raise RecordingError(f"{path} cannot be read ({error}).") from error
+    for number, row in enumerate(rows, start=2):
+        try:
+            int(row[0])
+            for value, name in zip(row, columns, strict=True):
+                if name != "ins_status":
+                    float(value)
+        except ValueError:
+            raise RecordingError(f"Line {number} of {path} is damaged ({','.join(row)!r}): delete it.") from None
+    return rows

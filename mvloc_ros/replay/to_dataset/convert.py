@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The conversion itself: two passes through the recording, the first for stamps and poses, the second for images."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from mvloc_ros.recordings.bag_reader import BagReader, RawMessage, open_bag
+from mvloc_ros.recordings.camera_file import CameraSettings
+from mvloc_ros.recordings.errors import RecordingError
+from mvloc_ros.recordings.folder import open_folder
+from mvloc_ros.recordings.folder_writer import FolderWriter, FrameName
+from mvloc_ros.replay.to_dataset.images import ToDepthMap, cloud_to_depth_map, image_to_depth_map, write_color
+from mvloc_ros.replay.to_dataset.plan import Plan, make_plan
+from mvloc_ros.replay.to_dataset.poses import PoseCollector, PoseOptions
+from mvloc_ros.replay.to_dataset.selection import CLOUD, Selection, select
+from mvloc_ros.sensors.decode import DecodeError
+
+_log = logging.getLogger(__name__)
+
+IMAGE_UNITS, CLOUD_UNITS = 1000.0, 256.0
+"""Depth units per metre: millimetres of a depth camera up to 65 m; a LIDAR needs 256 m, at 4 mm."""
+IMAGE_SKEW_NS, CLOUD_SKEW_NS = 20_000_000, 60_000_000
+
+
+@dataclass(frozen=True)
+class DatasetOptions:
+    """What a user may choose; None is found in the recording or has a default by the kind of depth."""
+
+    color: str | None = None
+    depth: str | None = None
+    color_info: str | None = None
+    depth_info: str | None = None
+    pose_of: str = "color"
+    poses: PoseOptions = field(default_factory=PoseOptions)
+    register: bool = False
+    splat: float = 1.0
+    max_skew_ns: int | None = None
+    keep_unpaired: bool = False
+    test_fraction: float = 0.2
+    color_format: str = "png"
+    depth_units_per_metre: float | None = None
+    licence: str = ""
+
+
+@dataclass(frozen=True)
+class DatasetSummary:
+    """What was written; `left_out` counts colour images by the reason."""
+
+    out: Path
+    train: int
+    test: int
+    left_out: Counter[str]
+    source: str
+
+    def text(self) -> str:
+        """Two or three lines for the terminal."""
+        lines = [f"{self.out}: {self.train} training and {self.test} test frames", self.source]
+        lines += [f"left out: {count} colour images {reason}" for reason, count in sorted(self.left_out.items())]
+        return "\n".join(lines)
+
+
+def to_dataset(bag: Path, out: Path, options: DatasetOptions, progress: bool = True) -> DatasetSummary:
+    """Write a recording with images and poses as a folder in the 7-Scenes layout.
+
+    Raises:
+        RecordingError: a topic is missing or ambiguous, there are no poses, or the folder holds something else.
+    """
+    with open_bag(bag) as reader:
+        selected = select(reader, options.color, options.depth, options.color_info, options.depth_info)
+        _check_options(options, selected)
+        color_ns, depth_ns, collected = _first_pass(reader, selected, progress)
+        posed = selected.depth if options.pose_of == "depth" and selected.depth is not None else selected.color
+        poses = collected.finish(options.poses, posed.frame)
+        plan = make_plan(
+            color_ns, depth_ns, poses.at, pose_of=options.pose_of, max_skew_ns=_skew(options, selected),
+            keep_unpaired=options.keep_unpaired, test_fraction=options.test_fraction,
+        )
+        cameras, to_map = _cameras(options, selected, collected, plan)
+        with FolderWriter(out, _identity(reader, options)) as writer:
+            if writer.complete:
+                folder = open_folder(out)
+                return DatasetSummary(out, len(folder.train), len(folder.test), Counter(), "complete already")
+            lost = _second_pass(reader, selected, plan, cameras, to_map, writer, options.color_format, progress)
+            return _finish(writer, plan, lost, cameras, f"poses: {poses.text()}; {_images_text(selected)}")
+
+
+def _check_options(options: DatasetOptions, selected: Selection) -> None:
+    if options.pose_of == "depth" and selected.depth_camera is None:
+        raise RecordingError("Poses of the depth camera need a depth image topic: use --pose-of color.")
+    if options.register and selected.depth_camera is None:
+        raise RecordingError("Only a depth image can be registered (a cloud always is): leave --register out.")
+    if options.register and options.pose_of == "depth":
+        raise RecordingError("Registered depth is seen from the colour camera: use --pose-of color with --register.")
+    units = options.depth_units_per_metre
+    if units is not None and not 0.0 < units < np.inf:
+        raise RecordingError(f"Depth needs a positive number of pixel values per metre, not --depth-units {units}.")
+    if not options.splat >= 1.0:
+        raise RecordingError(f"A point covers at least its own pixel: --splat must be 1 or more, not {options.splat}.")
+
+
+def _skew(options: DatasetOptions, selected: Selection) -> int:
+    if options.max_skew_ns is not None:
+        return options.max_skew_ns
+    return CLOUD_SKEW_NS if selected.depth is not None and selected.depth.type == CLOUD else IMAGE_SKEW_NS
+
+
+def _first_pass(
+    reader: BagReader, selected: Selection, progress: bool
+) -> tuple[list[int], list[int] | None, PoseCollector]:
+    """Stamps of colour and depth, and all poses; no image is decoded."""
+    collector = PoseCollector(reader)
+    stamps: dict[str, list[int]] = {topic.name: [] for topic in (selected.color, selected.depth) if topic is not None}
+    wanted = {*collector.topics(), *stamps}
+    total = sum(reader.topics[name].count for name in wanted)
+    for raw in tqdm(reader.raw(wanted), total=total, desc="reading poses", unit=" messages", disable=not progress):
+        if raw.topic in stamps:
+            stamps[raw.topic].append(reader.header_stamp(raw) or raw.stamp_ns)
+        else:
+            collector.take(raw)
+    depth = None if selected.depth is None else stamps[selected.depth.name]
+    return stamps[selected.color.name], depth, collector
+
+
+def _cameras(
+    options: DatasetOptions, selected: Selection, collected: PoseCollector, plan: Plan
+) -> tuple[CameraSettings, ToDepthMap | None]:
+    """What camera.json says, and how depth messages become depth maps."""
+    color, depth, depth_camera = selected.color_camera, selected.depth, selected.depth_camera
+    cloud = depth is not None and depth.type == CLOUD
+    units = options.depth_units_per_metre or (CLOUD_UNITS if cloud else IMAGE_UNITS)
+    to_map: ToDepthMap | None = None
+    registered = True
+    if depth is not None and depth_camera is None:
+        to_map = cloud_to_depth_map(color, _extrinsic(selected, collected, plan), options.splat)
+    elif depth is not None and depth_camera is not None:
+        register = (color, _extrinsic(selected, collected, plan)) if options.register else None
+        to_map = image_to_depth_map(depth.type, depth_camera, register)
+        registered = options.register or _corresponds(selected, collected, plan)
+    settings = CameraSettings(
+        color_camera=color, depth_camera=color if depth_camera is None or options.register else depth_camera,
+        depth_units_per_metre=units, depth_registered=registered, pose_of=options.pose_of, rate_hz=plan.rate_hz,
+        licence=options.licence,
+    )
+    return settings, to_map
+
+
+def _extrinsic(selected: Selection, collected: PoseCollector, plan: Plan) -> NDArray[np.float64]:
+    """T_color_depth, as it is at the first frame that has it."""
+    assert selected.depth is not None
+    color, depth = selected.color.frame, selected.depth.frame
+    if color == depth:
+        return np.eye(4)
+    for frame in plan.frames:
+        T = collected.tree.lookup(color, depth, frame.color_ns, 1_000_000_000)
+        if T is not None:
+            return T
+    raise RecordingError(f"The transform from {depth!r} to {color!r} has no value at any image: record /tf_static too.")
+
+
+def _corresponds(selected: Selection, collected: PoseCollector, plan: Plan) -> bool:
+    """Whether pixels of depth and colour already look in the same directions from the same place."""
+    assert selected.depth is not None
+    assert selected.depth_camera is not None
+    same_place = selected.color.frame == selected.depth.frame or (
+        collected.tree.connects(selected.color.frame, selected.depth.frame)
+        and np.allclose(_extrinsic(selected, collected, plan), np.eye(4), atol=1e-6)
+    )
+    color = asdict(selected.color_camera.scaled_to(selected.depth_camera.width, selected.depth_camera.height))
+    return same_place and np.allclose(list(color.values()), list(asdict(selected.depth_camera).values()), atol=0.51)
+
+
+def _second_pass(
+    reader: BagReader, selected: Selection, plan: Plan, cameras: CameraSettings, to_map: ToDepthMap | None,
+    writer: FolderWriter, color_format: str, progress: bool,
+) -> dict[FrameName, str]:
+    """Write all images; the frames whose images cannot be read, and why."""
+    color_frames = {frame.color_ns: frame.name for frame in plan.frames}
+    depth_frames = {frame.depth_ns: frame.name for frame in plan.frames if frame.depth_ns is not None}
+    wanted = {topic.name for topic in (selected.color, selected.depth) if topic is not None}
+    total = sum(reader.topics[name].count for name in wanted)
+    lost: dict[FrameName, str] = {}
+    for raw in tqdm(reader.raw(wanted), total=total, desc=f"writing {writer.out.name}", unit=" images",
+                    disable=not progress):  # fmt: skip
+        is_color = raw.topic == selected.color.name
+        stamp = reader.header_stamp(raw) or raw.stamp_ns
+        name = (color_frames if is_color else depth_frames).pop(stamp, None)
+        if name is None or (writer.has_color(name) if is_color else writer.has_depth(name)):
+            continue
+        try:
+            message = _decoded(reader, raw)
+            if is_color:
+                write_color(writer, name, message, selected.color_camera, color_format)
+            elif to_map is not None:
+                writer.write_depth(name, to_map(message), cameras.depth_units_per_metre)
+        except DecodeError as error:
+            lost[name] = str(error)
+    return lost
+
+
+def _decoded(reader: BagReader, raw: RawMessage) -> Any:
+    """The message; one that is damaged costs its frame, as an image that is damaged does."""
+    try:
+        return reader.decode(raw)
+    except RecordingError as error:
+        raise DecodeError(str(error)) from error
+
+
+def _finish(
+    writer: FolderWriter, plan: Plan, lost: dict[FrameName, str], cameras: CameraSettings, source: str
+) -> DatasetSummary:
+    """Write the poses and give the folder its name, if training and test have frames."""
+    written = [frame for frame in plan.frames if frame.name not in lost]
+    train = [frame for frame in written if frame.name.sequence in plan.train]
+    if not train or len(train) == len(written):
+        writer.discard()
+        raise RecordingError(
+            f"{writer.out} would have no training or no test frame, since {len(lost)} of {len(plan.frames)} frames "
+            f"cannot be read: {next(iter(lost.values()))}"
+        )
+    if lost:
+        _log.warning("%d frames left out, whose images cannot be read: %s", len(lost), next(iter(lost.values())))
+    for name in lost:
+        writer.remove(name)
+    for frame in written:
+        writer.write_pose(frame.name, frame.T_map_camera)
+    present = {frame.name.sequence for frame in written}
+    writer.finish(cameras, [s for s in plan.train if s in present], [s for s in plan.test if s in present])
+    left_out = plan.left_out + Counter({"that cannot be read": len(lost)})
+    return DatasetSummary(writer.out, len(train), len(written) - len(train), left_out, source)
+
+
+def _images_text(selected: Selection) -> str:
+    if selected.depth is None:
+        return f"colour: {selected.color.name}; no depth topic"
+    return f"colour: {selected.color.name}; depth: {selected.depth.name}"
+
+
+def _identity(reader: BagReader, options: DatasetOptions) -> dict[str, Any]:
+    """What tells two recordings, or two ways to convert one, apart."""
+    chosen = asdict(options)
+    T = options.poses.T_pose_camera
+    chosen["poses"]["T_pose_camera"] = None if T is None else T.tolist()
+    return {
+        "recording": reader.path.name, "start_ns": reader.start_ns, "end_ns": reader.end_ns,
+        "messages": reader.message_count, "options": chosen,
+    }

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The images and clouds of a recording -> the files of the folder, with the node's own decoders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mvloc_ros.geometry.camera import PinholeCamera
+from mvloc_ros.geometry.projection import project_pinhole, register_depth, transform_points
+from mvloc_ros.inference.frame import DepthImage
+from mvloc_ros.inference.preprocess import prepare_color, prepare_depth
+from mvloc_ros.recordings import topics
+from mvloc_ros.recordings.folder_writer import FolderWriter, FrameName
+from mvloc_ros.recordings.images import JPEG_START, PNG_SIGNATURE, damage_of
+from mvloc_ros.sensors.clouds import decode_cloud
+from mvloc_ros.sensors.compressed import decode_compressed_color, decode_compressed_depth
+from mvloc_ros.sensors.decode import DecodeError, decode_color, decode_depth
+
+Array = NDArray[np.float64]
+ToDepthMap = Callable[[Any], NDArray[np.float32]]
+
+
+def write_color(writer: FolderWriter, name: FrameName, message: Any, camera: PinholeCamera, suffix: str) -> None:
+    """Store a colour message; a JPEG or PNG as it came, so that it loses nothing a second time.
+
+    Raises:
+        DecodeError: the image cannot be read, or has not the size of its camera_info.
+    """
+    compressed = not hasattr(message, "encoding")
+    if compressed and (damage := damage_of(bytes(message.data))):
+        raise DecodeError(f"A compressed image is damaged ({damage}); the recording is faulty.")
+    image = decode_compressed_color(message) if compressed else decode_color(message)
+    _check_size(image.pixels, camera, "colour")
+    if compressed:
+        data = bytes(message.data)
+        assert data.startswith((PNG_SIGNATURE, JPEG_START)), "damage_of lets nothing else through"
+        writer.write_color_file(name, data, "png" if data.startswith(PNG_SIGNATURE) else "jpg")
+        return
+    writer.write_color(name, prepare_color(image, camera.height, camera.width), suffix)
+
+
+def image_to_depth_map(message_type: str, camera: PinholeCamera, register: tuple[PinholeCamera, Array] | None) -> \
+        ToDepthMap:
+    """A function from depth messages to metres `[H, W]`, registered to a colour camera where that is given."""
+
+    def convert(message: Any) -> NDArray[np.float32]:
+        image: DepthImage = (
+            decode_compressed_depth(message) if message_type == topics.COMPRESSED_IMAGE else decode_depth(message)
+        )
+        _check_size(image.values, camera, "depth")
+        metres = prepare_depth(image, camera.height, camera.width)
+        if image.metres_per_unit != 1.0:
+            metres[image.values == np.iinfo(np.uint16).max] = 0.0  # "nothing seen", where 0 is not used for it
+        return metres if register is None else register_depth(metres, camera, register[0], register[1])
+
+    return convert
+
+
+def cloud_to_depth_map(camera: PinholeCamera, T_camera_cloud: Array, splat: float) -> ToDepthMap:
+    """A function from clouds to metres `[H, W]` in a camera."""
+
+    def convert(message: Any) -> NDArray[np.float32]:
+        return project_pinhole(transform_points(T_camera_cloud, decode_cloud(message)), camera, splat)
+
+    return convert
+
+
+def _check_size(image: NDArray[Any], camera: PinholeCamera, kind: str) -> None:
+    if image.shape[:2] != (camera.height, camera.width):
+        raise DecodeError(
+            f"A {kind} image has {image.shape[1]}x{image.shape[0]} pixels, but its camera_info is for "
+            f"{camera.width}x{camera.height}; name the camera_info that belongs to it."
+        )

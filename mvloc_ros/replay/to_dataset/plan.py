@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which images become which frames: from the stamps alone, before any image is decoded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mvloc_ros.recordings.errors import RecordingError
+from mvloc_ros.recordings.folder_writer import FrameName
+from mvloc_ros.recordings.numbering import frame_numbers
+from mvloc_ros.recordings.tum import associate
+
+Array = NDArray[np.float64]
+
+PAUSE_NS, PAUSE_PERIODS = 500_000_000, 5
+"""A time without a frame longer than both ends a sequence: what follows is not a neighbour."""
+
+
+@dataclass(frozen=True)
+class PlannedFrame:
+    """One frame of the folder and the stamps of its messages."""
+
+    name: FrameName
+    color_ns: int
+    depth_ns: int | None
+    T_map_camera: Array
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All frames, the split, the rate, and how many images were left out for what reason."""
+
+    frames: tuple[PlannedFrame, ...]
+    train: tuple[str, ...]
+    test: tuple[str, ...]
+    rate_hz: float
+    left_out: Counter[str]
+
+
+def make_plan(
+    color_ns: Sequence[int], depth_ns: Sequence[int] | None, pose_at: Callable[[int], Array | None], *,
+    pose_of: str, max_skew_ns: int, keep_unpaired: bool, test_fraction: float,
+) -> Plan:
+    """Pair the images, find their poses, and cut the recording into sequences.
+
+    The last `test_fraction` of the recording's time is test; training and test are cut at pauses. A frame's
+    number in its sequence is its time there in periods, so that readers who count time by it are right.
+    Raises RecordingError where no frame is left for training or test.
+    """
+    if not 0.0 < test_fraction < 1.0:
+        raise RecordingError(f"The test fraction must lie between 0 and 1, not at {test_fraction}.")
+    left_out: Counter[str] = Counter()
+    colors, depths = sorted(set(color_ns)), sorted(set(depth_ns or ()))
+    left_out["with the stamp of another image"] += len(color_ns) - len(colors)
+    pairs = associate(colors, depths, max_skew_ns)
+    kept: list[tuple[int, int | None, Array]] = []
+    for i, stamp in enumerate(colors):
+        depth = depths[pairs[i]] if i in pairs else None
+        if depth is None and ((depth_ns is not None and not keep_unpaired) or pose_of == "depth"):
+            left_out[f"without depth within {max_skew_ns / 1e6:g} ms"] += 1
+            continue
+        pose = pose_at(depth if pose_of == "depth" and depth is not None else stamp)
+        if pose is None:
+            left_out["without a pose at their time"] += 1
+            continue
+        kept.append((stamp, depth, pose))
+    left_out = +left_out
+    if len(kept) < 2:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in left_out.items()) or "there are none"
+        raise RecordingError(
+            f"Of {len(color_ns)} colour images {len(kept)} have what a frame needs ({reasons}): widen --max-skew or "
+            "--max-gap, or check that images and poses have stamps of one clock."
+        )
+    stamps = np.array([stamp for stamp, _, _ in kept], dtype=np.int64)
+    period = float(np.median(np.diff(stamps)))
+    first_test = int(np.searchsorted(stamps, stamps[0] + (1.0 - test_fraction) * (stamps[-1] - stamps[0])))
+    first_test = min(max(first_test, 1), len(kept) - 1)
+    names, starts = _name_frames(stamps, first_test, period)
+    frames = tuple(PlannedFrame(name, *rest) for name, rest in zip(names, kept, strict=True))
+    sequences = [names[start].sequence for start in starts]
+    train = tuple(name for name, start in zip(sequences, starts, strict=True) if start < first_test)
+    return Plan(frames, train, tuple(sequences[len(train) :]), 1e9 / period, left_out)
+
+
+def _name_frames(stamps: NDArray[np.int64], first_test: int, period: float) -> tuple[list[FrameName], list[int]]:
+    """The name of each frame, and where the sequences begin."""
+    breaks = np.flatnonzero(np.diff(stamps) > max(PAUSE_NS, PAUSE_PERIODS * period)) + 1
+    starts = sorted({0, first_test, *map(int, breaks)})
+    names: list[FrameName] = []
+    for number, (start, end) in enumerate(zip(starts, [*starts[1:], len(stamps)], strict=True), start=1):
+        names += [FrameName(f"seq-{number:02d}", index) for index in frame_numbers(stamps[start:end].tolist(), period)]
+    return names, starts

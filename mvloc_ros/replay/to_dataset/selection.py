@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which topics of a recording are colour, depth and their camera_info: named, or the only ones of their kind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mvloc_ros.geometry.camera import PinholeCamera
+from mvloc_ros.recordings import topics
+from mvloc_ros.recordings.bag_reader import BagReader
+from mvloc_ros.recordings.errors import RecordingError
+
+CLOUD = "sensor_msgs/msg/PointCloud2"
+_DEPTH_ENCODINGS = ("16UC1", "32FC1", "mono16")
+
+
+@dataclass(frozen=True)
+class ImageTopic:
+    """A topic of images or clouds: its type, and the frame of its first message."""
+
+    name: str
+    type: str
+    frame: str
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What the folder is made from; `depth` is an image or a cloud, or None for colour alone."""
+
+    color: ImageTopic
+    color_camera: PinholeCamera
+    depth: ImageTopic | None
+    depth_camera: PinholeCamera | None  # None for a cloud
+
+
+def select(
+    reader: BagReader, color: str | None, depth: str | None, color_info: str | None, depth_info: str | None
+) -> Selection:
+    """Choose the topics; names given are taken, the others must be the only ones of their kind.
+
+    Raises RecordingError that lists the candidates otherwise.
+    """
+    first = {name: message for name in _with_messages(reader, topics.IMAGE, topics.COMPRESSED_IMAGE, CLOUD)
+             if (message := _first(reader, name)) is not None}  # fmt: skip
+    depths = [name for name, message in first.items() if _is_depth(reader.topics[name].type, message)]
+    clouds = [name for name in first if reader.topics[name].type == CLOUD]
+    colors = [name for name in first if name not in depths and name not in clouds]
+    chosen_color = _one(reader, color, colors, "colour image", "--color")
+    chosen_depth = None
+    if depth is not None or depths or clouds:
+        kind = "depth image" if depths else "point cloud"
+        chosen_depth = _one(reader, depth, depths or clouds, kind, "--depth", [*depths, *clouds])
+    color_topic = ImageTopic(chosen_color, reader.topics[chosen_color].type, first[chosen_color].header.frame_id)
+    color_camera = _camera(reader, color_topic, color_info, "--color-info")
+    if chosen_depth is None:
+        return Selection(color_topic, color_camera, None, None)
+    depth_topic = ImageTopic(chosen_depth, reader.topics[chosen_depth].type, first[chosen_depth].header.frame_id)
+    if depth_topic.type == CLOUD:
+        return Selection(color_topic, color_camera, depth_topic, None)
+    if depth_info is None and depth_topic.frame == color_topic.frame and not _near_infos(reader, depth_topic.name):
+        return Selection(color_topic, color_camera, depth_topic, color_camera)
+    return Selection(color_topic, color_camera, depth_topic, _camera(reader, depth_topic, depth_info, "--depth-info"))
+
+
+def _with_messages(reader: BagReader, *types: str) -> list[str]:
+    return sorted(name for name, topic in reader.topics.items() if topic.type in types and topic.count)
+
+
+def _first(reader: BagReader, topic: str) -> Any:
+    return next((message for _, _, message in reader.messages((topic,))), None)
+
+
+def _is_depth(message_type: str, message: Any) -> bool:
+    if message_type == topics.IMAGE:
+        return message.encoding in _DEPTH_ENCODINGS
+    return message_type == topics.COMPRESSED_IMAGE and (
+        "compressedDepth" in message.format or message.format.startswith(_DEPTH_ENCODINGS)
+    )
+
+
+def _one(
+    reader: BagReader, named: str | None, found: Sequence[str], kind: str, option: str,
+    allowed: Sequence[str] | None = None,
+) -> str:
+    """The topic that was named, or the only one found."""
+    if named is not None:
+        if named in (found if allowed is None else allowed):
+            return named
+        there = f"of this kind it has {', '.join(found)}" if found else "it has none of this kind"
+        raise RecordingError(f"{reader.path} has no {kind} topic {named} ({there}): name the right one with {option}.")
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        there = ", ".join(sorted(name for name, entry in reader.topics.items() if entry.count)) or "nothing"
+        raise RecordingError(f"{reader.path} has no {kind} topic (it has {there}): record one.")
+    raise RecordingError(f"{reader.path} has {len(found)} {kind} topics, {', '.join(found)}: choose one with {option}.")
+
+
+def _near_infos(reader: BagReader, image_topic: str) -> list[str]:
+    """camera_info topics in the namespace of an image topic (or of what it is a transport of)."""
+    folders = [image_topic.rsplit("/", depth)[0] for depth in (1, 2) if image_topic.count("/") >= depth]
+    there = _with_messages(reader, topics.CAMERA_INFO)
+    return next((near for folder in folders if (near := [n for n in there if n.rsplit("/", 1)[0] == folder])), [])
+
+
+def _camera(reader: BagReader, topic: ImageTopic, named: str | None, option: str) -> PinholeCamera:
+    """The intrinsics of an image topic: of the rectified image (P) where the topic's name says so, else K."""
+    there = _with_messages(reader, topics.CAMERA_INFO)
+    info = _one(reader, named, _near_infos(reader, topic.name) or there, f"camera_info of {topic.name}", option, there)
+    message = _first(reader, info)
+    # ROS 1 writes the matrices with capitals.
+    k, p = (getattr(message, name, None) for name in ("k", "p"))
+    k, p = (message.K if k is None else k), (message.P if p is None else p)
+    rectified = "rect" in topic.name.rsplit("/", 1)[-1] and p[0] > 0.0
+    fx, fy, cx, cy = (p[0], p[5], p[2], p[6]) if rectified else (k[0], k[4], k[2], k[5])
+    try:
+        return PinholeCamera.from_dict(
+            {"width": message.width, "height": message.height, "fx": fx, "fy": fy, "cx": cx, "cy": cy}
+        )
+    except ValueError as error:
+        raise RecordingError(
+            f"{info} in {reader.path} is of an uncalibrated camera ({error}): calibrate it, or name another topic with "
+            f"{option}."
+        ) from error

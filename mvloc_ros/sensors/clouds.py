@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""sensor_msgs/PointCloud2 to arrays: any order of fields, padding, byte order; from rclpy or rosbags.
+
+sensor_msgs_py says where the fields of a point lie. The points themselves are read through a view of our
+own: its `read_points` refuses rows with padding, swaps big-endian data in place and gives an organised cloud
+transposed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mvloc_ros.inference.frame import DepthImage
+from mvloc_ros.sensors.decode import DecodeError
+
+_AXES = ("x", "y", "z")
+
+
+def decode_cloud(message: Any) -> NDArray[np.float32]:
+    """The points `[N, 3]` float32 in the message's frame and units; those that are not finite are left out.
+
+    Raises:
+        DecodeError: the cloud has no x, y, z, or its sizes contradict each other.
+    """
+    points = _xyz(message).reshape(-1, 3)
+    return points[np.isfinite(points).all(axis=1)]
+
+
+def decode_organized_cloud(message: Any) -> DepthImage:
+    """The depth image `[height, width]` in metres that an organised cloud in an optical frame is.
+
+    Such a cloud has one point for each pixel of a depth camera; its z is that pixel's depth, NaN where there
+    was no measurement. No projection is needed, and no intrinsics.
+
+    Raises:
+        DecodeError: the cloud has no rows and columns, or what `decode_cloud` refuses.
+    """
+    if message.height < 2 or message.width < 2:
+        raise DecodeError(
+            f"The cloud of {message.width}x{message.height} points has no rows and columns of a depth image; "
+            "it has to be projected with the camera's intrinsics."
+        )
+    return DepthImage(np.ascontiguousarray(_xyz(message)[:, :, 2]), 1.0)
+
+
+def _xyz(message: Any) -> NDArray[np.float32]:
+    """`[height, width, 3]` float32, copied out of the message."""
+    height, width = int(message.height), int(message.width)
+    if height < 1 or width < 1:
+        return np.zeros((max(height, 0), max(width, 0), 3), dtype=np.float32)
+    point = _point_type(message)
+    # Drivers of unorganised clouds leave row_step at 0 now and then: rows then follow each other.
+    row_step = int(message.row_step) or width * point.itemsize
+    data = np.frombuffer(message.data, dtype=np.uint8)
+    if row_step < width * point.itemsize or data.size < (height - 1) * row_step + width * point.itemsize:
+        raise DecodeError(
+            f"A cloud of {width}x{height} points of {point.itemsize} bytes has rows of {row_step} bytes and "
+            f"{data.size} bytes in all; the driver or the recording is faulty."
+        )
+    points = np.ndarray((height, width), dtype=point, buffer=data, strides=(row_step, point.itemsize))
+    with np.errstate(over="ignore", invalid="ignore"):  # a float64 beyond float32 becomes infinite: no measurement
+        return np.stack([points[axis].astype(np.float32) for axis in _AXES], axis=-1)
+
+
+def _point_type(message: Any) -> np.dtype[Any]:
+    """The structured type of one point, in the message's byte order and `point_step` bytes long."""
+    try:
+        from sensor_msgs_py.point_cloud2 import dtype_from_fields
+    except ImportError as error:
+        raise DecodeError(
+            f"Point clouds are read through sensor_msgs_py, which is not installed ({error}); install ROS's "
+            "sensor_msgs_py or use a depth image topic."
+        ) from error
+    names = [field.name for field in message.fields]
+    missing = [axis for axis in _AXES if axis not in names]
+    if missing:
+        raise DecodeError(
+            f"The cloud has no field {missing[0]!r} (it has {', '.join(map(repr, names)) or 'none'}); "
+            "check that the topic carries x, y, z points."
+        )
+    try:
+        point = np.dtype(dtype_from_fields(message.fields, point_step=int(message.point_step)))
+    except (AssertionError, KeyError, TypeError, ValueError) as error:
+        raise DecodeError(
+            f"The fields of the cloud contradict its points of {message.point_step} bytes ({error}); "
+            "the driver or the recording is faulty."
+        ) from error
+    if any(point[axis].kind != "f" for axis in _AXES):
+        raise DecodeError("The cloud's x, y, z are no floating-point numbers in metres; check the topic.")
+    return point.newbyteorder(">" if message.is_bigendian else "<")

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""PointCloud2 messages to points: every layout, and damage."""
+
+from __future__ import annotations
+
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mvloc_ros.geometry.camera import PinholeCamera
+from mvloc_ros.geometry.projection import project_pinhole, unproject
+from mvloc_ros.recordings.typestore import new_typestore
+from mvloc_ros.sensors.clouds import decode_cloud, decode_organized_cloud
+from mvloc_ros.sensors.decode import DecodeError
+
+CLOUD, FIELD = "sensor_msgs/msg/PointCloud2", "sensor_msgs/msg/PointField"
+FLOAT32, FLOAT64, UINT16, INT32 = 7, 8, 4, 5
+KINDS = {FLOAT32: "f4", FLOAT64: "f8", UINT16: "u2", INT32: "i4"}
+
+
+def cloud(
+    points: np.ndarray, *, order: str = "xyz", kind: int = FLOAT32, gap: int = 0, tail: int = 0, row_padding: int = 0,
+    big_endian: bool = False, extra: bool = False,
+) -> SimpleNamespace:
+    """A cloud of `[height, width, 3]`, with rubbish between fields, points and rows."""
+    swap = ">" if big_endian else "<"
+    fields, offset = [], 0
+    if extra:
+        fields.append(SimpleNamespace(name="ring", offset=0, datatype=UINT16, count=1))
+        offset = 2
+    for name in order:
+        fields.append(SimpleNamespace(name=name, offset=offset, datatype=kind, count=1))
+        offset += int(KINDS[kind][1]) + gap
+    step = offset + tail
+    height, width = points.shape[:2]
+    row_step = width * step + row_padding
+    data = np.full((height, row_step), 0xA5, np.uint8)
+    for row in range(height):
+        for column in range(width):
+            for field in fields[-3:]:
+                value = np.array(points[row, column, "xyz".index(field.name)]).astype(swap + KINDS[kind])
+                at = column * step + field.offset
+                data[row, at : at + value.itemsize] = np.frombuffer(value.tobytes(), np.uint8)
+    return SimpleNamespace(
+        height=height, width=width, fields=fields, is_bigendian=big_endian, point_step=step, row_step=row_step,
+        data=data.reshape(-1).tobytes(), is_dense=False,
+    )
+
+
+@given(
+    order=st.permutations("xyz").map("".join), kind=st.sampled_from([FLOAT32, FLOAT64]), gap=st.integers(0, 5),
+    tail=st.integers(0, 9), row_padding=st.integers(0, 7), big_endian=st.booleans(), extra=st.booleans(),
+    height=st.integers(1, 3), width=st.integers(1, 4), seed=st.integers(0, 999),
+)
+def test_points_of_every_layout_are_read(
+    order, kind, gap, tail, row_padding, big_endian, extra, height, width, seed,
+):  # fmt: skip
+    points = np.random.default_rng(seed).normal(size=(height, width, 3)).astype(np.float32)
+    message = cloud(points, order=order, kind=kind, gap=gap, tail=tail, row_padding=row_padding,
+                    big_endian=big_endian, extra=extra)  # fmt: skip
+    decoded = decode_cloud(message)
+    assert decoded.dtype == np.float32
+    np.testing.assert_array_equal(decoded, points.reshape(-1, 3))
+
+
+def test_points_without_a_measurement_are_left_out():
+    points = np.arange(12, dtype=np.float64).reshape(1, 4, 3)
+    points[0, 1, 2], points[0, 2, 0] = np.nan, np.inf
+    np.testing.assert_array_equal(decode_cloud(cloud(points)), points[0, [0, 3]])
+    points[0, 0, 0] = 1e300  # more than float32 holds
+    np.testing.assert_array_equal(decode_cloud(cloud(points, kind=FLOAT64)), points[0, [3]])
+
+
+def test_an_empty_cloud_has_no_points():
+    message = SimpleNamespace(height=0, width=0, fields=[], is_bigendian=False, point_step=0, row_step=0, data=b"")
+    assert decode_cloud(message).shape == (0, 3)
+
+
+def test_row_step_of_zero_means_rows_that_follow_each_other():
+    points = np.random.default_rng(3).normal(size=(1, 5, 3)).astype(np.float32)
+    message = cloud(points)
+    message.row_step = 0
+    np.testing.assert_array_equal(decode_cloud(message), points[0])
+
+
+@pytest.mark.parametrize("big_endian", [False, True])
+def test_an_organised_cloud_is_the_depth_image_that_projection_gives(big_endian):
+    camera = PinholeCamera(6, 4, 5.0, 5.0, 2.5, 1.5)
+    depth = np.random.default_rng(4).uniform(1.0, 5.0, (4, 6)).astype(np.float32)
+    depth[1, 2] = np.nan
+    points = np.full((4, 6, 3), np.nan)
+    points[np.isfinite(depth)] = unproject(depth, camera)
+    message = cloud(points, row_padding=3, big_endian=big_endian)
+    organised = decode_organized_cloud(message)
+    assert organised.metres_per_unit == 1.0
+    np.testing.assert_array_equal(organised.values, depth)
+    np.testing.assert_array_equal(project_pinhole(decode_cloud(message), camera), np.nan_to_num(depth))
+
+
+def test_a_cloud_of_one_row_is_no_depth_image():
+    with pytest.raises(DecodeError, match="cloud of 5x1 points has no rows and columns"):
+        decode_organized_cloud(cloud(np.zeros((1, 5, 3))))
+
+
+def test_messages_of_rclpy_and_of_rosbags_are_read():
+    points = np.random.default_rng(5).normal(size=(20, 3)).astype(np.float32)
+    point_cloud2 = pytest.importorskip("sensor_msgs_py.point_cloud2")
+    from std_msgs.msg import Header
+
+    message = point_cloud2.create_cloud_xyz32(Header(frame_id="lidar"), points)
+    np.testing.assert_array_equal(decode_cloud(message), points)
+    store = new_typestore()
+    types = store.types
+    fields = [types[FIELD](name=f.name, offset=f.offset, datatype=f.datatype, count=f.count) for f in message.fields]
+    header = types["std_msgs/msg/Header"](
+        stamp=types["builtin_interfaces/msg/Time"](sec=1, nanosec=2), frame_id="lidar"
+    )
+    recorded = types[CLOUD](
+        header=header, height=1, width=20, fields=fields, is_bigendian=sys.byteorder == "big", point_step=12,
+        row_step=240, data=np.frombuffer(message.data, np.uint8), is_dense=True,
+    )
+    again = store.deserialize_cdr(store.serialize_cdr(recorded, CLOUD), CLOUD)
+    np.testing.assert_array_equal(decode_cloud(again), points)
+
+
+def damaged(**changes: object) -> SimpleNamespace:
+    message = cloud(np.zeros((2, 3, 3)))
+    for name, value in changes.items():
+        setattr(message, name, value)
+    return message
+
+
+@pytest.mark.parametrize(
+    ("message", "sentence"),
+    [
+        (damaged(fields=[]), "no field 'x' .it has none.; check that the topic"),
+        (damaged(fields=damaged().fields[:2]), "no field 'z' .it has 'x', 'y'."),
+        (damaged(data=b"\0" * 50), "rows of 36 bytes and 50 bytes in all; the driver or the recording"),
+        (damaged(row_step=20), "has rows of 20 bytes"),
+        (damaged(point_step=8), "contradict its points of 8 bytes"),
+        (damaged(fields=[*damaged().fields, damaged().fields[0]]), "contradict its points"),
+        (damaged(fields=[SimpleNamespace(name=n, offset=0, datatype=99, count=1) for n in "xyz"]), "contradict"),
+        (cloud(np.zeros((1, 2, 3)), kind=INT32), "no floating-point numbers in metres"),
+    ],
+)  # fmt: skip
+def test_damaged_clouds_are_explained(message, sentence):
+    with pytest.raises(DecodeError, match=sentence):
+        decode_cloud(message)

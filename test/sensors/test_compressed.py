@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""CompressedImage messages: colour, depth of both kinds, and what cannot be read."""
+
+from __future__ import annotations
+
+import struct
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+
+from mvloc_ros.inference.preprocess import prepare_color, prepare_depth
+from mvloc_ros.sensors.compressed import decode_compressed_color, decode_compressed_depth
+from mvloc_ros.sensors.decode import DecodeError
+
+RGB = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+MILLIMETRES = np.random.default_rng(1).integers(300, 60000, (6, 8), dtype=np.uint16)
+
+
+def message(image: np.ndarray, suffix: str, name: str, header: bytes = b"") -> SimpleNamespace:
+    return SimpleNamespace(format=name, data=header + cv2.imencode(suffix, image)[1].tobytes())
+
+
+def test_colour_is_rgb_after_png_and_nearly_after_jpeg():
+    bgr = np.ascontiguousarray(RGB[..., ::-1])
+    png = decode_compressed_color(message(bgr, ".png", "rgb8; png compressed bgr8"))
+    np.testing.assert_array_equal(prepare_color(png, 6, 8), RGB)
+    smooth = np.full((8, 8, 3), (10, 120, 240), np.uint8)
+    jpeg = decode_compressed_color(message(np.ascontiguousarray(smooth[..., ::-1]), ".jpg", "jpeg"))
+    np.testing.assert_allclose(prepare_color(jpeg, 8, 8), smooth, atol=4)
+    grey = decode_compressed_color(message(RGB[..., 0], ".png", "mono8; png compressed"))
+    np.testing.assert_array_equal(prepare_color(grey, 6, 8)[..., 1], RGB[..., 0])
+
+
+@pytest.mark.parametrize(
+    ("name", "header"),
+    [("16UC1; compressedDepth png", bytes(12)), ("16UC1; compressedDepth", bytes(12)), ("16UC1; png compressed", b"")],
+)
+def test_millimetres_keep_all_16_bits(name, header):
+    depth = decode_compressed_depth(message(MILLIMETRES, ".png", name, header))
+    np.testing.assert_array_equal(depth.values, MILLIMETRES)
+    assert depth.metres_per_unit == 0.001
+
+
+def test_quantised_metres_come_back_and_zero_is_no_measurement():
+    # The transport's own quantisation for a range of 10 m and a quantum of 100 at one metre.
+    a, b = 100.0 * 101.0, 1.0 - 100.0 * 101.0 / 10.0
+    metres = np.linspace(0.5, 9.5, 48).reshape(6, 8)
+    quantised = (a / metres + b).round().astype(np.uint16)
+    quantised[0, 0] = 0
+    decoded = decode_compressed_depth(
+        message(quantised, ".png", "32FC1; compressedDepth png", struct.pack("<iff", 0, a, b))
+    )
+    result = prepare_depth(decoded, 6, 8)
+    assert result[0, 0] == 0.0
+    np.testing.assert_allclose(result.ravel()[1:], metres.ravel()[1:], rtol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("decode", "wrong", "sentence"),
+    [
+        (decode_compressed_color, SimpleNamespace(format="jpeg", data=b""), r"jpeg, 0 bytes\) cannot be decoded"),
+        (decode_compressed_color, SimpleNamespace(format="", data=b"rubbish"), "no format stated, 7 bytes"),
+        (decode_compressed_color, message(MILLIMETRES, ".png", "16UC1; png compressed"), "uint16 .* no colour image"),
+        (decode_compressed_color, SimpleNamespace(format="16UC1; compressedDepth", data=b""), "compressed depth"),
+        (decode_compressed_depth, message(RGB, ".jpg", "bgr8; jpeg compressed bgr8"), "JPEG cannot hold depth"),
+        (decode_compressed_depth, SimpleNamespace(format="16UC1; compressedDepth rvl", data=b"x"), "set .* to png"),
+        (decode_compressed_depth, SimpleNamespace(format="16UC1; compressedDepth png", data=b"x"), "cannot be decoded"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_is_explained(decode, wrong, sentence):
+    with pytest.raises(DecodeError, match=sentence):
+        decode(wrong)
