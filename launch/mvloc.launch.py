@@ -8,10 +8,11 @@ ros2 launch mvloc_ros mvloc.launch.py model:=/path/to/bundle \
 import os
 
 from ament_index_python.packages import get_package_share_directory
-from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode
+
+from launch import LaunchContext, LaunchDescription
 
 SHARE = get_package_share_directory("mvloc_ros")
 # Parameters of the node that are arguments too; an empty one leaves the value to params_file.

@@ -65,7 +65,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="mvloc", description="Camera localization from colour and depth: train, export, replay, evaluate.",
+        prog="mvloc",
+        description="Camera localization from colour and depth: train, export, replay, evaluate.",
         epilog="`mvloc VERB --help` explains a verb with examples.",
     )
     parser.add_argument("--version", action="version", version=f"mvloc_ros {__version__}")
@@ -80,7 +81,9 @@ def _parser() -> argparse.ArgumentParser:
                 groups[group] = branch.add_subparsers(metavar="VERB", required=True)
             parent = groups[group]
         leaf = parent.add_parser(
-            verb.words[-1], help=verb.summary, description=verb.summary,
+            verb.words[-1],
+            help=verb.summary,
+            description=verb.summary,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         leaf.set_defaults(verb=verb)

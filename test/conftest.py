@@ -59,11 +59,19 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_tum(folder / "poses.tum", Trajectory(np.array([1, 2, 3], dtype=np.int64), poses))
     camera = PinholeCamera(64, 48, 60.0, 60.0, 31.5, 23.5)
     manifest = Manifest(
-        system="mvloc", preset="tiny", input=InputSpec(12, 16, 0.1, 10.0), latent_dim=4,
-        position=PositionSpec((10.0, 20.0, 30.0), 2.0), frames=FrameSpec("map", "color"),
-        color_camera=camera, depth_camera=camera, depth_registered=True,
-        residual_variance=(0.01, 0.02, 0.03, 0.001, 0.002, 0.003), training={"seed": 0},
-        licence="Apache-2.0", created_with="test",
+        system="mvloc",
+        preset="tiny",
+        input=InputSpec(12, 16, 0.1, 10.0),
+        latent_dim=4,
+        position=PositionSpec((10.0, 20.0, 30.0), 2.0),
+        frames=FrameSpec("map", "color"),
+        color_camera=camera,
+        depth_camera=camera,
+        depth_registered=True,
+        residual_variance=(0.01, 0.02, 0.03, 0.001, 0.002, 0.003),
+        training={"seed": 0},
+        licence="Apache-2.0",
+        created_with="test",
     )
     files = {"model.onnx": folder / "model.onnx", "training_poses.tum": folder / "poses.tum"}
     return write_bundle(folder / "bundle", manifest, files).path
@@ -99,10 +107,15 @@ def tiny_model(path: Path, height: int = 12, width: int = 16) -> None:
         helper.make_node("Identity", ["share"], ["expert_share"]),
     ]
     constants = [
-        constant("color_axes", [1, 2, 3], np.int64), constant("depth_axes", [1, 2], np.int64),
-        constant("scale", 255.0, np.float32), constant("zero", 0, np.int64), constant("one", 1, np.int64),
-        constant("last", [1], np.int64), constant("no_rotation", [[0, 0, 0]], np.float32),
-        constant("mean", [[0, 0, 0, 0]], np.float32), constant("share", [[0.25, 0.5, 0.25]], np.float32),
+        constant("color_axes", [1, 2, 3], np.int64),
+        constant("depth_axes", [1, 2], np.int64),
+        constant("scale", 255.0, np.float32),
+        constant("zero", 0, np.int64),
+        constant("one", 1, np.int64),
+        constant("last", [1], np.int64),
+        constant("no_rotation", [[0, 0, 0]], np.float32),
+        constant("mean", [[0, 0, 0, 0]], np.float32),
+        constant("share", [[0.25, 0.5, 0.25]], np.float32),
     ]
     inputs = [
         helper.make_tensor_value_info("color", TensorProto.UINT8, [1, height, width, 3]),

@@ -84,7 +84,9 @@ def create_environment() -> None:
     if PYTHON.exists():
         probe = subprocess.run(
             [PYTHON, "-I", "-S", "-c", "import sys; print('%d.%d' % sys.version_info[:2])"],
-            capture_output=True, text=True, check=False,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if probe.stdout.strip() == wanted and (VENV / "bin" / "pip").exists():
             return
@@ -109,8 +111,11 @@ def install(step: str, files: list[str]) -> None:
 def build_messages() -> None:
     """Build tf2_msgs and this package's messages with colcon into the environment."""
     sources = [
-        *sorted((ROOT / "msg").glob("*.msg")), ROOT / "package.xml", ROOT / "CMakeLists.txt",
-        *sorted((ROOT / "pip_ros" / "tf2_msgs").rglob("*.*")), REQUIREMENTS / "build.lock",
+        *sorted((ROOT / "msg").glob("*.msg")),
+        ROOT / "package.xml",
+        ROOT / "CMakeLists.txt",
+        *sorted((ROOT / "pip_ros" / "tf2_msgs").rglob("*.*")),
+        REQUIREMENTS / "build.lock",
     ]
     if is_done("messages", sources):
         return
@@ -132,11 +137,28 @@ def build_messages() -> None:
     for name in ("PYTHONPATH", "COLCON_PREFIX_PATH", "ROS_DISTRO"):
         environment.pop(name, None)
     command = [
-        str(VENV / "bin" / "colcon"), "--log-base", str(BUILD / "log"), "build", "--merge-install",
-        "--build-base", str(BUILD / "build"), "--install-base", str(VENV),
-        "--base-paths", str(workspace / "tf2_msgs"), str(workspace / "mvloc_ros"),
-        "--packages-select", "tf2_msgs", "mvloc_ros", "--event-handlers", "console_cohesion-",
-        "--cmake-args", f"-DPython3_EXECUTABLE={PYTHON}", "-DBUILD_TESTING=OFF", "-Wno-dev", "--no-warn-unused-cli",
+        str(VENV / "bin" / "colcon"),
+        "--log-base",
+        str(BUILD / "log"),
+        "build",
+        "--merge-install",
+        "--build-base",
+        str(BUILD / "build"),
+        "--install-base",
+        str(VENV),
+        "--base-paths",
+        str(workspace / "tf2_msgs"),
+        str(workspace / "mvloc_ros"),
+        "--packages-select",
+        "tf2_msgs",
+        "mvloc_ros",
+        "--event-handlers",
+        "console_cohesion-",
+        "--cmake-args",
+        f"-DPython3_EXECUTABLE={PYTHON}",
+        "-DBUILD_TESTING=OFF",
+        "-Wno-dev",
+        "--no-warn-unused-cli",
     ]
     run(command, f"colcon could not build the messages; its logs are in {BUILD / 'log'}", environment)
     # The message generator leaves metadata under this project's own name; pip would take it for an older
@@ -166,16 +188,29 @@ def mend_wheel_paths() -> None:
 def install_python_packages() -> None:
     """Make the checkout, the stand-ins and their environment importable in `.venv`."""
     sources = [
-        ROOT / "pyproject.toml", ROOT / "setup.py", ROOT / "pip_ros" / "python" / "pyproject.toml",
-        ROOT / "pip_ros" / "environment.pth.in", Path(__file__),
+        ROOT / "pyproject.toml",
+        ROOT / "setup.py",
+        ROOT / "pip_ros" / "python" / "pyproject.toml",
+        ROOT / "pip_ros" / "environment.pth.in",
+        Path(__file__),
     ]
     if is_done("packages", sources):
         return
     say("installing mvloc_ros and the stand-ins (editable)")
     run(
         [
-            str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps",
-            "--no-build-isolation", "-e", str(ROOT), "-e", str(ROOT / "pip_ros" / "python"),
+            str(PYTHON),
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--no-deps",
+            "--no-build-isolation",
+            "-e",
+            str(ROOT),
+            "-e",
+            str(ROOT / "pip_ros" / "python"),
         ],
         "pip could not install the checkout",
     )

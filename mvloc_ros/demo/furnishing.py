@@ -28,8 +28,16 @@ from mvloc_ros.demo.surfaces import Paint, Solid, turned
 def furnish(rng: np.random.Generator) -> tuple[Solid, ...]:
     """All solids in the room; the generator decides the books and the leaves."""
     return (
-        *_north_side(), *_desk(), *_east_side(rng), *_south_side(), *_west_side(), *_corner(), *_overhead(),
-        *_on_the_floor(), *plant(rng, (2.62, 2.14, 0.0)), *plant(rng, (0.95, -2.3, 0.85), 0.45),
+        *_north_side(),
+        *_desk(),
+        *_east_side(rng),
+        *_south_side(),
+        *_west_side(),
+        *_corner(),
+        *_overhead(),
+        *_on_the_floor(),
+        *plant(rng, (2.62, 2.14, 0.0)),
+        *plant(rng, (0.95, -2.3, 0.85), 0.45),
     )
 
 

@@ -51,9 +51,7 @@ SETTINGS: Mapping[str, Setting] = {
     "lamp": Setting(
         {"lamp": (0.62, 0.46, 0.26), "ambient": (0.36, 0.29, 0.2), "ceiling": (0.3, 0.25, 0.18)}, brightness=0.85
     ),
-    "dim": Setting(
-        {"sky": (0.4, 0.46, 0.6), "ambient": (0.4, 0.41, 0.46), "lamp": (0.1, 0.07, 0.04)}, brightness=0.6
-    ),
+    "dim": Setting({"sky": (0.4, 0.46, 0.6), "ambient": (0.4, 0.41, 0.46), "lamp": (0.1, 0.07, 0.04)}, brightness=0.6),
     "afternoon": Setting({"sky": (0.8, 0.7, 0.55), "ceiling": (0.3, 0.26, 0.2), "ambient": (0.4, 0.37, 0.33)}),
 }
 

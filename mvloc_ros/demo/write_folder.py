@@ -49,7 +49,12 @@ class _Job:
 
 
 def write_folder(
-    root: Path | str, *, split: str = "both", frames: int | None = None, seed: int = 0, workers: int | None = None,
+    root: Path | str,
+    *,
+    split: str = "both",
+    frames: int | None = None,
+    seed: int = 0,
+    workers: int | None = None,
     progress: bool = True,
 ) -> int:
     """Render training drives, the test drive or both into a folder; returns the number of frames written now.

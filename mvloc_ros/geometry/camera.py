@@ -30,8 +30,12 @@ class PinholeCamera:
         """
         sx, sy = width / self.width, height / self.height
         return PinholeCamera(
-            width, height, self.fx * sx, self.fy * sy,
-            (self.cx + 0.5) * sx - 0.5, (self.cy + 0.5) * sy - 0.5,
+            width,
+            height,
+            self.fx * sx,
+            self.fy * sy,
+            (self.cx + 0.5) * sx - 0.5,
+            (self.cy + 0.5) * sy - 0.5,
         )
 
     def matrix(self) -> NDArray[np.float64]:
@@ -51,8 +55,12 @@ class PinholeCamera:
         """
         try:
             camera = PinholeCamera(
-                int(values["width"]), int(values["height"]), float(values["fx"]),
-                float(values["fy"]), float(values["cx"]), float(values["cy"]),
+                int(values["width"]),
+                int(values["height"]),
+                float(values["fx"]),
+                float(values["fy"]),
+                float(values["cx"]),
+                float(values["cy"]),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"A camera needs width, height, fx, fy, cx, cy as numbers: {error}.") from error

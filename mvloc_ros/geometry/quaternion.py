@@ -65,14 +65,22 @@ def from_matrix(rotation: ArrayLike) -> Array:
     """
     r = np.asarray(rotation, dtype=np.float64)
     xx, yy, zz = r[..., 0, 0], r[..., 1, 1], r[..., 2, 2]
-    x_first = np.stack([1 + xx - yy - zz, r[..., 1, 0] + r[..., 0, 1],
-                        r[..., 0, 2] + r[..., 2, 0], r[..., 2, 1] - r[..., 1, 2]], axis=-1)
-    y_first = np.stack([r[..., 1, 0] + r[..., 0, 1], 1 - xx + yy - zz,
-                        r[..., 2, 1] + r[..., 1, 2], r[..., 0, 2] - r[..., 2, 0]], axis=-1)
-    z_first = np.stack([r[..., 0, 2] + r[..., 2, 0], r[..., 2, 1] + r[..., 1, 2],
-                        1 - xx - yy + zz, r[..., 1, 0] - r[..., 0, 1]], axis=-1)
-    w_first = np.stack([r[..., 2, 1] - r[..., 1, 2], r[..., 0, 2] - r[..., 2, 0],
-                        r[..., 1, 0] - r[..., 0, 1], 1 + xx + yy + zz], axis=-1)
+    x_first = np.stack(
+        [1 + xx - yy - zz, r[..., 1, 0] + r[..., 0, 1], r[..., 0, 2] + r[..., 2, 0], r[..., 2, 1] - r[..., 1, 2]],
+        axis=-1,
+    )
+    y_first = np.stack(
+        [r[..., 1, 0] + r[..., 0, 1], 1 - xx + yy - zz, r[..., 2, 1] + r[..., 1, 2], r[..., 0, 2] - r[..., 2, 0]],
+        axis=-1,
+    )
+    z_first = np.stack(
+        [r[..., 0, 2] + r[..., 2, 0], r[..., 2, 1] + r[..., 1, 2], 1 - xx - yy + zz, r[..., 1, 0] - r[..., 0, 1]],
+        axis=-1,
+    )
+    w_first = np.stack(
+        [r[..., 2, 1] - r[..., 1, 2], r[..., 0, 2] - r[..., 2, 0], r[..., 1, 0] - r[..., 0, 1], 1 + xx + yy + zz],
+        axis=-1,
+    )
     candidates = np.stack([x_first, y_first, z_first, w_first], axis=-2)
     largest = np.argmax(np.stack([xx, yy, zz, xx + yy + zz], axis=-1), axis=-1)
     chosen = np.take_along_axis(candidates, largest[..., None, None], axis=-2)[..., 0, :]

@@ -63,9 +63,7 @@ def translation_error(T_a: ArrayLike, T_b: ArrayLike) -> Array:
 def rotation_error(T_a: ArrayLike, T_b: ArrayLike) -> Array:
     """Angle of the rotation between the two in radians, in [0, pi], `[...]`."""
     T_a, T_b = np.asarray(T_a, dtype=np.float64), np.asarray(T_b, dtype=np.float64)
-    return quaternion.angle_between(
-        quaternion.from_matrix(T_a[..., :3, :3]), quaternion.from_matrix(T_b[..., :3, :3])
-    )
+    return quaternion.angle_between(quaternion.from_matrix(T_a[..., :3, :3]), quaternion.from_matrix(T_b[..., :3, :3]))
 
 
 def rotation_vector(rotation: ArrayLike) -> Array:
@@ -89,6 +87,4 @@ def is_rigid(T: ArrayLike, tolerance: float = 1e-6) -> bool:
         return False
     rotation = T[:3, :3]
     orthonormal = np.allclose(rotation @ rotation.T, np.eye(3), atol=tolerance)
-    return bool(
-        orthonormal and np.linalg.det(rotation) > 0 and np.allclose(T[3], [0, 0, 0, 1], atol=tolerance)
-    )
+    return bool(orthonormal and np.linalg.det(rotation) > 0 and np.allclose(T[3], [0, 0, 0, 1], atol=tolerance))

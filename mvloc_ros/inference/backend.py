@@ -44,9 +44,7 @@ class Backend(Protocol):
     def description(self) -> str:
         """What runs where, in one line, for the log and the status."""
 
-    def run(
-        self, color: NDArray[np.uint8], depth: NDArray[np.float32], present: NDArray[np.float32]
-    ) -> NetworkOutput:
+    def run(self, color: NDArray[np.uint8], depth: NDArray[np.float32], present: NDArray[np.float32]) -> NetworkOutput:
         """Run one frame.
 
         Args:

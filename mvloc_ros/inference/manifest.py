@@ -102,8 +102,10 @@ def manifest_from_json(values: Mapping[str, Any]) -> Manifest:
         system=str(values["system"]),
         preset=str(values["preset"]),
         input=InputSpec(
-            int(values["input"]["height"]), int(values["input"]["width"]),
-            float(values["input"]["depth_min_m"]), float(values["input"]["depth_max_m"]),
+            int(values["input"]["height"]),
+            int(values["input"]["width"]),
+            float(values["input"]["depth_min_m"]),
+            float(values["input"]["depth_max_m"]),
         ),
         latent_dim=int(values["latent_dim"]),
         position=PositionSpec((offset[0], offset[1], offset[2]), float(values["position"]["scale_m"])),

@@ -74,9 +74,7 @@ class OnnxRuntimeBackend:
         """Library, version, device and threads."""
         return f"onnxruntime {self._version} CPU, {self._threads} threads"
 
-    def run(
-        self, color: NDArray[np.uint8], depth: NDArray[np.float32], present: NDArray[np.float32]
-    ) -> NetworkOutput:
+    def run(self, color: NDArray[np.uint8], depth: NDArray[np.float32], present: NDArray[np.float32]) -> NetworkOutput:
         """Run one frame (shapes: see `Backend.run`)."""
         values: Mapping[str, NDArray[np.float32]] = dict(
             zip(

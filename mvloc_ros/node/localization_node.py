@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The lifecycle node: colour and depth in; pose, transform, status and diagnostics out.
 
-    configure   parameters, model bundle, backend, warm-up, publishers
-    activate    subscriptions, worker, timers
-    deactivate  the reverse of activate; cleanup: the reverse of configure
+configure   parameters, model bundle, backend, warm-up, publishers
+activate    subscriptions, worker, timers
+deactivate  the reverse of activate; cleanup: the reverse of configure
 """
 
 from __future__ import annotations
@@ -179,9 +179,7 @@ class LocalizationNode(LifecycleNode):
             self._transforms.sendTransform(transform)
         self._pose_with_covariance.publish(pose_with_covariance)
 
-    def _report_estimate(
-        self, paired: PairedFrame, estimate: PoseEstimate, wait_ms: float, publish_ms: float
-    ) -> None:
+    def _report_estimate(self, paired: PairedFrame, estimate: PoseEstimate, wait_ms: float, publish_ms: float) -> None:
         message = status.frame_status(paired, estimate, wait_ms, self._bundle.name, self._backend.description)
         message.publish_ms = publish_ms
         message.callback_to_publication_ms = 1e3 * (time.perf_counter() - paired.callback_time)

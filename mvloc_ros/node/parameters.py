@@ -51,12 +51,14 @@ SPECS: dict[str, Spec] = {
     "threads": Spec(0, "CPU threads of the backend; 0 takes one per available core.", range=(0, 256)),
     "autostart": Spec(True, "Configure and activate at start, without a lifecycle manager."),
     "pair_tolerance": Spec(
-        0.02, "Largest difference in seconds between the stamps of colour and depth; 0 for equal stamps only.",
+        0.02,
+        "Largest difference in seconds between the stamps of colour and depth; 0 for equal stamps only.",
         range=(0.0, 1.0),
     ),
     "image_queue_size": Spec(5, "Images of a topic that may wait in the middleware and for a partner.", range=(1, 100)),
     "image_reliability": Spec(
-        "best_effort", "QoS of the image subscriptions; best_effort works with every publisher.",
+        "best_effort",
+        "QoS of the image subscriptions; best_effort works with every publisher.",
         choices=("best_effort", "reliable"),
     ),
     "map_frame": Spec("", "Frame of the published poses; empty takes the one the model names."),
@@ -66,7 +68,8 @@ SPECS: dict[str, Spec] = {
         1.0, "Seconds between diagnostics, and between status messages while no frame is processed.", range=(0.1, 60.0)
     ),
     "starvation_timeout": Spec(
-        2.0, "Seconds without a pair of images after which the node says which topic is silent, and why.",
+        2.0,
+        "Seconds without a pair of images after which the node says which topic is silent, and why.",
         range=(0.2, 60.0),
     ),
 }

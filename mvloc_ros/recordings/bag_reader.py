@@ -22,7 +22,15 @@ from mvloc_ros.recordings.stamps import read_ros1_stamp, read_stamp
 from mvloc_ros.recordings.typestore import new_typestore, require_type
 
 _DAMAGE = (
-    ReaderError, rosbag1.ReaderError, OSError, struct.error, EOFError, TypeError, ValueError, KeyError, AssertionError,
+    ReaderError,
+    rosbag1.ReaderError,
+    OSError,
+    struct.error,
+    EOFError,
+    TypeError,
+    ValueError,
+    KeyError,
+    AssertionError,
 )
 """What `rosbags` raises on a recording that was cut short or overwritten."""
 

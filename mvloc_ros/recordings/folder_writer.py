@@ -128,9 +128,13 @@ class FolderWriter:
     def finish(self, cameras: CameraSettings, train: Sequence[str], test: Sequence[str]) -> None:
         """Write camera.json and the split, and give the folder its name."""
         content = {
-            "color": cameras.color_camera.to_dict(), "depth": cameras.depth_camera.to_dict(),
-            "depth_registered": cameras.depth_registered, "pose_of": cameras.pose_of, "rate_hz": cameras.rate_hz,
-            "depth_units_per_metre": cameras.depth_units_per_metre, "licence": cameras.licence,
+            "color": cameras.color_camera.to_dict(),
+            "depth": cameras.depth_camera.to_dict(),
+            "depth_registered": cameras.depth_registered,
+            "pose_of": cameras.pose_of,
+            "rate_hz": cameras.rate_hz,
+            "depth_units_per_metre": cameras.depth_units_per_metre,
+            "licence": cameras.licence,
         }
         self._write(self.partial / CAMERA_FILE, (json.dumps(content, indent=1) + "\n").encode())
         for file_name, sequences in zip(SPLIT_FILES, (train, test), strict=True):
@@ -149,5 +153,6 @@ class FolderWriter:
             temporary.write_bytes(data)
             os.replace(temporary, path)
         except OSError as error:
-            raise RecordingError(f"{path} cannot be written ({error.strerror}): make room or choose another folder.") \
-                from error
+            raise RecordingError(
+                f"{path} cannot be written ({error.strerror}): make room or choose another folder."
+            ) from error

@@ -56,8 +56,14 @@ def select_frames(folder: PosedFolder, split: str = "all", sequence: str | None 
 
 
 def write_bag(
-    folder: PosedFolder, frames: Sequence[FrameRecord], out: Path | str, *,
-    rate_hz: float | None = None, keep_pauses: bool = False, force: bool = False, progress: bool = True,
+    folder: PosedFolder,
+    frames: Sequence[FrameRecord],
+    out: Path | str,
+    *,
+    rate_hz: float | None = None,
+    keep_pauses: bool = False,
+    force: bool = False,
+    progress: bool = True,
 ) -> int:
     """Write frames as a recording and return the number of messages.
 

@@ -71,9 +71,7 @@ def open_seven_scenes(root: Path, test_fraction: float) -> PosedFolder:
     return PosedFolder(root=root, layout="7scenes", train=train, test=test, **vars(settings))
 
 
-def _read_sequence(
-    folder: Path, start_ns: int, rate_hz: float, skipped: Counter[str]
-) -> tuple[list[FrameRecord], int]:
+def _read_sequence(folder: Path, start_ns: int, rate_hz: float, skipped: Counter[str]) -> tuple[list[FrameRecord], int]:
     """The frames of one sequence that have a pose and an image, and the stamp of its last frame."""
     files: dict[int, dict[str, Path]] = {}
     for path in folder.iterdir():
@@ -91,9 +89,7 @@ def _read_sequence(
         if pose is None:
             skipped["with an invalid pose" if "pose" in found else "without a pose file"] += 1
             continue
-        frames.append(
-            FrameRecord(folder.name, index, stamp_ns, found.get("color"), found.get("depth"), pose, stamp_ns)
-        )
+        frames.append(FrameRecord(folder.name, index, stamp_ns, found.get("color"), found.get("depth"), pose, stamp_ns))
     return frames, stamp_ns
 
 

@@ -22,10 +22,15 @@ def add_from_folder_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", choices=("train", "test", "all"), default="all", help="frames (default: all)")
     parser.add_argument("--sequence", help="only this sequence, e.g. seq-02")
     parser.add_argument("--rate", type=float, help="frames per second (default: as recorded)")
-    parser.add_argument("--keep-pauses", action="store_true",
-                        help="keep the time between sequences (default: cut it to one second)")
-    parser.add_argument("--test-fraction", type=float, default=0.2,
-                        help="test share at the end of each sequence, where the folder names none (default: 0.2)")
+    parser.add_argument(
+        "--keep-pauses", action="store_true", help="keep the time between sequences (default: cut it to one second)"
+    )
+    parser.add_argument(
+        "--test-fraction",
+        type=float,
+        default=0.2,
+        help="test share at the end of each sequence, where the folder names none (default: 0.2)",
+    )
     parser.add_argument("--force", action="store_true", help="overwrite an existing recording")
 
 

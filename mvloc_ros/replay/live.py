@@ -63,8 +63,17 @@ def run_live(bag: Path, model: Path, out: Path, options: NodeOptions) -> Path:
         node = processes.start("node", "mvloc_ros.node.main", *_node_arguments(model, options))
         waits = [word for topic in _WAIT_TOPICS for word in ("--wait-topic", topic)]
         player = processes.start(
-            "player", "mvloc_ros.cli", "play", str(bag), "--restamp", "now", "--rate", str(options.rate),
-            "--wait-deadline", str(_READY_S), *waits,
+            "player",
+            "mvloc_ros.cli",
+            "play",
+            str(bag),
+            "--restamp",
+            "now",
+            "--rate",
+            str(options.rate),
+            "--wait-deadline",
+            str(_READY_S),
+            *waits,
         )
         processes.follow(player, seconds)
         processes.stop(node)
@@ -107,8 +116,11 @@ class _Processes:
     def start(self, name: str, module: str, *arguments: str) -> subprocess.Popen[bytes]:
         with (self._logs / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", module, *arguments], env=self._environment, stdin=subprocess.DEVNULL,
-                stdout=log, stderr=subprocess.STDOUT,
+                [sys.executable, "-m", module, *arguments],
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
                 # A Ctrl-C in the terminal reaches this process alone, which then ends the others in order.
                 start_new_session=True,
             )
@@ -164,4 +176,3 @@ class _Processes:
         except subprocess.TimeoutExpired:
             process.kill()
             return process.wait()
-

@@ -36,10 +36,24 @@ def save_trajectory_figure(result: EvaluationResult, path: Path) -> None:
     views["top"].legend(loc="best", fontsize=8)
     seconds = (result.stamps_ns - result.stamps_ns[0]) / 1e9
     accuracy = result.accuracy
-    _errors(views["translation"], seconds, result.translation_m, result, breaks, "position error, m",
-            accuracy.translation_m if accuracy else None)
-    _errors(views["rotation"], seconds, result.rotation_deg, result, breaks, "rotation error, deg",
-            accuracy.rotation_deg if accuracy else None)
+    _errors(
+        views["translation"],
+        seconds,
+        result.translation_m,
+        result,
+        breaks,
+        "position error, m",
+        accuracy.translation_m if accuracy else None,
+    )
+    _errors(
+        views["rotation"],
+        seconds,
+        result.rotation_deg,
+        result,
+        breaks,
+        "rotation error, deg",
+        accuracy.rotation_deg if accuracy else None,
+    )
     views["rotation"].set_xlabel("time, s")
     figure.suptitle(_title(result), fontsize=11)
     figure.savefig(path, format="png")
@@ -81,17 +95,29 @@ def _view(axes: Axes, result: EvaluationResult, breaks: npt.NDArray[np.int64], a
     if training is not None:
         axes.plot(training[:, across, 3], training[:, up, 3], ".", color=TRAINING, markersize=2, label="training")
     for poses, color, style, label in (
-        (result.truth, TRUTH, "-", "ground truth"), (result.estimates, ESTIMATE, ".", "estimate"),
+        (result.truth, TRUTH, "-", "ground truth"),
+        (result.estimates, ESTIMATE, ".", "estimate"),
     ):
         if np.isfinite(poses).any():
             axes.plot(
-                _broken(poses[:, across, 3], breaks), _broken(poses[:, up, 3], breaks), style, color=color,
-                linewidth=1.5, markersize=4, label=label,
+                _broken(poses[:, across, 3], breaks),
+                _broken(poses[:, up, 3], breaks),
+                style,
+                color=color,
+                linewidth=1.5,
+                markersize=4,
+                label=label,
             )
     missing = ~result.has_pose & np.isfinite(result.truth[:, 0, 0])
     if missing.any():
-        axes.plot(result.truth[missing, across, 3], result.truth[missing, up, 3], "x", color=MISSING,
-                  markersize=5, label="no pose")
+        axes.plot(
+            result.truth[missing, across, 3],
+            result.truth[missing, up, 3],
+            "x",
+            color=MISSING,
+            markersize=5,
+            label="no pose",
+        )
     axes.set_xlabel(f"{AXES[across]}, m")
     axes.set_ylabel(f"{AXES[up]}, m")
     axes.set_aspect("equal", adjustable="datalim")
@@ -99,8 +125,13 @@ def _view(axes: Axes, result: EvaluationResult, breaks: npt.NDArray[np.int64], a
 
 
 def _errors(
-    axes: Axes, seconds: Floats, errors: Floats, result: EvaluationResult, breaks: npt.NDArray[np.int64],
-    label: str, summary: ErrorSummary | None,
+    axes: Axes,
+    seconds: Floats,
+    errors: Floats,
+    result: EvaluationResult,
+    breaks: npt.NDArray[np.int64],
+    label: str,
+    summary: ErrorSummary | None,
 ) -> None:
     axes.plot(_broken(seconds, breaks), _broken(errors, breaks), "-", color=ESTIMATE, linewidth=1)
     if summary is not None:

@@ -18,8 +18,14 @@ from mvloc_ros.replay.errors import ReplayError
 from mvloc_ros.replay.run import Floats, Run, StampedPoses, Stamps, header_stamp, pose_matrix
 
 STEPS = (
-    "decode", "wait", "preprocess", "inference", "localization", "publish",
-    "callback_to_publication", "stamp_to_publication",
+    "decode",
+    "wait",
+    "preprocess",
+    "inference",
+    "localization",
+    "publish",
+    "callback_to_publication",
+    "stamp_to_publication",
 )
 STEP_STAMP_TO_RECEIPT = "stamp_to_receipt"
 PLAUSIBLE_AGE_S = 3600.0
@@ -61,7 +67,7 @@ def read_live_run(bag: Path | str, model: Path | str | None, options: LiveOption
     notes, latency = _plausible(recorded.latency_ms)
     return Run(
         source="live",
-        recording=Path(bag).name,
+        recording=(options.played_bag or Path(bag)).name,
         model="" if last is None else last.model,
         backend="" if last is None else last.backend,
         frames_ns=frames_ns,
@@ -106,9 +112,7 @@ def _read(bag: Path, options: LiveOptions) -> _Recorded:
     return _Recorded(StampedPoses.collect(truth), StampedPoses.collect(estimates), dict(latency), last_status)
 
 
-def _played(
-    bag: Path, image_topic: str, truth_topic: str, recorded: StampedPoses
-) -> tuple[Stamps, StampedPoses]:
+def _played(bag: Path, image_topic: str, truth_topic: str, recorded: StampedPoses) -> tuple[Stamps, StampedPoses]:
     """Stamps of the played images, and their ground truth, as the live run saw them."""
     truth: dict[int, Floats] = {}
     frames: set[int] = set()

@@ -125,8 +125,11 @@ class _Recorder:
         if name in self._subscriptions:
             self._node.destroy_subscription(self._subscriptions[name])
         self._subscriptions[name] = self._node.create_subscription(
-            kind, name, lambda data: self._store(name, data),
-            quality(QUEUE, reliable=reliable, latched=latched), raw=True,
+            kind,
+            name,
+            lambda data: self._store(name, data),
+            quality(QUEUE, reliable=reliable, latched=latched),
+            raw=True,
         )
 
     def _store(self, name: str, data: bytes) -> None:

@@ -13,7 +13,8 @@ def text_table(result: EvaluationResult) -> str:
     """Frames and drops, errors beside the baselines, latencies."""
     run = result.run
     lines = [
-        f"{run.source} run over {run.recording}" + (f", model {run.model}" if run.model else "")
+        f"{run.source} run over {run.recording}"
+        + (f", model {run.model}" if run.model else "")
         + (f", {run.backend}" if run.backend else ""),
         f"frames {result.frames}, poses {result.poses} ({result.poses / result.frames:.1%})"
         + (f", {result.stray_poses} poses of no frame" if result.stray_poses else ""),

@@ -26,13 +26,21 @@ def add_play_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--restamp", choices=("now",), help="move header stamps to the system's time")
     start = parser.add_mutually_exclusive_group()
     start.add_argument("--delay", type=float, default=0.0, metavar="S", help="wait this long before the first message")
-    start.add_argument("--wait-for-subscribers", action="store_true",
-                       help="wait until the image topics have subscribers, so that no first frame is lost")
-    parser.add_argument("--wait-topic", action="append", metavar="TOPIC",
-                        help="wait for this topic instead of the images (repeatable); a topic that is not in the "
-                        "recording is waited for until it has a publisher and a subscriber")
-    parser.add_argument("--wait-deadline", type=float, default=30.0, metavar="S",
-                        help="give up waiting after this time (default: 30)")
+    start.add_argument(
+        "--wait-for-subscribers",
+        action="store_true",
+        help="wait until the image topics have subscribers, so that no first frame is lost",
+    )
+    parser.add_argument(
+        "--wait-topic",
+        action="append",
+        metavar="TOPIC",
+        help="wait for this topic instead of the images (repeatable); a topic that is not in the "
+        "recording is waited for until it has a publisher and a subscriber",
+    )
+    parser.add_argument(
+        "--wait-deadline", type=float, default=30.0, metavar="S", help="give up waiting after this time (default: 30)"
+    )
 
 
 def run_play(args: argparse.Namespace) -> int:
@@ -41,8 +49,13 @@ def run_play(args: argparse.Namespace) -> int:
 
     waits = args.wait_for_subscribers or args.wait_topic
     options = PlayOptions(
-        rate=args.rate, loop=args.loop, clock=args.clock, restamp=args.restamp == "now", delay_s=args.delay,
-        wait_topics=tuple(args.wait_topic or ()) if waits else None, wait_deadline_s=args.wait_deadline,
+        rate=args.rate,
+        loop=args.loop,
+        clock=args.clock,
+        restamp=args.restamp == "now",
+        delay_s=args.delay,
+        wait_topics=tuple(args.wait_topic or ()) if waits else None,
+        wait_deadline_s=args.wait_deadline,
     )
     print(play(args.bag, options).text())
     return 0
@@ -58,8 +71,12 @@ def add_record_arguments(parser: argparse.ArgumentParser) -> None:
         "  mvloc record --out bags/camera --topics /camera/color/image_raw /camera/depth/image_raw --for 30"
     )
     parser.add_argument("--out", type=Path, required=True, help="recording to write (a new folder)")
-    parser.add_argument("--topics", nargs="+", metavar="TOPIC",
-                        help="topics (default: the node's pose, pose with covariance, status, /tf, ground truth)")
+    parser.add_argument(
+        "--topics",
+        nargs="+",
+        metavar="TOPIC",
+        help="topics (default: the node's pose, pose with covariance, status, /tf, ground truth)",
+    )
     parser.add_argument("--for", dest="seconds", type=float, metavar="S", help="end after this time")
     parser.add_argument("--force", action="store_true", help="overwrite an existing recording")
 
@@ -81,8 +98,13 @@ def add_replay_arguments(parser: argparse.ArgumentParser) -> None:
     _add_model_and_out(parser)
     parser.add_argument("--backend", default="auto", help="auto, onnxruntime, tensorrt or torch (default: auto)")
     parser.add_argument("--threads", type=int, default=0, help="threads of the backend (default: it chooses)")
-    parser.add_argument("--sync-tolerance", type=float, default=0.02, metavar="S",
-                        help="largest difference of the stamps of colour and depth (default: 0.02)")
+    parser.add_argument(
+        "--sync-tolerance",
+        type=float,
+        default=0.02,
+        metavar="S",
+        help="largest difference of the stamps of colour and depth (default: 0.02)",
+    )
     parser.add_argument("--color-topic", help="default: /camera/color/image_raw")
     parser.add_argument("--depth-topic", help="default: /camera/depth/image_raw")
 
@@ -95,8 +117,11 @@ def run_replay(args: argparse.Namespace) -> int:
     from mvloc_ros.replay.report import write_report
 
     options = OfflineOptions(
-        backend=args.backend, threads=args.threads, sync_tolerance_s=args.sync_tolerance,
-        color_topic=args.color_topic or topics.COLOR_IMAGE, depth_topic=args.depth_topic or topics.DEPTH_IMAGE,
+        backend=args.backend,
+        threads=args.threads,
+        sync_tolerance_s=args.sync_tolerance,
+        color_topic=args.color_topic or topics.COLOR_IMAGE,
+        depth_topic=args.depth_topic or topics.DEPTH_IMAGE,
         truth_topic=args.truth_topic or topics.GROUND_TRUTH,
     )
     print(write_report(evaluate(run_offline(args.bag, args.model, options)), args.out))
@@ -114,11 +139,19 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("bag", type=Path, help="recording of the live run (`mvloc record` or `ros2 bag record`)")
     _add_model_and_out(parser, required=False)
-    parser.add_argument("--played-bag", type=Path,
-                        help="the recording that was played: says how many frames there were, and holds the ground "
-                        "truth where the live recording does not")
-    parser.add_argument("--tolerance", type=float, default=0.0, metavar="S",
-                        help="largest difference of the stamps of a pose and its ground truth (default: 0, exact)")
+    parser.add_argument(
+        "--played-bag",
+        type=Path,
+        help="the recording that was played: says how many frames there were, and holds the ground "
+        "truth where the live recording does not",
+    )
+    parser.add_argument(
+        "--tolerance",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="largest difference of the stamps of a pose and its ground truth (default: 0, exact)",
+    )
     parser.add_argument("--pose-topic", help="default: /mvloc/pose")
     parser.add_argument("--status-topic", help="default: /mvloc/status")
 
@@ -131,18 +164,29 @@ def run_evaluate(args: argparse.Namespace) -> int:
     from mvloc_ros.replay.report import write_report
 
     options = LiveOptions(
-        played_bag=args.played_bag, tolerance_s=args.tolerance, pose_topic=args.pose_topic or LiveOptions.pose_topic,
-        status_topic=args.status_topic or LiveOptions.status_topic, truth_topic=args.truth_topic or topics.GROUND_TRUTH,
+        played_bag=args.played_bag,
+        tolerance_s=args.tolerance,
+        pose_topic=args.pose_topic or LiveOptions.pose_topic,
+        status_topic=args.status_topic or LiveOptions.status_topic,
+        truth_topic=args.truth_topic or topics.GROUND_TRUTH,
     )
     print(write_report(evaluate(read_live_run(args.bag, args.model, options)), args.out))
     return 0
 
 
 def _add_model_and_out(parser: argparse.ArgumentParser, required: bool = True) -> None:
-    parser.add_argument("--model", type=Path, required=required,
-                        help="model bundle" if required else "model bundle: its training poses give the baselines")
-    parser.add_argument("--out", type=Path, required=True,
-                        help="folder for report.json, frames.csv, estimate.tum, ground_truth.tum, trajectory.png")
+    parser.add_argument(
+        "--model",
+        type=Path,
+        required=required,
+        help="model bundle" if required else "model bundle: its training poses give the baselines",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        help="folder for report.json, frames.csv, estimate.tum, ground_truth.tum, trajectory.png",
+    )
     parser.add_argument("--truth-topic", help="default: /ground_truth/pose")
 
 
@@ -160,8 +204,9 @@ def add_live_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bag", type=Path, help="recording with images and ground truth (`mvloc bag from-folder`)")
     _add_model_and_out(parser)
     parser.add_argument("--rate", type=float, default=1.0, help="times real time (default: 1.0)")
-    parser.add_argument("--parameter", action="append", default=[], metavar="NAME:=VALUE",
-                        help="parameter of the node (repeatable)")
+    parser.add_argument(
+        "--parameter", action="append", default=[], metavar="NAME:=VALUE", help="parameter of the node (repeatable)"
+    )
 
 
 def run_live(args: argparse.Namespace) -> int:

@@ -83,7 +83,9 @@ def _view(message: Any, item: np.dtype[Any], channels: int) -> NDArray[Any]:
         )
     stored = item.newbyteorder(">" if message.is_bigendian else "<")
     view = np.ndarray(
-        (height, width, channels), dtype=stored, buffer=data,
+        (height, width, channels),
+        dtype=stored,
+        buffer=data,
         strides=(step, channels * item.itemsize, item.itemsize),
     )
     return view if stored.isnative else view.astype(item)
@@ -109,8 +111,12 @@ def _through_cv_bridge(message: Any, wanted: str) -> NDArray[np.uint8]:
         ) from error
     if not isinstance(message, Image):
         message = Image(
-            height=message.height, width=message.width, encoding=message.encoding,
-            is_bigendian=message.is_bigendian, step=message.step, data=bytes(message.data),
+            height=message.height,
+            width=message.width,
+            encoding=message.encoding,
+            is_bigendian=message.is_bigendian,
+            step=message.step,
+            data=bytes(message.data),
         )
     try:
         return np.asarray(CvBridge().imgmsg_to_cv2(message, wanted), dtype=np.uint8)

@@ -91,9 +91,7 @@ class Synchronizer:
         jumps: how often the stamps jumped back and everything waiting was forgotten.
     """
 
-    def __init__(
-        self, tolerance_ns: int, on_pair: Callable[[int, Any, int, Any], None], queue_size: int = 10
-    ) -> None:
+    def __init__(self, tolerance_ns: int, on_pair: Callable[[int, Any, int, Any], None], queue_size: int = 10) -> None:
         """Start empty.
 
         Args:

@@ -16,7 +16,13 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 NUMPY_NAMES = {
-    "8U": "uint8", "8S": "int8", "16U": "uint16", "16S": "int16", "32S": "int32", "32F": "float32", "64F": "float64",
+    "8U": "uint8",
+    "8S": "int8",
+    "16U": "uint16",
+    "16S": "int16",
+    "32S": "int32",
+    "32F": "float32",
+    "64F": "float64",
 }
 ENCODINGS: dict[str, tuple[str, int]] = {
     f"{depth}C{channels}": (name, channels) for depth, name in NUMPY_NAMES.items() for channels in (1, 2, 3, 4)
@@ -129,8 +135,11 @@ def test_unknown_encodings(bridge: CvBridge, encoding: str) -> None:
 
 
 def test_pixels_that_are_not_of_the_encoding(bridge: CvBridge) -> None:
-    for image, encoding in ((np.zeros((2, 2), np.uint8), "rgb8"), (np.zeros((2, 2), np.uint8), "mono16"),
-                            (np.zeros((2, 2, 3), np.float32), "bgr8")):
+    for image, encoding in (
+        (np.zeros((2, 2), np.uint8), "rgb8"),
+        (np.zeros((2, 2), np.uint8), "mono16"),
+        (np.zeros((2, 2, 3), np.float32), "bgr8"),
+    ):
         with pytest.raises(CvBridgeError):
             bridge.cv2_to_imgmsg(image, encoding)
 

@@ -14,8 +14,16 @@ from hypothesis import strategies as st
 from sensor_msgs.msg import Image
 
 # Columns: channel that holds red, green, blue, alpha.
-COLOURS = {"rgb8": "rgb", "bgr8": "bgr", "rgba8": "rgba", "bgra8": "bgra",
-           "rgb16": "rgb", "bgr16": "bgr", "rgba16": "rgba", "bgra16": "bgra"}
+COLOURS = {
+    "rgb8": "rgb",
+    "bgr8": "bgr",
+    "rgba8": "rgba",
+    "bgra8": "bgra",
+    "rgb16": "rgb",
+    "bgr16": "bgr",
+    "rgba16": "rgba",
+    "bgra16": "bgra",
+}
 colour_encodings = st.sampled_from(sorted(COLOURS))
 
 

@@ -15,8 +15,13 @@ from sensor_msgs_py import point_cloud2
 from std_msgs.msg import Header
 
 NUMPY_TYPES = {
-    PointField.INT8: np.int8, PointField.UINT8: np.uint8, PointField.INT16: np.int16, PointField.UINT16: np.uint16,
-    PointField.INT32: np.int32, PointField.UINT32: np.uint32, PointField.FLOAT32: np.float32,
+    PointField.INT8: np.int8,
+    PointField.UINT8: np.uint8,
+    PointField.INT16: np.int16,
+    PointField.UINT16: np.uint16,
+    PointField.INT32: np.int32,
+    PointField.UINT32: np.uint32,
+    PointField.FLOAT32: np.float32,
     PointField.FLOAT64: np.float64,
 }
 XYZ = [
@@ -38,8 +43,15 @@ def by_hand(
             data[start : start + len(value)] = value
     width = len(rows) // height
     return PointCloud2(
-        height=height, width=width, fields=fields, is_bigendian=big_endian, point_step=step, row_step=step * width,
-        is_dense=False, data=array("B", bytes(data)))
+        height=height,
+        width=width,
+        fields=fields,
+        is_bigendian=big_endian,
+        point_step=step,
+        row_step=step * width,
+        is_dense=False,
+        data=array("B", bytes(data)),
+    )
 
 
 @st.composite
@@ -86,7 +98,10 @@ def test_xyz32(cloud: PointCloud2) -> None:
     assert cloud.header.frame_id == "lidar"
     assert (cloud.height, cloud.width, cloud.point_step, cloud.row_step) == (1, 4, 12, 48)
     assert [(field.name, field.offset, field.datatype) for field in cloud.fields] == [
-        ("x", 0, PointField.FLOAT32), ("y", 4, PointField.FLOAT32), ("z", 8, PointField.FLOAT32)]
+        ("x", 0, PointField.FLOAT32),
+        ("y", 4, PointField.FLOAT32),
+        ("z", 8, PointField.FLOAT32),
+    ]
     np.testing.assert_array_equal(point_cloud2.read_points_numpy(cloud), POINTS)
 
 

@@ -30,7 +30,8 @@ def x_of(buffer: Buffer, target: str, source: str, seconds: float = 0.0) -> floa
 def connected(wait_for: WaitFor, node: Node, topic: str) -> None:
     """Wait until the node knows a sender and a listener of the topic."""
     wait_for(
-        lambda: node.count_subscribers(topic) > 0 and node.count_publishers(topic) > 0, 20.0, f"a listener of {topic}")
+        lambda: node.count_subscribers(topic) > 0 and node.count_publishers(topic) > 0, 20.0, f"a listener of {topic}"
+    )
 
 
 def test_what_is_broadcast_is_found(nodes: Nodes, stamped: Stamped, wait_for: WaitFor) -> None:
@@ -44,7 +45,8 @@ def test_what_is_broadcast_is_found(nodes: Nodes, stamped: Stamped, wait_for: Wa
         # The reader may be matched a moment after it is seen: send until the first arrives.
         broadcaster.sendTransform(stamped("map", "odom", 1.0, (1.0, 0.0, 0.0)))
         broadcaster.sendTransform(
-            [stamped("odom", "base", 1.0, (2.0, 0.0, 0.0)), stamped("odom", "base", 2.0, (4.0, 0.0, 0.0))])
+            [stamped("odom", "base", 1.0, (2.0, 0.0, 0.0)), stamped("odom", "base", 2.0, (4.0, 0.0, 0.0))]
+        )
         return buffer.can_transform("odom", "base", Time(seconds=2)) and buffer.can_transform("map", "base", Time())
 
     wait_for(sent_and_there, 20.0, "transforms over /tf")

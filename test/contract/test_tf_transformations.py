@@ -36,8 +36,11 @@ def test_the_order_is_x_y_z_w() -> None:
 
 
 def test_a_quarter_turn_about_z_takes_x_to_y() -> None:
-    for matrix in (tf.quaternion_matrix([0, 0, HALF, HALF]), tf.rotation_matrix(math.pi / 2, [0, 0, 2.0]),
-                   tf.euler_matrix(0, 0, math.pi / 2)):
+    for matrix in (
+        tf.quaternion_matrix([0, 0, HALF, HALF]),
+        tf.rotation_matrix(math.pi / 2, [0, 0, 2.0]),
+        tf.euler_matrix(0, 0, math.pi / 2),
+    ):
         assert np.shape(matrix) == (4, 4)
         np.testing.assert_allclose(matrix @ [1, 0, 0, 1], [0, 1, 0, 1], atol=1e-12)
 
@@ -64,7 +67,8 @@ def test_the_matrix_does_not_depend_on_the_length(q: np.ndarray, length: float) 
 def test_products_agree_with_matrices(first: np.ndarray, second: np.ndarray) -> None:
     product = tf.quaternion_multiply(second, first)
     np.testing.assert_allclose(
-        tf.quaternion_matrix(product), tf.quaternion_matrix(second) @ tf.quaternion_matrix(first), atol=1e-9)
+        tf.quaternion_matrix(product), tf.quaternion_matrix(second) @ tf.quaternion_matrix(first), atol=1e-9
+    )
 
 
 @fast
@@ -98,8 +102,9 @@ def test_euler_angles_and_back(roll: float, pitch: float, yaw: float) -> None:
     q = tf.quaternion_from_euler(roll, pitch, yaw)
     matrix = tf.euler_matrix(roll, pitch, yaw)
     np.testing.assert_allclose(tf.quaternion_matrix(q), matrix, atol=1e-9)
-    expected = (tf.rotation_matrix(yaw, (0, 0, 1)) @ tf.rotation_matrix(pitch, (0, 1, 0))
-                @ tf.rotation_matrix(roll, (1, 0, 0)))
+    expected = (
+        tf.rotation_matrix(yaw, (0, 0, 1)) @ tf.rotation_matrix(pitch, (0, 1, 0)) @ tf.rotation_matrix(roll, (1, 0, 0))
+    )
     np.testing.assert_allclose(matrix, expected, atol=1e-9)
     np.testing.assert_allclose(tf.euler_from_quaternion(q), (roll, pitch, yaw), atol=1e-6)
     np.testing.assert_allclose(tf.euler_from_matrix(matrix), (roll, pitch, yaw), atol=1e-6)
@@ -150,8 +155,7 @@ def test_a_pose_as_a_product_and_its_inverse(q: np.ndarray, vector: np.ndarray) 
     np.testing.assert_allclose(pose[:3, :3], tf.quaternion_matrix(q)[:3, :3])
     np.testing.assert_allclose(tf.translation_from_matrix(pose), vector, atol=1e-12)
     same_rotation(tf.quaternion_from_matrix(pose), q, 1e-7)
-    np.testing.assert_allclose(
-        tf.concatenate_matrices(pose, tf.inverse_matrix(pose)), tf.identity_matrix(), atol=1e-9)
+    np.testing.assert_allclose(tf.concatenate_matrices(pose, tf.inverse_matrix(pose)), tf.identity_matrix(), atol=1e-9)
 
 
 @fast

@@ -158,7 +158,9 @@ def test_tum_file_keeps_every_nanosecond(tmp_path: Path):
     np.testing.assert_allclose(back.poses, trajectory.poses, atol=1e-8)
 
 
-@pytest.mark.parametrize("text", ["1 2 3\n", "1 0 0 0 0 0 0 0\n", "x 0 0 0 0 0 0 1\n", "1 nan 0 0 0 0 0 1\n", "# none\n"])
+@pytest.mark.parametrize(
+    "text", ["1 2 3\n", "1 0 0 0 0 0 0 0\n", "x 0 0 0 0 0 0 1\n", "1 nan 0 0 0 0 0 1\n", "# none\n"]
+)
 def test_damaged_tum_file_is_named(tmp_path: Path, text: str):
     path = tmp_path / "t.tum"
     path.write_text(text)

@@ -29,8 +29,11 @@ def at_pixel(column: float, row: float, z: float, camera: PinholeCamera = CAMERA
 
 
 @given(
-    column=st.integers(0, 15), row=st.integers(0, 11), z=st.floats(0.01, 100.0),
-    du=st.floats(-0.499, 0.499), dv=st.floats(-0.499, 0.499),
+    column=st.integers(0, 15),
+    row=st.integers(0, 11),
+    z=st.floats(0.01, 100.0),
+    du=st.floats(-0.499, 0.499),
+    dv=st.floats(-0.499, 0.499),
 )
 def test_a_point_lands_in_the_pixel_whose_area_contains_it(column, row, z, du, dv):
     depth = project_pinhole([at_pixel(column + du, row + dv, z)], CAMERA)
@@ -112,8 +115,11 @@ def towards(azimuth: float, elevation: float, distance: float) -> list[float]:
 
 
 @given(
-    column=st.integers(0, 71), row=st.integers(0, 19), distance=st.floats(0.1, 80.0),
-    du=st.floats(0.01, 0.99), dv=st.floats(0.01, 0.99),
+    column=st.integers(0, 71),
+    row=st.integers(0, 19),
+    distance=st.floats(0.1, 80.0),
+    du=st.floats(0.01, 0.99),
+    dv=st.floats(0.01, 0.99),
 )
 def test_azimuth_and_elevation_choose_the_pixel_and_range_is_its_value(column, row, distance, du, dv):
     azimuth = math.radians(-180 + 5 * (column + du))
@@ -160,7 +166,10 @@ DEPTH = PinholeCamera(32, 24, 29.25, 29.25, 15.5, 11.5)
 
 
 @given(
-    scale=st.floats(0.6, 4.0), x=st.floats(-0.05, 0.05), y=st.floats(-0.05, 0.05), z=st.floats(-0.05, 0.05),
+    scale=st.floats(0.6, 4.0),
+    x=st.floats(-0.05, 0.05),
+    y=st.floats(-0.05, 0.05),
+    z=st.floats(-0.05, 0.05),
     turn=st.lists(st.floats(-0.01, 0.01), min_size=3, max_size=3),
 )
 def test_a_wall_seen_from_beside_is_whole_and_where_it_is(scale, x, y, z, turn):

@@ -30,9 +30,7 @@ def edit(bundle: Path, change: Callable[[dict[str, Any]], Any]) -> None:
 
 def test_round_trip(bundle: Path, tmp_path: Path):
     first = read_bundle(bundle)
-    copy = write_bundle(
-        tmp_path / "again", first.manifest, {name: bundle / name for name in first.manifest.files}
-    )
+    copy = write_bundle(tmp_path / "again", first.manifest, {name: bundle / name for name in first.manifest.files})
     assert copy.manifest == first.manifest
     assert len(copy.training_trajectory()) == 3
     assert not list(tmp_path.glob(".again*"))

@@ -60,13 +60,13 @@ def test_depth_alone_drops_colour(localizer: Localizer):
 
 
 def test_nothing_to_localize_from_is_refused(localizer: Localizer):
-    with pytest.raises(FrameError, match="no colour image, and no depth image"):
+    with pytest.raises(FrameError, match=r"no colour image, and no depth image\."):
         localizer.process(frame(None, None))
 
 
 def test_an_image_of_another_shape_is_refused(localizer: Localizer):
     wide = ColorImage(np.zeros((36, 64, 3), np.uint8), "rgb")
-    with pytest.raises(FrameError, match="64x36.*16:12"):
+    with pytest.raises(FrameError, match=r"64x36.*16:12"):
         localizer.process(frame(color=wide))
     empty = DepthImage(np.zeros((0, 64), np.uint16), 0.001)
     with pytest.raises(FrameError, match="empty"):

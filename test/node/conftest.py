@@ -19,13 +19,12 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
 from lifecycle_msgs.srv import ChangeState, GetState
+from mvloc_ros.msg import LocalizationStatus
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
 from rclpy.executors import SingleThreadedExecutor
 from sensor_msgs.msg import Image
 from tf2_msgs.msg import TFMessage
-
-from mvloc_ros.msg import LocalizationStatus
 
 HEIGHT, WIDTH = 48, 64
 
@@ -38,7 +37,9 @@ class NodeProcess:
         with log.open("w") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "mvloc_ros.node.main", "--ros-args", *arguments],
-                stdout=output, stderr=subprocess.STDOUT, env={**os.environ, "RCUTILS_LOGGING_BUFFERED_STREAM": "0"},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "RCUTILS_LOGGING_BUFFERED_STREAM": "0"},
             )
 
     def text(self) -> str:
@@ -93,11 +94,15 @@ class Peer:
 
     def send_color(self, stamp_ns: int, pixels: np.ndarray | None = None, **changes: Any) -> None:
         pixels = np.full((HEIGHT, WIDTH, 3), 51, np.uint8) if pixels is None else pixels
-        self.color.publish(image_message(pixels, stamp_ns, "camera_color_optical_frame", **{"encoding": "rgb8", **changes}))
+        self.color.publish(
+            image_message(pixels, stamp_ns, "camera_color_optical_frame", **{"encoding": "rgb8", **changes})
+        )
 
     def send_depth(self, stamp_ns: int, pixels: np.ndarray | None = None, **changes: Any) -> None:
         pixels = np.full((HEIGHT, WIDTH), 1500, np.uint16) if pixels is None else pixels
-        self.depth.publish(image_message(pixels, stamp_ns, "camera_depth_optical_frame", **{"encoding": "16UC1", **changes}))
+        self.depth.publish(
+            image_message(pixels, stamp_ns, "camera_depth_optical_frame", **{"encoding": "16UC1", **changes})
+        )
 
     def call(self, name: str, request: Any, seconds: float = 20.0) -> Any:
         client = self.services[name]
@@ -131,7 +136,9 @@ class Peer:
 def image_message(pixels: np.ndarray, stamp_ns: int, frame_id: str, **fields: Any) -> Image:
     """A sensor_msgs/Image; `fields` overwrite what follows from the pixels."""
     message = Image(
-        height=pixels.shape[0], width=pixels.shape[1], step=int(pixels.nbytes // pixels.shape[0]),
+        height=pixels.shape[0],
+        width=pixels.shape[1],
+        step=int(pixels.nbytes // pixels.shape[0]),
         data=array.array("B", np.ascontiguousarray(pixels).tobytes()),
     )
     message.header.frame_id = frame_id

@@ -60,8 +60,10 @@ def test_an_impossible_choice_is_refused_with_the_choices(peer, start_node, wait
 def test_coming_and_going_leaves_nothing(peer, active_node, wait_for):
     process = psutil.Process(active_node.process.pid)
     cycle = (
-        Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP,
-        Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE,
+        Transition.TRANSITION_DEACTIVATE,
+        Transition.TRANSITION_CLEANUP,
+        Transition.TRANSITION_CONFIGURE,
+        Transition.TRANSITION_ACTIVATE,
     )
     for transition in cycle * 2:
         assert peer.transition(transition), transition

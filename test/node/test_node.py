@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-
 from mvloc_ros.msg import LocalizationStatus
 
 pytestmark = pytest.mark.dds
@@ -56,7 +55,9 @@ def test_a_pair_gives_one_pose_in_all_its_forms(peer, active_node, wait_for):
 
 def test_the_status_tells_modalities_shares_latency_and_counts(peer, active_node, wait_for):
     send_pairs(peer, 3)
-    status = wait_for(lambda: next((s for s in peer.statuses if s.pose_valid and s.published == 3), None), 10, "the status")
+    status = wait_for(
+        lambda: next((s for s in peer.statuses if s.pose_valid and s.published == 3), None), 10, "the status"
+    )
     assert status.state == LocalizationStatus.TRACKING
     assert (status.color_used, status.depth_used, status.pose_valid) == (True, True, True)
     assert (status.prior_share, status.color_share, status.depth_share) == pytest.approx((0.25, 0.5, 0.25))
@@ -128,7 +129,8 @@ def test_silence_names_the_topic(peer, active_node, wait_for):
         peer.send_color(stamp + n * PERIOD)
     status = wait_for(
         lambda: next((s for s in peer.statuses if s.state == LocalizationStatus.STARVED and "depth" in s.reason), None),
-        10, "a status that names depth",
+        10,
+        "a status that names depth",
     )
     assert "/depth/image" in status.reason
     assert "colour" not in status.reason
@@ -160,7 +162,9 @@ def test_every_image_is_accounted_for_when_the_node_is_too_slow(peer, active_nod
     for n in range(200):
         peer.send_color(start + n * PERIOD)
         peer.send_depth(start + n * PERIOD)
-    wait_for(lambda: peer.statuses and peer.statuses[-1].state == LocalizationStatus.STARVED, 20, "the end of the burst")
+    wait_for(
+        lambda: peer.statuses and peer.statuses[-1].state == LocalizationStatus.STARVED, 20, "the end of the burst"
+    )
     last = peer.statuses[-1]
     assert last.pairs == last.published + last.dropped_busy + last.dropped_failed
     assert last.published == len(peer.poses)

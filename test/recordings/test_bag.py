@@ -121,7 +121,7 @@ def test_the_definitions_are_in_the_recording(tmp_path: Path):
     from rosbags.highlevel import AnyReader
 
     with AnyReader([tmp_path / "bag"]) as reader:
-        (connection, _, data), = reader.messages()
+        ((connection, _, data),) = reader.messages()
         message = reader.deserialize(data, connection.msgtype)
     assert message.reason == "dark"
     assert message.published == 7
@@ -215,8 +215,9 @@ def test_pauses_between_sequences_are_one_second(seven_scenes: Path, tmp_path: P
     folder = open_folder(seven_scenes)
     write_bag(folder, folder.train, tmp_path / "cut", progress=False)
     write_bag(folder, folder.train, tmp_path / "kept", keep_pauses=True, progress=False)
-    gaps = [next(t for t in summarise(tmp_path / name).topics if t.name == topics.COLOR_IMAGE)
-            for name in ("cut", "kept")]
+    gaps = [
+        next(t for t in summarise(tmp_path / name).topics if t.name == topics.COLOR_IMAGE) for name in ("cut", "kept")
+    ]
     assert (gaps[0].gaps, gaps[0].longest_gap_s) == (1, pytest.approx(1.0))
     assert gaps[1].longest_gap_s == pytest.approx(2.1)
 

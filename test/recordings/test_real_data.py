@@ -34,7 +34,8 @@ def test_tum_at_half_size(shared_data: Path, tmp_path: Path):
     assert (camera.width, camera.height, camera.fx, camera.cx, camera.cy) == (320, 240, 262.5, 159.5, 119.5)
     assert len(folder.train) + len(folder.test) > 0.98 * (558 + 506)
     assert {frame.sequence for frame in folder.test} == {
-        "rgbd_dataset_freiburg1_rpy", "rgbd_dataset_freiburg1_xyz",
+        "rgbd_dataset_freiburg1_rpy",
+        "rgbd_dataset_freiburg1_xyz",
     }
     skews = [abs(f.depth_stamp_ns - f.stamp_ns) for f in folder.train if f.depth is not None]
     assert max(skews) <= 20_000_000

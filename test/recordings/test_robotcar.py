@@ -69,8 +69,25 @@ def write_drive(root: Path, name: str = TRAIN, scans: dict[int, list] | None = N
     for index in range(COUNT):
         assert cv2.imwrite(str(drive / "stereo" / "centre" / f"{image_us(index)}.png"), bayer())
     (drive / "stereo.timestamps").write_text("".join(f"{image_us(index)} 1\n" for index in range(COUNT)))
-    columns = {"ins": ["timestamp", "ins_status", "latitude", "longitude", "altitude", "northing", "easting", "down",
-                       "utm_zone", "velocity_north", "velocity_east", "velocity_down", "roll", "pitch", "yaw"]}
+    columns = {
+        "ins": [
+            "timestamp",
+            "ins_status",
+            "latitude",
+            "longitude",
+            "altitude",
+            "northing",
+            "easting",
+            "down",
+            "utm_zone",
+            "velocity_north",
+            "velocity_east",
+            "velocity_down",
+            "roll",
+            "pitch",
+            "yaw",
+        ]
+    }
     columns["rtk"] = [name for name in columns["ins"] if name != "ins_status"]
     for kind, names in columns.items():
         with (drive / "gps" / f"{kind}.csv").open("w", newline="") as file:
@@ -124,7 +141,8 @@ def test_depth_lands_on_the_pixel_and_only_from_the_past(tmp_path: Path, capsys:
     second = 9.0 + 1.5 - 0.26
     column = math.floor(15.5 - 20 * 2 / second + 0.5)
     assert pixels(folder.train[3].depth) == {
-        (12, 17): pytest.approx(10.5, abs=1 / 500), (12, column): pytest.approx(second, abs=1 / 500),
+        (12, 17): pytest.approx(10.5, abs=1 / 500),
+        (12, column): pytest.approx(second, abs=1 / 500),
     }
     assert (folder.depth_registered, folder.depth_camera) == (True, folder.color_camera)
     assert folder.rate_hz == pytest.approx(16.0)
@@ -205,7 +223,8 @@ def test_a_panorama_sees_all_around(tmp_path: Path):
     assert not folder.depth_registered
     # 32 columns of 11.25 degrees: ahead 16, to the right 24, behind on the left 0; the horizon is row 12.
     assert pixels(folder.train[0].depth) == {
-        (12, 16): pytest.approx(8.0, abs=0.01), (12, 24): pytest.approx(3.0, abs=0.01),
+        (12, 16): pytest.approx(8.0, abs=0.01),
+        (12, 24): pytest.approx(3.0, abs=0.01),
         (12, 0): pytest.approx(4.0, abs=0.01),
     }
 

@@ -113,8 +113,15 @@ def test_the_default_cameras_follow_the_image_size(seven_scenes: Path):
 
 def test_camera_json_states_what_differs(seven_scenes: Path):
     camera = {"width": 32, "height": 24, "fx": 30, "fy": 31, "cx": 16, "cy": 12}
-    values = {"color": camera, "depth": camera, "depth_registered": True, "pose_of": "color", "rate_hz": 10,
-              "depth_units_per_metre": 4000, "licence": "CC0"}
+    values = {
+        "color": camera,
+        "depth": camera,
+        "depth_registered": True,
+        "pose_of": "color",
+        "rate_hz": 10,
+        "depth_units_per_metre": 4000,
+        "licence": "CC0",
+    }
     (seven_scenes / "camera.json").write_text(json.dumps(values))
     folder = open_folder(seven_scenes)
     assert folder.color_camera.to_dict() == folder.depth_camera.to_dict() == camera

@@ -55,7 +55,8 @@ class Messages(MessageBuilder):
         zero = t["geometry_msgs/msg/Vector3"](0.0, 0.0, 0.0)
         twist = t["geometry_msgs/msg/Twist"](linear=zero, angular=zero)
         return t[ODOMETRY](
-            header=self.header(stamp_ns, parent), child_frame_id=child,
+            header=self.header(stamp_ns, parent),
+            child_frame_id=child,
             pose=t["geometry_msgs/msg/PoseWithCovariance"](pose=pose, covariance=np.zeros(36)),
             twist=t["geometry_msgs/msg/TwistWithCovariance"](twist=twist, covariance=np.zeros(36)),
         )
@@ -69,10 +70,15 @@ class Messages(MessageBuilder):
         field = self._types["sensor_msgs/msg/PointField"]
         points = np.ascontiguousarray(points, dtype="<f4")
         return self._types[CLOUD](
-            header=self.header(stamp_ns, frame), height=1, width=len(points),
+            header=self.header(stamp_ns, frame),
+            height=1,
+            width=len(points),
             fields=[field(name=name, offset=4 * i, datatype=7, count=1) for i, name in enumerate("xyz")],
-            is_bigendian=False, point_step=12, row_step=12 * len(points),
-            data=points.view(np.uint8).reshape(-1), is_dense=True,
+            is_bigendian=False,
+            point_step=12,
+            row_step=12 * len(points),
+            data=points.view(np.uint8).reshape(-1),
+            is_dense=True,
         )
 
 
@@ -90,9 +96,17 @@ class Ros1Messages(Messages):
             x_offset=0, y_offset=0, height=0, width=0, do_rectify=False
         )
         return self._types[topics.CAMERA_INFO](
-            header=self.header(stamp_ns, frame), height=camera.height, width=camera.width,
-            distortion_model="plumb_bob", D=np.zeros(5), K=k.reshape(-1), R=np.eye(3).reshape(-1),
-            P=np.hstack([k, np.zeros((3, 1))]).reshape(-1), binning_x=0, binning_y=0, roi=region,
+            header=self.header(stamp_ns, frame),
+            height=camera.height,
+            width=camera.width,
+            distortion_model="plumb_bob",
+            D=np.zeros(5),
+            K=k.reshape(-1),
+            R=np.eye(3).reshape(-1),
+            P=np.hstack([k, np.zeros((3, 1))]).reshape(-1),
+            binning_x=0,
+            binning_y=0,
+            roi=region,
         )
 
 
@@ -240,6 +254,7 @@ def test_a_ros1_bag_with_a_chain_of_moving_and_static_transforms(tmp_path: Path)
     T_map_odom = se3.from_parts([10.0, 20.0, 0.0], quaternion.exp(np.array([0.0, 0.0, 0.3])))
     T_mast = se3.from_parts([0.0, 0.0, 1.0], [0.0, 0.0, 0.0, 1.0])
     build = recording.build
+
     def map_odom(stamp: float) -> np.ndarray:
         return T_map_odom @ se3.from_parts([0.1 * (stamp - START) / 1e9, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0])
 
@@ -417,7 +432,9 @@ def test_what_is_left_out_is_counted(tmp_path: Path, caplog: pytest.LogCaptureFi
     with caplog.at_level(logging.WARNING):
         summary = convert(recording.write(tmp_path / "bag"), tmp_path / "out", max_gap_ns=100_000_000)
     assert summary.left_out == {
-        "with the stamp of another image": 1, "without depth within 20 ms": 1, "without a pose at their time": 1,
+        "with the stamp of another image": 1,
+        "without depth within 20 ms": 1,
+        "without a pose at their time": 1,
         "that cannot be read": 1,
     }
     assert "left out: 1 colour images that cannot be read" in summary.text()

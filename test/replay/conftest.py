@@ -36,8 +36,12 @@ def camera_bag(tmp_path: Path) -> Callable[..., Path]:
     """Writes a recording of `frames` frames; `skew_ns` is depth minus colour; `spoil` may change a message."""
 
     def write(
-        name: str = "camera", frames: int = 8, size: tuple[int, int] = (HEIGHT, WIDTH), skew_ns: int = 0,
-        spoil: Callable[[str, int, Any], Any] = lambda topic, index, message: message, truth: bool = True,
+        name: str = "camera",
+        frames: int = 8,
+        size: tuple[int, int] = (HEIGHT, WIDTH),
+        skew_ns: int = 0,
+        spoil: Callable[[str, int, Any], Any] = lambda topic, index, message: message,
+        truth: bool = True,
     ) -> Path:
         path = tmp_path / name
         noise = np.random.default_rng(7)
@@ -57,8 +61,11 @@ def camera_bag(tmp_path: Path) -> Callable[..., Path]:
                 rgb[0, 0], rgb[0, 1] = brightness + offset, brightness - offset
                 messages = [
                     (topics.COLOR_IMAGE, stamp, build.color_image(stamp, topics.COLOR_FRAME, rgb)),
-                    (topics.DEPTH_IMAGE, stamp + skew_ns, build.depth_image(
-                        stamp + skew_ns, topics.DEPTH_FRAME, np.full(size, millimetres, np.uint16))),
+                    (
+                        topics.DEPTH_IMAGE,
+                        stamp + skew_ns,
+                        build.depth_image(stamp + skew_ns, topics.DEPTH_FRAME, np.full(size, millimetres, np.uint16)),
+                    ),
                 ]
                 if truth:
                     pose = build.pose(stamp, "map", true_pose(index, brightness, millimetres))
@@ -88,7 +95,9 @@ class Verb:
         )
         with log.open("w") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", code, *arguments], stdout=output, stderr=subprocess.STDOUT,
+                [sys.executable, "-c", code, *arguments],
+                stdout=output,
+                stderr=subprocess.STDOUT,
                 env={**os.environ, "OMP_NUM_THREADS": "1"},
             )
 

@@ -20,11 +20,16 @@ def at(x: float) -> np.ndarray:
 
 def run(truth: dict[int, float], estimates: dict[int, float], **changes) -> Run:
     values = {
-        "source": "live", "recording": "bag", "model": "m", "backend": "b",
+        "source": "live",
+        "recording": "bag",
+        "model": "m",
+        "backend": "b",
         "frames_ns": np.array(sorted(truth), dtype=np.int64),
         "truth": StampedPoses.collect({s: at(x) for s, x in truth.items()}),
         "estimates": StampedPoses.collect({s: at(x) for s, x in estimates.items()}),
-        "latency_ms": {}, "drops": {}, "training_poses": None,
+        "latency_ms": {},
+        "drops": {},
+        "training_poses": None,
     }
     return Run(**{**values, **changes})
 

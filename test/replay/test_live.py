@@ -78,7 +78,9 @@ def test_an_interrupt_leaves_no_process_behind(bag: Path, tiny_bundle: Path, tmp
 
 
 def test_a_node_that_cannot_work_is_quoted(bag: Path, tiny_bundle: Path, tmp_path: Path):
-    result = mvloc("live", str(bag), "--model", str(tiny_bundle), "--out", str(tmp_path), "--parameter", "backend:=torch")
+    result = mvloc(
+        "live", str(bag), "--model", str(tiny_bundle), "--out", str(tmp_path), "--parameter", "backend:=torch"
+    )
     assert result.returncode == 2
     assert "no torch backend" in result.stderr
     assert "Traceback" not in result.stderr

@@ -28,14 +28,23 @@ def live_bag(tmp_path: Path) -> Callable[..., Path]:
     """What the recorder stores when `played` ran through a node that errs by 1 cm along x."""
 
     def write(
-        played: Path, name: str = "live", rate: float = 1.0, offset: int = OFFSET,
-        truth: bool = True, lost_truth: tuple[int, ...] = (), lost_pose: tuple[int, ...] = (), status: bool = True,
+        played: Path,
+        name: str = "live",
+        rate: float = 1.0,
+        offset: int = OFFSET,
+        truth: bool = True,
+        lost_truth: tuple[int, ...] = (),
+        lost_pose: tuple[int, ...] = (),
+        status: bool = True,
     ) -> Path:
         path = tmp_path / name
         with BagReader(played) as reader, BagWriter(path) as writer:
             build = MessageBuilder(writer.store)
-            for topic, kind in ((topics.GROUND_TRUTH, topics.POSE), ("/mvloc/pose", topics.POSE),
-                                ("/mvloc/status", topics.STATUS)):
+            for topic, kind in (
+                (topics.GROUND_TRUTH, topics.POSE),
+                ("/mvloc/pose", topics.POSE),
+                ("/mvloc/status", topics.STATUS),
+            ):
                 writer.add_topic(topic, kind)
             for index, (_, before, message) in enumerate(reader.messages((topics.GROUND_TRUTH,))):
                 stamp = reader.start_ns + offset + round((before - reader.start_ns) / rate)
@@ -49,8 +58,9 @@ def live_bag(tmp_path: Path) -> Callable[..., Path]:
                     error = se3.from_parts(np.array([0.01, 0, 0]), np.array([0, 0, 0, 1.0]))
                     writer.write("/mvloc/pose", stamp + TRANSPORT_NS, build.pose(stamp, "map", error @ pose))
                 if status:
-                    writer.write("/mvloc/status", stamp + TRANSPORT_NS,
-                                 status_message(writer.store, stamp, valid, index))
+                    writer.write(
+                        "/mvloc/status", stamp + TRANSPORT_NS, status_message(writer.store, stamp, valid, index)
+                    )
         return path
 
     return write
@@ -61,8 +71,13 @@ def status_message(store, stamp: int, valid: bool, index: int):
     fields = store.fielddefs[topics.STATUS][1]
     values = {name: defaults[description[1][0]] for name, description in fields if name != "header"}
     values.update(
-        pose_valid=valid, inference_ms=10.0 + index, stamp_to_publication_ms=(30.0 if stamp > OFFSET else 1e12),
-        color_received=index + 1, dropped_busy=index // 2, model="tiny", backend="arithmetic",
+        pose_valid=valid,
+        inference_ms=10.0 + index,
+        stamp_to_publication_ms=(30.0 if stamp > OFFSET else 1e12),
+        color_received=index + 1,
+        dropped_busy=index // 2,
+        model="tiny",
+        backend="arithmetic",
     )
     return store.types[topics.STATUS](header=MessageBuilder(store).header(stamp, "camera"), **values)
 

@@ -23,8 +23,15 @@ KINDS = {FLOAT32: "f4", FLOAT64: "f8", UINT16: "u2", INT32: "i4"}
 
 
 def cloud(
-    points: np.ndarray, *, order: str = "xyz", kind: int = FLOAT32, gap: int = 0, tail: int = 0, row_padding: int = 0,
-    big_endian: bool = False, extra: bool = False,
+    points: np.ndarray,
+    *,
+    order: str = "xyz",
+    kind: int = FLOAT32,
+    gap: int = 0,
+    tail: int = 0,
+    row_padding: int = 0,
+    big_endian: bool = False,
+    extra: bool = False,
 ) -> SimpleNamespace:
     """A cloud of `[height, width, 3]`, with rubbish between fields, points and rows."""
     swap = ">" if big_endian else "<"
@@ -46,15 +53,28 @@ def cloud(
                 at = column * step + field.offset
                 data[row, at : at + value.itemsize] = np.frombuffer(value.tobytes(), np.uint8)
     return SimpleNamespace(
-        height=height, width=width, fields=fields, is_bigendian=big_endian, point_step=step, row_step=row_step,
-        data=data.reshape(-1).tobytes(), is_dense=False,
+        height=height,
+        width=width,
+        fields=fields,
+        is_bigendian=big_endian,
+        point_step=step,
+        row_step=row_step,
+        data=data.reshape(-1).tobytes(),
+        is_dense=False,
     )
 
 
 @given(
-    order=st.permutations("xyz").map("".join), kind=st.sampled_from([FLOAT32, FLOAT64]), gap=st.integers(0, 5),
-    tail=st.integers(0, 9), row_padding=st.integers(0, 7), big_endian=st.booleans(), extra=st.booleans(),
-    height=st.integers(1, 3), width=st.integers(1, 4), seed=st.integers(0, 999),
+    order=st.permutations("xyz").map("".join),
+    kind=st.sampled_from([FLOAT32, FLOAT64]),
+    gap=st.integers(0, 5),
+    tail=st.integers(0, 9),
+    row_padding=st.integers(0, 7),
+    big_endian=st.booleans(),
+    extra=st.booleans(),
+    height=st.integers(1, 3),
+    width=st.integers(1, 4),
+    seed=st.integers(0, 999),
 )
 def test_points_of_every_layout_are_read(
     order, kind, gap, tail, row_padding, big_endian, extra, height, width, seed,
@@ -120,8 +140,15 @@ def test_messages_of_rclpy_and_of_rosbags_are_read():
         stamp=types["builtin_interfaces/msg/Time"](sec=1, nanosec=2), frame_id="lidar"
     )
     recorded = types[CLOUD](
-        header=header, height=1, width=20, fields=fields, is_bigendian=sys.byteorder == "big", point_step=12,
-        row_step=240, data=np.frombuffer(message.data, np.uint8), is_dense=True,
+        header=header,
+        height=1,
+        width=20,
+        fields=fields,
+        is_bigendian=sys.byteorder == "big",
+        point_step=12,
+        row_step=240,
+        data=np.frombuffer(message.data, np.uint8),
+        is_dense=True,
     )
     again = store.deserialize_cdr(store.serialize_cdr(recorded, CLOUD), CLOUD)
     np.testing.assert_array_equal(decode_cloud(again), points)

@@ -21,8 +21,12 @@ def image(pixels: np.ndarray, encoding: str, padding: int = 0, big_endian: bool 
     rubbish = np.full((pixels.shape[0], padding), 0xAA, np.uint8)
     data = np.hstack([rows, rubbish]).tobytes()
     return SimpleNamespace(
-        height=pixels.shape[0], width=pixels.shape[1], encoding=encoding, step=rows.shape[1] + padding,
-        is_bigendian=int(big_endian), data=data,
+        height=pixels.shape[0],
+        width=pixels.shape[1],
+        encoding=encoding,
+        step=rows.shape[1] + padding,
+        is_bigendian=int(big_endian),
+        data=data,
     )
 
 
@@ -49,7 +53,9 @@ def test_mono_becomes_grey():
 
 
 @pytest.mark.parametrize("big_endian", [False, True])
-@pytest.mark.parametrize(("encoding", "kind", "unit"), [("16UC1", "u2", 0.001), ("mono16", "u2", 0.001), ("32FC1", "f4", 1.0)])
+@pytest.mark.parametrize(
+    ("encoding", "kind", "unit"), [("16UC1", "u2", 0.001), ("mono16", "u2", 0.001), ("32FC1", "f4", 1.0)]
+)
 def test_depth_arrives_in_metres_whatever_the_byte_order(encoding, kind, unit, big_endian):
     metres = np.linspace(0.5, 8.0, HEIGHT * WIDTH).round(3).reshape(HEIGHT, WIDTH)
     stored = (metres / unit).round(3).astype((">" if big_endian else "<") + kind)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
 import pytest
@@ -79,7 +80,7 @@ def test_never_out_of_order_but_for_jumps(items, tolerance):
         if harness.sync.jumps > jumps:
             segment_start = len(harness.pairs)
         segment = harness.pairs[segment_start:]
-        assert all(a[0] < b[0] and a[2] < b[2] for a, b in zip(segment, segment[1:]))
+        assert all(a[0] < b[0] and a[2] < b[2] for a, b in itertools.pairwise(segment))
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, 60 * MS)), max_size=100), st.sampled_from([20 * MS, 200 * MS]))
@@ -103,7 +104,10 @@ def test_each_pair_is_the_best_that_was_there(items, tolerance):
 
 
 @given(
-    st.integers(0, 2**32), st.integers(-12, 12), st.floats(0, 0.3), st.integers(0, 30),
+    st.integers(0, 2**32),
+    st.integers(-12, 12),
+    st.floats(0, 0.3),
+    st.integers(0, 30),
 )
 @settings(max_examples=100)
 def test_two_cameras_with_losses_stay_in_phase(seed, skew_ms, loss, delay_ms):

@@ -73,9 +73,13 @@ def convert(roots: Sequence[Path], out: Path, options: RobotCarOptions, progress
         for frame in written:
             writer.write_pose(frame.name, frame.T_map_camera)
         settings = CameraSettings(
-            color_camera=camera, depth_camera=_depth_camera(camera, options.panorama),
-            depth_units_per_metre=DEPTH_UNITS, depth_registered=options.panorama is None, pose_of="color",
-            rate_hz=1e9 / period, licence=LICENCE,
+            color_camera=camera,
+            depth_camera=_depth_camera(camera, options.panorama),
+            depth_units_per_metre=DEPTH_UNITS,
+            depth_registered=options.panorama is None,
+            pose_of="color",
+            rate_hz=1e9 / period,
+            licence=LICENCE,
         )
         writer.finish(settings, [sequence_name(name) for name in train], [sequence_name(name) for name in test])
     left_out["images that cannot be read"] += len(lost)

@@ -91,7 +91,10 @@ class ScanAccumulator:
 
 
 def depth_map(
-    accumulators: list[ScanAccumulator], stamp_ns: int, window: Window, T_image_vehicle: Array,
+    accumulators: list[ScanAccumulator],
+    stamp_ns: int,
+    window: Window,
+    T_image_vehicle: Array,
     project: Callable[[Array], NDArray[np.float32]],
 ) -> NDArray[np.float32]:
     """The depth map of an image: the points of all LIDARs in its optical frame, projected."""

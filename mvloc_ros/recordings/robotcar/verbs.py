@@ -28,12 +28,17 @@ def add_robotcar_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("traversals", type=Path, nargs="+", metavar="TRAVERSAL", help="folder of one drive")
     parser.add_argument("--out", type=Path, required=True, help="folder to write (a new one)")
-    parser.add_argument("--test", action="append", metavar="NAME",
-                        help="this traversal is for testing (repeatable; default: the published split)")
+    parser.add_argument(
+        "--test",
+        action="append",
+        metavar="NAME",
+        help="this traversal is for testing (repeatable; default: the published split)",
+    )
     parser.add_argument("--models", type=Path, help="camera models (default: models beside the first traversal)")
     parser.add_argument("--extrinsics", type=Path, help="extrinsics (default: extrinsics beside the first traversal)")
-    parser.add_argument("--camera", choices=sorted(CAMERAS), default="stereo/centre",
-                        help="camera (default: stereo/centre)")
+    parser.add_argument(
+        "--camera", choices=sorted(CAMERAS), default="stereo/centre", help="camera (default: stereo/centre)"
+    )
     parser.add_argument("--poses", choices=("ins", "rtk"), default="ins", help="source of poses (default: ins)")
     parser.add_argument("--good-only", action="store_true", help="only poses of the status INS_SOLUTION_GOOD")
     parser.add_argument("--short-side", type=int, default=256, help="pixels of the shorter side (default: 256)")
@@ -43,19 +48,45 @@ def add_robotcar_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_depth(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("depth")
-    group.add_argument("--lidar", action="append", choices=(*LIDARS, "none"),
-                       help="LIDAR (repeatable; default: lms_front and lms_rear; none: colour alone)")
-    group.add_argument("--window", type=float, default=10.0, metavar="S",
-                       help="seconds of scans before the image (default: 10)")
-    group.add_argument("--window-after", type=float, default=0.0, metavar="S",
-                       help="seconds of scans after the image, which a live system has not (default: 0)")
+    group.add_argument(
+        "--lidar",
+        action="append",
+        choices=(*LIDARS, "none"),
+        help="LIDAR (repeatable; default: lms_front and lms_rear; none: colour alone)",
+    )
+    group.add_argument(
+        "--window", type=float, default=10.0, metavar="S", help="seconds of scans before the image (default: 10)"
+    )
+    group.add_argument(
+        "--window-after",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="seconds of scans after the image, which a live system has not (default: 0)",
+    )
     group.add_argument("--splat", type=float, default=1.0, help="pixels that a point covers (default: 1)")
-    group.add_argument("--projection", choices=("pinhole", "cylindrical"), default="pinhole",
-                       help="into the colour image, or onto a panorama around it (default: pinhole)")
-    group.add_argument("--azimuth", type=float, nargs=2, default=(-180.0, 180.0), metavar=("LEFT", "RIGHT"),
-                       help="edges of the panorama in degrees, right positive (default: -180 180)")
-    group.add_argument("--elevation", type=float, nargs=2, default=(-25.0, 15.0), metavar=("BOTTOM", "TOP"),
-                       help="edges of the panorama in degrees, up positive (default: -25 15)")
+    group.add_argument(
+        "--projection",
+        choices=("pinhole", "cylindrical"),
+        default="pinhole",
+        help="into the colour image, or onto a panorama around it (default: pinhole)",
+    )
+    group.add_argument(
+        "--azimuth",
+        type=float,
+        nargs=2,
+        default=(-180.0, 180.0),
+        metavar=("LEFT", "RIGHT"),
+        help="edges of the panorama in degrees, right positive (default: -180 180)",
+    )
+    group.add_argument(
+        "--elevation",
+        type=float,
+        nargs=2,
+        default=(-25.0, 15.0),
+        metavar=("BOTTOM", "TOP"),
+        help="edges of the panorama in degrees, up positive (default: -25 15)",
+    )
 
 
 def run_robotcar(args: argparse.Namespace) -> int:
@@ -66,12 +97,18 @@ def run_robotcar(args: argparse.Namespace) -> int:
 
     lidars = tuple(args.lidar or ("lms_front", "lms_rear"))
     options = RobotCarOptions(
-        test=None if args.test is None else tuple(args.test), models=args.models, extrinsics=args.extrinsics,
-        camera=args.camera, poses=args.poses, good_only=args.good_only,
+        test=None if args.test is None else tuple(args.test),
+        models=args.models,
+        extrinsics=args.extrinsics,
+        camera=args.camera,
+        poses=args.poses,
+        good_only=args.good_only,
         lidars=() if "none" in lidars else lidars,
         window=Window(round(args.window * 1e9), round(args.window_after * 1e9)),
         panorama=panorama(args.azimuth, args.elevation) if args.projection == "cylindrical" else None,
-        splat=args.splat, short_side=args.short_side, every=args.every,
+        splat=args.splat,
+        short_side=args.short_side,
+        every=args.every,
     )
     print(convert(args.traversals, args.out, options).text())
     return 0

@@ -36,8 +36,13 @@ SPARSE = 0.001
 
 
 def write_images(
-    writer: FolderWriter, frames: Sequence[Frame], model: CameraModel, camera: PinholeCamera, options: RobotCarOptions,
-    left_out: Counter[str], progress: bool,
+    writer: FolderWriter,
+    frames: Sequence[Frame],
+    model: CameraModel,
+    camera: PinholeCamera,
+    options: RobotCarOptions,
+    left_out: Counter[str],
+    progress: bool,
 ) -> tuple[dict[FrameName, str], float | None]:
     """Write what is not there yet; which frames cannot be read, and the mean share of pixels with depth."""
     lost: dict[FrameName, str] = {}
@@ -70,7 +75,8 @@ def write_images(
     if coverage is not None and coverage < SPARSE:
         _log.warning(
             "Only %.3f %% of the pixels have depth: a 2D LIDAR that scans a plane across the road measures what is "
-            "ahead of a camera only later; use --window-after, or a Velodyne or LD-MRS.", 100 * coverage,
+            "ahead of a camera only later; use --window-after, or a Velodyne or LD-MRS.",
+            100 * coverage,
         )
     return lost, coverage
 

@@ -81,8 +81,13 @@ def to_dataset(bag: Path, out: Path, options: DatasetOptions, progress: bool = T
         posed = selected.depth if options.pose_of == "depth" and selected.depth is not None else selected.color
         poses = collected.finish(options.poses, posed.frame)
         plan = make_plan(
-            color_ns, depth_ns, poses.at, pose_of=options.pose_of, max_skew_ns=_skew(options, selected),
-            keep_unpaired=options.keep_unpaired, test_fraction=options.test_fraction,
+            color_ns,
+            depth_ns,
+            poses.at,
+            pose_of=options.pose_of,
+            max_skew_ns=_skew(options, selected),
+            keep_unpaired=options.keep_unpaired,
+            test_fraction=options.test_fraction,
         )
         cameras, to_map = _cameras(options, selected, collected, plan)
         with FolderWriter(out, _identity(reader, options)) as writer:
@@ -146,8 +151,12 @@ def _cameras(
         to_map = image_to_depth_map(depth.type, depth_camera, register)
         registered = options.register or _corresponds(selected, collected, plan)
     settings = CameraSettings(
-        color_camera=color, depth_camera=color if depth_camera is None or options.register else depth_camera,
-        depth_units_per_metre=units, depth_registered=registered, pose_of=options.pose_of, rate_hz=plan.rate_hz,
+        color_camera=color,
+        depth_camera=color if depth_camera is None or options.register else depth_camera,
+        depth_units_per_metre=units,
+        depth_registered=registered,
+        pose_of=options.pose_of,
+        rate_hz=plan.rate_hz,
         licence=options.licence,
     )
     return settings, to_map
@@ -179,8 +188,14 @@ def _corresponds(selected: Selection, collected: PoseCollector, plan: Plan) -> b
 
 
 def _second_pass(
-    reader: BagReader, selected: Selection, plan: Plan, cameras: CameraSettings, to_map: ToDepthMap | None,
-    writer: FolderWriter, color_format: str, progress: bool,
+    reader: BagReader,
+    selected: Selection,
+    plan: Plan,
+    cameras: CameraSettings,
+    to_map: ToDepthMap | None,
+    writer: FolderWriter,
+    color_format: str,
+    progress: bool,
 ) -> dict[FrameName, str]:
     """Write all images; the frames whose images cannot be read, and why."""
     color_frames = {frame.color_ns: frame.name for frame in plan.frames}
@@ -250,6 +265,9 @@ def _identity(reader: BagReader, options: DatasetOptions) -> dict[str, Any]:
     T = options.poses.T_pose_camera
     chosen["poses"]["T_pose_camera"] = None if T is None else T.tolist()
     return {
-        "recording": reader.path.name, "start_ns": reader.start_ns, "end_ns": reader.end_ns,
-        "messages": reader.message_count, "options": chosen,
+        "recording": reader.path.name,
+        "start_ns": reader.start_ns,
+        "end_ns": reader.end_ns,
+        "messages": reader.message_count,
+        "options": chosen,
     }

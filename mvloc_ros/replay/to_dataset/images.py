@@ -43,8 +43,9 @@ def write_color(writer: FolderWriter, name: FrameName, message: Any, camera: Pin
     writer.write_color(name, prepare_color(image, camera.height, camera.width), suffix)
 
 
-def image_to_depth_map(message_type: str, camera: PinholeCamera, register: tuple[PinholeCamera, Array] | None) -> \
-        ToDepthMap:
+def image_to_depth_map(
+    message_type: str, camera: PinholeCamera, register: tuple[PinholeCamera, Array] | None
+) -> ToDepthMap:
     """A function from depth messages to metres `[H, W]`, registered to a colour camera where that is given."""
 
     def convert(message: Any) -> NDArray[np.float32]:

@@ -43,8 +43,14 @@ class Plan:
 
 
 def make_plan(
-    color_ns: Sequence[int], depth_ns: Sequence[int] | None, pose_at: Callable[[int], Array | None], *,
-    pose_of: str, max_skew_ns: int, keep_unpaired: bool, test_fraction: float,
+    color_ns: Sequence[int],
+    depth_ns: Sequence[int] | None,
+    pose_at: Callable[[int], Array | None],
+    *,
+    pose_of: str,
+    max_skew_ns: int,
+    keep_unpaired: bool,
+    test_fraction: float,
 ) -> Plan:
     """Pair the images, find their poses, and cut the recording into sequences.
 

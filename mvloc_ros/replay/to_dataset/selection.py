@@ -81,7 +81,11 @@ def _is_depth(message_type: str, message: Any) -> bool:
 
 
 def _one(
-    reader: BagReader, named: str | None, found: Sequence[str], kind: str, option: str,
+    reader: BagReader,
+    named: str | None,
+    found: Sequence[str],
+    kind: str,
+    option: str,
     allowed: Sequence[str] | None = None,
 ) -> str:
     """The topic that was named, or the only one found."""

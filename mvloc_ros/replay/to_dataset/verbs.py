@@ -27,8 +27,12 @@ def add_to_dataset_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder to write (a new one)")
     _add_images(parser)
     _add_poses(parser)
-    parser.add_argument("--test-fraction", type=float, default=0.2,
-                        help="share of the recording's time, at its end, that is for testing (default: 0.2)")
+    parser.add_argument(
+        "--test-fraction",
+        type=float,
+        default=0.2,
+        help="share of the recording's time, at its end, that is for testing (default: 0.2)",
+    )
     parser.add_argument("--licence", default="", help="licence of the recording, kept in camera.json")
 
 
@@ -40,28 +44,59 @@ def _add_images(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--depth-info", metavar="TOPIC", help="camera_info of the depth camera")
     group.add_argument("--register", action="store_true", help="map depth images into the colour camera, through /tf")
     group.add_argument("--splat", type=float, default=1.0, help="pixels that a point of a cloud covers (default: 1)")
-    group.add_argument("--max-skew", type=float, metavar="MS",
-                       help="largest time between colour and depth (default: 20, for clouds 60)")
+    group.add_argument(
+        "--max-skew",
+        type=float,
+        metavar="MS",
+        help="largest time between colour and depth (default: 20, for clouds 60)",
+    )
     group.add_argument("--keep-unpaired", action="store_true", help="keep colour images without depth")
-    group.add_argument("--color-format", choices=("png", "jpg"), default="png",
-                       help="file format of raw colour images; compressed ones stay as they are (default: png)")
-    group.add_argument("--depth-units", type=float, metavar="N",
-                       help="depth pixel values per metre (default: 1000, for clouds 256)")
+    group.add_argument(
+        "--color-format",
+        choices=("png", "jpg"),
+        default="png",
+        help="file format of raw colour images; compressed ones stay as they are (default: png)",
+    )
+    group.add_argument(
+        "--depth-units", type=float, metavar="N", help="depth pixel values per metre (default: 1000, for clouds 256)"
+    )
 
 
 def _add_poses(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("poses")
-    group.add_argument("--poses", metavar="TOPIC", help="PoseStamped, PoseWithCovarianceStamped, Odometry or "
-                       "TransformStamped topic, or `tf` for the transforms from the map to the camera")
+    group.add_argument(
+        "--poses",
+        metavar="TOPIC",
+        help="PoseStamped, PoseWithCovarianceStamped, Odometry or "
+        "TransformStamped topic, or `tf` for the transforms from the map to the camera",
+    )
     group.add_argument("--map-frame", default="map", metavar="FRAME", help="fixed frame of --poses tf (default: map)")
-    group.add_argument("--pose-frame", metavar="FRAME", help="frame that the topic places (default: the message's "
-                       "child_frame_id; a pose message without one is taken as the camera's own pose)")
-    group.add_argument("--extrinsic", type=float, nargs=7, metavar=("X", "Y", "Z", "QX", "QY", "QZ", "QW"),
-                       help="the camera's optical frame in the topic's frame, instead of the recording's transforms")
-    group.add_argument("--pose-of", choices=("color", "depth"), default="color",
-                       help="camera whose poses the folder has (default: color)")
-    group.add_argument("--max-gap", type=float, default=200.0, metavar="MS",
-                       help="longest time between poses that is interpolated (default: 200)")
+    group.add_argument(
+        "--pose-frame",
+        metavar="FRAME",
+        help="frame that the topic places (default: the message's "
+        "child_frame_id; a pose message without one is taken as the camera's own pose)",
+    )
+    group.add_argument(
+        "--extrinsic",
+        type=float,
+        nargs=7,
+        metavar=("X", "Y", "Z", "QX", "QY", "QZ", "QW"),
+        help="the camera's optical frame in the topic's frame, instead of the recording's transforms",
+    )
+    group.add_argument(
+        "--pose-of",
+        choices=("color", "depth"),
+        default="color",
+        help="camera whose poses the folder has (default: color)",
+    )
+    group.add_argument(
+        "--max-gap",
+        type=float,
+        default=200.0,
+        metavar="MS",
+        help="longest time between poses that is interpolated (default: 200)",
+    )
 
 
 def run_to_dataset(args: argparse.Namespace) -> int:
@@ -70,15 +105,26 @@ def run_to_dataset(args: argparse.Namespace) -> int:
     from mvloc_ros.replay.to_dataset.poses import PoseOptions, extrinsic
 
     poses = PoseOptions(
-        source=args.poses, map_frame=args.map_frame, pose_frame=args.pose_frame,
+        source=args.poses,
+        map_frame=args.map_frame,
+        pose_frame=args.pose_frame,
         T_pose_camera=None if args.extrinsic is None else extrinsic(args.extrinsic),
         max_gap_ns=round(args.max_gap * 1e6),
     )
     options = DatasetOptions(
-        color=args.color, depth=args.depth, color_info=args.color_info, depth_info=args.depth_info,
-        pose_of=args.pose_of, poses=poses, register=args.register, splat=args.splat,
-        max_skew_ns=None if args.max_skew is None else round(args.max_skew * 1e6), keep_unpaired=args.keep_unpaired,
-        test_fraction=args.test_fraction, color_format=args.color_format, depth_units_per_metre=args.depth_units,
+        color=args.color,
+        depth=args.depth,
+        color_info=args.color_info,
+        depth_info=args.depth_info,
+        pose_of=args.pose_of,
+        poses=poses,
+        register=args.register,
+        splat=args.splat,
+        max_skew_ns=None if args.max_skew is None else round(args.max_skew * 1e6),
+        keep_unpaired=args.keep_unpaired,
+        test_fraction=args.test_fraction,
+        color_format=args.color_format,
+        depth_units_per_metre=args.depth_units,
         licence=args.licence,
     )
     print(to_dataset(args.bag, args.out, options).text())

@@ -4,6 +4,7 @@
 Between colour encodings OpenCV converts, and 8 and 16 bits are scaled into one another (255 is 65535). An encoding
 without colour (16UC1, 8UC3, 32FC1, ...) never becomes one with colour, nor changes its channels.
 """
+
 from __future__ import annotations
 
 import cv2
@@ -21,8 +22,9 @@ def convert(image: np.ndarray, source: Encoding, target: Encoding) -> np.ndarray
     if source.name == target.name:
         return image
     if source.space is None and target.space is not None:
-        raise CvBridgeError(f"[{source.name}] is not a color format. but [{target.name}] is. "
-                            "The conversion does not make sense")
+        raise CvBridgeError(
+            f"[{source.name}] is not a color format. but [{target.name}] is. The conversion does not make sense"
+        )
     if source.space is None or target.space is None:
         if source.channels != target.channels:
             raise CvBridgeError(f"[{source.name}] and [{target.name}] do not have the same number of channels")

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The bridge itself."""
+
 from __future__ import annotations
 
 import sys
@@ -14,8 +15,9 @@ from cv_bridge.colours import convert
 from cv_bridge.encodings import NUMPY_NAMES, CvBridgeError, generic_name, parse
 
 PASSTHROUGH = "passthrough"
-COMPRESSIONS = frozenset(("bmp", "dib", "jpeg", "jpg", "jpe", "jp2", "png", "pbm", "pgm", "ppm", "sr", "ras", "tiff",
-                          "tif", "webp"))
+COMPRESSIONS = frozenset(
+    ("bmp", "dib", "jpeg", "jpg", "jpe", "jp2", "png", "pbm", "pgm", "ppm", "sr", "ras", "tiff", "tif", "webp")
+)
 
 
 class CvBridge:
@@ -49,14 +51,17 @@ class CvBridge:
         shape = (img_msg.height, img_msg.width, source.channels)
         strides = (img_msg.step, dtype.itemsize * source.channels, dtype.itemsize)
         if img_msg.step < strides[1] * img_msg.width:
-            raise CvBridgeError(f"The image is malformed: a row of {img_msg.width} pixels of [{source.name}] needs "
-                                f"{strides[1] * img_msg.width} bytes, its step is {img_msg.step}")
+            raise CvBridgeError(
+                f"The image is malformed: a row of {img_msg.width} pixels of [{source.name}] needs "
+                f"{strides[1] * img_msg.width} bytes, its step is {img_msg.step}"
+            )
         data: Any = img_msg.data if not isinstance(img_msg.data, list) else bytes(img_msg.data)
         try:
             pixels = np.ndarray(shape, dtype, buffer=data, strides=strides)
         except (TypeError, ValueError) as error:
-            raise CvBridgeError(f"The image is malformed: {len(data)} bytes of data for {img_msg.height} rows of "
-                                f"{img_msg.step} bytes") from error
+            raise CvBridgeError(
+                f"The image is malformed: {len(data)} bytes of data for {img_msg.height} rows of {img_msg.step} bytes"
+            ) from error
         image = np.ascontiguousarray(pixels[:, :, 0] if source.channels == 1 else pixels, dtype=source.dtype)
         return image if desired_encoding == PASSTHROUGH else convert(image, source, parse(desired_encoding))
 

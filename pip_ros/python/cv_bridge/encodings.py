@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an encoding of sensor_msgs/Image says about the pixels."""
+
 from __future__ import annotations
 
 import re
@@ -8,7 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 NUMPY_NAMES = {
-    "8U": "uint8", "8S": "int8", "16U": "uint16", "16S": "int16", "32S": "int32", "32F": "float32", "64F": "float64",
+    "8U": "uint8",
+    "8S": "int8",
+    "16U": "uint16",
+    "16S": "int16",
+    "32S": "int32",
+    "32F": "float32",
+    "64F": "float64",
 }
 DEPTH_NAMES = {numpy_name: depth for depth, numpy_name in NUMPY_NAMES.items()}
 OPENCV_DEPTHS = {"8U": 0, "8S": 1, "16U": 2, "16S": 3, "32S": 4, "32F": 5, "64F": 6}

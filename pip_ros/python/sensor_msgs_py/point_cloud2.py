@@ -3,6 +3,7 @@
 
 As in the package that this stands in for, wrong arguments are AssertionErrors.
 """
+
 from __future__ import annotations
 
 import sys
@@ -78,8 +79,10 @@ def read_points(
         packages do. The order in memory stays row after row, so `.ravel().reshape(height, width)` is the image.
     """
     _check(isinstance(cloud, PointCloud2), "Cloud is not a sensor_msgs.msg.PointCloud2")
-    _check(cloud.height <= 1 or cloud.row_step in (0, cloud.width * cloud.point_step),
-           "Rows with padding between them cannot be read")
+    _check(
+        cloud.height <= 1 or cloud.row_step in (0, cloud.width * cloud.point_step),
+        "Rows with padding between them cannot be read",
+    )
     dtype = dtype_from_fields(cloud.fields, point_step=cloud.point_step)
     points = np.ndarray(shape=(cloud.width * cloud.height,), dtype=dtype, buffer=cloud.data)
     if field_names is not None:
@@ -122,9 +125,7 @@ def read_points_list(
     return [point._make(values) for values in points.tolist()]
 
 
-def create_cloud(
-    header: Header, fields: Sequence[PointField], points: Any, step: int | None = None
-) -> PointCloud2:
+def create_cloud(header: Header, fields: Sequence[PointField], points: Any, step: int | None = None) -> PointCloud2:
     """A cloud from points.
 
     :param points: a structured array of the fields' own type; or an array [N, fields] where the fields are of one
@@ -135,8 +136,10 @@ def create_cloud(
     if not isinstance(points, np.ndarray):
         points = np.array([tuple(point) for point in points], dtype=dtype)
     elif points.dtype.names is None:
-        _check(all(field.datatype == fields[0].datatype for field in fields),
-               "All fields need to have the same datatype. Pass a structured NumPy array otherwise.")
+        _check(
+            all(field.datatype == fields[0].datatype for field in fields),
+            "All fields need to have the same datatype. Pass a structured NumPy array otherwise.",
+        )
         points = unstructured_to_structured(points, dtype=dtype)
     else:
         _check(points.dtype == dtype, "The fields and the structured NumPy array do not match")
@@ -157,6 +160,8 @@ def create_cloud(
 
 def create_cloud_xyz32(header: Header, points: Any, step: int | None = None) -> PointCloud2:
     """A cloud of float32 x, y, z."""
-    fields = [PointField(name=name, offset=4 * place, datatype=PointField.FLOAT32, count=1)
-              for place, name in enumerate("xyz")]
+    fields = [
+        PointField(name=name, offset=4 * place, datatype=PointField.FLOAT32, count=1)
+        for place, name in enumerate("xyz")
+    ]
     return create_cloud(header, fields, points, step)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stand-in for tf2_py: the transform tree without ROS communication, and TF's exceptions."""
+
 from __future__ import annotations
 
 from tf2_py.buffer_core import BufferCore

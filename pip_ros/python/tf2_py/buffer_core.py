@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tree of frames over time, and the lookups through it."""
+
 from __future__ import annotations
 
 import threading
@@ -65,7 +66,8 @@ class BufferCore:
                 self._caches[child] = cache
             if not cache.insert(sample):
                 get_logger("tf2").warning(
-                    f"Ignoring old data for frame '{child}' at time {seconds(sample.stamp_ns)} from '{authority}'")
+                    f"Ignoring old data for frame '{child}' at time {seconds(sample.stamp_ns)} from '{authority}'"
+                )
                 return
             self._authorities[child] = authority
             self._known.update((parent, child))
@@ -131,7 +133,7 @@ class BufferCore:
         if not frame:
             raise InvalidArgumentException('Invalid frame "": a frame name cannot be empty')
         if frame.startswith("/"):
-            raise InvalidArgumentException(f'Invalid frame "{frame}": a frame name cannot start with a \'/\'')
+            raise InvalidArgumentException(f"Invalid frame \"{frame}\": a frame name cannot start with a '/'")
         if frame not in self._known:
             raise LookupException(f'The frame "{frame}" does not exist')
 
@@ -149,7 +151,8 @@ class BufferCore:
             source_steps, target_steps = self._meet(target, source, time_ns)
         except ExtrapolationException as error:
             raise ExtrapolationException(
-                f"{error}, when looking up transform from frame [{source}] to frame [{target}]") from None
+                f"{error}, when looking up transform from frame [{source}] to frame [{target}]"
+            ) from None
         return time_ns, compose(inverse(_chain(target_steps)), _chain(source_steps))
 
     def _latest_common_ns(self, target: str, source: str) -> int:
@@ -175,7 +178,8 @@ class BufferCore:
             raise target_failure or failure  # type: ignore[misc]
         raise ConnectivityException(
             f"Could not find a connection between '{target}' and '{source}' because they are not part of the "
-            "same tree: TF has two or more unconnected trees")
+            "same tree: TF has two or more unconnected trees"
+        )
 
     def _climb(self, frame: str, time_ns: int) -> tuple[list[Sample], ExtrapolationException | None]:
         """The steps up to the root, or up to where the time is not covered and why it is not.

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a transform lookup raises; every one derives from TransformException."""
+
 from __future__ import annotations
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is in the buffer, for people."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -14,8 +15,10 @@ Caches = Mapping[str, TimeCache | StaticCache]
 def as_lines(caches: Caches) -> str:
     """One line a frame, with its latest parent."""
     latest = {child: cache.latest() for child, cache in caches.items()}
-    return "".join(f"Frame {child} exists with parent {sample.parent if sample else 'NO_PARENT'}.\n"
-                   for child, sample in latest.items())
+    return "".join(
+        f"Frame {child} exists with parent {sample.parent if sample else 'NO_PARENT'}.\n"
+        for child, sample in latest.items()
+    )
 
 
 def as_yaml(caches: Caches, authorities: Mapping[str, str]) -> str:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Between ROS messages and the tree's own values."""
+
 from __future__ import annotations
 
 import math

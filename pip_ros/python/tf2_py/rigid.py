@@ -4,6 +4,7 @@
 Quaternions are (x, y, z, w), Hamilton, of unit length. A transform (translation, rotation) takes coordinates of the
 child frame to the parent frame: p_parent = rotation * p_child + translation.
 """
+
 from __future__ import annotations
 
 import math

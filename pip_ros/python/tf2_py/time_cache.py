@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is known of one frame over time: its parent and its place in it, by stamp."""
+
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
@@ -90,10 +91,14 @@ class TimeCache:
         if len(self) == 1:
             return f"Lookup would require extrapolation at time {asked}: the buffer holds only time {seconds(newest)}"
         if stamp_ns > newest:
-            return f"Lookup would require extrapolation into the future: time {asked} was requested, " \
-                   f"the latest data is of time {seconds(newest)}"
-        return f"Lookup would require extrapolation into the past: time {asked} was requested, " \
-               f"the earliest data is of time {seconds(oldest)}"
+            return (
+                f"Lookup would require extrapolation into the future: time {asked} was requested, "
+                f"the latest data is of time {seconds(newest)}"
+            )
+        return (
+            f"Lookup would require extrapolation into the past: time {asked} was requested, "
+            f"the earliest data is of time {seconds(oldest)}"
+        )
 
 
 class StaticCache:

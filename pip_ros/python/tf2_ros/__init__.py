@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stand-in for tf2_ros: the buffer, the listener and the broadcasters of TF."""
+
 from __future__ import annotations
 
 from tf2_py import (

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The buffer of transforms with waiting, and with forgetting when time jumps back."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -98,7 +99,8 @@ class Buffer(BufferCore):
         """A bool: whether the full lookup would succeed within the timeout; or a tuple as in `can_transform`."""
         result = self._wait(
             lambda: self.can_transform_full_core(target_frame, target_time, source_frame, source_time, fixed_frame),
-            timeout)
+            timeout,
+        )
         return result if return_debug_tuple else result[0]
 
     def wait_for_transform_async(self, target_frame: str, source_frame: str, time: Time) -> Future:

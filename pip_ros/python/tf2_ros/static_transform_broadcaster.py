@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sends places that never change on /tf_static, where late joiners find them."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable
@@ -20,8 +21,7 @@ class StaticTransformBroadcaster:
 
     def __init__(self, node: Node, qos: QoSProfile | int | None = None) -> None:
         if qos is None:
-            qos = QoSProfile(
-                depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL, history=HistoryPolicy.KEEP_LAST)
+            qos = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL, history=HistoryPolicy.KEEP_LAST)
         self.pub_tf = node.create_publisher(TFMessage, "/tf_static", qos)
         self._sent: dict[str, TransformStamped] = {}
 

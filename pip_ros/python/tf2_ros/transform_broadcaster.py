@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sends the places of moving frames on /tf."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fills a buffer from /tf and /tf_static."""
+
 from __future__ import annotations
 
 from contextlib import suppress
@@ -39,14 +40,16 @@ class TransformListener:
             qos = QoSProfile(depth=100, history=HistoryPolicy.KEEP_LAST)
         if static_qos is None:
             static_qos = QoSProfile(
-                depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL, history=HistoryPolicy.KEEP_LAST)
+                depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL, history=HistoryPolicy.KEEP_LAST
+            )
         self.buffer = buffer
         self.node = node
         # A group of its own: a callback of the node may wait for a transform while these run.
         self.group = ReentrantCallbackGroup()
         self.tf_sub = node.create_subscription(TFMessage, "/tf", self.callback, qos, callback_group=self.group)
         self.tf_static_sub = node.create_subscription(
-            TFMessage, "/tf_static", self.static_callback, static_qos, callback_group=self.group)
+            TFMessage, "/tf_static", self.static_callback, static_qos, callback_group=self.group
+        )
         self.executor: SingleThreadedExecutor | None = None
         if spin_thread:
             self.executor = SingleThreadedExecutor(context=node.context)

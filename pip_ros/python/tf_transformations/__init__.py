@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stand-in for tf_transformations: 4x4 matrices and quaternions (x, y, z, w), on top of transforms3d."""
+
 from __future__ import annotations
 
 from tf_transformations.matrices import (

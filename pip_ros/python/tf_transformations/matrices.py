@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Homogeneous 4x4 matrices, float64. Euler angles are in radians; `axes` names the 24 conventions ('sxyz', ...)."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -72,8 +73,8 @@ def compose_matrix(
         np.zeros(3) if translate is None else translate,
         rotation,
         np.ones(3) if scale is None else scale,
-        np.zeros(3) if shear is None else shear)
-
+        np.zeros(3) if shear is None else shear,
+    )
 
 
 def is_same_transform(matrix0: ArrayLike, matrix1: ArrayLike) -> bool:

@@ -3,6 +3,7 @@
 
 As in the package that this stands in for, some results are tuples and some are arrays.
 """
+
 from __future__ import annotations
 
 import math
