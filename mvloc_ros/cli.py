@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
     parsed = _parser().parse_args(arguments)
     # SIGTERM unwinds like Ctrl-C, so that half-written files and child processes are cleaned up either way.
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     verb: Verb = parsed.verb
     try:
         code: int = getattr(_verbs(verb.room), f"run_{verb.function}")(parsed)

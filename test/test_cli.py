@@ -56,3 +56,22 @@ def test_help_and_errors_need_neither_torch_nor_ros():
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
     assert result.returncode == 0, result.stderr
+
+
+def test_sigterm_unwinds_even_where_a_shell_had_sigint_ignored(tmp_path: Path):
+    """A command in the background of a script starts with SIGINT ignored; SIGTERM must end it all the same."""
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "import sys, time; from mvloc_ros import cli; from mvloc_ros.demo import verbs\n"
+        "verbs.run_render = lambda args: (print('ready', flush=True), time.sleep(60))\n"
+        f"sys.exit(cli.main(['demo', 'render', '--out', {str(tmp_path)!r}]))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.terminate()
+        assert process.wait(20) == 130
+    finally:
+        process.kill()
+        process.wait()

@@ -19,7 +19,7 @@ from mvloc_ros.geometry.trajectory import read_tum
 from mvloc_ros.recordings import open_folder
 from mvloc_ros.recordings.from_folder import select_frames, write_bag
 
-pytestmark = pytest.mark.dds
+pytestmark = [pytest.mark.dds, pytest.mark.timeout(240)]
 ROOT = Path(__file__).resolve().parents[2]
 DEMO_MODEL = ROOT / "models" / "demo"
 FRAMES = 45
