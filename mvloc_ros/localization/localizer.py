@@ -87,8 +87,13 @@ class Localizer:
             self._no_color if color is None else color, self._no_depth if depth is None else depth, present
         )
         inferred = time.perf_counter()
-        T_map_camera = self._pose(output)
         prior, color_share, depth_share = (float(share) for share in output.expert_share)
+        if color_share + depth_share <= 0.0:
+            raise FrameError(
+                f"The model {self._bundle.name} ({self._bundle.manifest.system}) uses none of the images that are "
+                f"there ({remark}); give it the other one, or a model that uses both."
+            )
+        T_map_camera = self._pose(output)
         done = time.perf_counter()
         return PoseEstimate(
             stamp_ns=frame.stamp_ns,

@@ -10,15 +10,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mvloc_ros.training.config import AugmentationConfig
+from mvloc_ros.training.options import AugmentationConfig
 
 # Weights of the luma of ITU-R BT.601.
 _LUMA = (0.299, 0.587, 0.114)
 
 
-def augment(
-    color: Tensor, depth: Tensor, present: Tensor, config: AugmentationConfig
-) -> tuple[Tensor, Tensor, Tensor]:
+def augment(color: Tensor, depth: Tensor, present: Tensor, config: AugmentationConfig) -> tuple[Tensor, Tensor, Tensor]:
     """Change colour (uint8 `[B, H, W, 3]`), depth (float32 `[B, H, W]`, metres) and presence `[B, 2]`.
 
     Returns new tensors of the same shapes and types.
@@ -83,9 +81,7 @@ def _factor(batch: int, channels: int, strength: float, device: torch.device) ->
     return 1.0 + strength * (2.0 * torch.rand(batch, channels, device=device) - 1.0)
 
 
-def _rectangles(
-    batch: int, height: int, width: int, probability: float, size: float, device: torch.device
-) -> Tensor:
+def _rectangles(batch: int, height: int, width: int, probability: float, size: float, device: torch.device) -> Tensor:
     """Masks `[B, H, W]`: with the given probability a rectangle of up to `size` of each side."""
     applied = torch.rand(batch, device=device) < probability
     inside = applied[:, None, None]

@@ -14,6 +14,8 @@ import torch
 from mvloc_ros.training.errors import TrainingError
 
 SCHEMA = 1
+LAST, BEST = "last.pt", "best.pt"  # of a run folder: the last epoch, and the best on the validation frames
+REFIT = "refit"  # folder inside a run: the same training once more, on all training frames
 
 
 def random_state() -> dict[str, Any]:

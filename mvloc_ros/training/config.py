@@ -1,93 +1,48 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All values of a training run, as frozen dataclasses with two presets.
-
-Every field carries its help text and its bounds, so the command line's options, the checks, and
-`config.json` all come from this one place.
-"""
+"""The systems, and all values of a training run of one; `presets` holds the sets of values with a name."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import Field, asdict, dataclass, field, fields, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from mvloc_ros.training.errors import TrainingError
-
-
-def option(default: Any, help: str, *, low: float | None = None, high: float | None = None,
-           choices: tuple[str, ...] = ()) -> Any:
-    """A dataclass field with its help text, inclusive bounds and choices."""
-    return field(default=default, metadata={"help": help, "low": low, "high": high, "choices": choices})
-
-
-@dataclass(frozen=True)
-class InputConfig:
-    """What the network sees."""
-
-    short_side: int = option(120, "shorter side of the network's input, pixels; the aspect ratio stays", low=32)
-    min_depth: float = option(0.1, "depth below this is invalid, metres", low=0.0)
-    max_depth: float = option(6.0, "depth beyond this is invalid, metres", low=0.01)
+from mvloc_ros.training.options import (
+    SECTIONS,
+    AugmentationConfig,
+    ClipConfig,
+    InputConfig,
+    NetworkConfig,
+    OptimiserConfig,
+    StageConfig,
+    ValidationConfig,
+    all_options,
+    check,
+)
 
 
 @dataclass(frozen=True)
-class NetworkConfig:
-    """The two encoders, the latent space and the regressor."""
+class System:
+    """What a row of the paper's tables is: `summary` in words, and which options apply to it."""
 
-    backbone: str = option("resnet18", "architecture of both encoders", choices=("resnet18", "resnet34"))
-    width: float = option(0.5, "factor on the channels of the encoders", low=0.125, high=4.0)
-    latent_size: int = option(256, "dimensions D of the latent space", low=8)
-    dropout: float = option(0.2, "dropout inside the regressor", low=0.0, high=0.95)
-
-
-@dataclass(frozen=True)
-class OptimiserConfig:
-    """How the loss is minimised."""
-
-    epochs: int = option(50, "passes over the training frames", low=1)
-    batch_size: int = option(32, "frames a step", low=2)
-    optimiser: str = option("adamw", "adam adds the decay to the gradient, adamw to the weights",
-                            choices=("adam", "adamw"))
-    learning_rate: float = option(2e-3, "peak learning rate", low=1e-9, high=10.0)
-    weight_decay: float = option(5e-2, "weight decay; never on norms, biases, beta and gamma", low=0.0)
-    scale_rate: float = option(3.0, "learning rate of beta and gamma, as a multiple of the network's", low=0.0)
-    schedule: str = option("onecycle", "course of the learning rate", choices=("onecycle", "cosine", "constant"))
-    gradient_limit: float = option(0.0, "clip the gradient's norm to this; 0 = never", low=0.0)
-    precision: str = option("auto", "arithmetic on CUDA; auto = bf16 where the GPU has it",
-                            choices=("auto", "bf16", "fp16", "fp32"))
-    initial_beta: float = option(0.0, "start of beta, the log scale of the position error (Eq. 11)")
-    initial_gamma: float = option(-3.0, "start of gamma, the log scale of the rotation error (Eq. 11)")
+    summary: str
+    uses_depth: bool = True
+    samples: bool = False  # whether it has a second stage
+    clips: bool = False  # whether it is trained on clips
+    recurrent: bool = False  # whether it needs a clip to say where a frame is, too
 
 
-@dataclass(frozen=True)
-class AugmentationConfig:
-    """Changes of appearance; none of them changes the pose."""
-
-    brightness: float = option(0.4, "largest relative change of brightness", low=0.0, high=1.0)
-    contrast: float = option(0.4, "largest relative change of contrast", low=0.0, high=1.0)
-    saturation: float = option(0.4, "largest relative change of saturation", low=0.0, high=1.0)
-    tint: float = option(0.1, "largest relative change of each colour channel", low=0.0, high=1.0)
-    color_noise: float = option(0.03, "largest standard deviation of pixel noise, of full scale", low=0.0, high=1.0)
-    color_erasing: float = option(0.5, "probability of a random rectangle in the colour image", low=0.0, high=1.0)
-    depth_erasing: float = option(0.5, "probability of a hole in the depth image", low=0.0, high=1.0)
-    erasing_size: float = option(0.5, "largest side of an erased rectangle, of the image's side", low=0.0, high=1.0)
-    depth_noise: float = option(0.01, "largest standard deviation of depth noise, of the depth", low=0.0, high=1.0)
-    depth_dropout: float = option(0.05, "largest share of single depth pixels made invalid", low=0.0, high=1.0)
-    drop_color: float = option(0.1, "probability to train a frame without its colour", low=0.0, high=0.5)
-    drop_depth: float = option(0.1, "probability to train a frame without its depth", low=0.0, high=0.5)
-
-
-@dataclass(frozen=True)
-class ValidationConfig:
-    """What is held out of the training sequences."""
-
-    validation_fraction: float = option(0.1, "share held out from the end of each training sequence",
-                                        low=0.001, high=0.9)
-    validation_gap: int = option(5, "frames left out before it, so that neighbours do not leak", low=0)
-
-
-SECTIONS: dict[str, type] = {
-    "input": InputConfig, "network": NetworkConfig, "optimiser": OptimiserConfig,
-    "augmentation": AugmentationConfig, "validation": ValidationConfig,
+SYSTEMS: dict[str, System] = {
+    "mvloc": System("the paper's: product of experts, k weighted samples in stage 2", samples=True),
+    "mvloc-v": System("colour alone, one vector instead of a distribution", uses_depth=False),
+    "mvloc-c": System("fusion by concatenation"),
+    "mvloc-p": System("product of experts, one sample and the plain ELBO in stage 2", samples=True),
+    "posenet": System("PoseNet with the learned loss weights of Eq. 11, colour alone", uses_depth=False),
+    "mapnet": System("PoseNet trained on clips, with their relative poses", uses_depth=False, clips=True),
+    "atloc": System("PoseNet with attention, colour alone", uses_depth=False),
+    "vidloc": System("bidirectional LSTM over clips of colour and depth; offline", clips=True, recurrent=True),
+    "vidloc-causal": System("the same with an LSTM that knows only the past", clips=True, recurrent=True),
 }
 
 
@@ -97,19 +52,35 @@ class TrainingConfig:
 
     preset: str = "small"
     seed: int = 0
-    input: InputConfig = InputConfig()
-    network: NetworkConfig = NetworkConfig()
-    optimiser: OptimiserConfig = OptimiserConfig()
-    augmentation: AugmentationConfig = AugmentationConfig()
-    validation: ValidationConfig = ValidationConfig()
+    system: str = "mvloc"
+    input: InputConfig = field(default_factory=InputConfig)
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    stages: StageConfig = field(default_factory=StageConfig)
+    clips: ClipConfig = field(default_factory=ClipConfig)
+    validation: ValidationConfig = field(default_factory=ValidationConfig)
 
     def __post_init__(self) -> None:
         for section, item in all_options():
-            _check(item, getattr(getattr(self, section), item.name))
+            check(item, getattr(getattr(self, section), item.name))
         if self.input.min_depth >= self.input.max_depth:
             raise TrainingError(
                 f"--min-depth {self.input.min_depth} must be less than --max-depth {self.input.max_depth}."
             )
+        _check_system(self)
+
+    @property
+    def samples_latent(self) -> bool:
+        """Whether this run is a second stage; of `both`, the first is a run of its own with stage 1."""
+        return self.stages.stage != "1"
+
+    def stage_optimiser(self) -> OptimiserConfig:
+        """How this run's stage is optimised."""
+        if not self.samples_latent:
+            return self.optimiser
+        stages = self.stages
+        return replace(self.optimiser, epochs=stages.stage2_epochs, learning_rate=stages.stage2_learning_rate)
 
     def to_dict(self) -> dict[str, Any]:
         """Nested plain values, for JSON."""
@@ -119,53 +90,42 @@ class TrainingConfig:
     def from_dict(values: Mapping[str, Any]) -> TrainingConfig:
         """Inverse of `to_dict`; TrainingError where a name is unknown."""
         try:
+            # Runs from before there were systems, stages and clips are of MVLoc's first stage.
+            values = {"system": "mvloc", "stages": {}, "clips": {}, **values}
             sections = {name: kind(**values[name]) for name, kind in SECTIONS.items()}
-            return TrainingConfig(preset=values["preset"], seed=values["seed"], **sections)
+            return TrainingConfig(preset=values["preset"], seed=values["seed"], system=values["system"], **sections)
         except (KeyError, TypeError) as error:
             raise TrainingError(
                 f"The run's config is of another version of mvloc_ros ({error}); train anew."
             ) from error
 
-    def with_options(self, options: Mapping[str, Any]) -> TrainingConfig:
-        """A copy with single values replaced, by their flat names (`epochs`, `learning_rate`, ...)."""
+    def with_options(self, options: Mapping[str, Any], **named: Any) -> TrainingConfig:
+        """A copy with single values replaced, by their flat names (`epochs`, `learning_rate`, ...).
+
+        `named` replaces `preset`, `seed` or `system`.
+        """
         changed = {
             section: replace(getattr(self, section), **picked)
             for section, kind in SECTIONS.items()
             if (picked := {f.name: options[f.name] for f in fields(kind) if f.name in options})
         }
-        return replace(self, **changed)
+        return replace(self, **changed, **named)
 
 
-def all_options() -> Iterator[tuple[str, Field[Any]]]:
-    """Every value with the name of its section; the flat names are unique."""
-    for section, kind in SECTIONS.items():
-        for item in fields(kind):
-            yield section, item
-
-
-def flag(name: str) -> str:
-    """`learning_rate` -> `--learning-rate`."""
-    return "--" + name.replace("_", "-")
-
-
-def _check(item: Field[Any], value: Any) -> None:
-    low, high, choices = (item.metadata[key] for key in ("low", "high", "choices"))
-    if choices and value not in choices:
-        raise TrainingError(f"{flag(item.name)} {value!r} is unknown; choose one of {', '.join(choices)}.")
-    if not choices and not ((low is None or value >= low) and (high is None or value <= high)):
-        upper = "" if high is None else f" and at most {high:g}"
-        raise TrainingError(f"{flag(item.name)} {value:g} must be at least {low:g}{upper}.")
-
-
-PRESETS: dict[str, TrainingConfig] = {
-    # The paper's section 4.2; where it is silent (schedule, augmentation), the lineage's recipe.
-    "paper": TrainingConfig(
-        preset="paper",
-        input=InputConfig(short_side=256, max_depth=10.0),
-        network=NetworkConfig(backbone="resnet34", width=1.0, latent_size=2048, dropout=0.5),
-        optimiser=OptimiserConfig(epochs=100, batch_size=64, optimiser="adam", learning_rate=5e-5,
-                                  weight_decay=5e-5, scale_rate=1.0, schedule="constant"),
-    ),
-    # Trains on two CPU cores in minutes and runs in about 10 ms.
-    "small": TrainingConfig(preset="small"),
-}
+def _check_system(config: TrainingConfig) -> None:
+    """Raise TrainingError where values contradict the system."""
+    if config.system not in SYSTEMS:
+        raise TrainingError(f"--system {config.system!r} is unknown; choose one of {', '.join(SYSTEMS)}.")
+    system, name = SYSTEMS[config.system], config.system
+    if config.samples_latent and not system.samples:
+        raise TrainingError(f"{name} has no latent distribution to sample; leave --stage {config.stages.stage} away.")
+    if name == "mvloc-p" and (config.stages.estimator != "elbo" or config.stages.samples != 1):
+        raise TrainingError("mvloc-p is the ELBO with one sample; give --estimator and --samples to --system mvloc.")
+    if not system.clips and config.clips.clip_length != 1:
+        raise TrainingError(f"{name} is trained on single frames; leave --clip-length away.")
+    if system.clips and not 2 <= config.clips.clip_length <= config.optimiser.batch_size:
+        raise TrainingError(f"{name} is trained on clips; --clip-length must be at least 2 and at most --batch-size.")
+    if not system.uses_depth and (config.augmentation.drop_color > 0.0 or config.augmentation.drop_depth > 0.0):
+        raise TrainingError(
+            f"{name} sees colour alone, so no modality can be dropped; leave --drop-color and --drop-depth away."
+        )

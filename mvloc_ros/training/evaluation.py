@@ -8,14 +8,20 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor
+from tqdm import tqdm
 
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.covariance import pose_error
-from mvloc_ros.training.datasets import PosedFrames
+from mvloc_ros.training.datasets import PosedFrames, windows
+from mvloc_ros.training.datasets.clips import Window
+from mvloc_ros.training.networks.pose_network import PoseNetwork
+from mvloc_ros.training.networks.vidloc import VidLoc
 from mvloc_ros.training.normalisation import PoseNormalisation
+from mvloc_ros.training.options import ClipConfig
 
 CLIP_MEDIANS = 5.0
+MANY_WINDOWS = 2000  # from which on a progress bar is worth its line
 
 
 @dataclass(frozen=True)
@@ -28,9 +34,7 @@ class PoseErrors:
     @staticmethod
     def of(estimates: NDArray[np.float64], truth: NDArray[np.float64]) -> PoseErrors:
         """Between poses `[N, 4, 4]`."""
-        return PoseErrors(
-            se3.translation_error(estimates, truth), np.degrees(se3.rotation_error(estimates, truth))
-        )
+        return PoseErrors(se3.translation_error(estimates, truth), np.degrees(se3.rotation_error(estimates, truth)))
 
     def medians(self) -> tuple[float, float]:
         """Median errors: metres, degrees."""
@@ -38,9 +42,17 @@ class PoseErrors:
 
 
 def predict(
-    network: nn.Module, frames: PosedFrames, normalisation: PoseNormalisation, device: torch.device, batch_size: int
+    network: PoseNetwork,
+    frames: PosedFrames,
+    normalisation: PoseNormalisation,
+    device: torch.device,
+    batch_size: int,
+    clips: ClipConfig,
 ) -> NDArray[np.float64]:
-    """Poses `[N, 4, 4]` at the mean of the latent distribution; the network is left in training mode as found."""
+    """Poses `[N, 4, 4]` at the mean of the latent distribution; the network is left in training mode as found.
+
+    A recurrent network sees windows like the `clips` of its training, and answers for every frame once.
+    """
     was_training = network.training
     network.eval()
     values = []
@@ -48,9 +60,24 @@ def predict(
         for start in range(0, len(frames), batch_size):
             part = slice(start, start + batch_size)
             arrays = (frames.color[part], frames.depth[part], frames.present[part])
-            values.append(network(*(torch.from_numpy(array).to(device) for array in arrays)).pose.float().cpu().numpy())
+            inputs = (torch.from_numpy(array).to(device) for array in arrays)
+            values.append(network.features(*inputs) if isinstance(network, VidLoc) else network(*inputs).pose)
+        answers = torch.cat(values)
+        if isinstance(network, VidLoc):
+            answers = _through_windows(
+                network, answers, windows(frames, clips.clip_length, clips.clip_skip, network.causal)
+            )
     network.train(was_training)
-    return normalisation.decode(np.concatenate(values))
+    return normalisation.decode(answers.float().cpu().numpy())
+
+
+def _through_windows(network: VidLoc, features: Tensor, among: list[Window]) -> Tensor:
+    """Poses `[N, 6]` of features `[N, F]`, window by window."""
+    poses = torch.empty(len(features), 6, device=features.device)
+    for window in tqdm(among, desc="clips", unit="clip", leave=False, disable=len(among) < MANY_WINDOWS):
+        found, _ = network.poses(features[torch.from_numpy(window.frames)].unsqueeze(0))
+        poses[torch.from_numpy(window.frames[window.answers])] = found[0, window.answers].float()
+    return poses
 
 
 def constant_pose(normalisation: PoseNormalisation, count: int) -> NDArray[np.float64]:

@@ -7,7 +7,6 @@ import logging
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,62 +23,23 @@ from mvloc_ros.geometry.trajectory import Trajectory, write_tum
 from mvloc_ros.inference.bundle import MODEL_FILE, TRAINING_POSES_FILE, Bundle, write_bundle
 from mvloc_ros.inference.manifest import FrameSpec, InputSpec, Manifest, PositionSpec
 from mvloc_ros.recordings import FrameRecord, PosedFolder, open_folder
-from mvloc_ros.training import checkpoint, compact
-from mvloc_ros.training.config import PRESETS, TrainingConfig, all_options, flag
-from mvloc_ros.training.datasets import PosedFrames, hold_out, load_frames, network_size
+from mvloc_ros.training import compact
+from mvloc_ros.training.config import SYSTEMS, TrainingConfig
+from mvloc_ros.training.datasets import PosedFrames, load_frames, network_size
 from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.evaluation import PoseErrors, constant_pose, predict, residual_variance
 from mvloc_ros.training.networks.deployed import Deployed
-from mvloc_ros.training.networks.mvloc import MVLoc, PoseOutput
+from mvloc_ros.training.networks.pose_network import PoseOutput
 from mvloc_ros.training.normalisation import PoseNormalisation
-from mvloc_ros.training.trainer import LAST, REFIT
+from mvloc_ros.training.options import all_options, flag
+from mvloc_ros.training.presets import preset
+from mvloc_ros.training.records import split_records, visible
+from mvloc_ros.training.trained import TrainedNetwork, read_network, read_refit
 
 OPSET = 18  # the oldest that torch's exporter writes: what older TensorRT and ONNX Runtime read
 TOLERANCE = 1e-4
 PARITY_FRAMES = 20
 PRESENCE = ((1.0, 1.0), (1.0, 0.0), (0.0, 1.0))
-
-
-@dataclass(frozen=True, eq=False)
-class TrainedNetwork:
-    """A network out of a checkpoint, and what the run says of it."""
-
-    network: MVLoc
-    normalisation: PoseNormalisation
-    config: TrainingConfig
-    run: Mapping[str, Any]
-    epoch: int
-    seconds: float
-
-
-def read_network(path: Path, half_weights: bool) -> TrainedNetwork:
-    """Read a checkpoint; with `half_weights` the network is rounded before anyone judges it."""
-    values = checkpoint.load(path)
-    config = TrainingConfig.from_dict(values["run"]["config"])
-    network = MVLoc(config.network, config.input)
-    network.load_state_dict(values["network"])
-    if half_weights:
-        network = compact.rounded(network)
-    normalisation = PoseNormalisation.from_dict(values["normalisation"])
-    return TrainedNetwork(network, normalisation, config, values["run"], values["epoch"], values["seconds"])
-
-
-def read_refit(run: Path, half_weights: bool) -> TrainedNetwork | None:
-    """The network refitted to all training frames, or None if the run has none.
-
-    Raises:
-        TrainingError: the refit was interrupted.
-    """
-    path = run / REFIT / LAST
-    if not path.exists():
-        return None
-    network = read_network(path, half_weights)
-    if network.epoch < network.config.optimiser.epochs:
-        raise TrainingError(
-            f"The refit in {path.parent} has come to epoch {network.epoch} of {network.config.optimiser.epochs}; "
-            "repeat the training's command to finish it."
-        )
-    return network
 
 
 def export(
@@ -100,13 +60,15 @@ def export(
     judged = read_network(run / f"{which}.pt", half_weights)
     final = read_refit(run, half_weights) or judged
     described, config = judged.run, judged.config
+    if SYSTEMS[config.system].recurrent:
+        raise TrainingError(f"A bundle maps single frames, and {config.system} needs clips; use `mvloc train --test`.")
     folder = open_folder(data if data is not None else described["root"], described["test_fraction"])
-    trained, held = hold_out(folder.train, config.validation.validation_fraction, config.validation.validation_gap)
+    trained, held = split_records(config, folder)
     size = network_size(folder.color_camera, config.input.short_side)
     validation = load_frames(held, *size, folder.depth_units_per_metre, "validation")
     if validation.digest() != described["data"]["validation_digest"]:
         raise TrainingError(f"{folder.root} is not the data that {run} was trained on; name that with --data.")
-    estimates = predict(judged.network, validation, judged.normalisation, torch.device("cpu"), batch_size=1)
+    estimates = predict(judged.network, validation, judged.normalisation, torch.device("cpu"), 1, config.clips)
     variance = residual_variance(estimates, validation.poses)
     errors = PoseErrors.of(estimates, validation.poses)
     baseline = PoseErrors.of(constant_pose(judged.normalisation, len(validation)), validation.poses)
@@ -126,12 +88,11 @@ def export(
                 f"The exported graph is wrong by {difference:.1e}, more than {TOLERANCE:g}; no bundle was written. "
                 "Try the pinned versions of torch, onnxscript and onnxruntime."
             )
-        write_tum(poses, training_trajectory(trained if final is judged else folder.train))
+        write_tum(poses, training_trajectory(trained if final is judged else visible(config, folder.train)))
         bundle = write_bundle(out, manifest, {MODEL_FILE: model, TRAINING_POSES_FILE: poses})
     translation, rotation = errors.medians()
     megabytes = bundle.model_path.stat().st_size / 1e6
-    print(f"wrote {bundle.path} ({megabytes:.1f} MB), validation median "
-          f"{translation:.3f} m, {rotation:.2f} deg")
+    print(f"wrote {bundle.path} ({megabytes:.1f} MB), validation median {translation:.3f} m, {rotation:.2f} deg")
     return bundle
 
 
@@ -139,16 +100,24 @@ def write_onnx(deployed: Deployed, size: tuple[int, int], path: Path) -> None:
     """Export the graph for single frames of a fixed size into one file."""
     height, width = size
     example = (
-        torch.zeros(1, height, width, 3, dtype=torch.uint8), torch.ones(1, height, width), torch.ones(1, 2),
+        torch.zeros(1, height, width, 3, dtype=torch.uint8),
+        torch.ones(1, height, width),
+        torch.ones(1, 2),
     )
     with warnings.catch_warnings(), torch.inference_mode(False):
         # The exporter warns of its own deprecated internals; what it gets wrong, `parity` shows.
         warnings.simplefilter("ignore")
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         torch.onnx.export(
-            deployed, example, str(path),
-            input_names=["color", "depth", "present"], output_names=list(PoseOutput._fields),
-            opset_version=OPSET, dynamo=True, external_data=False, verbose=False,
+            deployed,
+            example,
+            str(path),
+            input_names=["color", "depth", "present"],
+            output_names=list(PoseOutput._fields),
+            opset_version=OPSET,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
         )
     drop_notes(path)
 
@@ -176,10 +145,14 @@ def parity(deployed: Deployed, model: Path, frames: PosedFrames) -> float:
     largest = 0.0
     picked = np.unique(np.linspace(0, len(frames) - 1, PARITY_FRAMES).round().astype(int))
     for i in tqdm(picked, desc="comparing with ONNX Runtime", unit="frame"):
-        depth = frames.depth[i:i + 1].copy()
+        depth = frames.depth[i : i + 1].copy()
         depth[0, 0, :2] = (np.nan, np.inf)
         for presence in PRESENCE:
-            inputs = {"color": frames.color[i:i + 1], "depth": depth, "present": np.array([presence], dtype=np.float32)}
+            inputs = {
+                "color": frames.color[i : i + 1],
+                "depth": depth,
+                "present": np.array([presence], dtype=np.float32),
+            }
             with torch.inference_mode():
                 expected = deployed(*(torch.from_numpy(value) for value in inputs.values())).pose.numpy()
             found = session.run(["pose"], inputs)[0]
@@ -207,19 +180,28 @@ def training_trajectory(records: Sequence[FrameRecord]) -> Trajectory:
 
 
 def make_manifest(
-    folder: PosedFolder, config: TrainingConfig, normalisation: PoseNormalisation, size: tuple[int, int],
-    variance: NDArray[np.float64], summary: Mapping[str, Any],
+    folder: PosedFolder,
+    config: TrainingConfig,
+    normalisation: PoseNormalisation,
+    size: tuple[int, int],
+    variance: NDArray[np.float64],
+    summary: Mapping[str, Any],
 ) -> Manifest:
     """What the bundle says of itself."""
     return Manifest(
-        system="mvloc", preset=config.preset,
+        system=config.system,
+        preset=config.preset,
         input=InputSpec(size[0], size[1], config.input.min_depth, config.input.max_depth),
         latent_dim=config.network.latent_size,
         position=PositionSpec(normalisation.offset_m, normalisation.scale_m),
         frames=FrameSpec(pose_of=folder.pose_of),
-        color_camera=folder.color_camera, depth_camera=folder.depth_camera, depth_registered=folder.depth_registered,
+        color_camera=folder.color_camera,
+        depth_camera=folder.depth_camera,
+        depth_registered=folder.depth_registered,
         residual_variance=tuple(float(value) for value in variance),
-        training=summary, licence=folder.licence or "unknown", created_with=f"mvloc_ros {__version__}",
+        training=summary,
+        licence=folder.licence or "unknown",
+        created_with=f"mvloc_ros {__version__}",
     )
 
 
@@ -231,9 +213,16 @@ def training_summary(
     refitted = final is not judged
     command = training_command(judged.config, judged.run)
     return {
-        "data": data["name"], "sequences": data["sequences"], "frames": final.run["data"]["frames"],
-        "validation_frames": data["validation_frames"], "seed": judged.config.seed,
-        "epochs": judged.config.optimiser.epochs, "epoch": judged.epoch, "refitted_to_validation_frames": refitted,
+        "data": data["name"],
+        "sequences": data["sequences"],
+        "frames": final.run["data"]["frames"],
+        "validation_frames": data["validation_frames"],
+        "seed": judged.config.seed,
+        "stage": 2 if judged.config.samples_latent else 1,
+        **stage_summary(judged.config),
+        "epochs": judged.config.stage_optimiser().epochs,
+        "epoch": judged.epoch,
+        "refitted_to_validation_frames": refitted,
         "seconds": round(judged.seconds + (final.seconds if refitted else 0.0), 1),
         "command": command + (" --refit" if refitted else ""),
         "validation": dict(zip(("translation_m", "rotation_deg"), errors.medians(), strict=True)),
@@ -242,15 +231,26 @@ def training_summary(
     }
 
 
+def stage_summary(config: TrainingConfig) -> dict[str, Any]:
+    """How the second stage drew and weighted its samples; nothing of a first stage."""
+    stages = config.stages
+    if not config.samples_latent:
+        return {}
+    return {"estimator": stages.estimator, "samples": stages.samples, "latent_weight": stages.latent_weight}
+
+
 def training_command(config: TrainingConfig, run: Mapping[str, Any]) -> str:
     """The command that repeats the training; only what differs from the preset is named."""
-    preset, name = PRESETS[config.preset], run["data"]["name"]
+    recipe, name = preset(config.system, config.preset), run["data"]["name"]
     words = ["mvloc train", "--data", name, "--out", f"runs/{name}"]
+    words += [] if config.system == "mvloc" else ["--system", config.system]
     words += ["--preset", config.preset, "--seed", str(config.seed)]
     for section, item in all_options():
         value = getattr(getattr(config, section), item.name)
-        if value != getattr(getattr(preset, section), item.name):
+        if value != getattr(getattr(recipe, section), item.name):
             words += [flag(item.name), str(value)]
     if run["test_fraction"] != 0.2:
         words += ["--test-fraction", str(run["test_fraction"])]
+    if config.stages.stage == "2":
+        words += ["--start-from RUN"]
     return " ".join(words + (["--weights FILE"] if run["weights"] else []))

@@ -35,7 +35,8 @@ class PoseNormalisation:
         offset = position.mean(axis=0)
         # A camera that only turns has no spread: one metre then is as good as any unit.
         return PoseNormalisation(
-            (float(offset[0]), float(offset[1]), float(offset[2])), scale if scale > 1e-6 else 1.0,
+            (float(offset[0]), float(offset[1]), float(offset[2])),
+            scale if scale > 1e-6 else 1.0,
             tuple(float(value) for value in quaternion.mean(orientation)),  # type: ignore[arg-type]
         )
 

@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """What training minimises: the geometric loss (Eq. 11) and the paper's first stage.
 
-An objective is a module called with the network and a batch. It returns the loss of every sample,
-so that an objective that draws samples can weight each by itself.
+An objective is a module called with the network and a batch; its state (beta, gamma, how far lambda
+has come) belongs to the run's checkpoints. `multi_sample` is the second stage.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from mvloc_ros.training.networks.mvloc import MVLoc
+from mvloc_ros.training.networks.pose_network import PoseNetwork
 
 
 class Batch(NamedTuple):
@@ -25,7 +26,7 @@ class Batch(NamedTuple):
 
 
 class SampleLoss(NamedTuple):
-    """Loss of every sample and its two distances, `[B]` each."""
+    """Loss of every frame and its two distances, `[B]` each."""
 
     total: Tensor
     position: Tensor
@@ -53,17 +54,29 @@ class GeometricLoss(nn.Module):
         return SampleLoss(total, position, rotation)
 
 
-class MeanObjective(nn.Module):
-    """First stage of the paper's training: no sampling, the joint mean is decoded."""
+class Objective(nn.Module, ABC):
+    """The loss of one stage of training."""
 
     def __init__(self, geometric: GeometricLoss) -> None:
         super().__init__()
         self.geometric = geometric
 
-    def forward(self, network: MVLoc, batch: Batch) -> SampleLoss:
-        """Loss of every sample of the batch."""
-        joint = network.encode(batch.color, batch.depth, batch.present)
-        loss: SampleLoss = self.geometric(network.decode(joint.mean), batch.target)
+    @abstractmethod
+    def forward(self, network: PoseNetwork, batch: Batch) -> SampleLoss:
+        """Loss of every frame of the batch; the mean of `total` is what is differentiated."""
+
+    def end_epoch(self) -> dict[str, float]:
+        """What the log says of the epoch besides the loss; called once at its end."""
+        return {}
+
+
+class MeanObjective(Objective):
+    """First stage of the paper's training: no sampling, the mean is decoded.
+
+    It is the only stage of the systems without a latent distribution.
+    """
+
+    def forward(self, network: PoseNetwork, batch: Batch) -> SampleLoss:
+        """As `Objective.forward`."""
+        loss: SampleLoss = self.geometric(network(batch.color, batch.depth, batch.present).pose, batch.target)
         return loss
-
-

@@ -8,7 +8,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
-from mvloc_ros.training.config import OptimiserConfig
+from mvloc_ros.training.options import OptimiserConfig
 
 
 def parameter_groups(config: OptimiserConfig, network: nn.Module, objective: nn.Module) -> list[dict[str, object]]:

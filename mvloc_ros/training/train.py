@@ -8,13 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from mvloc_ros.recordings import PosedFolder, open_folder
+from mvloc_ros.training.checkpoint import BEST, LAST, REFIT
 from mvloc_ros.training.config import TrainingConfig
-from mvloc_ros.training.datasets import PosedFrames, hold_out, load_frames, network_size
+from mvloc_ros.training.datasets import PosedFrames, load_frames, network_size
 from mvloc_ros.training.errors import TrainingError
+from mvloc_ros.training.evaluation import PoseErrors
+from mvloc_ros.training.judge import judge
 from mvloc_ros.training.networks.resnet import read_weights
-from mvloc_ros.training.trainer import REFIT, Trainer, describe_run
+from mvloc_ros.training.records import split_records, visible
+from mvloc_ros.training.start import read_start
+from mvloc_ros.training.trainer import Trainer, describe_run
+
+FIRST_STAGE = "stage1"  # folder inside a run of both stages
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +37,7 @@ class TrainingData:
 def read_data(config: TrainingConfig, root: Path, test_fraction: float) -> TrainingData:
     """Open a folder, hold validation frames out of its training sequences, and read both."""
     folder = open_folder(root, test_fraction)
-    trained, held = hold_out(folder.train, config.validation.validation_fraction, config.validation.validation_gap)
+    trained, held = split_records(config, folder)
     size = network_size(folder.color_camera, config.input.short_side)
     units = folder.depth_units_per_metre
     return TrainingData(
@@ -37,43 +45,98 @@ def read_data(config: TrainingConfig, root: Path, test_fraction: float) -> Train
     )
 
 
+@dataclass(frozen=True, eq=False)
+class Job:
+    """What all trainings of one command have in common."""
+
+    config: TrainingConfig
+    root: Path
+    test_fraction: float
+    device: torch.device
+    weights: dict[str, Tensor] | None
+    weights_digest: str
+
+
 def train(
-    config: TrainingConfig, root: Path, out: Path, device_name: str, weights: Path | None, test_fraction: float,
-    *, refit: bool = False,
+    config: TrainingConfig,
+    root: Path,
+    out: Path,
+    device_name: str,
+    weights: Path | None,
+    test_fraction: float,
+    *,
+    start_from: Path | None = None,
+    refit: bool = False,
+    test: bool = False,
 ) -> None:
     """Train, or continue a run, and print the validation errors of the best epoch.
 
+    With the stage `both`, the first is a run of its own in `out / "stage1"`, and the second goes on from
+    there in `out`; with the stage 2, `start_from` is the run folder of the first.
+
     With `refit`, train again from the start on all training frames, the held-out ones included: a bundle
     then has the refitted weights, and the errors and the covariance of the first training, whose
-    validation frames were unseen.
+    validation frames were unseen. With `test`, end with the errors on the test frames.
 
     Raises:
         MvlocError: the data, the values, the device or the run folder do not serve.
     """
+    if refit and start_from is not None and not (start_from / REFIT / LAST).exists():
+        raise TrainingError(f"--refit goes through both stages, and {start_from} has none; train it with --refit too.")
     device = pick_device(device_name)
     state = None if weights is None else read_weights(weights)
     digest = "" if weights is None else hashlib.sha256(weights.read_bytes()).hexdigest()
+    job = Job(config, root, test_fraction, device, state, digest)
     data = read_data(config, root, test_fraction)
-    run = describe_run(config, root, data.training, data.validation, digest) | {"test_fraction": test_fraction}
-    trainer = Trainer(config, data.training, data.validation, run, out, device, state)
-    print(f"{len(data.training)} training and {len(data.validation)} validation frames, on {device}; "
-          f"epoch {trainer.progress.epoch} of {config.optimiser.epochs}.")
-    errors, baseline = trainer.fit(), trainer.baseline()
-    assert errors is not None
-    print(f"trained {trainer.progress.epoch} epochs in {trainer.progress.seconds:.0f} s; "
-          f"best epoch {trainer.progress.best_epoch}, kept in {out / 'best.pt'}")
-    for name, found in (("validation", errors), ("constant pose", baseline)):
-        translation, rotation = found.medians()
-        print(f"{name:>14}: median {translation:.3f} m, {rotation:.2f} deg")
+    _train_stages(job, out, start_from, data.training, data.validation)
     if refit:
         frames = load_frames(
-            data.folder.train, *network_size(data.folder.color_camera, config.input.short_side),
-            data.folder.depth_units_per_metre, "all training",
+            visible(config, data.folder.train),
+            *network_size(data.folder.color_camera, config.input.short_side),
+            data.folder.depth_units_per_metre,
+            "all training",
         )
-        run = describe_run(config, root, frames, None, digest) | {"test_fraction": test_fraction}
-        again = Trainer(config, frames, None, run, out / REFIT, device, state)
-        again.fit()
-        print(f"refitted to all {len(frames)} training frames in {again.progress.seconds:.0f} s")
+        _train_stages(job, out / REFIT, None if start_from is None else start_from / REFIT, frames, None)
+    if test:
+        judge(out, device)
+
+
+def _train_stages(
+    job: Job, out: Path, start_from: Path | None, training: PosedFrames, validation: PosedFrames | None
+) -> None:
+    """The stage of the job's configuration, or both of them, with its prints."""
+    stages = [(job.config, out)]
+    if job.config.stages.stage == "both":
+        start_from = out / FIRST_STAGE
+        stages.insert(0, (job.config.with_options({"stage": "1"}), start_from))
+    for stage, folder in stages:
+        run = describe_run(stage, job.root, training, validation, job.weights_digest)
+        run["test_fraction"] = job.test_fraction
+        start = None
+        if stage.samples_latent and start_from is not None:
+            start = read_start(start_from / (BEST if validation is not None else LAST), stage, run["data"])
+            run["start_from"] = start.digest
+        trainer = Trainer(stage, training, validation, run, folder, job.device, job.weights, start)
+        held = "refit" if validation is None else f"{len(validation)} validation frames"
+        print(
+            f"{stage.system}, stage {2 if stage.samples_latent else 1}: {len(training)} training frames, {held}, "
+            f"on {job.device}; epoch {trainer.progress.epoch} of {trainer.epochs}."
+        )
+        _report(trainer, trainer.fit())
+
+
+def _report(trainer: Trainer, errors: PoseErrors | None) -> None:
+    progress = trainer.progress
+    if errors is None:
+        print(f"refitted {progress.epoch} epochs in {progress.seconds:.0f} s, kept in {trainer.folder / LAST}")
+        return
+    print(
+        f"trained {progress.epoch} epochs in {progress.seconds:.0f} s; "
+        f"best epoch {progress.best_epoch}, kept in {trainer.folder / BEST}"
+    )
+    for name, found in (("validation", errors), ("constant pose", trainer.baseline())):
+        translation, rotation = found.medians()
+        print(f"{name:>14}: median {translation:.3f} m, {rotation:.2f} deg")
 
 
 def pick_device(name: str) -> torch.device:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The first stage of the paper's training: a loop that can be killed and goes on exactly.
+"""The training of any system in any stage: a loop that can be killed and goes on exactly.
 
 A checkpoint after every epoch holds all state, random generators included. A run that was killed
 starts its epoch again from the last checkpoint and ends with the same weights, bit by bit on a CPU
@@ -20,18 +20,17 @@ from tqdm import tqdm
 
 from mvloc_ros.training import checkpoint
 from mvloc_ros.training.augmentation import augment
+from mvloc_ros.training.checkpoint import BEST, LAST
 from mvloc_ros.training.config import TrainingConfig
-from mvloc_ros.training.datasets import PosedFrames
+from mvloc_ros.training.datasets import PosedFrames, clip_indices
 from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.evaluation import PoseErrors, constant_pose, predict
-from mvloc_ros.training.networks.mvloc import MVLoc
 from mvloc_ros.training.normalisation import PoseNormalisation
-from mvloc_ros.training.objective import Batch, GeometricLoss, MeanObjective
+from mvloc_ros.training.objective import Batch
 from mvloc_ros.training.optimisation import make_optimiser, make_schedule, reduced_precision
 from mvloc_ros.training.run_log import RunLog
-
-LAST, BEST = "last.pt", "best.pt"
-REFIT = "refit"  # folder inside the run: the same training once more, on all training frames
+from mvloc_ros.training.start import StartingPoint
+from mvloc_ros.training.systems import build_network, build_objective
 
 
 @dataclass
@@ -49,8 +48,15 @@ class Trainer:
     """Trains one network on frames in memory and keeps its run folder."""
 
     def __init__(
-        self, config: TrainingConfig, training: PosedFrames, validation: PosedFrames | None, run: dict[str, Any],
-        folder: Path, device: torch.device, weights: dict[str, Tensor] | None = None,
+        self,
+        config: TrainingConfig,
+        training: PosedFrames,
+        validation: PosedFrames | None,
+        run: dict[str, Any],
+        folder: Path,
+        device: torch.device,
+        weights: dict[str, Tensor] | None = None,
+        start: StartingPoint | None = None,
     ) -> None:
         """Prepare, or resume where `folder` holds a checkpoint.
 
@@ -61,7 +67,8 @@ class Trainer:
             run: what identifies the run (`describe_run`); resuming another one is refused.
             folder: the run folder, created where missing.
             device: where to compute.
-            weights: ImageNet weights to start both encoders from.
+            weights: ImageNet weights to start the encoders from.
+            start: what an earlier stage left, to start the whole network from.
 
         Raises:
             TrainingError: the folder holds another run, or there are fewer than two training frames.
@@ -72,19 +79,27 @@ class Trainer:
         self.run, self.folder, self.device = run, folder, device
         folder.mkdir(parents=True, exist_ok=True)
         checkpoint.seed_everything(config.seed)
-        options = config.optimiser
-        self.network = MVLoc(config.network, config.input)
+        options = config.stage_optimiser()
+        self.epochs = options.epochs
+        self.network = build_network(config)
         if weights is not None:
             self.network.start_from(weights)
+        if start is not None:
+            self.network.load_state_dict(start.network)
         self.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.objective = MeanObjective(GeometricLoss(options.initial_beta, options.initial_gamma)).to(device)
         self.normalisation = PoseNormalisation.fit(training.poses)
         self.batch_size = min(options.batch_size, len(training))
-        # The last, smaller batch is left out: batch normalisation over a frame or two is noise. Frames
-        # are drawn anew each epoch, so none is always the one left out.
-        self.steps_per_epoch = len(training) // self.batch_size
+        self.clips = clip_indices(training, config.clips.clip_length, config.clips.clip_skip)
+        self.clips_per_step = max(1, self.batch_size // config.clips.clip_length)
+        # An epoch shows as many frames as there are. The last, smaller batch is left out: batch
+        # normalisation over a frame or two is noise. Frames are drawn anew each epoch, so none is always
+        # the one left out.
+        clips = min(len(training) // config.clips.clip_length, len(self.clips))
+        self.steps_per_epoch = max(1, clips // self.clips_per_step)
+        steps = options.epochs * self.steps_per_epoch
+        self.objective = build_objective(config, steps, start.scales if start is not None else None).to(device)
         self.optimiser = make_optimiser(options, self.network, self.objective)
-        self.schedule = make_schedule(options, self.optimiser, options.epochs * self.steps_per_epoch)
+        self.schedule = make_schedule(options, self.optimiser, steps)
         self.dtype = reduced_precision(options.precision, device)
         self.scaler = torch.amp.GradScaler(enabled=self.dtype is torch.float16)
         self.progress = Progress()
@@ -97,10 +112,10 @@ class Trainer:
     def fit(self) -> PoseErrors | None:
         """Train to the last epoch; the best network's validation errors, or None without validation frames."""
         log = RunLog(self.folder, self.run, self.resumed_history)
-        total = self.config.optimiser.epochs * self.steps_per_epoch
+        total = self.epochs * self.steps_per_epoch
         label = "training" if self.validation is not None else "refitting"
         with tqdm(total=total, initial=self.progress.step, desc=label, unit="step") as bar:
-            while self.progress.epoch < self.config.optimiser.epochs:
+            while self.progress.epoch < self.epochs:
                 started = time.monotonic()
                 row = self._train_epoch(bar)
                 score = float("inf")
@@ -126,9 +141,8 @@ class Trainer:
         """Errors on the held-out frames as the network stands."""
         frames = self.validation
         assert frames is not None
-        return PoseErrors.of(
-            predict(self.network, frames, self.normalisation, self.device, self.batch_size), frames.poses
-        )
+        poses = predict(self.network, frames, self.normalisation, self.device, self.batch_size, self.config.clips)
+        return PoseErrors.of(poses, frames.poses)
 
     def baseline(self) -> PoseErrors:
         """Errors on the held-out frames of always answering the mean training pose."""
@@ -158,15 +172,19 @@ class Trainer:
             )
         geometric = self.objective.geometric
         return {
-            "train/loss": total, "train/position": position, "train/rotation": rotation,
-            "train/beta": geometric.beta.item(), "train/gamma": geometric.gamma.item(),
+            "train/loss": total,
+            "train/position": position,
+            "train/rotation": rotation,
+            "train/beta": geometric.beta.item(),
+            "train/gamma": geometric.gamma.item(),
             "train/learning_rate": float(self.schedule.get_last_lr()[0]),
+            **self.objective.end_epoch(),
         }
 
     def _batches(self) -> Iterator[Batch]:
-        order = torch.randperm(len(self.training))
+        order = torch.randperm(len(self.clips))
         for step in range(self.steps_per_epoch):
-            picked = order[step * self.batch_size:(step + 1) * self.batch_size]
+            picked = self.clips[order[step * self.clips_per_step : (step + 1) * self.clips_per_step]].flatten()
             color, depth, present, target = (data[picked].to(self.device, non_blocking=True) for data in self._data)
             yield Batch(*augment(color, depth, present, self.config.augmentation), target)
 
@@ -184,21 +202,34 @@ class Trainer:
     def _save(self, score: float, history: list[dict[str, float]]) -> None:
         progress = self.progress
         model = {
-            "run": self.run, "network": self.network.state_dict(), "normalisation": self.normalisation.to_dict(),
-            "history": history, "epoch": progress.epoch, "seconds": progress.seconds,
+            "run": self.run,
+            "network": self.network.state_dict(),
+            "normalisation": self.normalisation.to_dict(),
+            "history": history,
+            "epoch": progress.epoch,
+            "seconds": progress.seconds,
         }
         if score < progress.best_score:
             progress.best_score, progress.best_epoch = score, progress.epoch
             # First, because an epoch that is repeated after a crash writes the same file again.
             checkpoint.save(self.folder / BEST, model)
-        checkpoint.save(self.folder / LAST, model | {
-            "objective": self.objective.state_dict(), "optimiser": self.optimiser.state_dict(),
-            "schedule": self.schedule.state_dict(), "scaler": self.scaler.state_dict(),
-            "random": checkpoint.random_state(), "progress": vars(progress).copy(),
-        })
+        checkpoint.save(
+            self.folder / LAST,
+            model
+            | {
+                "objective": self.objective.state_dict(),
+                "optimiser": self.optimiser.state_dict(),
+                "schedule": self.schedule.state_dict(),
+                "scaler": self.scaler.state_dict(),
+                "random": checkpoint.random_state(),
+                "progress": vars(progress).copy(),
+            },
+        )
 
     def _resume(self) -> None:
         values = checkpoint.load(self.folder / LAST)
+        # Options that came after the run was begun had their defaults.
+        values["run"]["config"] = TrainingConfig.from_dict(values["run"]["config"]).to_dict()
         if differing := sorted(differences(values["run"], self.run)):
             raise TrainingError(
                 f"{self.folder} holds a run with other values of {', '.join(differing)}; repeat the command it began "
@@ -219,9 +250,11 @@ def describe_run(
 ) -> dict[str, Any]:
     """What identifies a run: its values, its data by digest, and where the data lay."""
     data = {
-        "name": root.resolve().name, "frames": len(training),
+        "name": root.resolve().name,
+        "frames": len(training),
         "validation_frames": 0 if validation is None else len(validation),
-        "sequences": sorted(set(training.sequences)), "digest": training.digest(),
+        "sequences": sorted(set(training.sequences)),
+        "digest": training.digest(),
         "validation_digest": "" if validation is None else validation.digest(),
     }
     return {"config": config.to_dict(), "data": data, "weights": weights, "root": str(root.resolve())}

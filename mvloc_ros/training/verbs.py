@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 import argparse
+import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from mvloc_ros.training.config import PRESETS, TrainingConfig, all_options, flag
+from mvloc_ros.training.config import SYSTEMS, TrainingConfig
 from mvloc_ros.training.errors import TrainingError
+from mvloc_ros.training.options import all_options, flag
+from mvloc_ros.training.presets import PRESETS, preset
 
 INTERRUPTED = 130
 
@@ -17,9 +20,18 @@ TRAIN_EXAMPLES = """examples:
   mvloc train --data recordings/kitchen --out runs/kitchen --refit
   mvloc train --data recordings/kitchen --out runs/large --preset paper --weights resnet34.pth --device cuda
   mvloc train --data recordings/kitchen --out runs/long --epochs 200 --learning-rate 1e-3 --seed 3
+  mvloc train --data recordings/kitchen --out runs/sampled --stage 2 --start-from runs/kitchen
+  mvloc train --data recordings/kitchen --out runs/atloc --system atloc
+
+systems:
+{systems}
 
 The folder has the 7-Scenes or the TUM RGB-D layout. The same command again continues a run that was
 interrupted, exactly."""
+
+TRAIN_EPILOG = TRAIN_EXAMPLES.format(
+    systems="\n".join(f"  {name:8} {system.summary}" for name, system in SYSTEMS.items())
+)
 
 EXPORT_EXAMPLES = """examples:
   mvloc export runs/kitchen --out models/kitchen
@@ -29,25 +41,48 @@ EXPORT_EXAMPLES = """examples:
 def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `mvloc train`: the run's, and one for each value of the configuration."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.description = "Train MVLoc on a folder of posed RGB-D frames."
-    parser.epilog = TRAIN_EXAMPLES
+    parser.description = "Train MVLoc, or a system that it is compared with, on a folder of posed RGB-D frames."
+    parser.epilog = TRAIN_EPILOG
     parser.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="posed RGB-D frames")
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="run folder, made or continued")
+    parser.add_argument("--system", choices=list(SYSTEMS), default="mvloc", help="see below (default: %(default)s)")
     parser.add_argument("--preset", choices=sorted(PRESETS), default="small", help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
-    parser.add_argument("--weights", type=Path, metavar="FILE",
-                        help="torchvision's ImageNet weights for --backbone, to start both encoders from")
-    parser.add_argument("--test-fraction", type=float, default=0.2,
-                        help="end of each recording kept for tests if the folder has no split (default: %(default)s)")
-    parser.add_argument("--refit", action="store_true",
-                        help="afterwards train again on all training frames, the held-out ones included: twice the "
-                        "time; the bundle's errors and covariance stay those of the held-out frames")
-    group = parser.add_argument_group("values of the preset", "each can be replaced; defaults: small, paper")
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        metavar="FILE",
+        help="torchvision's ImageNet weights for --backbone, to start the encoders from",
+    )
+    parser.add_argument("--start-from", type=Path, metavar="RUN", help="run folder of stage 1, for --stage 2")
+    parser.add_argument(
+        "--test-fraction",
+        type=float,
+        default=0.2,
+        help="end of each recording kept for tests if the folder has no split (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--refit",
+        action="store_true",
+        help="afterwards train again on all training frames, the held-out ones included: twice the "
+        "time; the bundle's errors and covariance stay those of the held-out frames",
+    )
+    parser.add_argument(
+        "--test",
+        action="store_true",
+        help="afterwards judge on the folder's test frames, with both images and without either; also in test.json",
+    )
+    group = parser.add_argument_group("values of the preset", "each can be replaced; defaults: small, paper, of mvloc")
     for section, item in all_options():
         defaults = ", ".join(str(getattr(getattr(PRESETS[name], section), item.name)) for name in ("small", "paper"))
-        group.add_argument(flag(item.name), type=type(item.default), default=None, metavar=_metavar(item),
-                           help=f"{item.metadata['help']} ({defaults})")
+        group.add_argument(
+            flag(item.name),
+            type=type(item.default),
+            default=None,
+            metavar=_metavar(item),
+            help=f"{item.metadata['help']} ({defaults})",
+        )
 
 
 def _metavar(item: Any) -> str:
@@ -58,14 +93,20 @@ def configuration(args: argparse.Namespace) -> TrainingConfig:
     """The preset with what the command line replaces.
 
     Raises:
-        TrainingError: a value is out of its bounds.
+        TrainingError: a value is out of its bounds or contradicts another.
     """
     given = {item.name: getattr(args, item.name) for _, item in all_options() if getattr(args, item.name) is not None}
-    preset = PRESETS[args.preset]
-    return TrainingConfig(
-        preset=preset.preset, seed=args.seed, input=preset.input, network=preset.network,
-        optimiser=preset.optimiser, augmentation=preset.augmentation, validation=preset.validation,
-    ).with_options(given)
+    config = preset(args.system, args.preset).with_options(given, seed=args.seed)
+    if config.stages.stage == "2":
+        if args.start_from is None:
+            raise TrainingError("--stage 2 needs --start-from, the run folder of a stage 1; or give --stage both.")
+        if args.weights is not None:
+            raise TrainingError("--stage 2 takes its weights from --start-from; leave --weights away.")
+        for name in {"epochs", "learning_rate"} & given.keys():
+            raise TrainingError(f"{flag(name)} is of stage 1; give {flag(f'stage2_{name}')} for stage 2.")
+    elif args.start_from is not None:
+        raise TrainingError("--start-from is for --stage 2 alone; give that, or leave --start-from away.")
+    return config
 
 
 def run_train(args: argparse.Namespace) -> int:
@@ -79,7 +120,17 @@ def run_train(args: argparse.Namespace) -> int:
     from mvloc_ros.training.train import train
 
     try:
-        train(config, args.data, args.out, args.device, args.weights, args.test_fraction, refit=args.refit)
+        train(
+            config,
+            args.data,
+            args.out,
+            args.device,
+            args.weights,
+            args.test_fraction,
+            start_from=args.start_from,
+            refit=args.refit,
+            test=args.test,
+        )
     except KeyboardInterrupt:
         print(f"\nInterrupted; the same command continues the run in {args.out}.")
         return INTERRUPTED
@@ -93,11 +144,18 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXPORT_EXAMPLES
     parser.add_argument("run", type=Path, metavar="RUN", help="run folder of `mvloc train`")
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="bundle, made or replaced")
-    parser.add_argument("--checkpoint", choices=("best", "last"), default="best",
-                        help="best on the validation frames, or last epoch (default: %(default)s)")
+    parser.add_argument(
+        "--checkpoint",
+        choices=("best", "last"),
+        default="best",
+        help="best on the validation frames, or last epoch (default: %(default)s)",
+    )
     parser.add_argument("--data", type=Path, metavar="FOLDER", help="the training data, where it was moved since")
-    parser.add_argument("--half-weights", action="store_true",
-                        help="round the weights to float16 and store them so: half the file, the same speed")
+    parser.add_argument(
+        "--half-weights",
+        action="store_true",
+        help="round the weights to float16 and store them so: half the file, the same speed",
+    )
 
 
 def run_export(args: argparse.Namespace) -> int:
@@ -115,6 +173,9 @@ def run_export(args: argparse.Namespace) -> int:
 
 def require_torch(verb: str) -> None:
     """Raise TrainingError with the remedy where a package of the extra `train` is missing."""
+    # Read when torch loads. OpenMP threads that spin at a barrier while another process has the core cost a
+    # training several times its speed.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     missing = [name for name in ("torch", "onnx", "onnxscript", "tensorboard") if find_spec(name) is None]
     if missing:
         raise TrainingError(f"{verb} needs {', '.join(missing)}; run: pip install 'mvloc_ros[train]'.")

@@ -73,13 +73,30 @@ def test_an_image_of_another_shape_is_refused(localizer: Localizer):
         localizer.process(frame(depth=empty))
 
 
+def test_a_model_that_ignores_what_there_is_does_not_answer(tiny_bundle: Path):
+    class ColourOnly:
+        description = "a network that does not look at depth"
+
+        def run(self, color: object, depth: object, present: np.ndarray) -> NetworkOutput:
+            share = np.array([1.0, 0.0, 0.0] if present[0] == 0 else [0.2, 0.8, 0.0], np.float32)
+            return NetworkOutput(*[np.zeros(3, np.float32)] * 4, share)
+
+        def close(self) -> None:
+            """Nothing to release."""
+
+    localizer = Localizer(read_bundle(tiny_bundle), ColourOnly())
+    assert localizer.process(frame()).expert_share == pytest.approx((0.2, 0.8, 0.0))
+    with pytest.raises(FrameError, match="no colour image"):
+        localizer.process(frame(color=None))
+
+
 def test_an_answer_that_is_no_number_is_refused(tiny_bundle: Path):
     class Broken:
         description = "a network whose weights are NaN"
 
         def run(self, *_: object) -> NetworkOutput:
             nan = np.full(3, np.nan, np.float32)
-            return NetworkOutput(nan, nan, nan, nan, nan)
+            return NetworkOutput(nan, nan, nan, nan, np.array([0.2, 0.4, 0.4], np.float32))
 
         def close(self) -> None:
             """Nothing to release."""

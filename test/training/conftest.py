@@ -12,12 +12,20 @@ import numpy as np
 import pytest
 import torch
 
-from mvloc_ros.training.config import PRESETS, TrainingConfig
+from mvloc_ros.training.config import TrainingConfig
+from mvloc_ros.training.presets import PRESETS
 
 # Options of a network and a run small enough for tests.
 TINY = {
-    "short_side": 32, "width": 0.125, "latent_size": 64, "dropout": 0.0, "epochs": 2, "batch_size": 8,
-    "learning_rate": 5e-3, "erasing_size": 0.2, "validation_gap": 2,
+    "short_side": 32,
+    "width": 0.125,
+    "latent_size": 64,
+    "dropout": 0.0,
+    "epochs": 2,
+    "batch_size": 8,
+    "learning_rate": 5e-3,
+    "erasing_size": 0.2,
+    "validation_gap": 2,
 }
 
 
@@ -46,7 +54,7 @@ def write_folder(root: Path, frames: int, sequences: int = 2) -> Path:
             phase = 2 * np.pi * i / 12 + number
             x, y, z = np.cos(phase), 0.5 * np.sin(2 * phase), 0.4 * np.sin(phase)
             left, top = round(96 + 90 * x), round(72 + 100 * y)
-            cv2.imwrite(str(folder / f"frame-{i:06d}.color.png"), wall[top:top + 48, left:left + 64])
+            cv2.imwrite(str(folder / f"frame-{i:06d}.color.png"), wall[top : top + 48, left : left + 64])
             depth = np.full((48, 64), round(1000 * (2.0 + z)), dtype=np.uint16)
             depth[:4] = 65535
             cv2.imwrite(str(folder / f"frame-{i:06d}.depth.png"), depth)
@@ -56,8 +64,15 @@ def write_folder(root: Path, frames: int, sequences: int = 2) -> Path:
             pose[:3, 3] = (x + 5.0, y, -z)
             np.savetxt(folder / f"frame-{i:06d}.pose.txt", pose)
     camera = {"width": 64, "height": 48, "fx": 60.0, "fy": 60.0, "cx": 31.5, "cy": 23.5}
-    settings = {"color": camera, "depth": camera, "depth_registered": True, "pose_of": "color", "rate_hz": 10,
-                "depth_units_per_metre": 1000, "licence": "CC0-1.0"}
+    settings = {
+        "color": camera,
+        "depth": camera,
+        "depth_registered": True,
+        "pose_of": "color",
+        "rate_hz": 10,
+        "depth_units_per_metre": 1000,
+        "licence": "CC0-1.0",
+    }
     (root / "camera.json").write_text(json.dumps(settings))
     (root / "TrainSplit.txt").write_text("".join(f"sequence{n}\n" for n in range(1, sequences + 1)))
     (root / "TestSplit.txt").write_text(f"sequence{sequences + 1}\n")

@@ -13,10 +13,10 @@ import torch
 from onnx import TensorProto
 
 from mvloc_ros.training import compact
-from mvloc_ros.training.config import InputConfig, NetworkConfig
 from mvloc_ros.training.export import write_onnx
 from mvloc_ros.training.networks.deployed import Deployed
 from mvloc_ros.training.networks.mvloc import MVLoc
+from mvloc_ros.training.options import InputConfig, NetworkConfig
 
 SIZE = (32, 40)
 

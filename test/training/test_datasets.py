@@ -17,9 +17,9 @@ from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.inference.preprocess import resize_color, resize_depth
 from mvloc_ros.recordings import FrameRecord, open_folder, read_color, read_depth
 from mvloc_ros.training.augmentation import augment
-from mvloc_ros.training.config import AugmentationConfig
 from mvloc_ros.training.datasets import hold_out, load_frames, network_size
 from mvloc_ros.training.errors import TrainingError
+from mvloc_ros.training.options import AugmentationConfig
 
 
 def records(lengths: list[int]) -> list[FrameRecord]:
@@ -80,8 +80,13 @@ def test_a_frame_without_depth_is_marked_and_a_changed_one_changes_the_digest(ti
 
 
 @pytest.mark.parametrize(
-    ("camera", "short", "expected"), [((640, 480), 120, (120, 160)), ((640, 480), 256, (256, 341)),
-                                      ((1280, 720), 120, (120, 213)), ((480, 640), 120, (160, 120))]
+    ("camera", "short", "expected"),
+    [
+        ((640, 480), 120, (120, 160)),
+        ((640, 480), 256, (256, 341)),
+        ((1280, 720), 120, (120, 213)),
+        ((480, 640), 120, (160, 120)),
+    ],
 )
 def test_network_size_keeps_the_aspect(camera: tuple[int, int], short: int, expected: tuple[int, int]) -> None:
     assert network_size(PinholeCamera(*camera, 500.0, 500.0, 1.0, 1.0), short) == expected
@@ -138,7 +143,7 @@ def test_erasing_is_a_rectangle_in_some_frames() -> None:
     for image in (erased == 0.0).numpy():
         if image.any():
             rows, columns = np.flatnonzero(image.any(axis=1)), np.flatnonzero(image.any(axis=0))
-            assert image[rows[0]:rows[-1] + 1, columns[0]:columns[-1] + 1].all()
+            assert image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].all()
             assert len(rows) <= 11
             assert len(columns) <= 16
             touched += 1

@@ -48,9 +48,7 @@ def torchvision_names(blocks: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
     ("backbone", "blocks", "parameters", "entries"),
     [("resnet18", (2, 2, 2, 2), 11_689_512, 122), ("resnet34", (3, 4, 6, 3), 21_797_672, 218)],
 )
-def test_resnet_has_torchvisions_names(
-    backbone: str, blocks: tuple[int, ...], parameters: int, entries: int
-) -> None:
+def test_resnet_has_torchvisions_names(backbone: str, blocks: tuple[int, ...], parameters: int, entries: int) -> None:
     network = ResNet(backbone, classes=1000)
     state = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     assert state == torchvision_names(blocks)

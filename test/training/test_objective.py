@@ -10,11 +10,12 @@ import pytest
 import torch
 
 from mvloc_ros.geometry import quaternion, se3
-from mvloc_ros.training.config import PRESETS, TrainingConfig
+from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.networks.mvloc import MVLoc
 from mvloc_ros.training.normalisation import PoseNormalisation
 from mvloc_ros.training.objective import GeometricLoss, MeanObjective
 from mvloc_ros.training.optimisation import make_optimiser
+from mvloc_ros.training.presets import PRESETS
 
 
 def test_equation_11_by_hand() -> None:

@@ -51,9 +51,7 @@ def test_equals_the_normalised_product_of_densities() -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(MEANS, LOG_VARIANCES, st.sampled_from([0, 1]))
-def test_a_masked_expert_is_an_omitted_expert(
-    means: np.ndarray, log_variances: np.ndarray, missing: int
-) -> None:
+def test_a_masked_expert_is_an_omitted_expert(means: np.ndarray, log_variances: np.ndarray, missing: int) -> None:
     present = np.ones((2, 2))
     present[:, missing] = 0.0
     kept = [1 - missing]

@@ -50,9 +50,3 @@ def test_an_unfinished_refit_is_not_exported(run: Path, tiny_folder: Path, tiny_
     checkpoint.save(path, values | {"epoch": 1})
     with pytest.raises(TrainingError, match="epoch 1 of 2"):
         export(run, tmp_path / "model")
-
-
-def test_the_file_tells_nothing_of_the_machine_it_was_made_on(run: Path, tmp_path: Path):
-    content = export(run, tmp_path / "model").model_path.read_bytes()
-    assert b".py" not in content
-    assert str(Path.cwd()).encode() not in content

@@ -18,14 +18,32 @@ import pytest
 import torch
 
 from mvloc_ros.training import checkpoint, verbs
-from mvloc_ros.training.config import PRESETS, TrainingConfig, all_options, flag
+from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.errors import TrainingError
+from mvloc_ros.training.options import all_options, flag
+from mvloc_ros.training.presets import PRESETS
 from mvloc_ros.training.train import read_data
 from mvloc_ros.training.trainer import Trainer, describe_run
 
 TINY = [
-    "--short-side", "32", "--width", "0.125", "--latent-size", "16", "--dropout", "0.2", "--epochs", "4",
-    "--batch-size", "8", "--validation-gap", "2", "--learning-rate", "3e-3", "--device", "cpu",
+    "--short-side",
+    "32",
+    "--width",
+    "0.125",
+    "--latent-size",
+    "16",
+    "--dropout",
+    "0.2",
+    "--epochs",
+    "4",
+    "--batch-size",
+    "8",
+    "--validation-gap",
+    "2",
+    "--learning-rate",
+    "3e-3",
+    "--device",
+    "cpu",
 ]
 
 
@@ -91,10 +109,15 @@ def test_it_learns(tiny_folder: Path, tmp_path: Path, tiny_config: TrainingConfi
     rows = list(csv.DictReader((tmp_path / "run" / "metrics.csv").open()))
     assert float(rows[-1]["train/position"]) < 0.7 * float(rows[0]["train/position"])
     assert float(rows[-1]["train/loss"]) < float(rows[0]["train/loss"])
-    best = min(range(len(rows)), key=lambda i: sum(
-        float(rows[i][name]) / base
-        for name, base in zip(("validation/translation_m", "validation/rotation_deg"), baseline.medians(), strict=True)
-    ))
+    best = min(
+        range(len(rows)),
+        key=lambda i: sum(
+            float(rows[i][name]) / base
+            for name, base in zip(
+                ("validation/translation_m", "validation/rotation_deg"), baseline.medians(), strict=True
+            )
+        ),
+    )
     assert checkpoint.load(tmp_path / "run" / "best.pt")["epoch"] == best + 1
     assert list((tmp_path / "run").glob("events.out.tfevents.*"))
 
@@ -128,7 +151,8 @@ def test_a_loss_that_explodes_is_said(tiny_folder: Path, tmp_path: Path) -> None
 def test_every_value_has_an_option() -> None:
     for section, item in all_options():
         value = item.metadata["choices"][-1] if item.metadata["choices"] else {int: 40, float: 0.25}[type(item.default)]
-        config = verbs.configuration(arguments("--data", "x", "--out", "y", flag(item.name), str(value)))
+        system = ("--system", "mapnet", "--batch-size", "64") if section == "clips" else ()
+        config = verbs.configuration(arguments("--data", "x", "--out", "y", *system, flag(item.name), str(value)))
         assert getattr(getattr(config, section), item.name) == value
     assert verbs.configuration(arguments("--data", "x", "--out", "y", "--preset", "paper")) == PRESETS["paper"]
     assert TrainingConfig.from_dict(json.loads(json.dumps(PRESETS["paper"].to_dict()))) == PRESETS["paper"]

@@ -84,7 +84,10 @@ def load_frames(
     if any(pose is None for pose in poses):
         raise TrainingError(f"Frames without a pose cannot serve as {label} frames; leave them out.")
     return PosedFrames(
-        color, depth, present, np.stack([np.asarray(pose, dtype=np.float64) for pose in poses]),
+        color,
+        depth,
+        present,
+        np.stack([np.asarray(pose, dtype=np.float64) for pose in poses]),
         np.array([record.stamp_ns for record in records], dtype=np.int64),
         tuple(record.sequence for record in records),
     )

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The paper's network (section 3.3), one part a file."""
+"""The networks of every system, one part a file; `mvloc` is the paper's (section 3.3)."""

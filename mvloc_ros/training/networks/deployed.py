@@ -6,7 +6,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mvloc_ros.training.networks.mvloc import MVLoc, PoseOutput
+from mvloc_ros.training.networks.pose_network import PoseNetwork, PoseOutput
 
 # Below this length the series' first term is exact in float32, and the division would not be.
 SMALL = 1e-6
@@ -20,7 +20,7 @@ class Deployed(nn.Module):
 
     reference: Tensor
 
-    def __init__(self, network: MVLoc, reference: tuple[float, float, float, float]) -> None:
+    def __init__(self, network: PoseNetwork, reference: tuple[float, float, float, float]) -> None:
         super().__init__()
         self.network = network
         x, y, z, w = reference
@@ -29,7 +29,7 @@ class Deployed(nn.Module):
         self.register_buffer("reference", left.T.to(torch.float32).contiguous())
 
     def forward(self, color: Tensor, depth: Tensor, present: Tensor) -> PoseOutput:
-        """As `MVLoc.forward`."""
+        """As `PoseNetwork.forward`."""
         output: PoseOutput = self.network(color, depth, present)
         relative = quaternion_exp(output.pose[:, 3:])
         in_map = quaternion_log(relative @ self.reference)

@@ -99,15 +99,18 @@ def load_imagenet(network: ResNet, state: Mapping[str, Tensor]) -> None:
     """Start from torchvision's ImageNet weights; their classifier `fc` is left out.
 
     For a one-channel input the first convolution becomes the mean over its colour channels, so that a
-    grey image would give a third of the response to the same image in three channels.
+    grey image would give a third of the response to the same image in three channels; that mean is what a
+    fourth channel (depth beside colour) starts from.
 
     Raises:
         TrainingError: names or shapes do not fit (another architecture, or a changed width).
     """
     features = {name: value for name, value in state.items() if not name.startswith("fc.")}
     own = network.state_dict()
-    if "conv1.weight" in features and own["conv1.weight"].shape[1] == 1:
-        features["conv1.weight"] = features["conv1.weight"].mean(dim=1, keepdim=True)
+    if "conv1.weight" in features:
+        color = features["conv1.weight"]
+        mean, channels = color.mean(dim=1, keepdim=True), own["conv1.weight"].shape[1]
+        features["conv1.weight"] = {1: mean, 4: torch.cat([color, mean], dim=1)}.get(channels, color)
     own = {name: value for name, value in own.items() if not name.startswith("fc.")}
     # Files saved before batch counters existed lack them; they only matter for cumulative averaging.
     wanted = {name for name in own if not name.endswith("num_batches_tracked")}

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The second stage of the paper's training (MVGAL, section 3.2): k samples of the latent are decoded."""
+
+from __future__ import annotations
+
+import logging
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from mvloc_ros.training.estimators import ESTIMATORS, Gaussian
+from mvloc_ros.training.estimators.importance import effective_sample_size
+from mvloc_ros.training.networks.mvloc import MVLoc
+from mvloc_ros.training.networks.pose_network import PoseNetwork
+from mvloc_ros.training.networks.product_of_experts import product_of_experts
+from mvloc_ros.training.objective import Batch, GeometricLoss, Objective, SampleLoss
+from mvloc_ros.training.options import StageConfig
+
+_LOG = logging.getLogger(__name__)
+# The effective sample size that steers lambda is smoothed over about this many steps.
+SMOOTHING_STEPS = 10
+# Lambda's factor for every step below the target: halved in 70 steps.
+SHRINK = 0.99
+
+
+class Term(NamedTuple):
+    """One bound: its loss `[B]`, the normalised weights `[k, B]` and the posterior they came from."""
+
+    loss: SampleLoss
+    weights: Tensor
+    posterior: Gaussian
+
+
+class MultiSample(Objective):
+    """The bound on log p(y) with k weighted samples; beta and gamma stay as stage 1 left them.
+
+    Frozen, they keep the weights' scale: exp(-L_p) is a Laplace likelihood whose width they are.
+    Lambda rises linearly over its warm-up. While the effective sample size is below its target, which
+    is at most k / 2, lambda shrinks: with many latent dimensions log p - log q differs so much between
+    samples that one of them would take all the weight.
+    """
+
+    step: Tensor
+    shrink: Tensor
+    smoothed_ess: Tensor
+    sums: Tensor
+
+    def __init__(self, geometric: GeometricLoss, config: StageConfig, steps: int) -> None:
+        """For a stage of `steps` steps."""
+        super().__init__(geometric)
+        geometric.requires_grad_(False)
+        self.config = config
+        self.warmup_steps = config.latent_warmup * steps
+        self.target_ess = min(config.target_ess, 0.5 * config.samples)
+        self.register_buffer("step", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("shrink", torch.ones(()))
+        self.register_buffer("smoothed_ess", torch.tensor(float(config.samples)))
+        # Effective sample size, KL divergence, steps of this epoch; a checkpoint is written between epochs.
+        self.register_buffer("sums", torch.zeros(3), persistent=False)
+
+    def latent_weight(self) -> Tensor:
+        """Lambda of Eq. 13 as it stands."""
+        ramp = (self.step / self.warmup_steps).clamp(max=1.0) if self.warmup_steps > 0.0 else 1.0
+        return self.config.latent_weight * self.shrink * ramp
+
+    def forward(self, network: PoseNetwork, batch: Batch) -> SampleLoss:
+        """The negative bound of every frame; the distances are the weighted means over the samples."""
+        if not isinstance(network, MVLoc):
+            raise TypeError(f"{type(network).__name__} has no latent distribution to sample")
+        means, log_variances = network.experts(batch.color, batch.depth)
+        weight = self.latent_weight()
+
+        def term(present: Tensor) -> Term:
+            joint = product_of_experts(means, log_variances, present)
+            return self._term(network, Gaussian(joint.mean, joint.log_variance), batch.target, weight)
+
+        joint = term(batch.present)
+        total = joint.loss.total
+        if self.config.single_experts > 0.0:
+            # MVAE's sub-sampled terms; a frame with one modality already is its own.
+            both = batch.present.min(dim=1).values
+            for alone in torch.eye(batch.present.shape[1], device=total.device):
+                single = term(alone.expand_as(batch.present)).loss.total
+                total = total + self.config.single_experts * both * single
+        if self.training:
+            self._advance(joint)
+        return joint.loss._replace(total=total)
+
+    def end_epoch(self) -> dict[str, float]:
+        """Means of the effective sample size and the KL divergence (nats), and lambda as it stands."""
+        ess, divergence, steps = self.sums.tolist()
+        self.sums.zero_()
+        ess, divergence = ess / steps, divergence / steps
+        if ess < min(2.0, self.target_ess):
+            _LOG.warning(
+                "The effective sample size is %.1f of %d: one sample takes nearly all the weight; lower "
+                "--latent-weight.",
+                ess,
+                self.config.samples,
+            )
+        return {"train/ess": ess, "train/lambda": self.latent_weight().item(), "train/kl": divergence}
+
+    def _term(self, network: MVLoc, posterior: Gaussian, target: Tensor, weight: Tensor) -> Term:
+        z = posterior.sample(self.config.samples)
+        losses = self._decoded_losses(network, z, target)
+        total, weights = ESTIMATORS[self.config.estimator](losses.total, z, posterior, weight)
+        position, rotation = ((weights * part.detach()).sum(dim=0) for part in losses[1:])
+        return Term(SampleLoss(total, position, rotation), weights, posterior)
+
+    def _decoded_losses(self, network: MVLoc, z: Tensor, target: Tensor) -> SampleLoss:
+        """Geometric loss of every sample, `[k, B]` each part.
+
+        Of a chunk only its samples are kept; going back, what the decoder computed from them is
+        computed again, chunk by chunk. So memory is that of one chunk, and the gradient the same.
+        """
+
+        def chunk_losses(chunk: Tensor) -> tuple[Tensor, ...]:
+            count = len(chunk)
+            loss = self.geometric(network.decode(chunk.flatten(0, 1)), target.repeat(count, 1))
+            return tuple(part.unflatten(0, (count, -1)) for part in loss)
+
+        if self.config.samples_at_once >= len(z):
+            return SampleLoss(*chunk_losses(z))
+        chunks = [
+            checkpoint(chunk_losses, chunk, use_reentrant=False) for chunk in z.split(self.config.samples_at_once)
+        ]
+        return SampleLoss(*(torch.cat(parts) for parts in zip(*chunks, strict=True)))
+
+    @torch.no_grad()
+    def _advance(self, joint: Term) -> None:
+        ess = effective_sample_size(joint.weights).mean()
+        self.sums += torch.stack([ess, joint.posterior.divergence().mean(), torch.ones_like(ess)])
+        self.smoothed_ess.lerp_(ess, 1.0 / SMOOTHING_STEPS)
+        self.shrink *= torch.where(self.smoothed_ess < self.target_ess, SHRINK, 1.0)
+        self.step += 1

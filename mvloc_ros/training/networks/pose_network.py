@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every system's network shares: its interface, and the normalisation of both images."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from mvloc_ros.training.networks.encoder import LOG_VARIANCE_LIMIT
+from mvloc_ros.training.options import InputConfig
+
+
+class PoseOutput(NamedTuple):
+    """What a network says of each frame; the names are those of the exported graph's outputs."""
+
+    pose: Tensor  # [B, 6] normalised position, log quaternion
+    latent_mean: Tensor  # [B, D]
+    latent_log_variance: Tensor  # [B, D]
+    expert_share: Tensor  # [B, 3] prior, colour, depth: share of the joint precision, mean over D
+
+
+class PoseNetwork(nn.Module, ABC):
+    """RGB image and depth map -> pose. Normalisation is inside, so that nobody can forget it."""
+
+    def __init__(self, inputs: InputConfig) -> None:
+        super().__init__()
+        self.min_depth, self.max_depth = inputs.min_depth, inputs.max_depth
+
+    @abstractmethod
+    def forward(self, color: Tensor, depth: Tensor, present: Tensor) -> PoseOutput:
+        """Poses of a batch.
+
+        Args:
+            color: uint8 RGB `[B, H, W, 3]`.
+            depth: metres `[B, H, W]`; 0, NaN, infinite and out of range mean invalid.
+            present: `[B, 2]`, 1 where colour and depth are there.
+        """
+
+    @abstractmethod
+    def start_from(self, weights: Mapping[str, Tensor]) -> None:
+        """Start every image encoder from ImageNet weights (TrainingError where they do not fit)."""
+
+    def normalise_color(self, color: Tensor) -> Tensor:
+        """uint8 `[B, H, W, 3]` -> `[B, 3, H, W]` in [-1, 1]."""
+        return color.permute(0, 3, 1, 2).to(torch.float32) / 127.5 - 1.0
+
+    def normalise_depth(self, depth: Tensor) -> Tensor:
+        """Metres `[B, H, W]` -> `[B, 1, H, W]` in [-1, 1]; all that is invalid becomes -1.
+
+        Invalid is what lies outside the depth range, 0 and infinity with it, and NaN, which is inside
+        no range.
+        """
+        depth = depth.to(torch.float32)
+        valid = (depth >= self.min_depth) & (depth <= self.max_depth)
+        scaled = (depth - self.min_depth) * (2.0 / (self.max_depth - self.min_depth)) - 1.0
+        return torch.where(valid, scaled, torch.full_like(scaled, -1.0)).unsqueeze(1)
+
+
+def deterministic_output(pose: Tensor, latent: Tensor, shares: Tensor) -> PoseOutput:
+    """The output of a network without a latent distribution: all certain, the smallest log variance."""
+    return PoseOutput(pose, latent, torch.full_like(latent, -LOG_VARIANCE_LIMIT), shares)
+
+
+def presence_shares(present: Tensor) -> Tensor:
+    """Prior, colour, depth `[B, 3]` where no precisions are known: equal shares of what is there."""
+    count = present.sum(dim=1, keepdim=True)
+    return torch.cat([1.0 - count.clamp(max=1.0), present / count.clamp(min=1.0)], dim=1)
