@@ -21,9 +21,10 @@ from typing import Any
 # A step back by more than this is a jump of the clock (a bag that loops, a simulation reset);
 # less is one late item.
 JUMP_NS = 1_000_000_000
-# The share of the usual period within which a stream's next item may still come early.
-_EARLIEST = 0.75
-_PERIODS_KEPT = 9
+# A stream's next item is not expected sooner than this share of its shortest recent gap. The shortest, because
+# lost items make any average too long.
+_EARLIEST = 0.9
+_PERIODS_KEPT = 15
 
 
 @dataclass
@@ -57,8 +58,7 @@ class _Stream:
         """No item of this stream is expected before; None while the period is unknown."""
         if not self.periods or self.newest_ns is None:
             return None
-        usual = sorted(self.periods)[len(self.periods) // 2]
-        return self.newest_ns + int(_EARLIEST * usual)
+        return self.newest_ns + int(_EARLIEST * min(self.periods))
 
     def nearest(self, stamp_ns: int) -> int | None:
         """Stamp of the waiting item closest to a stamp; of two equally close ones the newer."""

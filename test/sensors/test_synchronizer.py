@@ -7,7 +7,7 @@ import itertools
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mvloc_ros.sensors.synchronizer import Synchronizer
@@ -109,6 +109,7 @@ def test_each_pair_is_the_best_that_was_there(items, tolerance):
     st.floats(0, 0.3),
     st.integers(0, 30),
 )
+@example(seed=0, skew_ms=9, loss=0.25, delay_ms=0)  # losses must not stretch what counts as the period
 @settings(max_examples=100)
 def test_two_cameras_with_losses_stay_in_phase(seed, skew_ms, loss, delay_ms):
     """30 Hz streams with a constant skew below half a period: a lost image never shifts the phase."""
