@@ -26,7 +26,8 @@ test: setup-dev
 	@OMP_NUM_THREADS=1 $(RUN)/pytest
 
 lint:
-	@$(RUN)/ruff check .
+	@$(RUN)/ruff check --quiet .
+	@$(RUN)/ruff format --check --quiet .
 	@$(RUN)/mypy
 
 demo-model: setup-dev
