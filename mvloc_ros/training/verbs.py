@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -173,9 +172,6 @@ def run_export(args: argparse.Namespace) -> int:
 
 def require_torch(verb: str) -> None:
     """Raise TrainingError with the remedy where a package of the extra `train` is missing."""
-    # Read when torch loads. OpenMP threads that spin at a barrier while another process has the core cost a
-    # training several times its speed.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     missing = [name for name in ("torch", "onnx", "onnxscript", "tensorboard") if find_spec(name) is None]
     if missing:
         raise TrainingError(f"{verb} needs {', '.join(missing)}; run: pip install 'mvloc_ros[train]'.")
