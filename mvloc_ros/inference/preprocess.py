@@ -7,10 +7,14 @@ so that no two implementations of it can drift apart.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from mvloc_ros.geometry.camera import PinholeCamera
+from mvloc_ros.geometry.projection import register_depth
 from mvloc_ros.inference.frame import ColorImage, DepthImage, FrameError
 
 _TO_RGB = {
@@ -21,6 +25,41 @@ _TO_RGB = {
 }
 # 341x256 for 4:3 is off by 0.1 %; 16:9 against 4:3 is off by 33 %.
 _ASPECT_TOLERANCE = 0.02
+
+
+@dataclass(frozen=True, eq=False)
+class DepthRegistration:
+    """Carries raw depth into the colour camera, at the network's size: the same in training and at run time.
+
+    Depth is resized first and registered then, which takes a tenth of the time of the other order.
+
+    Attributes:
+        depth_camera: the depth camera at the size that its images are resized to, about the network's.
+        color_camera: the colour camera at the network's size.
+        T_color_depth: 4x4, maps coordinates of the depth camera into the colour camera.
+    """
+
+    depth_camera: PinholeCamera
+    color_camera: PinholeCamera
+    T_color_depth: NDArray[np.float64]
+
+    @staticmethod
+    def at_size(
+        height: int, width: int, depth_camera: PinholeCamera, color_camera: PinholeCamera, T_color_depth: ArrayLike
+    ) -> DepthRegistration:
+        """For a network of this input size, from the cameras at their full sizes."""
+        scale = min(height, width) / min(depth_camera.height, depth_camera.width)
+        small = depth_camera.scaled_to(round(depth_camera.width * scale), round(depth_camera.height * scale))
+        return DepthRegistration(small, color_camera.scaled_to(width, height), np.asarray(T_color_depth, np.float64))
+
+    @property
+    def depth_size(self) -> tuple[int, int]:
+        """(height, width) that depth images are resized to."""
+        return self.depth_camera.height, self.depth_camera.width
+
+    def apply(self, metres: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The colour camera's depth map `[height, width]` of one of `depth_size`; 0 where there is none."""
+        return register_depth(metres, self.depth_camera, self.color_camera, self.T_color_depth)
 
 
 def resize_color(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
@@ -61,18 +100,23 @@ def prepare_color(image: ColorImage, height: int, width: int) -> NDArray[np.uint
     return np.asarray(cv2.cvtColor(resized, _TO_RGB[image.order]), dtype=np.uint8)
 
 
-def prepare_depth(image: DepthImage, height: int, width: int) -> NDArray[np.float32]:
+def prepare_depth(
+    image: DepthImage, height: int, width: int, registration: DepthRegistration | None = None
+) -> NDArray[np.float32]:
     """The network's depth input, metres float32 `[height, width]`, invalid as it came (0, NaN, infinite).
 
+    With a registration, of the depth camera's image as the colour camera would have taken it.
+
     Raises:
-        FrameError: the image is empty or of another aspect ratio than the network's input.
+        FrameError: the image is empty or of another aspect ratio than the model was trained on.
     """
-    _check_shape("depth", image.values.shape, height, width)
-    resized = resize_depth(image.values, height, width)
+    size = (height, width) if registration is None else registration.depth_size
+    _check_shape("depth", image.values.shape, *size)
+    resized = resize_depth(image.values, *size)
     metres = resized.astype(np.float32)
     if image.metres_per_unit != 1.0:
         metres *= np.float32(image.metres_per_unit)
-    return metres
+    return metres if registration is None else registration.apply(metres)
 
 
 def _check_shape(name: str, shape: tuple[int, ...], height: int, width: int) -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mvloc_ros.recordings import PosedFolder, open_folder
+from mvloc_ros.recordings import PosedFolder
 from mvloc_ros.training.checkpoint import BEST, LAST, REFIT
 from mvloc_ros.training.config import TrainingConfig
-from mvloc_ros.training.datasets import PosedFrames, load_frames, network_size
+from mvloc_ros.training.datasets import PosedFrames, Reading, open_readable, read_frames
 from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.evaluation import PoseErrors
 from mvloc_ros.training.judge import judge
@@ -27,21 +27,21 @@ FIRST_STAGE = "stage1"  # folder inside a run of both stages
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """A folder and its frames for training and validation, at the network's size."""
+    """A folder and its frames for training and validation, at the network's size; None where none are held out."""
 
     folder: PosedFolder
     training: PosedFrames
-    validation: PosedFrames
+    validation: PosedFrames | None
 
 
-def read_data(config: TrainingConfig, root: Path, test_fraction: float) -> TrainingData:
+def read_data(config: TrainingConfig, root: Path, test_fraction: float, reading: Reading | None = None) -> TrainingData:
     """Open a folder, hold validation frames out of its training sequences, and read both."""
-    folder = open_folder(root, test_fraction)
+    reading = reading or Reading()
+    folder = open_readable(root, test_fraction, reading)
     trained, held = split_records(config, folder)
-    size = network_size(folder.color_camera, config.input.short_side)
-    units = folder.depth_units_per_metre
+    training = read_frames(config.input, folder, trained, "training", reading)
     return TrainingData(
-        folder, load_frames(trained, *size, units, "training"), load_frames(held, *size, units, "validation")
+        folder, training, read_frames(config.input, folder, held, "validation", reading) if held else None
     )
 
 
@@ -68,6 +68,7 @@ def train(
     start_from: Path | None = None,
     refit: bool = False,
     test: bool = False,
+    reading: Reading | None = None,
 ) -> None:
     """Train, or continue a run, and print the validation errors of the best epoch.
 
@@ -76,29 +77,28 @@ def train(
 
     With `refit`, train again from the start on all training frames, the held-out ones included: a bundle
     then has the refitted weights, and the errors and the covariance of the first training, whose
-    validation frames were unseen. With `test`, end with the errors on the test frames.
+    validation frames were unseen. With `test`, end with the errors on the test frames. `reading` says how the
+    frames are read.
 
     Raises:
         MvlocError: the data, the values, the device or the run folder do not serve.
     """
     if refit and start_from is not None and not (start_from / REFIT / LAST).exists():
         raise TrainingError(f"--refit goes through both stages, and {start_from} has none; train it with --refit too.")
+    if refit and config.validation.validation_fraction == 0.0:
+        raise TrainingError("--validation-fraction 0 holds nothing out that --refit could add; leave one of them away.")
+    reading = reading or Reading()
     device = pick_device(device_name)
     state = None if weights is None else read_weights(weights)
     digest = "" if weights is None else hashlib.sha256(weights.read_bytes()).hexdigest()
     job = Job(config, root, test_fraction, device, state, digest)
-    data = read_data(config, root, test_fraction)
+    data = read_data(config, root, test_fraction, reading)
     _train_stages(job, out, start_from, data.training, data.validation)
     if refit:
-        frames = load_frames(
-            visible(config, data.folder.train),
-            *network_size(data.folder.color_camera, config.input.short_side),
-            data.folder.depth_units_per_metre,
-            "all training",
-        )
+        frames = read_frames(config.input, data.folder, visible(config, data.folder.train), "all training", reading)
         _train_stages(job, out / REFIT, None if start_from is None else start_from / REFIT, frames, None)
     if test:
-        judge(out, device)
+        judge(out, device, reading)
 
 
 def _train_stages(
@@ -117,7 +117,7 @@ def _train_stages(
             start = read_start(start_from / (BEST if validation is not None else LAST), stage, run["data"])
             run["start_from"] = start.digest
         trainer = Trainer(stage, training, validation, run, folder, job.device, job.weights, start)
-        held = "refit" if validation is None else f"{len(validation)} validation frames"
+        held = "none held out" if validation is None else f"{len(validation)} validation frames"
         print(
             f"{stage.system}, stage {2 if stage.samples_latent else 1}: {len(training)} training frames, {held}, "
             f"on {job.device}; epoch {trainer.progress.epoch} of {trainer.epochs}."
@@ -128,7 +128,9 @@ def _train_stages(
 def _report(trainer: Trainer, errors: PoseErrors | None) -> None:
     progress = trainer.progress
     if errors is None:
-        print(f"refitted {progress.epoch} epochs in {progress.seconds:.0f} s, kept in {trainer.folder / LAST}")
+        print(
+            f"trained {progress.epoch} epochs in {progress.seconds:.0f} s; last epoch, kept in {trainer.folder / LAST}"
+        )
         return
     print(
         f"trained {progress.epoch} epochs in {progress.seconds:.0f} s; "

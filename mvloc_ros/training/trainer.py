@@ -22,7 +22,7 @@ from mvloc_ros.training import checkpoint
 from mvloc_ros.training.augmentation import augment
 from mvloc_ros.training.checkpoint import BEST, LAST
 from mvloc_ros.training.config import TrainingConfig
-from mvloc_ros.training.datasets import PosedFrames, clip_indices
+from mvloc_ros.training.datasets import PosedFrames, as_tensor, clip_indices
 from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.evaluation import PoseErrors, constant_pose, predict
 from mvloc_ros.training.normalisation import PoseNormalisation
@@ -63,7 +63,7 @@ class Trainer:
         Args:
             config: all values of the run.
             training: frames to learn from.
-            validation: held-out frames; None for a refit, which then keeps no best epoch, only the last.
+            validation: held-out frames; None where all are trained on: there is no best epoch then, only the last.
             run: what identifies the run (`describe_run`); resuming another one is refused.
             folder: the run folder, created where missing.
             device: where to compute.
@@ -103,7 +103,7 @@ class Trainer:
         self.dtype = reduced_precision(options.precision, device)
         self.scaler = torch.amp.GradScaler(enabled=self.dtype is torch.float16)
         self.progress = Progress()
-        self._data = [torch.from_numpy(a) for a in (training.color, training.depth, training.present)]
+        self._data = [as_tensor(a) for a in (training.color, training.depth, training.present)]
         self._data.append(torch.from_numpy(self.normalisation.encode(training.poses)))
         self.resumed_history: list[dict[str, float]] = []
         if (folder / LAST).exists():
@@ -113,8 +113,7 @@ class Trainer:
         """Train to the last epoch; the best network's validation errors, or None without validation frames."""
         log = RunLog(self.folder, self.run, self.resumed_history)
         total = self.epochs * self.steps_per_epoch
-        label = "training" if self.validation is not None else "refitting"
-        with tqdm(total=total, initial=self.progress.step, desc=label, unit="step") as bar:
+        with tqdm(total=total, initial=self.progress.step, desc="training", unit="step") as bar:
             while self.progress.epoch < self.epochs:
                 started = time.monotonic()
                 row = self._train_epoch(bar)
@@ -257,6 +256,8 @@ def describe_run(
         "digest": training.digest(),
         "validation_digest": "" if validation is None else validation.digest(),
     }
+    if training.lost:
+        data["lost"] = [[frame.sequence, frame.index] for frame in training.lost]
     return {"config": config.to_dict(), "data": data, "weights": weights, "root": str(root.resolve())}
 
 

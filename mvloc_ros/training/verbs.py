@@ -6,12 +6,16 @@ from __future__ import annotations
 import argparse
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from mvloc_ros.training.cache import default_place
 from mvloc_ros.training.config import SYSTEMS, TrainingConfig
 from mvloc_ros.training.errors import TrainingError
-from mvloc_ros.training.options import all_options, flag
-from mvloc_ros.training.presets import PRESETS, preset
+from mvloc_ros.training.options import all_options, flag, is_switch
+from mvloc_ros.training.presets import PRESETS, describe, preset, read_file
+
+if TYPE_CHECKING:
+    from mvloc_ros.training.datasets import Reading
 
 INTERRUPTED = 130
 
@@ -21,6 +25,8 @@ TRAIN_EXAMPLES = """examples:
   mvloc train --data recordings/kitchen --out runs/long --epochs 200 --learning-rate 1e-3 --seed 3
   mvloc train --data recordings/kitchen --out runs/sampled --stage 2 --start-from runs/kitchen
   mvloc train --data recordings/kitchen --out runs/atloc --system atloc
+  mvloc train --data recordings/kitchen --out runs/mine --preset mine.yaml
+  mvloc train --list-presets
 
 systems:
 {systems}
@@ -44,8 +50,14 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = TRAIN_EPILOG
     parser.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="posed RGB-D frames")
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="run folder, made or continued")
-    parser.add_argument("--system", choices=list(SYSTEMS), default="mvloc", help="see below (default: %(default)s)")
-    parser.add_argument("--preset", choices=sorted(PRESETS), default="small", help="default: %(default)s")
+    parser.add_argument("--system", choices=list(SYSTEMS), help="see below (default: mvloc)")
+    parser.add_argument(
+        "--preset",
+        default="small",
+        metavar="NAME|FILE.yaml",
+        help=f"{' or '.join(PRESETS)}, or a file of your own that begins with `base: small` (default: %(default)s)",
+    )
+    parser.add_argument("--list-presets", action=ListPresets, help="print the presets of all systems and end")
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
     parser.add_argument(
@@ -72,16 +84,47 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="afterwards judge on the folder's test frames, with both images and without either; also in test.json",
     )
+    add_reading_arguments(parser)
     group = parser.add_argument_group("values of the preset", "each can be replaced; defaults: small, paper, of mvloc")
     for section, item in all_options():
         defaults = ", ".join(str(getattr(getattr(PRESETS[name], section), item.name)) for name in ("small", "paper"))
-        group.add_argument(
-            flag(item.name),
-            type=type(item.default),
-            default=None,
-            metavar=_metavar(item),
-            help=f"{item.metadata['help']} ({defaults})",
-        )
+        text = f"{item.metadata['help']} ({defaults})"
+        if is_switch(item):
+            group.add_argument(flag(item.name), action=argparse.BooleanOptionalAction, default=None, help=text)
+        else:
+            kind, metavar = type(item.default), _metavar(item)
+            group.add_argument(flag(item.name), type=kind, default=None, metavar=metavar, help=text)
+
+
+class ListPresets(argparse.Action):
+    """`--list-presets`: like `--version`, prints and ends, whatever else is missing on the command line."""
+
+    def __init__(self, option_strings: list[str], dest: str, **named: Any) -> None:
+        super().__init__(option_strings, dest, nargs=0, **named)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_rest: Any) -> None:
+        """Print the table."""
+        print(describe())
+        parser.exit()
+
+
+def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of all verbs that read frames."""
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        metavar="FOLDER",
+        help="where decoded frames are kept for the next run; see `mvloc cache list` "
+        "(default: $MVLOC_CACHE, else mvloc_ros/datasets in $XDG_CACHE_HOME or ~/.cache)",
+    )
+    parser.add_argument("--no-cache", action="store_true", help="decode anew, and keep the frames in memory alone")
+    parser.add_argument(
+        "--max-unreadable",
+        type=float,
+        default=0.01,
+        metavar="SHARE",
+        help="share of damaged frames that is left out and counted; more end the command (default: %(default)s)",
+    )
 
 
 def _metavar(item: Any) -> str:
@@ -95,7 +138,11 @@ def configuration(args: argparse.Namespace) -> TrainingConfig:
         TrainingError: a value is out of its bounds or contradicts another.
     """
     given = {item.name: getattr(args, item.name) for _, item in all_options() if getattr(args, item.name) is not None}
-    config = preset(args.system, args.preset).with_options(given, seed=args.seed)
+    if args.preset.endswith((".yaml", ".yml")):
+        start = read_file(Path(args.preset), args.system)
+    else:
+        start = preset(args.system or "mvloc", args.preset)
+    config = start.with_options(given, seed=args.seed)
     if config.stages.stage == "2":
         if args.start_from is None:
             raise TrainingError("--stage 2 needs --start-from, the run folder of a stage 1; or give --stage both.")
@@ -129,6 +176,7 @@ def run_train(args: argparse.Namespace) -> int:
             start_from=args.start_from,
             refit=args.refit,
             test=args.test,
+            reading=_reading(args),
         )
     except KeyboardInterrupt:
         print(f"\nInterrupted; the same command continues the run in {args.out}.")
@@ -146,8 +194,7 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--checkpoint",
         choices=("best", "last"),
-        default="best",
-        help="best on the validation frames, or last epoch (default: %(default)s)",
+        help="best on the validation frames, or last epoch (default: best; last where no frames were held out)",
     )
     parser.add_argument("--data", type=Path, metavar="FOLDER", help="the training data, where it was moved since")
     parser.add_argument(
@@ -155,6 +202,7 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="round the weights to float16 and store them so: half the file, the same speed",
     )
+    add_reading_arguments(parser)
 
 
 def run_export(args: argparse.Namespace) -> int:
@@ -166,8 +214,15 @@ def run_export(args: argparse.Namespace) -> int:
     require_torch("mvloc export")
     from mvloc_ros.training.export import export
 
-    export(args.run, args.out, args.checkpoint, args.data, half_weights=args.half_weights)
+    export(args.run, args.out, args.checkpoint, args.data, half_weights=args.half_weights, reading=_reading(args))
     return 0
+
+
+def _reading(args: argparse.Namespace) -> Reading:
+    from mvloc_ros.training.datasets import Reading
+
+    place = None if args.no_cache else args.cache or default_place()
+    return Reading(place, args.max_unreadable)
 
 
 def require_torch(verb: str) -> None:
