@@ -30,6 +30,7 @@ VERBS = (
     Verb(("demo", "render"), "demo", "render", "render the synthetic room's recordings"),
     Verb(("train",), "training", "train", "train a model on a folder of posed RGB-D frames"),
     Verb(("export",), "training", "export", "turn a training run into a model bundle for the node"),
+    Verb(("experiment",), "experiments", "experiment", "make one of the paper's tables: train, judge, report"),
     Verb(("bag", "from-folder"), "recordings", "from_folder", "turn a 7-Scenes or TUM folder into a rosbag2"),
     Verb(("bag", "to-dataset"), "replay.to_dataset", "to_dataset", "turn a recording into a folder to train on"),
     Verb(("bag", "info"), "recordings", "info", "what a recording holds"),
