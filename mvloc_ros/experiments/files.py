@@ -129,7 +129,8 @@ def _printed(results: Results, label: str, part: Part, protocol_name: str) -> li
     protocol = next(protocol for protocol in results.plan.protocols if protocol.name == protocol_name)
     found: list[float | None] = []
     for statistic in STATISTICS:
-        found += results.printed(label, part.paper, statistic, protocol) or (None, None)
+        cell = results.printed(label, part.paper, statistic, protocol)
+        found += (None, None) if cell is None else (cell.metres, cell.degrees)
     return found
 
 

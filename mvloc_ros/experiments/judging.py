@@ -14,11 +14,10 @@ from mvloc_ros.experiments.protocols import Protocol
 from mvloc_ros.experiments.retrieval import Retrieval, choose_count, describe
 from mvloc_ros.experiments.rows import Row
 from mvloc_ros.experiments.runs import FoundRun, RunFolder
-from mvloc_ros.experiments.scenes import Scene
+from mvloc_ros.experiments.scenes import Scene, Truth
 from mvloc_ros.replay.baselines import constant_pose, nearest_training_poses
 from mvloc_ros.training.checkpoint import LAST
 from mvloc_ros.training.config import SYSTEMS, TrainingConfig
-from mvloc_ros.training.datasets import PosedFrames
 from mvloc_ros.training.evaluation import PoseErrors, predict
 from mvloc_ros.training.train import pick_device
 from mvloc_ros.training.trained import read_network
@@ -36,7 +35,7 @@ class Judged:
     scene: str
     row: str
     protocol: Protocol
-    frames: PosedFrames
+    frames: Truth
     estimates: NDArray[np.float64]
     errors: PoseErrors
     seed: int | None = None
@@ -82,7 +81,7 @@ class Judge:
             seen = protocol.apply(frames)
             poses = predict(network, seen, trained.normalisation, self.device, batch, trained.config.clips)
             errors = PoseErrors.of(poses, frames.poses)
-            yield Judged(scene.name, row.label, protocol, frames, poses, errors, seed, run)
+            yield Judged(scene.name, row.label, protocol, Truth.of(frames), poses, errors, seed, run)
 
     def baselines(self, scene: Scene, config: TrainingConfig) -> Iterator[Judged]:
         """Constant pose, image retrieval and the nearest training pose, of all test frames."""
@@ -98,4 +97,4 @@ class Judge:
                 answers += [(CONSTANT, constant, ""), (ORACLE, nearest, "")]
             for name, poses, note in answers:
                 errors = PoseErrors.of(poses, frames.poses)
-                yield Judged(scene.name, name, protocol, frames, poses, errors, note=note)
+                yield Judged(scene.name, name, protocol, Truth.of(frames), poses, errors, note=note)

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from numpy.typing import NDArray
 
 from mvloc_ros.experiments.cells import UNITS
 from mvloc_ros.experiments.judging import Judged
@@ -57,7 +58,7 @@ def _figures(view: Axes, results: Results, part: Part, unit: str) -> None:
                 view.plot(found.of_seeds, [place] * len(found.of_seeds), ".", color=COLORS[i], markersize=4)
                 view.plot(found.value, place, MARKERS[i], color=COLORS[i], markersize=6)
             printed = results.printed(label, part.paper, "median", protocol)
-            value = None if printed is None else dict(zip(UNITS, printed, strict=True))[unit]
+            value = None if printed is None else dict(zip(UNITS, printed[:2], strict=True))[unit]
             if value is not None:
                 view.plot(value, place, "*", color=TRUTH, markersize=9)
     view.set_yticks(range(len(labels)), labels, fontsize=8)
@@ -100,7 +101,7 @@ def save_trajectories(results: Results, part: Part, judged: Sequence[Judged], pa
     figure.savefig(path, format="png")
 
 
-def _trajectory(line: Sequence[Axes], item: Judged, picked: np.ndarray) -> None:
+def _trajectory(line: Sequence[Axes], item: Judged, picked: NDArray[np.int64]) -> None:
     stamps, truth, estimates = item.frames.stamps_ns[picked], item.frames.poses[picked], item.estimates[picked]
     breaks = breaks_of(stamps)
     across, up, _ = axes_by_extent(truth[:, :3, 3])

@@ -1,19 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """The figures that the paper prints, as it prints them, and the splits that they are of.
 
-Tables 2, 3 and 4 of Zhou et al. 2020. A cell is (metres, degrees); None where the paper has NA. The
-averages are the printed ones too, although some are not the mean of their column: VidLoc's 0.23 m is
-0.224 m, Table 4's 21.7 m of MVLoc is 22.7 m. Table 4's FULL1 and FULL2 rotations of MVLoc, 9.05 and
-4.66 degrees, are probably swapped: FULL2 would be better without LIDAR than Table 3 has it with it.
+Tables 2, 3 and 4 of Zhou et al. 2020. The averages are the printed ones, although some are not the
+mean of their column: VidLoc's 0.23 m is 0.224 m, Table 4's 21.7 m of MVLoc is 22.8 m. Table 4's FULL1
+and FULL2 rotations of MVLoc, 9.05 and 4.66 degrees, are probably swapped: FULL2 would be better
+without LIDAR than Table 3 has it with it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-Cell = tuple[float, float | None]
+from typing import NamedTuple
 
 AVERAGE = "Average"
+
+
+class Cell(NamedTuple):
+    """Metres and degrees (None where the paper has NA), and both with the digits that are printed."""
+
+    metres: float
+    degrees: float | None
+    text: str
 
 
 @dataclass(frozen=True)
@@ -78,10 +85,16 @@ _WITHOUT_LIDAR = {
 def _columns(text: dict[str, str], group: Group) -> dict[str, dict[str, Cell]]:
     columns = {}
     for system, cells in text.items():
-        pairs = [cell.split() for cell in cells.split("|")]
-        values = [(float(metres), None if degrees == "NA" else float(degrees)) for metres, degrees in pairs]
+        values = [_cell(*cell.split()) for cell in cells.split("|")]
         columns[system] = dict(zip((*group.scenes, AVERAGE), values, strict=True))
     return columns
+
+
+def _cell(metres: str, degrees: str) -> Cell:
+    position = f"{'0' if metres.startswith('.') else ''}{metres} m"
+    if degrees == "NA":
+        return Cell(float(metres), None, f"{position}, NA")
+    return Cell(float(metres), float(degrees), f"{position}, {degrees}°")
 
 
 # (group, whether LIDAR is replaced by a blank image) -> system -> scene -> figures.

@@ -6,6 +6,7 @@ Pose regression has to be better than this to be worth its training (Sattler et 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -22,6 +23,7 @@ TINY_SIZE = (16, 12)
 COUNTS = (1, 2, 3, 5, 8, 12, 20)  # what k is chosen from
 FOLDS = 5
 CHUNK = 256  # queries at a time
+NO_DISTANCE = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +53,10 @@ def describe(frames: PosedFrames) -> Descriptors:
 
 @dataclass(frozen=True, eq=False)
 class Retrieval:
-    """A database of training frames that answers with the weighted mean pose of the k nearest."""
+    """A database of training frames that answers with the weighted mean pose of the k = `count` nearest.
+
+    `poses` are `[M, 4, 4]`; `spreads` are what differences of colour and depth descriptors are divided by.
+    """
 
     database: Descriptors
     poses: Array
@@ -60,33 +65,43 @@ class Retrieval:
 
     @staticmethod
     def build(database: Descriptors, poses: Array, count: int) -> Retrieval:
-        """From descriptors and poses `[M, 4, 4]` of training frames, with k = `count`."""
-        spreads = [
-            float(np.sqrt(part[known > 0].var(axis=0).sum())) if np.any(known > 0) else 1.0
-            for part, known in ((database.color, database.present[:, 0]), (database.depth, database.present[:, 1]))
-        ]
-        return Retrieval(database, poses, min(count, len(poses)), (max(spreads[0], 1e-9), max(spreads[1], 1e-9)))
+        """From descriptors and poses `[M, 4, 4]` of training frames."""
+        color = _spread(database.color[database.present[:, 0] > 0])
+        depth = _spread(database.depth[database.present[:, 1] > 0])
+        return Retrieval(database, poses, min(count, len(poses)), (color, depth))
 
     def predict(self, queries: Descriptors) -> Array:
-        """Poses `[N, 4, 4]`: positions and quaternions averaged with the inverse squared distances as weights."""
+        """Poses `[N, 4, 4]`."""
+        return self.average(*self.nearest(queries))
+
+    def nearest(self, queries: Descriptors) -> tuple[NDArray[np.int64], Array]:
+        """Indices of the k nearest training frames and their squared distances, `[N, k]`, the nearest first."""
+        indices = np.empty((len(queries.present), self.count), dtype=np.int64)
+        squares = np.empty(indices.shape)
+        for start in range(0, len(indices), CHUNK):
+            part = slice(start, start + CHUNK)
+            found = self._distances(queries[np.arange(len(indices))[part]])
+            picked = np.argpartition(found, self.count - 1, axis=1)[:, : self.count]
+            near = np.take_along_axis(found, picked, axis=1)
+            order = np.argsort(near, axis=1, kind="stable")
+            indices[part], squares[part] = (np.take_along_axis(values, order, axis=1) for values in (picked, near))
+        return indices, squares
+
+    def average(self, indices: NDArray[np.int64], squares: Array) -> Array:
+        """Poses `[N, 4, 4]`: means of positions and of rotations, weighted by the inverse squared distances."""
         positions, orientations = se3.to_parts(self.poses)
-        estimates = np.empty((len(queries.present), 4, 4))
-        for start in range(0, len(estimates), CHUNK):
-            squares = self._distances(queries[np.arange(start, min(start + CHUNK, len(estimates)))])
-            nearest = np.argpartition(squares, self.count - 1, axis=1)[:, : self.count]
-            for i, (row, picked) in enumerate(zip(squares, nearest, strict=True), start):
-                weights = 1.0 / np.maximum(row[picked], 1e-9)
-                weights /= weights.sum()
-                # The mean rotation weighs a quaternion by its squared length.
-                rotation = quaternion.mean(np.sqrt(weights)[:, None] * orientations[picked])
-                estimates[i] = se3.from_parts(weights @ positions[picked], rotation)
-        return estimates
+        weights = 1.0 / np.maximum(squares, NO_DISTANCE)
+        weights /= weights.sum(axis=1, keepdims=True)
+        # The mean rotation weighs a quaternion by its squared length.
+        scaled = np.sqrt(weights)[:, :, None] * orientations[indices]
+        rotations = np.stack([quaternion.mean(of_frame) for of_frame in scaled])
+        return se3.from_parts(np.einsum("nk,nki->ni", weights, positions[indices]), rotations)
 
     def _distances(self, queries: Descriptors) -> Array:
         """Squared distances `[N, M]`, the mean over the modalities that both frames have.
 
         Each modality is in units of its spread over the database. Frames with no modality in common are
-        as far apart as two frames of the database are on average, so that they come last.
+        as far apart as two frames of the database are on average.
         """
         total = np.zeros((len(queries.present), len(self.poses)))
         shared = np.zeros_like(total)
@@ -98,29 +113,37 @@ class Retrieval:
         return np.where(shared > 0, total / np.maximum(shared, 1.0), 2.0)
 
 
-def choose_count(database: Descriptors, poses: Array, sequences: tuple[str, ...]) -> int:
+def choose_count(database: Descriptors, poses: Array, sequences: Sequence[str]) -> int:
     """The k of COUNTS with the smallest median errors on held-out training frames.
 
     Each training sequence is cut into FOLDS blocks of consecutive frames, and each block is localized
-    among the rest. The score is the sum of both medians, each relative to the best one of any k.
+    among all other frames. The score is the sum of both medians, each relative to the best of any k.
+
+    Args:
+        database: descriptors of the training frames, each sequence in the order of time.
+        poses: theirs, `[M, 4, 4]`.
+        sequences: theirs.
     """
+    names = np.array(sequences)
     fold = np.empty(len(poses), dtype=np.int64)
     for name in set(sequences):
-        members = np.flatnonzero(np.array(sequences) == name)
-        fold[members] = np.arange(len(members)) * FOLDS // len(members)
-    used = [number for number in range(FOLDS) if 0 < np.sum(fold == number) < len(fold)]
-    if not used:
-        return 1
-    medians = []
-    for count in COUNTS:
-        translation, rotation = [], []
-        for number in used:
-            held, rest = np.flatnonzero(fold == number), np.flatnonzero(fold != number)
-            found = Retrieval.build(database[rest], poses[rest], count).predict(database[held])
-            translation.append(se3.translation_error(found, poses[held]))
-            rotation.append(se3.rotation_error(found, poses[held]))
-        medians.append((np.median(np.concatenate(translation)), np.median(np.concatenate(rotation))))
-    relative = np.array(medians) / np.maximum(np.min(medians, axis=0), 1e-9)
+        of_sequence = np.flatnonzero(names == name)
+        fold[of_sequence] = np.arange(len(of_sequence)) * FOLDS // len(of_sequence)
+    errors: dict[int, list[Array]] = {count: [] for count in COUNTS}
+    for number in range(FOLDS):
+        held, rest = np.flatnonzero(fold == number), np.flatnonzero(fold != number)
+        if not len(held) or not len(rest):
+            continue
+        retrieval = Retrieval.build(database[rest], poses[rest], max(COUNTS))
+        indices, squares = retrieval.nearest(database[held])
+        for count in COUNTS:
+            found = retrieval.average(indices[:, :count], squares[:, :count])
+            pair = se3.translation_error(found, poses[held]), se3.rotation_error(found, poses[held])
+            errors[count].append(np.stack(pair))
+    if not errors[COUNTS[0]]:
+        return COUNTS[0]
+    medians = np.array([np.median(np.concatenate(errors[count], axis=1), axis=1) for count in COUNTS])
+    relative = medians / np.maximum(medians.min(axis=0), NO_DISTANCE)
     return COUNTS[int(np.argmin(relative.sum(axis=1)))]
 
 
@@ -145,8 +168,13 @@ def _unit(vector: NDArray[np.float32]) -> NDArray[np.float32]:
     return vector / max(float(np.linalg.norm(vector)), 1e-6)
 
 
+def _spread(descriptors: NDArray[np.float32]) -> float:
+    """Root of the total variance; 1 where there is none."""
+    total = float(np.sqrt(descriptors.var(axis=0).sum())) if len(descriptors) else 0.0
+    return total if total > NO_DISTANCE else 1.0
+
+
 def _squared_distances(a: NDArray[np.float32], b: NDArray[np.float32]) -> Array:
     """`[N, M]` of rows `[N, D]` and `[M, D]`."""
-    products = a.astype(np.float64) @ b.astype(np.float64).T
-    squares = np.sum(a.astype(np.float64) ** 2, axis=1)[:, None] + np.sum(b.astype(np.float64) ** 2, axis=1)
-    return np.maximum(squares - 2.0 * products, 0.0)
+    squares = np.sum(a * a, axis=1)[:, None] + np.sum(b * b, axis=1)
+    return np.asarray(np.maximum(squares - 2.0 * (a @ b.T), 0.0), dtype=np.float64)

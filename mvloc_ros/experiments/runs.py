@@ -71,12 +71,14 @@ class RunFolder:
             starts = self.starts(scene, config, weights)
             found = [run for run in found if run.start in starts]
         else:
-            found = [run for run in found if run.weights == weights]
+            # A brief refit is a first stage that started from another run.
+            found = [run for run in found if run.weights == weights and not run.start]
         return max(found, key=lambda run: run.epoch, default=None)
 
     def starts(self, scene: Scene, config: TrainingConfig, weights: str) -> dict[str, Path]:
         """Where a second stage may start: the finished runs of its first, by the SHA-256 of their networks."""
-        first = [run for run in self._of(scene, first_stage(config)) if run.finished and run.weights == weights]
+        found = self._of(scene, first_stage(config))
+        first = [run for run in found if run.finished and run.weights == weights and not run.start]
         return {hashlib.sha256((run.folder / LAST).read_bytes()).hexdigest(): run.folder for run in first}
 
     def _of(self, scene: Scene, config: TrainingConfig) -> list[FoundRun]:

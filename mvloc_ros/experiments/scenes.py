@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mvloc_ros.experiments import published
 from mvloc_ros.experiments.errors import ExperimentError
@@ -34,6 +36,20 @@ class Part:
     official: bool = False
 
 
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """What is known of frames without their images: poses `[N, 4, 4]`, stamps `[N]`, names of the sequences."""
+
+    poses: NDArray[np.float64]
+    stamps_ns: NDArray[np.int64]
+    sequences: tuple[str, ...]
+
+    @staticmethod
+    def of(frames: PosedFrames) -> Truth:
+        """The truth of frames, which does not keep their images in memory."""
+        return Truth(frames.poses, frames.stamps_ns, frames.sequences)
+
+
 class Scene:
     """One folder of posed frames; the images are read when someone asks for them, once."""
 
@@ -50,7 +66,7 @@ class Scene:
     def parts(self) -> tuple[Part, ...]:
         """The rows of its test frames: one for all, but one for each traversal of RobotCar's splits."""
         sequences = tuple(sorted({record.sequence for record in self.folder.test}))
-        names = {of: name for name, (of, *others) in published.TEST_SEQUENCES.items() if of.startswith("seq-20")}
+        names = {published.TEST_SEQUENCES[name][0]: name for name in published.GROUPS[1].scenes}
         if sequences and all(sequence in names for sequence in sequences):
             return tuple(
                 Part(f"{names[s]} ({s.removeprefix('seq-')})", (s,), names[s], official=True)
@@ -103,7 +119,15 @@ def find_scenes(data: Path, names: Sequence[str] | None, test_fraction: float) -
     return [Scene(path.name, path, test_fraction) for path in roots]
 
 
-def members(frames: PosedFrames, part: Part) -> np.ndarray:
+def check_labels(scenes: Sequence[Scene]) -> None:
+    """Raise ExperimentError where two parts would be the same row of a table."""
+    labels = Counter(part.label for scene in scenes for part in scene.parts)
+    twice = [label for label, count in labels.items() if count > 1]
+    if twice:
+        raise ExperimentError(f"Two of the scenes are {twice[0]}; choose one with --scenes.")
+
+
+def members(frames: Truth, part: Part) -> NDArray[np.int64]:
     """Indices of a part's frames, sequence by sequence in the order of time."""
     names = np.array(frames.sequences)
     picked = np.flatnonzero(np.isin(names, part.sequences))

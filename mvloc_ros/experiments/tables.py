@@ -55,7 +55,8 @@ def _table(results: Results, protocol: Protocol, statistic: str) -> list[str]:
         cells = []
         for label, printed in columns:
             if printed:
-                cells.append(_printed(results.printed(label, part.paper if part else name, statistic, protocol)))
+                cell = results.printed(label, part.paper if part else name, statistic, protocol)
+                cells.append("" if cell is None else cell.text)
             elif part is None:
                 cells.append(_average(results, name, label, statistic, protocol))
             else:
@@ -87,13 +88,6 @@ def _system_name(results: Results, label: str) -> str:
 
 def _row(cells: list[str]) -> str:
     return "| " + " | ".join(cells) + " |"
-
-
-def _printed(cell: published.Cell | None) -> str:
-    if cell is None:
-        return ""
-    metres, degrees = cell
-    return f"{metres:g} m, " + ("NA" if degrees is None else f"{degrees:g}°")
 
 
 def _measured(results: Results, cell: Cell | None, statistic: str) -> str:

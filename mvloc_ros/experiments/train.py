@@ -61,7 +61,8 @@ class Workshop:
 
 
 def train_all(workshop: Workshop, scenes: Sequence[Scene], rows: Sequence[Row], seeds: int) -> None:
-    """Train every row of every scene with every seed that is not finished; all seeds of 0 first.
+    """Train every row of every scene with every seed that is not finished: every row with seed 0 first, so that a table
+    is whole early.
 
     Raises:
         MvlocError: the data, the values or the device do not serve, or another experiment is training here.
@@ -71,7 +72,8 @@ def train_all(workshop: Workshop, scenes: Sequence[Scene], rows: Sequence[Row], 
             for seed in range(seeds):
                 for row in rows:
                     workshop.train(scene, row.config.with_options({}, seed=seed), row.label)
-            scene.forget()
+            if len(scenes) > 1:
+                scene.forget()
 
 
 def weights_digest(weights: Path | None) -> str:

@@ -81,14 +81,16 @@ def run_experiment(args: argparse.Namespace) -> int:
     from mvloc_ros.experiments.report import report
     from mvloc_ros.experiments.results import Plan
     from mvloc_ros.experiments.runs import RunFolder
-    from mvloc_ros.experiments.scenes import find_scenes
+    from mvloc_ros.experiments.scenes import check_labels, find_scenes
     from mvloc_ros.experiments.train import Workshop, train_all, weights_digest
 
+    scenes = find_scenes(args.data, args.scenes, args.test_fraction)
+    check_labels(scenes)
     plan = Plan(
         name=args.name,
         command=shlex.join(["mvloc", *sys.argv[1:]]),
         preset=args.preset,
-        scenes=tuple(find_scenes(args.data, args.scenes, args.test_fraction)),
+        scenes=tuple(scenes),
         rows=tuple(rows),
         baselines=() if args.name == "figure3" else BASELINES,
         protocols=PROTOCOLS[args.name],
