@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -25,6 +25,16 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def tiny() -> tuple[str, ...]:
+    return TINY
+
+
+@pytest.fixture(scope="session", name="write_scene")
+def _write_scene() -> Callable[..., Path]:
+    return write_scene
 
 
 def write_scene(root: Path, frames: int = 12, names: tuple[str, ...] = ("seq-01", "seq-02", "seq-03")) -> Path:
