@@ -9,7 +9,7 @@ from typing import Any
 
 from mvloc_ros.experiments.errors import ExperimentError
 from mvloc_ros.training.config import SYSTEMS, TrainingConfig
-from mvloc_ros.training.options import ClipConfig, StageConfig, flag
+from mvloc_ros.training.options import ClipConfig, StageConfig
 from mvloc_ros.training.presets import preset
 
 # The paper's columns, in its order.
@@ -74,12 +74,6 @@ def budget(config: TrainingConfig) -> str:
     batch = config.optimiser.batch_size
     text = f"{config.optimiser.epochs} epochs in batches of {batch}"
     return f"{text}, then {config.stages.stage2_epochs} of stage 2" if config.samples_latent else text
-
-
-def unused(rows: Sequence[Row], given: Mapping[str, Any]) -> list[str]:
-    """Flags of given values that mean nothing to any of the systems."""
-    systems = {row.system for row in rows}
-    return [flag(name) for name in given if not any(_means_something(system, name) for system in systems)]
 
 
 def first_stage(config: TrainingConfig) -> TrainingConfig:

@@ -121,11 +121,15 @@ def _ratios(results: Results) -> list[str]:
                 if full is None or less is None:
                     cells.append("")
                     continue
-                ratios = [less.figures[name].value / full.figures[name].value for name in ("median_m", "median_deg")]
-                cells.append(f"{ratios[0]:.2f}, {ratios[1]:.2f}")
+                cells.append(f"{_ratio(less, full, 'median_m')}, {_ratio(less, full, 'median_deg')}")
             if any(cells):
                 lines.append(_row([part.label, protocol.label, *cells]))
     return lines
+
+
+def _ratio(less: Cell, full: Cell, name: str) -> str:
+    whole = full.figures[name].value
+    return f"{less.figures[name].value / whole:.2f}" if whole > 0.0 else "-"
 
 
 def _intervals(results: Results) -> list[str]:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from mvloc_ros.experiments.errors import ExperimentError
-from mvloc_ros.experiments.rows import DEFAULT_SYSTEMS, make_rows, unused
+from mvloc_ros.experiments.rows import DEFAULT_SYSTEMS, make_rows
 from mvloc_ros.training.config import SYSTEMS, TrainingConfig
 from mvloc_ros.training.presets import PRESETS, preset
 from mvloc_ros.training.verbs import INTERRUPTED, add_value_arguments, given_values, require_torch
@@ -72,8 +72,6 @@ def run_experiment(args: argparse.Namespace) -> int:
     if args.seeds < 1:
         raise ExperimentError(f"--seeds {args.seeds} is no number of runs; give 1 or more.")
     rows = make_rows(systems, args.preset, given)
-    if flags := unused(rows, given):
-        raise ExperimentError(f"{', '.join(flags)} means nothing to {', '.join(systems)}; leave it away.")
     require_torch("mvloc experiment")
     from mvloc_ros.experiments.bootstrap import Blocks
     from mvloc_ros.experiments.judging import BASELINES, Judge

@@ -238,7 +238,6 @@ def test_runs_on_other_frames_of_the_same_name_are_not_mixed(
     [
         (["--systems", "nonsense"], "nonsense"),
         (["--seeds", "0"], "--seeds"),
-        (["--systems", "atloc", "--samples", "3"], "--samples"),
         (["--stage", "2"], "--stage both"),
         (["--epochs", "0"], "--epochs"),
         (["--scenes", "nowhere"], "nowhere"),

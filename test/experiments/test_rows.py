@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from mvloc_ros.experiments.errors import ExperimentError
-from mvloc_ros.experiments.rows import DEFAULT_SYSTEMS, budget, first_stage, make_rows, unused
+from mvloc_ros.experiments.rows import DEFAULT_SYSTEMS, budget, first_stage, make_rows
 from mvloc_ros.experiments.runs import identity
 from mvloc_ros.training.config import SYSTEMS
 from mvloc_ros.training.errors import TrainingError
@@ -46,8 +46,6 @@ def test_bad_requests_are_refused() -> None:
         make_rows(["nonsense"], "small", {})
     with pytest.raises(TrainingError, match="--epochs"):
         make_rows(["mvloc"], "small", {"epochs": 0})
-    assert unused(make_rows(["atloc"], "small", {}), {"samples": 3, "epochs": 2}) == ["--samples"]
-    assert unused(make_rows(["atloc", "mvloc"], "small", {}), {"samples": 3}) == []
 
 
 def test_the_first_stage_of_both_products_of_experts_is_one_run() -> None:
