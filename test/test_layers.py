@@ -24,6 +24,7 @@ ALLOWED = {
     "localization": {"geometry", "inference"},
     "replay": {"geometry", "recordings", "inference", "sensors", "localization"},
     "training": {"geometry", "recordings", "inference"},
+    "experiments": {"geometry", "recordings", "replay", "training"},
     "demo": {"geometry", "recordings", "inference", "replay"},
     "node": {"geometry", "inference", "localization", "sensors"},
     "doctor": {"inference", "replay"},

@@ -85,6 +85,11 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         help="afterwards judge on the folder's test frames, with both images and without either; also in test.json",
     )
     add_reading_arguments(parser)
+    add_value_arguments(parser)
+
+
+def add_value_arguments(parser: argparse.ArgumentParser) -> None:
+    """One option for each value of the configuration, None where it is not given."""
     group = parser.add_argument_group("values of the preset", "each can be replaced; defaults: small, paper, of mvloc")
     for section, item in all_options():
         defaults = ", ".join(str(getattr(getattr(PRESETS[name], section), item.name)) for name in ("small", "paper"))
@@ -131,13 +136,18 @@ def _metavar(item: Any) -> str:
     return "{" + ",".join(item.metadata["choices"]) + "}" if item.metadata["choices"] else "VALUE"
 
 
+def given_values(args: argparse.Namespace) -> dict[str, Any]:
+    """The values that the command line gives, by their flat names."""
+    return {item.name: getattr(args, item.name) for _, item in all_options() if getattr(args, item.name) is not None}
+
+
 def configuration(args: argparse.Namespace) -> TrainingConfig:
     """The preset with what the command line replaces.
 
     Raises:
         TrainingError: a value is out of its bounds or contradicts another.
     """
-    given = {item.name: getattr(args, item.name) for _, item in all_options() if getattr(args, item.name) is not None}
+    given = given_values(args)
     if args.preset.endswith((".yaml", ".yml")):
         start = read_file(Path(args.preset), args.system)
     else:
