@@ -22,6 +22,7 @@ from mvloc_ros.replay.plots import AXES, ESTIMATE, TRUTH, axes_by_extent, breaks
 # Okabe and Ito's colours; one for each protocol, with a marker of its own.
 COLORS = ("#0072B2", "#D55E00", "#E69F00", "#009E73", "#CC79A7")
 MARKERS = ("o", "s", "^", "D", "v")
+PUBLISHED = "published (hollow: of other test frames)"
 QUANTITIES = {"m": "position error, m", "deg": "rotation error, deg"}
 
 
@@ -41,7 +42,7 @@ def save_figures(results: Results, path: Path) -> None:
     handles = [
         Line2D([], [], color=COLORS[i], marker=MARKERS[i], label=protocol.label) for i, protocol in enumerate(protocols)
     ]
-    handles.append(Line2D([], [], color=TRUTH, marker="*", linestyle="", markersize=9, label="published"))
+    handles.append(Line2D([], [], color=TRUTH, marker="*", linestyle="", markersize=9, label=PUBLISHED))
     figure.legend(handles=handles, loc="outside upper center", ncols=3, fontsize=8)
     figure.savefig(path, format="png")
 
@@ -60,7 +61,7 @@ def _figures(view: Axes, results: Results, part: Part, unit: str) -> None:
             printed = results.printed(label, part.paper, "median", protocol)
             value = None if printed is None else dict(zip(UNITS, printed[:2], strict=True))[unit]
             if value is not None:
-                view.plot(value, place, "*", color=TRUTH, markersize=9)
+                view.plot(value, place, "*", color=TRUTH, markersize=9, fillstyle="full" if part.official else "none")
     view.set_yticks(range(len(labels)), labels, fontsize=8)
     view.set_ylim(len(labels) - 0.5, -0.5)
     view.set_xlim(left=0)
@@ -96,8 +97,7 @@ def save_trajectories(results: Results, part: Part, judged: Sequence[Judged], pa
         Line2D([], [], color=ESTIMATE, marker=".", linestyle="", label="estimate"),
         Line2D([], [], color="#E69F00", marker="*", linestyle="", markersize=10, label="start"),
     ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=3, fontsize=9)
-    figure.suptitle(part.label, fontsize=11)
+    figure.legend(handles=handles, loc="outside upper center", ncols=3, fontsize=9, title=part.label)
     figure.savefig(path, format="png")
 
 

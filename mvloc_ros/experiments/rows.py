@@ -19,6 +19,7 @@ DEFAULT_SYSTEMS = {
     "table4": ("mvloc-c", "mvloc-p", "mvloc"),
     "figure3": ("mapnet", "atloc", "mvloc"),
 }
+ALL_SYSTEMS = ("posenet", "vidloc", "vidloc-causal", "mapnet", "atloc", "mvloc-v", "mvloc-c", "mvloc-p", "mvloc")
 STAGE_OPTIONS = tuple(item.name for item in fields(StageConfig))
 # What is not the user's to choose where the system says it.
 FIXED = {"mvloc-p": ("stage", "estimator", "samples")}

@@ -26,7 +26,7 @@ def markdown(results: Results) -> str:
             lines += ["", *_table(results, protocol, statistic), ""]
     if len(plan.protocols) > 1:
         lines += ["## Median errors, relative to colour and depth", "", *_ratios(results), ""]
-    lines += ["## 95 % intervals", "", *_intervals(results), "", "## Notes", "", *_notes(results)]
+    lines += ["## Row by row, with 95 % intervals", "", *_row_by_row(results), "", "## Notes", "", *_notes(results)]
     return "\n".join(lines) + "\n"
 
 
@@ -61,7 +61,9 @@ def _table(results: Results, protocol: Protocol, statistic: str) -> list[str]:
                 cells.append(_average(results, name, label, statistic, protocol))
             else:
                 cells.append(_measured(results, results.cell(part, label, protocol), statistic))
-        body.append(_row([name, *cells]))
+        # A scene of the paper that is not ours and has nothing beside it here would only be an empty line.
+        if any(cells) or (part is not None and part.sequences):
+            body.append(_row([_row_name(name, part), *cells]))
     return [*lines, *body]
 
 
@@ -76,6 +78,11 @@ def _table_rows(results: Results) -> list[tuple[str, Part | None]]:
         if group and after not in group.scenes:
             rows.append((f"{group.name} {published.AVERAGE}", None))
     return rows
+
+
+def _row_name(name: str, part: Part | None) -> str:
+    other = part is not None and part.paper is not None and part.sequences and not part.official
+    return f"{name} (other test frames)" if other else name
 
 
 def _paper_scenes(results: Results) -> list[str]:
@@ -132,9 +139,10 @@ def _ratio(less: Cell, full: Cell, name: str) -> str:
     return f"{less.figures[name].value / whole:.2f}" if whole > 0.0 else "-"
 
 
-def _intervals(results: Results) -> list[str]:
+def _row_by_row(results: Results) -> list[str]:
     several = len(results.plan.protocols) > 1
-    head = ["Scene", *(["test images"] if several else []), "row", "median", "mean", "seeds", "test frames"]
+    head = ["Scene", *(["test images"] if several else []), "row"]
+    head += [f"{statistic}{what}" for statistic in STATISTICS for what in ("", ", 95 %")] + ["published", "seeds"]
     lines = [_row(head), _row(["---"] * len(head))]
     for part in results.parts():
         for protocol in results.plan.protocols:
@@ -142,13 +150,22 @@ def _intervals(results: Results) -> list[str]:
                 cell = results.cell(part, label, protocol)
                 if cell is None:
                     continue
-                spans = [
-                    f"{_span(cell.figures[f'{name}_m'], 3)} m, {_span(cell.figures[f'{name}_deg'], 2)}°"
-                    for name in STATISTICS
-                ]
-                named = [part.label, *([protocol.label] if several else []), label]
-                lines.append(_row([*named, *spans, str(len(cell.seeds) or ""), str(cell.frames)]))
+                figures = []
+                for statistic in STATISTICS:
+                    metres, degrees = cell.figures[f"{statistic}_m"], cell.figures[f"{statistic}_deg"]
+                    figures.append(f"{_with_spread(metres, 3)} m, {_with_spread(degrees, 2)}°")
+                    figures.append(f"{_span(metres, 3)} m, {_span(degrees, 2)}°")
+                named = [_row_name(part.label, part), *([protocol.label] if several else []), label]
+                printed = _published_text(results, label, part, protocol)
+                lines.append(_row([*named, *figures, printed, str(len(cell.seeds) or "")]))
     return lines
+
+
+def _published_text(results: Results, label: str, part: Part, protocol: Protocol) -> str:
+    for statistic in STATISTICS:
+        if cell := results.printed(label, part.paper, statistic, protocol):
+            return f"{cell.text} ({statistic})"
+    return ""
 
 
 def _span(figure: Figure, digits: int) -> str:

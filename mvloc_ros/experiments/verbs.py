@@ -9,10 +9,12 @@ import sys
 from pathlib import Path
 
 from mvloc_ros.experiments.errors import ExperimentError
-from mvloc_ros.experiments.rows import DEFAULT_SYSTEMS, make_rows
-from mvloc_ros.training.config import SYSTEMS, TrainingConfig
+from mvloc_ros.experiments.rows import ALL_SYSTEMS, DEFAULT_SYSTEMS, make_rows
+from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.presets import PRESETS, preset
 from mvloc_ros.training.verbs import INTERRUPTED, add_value_arguments, given_values, require_torch
+
+DEFAULT_SEEDS = {"figure3": 1}  # a picture shows one
 
 EXAMPLES = """examples:
   mvloc experiment table3 --data recordings/kitchen --seeds 3
@@ -41,7 +43,7 @@ def add_experiment_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="a scene, or a folder of scenes")
     parser.add_argument("--scenes", type=_names, metavar="A,B", help="folders in --data (default: all)")
     parser.add_argument("--systems", type=_names, metavar="A,B", help="rows, or all (default: the paper's)")
-    parser.add_argument("--seeds", type=int, default=3, help="runs of each row, with seeds 0, 1 ... (default: 3)")
+    parser.add_argument("--seeds", type=int, help="runs of each row, with seeds 0, 1 ... (default: 3; figure3: 1)")
     parser.add_argument("--preset", choices=sorted(PRESETS), default="small", help="default: %(default)s")
     parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="default: %(default)s")
     parser.add_argument("--out", type=Path, metavar="DIR", help="default: out/NAME")
@@ -68,9 +70,10 @@ def run_experiment(args: argparse.Namespace) -> int:
     given = given_values(args)
     systems = args.systems or DEFAULT_SYSTEMS[args.name]
     if systems == ["all"]:
-        systems = list(SYSTEMS)
-    if args.seeds < 1:
-        raise ExperimentError(f"--seeds {args.seeds} is no number of runs; give 1 or more.")
+        systems = ALL_SYSTEMS
+    seeds = DEFAULT_SEEDS.get(args.name, 3) if args.seeds is None else args.seeds
+    if seeds < 1:
+        raise ExperimentError(f"--seeds {seeds} is no number of runs; give 1 or more.")
     rows = make_rows(systems, args.preset, given)
     require_torch("mvloc experiment")
     from mvloc_ros.experiments.bootstrap import Blocks
@@ -92,13 +95,13 @@ def run_experiment(args: argparse.Namespace) -> int:
         rows=tuple(rows),
         baselines=() if args.name == "figure3" else BASELINES,
         protocols=PROTOCOLS[args.name],
-        seeds=args.seeds,
+        seeds=seeds,
         blocks=Blocks(args.block_seconds, args.block_frames, args.resamples, seed=args.bootstrap_seed),
     )
     runs, out = RunFolder(args.runs), args.out or Path("out") / args.name
     try:
         if not args.only_report:
-            train_all(Workshop(runs, args.device, args.weights), plan.scenes, rows, args.seeds)
+            train_all(Workshop(runs, args.device, args.weights), plan.scenes, rows, seeds)
         judge = Judge(runs, weights_digest(args.weights), args.device, plan.protocols)
         print(report(plan, judge, _seen(args.preset, given), out))
     except KeyboardInterrupt:

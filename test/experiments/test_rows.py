@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from mvloc_ros.experiments.errors import ExperimentError
-from mvloc_ros.experiments.rows import DEFAULT_SYSTEMS, budget, first_stage, make_rows
+from mvloc_ros.experiments.rows import ALL_SYSTEMS, DEFAULT_SYSTEMS, budget, first_stage, make_rows
 from mvloc_ros.experiments.runs import identity
 from mvloc_ros.training.config import SYSTEMS
 from mvloc_ros.training.errors import TrainingError
@@ -16,7 +16,7 @@ from mvloc_ros.training.presets import preset
 @pytest.mark.parametrize("name", ["small", "paper"])
 def test_every_system_is_a_row_with_the_same_budget(name: str) -> None:
     given = {"epochs": 7, "batch_size": 24, "drop_depth": 0.3, "stage2_epochs": 3, "samples": 4, "clip_skip": 2}
-    rows = make_rows(list(SYSTEMS), name, given)
+    rows = make_rows(ALL_SYSTEMS, name, given)
     assert {row.system for row in rows} == set(SYSTEMS)
     assert {(row.config.optimiser.epochs, row.config.optimiser.batch_size) for row in rows} == {(7, 24)}
     for row in rows:
