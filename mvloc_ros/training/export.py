@@ -7,6 +7,7 @@ import logging
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from mvloc_ros.training.normalisation import PoseNormalisation
 from mvloc_ros.training.options import all_options, flag
 from mvloc_ros.training.presets import preset
 from mvloc_ros.training.records import split_records, visible
+from mvloc_ros.training.single_modality import COLOR, DEPTH, single_modality_variance
 from mvloc_ros.training.trained import TrainedNetwork, read_network, read_refit
 
 OPSET = 18  # the oldest that torch's exporter writes: what older TensorRT and ONNX Runtime read
@@ -74,7 +76,11 @@ def export(
     baseline = PoseErrors.of(constant_pose(judged.normalisation, len(validation)), validation.poses)
     summary = training_summary(judged, final, errors, baseline)
     normalisation = final.normalisation
-    manifest = make_manifest(folder, config, normalisation, size, variance, summary)
+    manifest = replace(
+        make_manifest(folder, config, normalisation, size, variance, summary),
+        residual_variance_color_only=single_modality_variance(judged, validation, COLOR),
+        residual_variance_depth_only=single_modality_variance(judged, validation, DEPTH),
+    )
     with tempfile.TemporaryDirectory() as scratch:
         model, poses = Path(scratch) / MODEL_FILE, Path(scratch) / TRAINING_POSES_FILE
         deployed = Deployed(final.network, normalisation.reference).eval()

@@ -44,7 +44,12 @@ def test_k_counts_for_raw_images_and_p_for_rectified_ones():
 
 @pytest.mark.parametrize(
     ("topic", "rectified"),
-    [("/c/image_raw", False), ("/c/image_rect", True), ("/rectifier/image_raw/compressed", False), ("image_rect", True)],
+    [
+        ("/c/image_raw", False),
+        ("/c/image_rect", True),
+        ("/rectifier/image_raw/compressed", False),
+        ("image_rect", True),
+    ],
 )
 def test_the_topic_names_what_is_rectified(topic: str, rectified: bool):
     assert is_rectified(topic) == rectified

@@ -117,4 +117,6 @@ def _camera(reader: BagReader, topic: ImageTopic, named: str | None, option: str
     try:
         return read_camera_info(_first(reader, info), topic.name).camera
     except CameraInfoError as error:
-        raise RecordingError(f"{error} In {reader.path} it is {info}; another topic can be named with {option}.") from error
+        raise RecordingError(
+            f"{error} In {reader.path} it is {info}; another topic can be named with {option}."
+        ) from error
