@@ -60,7 +60,7 @@ class PinholeCamera:
         """The part of this camera's image that `other` would show from the same place in the same direction."""
 
         def shares(length: int, f: float, c: float, length_o: int, f_o: float, c_o: float) -> tuple[float, float]:
-            # The other's edges, half a pixel outside of its outer pixels' centres, as directions; then seen by this one.
+            # The other's edges lie half a pixel outside of its outer pixels' centres.
             first, last = ((edge - c_o) * f / f_o + c for edge in (-0.5, length_o - 0.5))
             return (first + 0.5) / length, (last + 0.5) / length
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""sensor_msgs/CameraInfo to intrinsics: of the raw or the rectified image, cropped and binned; from rclpy or rosbags."""
+"""sensor_msgs/CameraInfo to intrinsics: of raw or rectified images, cropped and binned; from rclpy or rosbags."""
 
 from __future__ import annotations
 

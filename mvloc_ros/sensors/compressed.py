@@ -65,7 +65,7 @@ def decode_compressed_depth(message: Any) -> DepthImage:
         raw = _decode_png(payload, message)
     if not headed or not message.format.strip().startswith("32FC1"):
         return DepthImage(raw, 0.001)
-    _, a, b = _CONFIG.unpack_from(data)
+    _, a, b = _CONFIG.unpack(data[: _CONFIG.size].tobytes())
     return DepthImage(_dequantise(raw, a, b), 1.0)
 
 
@@ -82,7 +82,7 @@ def _decode_png(data: NDArray[np.uint8], message: Any) -> NDArray[np.uint16]:
 def _decode_rvl(data: NDArray[np.uint8], message: Any) -> NDArray[np.uint16]:
     if data.size < _RVL_SIZE.size:
         raise _undecodable(message, "it ends within its header")
-    columns, rows = _RVL_SIZE.unpack_from(data)
+    columns, rows = _RVL_SIZE.unpack(data[: _RVL_SIZE.size].tobytes())
     if not 0 < columns * rows <= _MOST_PIXELS:
         raise _undecodable(message, f"it claims {columns}x{rows} pixels")
     try:

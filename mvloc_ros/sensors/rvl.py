@@ -117,7 +117,7 @@ def _split_groups(numbers: NDArray[np.int64]) -> NDArray[np.uint8]:
 
 def _walk_runs(numbers: NDArray[np.int32], count: int) -> tuple[list[int], NDArray[np.bool_], int]:
     """Lengths of the runs (of zeros, of others, in turns), which numbers are differences, and how many are used."""
-    read = memoryview(numbers)
+    read = numbers.data
     lengths: list[int] = []
     heads: list[int] = []
     at = done = 0

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mvloc_ros.geometry.camera import PinholeCamera
@@ -65,6 +65,7 @@ def cloud(
     )
 
 
+@settings(deadline=None)
 @given(
     order=st.permutations("xyz").map("".join),
     kind=st.sampled_from([FLOAT32, FLOAT64]),
