@@ -39,6 +39,7 @@ VERBS = (
     Verb(("replay",), "replay", "replay", "localize a recording offline, as fast as it goes, and evaluate"),
     Verb(("live",), "replay", "live", "play a recording into the node in its own process, record, evaluate"),
     Verb(("evaluate",), "replay", "evaluate", "evaluate recorded poses against a recording's ground truth"),
+    Verb(("doctor",), "doctor", "doctor", "examine installation, models and camera, and say what to do"),
 )
 _GROUPS = {"demo": "the synthetic room", "bag": "recordings", "dataset": "published data sets"}
 

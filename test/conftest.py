@@ -6,10 +6,14 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    import rclpy
 
 # A test run in the background of a script has SIGINT ignored, and so would every process that it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -44,6 +48,24 @@ def wait_for(condition: Callable[[], object], seconds: float, what: str) -> obje
 @pytest.fixture(name="wait_for")
 def _wait_for() -> Callable[[Callable[[], object], float, str], object]:
     return wait_for
+
+
+@pytest.fixture(scope="session")
+def ros_context() -> Iterator[rclpy.Context]:
+    """The ROS context of this process's nodes, with one DDS participant that lives as long as the tests.
+
+    A participant goes with the last node of its context, and Fast DDS 3.2 now and then crashes when one goes while
+    processes that it shares memory with are killed (SharedMemChannelResource::release locks a port that is no
+    longer mapped). Tests kill processes, so one participant ends once instead of a hundred times.
+    """
+    import rclpy
+
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    anchor = rclpy.create_node("test_anchor", context=context, enable_rosout=False, start_parameter_services=False)
+    yield context
+    anchor.destroy_node()
+    rclpy.shutdown(context=context)
 
 
 @pytest.fixture(scope="session")

@@ -26,9 +26,11 @@ ALLOWED = {
     "training": {"geometry", "recordings", "inference"},
     "demo": {"geometry", "recordings", "inference", "replay"},
     "node": {"geometry", "inference", "localization", "sensors"},
+    "doctor": {"inference", "replay"},
 }
 # Only these may import ROS (node: all of it).
 ROS_FILES = {"sensors/decode.py", "sensors/clouds.py", "replay/player.py", "replay/recorder.py", "replay/ros.py"}
+ROS_FILES |= {"doctor/topics.py", "doctor/software.py"}
 
 
 def modules(path: Path) -> set[str]:

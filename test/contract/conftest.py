@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
-import rclpy
 from geometry_msgs.msg import TransformStamped
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
@@ -70,15 +69,13 @@ def distribution() -> str:
 
 
 @pytest.fixture
-def nodes() -> Iterator[Nodes]:
-    """Makes nodes that are spun in one thread, in a context of the test's own."""
-    context = Context()
-    rclpy.init(context=context)
-    executor = SingleThreadedExecutor(context=context)
+def nodes(ros_context: Context) -> Iterator[Nodes]:
+    """Makes nodes that are spun in one thread."""
+    executor = SingleThreadedExecutor(context=ros_context)
     made: list[Node] = []
 
     def make(name: str, **options: Any) -> Node:
-        node = Node(name, context=context, **options)
+        node = Node(name, context=ros_context, **options)
         made.append(node)
         executor.add_node(node)
         return node
@@ -90,4 +87,3 @@ def nodes() -> Iterator[Nodes]:
     thread.join()
     for node in made:
         node.destroy_node()
-    rclpy.shutdown(context=context)

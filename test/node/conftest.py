@@ -59,9 +59,8 @@ class NodeProcess:
 class Peer:
     """Publishes what a camera driver publishes, and keeps what the node sends."""
 
-    def __init__(self) -> None:
-        rclpy.init()
-        self.node = rclpy.create_node("test_peer")
+    def __init__(self, context: rclpy.Context) -> None:
+        self.node = rclpy.create_node("test_peer", context=context)
         self.color = self.node.create_publisher(Image, "color/image", 10)
         self.depth = self.node.create_publisher(Image, "depth/image", 10)
         self.poses: list[PoseStamped] = []
@@ -81,7 +80,7 @@ class Peer:
             "get_state": self.node.create_client(GetState, "mvloc/get_state"),
             "set_parameters": self.node.create_client(SetParameters, "mvloc/set_parameters"),
         }
-        self.executor = SingleThreadedExecutor()
+        self.executor = SingleThreadedExecutor(context=context)
         self.executor.add_node(self.node)
         self.thread = threading.Thread(target=self.executor.spin)
         self.thread.start()
@@ -90,7 +89,6 @@ class Peer:
         self.executor.shutdown()
         self.thread.join()
         self.node.destroy_node()
-        rclpy.shutdown()
 
     def send_color(self, stamp_ns: int, pixels: np.ndarray | None = None, **changes: Any) -> None:
         pixels = np.full((HEIGHT, WIDTH, 3), 51, np.uint8) if pixels is None else pixels
@@ -149,15 +147,18 @@ def image_message(pixels: np.ndarray, stamp_ns: int, frame_id: str, **fields: An
 
 
 @pytest.fixture
-def peer() -> Iterator[Peer]:
-    peer = Peer()
+def peer(ros_context: rclpy.Context) -> Iterator[Peer]:
+    peer = Peer(ros_context)
     yield peer
     peer.close()
 
 
 @pytest.fixture
 def start_node(tmp_path: Path) -> Iterator[Callable[..., NodeProcess]]:
-    """Start nodes; whatever is left of them ends with the test."""
+    """Start nodes; whatever is left of them ends with the test.
+
+    In order, because a process that is killed leaves its 32 MB segment of shared memory behind.
+    """
     started: list[NodeProcess] = []
 
     def start(*arguments: str) -> NodeProcess:
@@ -166,7 +167,7 @@ def start_node(tmp_path: Path) -> Iterator[Callable[..., NodeProcess]]:
 
     yield start
     for process in started:
-        process.end(signal.SIGKILL)
+        process.end(signal.SIGTERM)
 
 
 @pytest.fixture

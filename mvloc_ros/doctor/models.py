@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Model bundles: whether they are whole, load, and how fast they answer."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+
+from mvloc_ros.doctor.findings import Finding, error, ok
+from mvloc_ros.errors import MvlocError
+from mvloc_ros.inference.backend import create_backend
+from mvloc_ros.inference.bundle import read_bundle
+
+_RUNS = 10
+
+
+def examine_models(paths: list[Path], backend: str = "auto") -> list[Finding]:
+    """One finding for each bundle."""
+    return [_examine(path, backend) for path in paths]
+
+
+def find_models(folder: Path) -> list[Path]:
+    """The bundles in a folder of them."""
+    return sorted(path.parent for path in folder.glob("*/manifest.json"))
+
+
+def _examine(path: Path, backend_name: str) -> Finding:
+    try:
+        bundle = read_bundle(path)
+        backend = create_backend(backend_name, bundle)
+        try:
+            spec = bundle.manifest.input
+            color = np.zeros((spec.height, spec.width, 3), np.uint8)
+            depth, present = np.zeros((spec.height, spec.width), np.float32), np.ones(2, np.float32)
+            times = []
+            for _ in range(_RUNS):
+                start = time.perf_counter()
+                backend.run(color, depth, present)
+                times.append(1e3 * (time.perf_counter() - start))
+            return ok(
+                str(path), f"{bundle.manifest.system}, {np.median(times):.1f} ms a frame with {backend.description}"
+            )
+        finally:
+            backend.close()
+    except MvlocError as problem:
+        return error(str(path), "does not serve", str(problem))

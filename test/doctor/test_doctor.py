@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`mvloc doctor`: what it finds on a sound installation, and what it says about broken ones."""
+
+from __future__ import annotations
+
+import array
+import json
+import mmap
+import shutil
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import rclpy
+from rclpy.node import Node
+from sensor_msgs.msg import Image
+
+from mvloc_ros.cli import main
+from mvloc_ros.doctor.findings import Level
+from mvloc_ros.doctor.models import examine_models, find_models
+from mvloc_ros.doctor.software import examine_software
+from mvloc_ros.doctor.topics import examine_topics
+from mvloc_ros.doctor.transport import abandoned_segments, examine_transport
+
+
+def test_this_installation_is_sound():
+    findings = examine_software()
+    assert not [f for f in findings if f.level is Level.ERROR]
+    assert {"Python", "ROS", "middleware", "ONNX Runtime", "GPU", "TensorRT"} <= {f.subject for f in findings}
+
+
+def test_a_segment_is_abandoned_when_nobody_maps_it(tmp_path: Path):
+    used, left, port = (tmp_path / name for name in ("fastdds_used", "fastdds_left", "fastdds_port7410"))
+    for path in (used, left, port):
+        path.write_bytes(b"x" * 4096)
+    with used.open("r+b") as file, mmap.mmap(file.fileno(), 4096):
+        assert abandoned_segments(tmp_path) == [left]
+    assert abandoned_segments(tmp_path) == [left, used]
+
+
+def test_transport_names_a_missing_profile_and_what_was_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "fastdds_left").write_bytes(b"x")
+    monkeypatch.setenv("FASTDDS_DEFAULT_PROFILES_FILE", "/nowhere/profile.xml")
+    findings = {f.subject: f for f in examine_transport(tmp_path)}
+    assert findings["Fast DDS profile"].level is Level.WARNING
+    assert "/nowhere/profile.xml" in findings["Fast DDS profile"].fact
+    assert "1 segments" in findings["dead segments"].fact
+    monkeypatch.delenv("FASTDDS_DEFAULT_PROFILES_FILE")
+    assert "export FASTDDS" in next(f.remedy for f in examine_transport(tmp_path) if f.subject == "Fast DDS profile")
+
+
+def test_a_bundle_is_run_and_a_damaged_one_explained(tiny_bundle: Path, tmp_path: Path):
+    shutil.copytree(tiny_bundle, tmp_path / "good")
+    shutil.copytree(tiny_bundle, tmp_path / "bad")
+    (tmp_path / "bad" / "model.onnx").write_bytes(b"damaged")
+    bad, good = examine_models(find_models(tmp_path))
+    assert good.level is Level.OK
+    assert "ms a frame with onnxruntime" in good.fact
+    assert bad.level is Level.ERROR
+    assert "model.onnx" in bad.remedy
+
+
+class Camera:
+    """Two image topics at 20 Hz, the depth image with stamps of another clock."""
+
+    def __init__(self, context: rclpy.Context) -> None:
+        self.node = Node("test_camera", context=context)
+        self.publishers_ = [
+            (self.node.create_publisher(Image, "cam/color/image_raw", 5), 0.0),
+            (self.node.create_publisher(Image, "cam/depth/image_raw", 5), 1000.0),
+        ]
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._end.wait(0.05):
+            for publisher, offset in self.publishers_:
+                message = Image(height=2, width=2, encoding="mono8", step=2, data=array.array("B", b"1234"))
+                message.header.stamp.sec, nanoseconds = divmod(time.time_ns() - int(offset * 1e9), 10**9)
+                message.header.stamp.nanosec = nanoseconds
+                publisher.publish(message)
+
+    def close(self) -> None:
+        self._end.set()
+        self._thread.join()
+        self.node.destroy_node()
+
+
+def test_a_cameras_topics_are_measured_and_the_remapping_is_given(ros_context: rclpy.Context):
+    camera = Camera(ros_context)
+    try:
+        findings = {f.subject: f for f in examine_topics(4.0)}
+    finally:
+        camera.close()
+    color, depth = findings["/cam/color/image_raw"], findings["/cam/depth/image_raw"]
+    assert color.level is Level.OK
+    assert "Image of test_camera (reliable)" in color.fact
+    assert depth.level is Level.WARNING
+    assert "clock" in depth.remedy
+    assert "color/image:=/cam/color/image_raw" in findings["remapping"].fact
+    assert "depth/image:=/cam/depth/image_raw" in findings["remapping"].fact
+
+
+def test_the_verb_prints_a_screen_or_json_and_ends_with_one_for_errors(
+    tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert main(["doctor", "--no-topics", "--model", str(tiny_bundle)]) == 0
+    assert "0 error(s)" in capsys.readouterr().out
+    assert main(["doctor", "--no-topics", "--json", "--model", str(tmp_path)]) == 1
+    model = json.loads(capsys.readouterr().out)["models"][0]
+    assert model["level"] == "ERROR"
+    assert model["remedy"]
