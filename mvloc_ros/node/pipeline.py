@@ -6,8 +6,10 @@ One pipeline lives from activate to deactivate, so its counters count one run.
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,10 +51,16 @@ class Counts:
     dropped_busy: int = 0
     dropped_failed: int = 0
     published: int = 0
+    rejected: int = 0
 
 
 class Pipeline:
-    """Owns the synchronizer, the mailbox and the worker of one activation."""
+    """Owns the synchronizer, the mailbox and the worker of one activation.
+
+    Attributes:
+        localizer: used by the worker alone; may be replaced `between_frames`.
+        enabled: False takes no notice of images.
+    """
 
     def __init__(
         self,
@@ -60,7 +68,8 @@ class Pipeline:
         pose_of: str,
         tolerance_ns: int,
         queue_size: int,
-        publish: Callable[[PairedFrame, PoseEstimate], None],
+        check_stamp: Callable[[str, int], None],
+        publish: Callable[[PairedFrame, PoseEstimate], bool],
         report: Callable[[PairedFrame, PoseEstimate, float, float], None],
         on_problem: Callable[[str], None],
         on_failure: Callable[[PairedFrame, str], None],
@@ -72,13 +81,19 @@ class Pipeline:
             pose_of: `color` or `depth`: whose stamp and frame the pose carries.
             tolerance_ns: largest difference of the stamps of a pair.
             queue_size: images that may wait for a partner.
-            publish: called by the worker with a frame and its pose.
+            check_stamp: called by the feeding thread with the modality and the stamp of each image; raises
+                DecodeError for one that cannot be used.
+            publish: called by the worker with a frame and its pose; answers whether the pose was believed.
             report: called after that, when the frame is counted, with the frame, its pose, how long it waited in
                 the mailbox and how long publishing took (ms).
             on_problem: called by the feeding thread with a sentence about an image that could not be used.
             on_failure: called by the worker with the frame that gave no pose and a sentence.
         """
-        self._localizer = localizer
+        self.localizer = localizer
+        self.enabled = True
+        # A worker that is always busy would take a single lock again before anyone who waits for it wakes up.
+        self._turnstile, self._in_frame = threading.Lock(), threading.Lock()
+        self._check_stamp = check_stamp
         self._pose_of = pose_of
         self._publish, self._report = publish, report
         self._on_problem, self._on_failure = on_problem, on_failure
@@ -92,11 +107,19 @@ class Pipeline:
         """Finish the frame in work and end the worker."""
         self._worker.stop()
 
+    @contextmanager
+    def between_frames(self) -> Iterator[None]:
+        """Wait for the frame in work and hold back the next one."""
+        with self._turnstile, self._in_frame:
+            yield
+
     def take_color(self, message: Any) -> None:
         """Decode and pair a colour image."""
+        if not self.enabled:
+            return
         self._callback_time = time.perf_counter()
         try:
-            image = self._decode(message, decode_color)
+            image = self._decode("colour", message, decode_color)
         except DecodeError as error:
             self.counts.color_invalid += 1
             self._on_problem(str(error))
@@ -105,21 +128,19 @@ class Pipeline:
 
     def take_depth(self, message: Any) -> None:
         """Decode and pair a depth image."""
+        if not self.enabled:
+            return
         self._callback_time = time.perf_counter()
         try:
-            image = self._decode(message, decode_depth)
+            image = self._decode("depth", message, decode_depth)
         except DecodeError as error:
             self.counts.depth_invalid += 1
             self._on_problem(str(error))
             return
         self.synchronizer.add_depth(to_nanoseconds(message.header.stamp), image)
 
-    def _decode(self, message: Any, decoder: Callable[[Any], ColorImage | DepthImage]) -> Image:
-        if to_nanoseconds(message.header.stamp) == 0:
-            raise DecodeError(
-                f"An image in frame {message.header.frame_id!r} has the stamp 0, so its pose would have no time; "
-                "let the driver stamp its images."
-            )
+    def _decode(self, modality: str, message: Any, decoder: Callable[[Any], ColorImage | DepthImage]) -> Image:
+        self._check_stamp(modality, to_nanoseconds(message.header.stamp))
         content = decoder(message)
         return Image(content, message.header.frame_id, 1e3 * (time.perf_counter() - self._callback_time))
 
@@ -135,12 +156,20 @@ class Pipeline:
             self.counts.dropped_busy += 1
 
     def _localize(self, paired: PairedFrame) -> None:
+        with self._turnstile:
+            pass
+        with self._in_frame:
+            self._localize_one(paired)
+
+    def _localize_one(self, paired: PairedFrame) -> None:
         wait_ms = 1e3 * (time.perf_counter() - paired.paired_time)
         try:
-            estimate = self._localizer.process(paired.frame)
+            estimate = self.localizer.process(paired.frame)
             localized = time.perf_counter()
-            self._publish(paired, estimate)
-            self.counts.published += 1
+            if self._publish(paired, estimate):
+                self.counts.published += 1
+            else:
+                self.counts.rejected += 1
             self._report(paired, estimate, wait_ms, 1e3 * (time.perf_counter() - localized))
         except MvlocError as error:
             self.counts.dropped_failed += 1
