@@ -20,7 +20,7 @@ ALLOWED = {
     "geometry": set(),
     "recordings": {"geometry"},
     "inference": {"geometry"},
-    "sensors": {"inference"},
+    "sensors": {"geometry", "inference"},
     "localization": {"geometry", "inference"},
     "replay": {"geometry", "recordings", "inference", "sensors", "localization"},
     "training": {"geometry", "recordings", "inference"},

@@ -67,8 +67,8 @@ class Bundle:
         return read_tum(path) if path.name in self.manifest.files else None
 
 
-def read_bundle(path: Path | str) -> Bundle:
-    """Read and verify a bundle.
+def read_bundle(path: Path | str, verify: bool = True) -> Bundle:
+    """Read and verify a bundle; without `verify` the manifest alone, which is quick but proves little.
 
     Raises:
         BundleError: the folder, the manifest or a listed file is missing, a digest differs, or the
@@ -98,7 +98,8 @@ def read_bundle(path: Path | str) -> Bundle:
         manifest = manifest_from_json(values)
     except (KeyError, TypeError, ValueError) as error:
         raise BundleError(f"{manifest_path} is incomplete or wrong ({error}); export the model again.") from error
-    _verify_files(path, manifest)
+    if verify:
+        _verify_files(path, manifest)
     return Bundle(path, manifest)
 
 

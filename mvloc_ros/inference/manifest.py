@@ -56,6 +56,8 @@ class Manifest:
             comes.
         residual_variance: per axis in ROS order (x, y, z in m^2; rotations in rad^2), of the validation set; where
             none was held out, of always answering the mean training pose.
+        residual_variance_color_only, residual_variance_depth_only: the same with the other modality's expert
+            dropped; None where nobody measured it, or the network cannot do without the other.
         training: summary of the training (data, frames, seed, command, validation errors).
         licence: licence of the training data, which may bind the weights.
         files: name -> SHA-256.
@@ -76,14 +78,19 @@ class Manifest:
     created_with: str
     files: Mapping[str, str] = field(default_factory=dict)
     T_color_depth: tuple[float, ...] | None = None
+    residual_variance_color_only: tuple[float, ...] | None = None
+    residual_variance_depth_only: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         if min(self.input.height, self.input.width) < 1 or not 0 <= self.input.depth_min_m < self.input.depth_max_m:
             raise ValueError(f"the input is impossible: {self.input}")
-        numbers = (*self.position.offset_m, self.position.scale_m, *self.residual_variance)
-        if len(self.position.offset_m) != 3 or len(self.residual_variance) != 6 or not np.all(np.isfinite(numbers)):
+        stated = (self.residual_variance, self.residual_variance_color_only, self.residual_variance_depth_only)
+        variances = [variance for variance in stated if variance is not None]
+        numbers = (*self.position.offset_m, self.position.scale_m, *(value for v in variances for value in v))
+        six = all(len(variance) == 6 for variance in variances)
+        if len(self.position.offset_m) != 3 or not six or not np.all(np.isfinite(numbers)):
             raise ValueError("position needs 3 offsets and residual_variance 6 values, all finite")
-        if self.position.scale_m <= 0 or min(self.residual_variance) <= 0:
+        if self.position.scale_m <= 0 or min(value for variance in variances for value in variance) <= 0:
             raise ValueError("position.scale_m and every residual_variance must be positive")
         if self.frames.pose_of not in ("color", "depth"):
             raise ValueError(f"frames.pose_of must be color or depth, not {self.frames.pose_of!r}")
@@ -93,12 +100,10 @@ class Manifest:
 
 def manifest_to_json(manifest: Manifest, files: Mapping[str, str]) -> dict[str, Any]:
     """The manifest as JSON values, listing `files` (name -> SHA-256)."""
-    values = asdict(manifest)
+    values = {name: value for name, value in asdict(manifest).items() if value is not None}
     values["files"] = {name: {"sha256": digest} for name, digest in files.items()}
     # Bundles that need nothing of schema 2 stay readable for who reads 1 only.
-    schema = 1 if values["T_color_depth"] is None else 2
-    if schema == 1:
-        del values["T_color_depth"]
+    schema = 1 if manifest.T_color_depth is None else 2
     return {"schema": schema, **values}
 
 
@@ -112,6 +117,10 @@ def manifest_from_json(values: Mapping[str, Any]) -> Manifest:
     if len(offset) != 3:
         raise ValueError("position.offset_m needs 3 values")
     extrinsic = values.get("T_color_depth")
+
+    def variance(name: str) -> tuple[float, ...] | None:
+        return None if values.get(name) is None else tuple(float(value) for value in values[name])
+
     return Manifest(
         system=str(values["system"]),
         preset=str(values["preset"]),
@@ -133,6 +142,8 @@ def manifest_from_json(values: Mapping[str, Any]) -> Manifest:
         created_with=str(values["created_with"]),
         files={str(name): str(entry["sha256"]) for name, entry in values["files"].items()},
         T_color_depth=None if extrinsic is None else tuple(float(value) for value in extrinsic),
+        residual_variance_color_only=variance("residual_variance_color_only"),
+        residual_variance_depth_only=variance("residual_variance_depth_only"),
     )
 
 

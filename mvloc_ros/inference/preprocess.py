@@ -8,12 +8,13 @@ so that no two implementations of it can drift apart.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mvloc_ros.geometry.camera import PinholeCamera
+from mvloc_ros.geometry.camera import PinholeCamera, View
 from mvloc_ros.geometry.projection import register_depth
 from mvloc_ros.inference.frame import ColorImage, DepthImage, FrameError
 
@@ -87,14 +88,34 @@ def resize_depth(depth: NDArray[np.generic], height: int, width: int) -> NDArray
     return depth[rows[:, None], columns]
 
 
+def crop(image: NDArray[Any], view: View | None) -> NDArray[Any]:
+    """The part `view` of an image `[H, W]` or `[H, W, C]`, to the nearest whole pixel; 0 beyond the image's edges.
+
+    Inside of the image it is a view of the same memory.
+    """
+    if view is None:
+        return image
+    height, width = image.shape[:2]
+    left, right = round(view.left * width), round(view.right * width)
+    top, bottom = round(view.top * height), round(view.bottom * height)
+    inside = image[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
+    if left >= 0 and top >= 0 and right <= width and bottom <= height:
+        return inside
+    cropped = np.zeros((bottom - top, right - left, *image.shape[2:]), image.dtype)
+    row, column = max(-top, 0), max(-left, 0)
+    cropped[row : row + inside.shape[0], column : column + inside.shape[1]] = inside
+    return cropped
+
+
 def prepare_color(image: ColorImage, height: int, width: int) -> NDArray[np.uint8]:
     """The network's colour input, RGB uint8 `[height, width, 3]`.
 
     Raises:
         FrameError: the image is empty or of another aspect ratio than the network's input.
     """
-    _check_shape("colour", image.pixels.shape, height, width)
-    resized = resize_color(image.pixels, height, width)
+    pixels = crop(image.pixels, image.view)
+    _check_shape("colour", pixels.shape, height, width, image.view)
+    resized = resize_color(pixels, height, width)
     if image.order == "rgb":
         return resized
     return np.asarray(cv2.cvtColor(resized, _TO_RGB[image.order]), dtype=np.uint8)
@@ -111,19 +132,21 @@ def prepare_depth(
         FrameError: the image is empty or of another aspect ratio than the model was trained on.
     """
     size = (height, width) if registration is None else registration.depth_size
-    _check_shape("depth", image.values.shape, *size)
-    resized = resize_depth(image.values, *size)
+    values = crop(image.values, image.view)
+    _check_shape("depth", values.shape, *size, image.view)
+    resized = resize_depth(values, *size)
     metres = resized.astype(np.float32)
     if image.metres_per_unit != 1.0:
         metres *= np.float32(image.metres_per_unit)
     return metres if registration is None else registration.apply(metres)
 
 
-def _check_shape(name: str, shape: tuple[int, ...], height: int, width: int) -> None:
+def _check_shape(name: str, shape: tuple[int, ...], height: int, width: int, view: View | None) -> None:
     if min(shape[:2]) < 1:
         raise FrameError(f"The {name} image is empty ({shape[1]}x{shape[0]} pixels); check the camera driver.")
-    if abs(shape[1] * height / (shape[0] * width) - 1.0) > _ASPECT_TOLERANCE:
+    # A view has the training camera's aspect ratio, but for its rounding to whole pixels.
+    if view is None and abs(shape[1] * height / (shape[0] * width) - 1.0) > _ASPECT_TOLERANCE:
         raise FrameError(
             f"The {name} image is {shape[1]}x{shape[0]}, the model was trained on the aspect ratio {width}:{height}; "
-            "set the camera to that aspect ratio, or train on this camera's recordings."
+            "set the camera to that aspect ratio, set rescale_input, or train on this camera's recordings."
         )

@@ -15,6 +15,7 @@ from mvloc_ros.inference.bundle import Bundle
 from mvloc_ros.inference.frame import Frame, FrameError
 from mvloc_ros.inference.manifest import Manifest
 from mvloc_ros.inference.preprocess import DepthRegistration, prepare_color, prepare_depth
+from mvloc_ros.localization.uncertainty import ResidualCovariance
 
 # Below this share of valid pixels a depth image tells nothing (a covered lens, a sensor out of range).
 _MIN_VALID_DEPTH = 0.01
@@ -62,7 +63,7 @@ class Localizer:
         self._no_color = np.zeros((spec.height, spec.width, 3), np.uint8)
         self._no_depth = np.zeros((spec.height, spec.width), np.float32)
         self._registration = _registration(bundle.manifest)
-        self._covariance = np.diag(bundle.manifest.residual_variance)
+        self._covariance = ResidualCovariance(bundle.manifest)
 
     def warm_up(self, runs: int = 3) -> float:
         """Run blank frames so that the first real one is not slow; milliseconds of the last run."""
@@ -100,7 +101,7 @@ class Localizer:
         return PoseEstimate(
             stamp_ns=frame.stamp_ns,
             T_map_camera=T_map_camera,
-            covariance=self._covariance,
+            covariance=self._covariance.of(color is not None, depth is not None),
             color_used=color is not None,
             depth_used=depth is not None,
             expert_share=(prior, color_share, depth_share),

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The lifecycle node: colour and depth in; pose, transform, status and diagnostics out.
 
-configure   parameters, model bundle, backend, warm-up, publishers
+configure   parameters, model bundle, backend, warm-up, publishers, listening to TF
 activate    subscriptions, worker, timers
 deactivate  the reverse of activate; cleanup: the reverse of configure
 """
@@ -13,39 +13,55 @@ import time
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
 from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockChange, ClockType, JumpThreshold, TimeJump
+from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import Image
 from std_msgs.msg import Header
-from tf2_ros import TransformBroadcaster
 
-from mvloc_ros.inference.backend import create_backend
-from mvloc_ros.inference.bundle import read_bundle
-from mvloc_ros.localization.localizer import Localizer, PoseEstimate
+from mvloc_ros.inference.manifest import Manifest
+from mvloc_ros.localization.gate import State
+from mvloc_ros.localization.localizer import PoseEstimate
 from mvloc_ros.msg import LocalizationStatus
 from mvloc_ros.node import parameters, status
+from mvloc_ros.node.image_reader import ImageReader
+from mvloc_ros.node.initial_pose import InitialPose
+from mvloc_ros.node.inputs import Inputs
 from mvloc_ros.node.messages import pose_messages
+from mvloc_ros.node.model_slot import ModelSlot
+from mvloc_ros.node.odometry import RobotTransforms
 from mvloc_ros.node.pipeline import PairedFrame, Pipeline
+from mvloc_ros.node.services import Answer, create_services
+from mvloc_ros.node.stamps import StampGuard
+from mvloc_ros.node.tf_publisher import TfPublisher
+from mvloc_ros.node.tracking import Placement, Tracker
 from mvloc_ros.node.transitions import logged
-from mvloc_ros.node.watchdog import explain_silence
+from mvloc_ros.sensors.synchronizer import JUMP_NS
 
 _WARN_PERIOD_S = 5.0
+_NOT_ACTIVE = "the node is not active"
 
 
 class LocalizationNode(LifecycleNode):
     """Localizes a camera in the map that its model was trained in."""
 
     def __init__(self) -> None:
+        """Declare the parameters and offer the services. Raises ParameterError for a value that cannot be used."""
         super().__init__("mvloc")
         parameters.declare(self)
         self._configured = False
         self._pipeline: Pipeline | None = None
-        self._transforms = TransformBroadcaster(self)
+        self._tf = TfPublisher(self, self._now_ns)
         self.add_on_set_parameters_callback(self._on_set_parameters)
-
-    def _on_set_parameters(self, changes: list[Parameter]) -> SetParametersResult:
-        return parameters.check_change(changes, self._configured)
+        self._jump_handle = self.get_clock().create_jump_callback(
+            JumpThreshold(
+                min_forward=Duration(nanoseconds=JUMP_NS),
+                min_backward=Duration(nanoseconds=-JUMP_NS),
+                on_clock_change=True,
+            ),
+            post_callback=self._on_clock_jump,
+        )
+        create_services(self, self._relocalize, self._set_enabled, self._publish_initialpose, self._await_model)
 
     # Transitions ------------------------------------------------------------------------------------
 
@@ -53,8 +69,12 @@ class LocalizationNode(LifecycleNode):
     def on_configure(self, _state: LifecycleState) -> TransitionCallbackReturn:
         """Read the parameters, load and warm up the model, create the publishers."""
         self._settings = parameters.read(self)
-        self._load_model()
+        self._models = ModelSlot(self._settings, self._on_model_loaded)
+        self.get_logger().info(self._models.current.summary)
         self._create_publishers()
+        self._tf.tolerance_ns = round(1e9 * self._settings.transform_tolerance)
+        listens = self._settings.needs_tf or self._settings.depth_source == "cloud"
+        self._transforms = RobotTransforms(self, self._settings.transform_timeout) if listens else None
         self._configured = True
         return TransitionCallbackReturn.SUCCESS
 
@@ -65,20 +85,44 @@ class LocalizationNode(LifecycleNode):
         self._started = time.monotonic()
         self._last_status: LocalizationStatus | None = None
         self._last_invalid, self._invalid_seen = "", 0
+        self._stamps = StampGuard(self._now_ns, self._settings.future_tolerance, self._forget_the_past)
+        if self._transforms is not None:
+            self._transforms.resume()
+        model = self._models.current
+        self._tracker = Tracker(
+            self._settings,
+            model.map_frame,
+            self._transforms if self._settings.needs_tf else None,
+            self._tf,
+            self._stamps.is_from_before,
+            self.get_logger().warning,
+        )
+        reader = ImageReader(self._settings, self._manifest, self._transforms)
         self._pipeline = Pipeline(
-            self._localizer,
-            self._bundle.manifest.frames.pose_of,
+            model.localizer,
+            model.pose_of,
             round(1e9 * self._settings.pair_tolerance),
             self._settings.image_queue_size,
+            self._stamps.check,
             self._publish_estimate,
             self._report_estimate,
             self._warn_invalid,
             self._publish_failure,
+            read_color=reader.read_color,
+            read_depth=reader.read_depth,
+            single_wait_s=self._settings.single_modality_wait,
         )
-        self._subscribe(self._pipeline)
-        self._timer = self.create_timer(self._settings.status_period, self._tick)
+        self._models.attach(self._pipeline, self._tracker)
+        self._inputs = Inputs(self, self._settings, self._manifest, self._pipeline, reader)
+        self._initial_pose.listen(self._tracker, lambda: self._models.current.map_frame)
+        # Of the steady clock: the status must say that simulated time does not come.
+        self._timer = self.create_timer(
+            self._settings.status_period, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME)
+        )
+        self._tf_timer = self.create_timer(1.0 / self._settings.transform_publish_rate, self._tf.repeat)
         self.get_logger().info(
-            f"active: localizing images of {self._color.topic_name} and {self._depth.topic_name} in {self._map_frame!r}"
+            f"active: localizing images of {self._inputs.color.topic} and {self._inputs.depth.topic} "
+            f"in {self._models.current.map_frame!r}"
         )
         return TransitionCallbackReturn.SUCCESS
 
@@ -118,20 +162,9 @@ class LocalizationNode(LifecycleNode):
         """Stop the worker and release the model at the end of the process, whatever the state."""
         self._stop()
         self._release()
+        self._jump_handle.unregister()
 
     # Parts of the transitions -----------------------------------------------------------------------
-
-    def _load_model(self) -> None:
-        started = time.perf_counter()
-        self._bundle = read_bundle(self._settings.model)
-        self._backend = create_backend(self._settings.backend, self._bundle, self._settings.threads)
-        self._localizer = Localizer(self._bundle, self._backend)
-        inference_ms = self._localizer.warm_up()
-        self._map_frame = self._settings.map_frame or self._bundle.manifest.frames.map
-        self.get_logger().info(
-            f"model {self._bundle.name} on {self._backend.description}: {inference_ms:.1f} ms a frame, "
-            f"loaded in {time.perf_counter() - started:.1f} s"
-        )
 
     def _create_publishers(self) -> None:
         self._pose = self.create_lifecycle_publisher(PoseStamped, "~/pose", 10)
@@ -140,61 +173,79 @@ class LocalizationNode(LifecycleNode):
         )
         self._status = self.create_lifecycle_publisher(LocalizationStatus, "~/status", 10)
         self._diagnostics = self.create_lifecycle_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._initial_pose = InitialPose(self)
 
-    def _subscribe(self, pipeline: Pipeline) -> None:
-        qos = QoSProfile(
-            history=HistoryPolicy.KEEP_LAST,
-            depth=self._settings.image_queue_size,
-            reliability=ReliabilityPolicy.RELIABLE
-            if self._settings.image_reliability == "reliable"
-            else ReliabilityPolicy.BEST_EFFORT,
-        )
-        self._color = self.create_subscription(Image, "color/image", pipeline.take_color, qos)
-        self._depth = self.create_subscription(Image, "depth/image", pipeline.take_depth, qos)
+    def _manifest(self) -> Manifest:
+        return self._models.current.bundle.manifest
 
     def _stop(self) -> None:
         if self._pipeline is None:
             return
         self.destroy_timer(self._timer)
-        self.destroy_subscription(self._color)
-        self.destroy_subscription(self._depth)
+        self.destroy_timer(self._tf_timer)
+        self._inputs.close()
+        self._initial_pose.stop_listening()
+        if self._transforms is not None:
+            self._transforms.stop_waiting()
+        self._models.detach()
         self._pipeline.stop()
         self._pipeline = None
+        self._tf.withdraw()
 
     def _release(self) -> None:
         if not self._configured:
             return
         self._configured = False
-        self._backend.close()
+        self._models.close()
+        if self._transforms is not None:
+            self._transforms.close()
+        self._initial_pose.close()
         for publisher in (self._pose, self._pose_with_covariance, self._status, self._diagnostics):
             self.destroy_lifecycle_publisher(publisher)
 
     # Frames, in the worker's thread -------------------------------------------------------------------
 
-    def _publish_estimate(self, paired: PairedFrame, estimate: PoseEstimate) -> None:
-        child_frame = self._settings.camera_frame or paired.frame.frame_id
-        pose, pose_with_covariance, transform = pose_messages(estimate, self._map_frame, child_frame)
-        self._pose.publish(pose)
-        if self._settings.publish_tf:
-            self._transforms.sendTransform(transform)
+    def _publish_estimate(self, paired: PairedFrame, estimate: PoseEstimate) -> bool:
+        self._placement = self._tracker.place(estimate, paired.frame.frame_id)
+        believed = self._placement.verdict.accepted
+        if believed or (self._settings.publish_lost_pose and self._placement.verdict.state is State.LOST):
+            self._publish_pose(self._placement)
+        return believed
+
+    def _publish_pose(self, placement: Placement) -> None:
+        if placement.T_map_child is None:
+            return
+        pose, pose_with_covariance = pose_messages(
+            placement.T_map_child, placement.covariance, placement.stamp_ns, placement.map_frame
+        )
+        if placement.verdict.accepted:
+            self._pose.publish(pose)
         self._pose_with_covariance.publish(pose_with_covariance)
 
     def _report_estimate(self, paired: PairedFrame, estimate: PoseEstimate, wait_ms: float, publish_ms: float) -> None:
-        message = status.frame_status(paired, estimate, wait_ms, self._bundle.name, self._backend.description)
+        message = status.frame_status(paired, estimate, self._placement, wait_ms)
         message.publish_ms = publish_ms
         message.callback_to_publication_ms = 1e3 * (time.perf_counter() - paired.callback_time)
-        message.stamp_to_publication_ms = 1e-6 * (self.get_clock().now().nanoseconds - estimate.stamp_ns)
+        message.stamp_to_publication_ms = 1e-6 * (self._now_ns() - estimate.stamp_ns)
+        if not self._placement.verdict.accepted:
+            self.get_logger().warning(
+                f"a pose was not believed: {self._placement.verdict.reason}", throttle_duration_sec=_WARN_PERIOD_S
+            )
         self._publish_status(message)
 
     def _publish_failure(self, paired: PairedFrame, reason: str) -> None:
         self.get_logger().warning(reason, throttle_duration_sec=_WARN_PERIOD_S)
-        self._publish_status(status.failed_status(paired, reason, self._bundle.name, self._backend.description))
+        self._publish_status(status.failed_status(paired, reason))
 
     def _publish_status(self, message: LocalizationStatus) -> None:
         pipeline = self._pipeline
         if pipeline is None:
             return
+        model = self._models.current
+        message.model, message.backend = model.bundle.name, model.backend.description
         status.add_counters(message, pipeline)
+        message.lost_in_transport = self._inputs.lost
+        status.add_trust(message, self._tracker, self._stamps.jumps)
         self._last_status = message
         self._status.publish(message)
 
@@ -208,27 +259,100 @@ class LocalizationNode(LifecycleNode):
         pipeline = self._pipeline
         if pipeline is None:
             return
+        if not self._uses_sim_time():
+            self._stamps.compare_clocks()
         now = time.monotonic()
-        quiet_for = now - (pipeline.last_pair_time or self._started)
-        header = Header(stamp=self.get_clock().now().to_msg(), frame_id=self._map_frame)
-        if quiet_for > self._settings.starvation_timeout:
-            self._publish_idle(pipeline, header, LocalizationStatus.STARVED, self._explain_silence(pipeline))
+        quiet_for = now - (pipeline.last_frame_time or self._started)
+        header = Header(stamp=self.get_clock().now().to_msg(), frame_id=self._models.current.map_frame)
+        if not pipeline.enabled:
+            self._publish_idle(header, LocalizationStatus.INITIALISING, "disabled by ~/set_enabled")
+        elif self._uses_sim_time() and self._now_ns() == 0:
+            self._publish_idle(header, LocalizationStatus.STARVED, "use_sim_time is set, but nothing comes on /clock")
+        elif quiet_for > self._settings.starvation_timeout:
+            self._publish_idle(header, LocalizationStatus.STARVED, self._explain_silence(pipeline))
         elif self._last_status is None:
-            self._publish_idle(pipeline, header, LocalizationStatus.INITIALISING, "waiting for the first images")
+            self._publish_idle(header, LocalizationStatus.INITIALISING, "waiting for the first images")
         if self._last_status is not None:
-            self._diagnostics.publish(status.diagnostics(self._last_status, self.get_name(), header))
+            name = self.get_fully_qualified_name().lstrip("/")
+            message = status.diagnostics(self._last_status, name, header)
+            message.status += self._inputs.diagnostics(name, self._models.current.bundle.name)
+            self._diagnostics.publish(message)
 
     def _explain_silence(self, pipeline: Pipeline) -> str:
         counts = pipeline.counts
         if self._last_invalid and counts.color_invalid + counts.depth_invalid > self._invalid_seen:
             self._invalid_seen = counts.color_invalid + counts.depth_invalid
             return self._last_invalid
-        reason = explain_silence(self, self._color, self._depth, pipeline.synchronizer)
-        self.get_logger().warning(f"no pair of images: {reason}", throttle_duration_sec=_WARN_PERIOD_S)
-        return reason
+        self._inputs.look()
+        return self._inputs.reason() or "images stopped coming"
 
-    def _publish_idle(self, pipeline: Pipeline, header: Header, state: int, reason: str) -> None:
-        message = status.idle_status(state, reason, header, self._bundle.name, self._backend.description)
-        status.add_counters(message, pipeline)
-        self._last_status = message
-        self._status.publish(message)
+    def _publish_idle(self, header: Header, state: int, reason: str) -> None:
+        self._publish_status(LocalizationStatus(header=header, state=state, reason=reason))
+
+    # Time ---------------------------------------------------------------------------------------------
+
+    def _now_ns(self) -> int:
+        return int(self.get_clock().now().nanoseconds)
+
+    def _uses_sim_time(self) -> bool:
+        return bool(self.get_parameter("use_sim_time").value)
+
+    def _on_clock_jump(self, jump: TimeJump) -> None:
+        if self._pipeline is None:
+            return
+        delta_ns = int(jump.delta.nanoseconds)
+        if jump.clock_change in (ClockChange.ROS_TIME_ACTIVATED, ClockChange.ROS_TIME_DEACTIVATED):
+            self._stamps.clock_jumped(-abs(delta_ns) or -JUMP_NS)  # another clock: nothing stamped by the old one holds
+        elif self._now_ns() != delta_ns:  # else simulated time has just begun
+            self._stamps.clock_jumped(delta_ns)
+
+    def _forget_the_past(self, what: str) -> None:
+        """After a jump back: gate, transforms and waiting images are of another time."""
+        pipeline = self._pipeline
+        assert pipeline is not None
+        self.get_logger().warning(f"{what}: forgetting the poses, transforms and images from before")
+        pipeline.synchronizer.reset()
+        if self._transforms is not None:
+            self._transforms.forget()
+        self._tracker.forget()
+
+    # Services -----------------------------------------------------------------------------------------
+
+    def _relocalize(self) -> Answer:
+        if self._pipeline is None:
+            return False, _NOT_ACTIVE
+        self._tracker.forget()
+        return True, "forgot where the camera was; the next pose starts afresh"
+
+    def _set_enabled(self, enabled: bool) -> Answer:
+        if self._pipeline is None:
+            return False, _NOT_ACTIVE
+        self._pipeline.enabled = enabled
+        self._pipeline.synchronizer.reset()
+        return True, "localizing" if enabled else "images are ignored until ~/set_enabled is called with true"
+
+    def _publish_initialpose(self) -> Answer:
+        if self._pipeline is None:
+            return False, _NOT_ACTIVE
+        return self._initial_pose.publish(self._tracker.validated(self._now_ns()))
+
+    # The model ----------------------------------------------------------------------------------------
+
+    def _on_set_parameters(self, changes: list[Parameter]) -> SetParametersResult:
+        result = parameters.check_change(changes, self._configured)
+        if not (result.successful and self._configured):
+            return result
+        refusals = [self._models.begin(change.value) for change in changes if change.name == "model"]
+        return SetParametersResult(successful=not any(refusals), reason="; ".join(refusals))
+
+    async def _await_model(self) -> Answer:
+        return await self._models.outcome() if self._configured else (False, "the node is not configured")
+
+    def _on_model_loaded(self, failure: str) -> None:
+        if not failure:
+            self.get_logger().info(f"from now on: {self._models.current.summary}")
+            return
+        self.get_logger().error(f"{failure} {self._models.current.bundle.name} keeps running.")
+        # The parameter tells what runs; it is set where all parameters are, in the executor's thread.
+        assert self.executor is not None
+        self.executor.create_task(self.set_parameters, [Parameter("model", value=self._models.path)])

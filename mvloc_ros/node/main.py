@@ -11,13 +11,15 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
 from mvloc_ros.node.localization_node import LocalizationNode
+from mvloc_ros.node.parameters import ParameterError
 
 # How long a signal may go unnoticed while nothing arrives.
 _SPIN_S = 0.2
+_CANNOT_START = 2
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run until SIGINT or SIGTERM; the exit code is 0 then."""
+    """Run until SIGINT or SIGTERM; the exit code is 0 then, and 2 where what was given at the start is wrong."""
     stopping = False
 
     def stop(*_: object) -> None:
@@ -27,8 +29,9 @@ def main(args: list[str] | None = None) -> int:
     # rclpy's own handlers take the context away at once, under a worker that is about to publish.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
-    node = LocalizationNode()
+    node = _create_node(args)
+    if node is None:
+        return _CANNOT_START
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:
@@ -42,6 +45,21 @@ def main(args: list[str] | None = None) -> int:
         node.destroy_node()
         rclpy.try_shutdown()
     return 0
+
+
+def _create_node(args: list[str] | None) -> LocalizationNode | None:
+    """The node, or None after a sentence on what hinders it."""
+    try:
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    except Exception as error:  # rclpy has no public class for arguments and files that it cannot read
+        print(f"The node cannot start: {' '.join(str(error).split())}", file=sys.stderr)
+        return None
+    try:
+        return LocalizationNode()
+    except ParameterError as error:
+        print(f"The node cannot start: {error}", file=sys.stderr)
+        rclpy.try_shutdown()
+        return None
 
 
 def start(node: LocalizationNode) -> None:

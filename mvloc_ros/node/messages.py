@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pose estimates as ROS messages."""
+"""Stamps, poses and transforms as ROS messages, and back."""
 
 from __future__ import annotations
 
+import numpy as np
+import tf_transformations
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import (
     Point,
@@ -14,12 +16,18 @@ from geometry_msgs.msg import (
     TransformStamped,
     Vector3,
 )
+from numpy.typing import NDArray
 from std_msgs.msg import Header
 
+from mvloc_ros.errors import MvlocError
 from mvloc_ros.geometry import se3
-from mvloc_ros.localization.localizer import PoseEstimate
 
 _NS = 1_000_000_000
+Array = NDArray[np.float64]
+
+
+class MessageError(MvlocError):
+    """A message from outside says something that cannot be."""
 
 
 def to_time(stamp_ns: int) -> Time:
@@ -33,22 +41,66 @@ def to_nanoseconds(stamp: Time) -> int:
 
 
 def pose_messages(
-    estimate: PoseEstimate, map_frame: str, child_frame: str
-) -> tuple[PoseStamped, PoseWithCovarianceStamped, TransformStamped]:
-    """The same pose in its three forms, stamped with the image's stamp."""
-    position, orientation = se3.to_parts(estimate.T_map_camera)
-    x, y, z = (float(value) for value in position)
-    quaternion = Quaternion(
-        x=float(orientation[0]), y=float(orientation[1]), z=float(orientation[2]), w=float(orientation[3])
-    )
-    header = Header(stamp=to_time(estimate.stamp_ns), frame_id=map_frame)
-    pose = Pose(position=Point(x=x, y=y, z=z), orientation=quaternion)
+    T_map_child: Array, covariance: Array, stamp_ns: int, map_frame: str
+) -> tuple[PoseStamped, PoseWithCovarianceStamped]:
+    """One pose in both forms.
+
+    Args:
+        T_map_child: float64 4x4.
+        covariance: 6x6 in ROS order, map axes.
+        stamp_ns: of the image.
+        map_frame: frame of both messages.
+    """
+    position, orientation = _position_and_orientation(T_map_child)
+    header = Header(stamp=to_time(stamp_ns), frame_id=map_frame)
+    pose = Pose(position=Point(**position), orientation=orientation)
     with_covariance = PoseWithCovarianceStamped(header=header)
     with_covariance.pose.pose = pose
-    with_covariance.pose.covariance = estimate.covariance.reshape(36)
-    transform = TransformStamped(
-        header=header,
-        child_frame_id=child_frame,
-        transform=Transform(translation=Vector3(x=x, y=y, z=z), rotation=quaternion),
+    with_covariance.pose.covariance = covariance.reshape(36)
+    return PoseStamped(header=header, pose=pose), with_covariance
+
+
+def transform_message(T_parent_child: Array, stamp_ns: int, parent: str, child: str) -> TransformStamped:
+    """A transform of TF."""
+    position, orientation = _position_and_orientation(T_parent_child)
+    return TransformStamped(
+        header=Header(stamp=to_time(stamp_ns), frame_id=parent),
+        child_frame_id=child,
+        transform=Transform(translation=Vector3(**position), rotation=orientation),
     )
-    return PoseStamped(header=header, pose=pose), with_covariance, transform
+
+
+def matrix_of(transform: TransformStamped) -> Array:
+    """`T_parent_child`, float64 4x4, of a transform that tf2 has checked."""
+    translation = transform.transform.translation
+    return _matrix(translation, transform.transform.rotation)
+
+
+def pose_of(message: PoseWithCovarianceStamped) -> tuple[Array, Array]:
+    """`T_frame_child` 4x4 and the covariance 6x6.
+
+    Raises:
+        MessageError: a number is not finite, or the quaternion is none.
+    """
+    pose, covariance = message.pose.pose, np.array(message.pose.covariance, dtype=np.float64).reshape(6, 6)
+    orientation = pose.orientation
+    length = np.linalg.norm([orientation.x, orientation.y, orientation.z, orientation.w])
+    if not 0.9 < length < 1.1:
+        raise MessageError(f"its quaternion has the length {length:g} instead of 1")
+    T = _matrix(pose.position, orientation)
+    if not (np.all(np.isfinite(T)) and np.all(np.isfinite(covariance))):
+        raise MessageError("its numbers are not finite")
+    return T, covariance
+
+
+def _matrix(position: Point | Vector3, orientation: Quaternion) -> Array:
+    T: Array = tf_transformations.quaternion_matrix([orientation.x, orientation.y, orientation.z, orientation.w])
+    T[:3, 3] = position.x, position.y, position.z
+    return T
+
+
+def _position_and_orientation(T: Array) -> tuple[dict[str, float], Quaternion]:
+    position, orientation = se3.to_parts(T)
+    return dict(zip("xyz", position.tolist(), strict=True)), Quaternion(
+        **dict(zip("xyzw", orientation.tolist(), strict=True))
+    )

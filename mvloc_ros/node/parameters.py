@@ -6,41 +6,36 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any
 
-from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+from mvloc_ros.errors import MvlocError
 from mvloc_ros.inference.backend import BACKENDS
+from mvloc_ros.node.frame_parameters import FRAME_SPECS, FrameParameters
+from mvloc_ros.node.input_parameters import INPUT_SPECS, InputParameters
+from mvloc_ros.node.parameter_spec import Spec
+
+
+class ParameterError(MvlocError):
+    """A parameter has a value that the node cannot use."""
 
 
 @dataclass(frozen=True)
-class Spec:
-    """How one parameter is declared: `choices` for strings, `range` (both ends included) for numbers."""
-
-    default: Any
-    description: str
-    choices: tuple[str, ...] = ()
-    range: tuple[float, float] | None = None
-
-
-@dataclass(frozen=True)
-class NodeParameters:
+class NodeParameters(FrameParameters, InputParameters):
     """The values of one configuration, by the names of the ROS parameters."""
 
     model: str
     backend: str
     threads: int
     autostart: bool
-    pair_tolerance: float
-    image_queue_size: int
-    image_reliability: str
-    map_frame: str
-    camera_frame: str
-    publish_tf: bool
     status_period: float
     starvation_timeout: float
 
@@ -50,20 +45,6 @@ SPECS: dict[str, Spec] = {
     "backend": Spec("auto", "What runs the network; auto takes the best that works here.", choices=BACKENDS),
     "threads": Spec(0, "CPU threads of the backend; 0 takes one per available core.", range=(0, 256)),
     "autostart": Spec(True, "Configure and activate at start, without a lifecycle manager."),
-    "pair_tolerance": Spec(
-        0.02,
-        "Largest difference in seconds between the stamps of colour and depth; 0 for equal stamps only.",
-        range=(0.0, 1.0),
-    ),
-    "image_queue_size": Spec(5, "Images of a topic that may wait in the middleware and for a partner.", range=(1, 100)),
-    "image_reliability": Spec(
-        "best_effort",
-        "QoS of the image subscriptions; best_effort works with every publisher.",
-        choices=("best_effort", "reliable"),
-    ),
-    "map_frame": Spec("", "Frame of the published poses; empty takes the one the model names."),
-    "camera_frame": Spec("", "Child frame of the published transform; empty takes the image's own frame_id."),
-    "publish_tf": Spec(True, "Broadcast the transform from map_frame to the camera with each pose."),
     "status_period": Spec(
         1.0, "Seconds between diagnostics, and between status messages while no frame is processed.", range=(0.1, 60.0)
     ),
@@ -72,41 +53,65 @@ SPECS: dict[str, Spec] = {
         "Seconds without a pair of images after which the node says which topic is silent, and why.",
         range=(0.2, 60.0),
     ),
+    **INPUT_SPECS,
+    **FRAME_SPECS,
 }
 
 
 def declare(node: Node) -> None:
-    """Declare every parameter with its description, range and default."""
+    """Declare every parameter with its description, range and default.
+
+    Raises:
+        ParameterError: the value that was given at the start has the wrong type or is outside of its range.
+    """
     for name, spec in SPECS.items():
-        descriptor = ParameterDescriptor(description=spec.description)
-        if spec.choices:
-            descriptor.additional_constraints = f"one of: {', '.join(spec.choices)}"
-        if spec.range and isinstance(spec.default, int):
-            low, high = (int(end) for end in spec.range)
-            descriptor.integer_range = [IntegerRange(from_value=low, to_value=high, step=1)]
-        elif spec.range:
-            descriptor.floating_point_range = [FloatingPointRange(from_value=spec.range[0], to_value=spec.range[1])]
-        node.declare_parameter(name, spec.default, descriptor)
+        try:
+            node.declare_parameter(name, spec.default, spec.descriptor())
+        except (InvalidParameterTypeException, InvalidParameterValueException) as error:
+            raise ParameterError(_explain(name, spec, error)) from None
+
+
+def _explain(name: str, spec: Spec, error: Exception) -> str:
+    kind = {bool: "true or false", int: "a whole number", float: "a number with a decimal point", str: "a text"}
+    expected = kind[type(spec.default)]
+    if spec.range:
+        expected += f" from {spec.range[0]:g} to {spec.range[1]:g}"
+    given = re.search(r"value \((.*?)\)|to '(.*?)' of type", str(error))
+    value = "what was given" if given is None else given[1] or given[2]
+    return f"The parameter {name} must be {expected} (default: {spec.default!r}), not {value}."
 
 
 def read(node: Node) -> NodeParameters:
-    """The values as they stand now."""
-    return NodeParameters(**{field.name: node.get_parameter(field.name).value for field in fields(NodeParameters)})
+    """The values as they stand now. Raises ParameterError where one cannot be used."""
+    values = {field.name: node.get_parameter(field.name).value for field in fields(NodeParameters)}
+    for name, value in values.items():
+        fault = _fault_of(name, value)
+        if fault:
+            raise ParameterError(fault)
+    return NodeParameters(**values)
 
 
 def check_change(parameters: Iterable[Parameter], configured: bool) -> SetParametersResult:
     """Accept or refuse a change at run time, with the reason.
 
-    All of ours are read when the node is configured, so a change while it is would be a lie.
+    All of ours but the model are read when the node is configured, so a change while it is would be a lie.
     """
     for parameter in parameters:
-        spec = SPECS.get(parameter.name)
-        if spec is None:
+        if parameter.name not in SPECS:
             continue  # use_sim_time and the like are rclpy's
-        if configured:
+        reason = _fault_of(parameter.name, parameter.value)
+        if configured and parameter.name != "model":
             reason = f"{parameter.name} is read at configure: deactivate, clean up, set it, configure again."
-            return SetParametersResult(successful=False, reason=reason)
-        if spec.choices and parameter.value not in spec.choices:
-            reason = f"{parameter.name} must be one of {', '.join(spec.choices)}, not {parameter.value!r}."
+        if reason:
             return SetParametersResult(successful=False, reason=reason)
     return SetParametersResult(successful=True)
+
+
+def _fault_of(name: str, value: Any) -> str:
+    """Why a value cannot be used although rclpy lets it pass, in words."""
+    choices = SPECS[name].choices
+    if choices and value not in choices:
+        return f"The parameter {name} must be one of {', '.join(choices)}, not {value!r}."
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"The parameter {name} must be a finite number, not {value}."
+    return ""

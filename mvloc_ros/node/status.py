@@ -10,6 +10,7 @@ from mvloc_ros.localization.localizer import PoseEstimate
 from mvloc_ros.msg import LocalizationStatus
 from mvloc_ros.node.messages import to_time
 from mvloc_ros.node.pipeline import PairedFrame, Pipeline
+from mvloc_ros.node.tracking import Placement, Tracker, state_of
 
 STATE_NAMES = {
     LocalizationStatus.INITIALISING: "INITIALISING",
@@ -27,37 +28,39 @@ _LEVELS = {
 }
 
 
-def idle_status(state: int, reason: str, header: Header, model: str, backend: str) -> LocalizationStatus:
-    """A status that describes no frame."""
-    return LocalizationStatus(header=header, state=state, reason=reason, model=model, backend=backend)
-
-
-def failed_status(paired: PairedFrame, reason: str, model: str, backend: str) -> LocalizationStatus:
+def failed_status(paired: PairedFrame, reason: str) -> LocalizationStatus:
     """A status of a frame that gave no pose."""
     header = Header(stamp=to_time(paired.frame.stamp_ns), frame_id=paired.frame.frame_id)
-    status = idle_status(LocalizationStatus.LOST, reason, header, model, backend)
+    status = LocalizationStatus(header=header, state=LocalizationStatus.LOST, reason=reason)
     status.pair_skew = 1e-9 * paired.frame.pair_skew_ns
     status.decode_ms = paired.decode_ms
     return status
 
 
 def frame_status(
-    paired: PairedFrame, estimate: PoseEstimate, wait_ms: float, model: str, backend: str
+    paired: PairedFrame, estimate: PoseEstimate, placement: Placement, wait_ms: float
 ) -> LocalizationStatus:
-    """A status of a frame that gave a pose; the caller adds the times of publication."""
-    both = estimate.color_used and estimate.depth_used
-    state = LocalizationStatus.TRACKING if both else LocalizationStatus.DEGRADED
+    """A status of a frame whose pose was judged; the caller adds the times of publication."""
     header = Header(stamp=to_time(estimate.stamp_ns), frame_id=paired.frame.frame_id)
-    status = idle_status(state, estimate.remark, header, model, backend)
-    status.pose_valid = True
-    status.color_used, status.depth_used = estimate.color_used, estimate.depth_used
-    status.prior_share, status.color_share, status.depth_share = estimate.expert_share
+    words = (placement.verdict.reason, paired.remark or estimate.remark, *placement.notes)
+    reason = "; ".join(text for text in words if text)
+    status = LocalizationStatus(header=header, state=int(state_of(placement, estimate)), reason=reason)
     status.pair_skew = 1e-9 * paired.frame.pair_skew_ns
+    if placement.verdict.accepted:
+        status.pose_valid = True
+        status.color_used, status.depth_used = estimate.color_used, estimate.depth_used
+        status.prior_share, status.color_share, status.depth_share = estimate.expert_share
     status.decode_ms, status.wait_ms = paired.decode_ms, wait_ms
     status.preprocess_ms = estimate.times.preprocess_ms
     status.inference_ms = estimate.times.inference_ms
     status.localization_ms = estimate.times.localization_ms
     return status
+
+
+def add_trust(status: LocalizationStatus, tracker: Tracker, clock_jumps: int) -> None:
+    """Fill in what was not believed, and what became of the time."""
+    status.last_rejection = tracker.last_rejection
+    status.clock_jumps = clock_jumps
 
 
 def add_counters(status: LocalizationStatus, pipeline: Pipeline) -> None:
@@ -69,8 +72,10 @@ def add_counters(status: LocalizationStatus, pipeline: Pipeline) -> None:
     status.published = counts.published
     status.dropped_unpaired = color.unpaired + color.late + depth.unpaired + depth.late
     status.dropped_busy = counts.dropped_busy
-    status.dropped_invalid = counts.color_invalid + counts.depth_invalid
+    status.dropped_invalid = counts.color_invalid + counts.depth_invalid + counts.undecodable
+    status.single_modality = counts.single
     status.dropped_failed = counts.dropped_failed
+    status.rejected = counts.rejected
 
 
 def diagnostics(status: LocalizationStatus, node_name: str, header: Header) -> DiagnosticArray:
@@ -90,6 +95,11 @@ def diagnostics(status: LocalizationStatus, node_name: str, header: Header) -> D
         "dropped_busy": status.dropped_busy,
         "dropped_invalid": status.dropped_invalid,
         "dropped_failed": status.dropped_failed,
+        "rejected": status.rejected,
+        "last_rejection": status.last_rejection,
+        "clock_jumps": status.clock_jumps,
+        "single_modality": status.single_modality,
+        "lost_in_transport": status.lost_in_transport,
     }
     entry = DiagnosticStatus(
         level=_LEVELS[status.state],

@@ -7,6 +7,7 @@ import logging
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from mvloc_ros.training.normalisation import PoseNormalisation
 from mvloc_ros.training.options import all_options, flag, is_switch
 from mvloc_ros.training.presets import preset
 from mvloc_ros.training.residuals import Judgement, judge_residuals, trained_records
+from mvloc_ros.training.single_modality import COLOR, DEPTH, single_modality_variance
 from mvloc_ros.training.trained import TrainedNetwork, read_judged, read_refit
 
 OPSET = 18  # the oldest that torch's exporter writes: what older TensorRT and ONNX Runtime read
@@ -78,6 +80,12 @@ def export(
     normalisation = final.normalisation
     size = judgement.frames.depth.shape[1], judgement.frames.depth.shape[2]
     manifest = make_manifest(folder, config, normalisation, size, judgement.variance, summary)
+    if judgement.errors is not None:
+        manifest = replace(
+            manifest,
+            residual_variance_color_only=single_modality_variance(judged, judgement.frames, COLOR),
+            residual_variance_depth_only=single_modality_variance(judged, judgement.frames, DEPTH),
+        )
     with tempfile.TemporaryDirectory() as scratch:
         model, poses = Path(scratch) / MODEL_FILE, Path(scratch) / TRAINING_POSES_FILE
         deployed = Deployed(final.network, normalisation.reference).eval()

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,16 @@ def test_round_trip(bundle: Path, tmp_path: Path):
     assert not list(tmp_path.glob(".again*"))
 
 
+def test_residuals_of_one_modality_are_kept_and_may_be_absent(bundle: Path, tmp_path: Path):
+    first = read_bundle(bundle)
+    assert first.manifest.residual_variance_color_only is None
+    assert "residual_variance_color_only" not in json.loads((bundle / "manifest.json").read_text())
+    measured = replace(first.manifest, residual_variance_color_only=(0.5,) * 6)
+    copy = write_bundle(tmp_path / "again", measured, {name: bundle / name for name in first.manifest.files})
+    assert copy.manifest.residual_variance_color_only == (0.5,) * 6
+    assert copy.manifest.residual_variance_depth_only is None
+
+
 def test_position_is_unnormalised_in_double_precision(bundle: Path):
     edit(bundle, lambda v: v["position"].update(offset_m=[5_736_292.73, 620_253.01, 110.5], scale_m=0.001))
     position = read_bundle(bundle).position_in_map(np.array([0.5, -0.5, 0.0], np.float32))
@@ -52,6 +63,8 @@ def test_position_is_unnormalised_in_double_precision(bundle: Path):
         (lambda v: v["position"].update(scale_m=0), "scale_m"),
         (lambda v: v["position"].update(offset_m=[1, 2]), "3 values"),
         (lambda v: v.update(residual_variance=[float("nan")] * 6), "finite"),
+        (lambda v: v.update(residual_variance_depth_only=[1.0, 2.0]), "6 values"),
+        (lambda v: v.update(residual_variance_color_only=[0.0] * 6), "positive"),
         (lambda v: v["frames"].update(pose_of="lidar"), "lidar"),
         (lambda v: v["files"].pop("model.onnx"), "does not list"),
         (lambda v: v["files"].update({"../x": {"sha256": "0"}}), "plain file name"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,11 @@ from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.evaluation import PoseErrors, residual_variance
 from mvloc_ros.training.networks.deployed import Deployed
 from mvloc_ros.training.networks.mvloc import MVLoc
+from mvloc_ros.training.normalisation import PoseNormalisation
+from mvloc_ros.training.single_modality import COLOR, DEPTH, single_modality_variance
+from mvloc_ros.training.systems import build_network
 from mvloc_ros.training.train import train
+from mvloc_ros.training.trained import TrainedNetwork
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +97,37 @@ def test_the_bundle_reproduces_the_validation_errors(bundle: Bundle, validation:
     np.testing.assert_allclose(
         bundle.manifest.residual_variance, residual_variance(estimates, validation.poses), rtol=1e-2
     )
+
+
+@pytest.mark.parametrize(("name", "present"), [("color", (1.0, 0.0)), ("depth", (0.0, 1.0))])
+def test_the_manifest_tells_the_errors_of_one_modality(
+    bundle: Bundle, validation: PosedFrames, name: str, present: tuple[float, float]
+) -> None:
+    backend = create_backend("onnxruntime", bundle, threads=1)
+    mask = np.array(present, dtype=np.float32)
+    outputs = [backend.run(c, d, mask) for c, d in zip(validation.color, validation.depth, strict=True)]
+    backend.close()
+    estimates = se3.from_parts(
+        np.stack([bundle.position_in_map(output.position) for output in outputs]),
+        quaternion.exp(np.stack([output.log_quaternion for output in outputs])),
+    )
+    said = getattr(bundle.manifest, f"residual_variance_{name}_only")
+    np.testing.assert_allclose(said, residual_variance(estimates, validation.poses), rtol=1e-2)
+    assert not np.allclose(said, bundle.manifest.residual_variance, rtol=1e-2)
+
+
+def test_a_network_that_sees_no_depth_has_no_residual_of_depth_alone(
+    tiny_config: TrainingConfig, validation: PosedFrames
+) -> None:
+    config = tiny_config.with_options({"drop_color": 0.0, "drop_depth": 0.0}, system="mvloc-v")
+    normalisation = PoseNormalisation.fit(validation.poses)
+    network = TrainedNetwork(build_network(config), normalisation, config, {}, 1, 0.0)
+    assert single_modality_variance(network, validation, DEPTH) is None
+    colour = single_modality_variance(network, validation, COLOR)
+    assert colour is not None
+    assert len(colour) == 6
+    blind = replace(validation, present=np.zeros_like(validation.present))
+    assert single_modality_variance(network, blind, COLOR) is None
 
 
 def test_the_manifest_tells_the_training_and_no_path(bundle: Bundle, tiny_folder: Path) -> None:

@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether a pose is believed: the gate between the network and everything that acts on its poses.
+
+Each fix is compared with the last believed one, moved by odometry to the fix's stamp (or, without
+odometry, left in place with a spread that grows as fast as the camera may move). It is believed if the
+difference is
+
+- at most `max_jump_m` and `max_jump_rad` (plus the growth of the spread since then), and
+- at most `max_mahalanobis` in the metric of the sum of both covariances and the growth.
+
+A fix that fails is remembered. Once `confirmations` fixes in a row of time tell the same motion, each one
+within the limits of an earlier one, the camera really is elsewhere (it was carried, or the belief was
+wrong) and the last of them is believed.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, replace
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mvloc_ros.geometry import se3
+from mvloc_ros.geometry.covariance import pose_error, through_extrinsic
+
+Array = NDArray[np.float64]
+
+# A variance below this is taken as this: a covariance of zeros would be a claim of perfection.
+_MIN_VARIANCE = 1e-9
+
+
+class State(IntEnum):
+    """What the gate knows; the values are those of mvloc_ros/LocalizationStatus."""
+
+    INITIALISING = 0  # nothing is believed yet
+    TRACKING = 1  # the last fix was believed
+    DEGRADED = 2  # the last fix was not, but one was believed recently
+    LOST = 3  # none has been believed for `lost_after_ns`
+
+
+@dataclass(frozen=True)
+class Growth:
+    """How standard deviations grow from one fix to another.
+
+    Position: `per_metre * distance + metres_per_second * time`, in m.
+    Rotation: `per_radian * angle + radians_per_second * time`, in rad.
+    Distance and angle are those of the motion that odometry tells (zero without odometry).
+    """
+
+    per_metre: float
+    per_radian: float
+    metres_per_second: float
+    radians_per_second: float
+
+
+@dataclass(frozen=True)
+class GateLimits:
+    """When a fix is believed.
+
+    Attributes:
+        enabled: False believes every finite fix.
+        max_jump_m, max_jump_rad: largest difference to the prediction.
+        max_mahalanobis: the same, in standard deviations over the six degrees of freedom (5.0 is
+            passed by 99.97 % of errors that are as Gaussian as their covariance says).
+        confirmations: fixes that must tell the same motion before a jump is believed.
+        initial_fixes: the same, before the first pose is believed.
+        lost_after_ns: time without a believed fix after which the state is LOST.
+        odometry, free: growth of the spread with and without odometry.
+    """
+
+    enabled: bool = True
+    max_jump_m: float = 2.0
+    max_jump_rad: float = 0.25 * np.pi
+    max_mahalanobis: float = 5.0
+    confirmations: int = 5
+    initial_fixes: int = 1
+    lost_after_ns: int = 2_000_000_000
+    odometry: Growth = Growth(0.05, 0.05, 0.02, 0.01)
+    free: Growth = Growth(0.0, 0.0, 1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Fix:
+    """A pose to be judged.
+
+    Attributes:
+        stamp_ns: of the image.
+        T_map_camera: float64 4x4.
+        covariance: 6x6 in ROS order, metres and radians, map axes.
+        T_odom_camera: the same camera at the same stamp in the odometry's frame; None without odometry.
+        is_hint: a person's guess, which only the Mahalanobis distance is measured from.
+    """
+
+    stamp_ns: int
+    T_map_camera: Array
+    covariance: Array
+    T_odom_camera: Array | None = None
+    is_hint: bool = False
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the gate says about one fix.
+
+    Attributes:
+        accepted: whether the fix is believed.
+        state: after this fix.
+        reason: why it was not believed, or that it was believed as a jump, in words; else empty.
+        T_map_camera: the fix if it was believed; else where the camera should be by the last believed one
+            and odometry; None if nothing was believed yet.
+    """
+
+    accepted: bool
+    state: State
+    reason: str
+    T_map_camera: Array | None
+
+
+class Gate:
+    """Judges fixes in the order of their stamps. Not safe to share between threads."""
+
+    def __init__(self, limits: GateLimits) -> None:
+        self._limits = limits
+        self.forget()
+
+    def forget(self) -> None:
+        """Believe nothing any more: after a jump of the clock, or on request."""
+        self._believed: Fix | None = None
+        self._doubted: deque[tuple[Fix, int]] = deque(maxlen=2 * self._limits.confirmations)
+        self._streak = 0
+
+    @property
+    def streak(self) -> int:
+        """How many fixes in a row were believed."""
+        return self._streak
+
+    def hint(self, hint: Fix) -> None:
+        """Expect the next fix near a pose that someone has pointed at."""
+        self.forget()
+        self._believed = replace(hint, is_hint=True)
+
+    def judge(self, fix: Fix) -> Verdict:
+        """Believe a fix or not."""
+        fault = _fault_of(fix)
+        if fault:
+            return self._doubt(fix, fault)
+        if not self._limits.enabled:
+            return self._believe(fix)
+        if self._believed is None:
+            why, needed = "no pose has been believed yet", self._limits.initial_fixes
+        else:
+            why, needed = self._mismatch(self._believed, fix), self._limits.confirmations
+            if not why:
+                return self._believe(fix)
+        witnesses = 1 + max((length for other, length in self._doubted if not self._mismatch(other, fix)), default=0)
+        if witnesses >= needed:
+            jumped = self._believed is not None
+            return self._believe(fix, f"{witnesses} fixes agree that {why}: believed" if jumped else "")
+        self._doubted.append((fix, witnesses))
+        return self._doubt(fix, f"{why}; {witnesses} of {needed} fixes that would confirm it")
+
+    def _believe(self, fix: Fix, reason: str = "") -> Verdict:
+        self._believed = fix
+        self._doubted.clear()
+        self._streak += 1
+        return Verdict(True, State.TRACKING, reason, fix.T_map_camera)
+
+    def _doubt(self, fix: Fix, reason: str) -> Verdict:
+        self._streak = 0
+        believed = self._believed
+        if believed is None:
+            return Verdict(False, State.INITIALISING, reason, None)
+        age_ns = abs(fix.stamp_ns - believed.stamp_ns)
+        state = State.LOST if age_ns > self._limits.lost_after_ns else State.DEGRADED
+        if believed.is_hint and state is State.DEGRADED:
+            state = State.INITIALISING
+        return Verdict(False, state, reason, believed.T_map_camera @ _motion(believed, fix))
+
+    def _mismatch(self, earlier: Fix, fix: Fix) -> str:
+        """In what the fix contradicts an earlier one, in words; empty if it does not."""
+        limits = self._limits
+        motion = _motion(earlier, fix)
+        position_spread, rotation_spread = self._growth(earlier, fix, motion)
+        predicted = earlier.T_map_camera @ motion
+        error = pose_error(fix.T_map_camera, predicted)
+        metres, radians = float(np.linalg.norm(error[:3])), float(np.linalg.norm(error[3:]))
+        place = _name(earlier, fix)
+        if not earlier.is_hint:
+            allowed_m, allowed_rad = limits.max_jump_m + position_spread, limits.max_jump_rad + rotation_spread
+            if metres > allowed_m:
+                return f"the pose is {metres:.2f} m from {place}, {allowed_m:.2f} m are allowed"
+            if radians > allowed_rad:
+                degrees, allowed = np.rad2deg(radians), np.rad2deg(allowed_rad)
+                return f"the pose is turned by {degrees:.0f} degrees against {place}, {allowed:.0f} are allowed"
+        covariance = through_extrinsic(earlier.covariance, earlier.T_map_camera, motion) + fix.covariance
+        covariance += np.diag([position_spread**2 + _MIN_VARIANCE] * 3 + [rotation_spread**2 + _MIN_VARIANCE] * 3)
+        distance = float(np.sqrt(error @ np.linalg.solve(covariance, error)))
+        if distance > limits.max_mahalanobis:
+            return (
+                f"the pose is {metres:.2f} m and {np.rad2deg(radians):.0f} degrees from {place}: Mahalanobis distance "
+                f"{distance:.1f}, {limits.max_mahalanobis:g} is allowed"
+            )
+        return ""
+
+    def _growth(self, earlier: Fix, fix: Fix, motion: Array) -> tuple[float, float]:
+        """What is added to the standard deviations of position (m) and rotation (rad) since the earlier fix."""
+        growth = self._limits.odometry if _have_odometry(earlier, fix) else self._limits.free
+        seconds = 1e-9 * abs(fix.stamp_ns - earlier.stamp_ns)
+        distance = float(np.linalg.norm(motion[:3, 3]))
+        angle = float(np.linalg.norm(se3.rotation_vector(motion[:3, :3])))
+        return (
+            growth.per_metre * distance + growth.metres_per_second * seconds,
+            growth.per_radian * angle + growth.radians_per_second * seconds,
+        )
+
+
+def _have_odometry(earlier: Fix, fix: Fix) -> bool:
+    return earlier.T_odom_camera is not None and fix.T_odom_camera is not None
+
+
+def _motion(earlier: Fix, fix: Fix) -> Array:
+    """T_earlier_now by odometry; no motion without it."""
+    if earlier.T_odom_camera is None or fix.T_odom_camera is None:
+        return np.eye(4)
+    return se3.inverse(earlier.T_odom_camera) @ fix.T_odom_camera
+
+
+def _name(earlier: Fix, fix: Fix) -> str:
+    if earlier.is_hint:
+        return "the initial pose that was given"
+    if _have_odometry(earlier, fix):
+        return "where odometry puts it"
+    return f"the pose {1e-9 * abs(fix.stamp_ns - earlier.stamp_ns):.1f} s before"
+
+
+def _fault_of(fix: Fix) -> str:
+    """Why a fix cannot be judged at all, in words."""
+    if not se3.is_rigid(fix.T_map_camera):
+        return "the pose is not a finite rigid transform"
+    covariance = fix.covariance
+    if covariance.shape != (6, 6) or not np.all(np.isfinite(covariance)):
+        return "the covariance is not a finite 6x6 matrix"
+    if np.linalg.eigvalsh(0.5 * (covariance + covariance.T))[0] < -_MIN_VARIANCE:
+        return "the covariance is not positive semidefinite"
+    return ""

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A model bundle with what runs it, ready for its first frame."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from mvloc_ros.inference.backend import Backend, create_backend
+from mvloc_ros.inference.bundle import Bundle, read_bundle
+from mvloc_ros.localization.localizer import Localizer
+from mvloc_ros.node.parameters import NodeParameters
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """Owned by the node; its localizer is used by one thread at a time."""
+
+    bundle: Bundle
+    backend: Backend
+    localizer: Localizer
+    map_frame: str
+    summary: str
+
+    @property
+    def pose_of(self) -> str:
+        """`color` or `depth`: whose camera's pose the model gives."""
+        return self.bundle.manifest.frames.pose_of
+
+    def close(self) -> None:
+        """Release the backend; the model is not used again."""
+        self.backend.close()
+
+
+def load_model(values: NodeParameters, path: str) -> LoadedModel:
+    """Read the bundle at `path`, check it, and run it until it is warm. May take long; any thread may do it.
+
+    Raises:
+        BundleError, BackendError: the model cannot be used.
+    """
+    started = time.perf_counter()
+    bundle = read_bundle(path)
+    backend = create_backend(values.backend, bundle, values.threads)
+    try:
+        localizer = Localizer(bundle, backend)
+        inference_ms = localizer.warm_up()
+    except BaseException:
+        backend.close()
+        raise
+    seconds = time.perf_counter() - started
+    summary = f"model {bundle.name} on {backend.description}: {inference_ms:.1f} ms a frame, loaded in {seconds:.1f} s"
+    return LoadedModel(bundle, backend, localizer, values.map_frame or bundle.manifest.frames.map, summary)

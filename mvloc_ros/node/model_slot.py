@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The model that runs, and its exchange under a running node.
+
+A new model is loaded and warmed beside the old one and takes its place between two frames. Loading takes
+seconds (minutes where an engine must be built), so it has a thread of its own and neither the executor nor
+the worker waits for it. A model that cannot be loaded leaves the old one running.
+"""
+
+from __future__ import annotations
+
+import threading
+import traceback
+from collections.abc import Callable
+from contextlib import nullcontext
+
+from rclpy.task import Future
+
+from mvloc_ros.errors import MvlocError
+from mvloc_ros.inference.bundle import BundleError, read_bundle
+from mvloc_ros.node.loaded_model import LoadedModel, load_model
+from mvloc_ros.node.parameters import NodeParameters
+from mvloc_ros.node.pipeline import Pipeline
+from mvloc_ros.node.tracking import Tracker
+
+
+class ModelSlot:
+    """Holds one model; at most one more is being loaded. Methods are called in the executor's thread.
+
+    Attributes:
+        current: the model that runs; read by any thread.
+    """
+
+    def __init__(self, values: NodeParameters, on_loaded: Callable[[str], None]) -> None:
+        """Load the model of the parameters, in the caller's thread.
+
+        Args:
+            values: the parameters.
+            on_loaded: told in the loader's thread how an exchange ended: why it failed, or an empty text.
+
+        Raises:
+            BundleError, BackendError: the model cannot be used.
+        """
+        self._values = values
+        self._on_loaded = on_loaded
+        self.current = load_model(values, values.model)
+        self.path = values.model
+        self._lock = threading.Lock()  # of the two that an exchange concerns
+        self._pipeline: Pipeline | None = None
+        self._tracker: Tracker | None = None
+        self._thread: threading.Thread | None = None
+        self._outcome: Future | None = None
+        self._is_reported = True
+        self._closing = threading.Event()
+
+    def attach(self, pipeline: Pipeline, tracker: Tracker) -> None:
+        """Name what uses the model from now on. Both were made with `current`, and no exchange came between."""
+        with self._lock:
+            self._pipeline, self._tracker = pipeline, tracker
+            pipeline.localizer = self.current.localizer
+            tracker.use_map(self.current.map_frame)
+
+    def detach(self) -> None:
+        """Nothing uses the model until the next `attach`."""
+        with self._lock:
+            self._pipeline = self._tracker = None
+
+    def close(self) -> None:
+        """Wait for a load to end, and release what is loaded."""
+        self._closing.set()
+        if self._thread is not None:
+            self._thread.join()
+        self.current.close()
+
+    def begin(self, path: str) -> str:
+        """Start to load the model at another path; why not, in words."""
+        if path == self.path:
+            return ""
+        if self._outcome is not None and not self._outcome.done():
+            return "A model is being loaded; ~/load_model answers when that is done."
+        try:
+            read_bundle(path, verify=False)
+        except BundleError as error:
+            return str(error)
+        self._start(path)
+        return ""
+
+    async def outcome(self) -> tuple[bool, str]:
+        """Whether the last exchange succeeded, once it has ended; without one, the model is loaded again."""
+        if self._outcome is None or self._is_reported:
+            self._start(self.path)
+        assert self._outcome is not None
+        failure = str(await self._outcome)
+        self._is_reported = True
+        return not failure, failure or self.current.summary
+
+    def _start(self, path: str) -> None:
+        if self._thread is not None:
+            self._thread.join()  # its outcome was set, so it is at its end
+        self._is_reported = False
+        outcome = self._outcome = Future()
+        self._thread = threading.Thread(target=self._run, args=(path, outcome), name="mvloc_model")
+        self._thread.start()
+
+    def _run(self, path: str, outcome: Future) -> None:
+        try:
+            failure = ""
+            self._exchange(path)
+        except MvlocError as error:
+            failure = str(error)
+        except Exception:  # a defect must not end in a thread that nobody hears
+            failure = f"Loading the model failed unexpectedly:\n{traceback.format_exc()}"
+        self._on_loaded(failure)
+        outcome.set_result(failure)
+
+    def _exchange(self, path: str) -> None:
+        model = load_model(self._values, path)
+        try:
+            self._require_exchangeable(model)
+        except MvlocError:
+            model.close()
+            raise
+        with self._lock, nullcontext() if self._pipeline is None else self._pipeline.between_frames():
+            old, self.current, self.path = self.current, model, path
+            if self._pipeline is not None and self._tracker is not None:
+                self._pipeline.localizer = model.localizer
+                self._tracker.use_map(model.map_frame)
+        old.close()
+
+    def _require_exchangeable(self, model: LoadedModel) -> None:
+        if self._closing.is_set():
+            raise MvlocError("The node was cleaned up while the model was being loaded.")
+        if model.pose_of != self.current.pose_of:
+            raise MvlocError(
+                f"{model.bundle.path} gives the pose of the {model.pose_of} camera, the running model that of the "
+                f"{self.current.pose_of} camera; deactivate, clean up, set it, configure again."
+            )

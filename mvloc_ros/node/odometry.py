@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The robot's own transforms at the stamp of an image: odometry and the place of the camera on the robot.
+
+The listener fills the buffer in the executor's thread; lookups happen in the worker's thread, each one a
+try without waiting that is repeated until `timeout_s` has passed. tf2's own waiting would not end when the
+node is deactivated, and is no different between distributions only in this form.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from rclpy.node import Node
+from rclpy.time import Time
+from tf2_ros import Buffer, TransformException, TransformListener
+
+from mvloc_ros.node.messages import matrix_of
+
+_POLL_S = 0.005
+
+
+@dataclass(frozen=True)
+class Found:
+    """`T_target_source` at a stamp, or why TF does not tell it.
+
+    Attributes:
+        T: float64 4x4, or None.
+        connected: whether TF knows a way between the two frames at any time.
+        reason: tf2's words; empty where there is a transform.
+    """
+
+    T: NDArray[np.float64] | None
+    connected: bool
+    reason: str
+
+
+class RobotTransforms:
+    """Listens to /tf and /tf_static of one node."""
+
+    def __init__(self, node: Node, timeout_s: float) -> None:
+        """Start listening.
+
+        Args:
+            node: whose executor receives the transforms; its remappings of /tf hold.
+            timeout_s: longest wait of one lookup, wall time.
+        """
+        # Without `node`, which would add a service to it and, on some distributions only, watch its clock.
+        self._buffer = Buffer()
+        self._listener = TransformListener(self._buffer, node)
+        self._timeout_s = timeout_s
+        self._interrupted = threading.Event()
+        # The newest transform of a pair of frames for which a wait was in vain.
+        self._stalled: dict[tuple[str, str], int] = {}
+        self.failures = 0
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._listener.unregister()
+
+    def stop_waiting(self) -> None:
+        """End a lookup that waits."""
+        self._interrupted.set()
+
+    def resume(self) -> None:
+        """Let lookups wait again."""
+        self._interrupted.clear()
+
+    def forget(self) -> None:
+        """Drop what moved, as after a jump back of the clock; static transforms stay."""
+        self._buffer.clear()
+        self._stalled.clear()
+
+    def lookup(self, target: str, source: str, stamp_ns: int, wait: bool = True) -> Found:
+        """`T_target_source` at a stamp.
+
+        Waits at most the timeout, and only where waiting helps: for frames that are connected, and whose
+        transforms have come on since the last wait in vain.
+        """
+        started = time.monotonic()
+        while True:
+            found = self._try(target, source, stamp_ns)
+            if found.T is not None:
+                return found
+            newest = self._newest(target, source)
+            waited = time.monotonic() - started
+            if not wait or newest is None or newest >= stamp_ns or self._stalled.get((target, source)) == newest:
+                break
+            if waited >= self._timeout_s or self._interrupted.wait(_POLL_S):
+                self._stalled[target, source] = newest
+                found = Found(None, True, f"{found.reason} (waited {waited:.2f} s)")
+                break
+        self.failures += 1
+        return found
+
+    def _try(self, target: str, source: str, stamp_ns: int) -> Found:
+        try:
+            return Found(matrix_of(self._buffer.lookup_transform(target, source, Time(nanoseconds=stamp_ns))), True, "")
+        except TransformException as error:
+            return Found(None, self._newest(target, source) is not None, str(error).rstrip("."))
+
+    def _newest(self, target: str, source: str) -> int | None:
+        """Stamp of the newest transform between two frames; None if they are not connected."""
+        try:
+            return int(self._buffer.get_latest_common_time(target, source).nanoseconds)
+        except TransformException:
+            return None

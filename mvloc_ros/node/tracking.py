@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a pose of the camera to what the robot is told: the gate, the extrinsic, and what TF is told.
+
+`place` runs in the worker's thread and may wait for transforms; the other methods come from services and
+topics in the executor's thread.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mvloc_ros.geometry import se3
+from mvloc_ros.geometry.covariance import through_extrinsic
+from mvloc_ros.inference.frame import FrameError
+from mvloc_ros.localization.gate import Fix, Gate, State, Verdict
+from mvloc_ros.localization.localizer import PoseEstimate
+from mvloc_ros.node.frame_parameters import FrameParameters, gate_limits
+from mvloc_ros.node.odometry import RobotTransforms
+from mvloc_ros.node.tf_publisher import TfPublisher
+
+Array = NDArray[np.float64]
+
+# What a variance of an initial pose is taken for that is not stated (0), as by tools that point in the plane.
+_UNSTATED_VARIANCE = np.array([1.0, 1.0, 1.0, 0.25, 0.25, 0.25])
+_LOST_VARIANCE = 9999.0
+
+
+@dataclass(frozen=True)
+class Placement:
+    """One estimate, judged and carried to the frame whose pose is published.
+
+    Attributes:
+        verdict: of the gate.
+        stamp_ns: of the image.
+        map_frame: frame of the pose.
+        child: frame whose pose this is: the robot's or the camera's.
+        T_map_child, covariance: of the estimate if it was believed; else the expected pose with variances
+            that filters ignore, or None if nothing was ever believed.
+        notes: what is less than was asked for, in words.
+    """
+
+    verdict: Verdict
+    stamp_ns: int
+    map_frame: str
+    child: str
+    T_map_child: Array | None
+    covariance: Array
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Hint:
+    stamp_ns: int
+    T_map_child: Array
+    covariance: Array
+
+
+class Tracker:
+    """What is believed about the camera's place, from fix to fix."""
+
+    def __init__(
+        self,
+        values: FrameParameters,
+        map_frame: str,
+        transforms: RobotTransforms | None,
+        tf: TfPublisher,
+        is_from_before: Callable[[int], bool],
+        warn: Callable[[str], object],
+    ) -> None:
+        """Start believing nothing.
+
+        Args:
+            values: the parameters.
+            map_frame: frame of the estimates.
+            transforms: the robot's own, where they are needed.
+            tf: sends what is believed; nothing else uses it.
+            is_from_before: whether a stamp belongs to the time before the clock jumped back.
+            warn: told once when something of the robot's transforms is missing, and when it is there again.
+        """
+        self._values = values
+        self._map_frame = map_frame
+        self._transforms = transforms
+        self._tf = tf
+        self._is_from_before = is_from_before
+        self._warn = warn
+        self._lock = threading.Lock()
+        self._gate = Gate(gate_limits(values))
+        self._hint: _Hint | None = None
+        self._last: Placement | None = None
+        self._missing: dict[str, str] = {}
+        self.last_rejection = ""
+
+    def forget(self) -> None:
+        """Believe nothing any more, and withdraw what TF was told."""
+        with self._lock:
+            self._forget()
+
+    def use_map(self, map_frame: str) -> None:
+        """Take estimates in another map from now on; one of the same map keeps what is believed."""
+        with self._lock:
+            if map_frame != self._map_frame:
+                self._forget()
+                self._map_frame = map_frame
+
+    def _forget(self) -> None:
+        self._gate.forget()
+        self._tf.withdraw()
+        self._hint = self._last = None
+
+    def hint(self, stamp_ns: int, T_map_child: Array, covariance: Array) -> None:
+        """Expect the next fix near a pose (4x4 of the frame that poses are published of; 6x6 in ROS order)."""
+        stated = np.diag(covariance) > 0.0
+        covariance = np.where(np.outer(stated, stated), covariance, 0.0) + np.diag(
+            np.where(stated, 0.0, _UNSTATED_VARIANCE)
+        )
+        with self._lock:
+            self._forget()
+            self._hint = _Hint(stamp_ns, T_map_child, covariance)
+
+    def validated(self, now_ns: int) -> Placement | str:
+        """The last pose if it is one to start another localizer from; else why not, in words."""
+        with self._lock:
+            last, streak = self._last, self._gate.streak
+        if last is None or not last.verdict.accepted:
+            return "the last frame gave no pose that is believed" if last else "no pose has been believed yet"
+        if streak < self._values.gate_confirmations:
+            return f"only {streak} poses in a row were believed, {self._values.gate_confirmations} are asked for"
+        age_s = 1e-9 * (now_ns - last.stamp_ns)
+        if age_s > self._values.lost_after:
+            return f"the last pose is {age_s:.1f} s old"
+        if last.child != self._values.base_frame:
+            return f"the published pose is that of {last.child}, not of {self._values.base_frame}"
+        return last
+
+    def place(self, estimate: PoseEstimate, frame_id: str) -> Placement:
+        """Judge an estimate, and tell TF if it is believed.
+
+        Raises:
+            FrameError: TF does not tell how the camera sits on the robot and no fallback is allowed, or the
+                clock jumped back since the image was taken.
+        """
+        camera, stamp_ns, notes = self._values.camera_frame or frame_id, estimate.stamp_ns, list[str]()
+        T_camera_base = self._extrinsic(camera, stamp_ns, notes)
+        T_odom_camera = self._odometry(camera, stamp_ns, notes)
+        fix = Fix(stamp_ns, estimate.T_map_camera, estimate.covariance, T_odom_camera)
+        child, T_camera_child = camera, np.eye(4)
+        if T_camera_base is not None and not self._values.poses_are_of_camera:
+            child, T_camera_child = self._values.base_frame, T_camera_base
+        with self._lock:
+            if self._is_from_before(stamp_ns):
+                raise FrameError("The frame is from before the clock jumped back.")
+            self._apply_hint(fix, camera, T_camera_child)
+            verdict = self._gate.judge(fix)
+            if verdict.accepted:
+                self._tell_tf(fix, camera, T_camera_base)
+            else:
+                self.last_rejection = verdict.reason
+            self._last = self._placement(verdict, fix, child, T_camera_child, tuple(notes))
+            return self._last
+
+    def _tell_tf(self, fix: Fix, camera: str, T_camera_base: Array | None) -> None:
+        publish_frame, T_map_camera = self._values.publish_frame, fix.T_map_camera
+        if publish_frame == "odom" and fix.T_odom_camera is not None:
+            self._tf.hold(self._map_frame, self._values.odom_frame, T_map_camera @ se3.inverse(fix.T_odom_camera))
+        elif publish_frame == "base_link" and T_camera_base is not None:
+            self._tf.send(self._map_frame, self._values.base_frame, T_map_camera @ T_camera_base, fix.stamp_ns)
+        elif publish_frame == "camera":
+            self._tf.send(self._map_frame, camera, T_map_camera, fix.stamp_ns)
+
+    def _placement(
+        self, verdict: Verdict, fix: Fix, child: str, T_camera_child: Array, notes: tuple[str, ...]
+    ) -> Placement:
+        T_map_child = None if verdict.T_map_camera is None else verdict.T_map_camera @ T_camera_child
+        covariance = _LOST_VARIANCE * np.eye(6)
+        if verdict.accepted:
+            covariance = through_extrinsic(fix.covariance, fix.T_map_camera, T_camera_child)
+        return Placement(verdict, fix.stamp_ns, self._map_frame, child, T_map_child, covariance, notes)
+
+    def _apply_hint(self, fix: Fix, camera: str, T_camera_child: Array) -> None:
+        """Turn a waiting hint into an expected pose of the camera; the lock is held."""
+        hint, self._hint = self._hint, None
+        if hint is None:
+            return
+        stamp_ns, T_odom_camera = fix.stamp_ns, fix.T_odom_camera
+        if self._transforms is not None and hint.stamp_ns:
+            # The robot may have moved since; where odometry does not tell, the hint is taken as of now.
+            then = self._transforms.lookup(self._values.odom_frame, camera, hint.stamp_ns, wait=False)
+            stamp_ns, T_odom_camera = (stamp_ns, T_odom_camera) if then.T is None else (hint.stamp_ns, then.T)
+        T_child_camera = se3.inverse(T_camera_child)
+        covariance = through_extrinsic(hint.covariance, hint.T_map_child, T_child_camera)
+        self._gate.hint(Fix(stamp_ns, hint.T_map_child @ T_child_camera, covariance, T_odom_camera))
+
+    def _extrinsic(self, camera: str, stamp_ns: int, notes: list[str]) -> Array | None:
+        """`T_camera_base`; None where it is not needed, or missing and done without."""
+        values = self._values
+        if self._transforms is None or (values.poses_are_of_camera and values.publish_frame != "base_link"):
+            return None
+        found = self._transforms.lookup(camera, values.base_frame, stamp_ns)
+        if found.T is not None:
+            self._note("extrinsic", "")
+            return found.T
+        problem = f"TF does not tell where {camera!r} is on {values.base_frame!r}: {found.reason}"
+        if values.camera_pose_fallback:
+            self._note("extrinsic", f"{problem}; publishing the camera's pose instead")
+            notes.append(problem)
+            return None
+        raise FrameError(
+            f"{problem}; publish that transform (robot_state_publisher, static_transform_publisher), or set pose_frame "
+            "and publish_frame to camera."
+        )
+
+    def _odometry(self, camera: str, stamp_ns: int, notes: list[str]) -> Array | None:
+        if self._transforms is None:
+            return None
+        odom = self._values.odom_frame
+        found = self._transforms.lookup(odom, camera, stamp_ns)
+        if found.T is not None:
+            self._note("odometry", "")
+            return found.T
+        if self._values.publish_frame == "odom":
+            problem = f"no transform from {odom!r} to {camera!r} at the image's stamp: {found.reason}"
+            self._note("odometry", f"{problem}; publishing poses only")
+            notes.append(problem)
+        return None
+
+    def _note(self, what: str, problem: str) -> None:
+        """Say once that something is missing, and once that it is there."""
+        if bool(problem) != bool(self._missing.get(what)):
+            self._warn(problem or f"{what} is on TF now")
+        self._missing[what] = problem
+
+
+def state_of(placement: Placement, estimate: PoseEstimate) -> State:
+    """The state after a frame: the gate's, and DEGRADED where the pose was believed but something is missing."""
+    complete = estimate.color_used and estimate.depth_used and not placement.notes
+    return State.DEGRADED if placement.verdict.accepted and not complete else placement.verdict.state
