@@ -265,6 +265,8 @@ class Pipeline:
 
 def _with(frame: Frame, contents: Mapping[str, Content]) -> Frame:
     for content in contents.values():
-        is_color = isinstance(content, ColorImage)
-        frame = replace(frame, color=content) if is_color else replace(frame, depth=content)
+        if isinstance(content, ColorImage):
+            frame = replace(frame, color=content)
+        else:
+            frame = replace(frame, depth=content)
     return frame
