@@ -265,8 +265,6 @@ class Pipeline:
 
 def _with(frame: Frame, contents: Mapping[str, Content]) -> Frame:
     for content in contents.values():
-        if isinstance(content, ColorImage):
-            frame = replace(frame, color=content)
-        else:
-            frame = replace(frame, depth=content)
+        name = "color" if isinstance(content, ColorImage) else "depth"
+        frame = replace(frame, **{name: content})  # type: ignore[arg-type]
     return frame
