@@ -186,7 +186,7 @@ def run_train(args: argparse.Namespace) -> int:
             start_from=args.start_from,
             refit=args.refit,
             test=args.test,
-            reading=_reading(args),
+            reading=reading_of(args),
         )
     except KeyboardInterrupt:
         print(f"\nInterrupted; the same command continues the run in {args.out}.")
@@ -224,11 +224,12 @@ def run_export(args: argparse.Namespace) -> int:
     require_torch("mvloc export")
     from mvloc_ros.training.export import export
 
-    export(args.run, args.out, args.checkpoint, args.data, half_weights=args.half_weights, reading=_reading(args))
+    export(args.run, args.out, args.checkpoint, args.data, half_weights=args.half_weights, reading=reading_of(args))
     return 0
 
 
-def _reading(args: argparse.Namespace) -> Reading:
+def reading_of(args: argparse.Namespace) -> Reading:
+    """How the command line says that frames are read."""
     from mvloc_ros.training.datasets import Reading
 
     place = None if args.no_cache else args.cache or default_place()
