@@ -21,7 +21,7 @@ from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
 from lifecycle_msgs.srv import ChangeState, GetState
 from mvloc_ros.msg import LocalizationStatus
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
-from rcl_interfaces.srv import SetParameters
+from rcl_interfaces.srv import GetParameters, SetParameters
 from rclpy.executors import SingleThreadedExecutor
 from sensor_msgs.msg import Image
 from std_srvs.srv import SetBool, Trigger
@@ -83,6 +83,7 @@ class Peer:
             "change_state": self.node.create_client(ChangeState, "mvloc/change_state"),
             "get_state": self.node.create_client(GetState, "mvloc/get_state"),
             "set_parameters": self.node.create_client(SetParameters, "mvloc/set_parameters"),
+            "get_parameters": self.node.create_client(GetParameters, "mvloc/get_parameters"),
             "relocalize": self.node.create_client(Trigger, "mvloc/relocalize"),
             "set_enabled": self.node.create_client(SetBool, "mvloc/set_enabled"),
             "publish_initialpose": self.node.create_client(Trigger, "mvloc/publish_initialpose"),
@@ -130,6 +131,9 @@ class Peer:
     def set_string(self, name: str, value: str) -> Any:
         parameter = Parameter(name=name, value=ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=value))
         return self.call("set_parameters", SetParameters.Request(parameters=[parameter])).results[0]
+
+    def get_string(self, name: str) -> str:
+        return str(self.call("get_parameters", GetParameters.Request(names=[name])).values[0].string_value)
 
     def node_sees_it(self) -> bool:
         """Discovery is one-sided for a while: the node's own watchdog tells when it sees both publishers."""
