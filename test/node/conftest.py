@@ -158,6 +158,12 @@ def image_message(pixels: np.ndarray, stamp_ns: int, frame_id: str, **fields: An
     return message
 
 
+@pytest.fixture
+def make_image() -> Callable[..., Image]:
+    """Makes a sensor_msgs/Image: (pixels, stamp_ns, frame_id, **fields)."""
+    return image_message
+
+
 class Robot:
     """The rest of a robot, on TF: where the camera sits on it, and its odometry."""
 
