@@ -18,7 +18,8 @@ pytestmark = pytest.mark.dds
     [
         (["-p", "model:=/nowhere/at/all"], "There is no model bundle at /nowhere/at/all"),
         (["-p", "backend:=tensorrt"], "no tensorrt backend"),
-        (["-p", "backend:=abacus"], "no backend 'abacus'"),
+        (["-p", "backend:=abacus"], "must be one of auto, onnxruntime"),
+        (["-p", "publish_frame:=moon"], "must be one of odom, base_link, camera, none, not 'moon'"),
     ],
 )
 def test_a_bad_configuration_is_said_and_can_be_mended(peer, start_node, tiny_bundle, wait_for, arguments, words):
