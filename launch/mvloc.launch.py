@@ -19,12 +19,15 @@ SHARE = get_package_share_directory("mvloc_ros")
 PARAMETERS = {
     "model": "folder of the model bundle (`mvloc export` writes it)",
     "backend": "auto, onnxruntime",
+    "color_transport": "raw, compressed",
+    "depth_source": "image, compressed, cloud",
     "map_frame": "frame of the poses; default: the model's",
     "camera_frame": "child frame of the transform; default: the image's frame_id",
 }
 ARGUMENTS = {
     "color_topic": ("/camera/color/image_raw", "sensor_msgs/Image, colour"),
     "depth_topic": ("/camera/depth/image_raw", "sensor_msgs/Image, depth: 16UC1 in mm or 32FC1 in m"),
+    "cloud_topic": ("/points", "sensor_msgs/PointCloud2, with depth_source:=cloud"),
     "namespace": ("", "namespace of the node, its topics and /tf"),
     "params_file": (os.path.join(SHARE, "config", "mvloc.yaml"), "YAML file with all parameters"),
     "use_sim_time": ("false", "take the time from /clock"),
@@ -46,6 +49,7 @@ def start_node(context: LaunchContext) -> list[LifecycleNode]:
         remappings=[
             ("color/image", value["color_topic"]),
             ("depth/image", value["depth_topic"]),
+            ("depth/points", value["cloud_topic"]),
             ("/tf", "tf"),
             ("/tf_static", "tf_static"),
         ],

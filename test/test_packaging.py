@@ -53,7 +53,9 @@ def test_every_parameter_is_documented():
     rows = dict(re.findall(r"^\| `(\w+)` \| `?([^|`]*)`? \|", text, re.MULTILINE))
     for name, spec in SPECS.items():
         assert name in rows, name
-        assert rows[name].strip() == ('""' if spec.default == "" else str(spec.default).replace("True", "true"))
+        assert rows[name].strip() == (
+            '""' if spec.default == "" else str(spec.default).replace("True", "true").replace("False", "false")
+        )
 
 
 def test_launch_arguments_that_are_parameters_exist():

@@ -84,9 +84,7 @@ def send_both(peer) -> Callable[[int], None]:
 
 
 def find(peer, words: str, state: int | None = None) -> Callable[[], LocalizationStatus | None]:
-    return lambda: next(
-        (s for s in peer.statuses if words in s.reason and (state is None or s.state == state)), None
-    )
+    return lambda: next((s for s in peer.statuses if words in s.reason and (state is None or s.state == state)), None)
 
 
 def compressed_depth(code: str, encoding: str) -> bytes:
