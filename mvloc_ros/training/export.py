@@ -211,7 +211,9 @@ def training_summary(
     """How the weights came to be; names no path of the machine they were trained on."""
     data = judged.run["data"]
     refitted = final is not judged
-    command = training_command(judged.config, judged.run)
+    command = training_command(judged.config, judged.run) + (" --refit" if refitted else "")
+    if epochs := final.run.get("refit_epochs"):
+        command += f" --refit-epochs {epochs}"
     return {
         "data": data["name"],
         "sequences": data["sequences"],
@@ -224,7 +226,7 @@ def training_summary(
         "epoch": judged.epoch,
         "refitted_to_validation_frames": refitted,
         "seconds": round(judged.seconds + (final.seconds if refitted else 0.0), 1),
-        "command": command + (" --refit" if refitted else ""),
+        "command": command,
         "validation": dict(zip(("translation_m", "rotation_deg"), errors.medians(), strict=True)),
         "validation_constant_pose": dict(zip(("translation_m", "rotation_deg"), baseline.medians(), strict=True)),
         "torch": torch.__version__,
