@@ -231,7 +231,9 @@ def training_summary(judged: TrainedNetwork, final: TrainedNetwork, judgement: J
     """How the weights came to be; names no path of the machine they were trained on."""
     data = judged.run["data"]
     refitted = final is not judged
-    command = training_command(judged.config, judged.run)
+    command = training_command(judged.config, judged.run) + (" --refit" if refitted else "")
+    if epochs := final.run.get("refit_epochs"):
+        command += f" --refit-epochs {epochs}"
     return {
         "data": data["name"],
         "sequences": data["sequences"],
@@ -244,7 +246,7 @@ def training_summary(judged: TrainedNetwork, final: TrainedNetwork, judgement: J
         "epoch": judged.epoch,
         "refitted_to_validation_frames": refitted,
         "seconds": round(judged.seconds + (final.seconds if refitted else 0.0), 1),
-        "command": command + (" --refit" if refitted else ""),
+        "command": command,
         "validation": _medians(judgement.errors),
         "validation_constant_pose": _medians(judgement.baseline),
         "covariance_of": judgement.covariance_of,

@@ -66,8 +66,13 @@ class OptimiserConfig:
 
 @dataclass(frozen=True)
 class AugmentationConfig:
-    """Changes of appearance; none of them changes the pose."""
+    """Random changes of the training frames: new views, which change the pose, and changes of appearance."""
 
+    turn: float = option(0.0, "largest angle to turn the camera by for a new view, degrees", low=0.0, high=45.0)
+    shift: float = option(
+        0.0, "largest distance to move the camera by for a new view, metres; needs depth", low=0.0, high=2.0
+    )
+    unmoved: float = option(0.25, "probability that a frame or clip stays as recorded", low=0.0, high=1.0)
     brightness: float = option(0.4, "largest relative change of brightness", low=0.0, high=1.0)
     contrast: float = option(0.4, "largest relative change of contrast", low=0.0, high=1.0)
     saturation: float = option(0.4, "largest relative change of saturation", low=0.0, high=1.0)

@@ -31,6 +31,7 @@ from mvloc_ros.training.optimisation import make_optimiser, make_schedule, reduc
 from mvloc_ros.training.run_log import RunLog
 from mvloc_ros.training.start import StartingPoint
 from mvloc_ros.training.systems import build_network, build_objective
+from mvloc_ros.training.views import RgbdCameras, prepare_views
 
 
 @dataclass
@@ -57,6 +58,7 @@ class Trainer:
         device: torch.device,
         weights: dict[str, Tensor] | None = None,
         start: StartingPoint | None = None,
+        cameras: RgbdCameras | None = None,
     ) -> None:
         """Prepare, or resume where `folder` holds a checkpoint.
 
@@ -68,7 +70,8 @@ class Trainer:
             folder: the run folder, created where missing.
             device: where to compute.
             weights: ImageNet weights to start the encoders from.
-            start: what an earlier stage left, to start the whole network from.
+            start: what an earlier training left, to start the whole network from.
+            cameras: intrinsics at the frames' size; only new views need them.
 
         Raises:
             TrainingError: the folder holds another run, or there are fewer than two training frames.
@@ -87,7 +90,8 @@ class Trainer:
         if start is not None:
             self.network.load_state_dict(start.network)
         self.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.normalisation = PoseNormalisation.fit(training.poses)
+        self.normalisation = start.normalisation if start is not None else PoseNormalisation.fit(training.poses)
+        self.views = prepare_views(config, cameras, training, self.normalisation)
         self.batch_size = min(options.batch_size, len(training))
         self.clips = clip_indices(training, config.clips.clip_length, config.clips.clip_skip)
         self.clips_per_step = max(1, self.batch_size // config.clips.clip_length)
@@ -184,7 +188,8 @@ class Trainer:
         order = torch.randperm(len(self.clips))
         for step in range(self.steps_per_epoch):
             picked = self.clips[order[step * self.clips_per_step : (step + 1) * self.clips_per_step]].flatten()
-            color, depth, present, target = (data[picked].to(self.device, non_blocking=True) for data in self._data)
+            frames = [data[picked].to(self.device, non_blocking=True) for data in self._data]
+            color, depth, present, target = frames if self.views is None else self.views(*frames)
             yield Batch(*augment(color, depth, present, self.config.augmentation), target)
 
     def _limit_gradient(self) -> None:

@@ -21,6 +21,7 @@ INTERRUPTED = 130
 
 TRAIN_EXAMPLES = """examples:
   mvloc train --data recordings/kitchen --out runs/kitchen --refit
+  mvloc train --data recordings/kitchen --out runs/views --turn 15 --shift 0.3 --refit --refit-epochs 12
   mvloc train --data recordings/kitchen --out runs/large --preset paper --weights resnet34.pth --device cuda
   mvloc train --data recordings/kitchen --out runs/long --epochs 200 --learning-rate 1e-3 --seed 3
   mvloc train --data recordings/kitchen --out runs/sampled --stage 2 --start-from runs/kitchen
@@ -78,6 +79,13 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="afterwards train again on all training frames, the held-out ones included: twice the "
         "time; the bundle's errors and covariance stay those of the held-out frames",
+    )
+    parser.add_argument(
+        "--refit-epochs",
+        type=int,
+        metavar="N",
+        help="for a brief refit: start it from the best network, and go on for N epochs at a quarter of the learning "
+        "rate",
     )
     parser.add_argument(
         "--test",
@@ -185,6 +193,7 @@ def run_train(args: argparse.Namespace) -> int:
             args.test_fraction,
             start_from=args.start_from,
             refit=args.refit,
+            refit_epochs=args.refit_epochs,
             test=args.test,
             reading=reading_of(args),
         )

@@ -213,8 +213,8 @@ def test_a_publisher_with_another_qos_is_named(peer, start, wait_for):
     assert "RELIABILITY" in status.reason
     assert "RELIABILITY" in process.text()
     entry = wait_for(
-        lambda: next((s for d in peer.diagnostics for s in d.status if s.name.endswith("colour") and "QoS" in s.message),
-                     None), 5, "diagnostics",
+        lambda: next((s for d in peer.diagnostics for s in d.status
+                      if s.name.endswith("colour") and "QoS" in s.message), None), 5, "diagnostics",
     )  # fmt: skip
     assert entry.level == b"\x02"
     assert {value.key: value.value for value in entry.values}["incompatible_qos"] == "RELIABILITY"
