@@ -30,6 +30,9 @@ VERBS = (
     Verb(("demo", "render"), "demo", "render", "render the synthetic room's recordings"),
     Verb(("train",), "training", "train", "train a model on a folder of posed RGB-D frames"),
     Verb(("export",), "training", "export", "turn a training run into a model bundle for the node"),
+    Verb(("engine", "build"), "inference.tensorrt", "build", "build a bundle's TensorRT engine ahead of time"),
+    Verb(("engine", "list"), "inference.tensorrt", "list", "what TensorRT engines are kept"),
+    Verb(("engine", "clear"), "inference.tensorrt", "clear", "remove the kept TensorRT engines"),
     Verb(("bag", "from-folder"), "recordings", "from_folder", "turn a 7-Scenes or TUM folder into a rosbag2"),
     Verb(("bag", "to-dataset"), "replay.to_dataset", "to_dataset", "turn a recording into a folder to train on"),
     Verb(("bag", "info"), "recordings", "info", "what a recording holds"),
@@ -40,7 +43,12 @@ VERBS = (
     Verb(("live",), "replay", "live", "play a recording into the node in its own process, record, evaluate"),
     Verb(("evaluate",), "replay", "evaluate", "evaluate recorded poses against a recording's ground truth"),
 )
-_GROUPS = {"demo": "the synthetic room", "bag": "recordings", "dataset": "published data sets"}
+_GROUPS = {
+    "demo": "the synthetic room",
+    "engine": "TensorRT engines",
+    "bag": "recordings",
+    "dataset": "published data sets",
+}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -41,6 +41,22 @@ class FrameSpec:
 
 
 @dataclass(frozen=True)
+class PrecisionSpec:
+    """A network of another arithmetic than float32, and how far its poses are from float32's.
+
+    Attributes:
+        file: the ONNX file in the bundle.
+        frames: how many validation frames were compared.
+        difference_m, difference_deg: median and largest difference of a pose.
+    """
+
+    file: str
+    frames: int
+    difference_m: tuple[float, float]
+    difference_deg: tuple[float, float]
+
+
+@dataclass(frozen=True)
 class Manifest:
     """All that a bundle says of itself.
 
@@ -53,6 +69,7 @@ class Manifest:
         training: summary of the training (data, frames, seed, command, validation errors).
         licence: licence of the training data, which may bind the weights.
         files: name -> SHA-256.
+        precisions: fp16, bf16 or int8 -> the network of that arithmetic, as far as the bundle has it.
     """
 
     system: str
@@ -69,6 +86,7 @@ class Manifest:
     licence: str
     created_with: str
     files: Mapping[str, str] = field(default_factory=dict)
+    precisions: Mapping[str, PrecisionSpec] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if min(self.input.height, self.input.width) < 1 or not 0 <= self.input.depth_min_m < self.input.depth_max_m:
@@ -118,4 +136,16 @@ def manifest_from_json(values: Mapping[str, Any]) -> Manifest:
         licence=str(values["licence"]),
         created_with=str(values["created_with"]),
         files={str(name): str(entry["sha256"]) for name, entry in values["files"].items()},
+        # Bundles from before there were other precisions lack the entry.
+        precisions={str(name): _precision(entry) for name, entry in values.get("precisions", {}).items()},
+    )
+
+
+def _precision(values: Mapping[str, Any]) -> PrecisionSpec:
+    (metres, most_metres), (degrees, most_degrees) = values["difference_m"], values["difference_deg"]
+    return PrecisionSpec(
+        str(values["file"]),
+        int(values["frames"]),
+        (float(metres), float(most_metres)),
+        (float(degrees), float(most_degrees)),
     )

@@ -124,7 +124,14 @@ class LocalizationNode(LifecycleNode):
     def _load_model(self) -> None:
         started = time.perf_counter()
         self._bundle = read_bundle(self._settings.model)
-        self._backend = create_backend(self._settings.backend, self._bundle, self._settings.threads)
+        self._backend = create_backend(
+            self._settings.backend,
+            self._bundle,
+            self._settings.threads,
+            precision=self._settings.precision,
+            engine_cache=self._settings.engine_cache,
+            report=self.get_logger().info,
+        )
         self._localizer = Localizer(self._bundle, self._backend)
         inference_ms = self._localizer.warm_up()
         self._map_frame = self._settings.map_frame or self._bundle.manifest.frames.map

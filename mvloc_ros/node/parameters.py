@@ -15,6 +15,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from mvloc_ros.inference.backend import BACKENDS
+from mvloc_ros.inference.precision import PRECISIONS
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class NodeParameters:
     model: str
     backend: str
     threads: int
+    precision: str
+    engine_cache: str
     autostart: bool
     pair_tolerance: float
     image_queue_size: int
@@ -49,6 +52,8 @@ SPECS: dict[str, Spec] = {
     "model": Spec("", "Folder of the model bundle, as written by `mvloc export`."),
     "backend": Spec("auto", "What runs the network; auto takes the best that works here.", choices=BACKENDS),
     "threads": Spec(0, "CPU threads of the backend; 0 takes one per available core.", range=(0, 256)),
+    "precision": Spec("auto", "Arithmetic of the network; auto takes fp16 on GPUs if the model has it.", PRECISIONS),
+    "engine_cache": Spec("", "Folder of TensorRT's engines; empty takes ~/.cache/mvloc_ros/engines."),
     "autostart": Spec(True, "Configure and activate at start, without a lifecycle manager."),
     "pair_tolerance": Spec(
         0.02,
