@@ -7,7 +7,6 @@ weights; storing them afterwards loses nothing. A runtime folds the casts when i
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,7 +16,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from mvloc_ros.training.networks.folding import fold_norms
+from mvloc_ros.training.networks.folding import folded
 
 M = TypeVar("M", bound=nn.Module)
 # Smaller tensors (scales, biases) save nothing and often need the digits.
@@ -29,8 +28,7 @@ def rounded(network: M) -> M:
 
     Folding comes first: the exporter would fold afterwards and undo the rounding.
     """
-    network = copy.deepcopy(network).eval()
-    fold_norms(network)
+    network = folded(network)
     with torch.no_grad():
         for parameter in network.parameters():
             if parameter.numel() >= _MIN_ELEMENTS:

@@ -11,6 +11,7 @@ import onnx
 import torch
 from torch import nn
 
+from mvloc_ros.training.networks.folding import folded
 from mvloc_ros.training.networks.pose_network import PoseOutput
 from mvloc_ros.training.opset import settle
 
@@ -30,7 +31,7 @@ def write_onnx(deployed: nn.Module, size: tuple[int, int], path: Path) -> None:
         warnings.simplefilter("ignore")
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         torch.onnx.export(
-            deployed,
+            folded(deployed),  # the exporter would fold the norms too, in many times as long
             example,
             str(path),
             input_names=["color", "depth", "present"],

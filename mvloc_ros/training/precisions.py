@@ -85,7 +85,13 @@ def make_precision(
         f"{name} differs from fp32 by {1e3 * median_m:.2f} mm, {median_deg:.3f} deg (median), "
         f"{1e3 * largest_m:.2f} mm, {largest_deg:.3f} deg (largest) on {len(picked)} frames"
     )
-    error_m, error_deg = comparison.errors.medians()
+    require_close(name, difference, comparison)
+    return PrecisionSpec(path.name, len(picked), (median_m, largest_m), (median_deg, largest_deg))
+
+
+def require_close(name: str, difference: PoseErrors, comparison: Comparison) -> None:
+    """Raise TrainingError where poses differ by more than the share of the model's errors, or are no numbers."""
+    (median_m, median_deg), (error_m, error_deg) = difference.medians(), comparison.errors.medians()
     # Written so that NaN is refused.
     if not (median_m <= comparison.share * error_m and median_deg <= comparison.share * error_deg):
         raise TrainingError(
@@ -93,7 +99,6 @@ def make_precision(
             f"{comparison.share:.0%} of the model's error ({error_m:.4f} m, {error_deg:.3f} deg); no bundle was "
             f"written. Leave --precision {name} out, or allow more with --precision-share."
         )
-    return PrecisionSpec(path.name, len(picked), (median_m, largest_m), (median_deg, largest_deg))
 
 
 def evenly_spaced(count: int, most: int) -> NDArray[np.int64]:

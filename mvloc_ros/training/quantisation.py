@@ -57,6 +57,8 @@ def quantise(model: Path, out: Path, calibration: PosedFrames) -> None:
             activation_type=QuantType.QInt8,
             weight_type=QuantType.QInt8,
             per_channel=True,
+            # The ranges of other operators are not asked for: an image may hold NaN.
+            op_types_to_quantize=list(_FEATURE_OPERATORS),
             nodes_to_quantize=feature_nodes(onnx.load(str(prepared)).graph),
             calibrate_method=CalibrationMethod.MinMax,
             extra_options={"ActivationSymmetric": True},

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import onnx
 import torch
+from google.protobuf.message import DecodeError
 from onnx import numpy_helper
 from torch import Tensor, nn
 
+from mvloc_ros.inference.backend import BackendError
 from mvloc_ros.inference.torch_backend import operators
 from mvloc_ros.inference.torch_backend.operators import Node
 
@@ -32,10 +34,13 @@ class OnnxGraph(nn.Module):
         """Read a file.
 
         Raises:
-            BackendError: it has operators that this project's export does not write.
+            BackendError: it is no network, or has operators that this project's export does not write.
         """
         super().__init__()
-        graph = onnx.load(str(path)).graph
+        try:
+            graph = onnx.load(str(path)).graph
+        except (OSError, DecodeError) as error:
+            raise BackendError(f"PyTorch cannot read {path}: {error}; export the bundle again.") from error
         constants = {tensor.name: to_tensor(tensor) for tensor in graph.initializer}
         self.inputs = tuple(value.name for value in graph.input)
         self.outputs = tuple(value.name for value in graph.output)

@@ -3,17 +3,24 @@
 
 from __future__ import annotations
 
+import copy
+from typing import TypeVar
+
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from mvloc_ros.training.networks.resnet import BasicBlock, ResNet
 
+M = TypeVar("M", bound=nn.Module)
 
-def fold_norms(network: nn.Module) -> None:
-    """Fold every ResNet in a network that is in eval mode, in place."""
+
+def folded(network: M) -> M:
+    """A copy in eval mode with the norms of every ResNet folded; of a folded network a plain copy."""
+    network = copy.deepcopy(network).eval()
     for module in network.modules():
-        if isinstance(module, (ResNet, BasicBlock)):
+        if isinstance(module, (ResNet, BasicBlock)) and isinstance(module.bn1, nn.BatchNorm2d):
             _fold(module)
+    return network
 
 
 def _fold(module: ResNet | BasicBlock) -> None:

@@ -11,7 +11,6 @@ from the graph (TensorRT from 10) and those that compute as they are told give t
 
 from __future__ import annotations
 
-import copy
 from typing import TypeVar
 
 import torch
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 
 from mvloc_ros.training.networks.encoder import GaussianEncoder
 from mvloc_ros.training.networks.features import FeatureEncoder
-from mvloc_ros.training.networks.folding import fold_norms
+from mvloc_ros.training.networks.folding import folded
 from mvloc_ros.training.networks.resnet import ResNet
 
 M = TypeVar("M", bound=nn.Module)
@@ -45,8 +44,7 @@ class LowerPrecision(nn.Module):
 
 def lowered(network: M, dtype: torch.dtype) -> M:
     """A copy in eval mode whose image encoders compute in `dtype`, with batch norms folded before that."""
-    network = copy.deepcopy(network).eval()
-    fold_norms(network)
+    network = folded(network)
     _lower(network, dtype)
     return network
 

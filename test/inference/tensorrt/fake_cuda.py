@@ -12,21 +12,17 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-
-class Error(enum.IntEnum):
-    cudaSuccess = 0
-    cudaErrorMemoryAllocation = 2
-    cudaErrorIllegalAddress = 700
-    cudaErrorStreamCaptureUnsupported = 900
-
-
-class MemcpyKind(enum.IntEnum):
-    cudaMemcpyHostToDevice = 1
-    cudaMemcpyDeviceToHost = 2
-
-
-class CaptureMode(enum.IntEnum):
-    cudaStreamCaptureModeThreadLocal = 1
+Error = enum.IntEnum(
+    "Error",
+    {
+        "cudaSuccess": 0,
+        "cudaErrorMemoryAllocation": 2,
+        "cudaErrorIllegalAddress": 700,
+        "cudaErrorStreamCaptureUnsupported": 900,
+    },
+)
+MemcpyKind = enum.IntEnum("MemcpyKind", {"cudaMemcpyHostToDevice": 1, "cudaMemcpyDeviceToHost": 2})
+CaptureMode = enum.IntEnum("CaptureMode", {"cudaStreamCaptureModeThreadLocal": 1})
 
 
 class FakeCuda:

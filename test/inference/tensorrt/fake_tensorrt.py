@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
-
 from fake_cuda import FakeCuda
 
 VERSIONS = ("8.6.1", "10.16.1.11", "11.4.0.106")
@@ -40,10 +39,10 @@ class FakeTensorRT:
         return [call[0] for call in self.calls]
 
 
-def make_tensorrt(version: str, cuda: FakeCuda) -> tuple[ModuleType, FakeTensorRT]:  # noqa: PLR0915
+def make_tensorrt(version: str, cuda: FakeCuda) -> tuple[ModuleType, FakeTensorRT]:
     """A module of that version whose engines run in the memory of `cuda`."""
     trt, state = ModuleType("tensorrt"), FakeTensorRT()
-    major = int(version.split(".")[0])
+    major = int(version.partition(".")[0])
 
     Severity = enum.Enum("Severity", "INTERNAL_ERROR ERROR WARNING INFO VERBOSE", start=0)
     DataType = enum.Enum("DataType", "FLOAT HALF INT8 INT32 BOOL UINT8" + (" BF16 INT64" if major > 8 else ""))
@@ -61,7 +60,7 @@ def make_tensorrt(version: str, cuda: FakeCuda) -> tuple[ModuleType, FakeTensorR
 
     class ILayer:
         def __init__(self, kind: str, inputs: list[Any], outputs: list[Any]) -> None:
-            self.kind, self._inputs, self._outputs = kind, inputs, outputs
+            self._kind, self._inputs, self._outputs = kind, inputs, outputs
             self.num_inputs, self.num_outputs = len(inputs), len(outputs)
             if major < 11:
                 self.precision: Any = None
@@ -74,15 +73,15 @@ def make_tensorrt(version: str, cuda: FakeCuda) -> tuple[ModuleType, FakeTensorR
 
     class INetworkDefinition:
         def __init__(self, flags: int) -> None:
-            self.flags, self.onnx = flags, b""
-            self.inputs: list[ITensor] = []
+            self._flags, self._onnx = flags, b""
+            self._inputs: list[ITensor] = []
 
         @property
         def num_inputs(self) -> int:
-            return len(self.inputs)
+            return len(self._inputs)
 
         def get_input(self, index: int) -> ITensor:
-            return self.inputs[index]
+            return self._inputs[index]
 
         @property
         def num_layers(self) -> int:
@@ -93,14 +92,14 @@ def make_tensorrt(version: str, cuda: FakeCuda) -> tuple[ModuleType, FakeTensorR
 
     class ITimingCache:
         def __init__(self, content: bytes) -> None:
-            self.content = content
+            self._content = content
 
         def serialize(self) -> memoryview:
-            return memoryview(self.content)
+            return memoryview(self._content)
 
     class IBuilderConfig:
         def __init__(self) -> None:
-            self.timing: ITimingCache | None = None
+            self._timing: ITimingCache | None = None
 
         def set_memory_pool_limit(self, pool: Any, pool_size: int) -> None:
             state.calls.append(("set_memory_pool_limit", pool.name, pool_size))
@@ -117,15 +116,15 @@ def make_tensorrt(version: str, cuda: FakeCuda) -> tuple[ModuleType, FakeTensorR
 
         def set_timing_cache(self, cache: ITimingCache, ignore_mismatch: bool) -> bool:
             state.calls.append(("set_timing_cache", ignore_mismatch))
-            self.timing = cache
+            self._timing = cache
             return True
 
         def get_timing_cache(self) -> ITimingCache | None:
-            return self.timing
+            return self._timing
 
     class Builder:
         def __init__(self, logger: ILogger) -> None:
-            self.logger = logger
+            self._logger = logger
 
         def create_network(self, flags: int = 0) -> INetworkDefinition:
             state.calls.append(("create_network", flags))
@@ -138,13 +137,13 @@ def make_tensorrt(version: str, cuda: FakeCuda) -> tuple[ModuleType, FakeTensorR
             state.calls.append(("build_serialized_network",))
             state.during_build()
             if state.fail_build:
-                self.logger.log(Severity.ERROR, state.fail_build)
+                self._logger.log(Severity.ERROR, state.fail_build)
                 return None
-            assert config.timing is not None
-            config.timing.content += b"learned;"
-            return memoryview(version.encode() + b"\n" + network.onnx)
+            assert config._timing is not None
+            config._timing._content += b"learned;"
+            return memoryview(version.encode() + b"\n" + network._onnx)
 
-    class IParserError:
+    class ParserError:
         def desc(self) -> str:
             return state.fail_parse
 
@@ -152,27 +151,27 @@ def make_tensorrt(version: str, cuda: FakeCuda) -> tuple[ModuleType, FakeTensorR
         num_errors = 0
 
         def __init__(self, network: INetworkDefinition, logger: ILogger) -> None:
-            self.network = network
+            self._network = network
 
         def parse(self, model: bytes) -> bool:
             state.calls.append(("parse", len(model)))
             if state.fail_parse:
                 self.num_errors = 1
                 return False
-            self.network.onnx = model
+            self._network._onnx = model
             graph = onnx.shape_inference.infer_shapes(onnx.load_from_string(model)).graph
             infos = [*graph.input, *graph.output, *graph.value_info]
             tensors = {info.name: to_tensor(info) for info in infos}
             tensors |= {item.name: ITensor(item.name, by_onnx[item.data_type], item.dims) for item in graph.initializer}
-            self.network.inputs = [tensors[info.name] for info in graph.input]
+            self._network._inputs = [tensors[info.name] for info in graph.input]
             state.layers[:] = [
                 ILayer(node.op_type, [tensors.get(n) for n in node.input], [tensors[n] for n in node.output])
                 for node in graph.node
             ]
             return True
 
-        def get_error(self, index: int) -> IParserError:
-            return IParserError()
+        def get_error(self, index: int) -> ParserError:
+            return ParserError()
 
     def to_tensor(info: onnx.ValueInfoProto) -> ITensor:
         kind = info.type.tensor_type
@@ -180,66 +179,66 @@ def make_tensorrt(version: str, cuda: FakeCuda) -> tuple[ModuleType, FakeTensorR
 
     class IExecutionContext:
         def __init__(self, engine: ICudaEngine) -> None:
-            self.engine, self.addresses = engine, {}
+            self._engine, self._addresses = engine, {}
 
         def set_tensor_address(self, name: str, memory: int) -> bool:
             state.calls.append(("set_tensor_address", name))
-            self.addresses[name] = memory
+            self._addresses[name] = memory
             return memory in cuda.memory
 
         def execute_async_v3(self, stream_handle: int) -> bool:
             state.calls.append(("execute_async_v3", stream_handle))
-            cuda.submit(stream_handle, self.compute)
+            cuda.submit(stream_handle, self._compute)
             return True
 
-        def compute(self) -> None:
-            inputs = {name: self.array(name).copy() for name in self.engine.input_names}
-            outputs = self.engine.session.run(self.engine.output_names, inputs)
-            for name, value in zip(self.engine.output_names, outputs, strict=True):
-                self.array(name)[...] = state.twist(name, value)
+        def _compute(self) -> None:
+            inputs = {name: self._array(name).copy() for name in self._engine._input_names}
+            outputs = self._engine._session.run(self._engine._output_names, inputs)
+            for name, value in zip(self._engine._output_names, outputs, strict=True):
+                self._array(name)[...] = state.twist(name, value)
 
-        def array(self, name: str) -> np.ndarray:
-            shape, dtype = self.engine.tensors[name].shape, self.engine.tensors[name].dtype
+        def _array(self, name: str) -> np.ndarray:
+            shape, dtype = self._engine._tensors[name].shape, self._engine._tensors[name].dtype
             size = int(np.prod(shape)) * (1 if dtype is DataType.UINT8 else 4)
-            memory = (ctypes.c_ubyte * size).from_address(self.addresses[name])
+            memory = (ctypes.c_ubyte * size).from_address(self._addresses[name])
             return np.frombuffer(memory, np.uint8 if dtype is DataType.UINT8 else np.float32).reshape(shape)
 
     class ICudaEngine:
         def __init__(self, model: bytes) -> None:
             graph = onnx.load_from_string(model).graph
-            self.tensors = {info.name: to_tensor(info) for info in (*graph.input, *graph.output)}
-            self.input_names = [info.name for info in graph.input]
-            self.output_names = [info.name for info in graph.output]
-            self.session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+            self._tensors = {info.name: to_tensor(info) for info in (*graph.input, *graph.output)}
+            self._input_names = [info.name for info in graph.input]
+            self._output_names = [info.name for info in graph.output]
+            self._session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
 
         @property
         def num_io_tensors(self) -> int:
-            return len(self.tensors)
+            return len(self._tensors)
 
         def get_tensor_name(self, index: int) -> str:
-            return list(self.tensors)[index]
+            return list(self._tensors)[index]
 
         def get_tensor_shape(self, name: str) -> tuple[int, ...]:
-            return self.tensors[name].shape
+            return self._tensors[name].shape
 
         def get_tensor_dtype(self, name: str) -> Any:
-            return self.tensors[name].dtype
+            return self._tensors[name].dtype
 
         def get_tensor_mode(self, name: str) -> Any:
-            return trt.TensorIOMode.INPUT if name in self.input_names else trt.TensorIOMode.OUTPUT
+            return trt.TensorIOMode.INPUT if name in self._input_names else trt.TensorIOMode.OUTPUT
 
         def create_execution_context(self) -> IExecutionContext:
             return IExecutionContext(self)
 
     class Runtime:
         def __init__(self, logger: ILogger) -> None:
-            self.logger = logger
+            self._logger = logger
 
         def deserialize_cuda_engine(self, serialized_engine: bytes) -> ICudaEngine | None:
             state.calls.append(("deserialize_cuda_engine", len(serialized_engine)))
             built_by, _, model = serialized_engine.partition(b"\n")
             if built_by.decode(errors="replace") != version:
-                self.logger.log(Severity.ERROR, "the engine's version tag does not match")
+                self._logger.log(Severity.ERROR, "the engine's version tag does not match")
                 return None
             return ICudaEngine(model)
 
