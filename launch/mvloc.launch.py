@@ -20,7 +20,7 @@ SHARE = get_package_share_directory("mvloc_ros")
 # Parameters of the node that are arguments too; an empty one leaves the value to params_file.
 PARAMETERS = {
     "model": "folder of the model bundle (`mvloc export` writes it)",
-    "backend": "auto, onnxruntime",
+    "backend": "auto, tensorrt, onnxruntime, torch",
     "color_transport": "raw, compressed",
     "depth_source": "image, compressed, cloud",
     "map_frame": "frame of the poses; default: the model's",

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mvloc_ros.inference.tensorrt.verbs import build_ahead
 from mvloc_ros.training.cache import default_place
 from mvloc_ros.training.config import SYSTEMS, TrainingConfig
 from mvloc_ros.training.errors import TrainingError
@@ -41,7 +42,8 @@ TRAIN_EPILOG = TRAIN_EXAMPLES.format(
 
 EXPORT_EXAMPLES = """examples:
   mvloc export runs/kitchen --out models/kitchen
-  mvloc export runs/kitchen --out models/kitchen --checkpoint last"""
+  mvloc export runs/kitchen --out models/kitchen --checkpoint last
+  mvloc export runs/kitchen --out models/kitchen --precision fp16 --precision int8"""
 
 
 def add_train_arguments(parser: argparse.ArgumentParser) -> None:
@@ -221,6 +223,27 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="round the weights to float16 and store them so: half the file, the same speed",
     )
+    parser.add_argument(
+        "--precision",
+        action="append",
+        choices=("fp16", "bf16", "int8"),
+        default=[],
+        help="add a network of this arithmetic to the bundle, compared with float32 on the validation frames: fp16 and "
+        "bf16 for GPUs, int8 for CPUs; may be repeated",
+    )
+    parser.add_argument(
+        "--precision-share",
+        type=float,
+        default=0.1,
+        metavar="SHARE",
+        help="refuse a precision whose poses differ from float32's by more than this share of the model's median error "
+        "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--tensorrt",
+        action="store_true",
+        help="afterwards build the engine for this machine's GPU, as `mvloc engine build` does",
+    )
     add_reading_arguments(parser)
 
 
@@ -233,7 +256,18 @@ def run_export(args: argparse.Namespace) -> int:
     require_torch("mvloc export")
     from mvloc_ros.training.export import export
 
-    export(args.run, args.out, args.checkpoint, args.data, half_weights=args.half_weights, reading=reading_of(args))
+    bundle = export(
+        args.run,
+        args.out,
+        args.checkpoint,
+        args.data,
+        half_weights=args.half_weights,
+        precisions=tuple(dict.fromkeys(args.precision)),
+        precision_share=args.precision_share,
+        reading=reading_of(args),
+    )
+    if args.tensorrt:
+        build_ahead(bundle.path, "auto", None)
     return 0
 
 
