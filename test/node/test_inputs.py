@@ -211,7 +211,7 @@ def test_a_publisher_with_another_qos_is_named(peer, start, wait_for):
     status = wait_for(find(peer, "incompatible QoS"), 5, "the QoS to be named")
     assert "1 publisher(s) on /other/color" in status.reason
     assert "RELIABILITY" in status.reason
-    assert "RELIABILITY" in process.text()
+    wait_for(lambda: "RELIABILITY" in process.text(), 5, "the log to name it")
     entry = wait_for(
         lambda: next(
             (s for d in peer.diagnostics for s in d.status if s.name.endswith("colour") and "QoS" in s.message), None
