@@ -74,7 +74,7 @@ class BackendOptions:
     threads: int = 0
     precision: str = "auto"
     engine_cache: str = ""
-    report: Callable[[str], None] = logging.getLogger(__name__).info
+    report: Callable[[str], object] = logging.getLogger(__name__).info
 
 
 def create_backend(
@@ -84,7 +84,7 @@ def create_backend(
     *,
     precision: str = "auto",
     engine_cache: str = "",
-    report: Callable[[str], None] | None = None,
+    report: Callable[[str], object] | None = None,
 ) -> Backend:
     """Make the named backend for a bundle, or for `auto` the best that works here.
 

@@ -33,7 +33,7 @@ class LoadedModel:
         self.backend.close()
 
 
-def load_model(values: NodeParameters, path: str, report: Callable[[str], None]) -> LoadedModel:
+def load_model(values: NodeParameters, path: str, report: Callable[[str], object]) -> LoadedModel:
     """Read the bundle at `path`, check it, and run it until it is warm. May take long; any thread may do it.
 
     `report` is told in sentences how it goes: which backend was chosen, and how far an engine is.

@@ -41,7 +41,7 @@ def describe_flags(trt: ModuleType) -> tuple[str, ...]:
 
 
 def build(
-    trt: ModuleType, onnx: bytes, precision: str, timing: bytes, log: ErrorLog, report: Callable[[str], None]
+    trt: ModuleType, onnx: bytes, precision: str, timing: bytes, log: ErrorLog, report: Callable[[str], object]
 ) -> Built:
     """Build an engine; seconds on a desktop, minutes on a Jetson.
 
@@ -128,7 +128,7 @@ def _is_float32(trt: ModuleType, layer: Any) -> bool:
 
 
 @contextmanager
-def _progress(what: str, report: Callable[[str], None]) -> Iterator[None]:
+def _progress(what: str, report: Callable[[str], object]) -> Iterator[None]:
     """Report the begin, every ten seconds, and the end, with the time it took."""
     started, done = time.monotonic(), threading.Event()
 

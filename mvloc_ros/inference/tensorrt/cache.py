@@ -66,7 +66,7 @@ class EngineKey:
 class EngineCache:
     """A folder of engines. A cache that cannot be read or written costs time, never the backend."""
 
-    def __init__(self, folder: Path, report: Callable[[str], None]) -> None:
+    def __init__(self, folder: Path, report: Callable[[str], object]) -> None:
         """Use a folder, which need not exist; `report` gets a sentence about each file that is not used or kept."""
         self.folder, self._report = folder, report
 

@@ -38,7 +38,7 @@ class Execution:
     """Runs an engine. Owned by one thread at a time."""
 
     def __init__(
-        self, trt: ModuleType, runtime: ModuleType, engine: bytes, log: ErrorLog, report: Callable[[str], None]
+        self, trt: ModuleType, runtime: ModuleType, engine: bytes, log: ErrorLog, report: Callable[[str], object]
     ) -> None:
         """Load an engine and capture its CUDA graph; CUDA must have been seen to work (`find_gpu`).
 
@@ -97,7 +97,7 @@ class Execution:
             raise EngineRejectedError(f"The engine has {name} as {dtype}, where bundles have float32 or uint8.")
         return np.dtype(types[dtype])
 
-    def _prepare(self, report: Callable[[str], None]) -> None:
+    def _prepare(self, report: Callable[[str], object]) -> None:
         for tensor in self._inputs.values():
             tensor.host[...] = 0
             self._cuda.upload(tensor.device, tensor.host)
