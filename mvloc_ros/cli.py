@@ -30,6 +30,12 @@ VERBS = (
     Verb(("demo", "render"), "demo", "render", "render the synthetic room's recordings"),
     Verb(("train",), "training", "train", "train a model on a folder of posed RGB-D frames"),
     Verb(("export",), "training", "export", "turn a training run into a model bundle for the node"),
+    Verb(("cache", "list"), "training.cache", "cache_list", "show the decoded frames that trainings share"),
+    Verb(("cache", "clear"), "training.cache", "cache_clear", "delete decoded frames"),
+    Verb(("experiment",), "experiments", "experiment", "make one of the paper's tables: train, judge, report"),
+    Verb(("engine", "build"), "inference.tensorrt", "build", "build a bundle's TensorRT engine ahead of time"),
+    Verb(("engine", "list"), "inference.tensorrt", "list", "what TensorRT engines are kept"),
+    Verb(("engine", "clear"), "inference.tensorrt", "clear", "remove the kept TensorRT engines"),
     Verb(("bag", "from-folder"), "recordings", "from_folder", "turn a 7-Scenes or TUM folder into a rosbag2"),
     Verb(("bag", "to-dataset"), "replay.to_dataset", "to_dataset", "turn a recording into a folder to train on"),
     Verb(("bag", "info"), "recordings", "info", "what a recording holds"),
@@ -41,7 +47,13 @@ VERBS = (
     Verb(("evaluate",), "replay", "evaluate", "evaluate recorded poses against a recording's ground truth"),
     Verb(("doctor",), "doctor", "doctor", "examine installation, models and camera, and say what to do"),
 )
-_GROUPS = {"demo": "the synthetic room", "bag": "recordings", "dataset": "published data sets"}
+_GROUPS = {
+    "demo": "the synthetic room",
+    "bag": "recordings",
+    "dataset": "published data sets",
+    "cache": "decoded frames",
+    "engine": "TensorRT engines",
+}
 
 
 def main(arguments: list[str] | None = None) -> int:

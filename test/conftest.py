@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import signal
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,6 +27,10 @@ ROOT = Path(__file__).resolve().parent.parent
 # Domains above 101 collide with the ephemeral ports of Linux.
 os.environ.setdefault("ROS_DOMAIN_ID", str(20 + os.getpid() % 80))
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+
+# Decoded frames of tests go nowhere near the user's.
+os.environ["MVLOC_CACHE"] = tempfile.mkdtemp(prefix="mvloc-test-cache-")
+atexit.register(shutil.rmtree, os.environ["MVLOC_CACHE"], ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

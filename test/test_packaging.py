@@ -53,7 +53,8 @@ def test_every_parameter_is_documented():
     rows = dict(re.findall(r"^\| `(\w+)` \| `?([^|`]*)`? \|", text, re.MULTILINE))
     for name, spec in SPECS.items():
         assert name in rows, name
-        assert rows[name].strip() == ('""' if spec.default == "" else str(spec.default).replace("True", "true"))
+        default = str(spec.default).lower() if isinstance(spec.default, bool) else str(spec.default)
+        assert rows[name].strip() == (default or '""')
 
 
 def test_launch_arguments_that_are_parameters_exist():

@@ -12,6 +12,24 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
+class View:
+    """A rectangle of an image in shares of its width and height, 0 at the left and upper edge; it may reach beyond."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    @property
+    def covered(self) -> float:
+        """Share of the rectangle's area that lies inside of the image."""
+        inside = max(0.0, min(self.right, 1.0) - max(self.left, 0.0)) * max(
+            0.0, min(self.bottom, 1.0) - max(self.top, 0.0)
+        )
+        return inside / ((self.right - self.left) * (self.bottom - self.top))
+
+
+@dataclass(frozen=True)
 class PinholeCamera:
     """An undistorted camera: image size and intrinsics in pixels."""
 
@@ -37,6 +55,18 @@ class PinholeCamera:
             (self.cx + 0.5) * sx - 0.5,
             (self.cy + 0.5) * sy - 0.5,
         )
+
+    def view_of(self, other: PinholeCamera) -> View:
+        """The part of this camera's image that `other` would show from the same place in the same direction."""
+
+        def shares(length: int, f: float, c: float, length_o: int, f_o: float, c_o: float) -> tuple[float, float]:
+            # The other's edges lie half a pixel outside of its outer pixels' centres.
+            first, last = ((edge - c_o) * f / f_o + c for edge in (-0.5, length_o - 0.5))
+            return (first + 0.5) / length, (last + 0.5) / length
+
+        left, right = shares(self.width, self.fx, self.cx, other.width, other.fx, other.cx)
+        top, bottom = shares(self.height, self.fy, self.cy, other.height, other.fy, other.cy)
+        return View(left, top, right, bottom)
 
     def matrix(self) -> NDArray[np.float64]:
         """The 3x3 matrix K that maps camera coordinates to homogeneous pixels."""

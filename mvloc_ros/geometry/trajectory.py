@@ -63,11 +63,13 @@ def write_tum(path: Path | str, trajectory: Trajectory) -> None:
     os.replace(temporary, path)
 
 
-def read_tum(path: Path | str) -> Trajectory:
+def read_tum(path: Path | str, bad_lines: list[int] | None = None) -> Trajectory:
     """Read a trajectory; lines out of order are sorted, later ones of equal stamps dropped.
 
+    With `bad_lines`, the numbers of lines that are no pose (text, NaN) are added there and the rest is read.
+
     Raises:
-        MvlocError: the file is missing, has a line that is not eight numbers, or holds no pose.
+        MvlocError: the file is missing, holds no pose, or, without `bad_lines`, has a line that is not eight numbers.
     """
     path = Path(path)
     try:
@@ -86,6 +88,9 @@ def read_tum(path: Path | str) -> Trajectory:
                 raise ValueError
             stamps.append(_nanoseconds(fields[0]))
         except ValueError:
+            if bad_lines is not None:
+                bad_lines.append(number)
+                continue
             raise MvlocError(
                 f"Line {number} of {path} is not `t x y z qx qy qz qw`: {line.strip()!r}; correct or delete it."
             ) from None

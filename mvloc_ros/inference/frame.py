@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.errors import MvlocError
+from mvloc_ros.geometry.camera import View
 
 CHANNEL_ORDERS = ("rgb", "bgr", "rgba", "bgra", "mono")
 
@@ -23,21 +24,26 @@ class FrameError(MvlocError):
 
 @dataclass(frozen=True)
 class ColorImage:
-    """uint8 pixels `[H, W, C]` (`[H, W]` for mono), rows possibly padded, and the order of the channels."""
+    """uint8 pixels `[H, W, C]` (`[H, W]` for mono), rows possibly padded, and the order of the channels.
+
+    `view` is the part of the image that the network is to see; None: all of it.
+    """
 
     pixels: NDArray[np.uint8]
     order: str
+    view: View | None = None
 
 
 @dataclass(frozen=True)
 class DepthImage:
     """Depth along the optical axis `[H, W]`, uint16 or float32, and the metres of one unit.
 
-    0, NaN and infinities mean: no measurement.
+    0, NaN and infinities mean: no measurement. `view` as in `ColorImage`.
     """
 
     values: NDArray[np.generic]
     metres_per_unit: float
+    view: View | None = None
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The manifest of a model bundle: values, and their JSON form of schema 1."""
+"""The manifest of a model bundle: values, and their JSON form."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.camera import PinholeCamera
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""The newest schema that is read. 2 came with `T_color_depth`: a reader of 1 would feed the network raw depth."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,22 @@ class FrameSpec:
 
 
 @dataclass(frozen=True)
+class PrecisionSpec:
+    """A network of another arithmetic than float32, and how far its poses are from float32's.
+
+    Attributes:
+        file: the ONNX file in the bundle.
+        frames: how many validation frames were compared.
+        difference_m, difference_deg: median and largest difference of a pose.
+    """
+
+    file: str
+    frames: int
+    difference_m: tuple[float, float]
+    difference_deg: tuple[float, float]
+
+
+@dataclass(frozen=True)
 class Manifest:
     """All that a bundle says of itself.
 
@@ -48,11 +66,18 @@ class Manifest:
         system: the network's name, as in `mvloc train`.
         preset: the preset it was trained with.
         color_camera, depth_camera: intrinsics of the training cameras at their full size.
-        depth_registered: whether the training depth was registered to the colour camera.
-        residual_variance: per axis in ROS order (x, y, z in m^2; rotations in rad^2), of the validation set.
+        depth_registered: whether the depth that the network was trained on was registered to the colour camera.
+        T_color_depth: 4x4 row by row where the network's depth is registered but the recordings' was not: raw depth
+            is registered with it before the network sees it, at run time as in training. None: depth is taken as it
+            comes.
+        residual_variance: per axis in ROS order (x, y, z in m^2; rotations in rad^2), of the validation set; where
+            none was held out, of always answering the mean training pose.
+        residual_variance_color_only, residual_variance_depth_only: the same with the other modality's expert
+            dropped; None where nobody measured it, or the network cannot do without the other.
         training: summary of the training (data, frames, seed, command, validation errors).
         licence: licence of the training data, which may bind the weights.
         files: name -> SHA-256.
+        precisions: fp16, bf16 or int8 -> the network of that arithmetic, as far as the bundle has it.
     """
 
     system: str
@@ -69,24 +94,35 @@ class Manifest:
     licence: str
     created_with: str
     files: Mapping[str, str] = field(default_factory=dict)
+    T_color_depth: tuple[float, ...] | None = None
+    residual_variance_color_only: tuple[float, ...] | None = None
+    residual_variance_depth_only: tuple[float, ...] | None = None
+    precisions: Mapping[str, PrecisionSpec] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if min(self.input.height, self.input.width) < 1 or not 0 <= self.input.depth_min_m < self.input.depth_max_m:
             raise ValueError(f"the input is impossible: {self.input}")
-        numbers = (*self.position.offset_m, self.position.scale_m, *self.residual_variance)
-        if len(self.position.offset_m) != 3 or len(self.residual_variance) != 6 or not np.all(np.isfinite(numbers)):
+        stated = (self.residual_variance, self.residual_variance_color_only, self.residual_variance_depth_only)
+        variances = [variance for variance in stated if variance is not None]
+        numbers = (*self.position.offset_m, self.position.scale_m, *(value for v in variances for value in v))
+        six = all(len(variance) == 6 for variance in variances)
+        if len(self.position.offset_m) != 3 or not six or not np.all(np.isfinite(numbers)):
             raise ValueError("position needs 3 offsets and residual_variance 6 values, all finite")
-        if self.position.scale_m <= 0 or min(self.residual_variance) <= 0:
+        if self.position.scale_m <= 0 or min(value for variance in variances for value in variance) <= 0:
             raise ValueError("position.scale_m and every residual_variance must be positive")
         if self.frames.pose_of not in ("color", "depth"):
             raise ValueError(f"frames.pose_of must be color or depth, not {self.frames.pose_of!r}")
+        if self.T_color_depth is not None and not _is_rigid(self.T_color_depth):
+            raise ValueError("T_color_depth must be the 16 numbers of a rigid transform")
 
 
 def manifest_to_json(manifest: Manifest, files: Mapping[str, str]) -> dict[str, Any]:
     """The manifest as JSON values, listing `files` (name -> SHA-256)."""
-    values = asdict(manifest)
+    values = {name: value for name, value in asdict(manifest).items() if value is not None}
     values["files"] = {name: {"sha256": digest} for name, digest in files.items()}
-    return {"schema": SCHEMA_VERSION, **values}
+    # Bundles that need nothing of schema 2 stay readable for who reads 1 only.
+    schema = 1 if manifest.T_color_depth is None else 2
+    return {"schema": schema, **values}
 
 
 def manifest_from_json(values: Mapping[str, Any]) -> Manifest:
@@ -98,6 +134,11 @@ def manifest_from_json(values: Mapping[str, Any]) -> Manifest:
     offset = [float(value) for value in values["position"]["offset_m"]]
     if len(offset) != 3:
         raise ValueError("position.offset_m needs 3 values")
+    extrinsic = values.get("T_color_depth")
+
+    def variance(name: str) -> tuple[float, ...] | None:
+        return None if values.get(name) is None else tuple(float(value) for value in values[name])
+
     return Manifest(
         system=str(values["system"]),
         preset=str(values["preset"]),
@@ -118,4 +159,23 @@ def manifest_from_json(values: Mapping[str, Any]) -> Manifest:
         licence=str(values["licence"]),
         created_with=str(values["created_with"]),
         files={str(name): str(entry["sha256"]) for name, entry in values["files"].items()},
+        T_color_depth=None if extrinsic is None else tuple(float(value) for value in extrinsic),
+        residual_variance_color_only=variance("residual_variance_color_only"),
+        residual_variance_depth_only=variance("residual_variance_depth_only"),
+        # Bundles from before there were other precisions lack the entry.
+        precisions={str(name): _precision(entry) for name, entry in values.get("precisions", {}).items()},
     )
+
+
+def _precision(values: Mapping[str, Any]) -> PrecisionSpec:
+    (metres, most_metres), (degrees, most_degrees) = values["difference_m"], values["difference_deg"]
+    return PrecisionSpec(
+        str(values["file"]),
+        int(values["frames"]),
+        (float(metres), float(most_metres)),
+        (float(degrees), float(most_degrees)),
+    )
+
+
+def _is_rigid(values: tuple[float, ...]) -> bool:
+    return len(values) == 16 and se3.is_rigid(np.reshape(values, (4, 4)))

@@ -13,7 +13,9 @@ from mvloc_ros.geometry import quaternion, se3
 from mvloc_ros.inference.backend import Backend, NetworkOutput
 from mvloc_ros.inference.bundle import Bundle
 from mvloc_ros.inference.frame import Frame, FrameError
-from mvloc_ros.inference.preprocess import prepare_color, prepare_depth
+from mvloc_ros.inference.manifest import Manifest
+from mvloc_ros.inference.preprocess import DepthRegistration, prepare_color, prepare_depth
+from mvloc_ros.localization.uncertainty import ResidualCovariance
 
 # Below this share of valid pixels a depth image tells nothing (a covered lens, a sensor out of range).
 _MIN_VALID_DEPTH = 0.01
@@ -60,7 +62,8 @@ class Localizer:
         spec = bundle.manifest.input
         self._no_color = np.zeros((spec.height, spec.width, 3), np.uint8)
         self._no_depth = np.zeros((spec.height, spec.width), np.float32)
-        self._covariance = np.diag(bundle.manifest.residual_variance)
+        self._registration = _registration(bundle.manifest)
+        self._covariance = ResidualCovariance(bundle.manifest)
 
     def warm_up(self, runs: int = 3) -> float:
         """Run blank frames so that the first real one is not slow; milliseconds of the last run."""
@@ -98,7 +101,7 @@ class Localizer:
         return PoseEstimate(
             stamp_ns=frame.stamp_ns,
             T_map_camera=T_map_camera,
-            covariance=self._covariance,
+            covariance=self._covariance.of(color is not None, depth is not None),
             color_used=color is not None,
             depth_used=depth is not None,
             expert_share=(prior, color_share, depth_share),
@@ -109,7 +112,7 @@ class Localizer:
     def _prepare(self, frame: Frame) -> tuple[NDArray[np.uint8] | None, NDArray[np.float32] | None, str]:
         spec = self._bundle.manifest.input
         color = None if frame.color is None else prepare_color(frame.color, spec.height, spec.width)
-        depth = None if frame.depth is None else prepare_depth(frame.depth, spec.height, spec.width)
+        depth = None if frame.depth is None else prepare_depth(frame.depth, spec.height, spec.width, self._registration)
         remark = "no colour image" if color is None else ""
         if depth is None:
             remark = "no depth image"
@@ -131,3 +134,12 @@ class Localizer:
             raise FrameError("The network's answer is not a number; export the model again and check its training.")
         rotation = quaternion.exp(output.log_quaternion)
         return se3.from_parts(self._bundle.position_in_map(output.position), rotation)
+
+
+def _registration(manifest: Manifest) -> DepthRegistration | None:
+    """What a model that was trained on registered raw depth needs done to the depth it is given."""
+    if manifest.T_color_depth is None:
+        return None
+    extrinsic = np.reshape(manifest.T_color_depth, (4, 4))
+    size = manifest.input.height, manifest.input.width
+    return DepthRegistration.at_size(*size, manifest.depth_camera, manifest.color_camera, extrinsic)

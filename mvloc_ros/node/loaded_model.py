@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from mvloc_ros.inference.backend import Backend, create_backend
@@ -32,15 +33,24 @@ class LoadedModel:
         self.backend.close()
 
 
-def load_model(values: NodeParameters, path: str) -> LoadedModel:
+def load_model(values: NodeParameters, path: str, report: Callable[[str], object]) -> LoadedModel:
     """Read the bundle at `path`, check it, and run it until it is warm. May take long; any thread may do it.
+
+    `report` is told in sentences how it goes: which backend was chosen, and how far an engine is.
 
     Raises:
         BundleError, BackendError: the model cannot be used.
     """
     started = time.perf_counter()
     bundle = read_bundle(path)
-    backend = create_backend(values.backend, bundle, values.threads)
+    backend = create_backend(
+        values.backend,
+        bundle,
+        values.threads,
+        precision=values.precision,
+        engine_cache=values.engine_cache,
+        report=report,
+    )
     try:
         localizer = Localizer(bundle, backend)
         inference_ms = localizer.warm_up()

@@ -17,15 +17,16 @@ from rclpy.clock import Clock, ClockChange, ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
+from mvloc_ros.inference.manifest import Manifest
 from mvloc_ros.localization.gate import State
 from mvloc_ros.localization.localizer import PoseEstimate
 from mvloc_ros.msg import LocalizationStatus
 from mvloc_ros.node import parameters, status
+from mvloc_ros.node.image_reader import ImageReader
 from mvloc_ros.node.initial_pose import InitialPose
+from mvloc_ros.node.inputs import Inputs
 from mvloc_ros.node.messages import pose_messages
 from mvloc_ros.node.model_slot import ModelSlot
 from mvloc_ros.node.odometry import RobotTransforms
@@ -35,7 +36,6 @@ from mvloc_ros.node.stamps import StampGuard
 from mvloc_ros.node.tf_publisher import TfPublisher
 from mvloc_ros.node.tracking import Placement, Tracker
 from mvloc_ros.node.transitions import logged
-from mvloc_ros.node.watchdog import explain_silence
 from mvloc_ros.sensors.synchronizer import JUMP_NS
 
 _WARN_PERIOD_S = 5.0
@@ -69,11 +69,12 @@ class LocalizationNode(LifecycleNode):
     def on_configure(self, _state: LifecycleState) -> TransitionCallbackReturn:
         """Read the parameters, load and warm up the model, create the publishers."""
         self._settings = parameters.read(self)
-        self._models = ModelSlot(self._settings, self._on_model_loaded)
+        self._models = ModelSlot(self._settings, self._on_model_loaded, self.get_logger().info)
         self.get_logger().info(self._models.current.summary)
         self._create_publishers()
         self._tf.tolerance_ns = round(1e9 * self._settings.transform_tolerance)
-        self._transforms = RobotTransforms(self, self._settings.transform_timeout) if self._settings.needs_tf else None
+        listens = self._settings.needs_tf or self._settings.depth_source == "cloud"
+        self._transforms = RobotTransforms(self, self._settings.transform_timeout) if listens else None
         self._configured = True
         return TransitionCallbackReturn.SUCCESS
 
@@ -91,11 +92,12 @@ class LocalizationNode(LifecycleNode):
         self._tracker = Tracker(
             self._settings,
             model.map_frame,
-            self._transforms,
+            self._transforms if self._settings.needs_tf else None,
             self._tf,
             self._stamps.is_from_before,
             self.get_logger().warning,
         )
+        reader = ImageReader(self._settings, self._manifest, self._transforms)
         self._pipeline = Pipeline(
             model.localizer,
             model.pose_of,
@@ -106,9 +108,12 @@ class LocalizationNode(LifecycleNode):
             self._report_estimate,
             self._warn_invalid,
             self._publish_failure,
+            read_color=reader.read_color,
+            read_depth=reader.read_depth,
+            single_wait_s=self._settings.single_modality_wait,
         )
         self._models.attach(self._pipeline, self._tracker)
-        self._subscribe(self._pipeline)
+        self._inputs = Inputs(self, self._settings, self._manifest, self._pipeline, reader)
         self._initial_pose.listen(self._tracker, lambda: self._models.current.map_frame)
         # Of the steady clock: the status must say that simulated time does not come.
         self._timer = self.create_timer(
@@ -116,7 +121,7 @@ class LocalizationNode(LifecycleNode):
         )
         self._tf_timer = self.create_timer(1.0 / self._settings.transform_publish_rate, self._tf.repeat)
         self.get_logger().info(
-            f"active: localizing images of {self._color.topic_name} and {self._depth.topic_name} "
+            f"active: localizing images of {self._inputs.color.topic} and {self._inputs.depth.topic} "
             f"in {self._models.current.map_frame!r}"
         )
         return TransitionCallbackReturn.SUCCESS
@@ -170,24 +175,15 @@ class LocalizationNode(LifecycleNode):
         self._diagnostics = self.create_lifecycle_publisher(DiagnosticArray, "/diagnostics", 10)
         self._initial_pose = InitialPose(self)
 
-    def _subscribe(self, pipeline: Pipeline) -> None:
-        qos = QoSProfile(
-            history=HistoryPolicy.KEEP_LAST,
-            depth=self._settings.image_queue_size,
-            reliability=ReliabilityPolicy.RELIABLE
-            if self._settings.image_reliability == "reliable"
-            else ReliabilityPolicy.BEST_EFFORT,
-        )
-        self._color = self.create_subscription(Image, "color/image", pipeline.take_color, qos)
-        self._depth = self.create_subscription(Image, "depth/image", pipeline.take_depth, qos)
+    def _manifest(self) -> Manifest:
+        return self._models.current.bundle.manifest
 
     def _stop(self) -> None:
         if self._pipeline is None:
             return
         self.destroy_timer(self._timer)
         self.destroy_timer(self._tf_timer)
-        self.destroy_subscription(self._color)
-        self.destroy_subscription(self._depth)
+        self._inputs.close()
         self._initial_pose.stop_listening()
         if self._transforms is not None:
             self._transforms.stop_waiting()
@@ -248,6 +244,7 @@ class LocalizationNode(LifecycleNode):
         model = self._models.current
         message.model, message.backend = model.bundle.name, model.backend.description
         status.add_counters(message, pipeline)
+        message.lost_in_transport = self._inputs.lost
         status.add_trust(message, self._tracker, self._stamps.jumps)
         self._last_status = message
         self._status.publish(message)
@@ -265,7 +262,7 @@ class LocalizationNode(LifecycleNode):
         if not self._uses_sim_time():
             self._stamps.compare_clocks()
         now = time.monotonic()
-        quiet_for = now - (pipeline.last_pair_time or self._started)
+        quiet_for = now - (pipeline.last_frame_time or self._started)
         header = Header(stamp=self.get_clock().now().to_msg(), frame_id=self._models.current.map_frame)
         if not pipeline.enabled:
             self._publish_idle(header, LocalizationStatus.INITIALISING, "disabled by ~/set_enabled")
@@ -277,16 +274,17 @@ class LocalizationNode(LifecycleNode):
             self._publish_idle(header, LocalizationStatus.INITIALISING, "waiting for the first images")
         if self._last_status is not None:
             name = self.get_fully_qualified_name().lstrip("/")
-            self._diagnostics.publish(status.diagnostics(self._last_status, name, header))
+            message = status.diagnostics(self._last_status, name, header)
+            message.status += self._inputs.diagnostics(name, self._models.current.bundle.name)
+            self._diagnostics.publish(message)
 
     def _explain_silence(self, pipeline: Pipeline) -> str:
         counts = pipeline.counts
         if self._last_invalid and counts.color_invalid + counts.depth_invalid > self._invalid_seen:
             self._invalid_seen = counts.color_invalid + counts.depth_invalid
             return self._last_invalid
-        reason = explain_silence(self, self._color, self._depth, pipeline.synchronizer)
-        self.get_logger().warning(f"no pair of images: {reason}", throttle_duration_sec=_WARN_PERIOD_S)
-        return reason
+        self._inputs.look()
+        return self._inputs.reason() or "images stopped coming"
 
     def _publish_idle(self, header: Header, state: int, reason: str) -> None:
         self._publish_status(LocalizationStatus(header=header, state=state, reason=reason))

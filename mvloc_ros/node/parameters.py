@@ -19,7 +19,9 @@ from rclpy.parameter import Parameter
 
 from mvloc_ros.errors import MvlocError
 from mvloc_ros.inference.backend import BACKENDS
+from mvloc_ros.inference.precision import PRECISIONS
 from mvloc_ros.node.frame_parameters import FRAME_SPECS, FrameParameters
+from mvloc_ros.node.input_parameters import INPUT_SPECS, InputParameters
 from mvloc_ros.node.parameter_spec import Spec
 
 
@@ -28,16 +30,15 @@ class ParameterError(MvlocError):
 
 
 @dataclass(frozen=True)
-class NodeParameters(FrameParameters):
+class NodeParameters(FrameParameters, InputParameters):
     """The values of one configuration, by the names of the ROS parameters."""
 
     model: str
     backend: str
     threads: int
+    precision: str
+    engine_cache: str
     autostart: bool
-    pair_tolerance: float
-    image_queue_size: int
-    image_reliability: str
     status_period: float
     starvation_timeout: float
 
@@ -46,18 +47,9 @@ SPECS: dict[str, Spec] = {
     "model": Spec("", "Folder of the model bundle, as written by `mvloc export`."),
     "backend": Spec("auto", "What runs the network; auto takes the best that works here.", choices=BACKENDS),
     "threads": Spec(0, "CPU threads of the backend; 0 takes one per available core.", range=(0, 256)),
+    "precision": Spec("auto", "Arithmetic of the network; auto takes fp16 on GPUs if the model has it.", PRECISIONS),
+    "engine_cache": Spec("", "Folder of TensorRT's engines; empty takes ~/.cache/mvloc_ros/engines."),
     "autostart": Spec(True, "Configure and activate at start, without a lifecycle manager."),
-    "pair_tolerance": Spec(
-        0.02,
-        "Largest difference in seconds between the stamps of colour and depth; 0 for equal stamps only.",
-        range=(0.0, 1.0),
-    ),
-    "image_queue_size": Spec(5, "Images of a topic that may wait in the middleware and for a partner.", range=(1, 100)),
-    "image_reliability": Spec(
-        "best_effort",
-        "QoS of the image subscriptions; best_effort works with every publisher.",
-        choices=("best_effort", "reliable"),
-    ),
     "status_period": Spec(
         1.0, "Seconds between diagnostics, and between status messages while no frame is processed.", range=(0.1, 60.0)
     ),
@@ -66,6 +58,7 @@ SPECS: dict[str, Spec] = {
         "Seconds without a pair of images after which the node says which topic is silent, and why.",
         range=(0.2, 60.0),
     ),
+    **INPUT_SPECS,
     **FRAME_SPECS,
 }
 

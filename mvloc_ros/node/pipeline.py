@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Image messages in, pose estimates out: decode and pair in the caller's thread, localize in the worker's.
+"""Image messages in, pose estimates out: pair in the caller's thread, localize in the worker's.
+
+Images that are read in place are decoded when they come; what takes work (JPEG, PNG, RVL, clouds) is decoded by the
+worker, and only if the frame is processed at all. An image that cannot be decoded there costs its modality alone.
 
 One pipeline lives from activate to deactivate, so its counters count one run.
 """
@@ -8,37 +11,55 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mvloc_ros.errors import MvlocError
-from mvloc_ros.inference.frame import ColorImage, DepthImage, Frame
+from mvloc_ros.inference.frame import ColorImage, DepthImage, Frame, FrameError
 from mvloc_ros.localization.localizer import Localizer, PoseEstimate
 from mvloc_ros.node.messages import to_nanoseconds
 from mvloc_ros.node.worker import LatestWorker
 from mvloc_ros.sensors.decode import DecodeError, decode_color, decode_depth
+from mvloc_ros.sensors.single_modality import COLOR, DEPTH, SingleModality
 from mvloc_ros.sensors.synchronizer import Synchronizer
+
+TICK_S = 0.05
+
+
+Content = ColorImage | DepthImage
+Reader = Callable[[Any], Content | Callable[[], Content]]
+"""Message -> content, or what makes the content in the worker's thread; raises DecodeError."""
+_WORDS = {COLOR: "colour", DEPTH: "depth"}
+_MISSING = {COLOR: "depth", DEPTH: "colour"}
 
 
 @dataclass(frozen=True)
 class Image:
-    """A decoded image on its way to its partner."""
+    """An image on its way to its partner."""
 
-    content: ColorImage | DepthImage
+    content: Content | Callable[[], Content]
     frame_id: str
     decode_ms: float
 
 
 @dataclass(frozen=True)
 class PairedFrame:
-    """A frame in the mailbox, with the times (perf_counter, s) that its latency is counted from."""
+    """A frame in the mailbox, with the times (perf_counter, s) that its latency is counted from.
+
+    Attributes:
+        frame: without the images that are yet to be read.
+        pending: what reads these, by modality.
+        remark: why an image is missing, in words.
+    """
 
     frame: Frame
     decode_ms: float
     callback_time: float
     paired_time: float
+    pending: Mapping[str, Callable[[], Content]] = field(default_factory=dict)
+    remark: str = ""
 
 
 @dataclass
@@ -52,6 +73,8 @@ class Counts:
     dropped_failed: int = 0
     published: int = 0
     rejected: int = 0
+    single: int = 0
+    undecodable: int = 0
 
 
 class Pipeline:
@@ -60,6 +83,8 @@ class Pipeline:
     Attributes:
         localizer: used by the worker alone; may be replaced `between_frames`.
         enabled: False takes no notice of images.
+        carrier_frame: optical frame of the camera whose pose the model gives; empty until an image tells it.
+        explain_missing: tells for `colour` or `depth` why its images do not come.
     """
 
     def __init__(
@@ -73,6 +98,10 @@ class Pipeline:
         report: Callable[[PairedFrame, PoseEstimate, float, float], None],
         on_problem: Callable[[str], None],
         on_failure: Callable[[PairedFrame, str], None],
+        *,
+        read_color: Reader = decode_color,
+        read_depth: Reader = decode_depth,
+        single_wait_s: float = 0.0,
     ) -> None:
         """Start the worker.
 
@@ -88,6 +117,9 @@ class Pipeline:
                 the mailbox and how long publishing took (ms).
             on_problem: called by the feeding thread with a sentence about an image that could not be used.
             on_failure: called by the worker with the frame that gave no pose and a sentence.
+            read_color: how a colour message is read.
+            read_depth: how a depth message is read.
+            single_wait_s: see `SingleModality`.
         """
         self.localizer = localizer
         self.enabled = True
@@ -99,8 +131,14 @@ class Pipeline:
         self._on_problem, self._on_failure = on_problem, on_failure
         self._callback_time = 0.0
         self.counts = Counts()
+        self._read_color, self._read_depth = read_color, read_depth
+        self.last_frame_time: float | None = None
         self.last_pair_time: float | None = None
+        self.carrier_frame = ""
+        self.explain_missing: Callable[[str], str] = "no {} image".format
         self.synchronizer = Synchronizer(tolerance_ns, self._pair, queue_size)
+        self._single_wait_s = single_wait_s
+        self.single_modality = SingleModality(self.synchronizer, single_wait_s, self._single)
         self._worker: LatestWorker[PairedFrame] = LatestWorker(self._localize, "mvloc_worker")
 
     def stop(self) -> None:
@@ -114,46 +152,86 @@ class Pipeline:
             yield
 
     def take_color(self, message: Any) -> None:
-        """Decode and pair a colour image."""
-        if not self.enabled:
+        """Pair a colour message."""
+        image = self._take(COLOR, message, self._read_color)
+        if image is None:
+            self.counts.color_invalid += self.enabled
             return
-        self._callback_time = time.perf_counter()
-        try:
-            image = self._decode("colour", message, decode_color)
-        except DecodeError as error:
-            self.counts.color_invalid += 1
-            self._on_problem(str(error))
-            return
-        self.synchronizer.add_color(to_nanoseconds(message.header.stamp), image)
+        self.single_modality.add(COLOR, to_nanoseconds(message.header.stamp), image, time.monotonic())
 
     def take_depth(self, message: Any) -> None:
-        """Decode and pair a depth image."""
-        if not self.enabled:
+        """Pair a depth message."""
+        image = self._take(DEPTH, message, self._read_depth)
+        if image is None:
+            self.counts.depth_invalid += self.enabled
             return
+        self.single_modality.add(DEPTH, to_nanoseconds(message.header.stamp), image, time.monotonic())
+
+    def tick(self) -> None:
+        """Give out images that wait in vain for a partner; to be called every `TICK_S`."""
+        if self.enabled:
+            self._callback_time = time.perf_counter()
+            self.single_modality.tick(time.monotonic())
+
+    def _take(self, modality: str, message: Any, read: Reader) -> Image | None:
+        """The image, or None if it is not to be used."""
+        if not self.enabled:
+            return None
         self._callback_time = time.perf_counter()
         try:
-            image = self._decode("depth", message, decode_depth)
+            self._check_stamp(_WORDS[modality], to_nanoseconds(message.header.stamp))
+            content = read(message)
         except DecodeError as error:
-            self.counts.depth_invalid += 1
             self._on_problem(str(error))
-            return
-        self.synchronizer.add_depth(to_nanoseconds(message.header.stamp), image)
-
-    def _decode(self, modality: str, message: Any, decoder: Callable[[Any], ColorImage | DepthImage]) -> Image:
-        self._check_stamp(modality, to_nanoseconds(message.header.stamp))
-        content = decoder(message)
+            return None
+        if modality == self._pose_of:
+            self.carrier_frame = message.header.frame_id
         return Image(content, message.header.frame_id, 1e3 * (time.perf_counter() - self._callback_time))
 
     def _pair(self, color_ns: int, color: Image, depth_ns: int, depth: Image) -> None:
+        self.single_modality.paired()
         self.counts.pairs += 1
         self.last_pair_time = time.monotonic()
-        carrier, stamp_ns = (color, color_ns) if self._pose_of == "color" else (depth, depth_ns)
-        assert isinstance(color.content, ColorImage)
-        assert isinstance(depth.content, DepthImage)
-        frame = Frame(stamp_ns, carrier.frame_id, color.content, depth.content, depth_ns - color_ns)
-        paired = PairedFrame(frame, color.decode_ms + depth.decode_ms, self._callback_time, time.perf_counter())
+        carrier, stamp_ns = (color, color_ns) if self._pose_of == COLOR else (depth, depth_ns)
+        frame = Frame(stamp_ns, carrier.frame_id, None, None, depth_ns - color_ns)
+        self._put(frame, {COLOR: color, DEPTH: depth}, "")
+
+    def _single(self, modality: str, stamp_ns: int, image: Image) -> None:
+        self.counts.single += 1
+        frame_id = image.frame_id if modality == self._pose_of else self.carrier_frame
+        frame = Frame(stamp_ns, frame_id, None, None)
+        self._put(frame, {modality: image}, self.explain_missing(_MISSING[modality]))
+
+    def _put(self, frame: Frame, images: Mapping[str, Image], remark: str) -> None:
+        self.last_frame_time = time.monotonic()
+        ready = {name: image.content for name, image in images.items() if not callable(image.content)}
+        pending = {name: image.content for name, image in images.items() if callable(image.content)}
+        decode_ms = sum(image.decode_ms for image in images.values())
+        paired = PairedFrame(_with(frame, ready), decode_ms, self._callback_time, time.perf_counter(), pending, remark)
         if self._worker.put(paired):
             self.counts.dropped_busy += 1
+
+    def _read_pending(self, paired: PairedFrame) -> PairedFrame:
+        """The frame with what was yet to be read.
+
+        Raises:
+            DecodeError: nothing can be read, or one image cannot and the other is not to be processed alone.
+        """
+        started = time.perf_counter()
+        read: dict[str, Content] = {}
+        problems = []
+        for modality, reader in paired.pending.items():
+            try:
+                read[modality] = reader()
+            except DecodeError as error:
+                self.counts.undecodable += 1
+                problems.append(str(error))
+        frame = _with(paired.frame, read)
+        if problems and (self._single_wait_s == 0.0 or (frame.color is None and frame.depth is None)):
+            raise DecodeError(" ".join(problems))
+        decode_ms = paired.decode_ms + 1e3 * (time.perf_counter() - started)
+        remark = "; ".join(text for text in (paired.remark, *problems) if text)
+        return replace(paired, frame=frame, decode_ms=decode_ms, pending={}, remark=remark)
 
     def _localize(self, paired: PairedFrame) -> None:
         with self._turnstile:
@@ -164,6 +242,12 @@ class Pipeline:
     def _localize_one(self, paired: PairedFrame) -> None:
         wait_ms = 1e3 * (time.perf_counter() - paired.paired_time)
         try:
+            paired = self._read_pending(paired)
+            if not paired.frame.frame_id:
+                raise FrameError(
+                    "The camera whose pose the model gives has not sent an image yet, so its frame is unknown; set "
+                    "camera_frame."
+                )
             estimate = self.localizer.process(paired.frame)
             localized = time.perf_counter()
             if self._publish(paired, estimate):
@@ -177,3 +261,10 @@ class Pipeline:
         except Exception as error:  # one frame must not end the worker; a defect is named with its type
             self.counts.dropped_failed += 1
             self._on_failure(paired, f"Localizing a frame failed unexpectedly: {type(error).__name__}: {error}.")
+
+
+def _with(frame: Frame, contents: Mapping[str, Content]) -> Frame:
+    for content in contents.values():
+        name = "color" if isinstance(content, ColorImage) else "depth"
+        frame = replace(frame, **{name: content})  # type: ignore[arg-type]
+    return frame

@@ -42,7 +42,7 @@ def frame_status(
 ) -> LocalizationStatus:
     """A status of a frame whose pose was judged; the caller adds the times of publication."""
     header = Header(stamp=to_time(estimate.stamp_ns), frame_id=paired.frame.frame_id)
-    words = (placement.verdict.reason, estimate.remark, *placement.notes)
+    words = (placement.verdict.reason, paired.remark or estimate.remark, *placement.notes)
     reason = "; ".join(text for text in words if text)
     status = LocalizationStatus(header=header, state=int(state_of(placement, estimate)), reason=reason)
     status.pair_skew = 1e-9 * paired.frame.pair_skew_ns
@@ -72,7 +72,8 @@ def add_counters(status: LocalizationStatus, pipeline: Pipeline) -> None:
     status.published = counts.published
     status.dropped_unpaired = color.unpaired + color.late + depth.unpaired + depth.late
     status.dropped_busy = counts.dropped_busy
-    status.dropped_invalid = counts.color_invalid + counts.depth_invalid
+    status.dropped_invalid = counts.color_invalid + counts.depth_invalid + counts.undecodable
+    status.single_modality = counts.single
     status.dropped_failed = counts.dropped_failed
     status.rejected = counts.rejected
 
@@ -97,6 +98,8 @@ def diagnostics(status: LocalizationStatus, node_name: str, header: Header) -> D
         "rejected": status.rejected,
         "last_rejection": status.last_rejection,
         "clock_jumps": status.clock_jumps,
+        "single_modality": status.single_modality,
+        "lost_in_transport": status.lost_in_transport,
     }
     entry = DiagnosticStatus(
         level=_LEVELS[status.state],

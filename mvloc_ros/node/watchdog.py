@@ -1,46 +1,123 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Why no pair of images arrives, in words."""
+"""What is wrong with the inputs, in words: topics, QoS, stamps, losses, cameras, transforms."""
 
 from __future__ import annotations
 
+import time
+
 from rclpy.node import Node
-from rclpy.qos import QoSCompatibility, qos_check_compatible
-from rclpy.subscription import Subscription
 
-from mvloc_ros.sensors.synchronizer import Synchronizer
+from mvloc_ros.inference.manifest import Manifest
+from mvloc_ros.node.camera_check import differences
+from mvloc_ros.node.findings import Finding, Level
+from mvloc_ros.node.image_reader import ImageReader
+from mvloc_ros.node.parameters import NodeParameters
+from mvloc_ros.node.pipeline import Pipeline
+from mvloc_ros.node.topic_monitor import TopicMonitor
+
+_LOSS = 0.05
+"""Share of lost images in a check from which on it is worth a word."""
 
 
-def explain_silence(node: Node, color: Subscription, depth: Subscription, synchronizer: Synchronizer) -> str:
-    """One sentence that names the topic at fault, or the gap between the stamps."""
-    silent = [
-        (name, subscription)
-        for name, subscription, counts in (
-            ("colour", color, synchronizer.color_counts),
-            ("depth", depth, synchronizer.depth_counts),
+class Watchdog:
+    """Looks at the inputs every second or so; the findings last until the next look."""
+
+    def __init__(
+        self, node: Node, values: NodeParameters, pipeline: Pipeline, reader: ImageReader, monitors: list[TopicMonitor]
+    ) -> None:
+        """Take what there is to look at: the monitors are those of colour and depth."""
+        self._node, self._values, self._pipeline, self._reader = node, values, pipeline, reader
+        self._monitors = monitors
+        self._started = time.monotonic()
+        self._seen = {monitor.name: (0, 0) for monitor in monitors}
+        self._losing = {monitor.name: 0 for monitor in monitors}
+        self._losses: list[Finding] = []
+        self.findings: list[Finding] = []
+
+    def look(self, manifest: Manifest, now: float) -> list[Finding]:
+        """All that is wrong at `now` (monotonic s)."""
+        silent = [finding for monitor in self._monitors for finding in self._silence(monitor, now)]
+        found = silent if silent else self._gap(now)
+        for monitor in self._monitors:
+            found += self._camera(monitor, manifest, now)
+        found += self._losses
+        if self._reader.cloud_problem:
+            found.append(Finding("transforms", "clouds without a transform", Level.WARN, self._reader.cloud_problem))
+        self.findings = found
+        return found
+
+    def explain_missing(self, name: str) -> str:
+        """Why `colour` or `depth` images are missing from a frame; cheap, for the thread of the images."""
+        for finding in self.findings:
+            if finding.key == f"no {name} images":
+                return f"no {name} image: {finding.text}"
+        monitor = next(monitor for monitor in self._monitors if monitor.name == name)
+        if monitor.last_arrival is None:
+            return f"no {name} image has come on {monitor.topic} yet"
+        age = time.monotonic() - monitor.last_arrival
+        return f"no {name} image fits: the last on {monitor.topic} came {age:.1f} s ago"
+
+    def _silence(self, monitor: TopicMonitor, now: float) -> list[Finding]:
+        if now - (monitor.last_arrival or self._started) <= self._values.starvation_timeout:
+            return []
+        text = monitor.explain(self._node, now)
+        return [Finding(monitor.name, f"no {monitor.name} images", Level.ERROR, text)]
+
+    def _gap(self, now: float) -> list[Finding]:
+        """Both topics come; do they pair?"""
+        miss_ns = self._pipeline.synchronizer.smallest_miss_ns
+        alone = now - (self._pipeline.last_pair_time or self._started) > self._values.starvation_timeout
+        if not alone or miss_ns is None:
+            return []
+        text = (
+            f"colour and depth both come, but their stamps are at least {miss_ns * 1e-6:.1f} ms apart, more than "
+            f"pair_tolerance ({1e3 * self._values.pair_tolerance:g} ms); set it above that, or synchronise the cameras"
         )
-        if counts.received == 0
-    ]
-    if silent:
-        return "; ".join(_explain_topic(node, name, subscription) for name, subscription in silent)
-    miss = synchronizer.smallest_miss_ns
-    if miss is not None:
-        return (
-            f"colour and depth both come, but their stamps are at least {miss * 1e-6:.1f} ms apart; "
-            "set pair_tolerance above that, or synchronise the cameras"
+        return [Finding("synchronization", "no pairs of images", Level.ERROR, text)]
+
+    def judge_losses(self) -> None:
+        """Look at what was lost since the last call; to be called once a second."""
+        self._losses = [finding for monitor in self._monitors for finding in self._lost(monitor)]
+
+    def _lost(self, monitor: TopicMonitor) -> list[Finding]:
+        """Losses that last for two looks: a camera that halves its rate shows as a loss once."""
+        received, lost = self._seen[monitor.name]
+        self._seen[monitor.name] = monitor.received, monitor.gaps.lost
+        came, missing = monitor.received - received, monitor.gaps.lost - lost
+        self._losing[monitor.name] = self._losing[monitor.name] + 1 if missing > _LOSS * (came + missing) else 0
+        if self._losing[monitor.name] < 2:
+            return []
+        text = (
+            f"{missing} of {came + missing} {monitor.name} images of the last second never came on {monitor.topic}, by "
+            "the gaps between the stamps: lost in transport (start driver and node with the shared-memory profile "
+            "config/fastdds.xml) or never taken"
         )
-    return "images stopped coming, or one of the two topics did; check the camera driver"
+        return [Finding(monitor.name, f"{monitor.name} images lost", Level.WARN, text)]
 
-
-def _explain_topic(node: Node, name: str, subscription: Subscription) -> str:
-    topic = subscription.topic_name
-    publishers = node.get_publishers_info_by_topic(topic)
-    if not publishers:
-        return f"nothing publishes {name} images on {topic}; start the camera or remap the topic"
-    for publisher in publishers:
-        compatibility, reason = qos_check_compatible(publisher.qos_profile, subscription.qos_profile)
-        if compatibility == QoSCompatibility.ERROR:
-            return (
-                f"{publisher.node_name} publishes {name} images on {topic} with an incompatible QoS "
-                f"({reason.strip()}); set image_reliability to best_effort"
+    def _camera(self, monitor: TopicMonitor, manifest: Manifest, now: float) -> list[Finding]:
+        is_color = monitor.name == "colour"
+        if not is_color and self._values.depth_source == "cloud":
+            return []
+        model = self._reader.color_model if is_color else self._reader.depth_model
+        trained = manifest.color_camera if is_color else manifest.depth_camera
+        if model is None:
+            waited = monitor.last_arrival is not None and now - self._started > self._values.starvation_timeout
+            return [self._without_info(monitor.name)] if waited else []
+        texts = differences(monitor.name, model, trained, manifest.input, self._values.rescale_input)
+        if monitor.size is not None and monitor.size != (model.camera.width, model.camera.height):
+            texts.append(
+                f"the {monitor.name} images are {monitor.size[0]}x{monitor.size[1]}, but their camera_info is for "
+                f"{model.camera.width}x{model.camera.height}; check the driver"
             )
-    return f"{len(publishers)} publisher(s) on {topic}, but no {name} image that can be used has arrived yet"
+        return [
+            Finding(monitor.name, f"{monitor.name} camera differs ({n})", Level.WARN, text)
+            for n, text in enumerate(texts, start=1)
+        ]
+
+    @staticmethod
+    def _without_info(name: str) -> Finding:
+        text = (
+            f"no camera_info of the {name} images comes: they are taken for those of the training camera"
+            f" ({'color' if name == 'colour' else name}/camera_info can be remapped)"
+        )
+        return Finding(name, f"no {name} camera_info", Level.OK, text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.folder import open_folder
-from mvloc_ros.recordings.frames import FrameRecord, PosedFolder
+from mvloc_ros.recordings.frames import FrameRecord, LeftOut, PosedFolder
 from mvloc_ros.recordings.images import read_color, read_depth
 
-__all__ = ["FrameRecord", "PosedFolder", "RecordingError", "open_folder", "read_color", "read_depth"]
+__all__ = ["FrameRecord", "LeftOut", "PosedFolder", "RecordingError", "open_folder", "read_color", "read_depth"]

@@ -3,21 +3,28 @@
 
     {"color": {"width": 640, "height": 480, "fx": 525, "fy": 525, "cx": 320, "cy": 240},
      "depth": {...}, "depth_registered": true, "pose_of": "color", "rate_hz": 15,
-     "depth_units_per_metre": 1000, "licence": "CC BY 4.0"}
+     "depth_units_per_metre": 1000, "licence": "CC BY 4.0",
+     "T_color_depth": [[1, 0, 0, -0.025], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]}
 
 Every key may be left out; a key that is not listed here is refused, so that a typing error does not
-pass as a default.
+pass as a default. `T_color_depth` says where the cameras of depth that is not registered sit: it maps
+coordinates of the depth camera (metres, optical frame) into the colour camera.
 """
 
 from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.frames import FrameRecord
@@ -26,7 +33,7 @@ from mvloc_ros.recordings.images import image_size
 CAMERA_FILE = "camera.json"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CameraSettings:
     """Cameras and conventions of a folder: the layout's defaults, or what `camera.json` says."""
 
@@ -37,6 +44,7 @@ class CameraSettings:
     pose_of: str
     rate_hz: float
     licence: str = ""
+    T_color_depth: npt.NDArray[np.float64] | None = None
 
 
 def apply_camera_file(root: Path, defaults: CameraSettings) -> tuple[CameraSettings, frozenset[str]]:
@@ -63,23 +71,26 @@ def apply_camera_file(root: Path, defaults: CameraSettings) -> tuple[CameraSetti
             values[field] = read(value)
         except (KeyError, TypeError, ValueError) as error:
             raise RecordingError(f"{path}: the value of {key!r} is not usable ({error}).") from error
+    if {"color_camera", "depth_camera"} & values.keys():
+        # Other cameras than the layout's sit otherwise to each other, too.
+        defaults = replace(defaults, T_color_depth=None)
     return replace(defaults, **values), frozenset(content)
 
 
 def fit_to_images(
     root: Path, settings: CameraSettings, stated: frozenset[str], frames: list[FrameRecord]
 ) -> CameraSettings:
-    """`settings` with both cameras at the size of the first images.
+    """`settings` with both cameras at the size of the images.
 
     The layout's default intrinsics are scaled to it. Intrinsics stated in `camera.json` must fit as
     they are: scaling them would hide that they belong to other images.
     """
     cameras = {"color": settings.color_camera, "depth": settings.depth_camera}
     for name, camera in cameras.items():
-        path = next((image for frame in frames if (image := getattr(frame, name)) is not None), None)
-        if path is None:
+        images = [image for frame in frames if (image := getattr(frame, name)) is not None]
+        if not images:
             continue
-        width, height = image_size(path)
+        path, (width, height) = _usual_size(images)
         if (width, height) == (camera.width, camera.height):
             continue
         if name in stated or width * camera.height != height * camera.width:
@@ -89,6 +100,25 @@ def fit_to_images(
             )
         cameras[name] = camera.scaled_to(width, height)
     return replace(settings, color_camera=cameras["color"], depth_camera=cameras["depth"])
+
+
+def _usual_size(images: list[Path]) -> tuple[Path, tuple[int, int]]:
+    """The size (width, height) that most of three images have, and one of them that has it.
+
+    Spread over the recording and more than one, so that a single damaged file decides nothing.
+    Raises RecordingError where none can be read.
+    """
+    sizes: dict[Path, tuple[int, int]] = {}
+    problems = []
+    for path in dict.fromkeys((images[0], images[len(images) // 2], images[-1])):
+        try:
+            sizes[path] = image_size(path)
+        except RecordingError as error:
+            problems.append(error)
+    if not sizes:
+        raise problems[0]
+    usual = Counter(sizes.values()).most_common(1)[0][0]
+    return next(path for path, size in sizes.items() if size == usual), usual
 
 
 def _positive(value: Any) -> float:
@@ -110,6 +140,14 @@ def _camera_name(value: Any) -> str:
     return str(value)
 
 
+def _transform(value: Any) -> npt.NDArray[np.float64]:
+    matrix = np.array(value, dtype=np.float64)
+    if not se3.is_rigid(matrix, tolerance=1e-3):
+        raise ValueError("it is no rigid transform, 4x4 with a rotation and 0 0 0 1 below")
+    matrix[:3, :3] = se3.project_to_so3(matrix[:3, :3])
+    return matrix
+
+
 _READERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "color": ("color_camera", PinholeCamera.from_dict),
     "depth": ("depth_camera", PinholeCamera.from_dict),
@@ -118,4 +156,5 @@ _READERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "pose_of": ("pose_of", _camera_name),
     "rate_hz": ("rate_hz", _positive),
     "licence": ("licence", str),
+    "T_color_depth": ("T_color_depth", _transform),
 }

@@ -136,6 +136,8 @@ class FolderWriter:
             "depth_units_per_metre": cameras.depth_units_per_metre,
             "licence": cameras.licence,
         }
+        if cameras.T_color_depth is not None:
+            content["T_color_depth"] = cameras.T_color_depth.tolist()
         self._write(self.partial / CAMERA_FILE, (json.dumps(content, indent=1) + "\n").encode())
         for file_name, sequences in zip(SPLIT_FILES, (train, test), strict=True):
             self._write(self.partial / file_name, "".join(f"{name}\n" for name in sequences).encode())

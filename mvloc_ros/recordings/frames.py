@@ -32,6 +32,14 @@ class FrameRecord:
     depth_stamp_ns: int | None = None
 
 
+@dataclass(frozen=True)
+class LeftOut:
+    """A frame that is no record because a file of it is damaged or missing: that file, and what is wrong with it."""
+
+    path: Path
+    reason: str
+
+
 @dataclass(frozen=True, eq=False)
 class PosedFolder:
     """A folder of posed RGB-D frames, split into training and test frames, each in order of time.
@@ -39,6 +47,8 @@ class PosedFolder:
     `layout` is '7scenes' or 'tum', `pose_of` is 'color' or 'depth': the camera whose pose the frames
     carry. `depth_units_per_metre` is the value of a depth pixel at one metre. `depth_registered`
     says whether depth and colour pixels already correspond. `licence` is empty where unknown.
+    `T_color_depth` (4x4) maps coordinates of the depth camera into the colour camera, None where unknown.
+    `left_out` are the frames whose pose could not be read.
     """
 
     root: Path
@@ -52,6 +62,8 @@ class PosedFolder:
     licence: str
     train: tuple[FrameRecord, ...]
     test: tuple[FrameRecord, ...]
+    T_color_depth: npt.NDArray[np.float64] | None = None
+    left_out: tuple[LeftOut, ...] = ()
 
     def frames(self) -> Iterator[FrameRecord]:
         """All frames, training and test, in order of time."""

@@ -127,7 +127,7 @@ def _events(folder: PosedFolder, frames: Sequence[FrameRecord], build: MessageBu
             events.append(_truth_event(frame.T_map_camera, posed_ns, build))
     events.sort(key=lambda event: event.stamp_ns)
     first = events[0].stamp_ns
-    static = build.static_transforms(first, folder.depth_registered)
+    static = build.static_transforms(first, folder.depth_registered, folder.T_color_depth)
     return [_Event(first, topics.TF_STATIC, lambda: static), *events]
 
 

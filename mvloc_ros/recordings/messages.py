@@ -81,26 +81,35 @@ class MessageBuilder:
         )
         return self._types[topics.POSE](header=self.header(stamp_ns, frame), pose=pose)
 
-    def static_transforms(self, stamp_ns: int, registered: bool) -> Any:
+    def static_transforms(
+        self, stamp_ns: int, registered: bool, T_color_depth: npt.NDArray[np.float64] | None = None
+    ) -> Any:
         """tf2_msgs/TFMessage: `camera_link`, which lies in the depth camera, to both optical frames.
 
-        Registered depth is seen from the colour camera, so that both coincide. Otherwise the nominal
-        baseline stands for the real one, which no folder layout states.
+        Registered depth is seen from the colour camera, so that both coincide. Otherwise the colour camera is
+        where `T_color_depth` says or, where the folder does not state it, at the nominal baseline.
         """
-        baseline = 0.0 if registered else NOMINAL_BASELINE_M
+        T_depth_color = np.eye(4)
+        if not registered and T_color_depth is not None:
+            T_depth_color = se3.inverse(T_color_depth)
+        elif not registered:
+            T_depth_color[0, 3] = NOMINAL_BASELINE_M
+        T_link_depth = se3.from_parts(np.zeros(3), OPTICAL_ROTATION)
         return self._types[topics.TF_MESSAGE](
             transforms=[
-                self._optical_transform(stamp_ns, topics.DEPTH_FRAME, 0.0),
-                self._optical_transform(stamp_ns, topics.COLOR_FRAME, -baseline),
+                self._transform(stamp_ns, topics.CAMERA_LINK, topics.DEPTH_FRAME, T_link_depth),
+                self._transform(stamp_ns, topics.CAMERA_LINK, topics.COLOR_FRAME, T_link_depth @ T_depth_color),
             ]
         )
 
-    def _optical_transform(self, stamp_ns: int, child: str, y: float) -> Any:
+    def _transform(self, stamp_ns: int, parent: str, child: str, T_parent_child: npt.NDArray[np.float64]) -> Any:
+        """geometry_msgs/TransformStamped of a 4x4 transform."""
+        position, orientation = se3.to_parts(T_parent_child)
         return self._types["geometry_msgs/msg/TransformStamped"](
-            header=self.header(stamp_ns, topics.CAMERA_LINK),
+            header=self.header(stamp_ns, parent),
             child_frame_id=child,
             transform=self._types["geometry_msgs/msg/Transform"](
-                translation=self._types["geometry_msgs/msg/Vector3"](x=0.0, y=y, z=0.0),
-                rotation=self._types["geometry_msgs/msg/Quaternion"](*OPTICAL_ROTATION),
+                translation=self._types["geometry_msgs/msg/Vector3"](*map(float, position)),
+                rotation=self._types["geometry_msgs/msg/Quaternion"](*map(float, orientation)),
             ),
         )

@@ -22,9 +22,16 @@ from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.recordings.camera_file import CameraSettings, apply_camera_file, fit_to_images
 from mvloc_ros.recordings.errors import RecordingError
-from mvloc_ros.recordings.frames import FrameRecord, PosedFolder
+from mvloc_ros.recordings.frames import FrameRecord, LeftOut, PosedFolder
 from mvloc_ros.recordings.split import require_both, tail_split
 
+# Where the depth camera sits beside the colour camera of a Kinect: the translation that the LIRIS human activities
+# data set publishes for its own (liris.cnrs.fr/voir/activities-dataset/kinect-calibration.html), which others use for
+# 7-Scenes. Its rotation of 0.67 degrees is left out: it belongs to principal points up to 30 pixels apart, which
+# 7-Scenes puts into the middle of both images, and moves edges in depth 6 pixels off those in colour (redkitchen).
+KINECT_T_COLOR_DEPTH = np.array(
+    [[1.0, 0.0, 0.0, -0.02556], [0.0, 1.0, 0.0, 0.00010], [0.0, 0.0, 1.0, 0.00203], [0.0, 0.0, 0.0, 1.0]]
+)
 SPLIT_FILES = ("TrainSplit.txt", "TestSplit.txt")
 DEFAULTS = CameraSettings(
     color_camera=PinholeCamera(640, 480, 525.0, 525.0, 320.0, 240.0),
@@ -33,6 +40,7 @@ DEFAULTS = CameraSettings(
     depth_registered=False,
     pose_of="depth",
     rate_hz=30.0,
+    T_color_depth=KINECT_T_COLOR_DEPTH,
 )
 FIRST_STAMP_NS = 1_000_000_000
 PAUSE_NS = 1_000_000_000
@@ -51,27 +59,29 @@ def is_seven_scenes(root: Path) -> bool:
 def open_seven_scenes(root: Path, test_fraction: float) -> PosedFolder:
     """Read a 7-Scenes folder. Without any split file the last `test_fraction` of each sequence is test.
 
-    Raises RecordingError where a split file names a sequence that is not there, or a split is empty.
+    Raises RecordingError where a split file names a sequence that is not there or has no frame, or a split is empty.
     """
     settings, stated = apply_camera_file(root, DEFAULTS)
     folders = sorted(folder for folder in root.glob("seq-*") if folder.is_dir())
-    skipped: Counter[str] = Counter()
+    left_out: list[LeftOut] = []
     sequences: dict[str, list[FrameRecord]] = {}
     start_ns = FIRST_STAMP_NS
     for folder in folders:
-        frames, last_ns = _read_sequence(folder, start_ns, settings.rate_hz, skipped)
+        frames, last_ns = _read_sequence(folder, start_ns, settings.rate_hz, left_out)
         sequences[folder.name] = frames
         start_ns = last_ns + PAUSE_NS
-    if skipped:
-        causes = ", ".join(f"{count} {cause}" for cause, count in sorted(skipped.items()))
-        _log.warning("%s: %d frames left out: %s", root, skipped.total(), causes)
+    if left_out:
+        causes = ", ".join(f"{n} {cause}" for cause, n in sorted(Counter(item.reason for item in left_out).items()))
+        _log.warning("%s: %d frames left out: %s; the first: %s", root, len(left_out), causes, left_out[0].path)
     settings = fit_to_images(root, settings, stated, [frame for frames in sequences.values() for frame in frames])
     train, test = _split(root, sequences, test_fraction)
     require_both(root, train, test)
-    return PosedFolder(root=root, layout="7scenes", train=train, test=test, **vars(settings))
+    return PosedFolder(root=root, layout="7scenes", train=train, test=test, left_out=tuple(left_out), **vars(settings))
 
 
-def _read_sequence(folder: Path, start_ns: int, rate_hz: float, skipped: Counter[str]) -> tuple[list[FrameRecord], int]:
+def _read_sequence(
+    folder: Path, start_ns: int, rate_hz: float, left_out: list[LeftOut]
+) -> tuple[list[FrameRecord], int]:
     """The frames of one sequence that have a pose and an image, and the stamp of its last frame."""
     files: dict[int, dict[str, Path]] = {}
     for path in folder.iterdir():
@@ -83,11 +93,12 @@ def _read_sequence(folder: Path, start_ns: int, rate_hz: float, skipped: Counter
         found = files[index]
         stamp_ns = start_ns + round(index * 1e9 / rate_hz)
         if "color" not in found and "depth" not in found:
-            skipped["without an image"] += 1
+            left_out.append(LeftOut(found["pose"], "without an image"))
             continue
         pose = read_pose(found["pose"]) if "pose" in found else None
         if pose is None:
-            skipped["with an invalid pose" if "pose" in found else "without a pose file"] += 1
+            reason = "with an invalid pose" if "pose" in found else "without a pose file"
+            left_out.append(LeftOut(folder / f"frame-{index:06d}.pose.txt", reason))
             continue
         frames.append(FrameRecord(folder.name, index, stamp_ns, found.get("color"), found.get("depth"), pose, stamp_ns))
     return frames, stamp_ns
@@ -140,5 +151,10 @@ def _named(path: Path, sequences: dict[str, list[FrameRecord]]) -> tuple[FrameRe
         folder = f"seq-{int(match[1]):02d}" if match else name
         if folder not in sequences:
             raise RecordingError(f"{path} names {name!r}, but there is no folder {folder} in {path.parent}.")
+        if not sequences[folder]:
+            raise RecordingError(
+                f"{path} names {name!r}, but {path.parent / folder} has no usable frame (image and valid pose): "
+                "copy it again, or take it out of the split."
+            )
         frames += sequences[folder]
     return tuple(sorted(frames, key=lambda frame: frame.stamp_ns))

@@ -22,7 +22,7 @@ from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.geometry.trajectory import read_tum
 from mvloc_ros.recordings.camera_file import CameraSettings, apply_camera_file, fit_to_images
 from mvloc_ros.recordings.errors import RecordingError
-from mvloc_ros.recordings.frames import FrameRecord, PosedFolder
+from mvloc_ros.recordings.frames import FrameRecord, LeftOut, PosedFolder
 from mvloc_ros.recordings.split import require_both, tail_split
 
 FILES = ("rgb.txt", "depth.txt", "groundtruth.txt")
@@ -53,17 +53,23 @@ def open_tum(root: Path, test_fraction: float) -> PosedFolder:
     """
     settings, stated = apply_camera_file(root, DEFAULTS)
     skipped: Counter[str] = Counter()
-    sequences = [_read_recording(folder, settings.pose_of, skipped) for folder in _recordings(root)]
+    left_out: list[LeftOut] = []
+    sequences = [_read_recording(folder, settings.pose_of, skipped, left_out) for folder in _recordings(root)]
     frames = [frame for sequence in sequences for frame in sequence]
     if skipped:
         causes = ", ".join(f"{count} {cause}" for cause, count in sorted(skipped.items()))
         _log.warning("%s: %s", root, causes)
+    if left_out:
+        first = left_out[0]
+        _log.warning(
+            "%s: %d lines of ground truth left out; the first: %s of %s", root, len(left_out), first.reason, first.path
+        )
     train, test = tail_split(sequences, test_fraction)
     require_both(root, train, test)
     settings = fit_to_images(root, settings, stated, frames)
     if "rate_hz" not in stated:
         settings = replace(settings, rate_hz=_rate(sequences))
-    return PosedFolder(root=root, layout="tum", train=train, test=test, **vars(settings))
+    return PosedFolder(root=root, layout="tum", train=train, test=test, left_out=tuple(left_out), **vars(settings))
 
 
 def associate(color_ns: Sequence[int], depth_ns: Sequence[int], max_skew_ns: int) -> dict[int, int]:
@@ -93,12 +99,16 @@ def _recordings(root: Path) -> list[Path]:
     return sorted(folder for folder in root.iterdir() if (folder / FILES[0]).is_file())
 
 
-def _read_recording(folder: Path, pose_of: str, skipped: Counter[str]) -> list[FrameRecord]:
+def _read_recording(folder: Path, pose_of: str, skipped: Counter[str], left_out: list[LeftOut]) -> list[FrameRecord]:
     for name in FILES:
         if not (folder / name).is_file():
             raise RecordingError(f"{folder} has no {name}, which the TUM RGB-D layout needs.")
     color, depth = read_list(folder / FILES[0]), read_list(folder / FILES[1])
-    truth = read_tum(folder / FILES[2])
+    if not color:
+        raise RecordingError(f"{folder / FILES[0]} lists no image: copy the recording again.")
+    bad_lines: list[int] = []
+    truth = read_tum(folder / FILES[2], bad_lines)
+    left_out += [LeftOut(folder / FILES[2], f"line {number}, which is no pose,") for number in bad_lines]
     pairs = associate([stamp for stamp, _ in color], [stamp for stamp, _ in depth], MAX_SKEW_NS)
     frames = []
     for index, (stamp_ns, path) in enumerate(color):

@@ -29,6 +29,7 @@ class OfflineOptions:
 
     backend: str = "auto"
     threads: int = 0
+    precision: str = "auto"
     sync_tolerance_s: float = 0.02
     color_topic: str = topics.COLOR_IMAGE
     depth_topic: str = topics.DEPTH_IMAGE
@@ -46,7 +47,7 @@ def run_offline(bag: Path | str, model: Path | str, options: OfflineOptions) -> 
     with BagReader(bag) as reader:
         color = reader.require(options.color_topic, topics.IMAGE)
         reader.require(options.depth_topic, topics.IMAGE)
-        backend = create_backend(options.backend, bundle, options.threads)
+        backend = create_backend(options.backend, bundle, options.threads, precision=options.precision)
         try:
             localizer = Localizer(bundle, backend)
             localizer.warm_up()

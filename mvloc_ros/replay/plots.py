@@ -30,7 +30,7 @@ def save_trajectory_figure(result: EvaluationResult, path: Path) -> None:
         [["top", "side"], ["translation", "translation"], ["rotation", "rotation"]], height_ratios=[2.4, 1, 1]
     )
     widest, second, third = _axes_by_extent(result)
-    breaks = _breaks(result.stamps_ns)
+    breaks = breaks_of(result.stamps_ns)
     _view(views["top"], result, breaks, widest, second)
     _view(views["side"], result, breaks, widest, third)
     views["top"].legend(loc="best", fontsize=8)
@@ -72,21 +72,26 @@ def _title(result: EvaluationResult) -> str:
 
 
 def _axes_by_extent(result: EvaluationResult) -> tuple[int, int, int]:
-    """The two widest map axes in the order of their names, and the third: what 'top' means in any map."""
+    """What 'top' means in any map: the two widest axes and the third."""
     poses = result.truth if np.isfinite(result.truth).any() else result.estimates
-    positions = poses[np.isfinite(poses[:, 0, 0]), :3, 3]
+    return axes_by_extent(poses[np.isfinite(poses[:, 0, 0]), :3, 3])
+
+
+def axes_by_extent(positions: Floats) -> tuple[int, int, int]:
+    """The two widest axes of positions `[N, 3]` in the order of their names, and the third."""
     extent = np.ptp(positions, axis=0) if len(positions) else np.zeros(3)
     order = np.argsort(-extent, kind="stable")
     widest, second = sorted((int(order[0]), int(order[1])))
     return widest, second, int(order[2])
 
 
-def _breaks(stamps_ns: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def breaks_of(stamps_ns: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Indices before which a line is interrupted."""
     return np.flatnonzero(np.diff(stamps_ns) > BREAK_S * 1e9) + 1
 
 
-def _broken(values: Floats, breaks: npt.NDArray[np.int64]) -> Floats:
+def broken(values: Floats, breaks: npt.NDArray[np.int64]) -> Floats:
+    """Values `[N]` with a gap before each break, for drawing a line."""
     return np.insert(values, breaks, np.nan)
 
 
@@ -100,8 +105,8 @@ def _view(axes: Axes, result: EvaluationResult, breaks: npt.NDArray[np.int64], a
     ):
         if np.isfinite(poses).any():
             axes.plot(
-                _broken(poses[:, across, 3], breaks),
-                _broken(poses[:, up, 3], breaks),
+                broken(poses[:, across, 3], breaks),
+                broken(poses[:, up, 3], breaks),
                 style,
                 color=color,
                 linewidth=1.5,
@@ -133,7 +138,7 @@ def _errors(
     label: str,
     summary: ErrorSummary | None,
 ) -> None:
-    axes.plot(_broken(seconds, breaks), _broken(errors, breaks), "-", color=ESTIMATE, linewidth=1)
+    axes.plot(broken(seconds, breaks), broken(errors, breaks), "-", color=ESTIMATE, linewidth=1)
     if summary is not None:
         axes.axhline(summary.median, color=TRUTH, linestyle="--", linewidth=1, label=f"median {summary.median:.3g}")
         axes.legend(loc="upper right", fontsize=8)

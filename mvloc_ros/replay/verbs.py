@@ -98,6 +98,7 @@ def add_replay_arguments(parser: argparse.ArgumentParser) -> None:
     _add_model_and_out(parser)
     parser.add_argument("--backend", default="auto", help="auto, onnxruntime, tensorrt or torch (default: auto)")
     parser.add_argument("--threads", type=int, default=0, help="threads of the backend (default: it chooses)")
+    parser.add_argument("--precision", default="auto", help="auto, fp32, fp16, bf16 or int8 (default: auto)")
     parser.add_argument(
         "--sync-tolerance",
         type=float,
@@ -119,6 +120,7 @@ def run_replay(args: argparse.Namespace) -> int:
     options = OfflineOptions(
         backend=args.backend,
         threads=args.threads,
+        precision=args.precision,
         sync_tolerance_s=args.sync_tolerance,
         color_topic=args.color_topic or topics.COLOR_IMAGE,
         depth_topic=args.depth_topic or topics.DEPTH_IMAGE,

@@ -11,9 +11,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from mvloc_ros.inference.frame import DepthImage
+from mvloc_ros.geometry.camera import PinholeCamera
+from mvloc_ros.geometry.projection import NEAREST_M, image_points, project_pinhole, transform_points
 from mvloc_ros.sensors.decode import DecodeError
 
 _AXES = ("x", "y", "z")
@@ -29,21 +30,39 @@ def decode_cloud(message: Any) -> NDArray[np.float32]:
     return points[np.isfinite(points).all(axis=1)]
 
 
-def decode_organized_cloud(message: Any) -> DepthImage:
-    """The depth image `[height, width]` in metres that an organised cloud in an optical frame is.
+def project_cloud(
+    message: Any, camera: PinholeCamera, T_camera_cloud: ArrayLike, splat: float = 1.0
+) -> NDArray[np.float32]:
+    """The depth image `[H, W]` in metres that a camera has of a cloud; 0 where no point fell. As in training.
 
-    Such a cloud has one point for each pixel of a depth camera; its z is that pixel's depth, NaN where there
-    was no measurement. No projection is needed, and no intrinsics.
+    Args:
+        message: sensor_msgs/PointCloud2, organised or not.
+        camera: whose image it is to be.
+        T_camera_cloud: 4x4, the cloud's frame in the camera's optical frame.
+        splat: width and height in pixels of what a point covers.
 
     Raises:
-        DecodeError: the cloud has no rows and columns, or what `decode_cloud` refuses.
+        DecodeError: what `decode_cloud` refuses.
     """
-    if message.height < 2 or message.width < 2:
-        raise DecodeError(
-            f"The cloud of {message.width}x{message.height} points has no rows and columns of a depth image; "
-            "it has to be projected with the camera's intrinsics."
-        )
-    return DepthImage(np.ascontiguousarray(_xyz(message)[:, :, 2]), 1.0)
+    same_size = (int(message.height), int(message.width)) == (camera.height, camera.width)
+    if same_size and splat == 1.0 and np.array_equal(T_camera_cloud, np.eye(4)):
+        points = _xyz(message)
+        if _is_image_of(points, camera):
+            z = points[:, :, 2]
+            return np.where(np.isfinite(z) & (z > NEAREST_M), z, np.float32(0.0))
+    return project_pinhole(transform_points(T_camera_cloud, decode_cloud(message)), camera, splat)
+
+
+def _is_image_of(points: NDArray[np.float32], camera: PinholeCamera) -> bool:
+    """Whether a cloud of the camera's size is its depth image, so that nothing need be projected.
+
+    Told from every eighth row and column: each point must lie in the pixel whose place in the cloud it has.
+    """
+    v, u = (grid[4::8, 4::8] for grid in np.mgrid[: camera.height, : camera.width])
+    sample = points[4::8, 4::8].astype(np.float64)
+    seen = np.isfinite(sample).all(axis=-1) & (sample[..., 2] > NEAREST_M)
+    at_u, at_v = image_points(sample[seen], camera)
+    return bool(seen.any() and np.abs(at_u - u[seen]).max() < 0.5 and np.abs(at_v - v[seen]).max() < 0.5)
 
 
 def _xyz(message: Any) -> NDArray[np.float32]:

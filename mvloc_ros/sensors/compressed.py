@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """sensor_msgs/CompressedImage to arrays: JPEG, PNG, and the depth of compressed_depth_image_transport.
 
-cv_bridge reads the first two but not the last, whose PNG follows a header of twelve bytes.
+cv_bridge reads the first two but not the last, whose PNG or RVL code follows a header of twelve bytes.
 """
 
 from __future__ import annotations
@@ -15,10 +15,15 @@ from numpy.typing import NDArray
 
 from mvloc_ros.inference.frame import ColorImage, DepthImage
 from mvloc_ros.sensors.decode import DecodeError
+from mvloc_ros.sensors.rvl import RvlError, decode_rvl
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _CONFIG = struct.Struct("<iff")
 """compressed_depth_image_transport's header: an enumeration and the quantisation's A and B."""
+_RVL_SIZE = struct.Struct("<II")
+"""Columns and rows, which that transport puts before the RVL code."""
+_MOST_PIXELS = 1 << 26
+"""A damaged header must not ask for gigabytes: 64 megapixels are more than any depth camera has."""
 
 
 def decode_compressed_color(message: Any) -> ColorImage:
@@ -29,7 +34,7 @@ def decode_compressed_color(message: Any) -> ColorImage:
     """
     if "compressedDepth" in message.format:
         raise DecodeError("The colour topic carries compressed depth; check that the topics are not swapped.")
-    image = _decode(bytes(message.data), cv2.IMREAD_UNCHANGED, message.format)
+    image = _decode(np.frombuffer(message.data, dtype=np.uint8), cv2.IMREAD_UNCHANGED, message)
     if image.dtype != np.uint8:
         raise DecodeError(
             f"The colour topic carries an image of {image.dtype} ({message.format}), which is no colour image; "
@@ -40,41 +45,68 @@ def decode_compressed_color(message: Any) -> ColorImage:
 
 
 def decode_compressed_depth(message: Any) -> DepthImage:
-    """Read a depth image that is PNG: with the header of compressedDepth, or bare (16 bits, millimetres).
+    """Read a depth image: PNG or RVL with the header of compressedDepth, or a bare PNG (16 bits, millimetres).
 
     Quantised 32FC1 is inverse depth: metres = A / (value - B), 0 is no measurement.
 
     Raises:
-        DecodeError: the bytes are no 16-bit image, or in the format RVL.
+        DecodeError: the bytes are no 16-bit image.
     """
-    data = bytes(message.data)
-    transport = "compressedDepth" in message.format
-    if "rvl" in message.format.lower():
-        raise DecodeError(
-            "The depth topic is compressed as RVL, which is not read; set the driver's compressedDepth format to png."
-        )
-    payload = data[_CONFIG.size :] if transport and not data.startswith(_PNG) else data
-    image = _decode(payload, cv2.IMREAD_UNCHANGED, message.format)
+    data = np.frombuffer(message.data, dtype=np.uint8)
+    # What the bytes say counts more than the format: the first versions of the transport named none.
+    bare = data[: len(_PNG)].tobytes() == _PNG
+    headed = not bare and ("compressedDepth" in message.format or data[_CONFIG.size :][: len(_PNG)].tobytes() == _PNG)
+    if headed and data.size <= _CONFIG.size:
+        raise _undecodable(message, "it ends within its header")
+    payload = data[_CONFIG.size :] if headed else data
+    if headed and "rvl" in message.format.partition("compressedDepth")[2].lower():
+        raw = _decode_rvl(payload, message)
+    else:
+        raw = _decode_png(payload, message)
+    if not headed or not message.format.strip().startswith("32FC1"):
+        return DepthImage(raw, 0.001)
+    _, a, b = _CONFIG.unpack(data[: _CONFIG.size].tobytes())
+    return DepthImage(_dequantise(raw, a, b), 1.0)
+
+
+def _decode_png(data: NDArray[np.uint8], message: Any) -> NDArray[np.uint16]:
+    image = _decode(data, cv2.IMREAD_UNCHANGED, message)
     if image.dtype != np.uint16 or image.ndim != 2:
         raise DecodeError(
             f"The depth topic carries an image of {image.dtype} ({message.format}) where 16 bits are needed; "
             "JPEG cannot hold depth: use the compressedDepth topic."
         )
-    raw = np.asarray(image, dtype=np.uint16)
-    if not (transport and message.format.strip().startswith("32FC1")):
-        return DepthImage(raw, 0.001)
-    _, a, b = _CONFIG.unpack_from(data)
+    return np.asarray(image, dtype=np.uint16)
+
+
+def _decode_rvl(data: NDArray[np.uint8], message: Any) -> NDArray[np.uint16]:
+    if data.size < _RVL_SIZE.size:
+        raise _undecodable(message, "it ends within its header")
+    columns, rows = _RVL_SIZE.unpack(data[: _RVL_SIZE.size].tobytes())
+    if not 0 < columns * rows <= _MOST_PIXELS:
+        raise _undecodable(message, f"it claims {columns}x{rows} pixels")
+    try:
+        return decode_rvl(data[_RVL_SIZE.size :], columns * rows).reshape(rows, columns)
+    except RvlError as error:
+        raise _undecodable(message, str(error)) from error
+
+
+def _dequantise(raw: NDArray[np.uint16], a: float, b: float) -> NDArray[np.float32]:
     metres = np.zeros(raw.shape, dtype=np.float32)
     measured = raw > max(b, 0.0)
-    metres[measured] = a / (raw[measured].astype(np.float32) - np.float32(b))
-    return DepthImage(metres, 1.0)
+    metres[measured] = np.float32(a) / (raw[measured].astype(np.float32) - np.float32(b))
+    return metres
 
 
-def _decode(data: bytes, flags: int, name: str) -> NDArray[np.generic]:
-    image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flags) if data else None
+def _decode(data: NDArray[np.uint8], flags: int, message: Any) -> NDArray[np.generic]:
+    image = cv2.imdecode(data, flags) if data.size else None
     if image is None:
-        raise DecodeError(
-            f"A compressed image ({name or 'no format stated'}, {len(data)} bytes) cannot be decoded; "
-            "the driver or the recording is faulty."
-        )
+        raise _undecodable(message, "it is no PNG or JPEG")
     return np.asarray(image)
+
+
+def _undecodable(message: Any, why: str) -> DecodeError:
+    return DecodeError(
+        f"A compressed image ({message.format or 'no format stated'}, {len(message.data)} bytes) cannot be decoded: "
+        f"{why}; the driver or the recording is faulty."
+    )

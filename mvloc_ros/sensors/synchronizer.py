@@ -33,6 +33,7 @@ class StreamCounts:
 
     received: int = 0
     paired: int = 0
+    alone: int = 0  # taken without a partner
     unpaired: int = 0  # overtaken by a pair, pushed out of the queue, or forgotten at a jump
     late: int = 0  # not newer than its predecessor or than the last pair
 
@@ -71,7 +72,6 @@ class _Stream:
         while True:
             stamp, item = self.waiting.popleft()
             if stamp == stamp_ns:
-                self.counts.paired += 1
                 return item
             self.counts.unpaired += 1
 
@@ -126,6 +126,21 @@ class Synchronizer:
         """Take a depth image; may call `on_pair`, whose exceptions pass through."""
         self._add(self._depth, stamp_ns, item)
 
+    def settle(self) -> bool:
+        """Give out the oldest pair that only waits for a better partner of one of its two; whether there was one."""
+        pair = self._best_pair(certain=False)
+        if pair is not None:
+            self._give(*pair)
+        return pair is not None
+
+    def take_newest_color(self) -> tuple[int, Any] | None:
+        """Remove the newest colour image that waits, as (stamp, item); the ones before it are given up."""
+        return self._take_newest(self._color)
+
+    def take_newest_depth(self) -> tuple[int, Any] | None:
+        """Remove the newest depth image that waits, as (stamp, item); the ones before it are given up."""
+        return self._take_newest(self._depth)
+
     def reset(self) -> None:
         """Forget what waits, as after a jump of the clock."""
         self._color.forget()
@@ -141,14 +156,26 @@ class Synchronizer:
             self.jumps += 1
             self.reset()
         stream.push(stamp_ns, item)
-        while pair := self._certain_pair():
-            color_ns, depth_ns = pair
-            color, depth = self._color.take(color_ns), self._depth.take(depth_ns)
-            self.smallest_miss_ns = None
-            self._on_pair(color_ns, color, depth_ns, depth)
+        while pair := self._best_pair(certain=True):
+            self._give(*pair)
 
-    def _certain_pair(self) -> tuple[int, int] | None:
-        """The oldest pair of mutually nearest items that no later item can beat."""
+    def _give(self, color_ns: int, depth_ns: int) -> None:
+        color, depth = self._color.take(color_ns), self._depth.take(depth_ns)
+        self._color.counts.paired += 1
+        self._depth.counts.paired += 1
+        self.smallest_miss_ns = None
+        self._on_pair(color_ns, color, depth_ns, depth)
+
+    def _take_newest(self, stream: _Stream) -> tuple[int, Any] | None:
+        if not stream.waiting:
+            return None
+        stamp_ns, _ = stream.waiting[-1]
+        item = stream.take(stamp_ns)
+        stream.counts.alone += 1
+        return stamp_ns, item
+
+    def _best_pair(self, certain: bool) -> tuple[int, int] | None:
+        """The oldest pair of mutually nearest items; if `certain`, one that no later item can beat."""
         for color_ns, _ in self._color.waiting:
             depth_ns = self._depth.nearest(color_ns)
             if depth_ns is None:
@@ -158,7 +185,7 @@ class Synchronizer:
             gap = abs(depth_ns - color_ns)
             if gap > self._tolerance_ns:
                 self.smallest_miss_ns = gap if self.smallest_miss_ns is None else min(gap, self.smallest_miss_ns)
-            elif not self._can_be_beaten(color_ns, depth_ns):
+            elif not (certain and self._can_be_beaten(color_ns, depth_ns)):
                 return color_ns, depth_ns
         return None
 

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.covariance import pose_error
-from mvloc_ros.training.datasets import PosedFrames, windows
+from mvloc_ros.training.datasets import PosedFrames, as_tensor, windows
 from mvloc_ros.training.datasets.clips import Window
 from mvloc_ros.training.networks.pose_network import PoseNetwork
 from mvloc_ros.training.networks.vidloc import VidLoc
@@ -21,6 +21,8 @@ from mvloc_ros.training.normalisation import PoseNormalisation
 from mvloc_ros.training.options import ClipConfig
 
 CLIP_MEDIANS = 5.0
+# An exactly known axis does not exist: a floor of 0.1 mm and 0.1 mrad keeps the covariance invertible.
+MIN_VARIANCE = 1e-8
 MANY_WINDOWS = 2000  # from which on a progress bar is worth its line
 
 
@@ -60,7 +62,7 @@ def predict(
         for start in range(0, len(frames), batch_size):
             part = slice(start, start + batch_size)
             arrays = (frames.color[part], frames.depth[part], frames.present[part])
-            inputs = (torch.from_numpy(array).to(device) for array in arrays)
+            inputs = (as_tensor(array).to(device) for array in arrays)
             values.append(network.features(*inputs) if isinstance(network, VidLoc) else network(*inputs).pose)
         answers = torch.cat(values)
         if isinstance(network, VidLoc):
@@ -94,5 +96,13 @@ def residual_variance(estimates: NDArray[np.float64], truth: NDArray[np.float64]
     """
     errors = np.abs(pose_error(estimates, truth))
     limit = CLIP_MEDIANS * np.median(errors, axis=0)
-    # An exactly known axis does not exist: a floor of 0.1 mm and 0.1 mrad keeps the covariance invertible.
-    return np.maximum(np.mean(np.minimum(errors, limit) ** 2, axis=0), 1e-8)
+    return np.maximum(np.mean(np.minimum(errors, limit) ** 2, axis=0), MIN_VARIANCE)
+
+
+def spread_variance(normalisation: PoseNormalisation, poses: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean square distance per axis `[6]` of poses from the mean training pose, in the units of `residual_variance`.
+
+    Not clipped: it stands for a network of which nothing is known, and shall not promise too much.
+    """
+    errors = pose_error(constant_pose(normalisation, len(poses)), poses)
+    return np.maximum(np.mean(errors**2, axis=0), MIN_VARIANCE)

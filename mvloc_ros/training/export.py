@@ -3,15 +3,13 @@
 
 from __future__ import annotations
 
-import logging
 import tempfile
-import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import onnxruntime
 import torch
 from numpy.typing import NDArray
@@ -22,115 +20,109 @@ from mvloc_ros.geometry import quaternion
 from mvloc_ros.geometry.trajectory import Trajectory, write_tum
 from mvloc_ros.inference.bundle import MODEL_FILE, TRAINING_POSES_FILE, Bundle, write_bundle
 from mvloc_ros.inference.manifest import FrameSpec, InputSpec, Manifest, PositionSpec
-from mvloc_ros.recordings import FrameRecord, PosedFolder, open_folder
+from mvloc_ros.recordings import FrameRecord, PosedFolder
 from mvloc_ros.training import compact
 from mvloc_ros.training.config import SYSTEMS, TrainingConfig
-from mvloc_ros.training.datasets import PosedFrames, load_frames, network_size
+from mvloc_ros.training.datasets import PosedFrames, Reading, open_readable, read_frames
 from mvloc_ros.training.errors import TrainingError
-from mvloc_ros.training.evaluation import PoseErrors, constant_pose, predict, residual_variance
+from mvloc_ros.training.evaluation import PoseErrors
 from mvloc_ros.training.networks.deployed import Deployed
-from mvloc_ros.training.networks.pose_network import PoseOutput
 from mvloc_ros.training.normalisation import PoseNormalisation
-from mvloc_ros.training.options import all_options, flag
+from mvloc_ros.training.onnx_file import write_onnx
+from mvloc_ros.training.options import all_options, flag, is_switch
+from mvloc_ros.training.precisions import ALLOWED_SHARE, CALIBRATION_FRAMES, Comparison, evenly_spaced, make_precision
 from mvloc_ros.training.presets import preset
-from mvloc_ros.training.records import split_records, visible
-from mvloc_ros.training.trained import TrainedNetwork, read_network, read_refit
+from mvloc_ros.training.residuals import Judgement, judge_residuals, trained_records
+from mvloc_ros.training.single_modality import COLOR, DEPTH, single_modality_variance
+from mvloc_ros.training.trained import TrainedNetwork, read_judged, read_refit
 
-OPSET = 18  # the oldest that torch's exporter writes: what older TensorRT and ONNX Runtime read
 TOLERANCE = 1e-4
 PARITY_FRAMES = 20
 PRESENCE = ((1.0, 1.0), (1.0, 0.0), (0.0, 1.0))
 
 
 def export(
-    run: Path, out: Path, which: str = "best", data: Path | None = None, *, half_weights: bool = False
+    run: Path,
+    out: Path,
+    which: str | None = None,
+    data: Path | None = None,
+    *,
+    half_weights: bool = False,
+    precisions: Sequence[str] = (),
+    precision_share: float = ALLOWED_SHARE,
+    reading: Reading | None = None,
 ) -> Bundle:
     """Write the bundle of a run and print how far ONNX Runtime is from PyTorch.
 
     Args:
         run: folder of `mvloc train`.
         out: the bundle's folder; an older bundle there is replaced.
-        which: "best" on the validation frames, or "last".
+        which: "best" on the validation frames, or "last"; None: the best, or the last where nothing was held out.
         data: the training data, where it lies elsewhere than in training.
         half_weights: round the weights to float16 and store them so (see `compact`); half the file.
+        precisions: further networks for the bundle, of fp16, bf16 and int8.
+        precision_share: how much of the model's median error such a one may differ from float32.
+        reading: how frames are read.
 
     Raises:
-        MvlocError: a file is missing, the data is other data, or the graph disagrees with PyTorch.
+        MvlocError: a file is missing, the data is other data, the graph disagrees with PyTorch, or a further
+            network differs too much.
     """
-    judged = read_network(run / f"{which}.pt", half_weights)
+    reading = reading or Reading()
+    judged = read_judged(run, half_weights, which)
     final = read_refit(run, half_weights) or judged
     described, config = judged.run, judged.config
     if SYSTEMS[config.system].recurrent:
         raise TrainingError(f"A bundle maps single frames, and {config.system} needs clips; use `mvloc train --test`.")
-    folder = open_folder(data if data is not None else described["root"], described["test_fraction"])
-    trained, held = split_records(config, folder)
-    size = network_size(folder.color_camera, config.input.short_side)
-    validation = load_frames(held, *size, folder.depth_units_per_metre, "validation")
-    if validation.digest() != described["data"]["validation_digest"]:
+    folder = open_readable(data if data is not None else described["root"], described["test_fraction"], reading)
+    judgement = judge_residuals(judged, folder, reading)
+    if judgement is None:
         raise TrainingError(f"{folder.root} is not the data that {run} was trained on; name that with --data.")
-    estimates = predict(judged.network, validation, judged.normalisation, torch.device("cpu"), 1, config.clips)
-    variance = residual_variance(estimates, validation.poses)
-    errors = PoseErrors.of(estimates, validation.poses)
-    baseline = PoseErrors.of(constant_pose(judged.normalisation, len(validation)), validation.poses)
-    summary = training_summary(judged, final, errors, baseline)
+    summary = training_summary(judged, final, judgement)
     normalisation = final.normalisation
-    manifest = make_manifest(folder, config, normalisation, size, variance, summary)
+    size = judgement.frames.depth.shape[1], judgement.frames.depth.shape[2]
+    manifest = make_manifest(folder, config, normalisation, size, judgement.variance, summary)
+    if judgement.errors is not None:
+        manifest = replace(
+            manifest,
+            residual_variance_color_only=single_modality_variance(judged, judgement.frames, COLOR),
+            residual_variance_depth_only=single_modality_variance(judged, judgement.frames, DEPTH),
+        )
     with tempfile.TemporaryDirectory() as scratch:
         model, poses = Path(scratch) / MODEL_FILE, Path(scratch) / TRAINING_POSES_FILE
         deployed = Deployed(final.network, normalisation.reference).eval()
         write_onnx(deployed, size, model)
+        if precisions:
+            if judgement.errors is None:
+                raise TrainingError("--precision compares with float32 on held-out frames, and this run held none out.")
+            trained = trained_records(judged, False, folder)
+            picked = [trained[i] for i in evenly_spaced(len(trained), CALIBRATION_FRAMES)]
+            calibration = read_frames(config.input, folder, picked, "calibration", reading)
+            comparison = Comparison(judgement.frames, judgement.errors, precision_share, manifest.position, calibration)
+            made = {name: make_precision(name, model, deployed, size, comparison) for name in precisions}
+            manifest = replace(manifest, precisions=made)
         if half_weights:
             compact.store_as_half(model)
-        difference = parity(deployed, model, validation)
+        difference = parity(deployed, model, judgement.frames)
         print(f"ONNX Runtime and PyTorch differ by at most {difference:.1e} (normalised units; allowed {TOLERANCE:g})")
         if not difference <= TOLERANCE:
             raise TrainingError(
                 f"The exported graph is wrong by {difference:.1e}, more than {TOLERANCE:g}; no bundle was written. "
                 "Try the pinned versions of torch, onnxscript and onnxruntime."
             )
-        write_tum(poses, training_trajectory(trained if final is judged else visible(config, folder.train)))
-        bundle = write_bundle(out, manifest, {MODEL_FILE: model, TRAINING_POSES_FILE: poses})
-    translation, rotation = errors.medians()
+        write_tum(poses, training_trajectory(trained_records(final, final is not judged, folder)))
+        others = {spec.file: model.parent / spec.file for spec in manifest.precisions.values()}
+        bundle = write_bundle(out, manifest, {MODEL_FILE: model, TRAINING_POSES_FILE: poses, **others})
     megabytes = bundle.model_path.stat().st_size / 1e6
-    print(f"wrote {bundle.path} ({megabytes:.1f} MB), validation median {translation:.3f} m, {rotation:.2f} deg")
+    print(f"wrote {bundle.path} ({megabytes:.1f} MB), {_in_words(judgement.errors)}")
     return bundle
 
 
-def write_onnx(deployed: Deployed, size: tuple[int, int], path: Path) -> None:
-    """Export the graph for single frames of a fixed size into one file."""
-    height, width = size
-    example = (
-        torch.zeros(1, height, width, 3, dtype=torch.uint8),
-        torch.ones(1, height, width),
-        torch.ones(1, 2),
-    )
-    with warnings.catch_warnings(), torch.inference_mode(False):
-        # The exporter warns of its own deprecated internals; what it gets wrong, `parity` shows.
-        warnings.simplefilter("ignore")
-        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-        torch.onnx.export(
-            deployed,
-            example,
-            str(path),
-            input_names=["color", "depth", "present"],
-            output_names=list(PoseOutput._fields),
-            opset_version=OPSET,
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-        )
-    drop_notes(path)
-
-
-def drop_notes(path: Path) -> None:
-    """Remove what the exporter notes beside the graph: stack traces with this machine's paths, and their size."""
-    model = onnx.load(str(path))
-    graph = model.graph
-    del model.metadata_props[:], graph.metadata_props[:]
-    for item in (*graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
-        item.doc_string = ""
-        del item.metadata_props[:]
-    onnx.save(model, str(path))
+def _in_words(errors: PoseErrors | None) -> str:
+    if errors is None:
+        return "no frames were held out: its covariance is the spread of the training poses"
+    translation, rotation = errors.medians()
+    return f"validation median {translation:.3f} m, {rotation:.2f} deg"
 
 
 def parity(deployed: Deployed, model: Path, frames: PosedFrames) -> float:
@@ -188,6 +180,10 @@ def make_manifest(
     summary: Mapping[str, Any],
 ) -> Manifest:
     """What the bundle says of itself."""
+    extrinsic = None
+    if config.input.register_depth:
+        assert folder.T_color_depth is not None  # or its frames could not have been read
+        extrinsic = tuple(float(value) for value in folder.T_color_depth.ravel())
     return Manifest(
         system=config.system,
         preset=config.preset,
@@ -197,21 +193,22 @@ def make_manifest(
         frames=FrameSpec(pose_of=folder.pose_of),
         color_camera=folder.color_camera,
         depth_camera=folder.depth_camera,
-        depth_registered=folder.depth_registered,
+        depth_registered=folder.depth_registered or config.input.register_depth,
         residual_variance=tuple(float(value) for value in variance),
         training=summary,
         licence=folder.licence or "unknown",
         created_with=f"mvloc_ros {__version__}",
+        T_color_depth=extrinsic,
     )
 
 
-def training_summary(
-    judged: TrainedNetwork, final: TrainedNetwork, errors: PoseErrors, baseline: PoseErrors
-) -> dict[str, Any]:
+def training_summary(judged: TrainedNetwork, final: TrainedNetwork, judgement: Judgement) -> dict[str, Any]:
     """How the weights came to be; names no path of the machine they were trained on."""
     data = judged.run["data"]
     refitted = final is not judged
-    command = training_command(judged.config, judged.run)
+    command = training_command(judged.config, judged.run) + (" --refit" if refitted else "")
+    if epochs := final.run.get("refit_epochs"):
+        command += f" --refit-epochs {epochs}"
     return {
         "data": data["name"],
         "sequences": data["sequences"],
@@ -224,11 +221,16 @@ def training_summary(
         "epoch": judged.epoch,
         "refitted_to_validation_frames": refitted,
         "seconds": round(judged.seconds + (final.seconds if refitted else 0.0), 1),
-        "command": command + (" --refit" if refitted else ""),
-        "validation": dict(zip(("translation_m", "rotation_deg"), errors.medians(), strict=True)),
-        "validation_constant_pose": dict(zip(("translation_m", "rotation_deg"), baseline.medians(), strict=True)),
+        "command": command,
+        "validation": _medians(judgement.errors),
+        "validation_constant_pose": _medians(judgement.baseline),
+        "covariance_of": judgement.covariance_of,
         "torch": torch.__version__,
     }
+
+
+def _medians(errors: PoseErrors | None) -> dict[str, float] | None:
+    return None if errors is None else dict(zip(("translation_m", "rotation_deg"), errors.medians(), strict=True))
 
 
 def stage_summary(config: TrainingConfig) -> dict[str, Any]:
@@ -247,7 +249,11 @@ def training_command(config: TrainingConfig, run: Mapping[str, Any]) -> str:
     words += ["--preset", config.preset, "--seed", str(config.seed)]
     for section, item in all_options():
         value = getattr(getattr(config, section), item.name)
-        if value != getattr(getattr(recipe, section), item.name):
+        if value == getattr(getattr(recipe, section), item.name):
+            continue
+        if is_switch(item):
+            words += [flag(item.name) if value else flag(f"no_{item.name}")]
+        else:
             words += [flag(item.name), str(value)]
     if run["test_fraction"] != 0.2:
         words += ["--test-fraction", str(run["test_fraction"])]

@@ -11,41 +11,37 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mvloc_ros.recordings import open_folder
-from mvloc_ros.training.checkpoint import BEST
 from mvloc_ros.training.config import SYSTEMS
-from mvloc_ros.training.datasets import PosedFrames, load_frames, network_size
+from mvloc_ros.training.datasets import PosedFrames, Reading, open_readable, read_frames
 from mvloc_ros.training.evaluation import PoseErrors, constant_pose, predict
 from mvloc_ros.training.records import visible
 from mvloc_ros.training.run_log import write_text
-from mvloc_ros.training.trained import read_network, read_refit
+from mvloc_ros.training.trained import read_judged, read_refit
 
 TEST_FILE = "test.json"
 # What is taken away from every frame, and its column of `present`; where a system sees both, each once.
 MISSING: dict[str, int | None] = {"nothing": None, "depth": 1, "color": 0}
 
 
-def judge(run: Path, device: torch.device) -> dict[str, Any]:
+def judge(run: Path, device: torch.device, reading: Reading | None = None) -> dict[str, Any]:
     """Print the errors on the test frames, write them to `test.json` in the run folder, and return them.
 
-    Of a run with a refit the refitted network is judged, as it is what a bundle has; else the best epoch.
+    Of a run with a refit the refitted network is judged, as it is what a bundle has; else the best epoch, or the last
+    where nothing was held out.
 
     Args:
         run: folder of `mvloc train`.
         device: where to compute.
+        reading: how the frames are read.
 
     Raises:
         MvlocError: the run or its data do not serve.
     """
-    trained = read_refit(run, half_weights=False) or read_network(run / BEST, half_weights=False)
+    reading = reading or Reading()
+    trained = read_refit(run, half_weights=False) or read_judged(run, half_weights=False)
     config = trained.config
-    folder = open_folder(trained.run["root"], trained.run["test_fraction"])
-    frames = load_frames(
-        visible(config, folder.test),
-        *network_size(folder.color_camera, config.input.short_side),
-        folder.depth_units_per_metre,
-        "test",
-    )
+    folder = open_readable(trained.run["root"], trained.run["test_fraction"], reading)
+    frames = read_frames(config.input, folder, visible(config, folder.test), "test", reading)
     network, present = trained.network.to(device), frames.present.copy()
     found: dict[str, Any] = {
         "system": config.system,

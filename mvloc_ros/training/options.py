@@ -28,6 +28,9 @@ class InputConfig:
     short_side: int = option(120, "shorter side of the network's input, pixels; the aspect ratio stays", low=32)
     min_depth: float = option(0.1, "depth below this is invalid, metres", low=0.0)
     max_depth: float = option(6.0, "depth beyond this is invalid, metres", low=0.01)
+    register_depth: bool = option(
+        False, "carry raw depth into the colour camera first, in training and at run time; see T_color_depth"
+    )
 
 
 @dataclass(frozen=True)
@@ -63,8 +66,13 @@ class OptimiserConfig:
 
 @dataclass(frozen=True)
 class AugmentationConfig:
-    """Changes of appearance; none of them changes the pose."""
+    """Random changes of the training frames: new views, which change the pose, and changes of appearance."""
 
+    turn: float = option(0.0, "largest angle to turn the camera by for a new view, degrees", low=0.0, high=45.0)
+    shift: float = option(
+        0.0, "largest distance to move the camera by for a new view, metres; needs depth", low=0.0, high=2.0
+    )
+    unmoved: float = option(0.25, "probability that a frame or clip stays as recorded", low=0.0, high=1.0)
     brightness: float = option(0.4, "largest relative change of brightness", low=0.0, high=1.0)
     contrast: float = option(0.4, "largest relative change of contrast", low=0.0, high=1.0)
     saturation: float = option(0.4, "largest relative change of saturation", low=0.0, high=1.0)
@@ -114,7 +122,7 @@ class ValidationConfig:
     """What is held out of the training sequences."""
 
     validation_fraction: float = option(
-        0.1, "share held out from the end of each training sequence", low=0.001, high=0.9
+        0.1, "share held out from the end of each training sequence; 0 = none", low=0.0, high=0.9
     )
     validation_gap: int = option(5, "frames left out before it, so that neighbours do not leak", low=0)
 
@@ -140,6 +148,11 @@ def all_options() -> Iterator[tuple[str, Field[Any]]]:
 def flag(name: str) -> str:
     """`learning_rate` -> `--learning-rate`."""
     return "--" + name.replace("_", "-")
+
+
+def is_switch(item: Field[Any]) -> bool:
+    """Whether a value is yes or no: `--name` and `--no-name` on the command line."""
+    return isinstance(item.default, bool)
 
 
 def check(item: Field[Any], value: Any) -> None:

@@ -18,10 +18,12 @@ def visible(config: TrainingConfig, records: Sequence[FrameRecord]) -> tuple[Fra
 def split_records(
     config: TrainingConfig, folder: PosedFolder
 ) -> tuple[tuple[FrameRecord, ...], tuple[FrameRecord, ...]]:
-    """Training and validation records, out of the folder's training sequences.
+    """Training and validation records, out of the folder's training sequences; all and none with a share of 0.
 
     Raises:
         TrainingError: no sequence is long enough.
     """
-    validation = config.validation
-    return hold_out(visible(config, folder.train), validation.validation_fraction, validation.validation_gap)
+    validation, records = config.validation, visible(config, folder.train)
+    if validation.validation_fraction == 0.0:
+        return records, ()
+    return hold_out(records, validation.validation_fraction, validation.validation_gap)

@@ -6,43 +6,56 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from mvloc_ros.recordings import PosedFolder, open_folder
+from mvloc_ros.recordings import PosedFolder
 from mvloc_ros.training.checkpoint import BEST, LAST, REFIT
 from mvloc_ros.training.config import TrainingConfig
-from mvloc_ros.training.datasets import PosedFrames, load_frames, network_size
+from mvloc_ros.training.datasets import PosedFrames, Reading, network_size, open_readable, read_frames
 from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.evaluation import PoseErrors
 from mvloc_ros.training.judge import judge
 from mvloc_ros.training.networks.resnet import read_weights
 from mvloc_ros.training.records import split_records, visible
-from mvloc_ros.training.start import read_start
+from mvloc_ros.training.start import StartingPoint, read_start
 from mvloc_ros.training.trainer import Trainer, describe_run
+from mvloc_ros.training.views import RgbdCameras
 
 FIRST_STAGE = "stage1"  # folder inside a run of both stages
+# Peak learning rate of a brief refit, as a share of the training's: enough to take in new frames, too little
+# to lose what was learned.
+BRIEF_RATE = 0.25
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """A folder and its frames for training and validation, at the network's size."""
+    """A folder and its frames for training and validation, at the network's size; None where none are held out."""
 
     folder: PosedFolder
     training: PosedFrames
-    validation: PosedFrames
+    validation: PosedFrames | None
 
 
-def read_data(config: TrainingConfig, root: Path, test_fraction: float) -> TrainingData:
+def read_data(config: TrainingConfig, root: Path, test_fraction: float, reading: Reading | None = None) -> TrainingData:
     """Open a folder, hold validation frames out of its training sequences, and read both."""
-    folder = open_folder(root, test_fraction)
+    reading = reading or Reading()
+    folder = open_readable(root, test_fraction, reading)
     trained, held = split_records(config, folder)
-    size = network_size(folder.color_camera, config.input.short_side)
-    units = folder.depth_units_per_metre
+    training = read_frames(config.input, folder, trained, "training", reading)
     return TrainingData(
-        folder, load_frames(trained, *size, units, "training"), load_frames(held, *size, units, "validation")
+        folder, training, read_frames(config.input, folder, held, "validation", reading) if held else None
     )
+
+
+def scaled_cameras(folder: PosedFolder, config: TrainingConfig) -> RgbdCameras:
+    """The folder's cameras at the size of the network's input."""
+    height, width = network_size(folder.color_camera, config.input.short_side)
+    color = folder.color_camera.scaled_to(width, height)
+    # Registered depth is the colour camera's.
+    return RgbdCameras(color, color if config.input.register_depth else folder.depth_camera.scaled_to(width, height))
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +68,7 @@ class Job:
     device: torch.device
     weights: dict[str, Tensor] | None
     weights_digest: str
+    cameras: RgbdCameras
 
 
 def train(
@@ -67,7 +81,9 @@ def train(
     *,
     start_from: Path | None = None,
     refit: bool = False,
+    refit_epochs: int | None = None,
     test: bool = False,
+    reading: Reading | None = None,
 ) -> None:
     """Train, or continue a run, and print the validation errors of the best epoch.
 
@@ -76,59 +92,95 @@ def train(
 
     With `refit`, train again from the start on all training frames, the held-out ones included: a bundle
     then has the refitted weights, and the errors and the covariance of the first training, whose
-    validation frames were unseen. With `test`, end with the errors on the test frames.
+    validation frames were unseen. With `refit_epochs`, the refit is brief: it starts from the best network of
+    that training instead, and goes on for so many epochs at a low learning rate. With `test`, end with the
+    errors on the test frames. `reading` says how the frames are read.
 
     Raises:
         MvlocError: the data, the values, the device or the run folder do not serve.
     """
-    if refit and start_from is not None and not (start_from / REFIT / LAST).exists():
-        raise TrainingError(f"--refit goes through both stages, and {start_from} has none; train it with --refit too.")
+    if refit_epochs is not None and not (refit and refit_epochs >= 1):
+        raise TrainingError(f"--refit-epochs {refit_epochs} must be at least 1 and go with --refit.")
+    whole = refit and refit_epochs is None
+    if whole and start_from is not None and not (start_from / REFIT / LAST).exists():
+        raise TrainingError(
+            f"--refit goes through both stages, and {start_from} has none; train it with --refit too, or give "
+            "--refit-epochs."
+        )
+    if refit and config.validation.validation_fraction == 0.0:
+        raise TrainingError("--validation-fraction 0 holds nothing out that --refit could add; leave one of them away.")
+    reading = reading or Reading()
     device = pick_device(device_name)
     state = None if weights is None else read_weights(weights)
     digest = "" if weights is None else hashlib.sha256(weights.read_bytes()).hexdigest()
-    job = Job(config, root, test_fraction, device, state, digest)
-    data = read_data(config, root, test_fraction)
+    data = read_data(config, root, test_fraction, reading)
+    job = Job(config, root, test_fraction, device, state, digest, scaled_cameras(data.folder, config))
     _train_stages(job, out, start_from, data.training, data.validation)
     if refit:
-        frames = load_frames(
-            visible(config, data.folder.train),
-            *network_size(data.folder.color_camera, config.input.short_side),
-            data.folder.depth_units_per_metre,
-            "all training",
-        )
-        _train_stages(job, out / REFIT, None if start_from is None else start_from / REFIT, frames, None)
+        frames = read_frames(config.input, data.folder, visible(config, data.folder.train), "all training", reading)
+        if refit_epochs is None:
+            _train_stages(job, out / REFIT, None if start_from is None else start_from / REFIT, frames, None)
+        else:
+            _refit_briefly(job, out, frames, refit_epochs)
     if test:
-        judge(out, device)
+        judge(out, device, reading)
 
 
 def _train_stages(
     job: Job, out: Path, start_from: Path | None, training: PosedFrames, validation: PosedFrames | None
 ) -> None:
-    """The stage of the job's configuration, or both of them, with its prints."""
+    """The stage of the job's configuration, or both of them."""
     stages = [(job.config, out)]
     if job.config.stages.stage == "both":
         start_from = out / FIRST_STAGE
         stages.insert(0, (job.config.with_options({"stage": "1"}), start_from))
     for stage, folder in stages:
         run = describe_run(stage, job.root, training, validation, job.weights_digest)
-        run["test_fraction"] = job.test_fraction
         start = None
         if stage.samples_latent and start_from is not None:
             start = read_start(start_from / (BEST if validation is not None else LAST), stage, run["data"])
             run["start_from"] = start.digest
-        trainer = Trainer(stage, training, validation, run, folder, job.device, job.weights, start)
-        held = "refit" if validation is None else f"{len(validation)} validation frames"
-        print(
-            f"{stage.system}, stage {2 if stage.samples_latent else 1}: {len(training)} training frames, {held}, "
-            f"on {job.device}; epoch {trainer.progress.epoch} of {trainer.epochs}."
-        )
-        _report(trainer, trainer.fit())
+        _train_one(job, stage, run, training, validation, folder, start)
+
+
+def _refit_briefly(job: Job, out: Path, frames: PosedFrames, epochs: int) -> None:
+    """Take the best network of the finished run in `out` to all its training frames."""
+    options = job.config.stage_optimiser()
+    prefix = "stage2_" if job.config.samples_latent else ""
+    changes = {f"{prefix}epochs": epochs, f"{prefix}learning_rate": BRIEF_RATE * options.learning_rate}
+    config = job.config.with_options(changes)
+    start = read_start(out / BEST, config, None)
+    run = describe_run(config, job.root, frames, None, job.weights_digest)
+    run |= {"start_from": start.digest, "refit_epochs": epochs}
+    _train_one(job, config, run, frames, None, out / REFIT, start)
+
+
+def _train_one(
+    job: Job,
+    config: TrainingConfig,
+    run: dict[str, Any],
+    training: PosedFrames,
+    validation: PosedFrames | None,
+    folder: Path,
+    start: StartingPoint | None,
+) -> None:
+    """One training from its beginning or where it was interrupted, with its prints."""
+    run["test_fraction"] = job.test_fraction
+    trainer = Trainer(config, training, validation, run, folder, job.device, job.weights, start, job.cameras)
+    held = "none held out" if validation is None else f"{len(validation)} validation frames"
+    print(
+        f"{config.system}, stage {2 if config.samples_latent else 1}: {len(training)} training frames, {held}, "
+        f"on {job.device}; epoch {trainer.progress.epoch} of {trainer.epochs}."
+    )
+    _report(trainer, trainer.fit())
 
 
 def _report(trainer: Trainer, errors: PoseErrors | None) -> None:
     progress = trainer.progress
     if errors is None:
-        print(f"refitted {progress.epoch} epochs in {progress.seconds:.0f} s, kept in {trainer.folder / LAST}")
+        print(
+            f"trained {progress.epoch} epochs in {progress.seconds:.0f} s; last epoch, kept in {trainer.folder / LAST}"
+        )
         return
     print(
         f"trained {progress.epoch} epochs in {progress.seconds:.0f} s; "

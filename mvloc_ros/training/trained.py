@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mvloc_ros.training import checkpoint, compact
-from mvloc_ros.training.checkpoint import LAST, REFIT
+from mvloc_ros.training.checkpoint import BEST, LAST, REFIT
 from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.networks.pose_network import PoseNetwork
@@ -27,6 +27,11 @@ class TrainedNetwork:
     run: Mapping[str, Any]
     epoch: int
     seconds: float
+
+    @property
+    def is_validated(self) -> bool:
+        """Whether frames were held out of its training, which say how wrong it is."""
+        return bool(self.run["data"]["validation_frames"])
 
 
 def read_network(path: Path, half_weights: bool) -> TrainedNetwork:
@@ -48,13 +53,36 @@ def read_refit(run: Path, half_weights: bool) -> TrainedNetwork | None:
         TrainingError: the refit was interrupted.
     """
     path = run / REFIT / LAST
-    if not path.exists():
-        return None
+    return _read_finished(path, half_weights) if path.exists() else None
+
+
+def read_judged(run: Path, half_weights: bool, which: str | None = None) -> TrainedNetwork:
+    """The network that a run chose by its validation frames; of one that held none out, the last.
+
+    Args:
+        run: folder of `mvloc train`.
+        half_weights: round the weights.
+        which: "best" or "last", instead.
+
+    Raises:
+        TrainingError: there is no such checkpoint, or a run without validation frames was interrupted.
+    """
+    if which is None:
+        which = "last" if not (run / BEST).exists() and (run / LAST).exists() else "best"
+    path = run / f"{which}.pt"
+    if not path.exists() and (run / LAST).exists():
+        raise TrainingError(f"The run in {run} held no frames out, so it has no best epoch; leave --checkpoint away.")
+    network = read_network(path, half_weights)
+    # Of a run with validation frames any epoch is as good as they say; without, only the last is what was asked for.
+    return network if network.is_validated else _read_finished(path, half_weights)
+
+
+def _read_finished(path: Path, half_weights: bool) -> TrainedNetwork:
     network = read_network(path, half_weights)
     epochs = network.config.stage_optimiser().epochs
     if network.epoch < epochs:
         raise TrainingError(
-            f"The refit in {path.parent} has come to epoch {network.epoch} of {epochs}; "
-            "repeat the training's command to finish it."
+            f"The training in {path.parent} has come to epoch {network.epoch} of {epochs}; "
+            "repeat its command to finish it."
         )
     return network

@@ -22,7 +22,7 @@ from mvloc_ros.training import checkpoint
 from mvloc_ros.training.augmentation import augment
 from mvloc_ros.training.checkpoint import BEST, LAST
 from mvloc_ros.training.config import TrainingConfig
-from mvloc_ros.training.datasets import PosedFrames, clip_indices
+from mvloc_ros.training.datasets import PosedFrames, as_tensor, clip_indices
 from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.evaluation import PoseErrors, constant_pose, predict
 from mvloc_ros.training.normalisation import PoseNormalisation
@@ -31,6 +31,7 @@ from mvloc_ros.training.optimisation import make_optimiser, make_schedule, reduc
 from mvloc_ros.training.run_log import RunLog
 from mvloc_ros.training.start import StartingPoint
 from mvloc_ros.training.systems import build_network, build_objective
+from mvloc_ros.training.views import RgbdCameras, prepare_views
 
 
 @dataclass
@@ -57,18 +58,20 @@ class Trainer:
         device: torch.device,
         weights: dict[str, Tensor] | None = None,
         start: StartingPoint | None = None,
+        cameras: RgbdCameras | None = None,
     ) -> None:
         """Prepare, or resume where `folder` holds a checkpoint.
 
         Args:
             config: all values of the run.
             training: frames to learn from.
-            validation: held-out frames; None for a refit, which then keeps no best epoch, only the last.
+            validation: held-out frames; None where all are trained on: there is no best epoch then, only the last.
             run: what identifies the run (`describe_run`); resuming another one is refused.
             folder: the run folder, created where missing.
             device: where to compute.
             weights: ImageNet weights to start the encoders from.
-            start: what an earlier stage left, to start the whole network from.
+            start: what an earlier training left, to start the whole network from.
+            cameras: intrinsics at the frames' size; only new views need them.
 
         Raises:
             TrainingError: the folder holds another run, or there are fewer than two training frames.
@@ -87,7 +90,8 @@ class Trainer:
         if start is not None:
             self.network.load_state_dict(start.network)
         self.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.normalisation = PoseNormalisation.fit(training.poses)
+        self.normalisation = start.normalisation if start is not None else PoseNormalisation.fit(training.poses)
+        self.views = prepare_views(config, cameras, training, self.normalisation)
         self.batch_size = min(options.batch_size, len(training))
         self.clips = clip_indices(training, config.clips.clip_length, config.clips.clip_skip)
         self.clips_per_step = max(1, self.batch_size // config.clips.clip_length)
@@ -103,7 +107,7 @@ class Trainer:
         self.dtype = reduced_precision(options.precision, device)
         self.scaler = torch.amp.GradScaler(enabled=self.dtype is torch.float16)
         self.progress = Progress()
-        self._data = [torch.from_numpy(a) for a in (training.color, training.depth, training.present)]
+        self._data = [as_tensor(a) for a in (training.color, training.depth, training.present)]
         self._data.append(torch.from_numpy(self.normalisation.encode(training.poses)))
         self.resumed_history: list[dict[str, float]] = []
         if (folder / LAST).exists():
@@ -113,8 +117,7 @@ class Trainer:
         """Train to the last epoch; the best network's validation errors, or None without validation frames."""
         log = RunLog(self.folder, self.run, self.resumed_history)
         total = self.epochs * self.steps_per_epoch
-        label = "training" if self.validation is not None else "refitting"
-        with tqdm(total=total, initial=self.progress.step, desc=label, unit="step") as bar:
+        with tqdm(total=total, initial=self.progress.step, desc="training", unit="step") as bar:
             while self.progress.epoch < self.epochs:
                 started = time.monotonic()
                 row = self._train_epoch(bar)
@@ -185,7 +188,8 @@ class Trainer:
         order = torch.randperm(len(self.clips))
         for step in range(self.steps_per_epoch):
             picked = self.clips[order[step * self.clips_per_step : (step + 1) * self.clips_per_step]].flatten()
-            color, depth, present, target = (data[picked].to(self.device, non_blocking=True) for data in self._data)
+            frames = [data[picked].to(self.device, non_blocking=True) for data in self._data]
+            color, depth, present, target = frames if self.views is None else self.views(*frames)
             yield Batch(*augment(color, depth, present, self.config.augmentation), target)
 
     def _limit_gradient(self) -> None:
@@ -257,6 +261,8 @@ def describe_run(
         "digest": training.digest(),
         "validation_digest": "" if validation is None else validation.digest(),
     }
+    if training.lost:
+        data["lost"] = [[frame.sequence, frame.index] for frame in training.lost]
     return {"config": config.to_dict(), "data": data, "weights": weights, "root": str(root.resolve())}
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,19 @@ def test_depth_alone_drops_colour(localizer: Localizer):
     estimate = localizer.process(frame(color=None))
     np.testing.assert_allclose(estimate.T_map_camera[:3, 3], [10.0, 23.0, 30.0], atol=1e-6)
     assert (estimate.color_used, estimate.depth_used, estimate.remark) == (False, True, "no colour image")
+
+
+def test_covariance_grows_with_one_modality(localizer: Localizer, tiny_bundle: Path):
+    both = np.array([0.01, 0.02, 0.03, 0.001, 0.002, 0.003])
+    np.testing.assert_allclose(np.diag(localizer.process(frame(depth=None)).covariance), 9.0 * both)
+    np.testing.assert_allclose(np.diag(localizer.process(frame(color=None)).covariance), 9.0 * both)
+    bundle = read_bundle(tiny_bundle)
+    measured = replace(bundle.manifest, residual_variance_depth_only=(0.5, 0.001, 0.5, 0.5, 0.5, 0.5))
+    informed = Localizer(replace(bundle, manifest=measured), create_backend("onnxruntime", bundle, threads=1))
+    np.testing.assert_allclose(np.diag(informed.process(frame(depth=None)).covariance), 9.0 * both)
+    alone = np.diag(informed.process(frame(color=None)).covariance)
+    np.testing.assert_allclose(alone, [0.5, 0.02, 0.5, 0.5, 0.5, 0.5])  # never less than with both
+    np.testing.assert_allclose(np.diag(informed.process(frame()).covariance), both)
 
 
 def test_nothing_to_localize_from_is_refused(localizer: Localizer):

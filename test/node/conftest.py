@@ -224,7 +224,13 @@ def robot_node(start_node, tiny_bundle: Path, peer: Peer, wait_for) -> Callable[
 @pytest.fixture
 def active_node(start_node, tiny_bundle: Path, peer: Peer, wait_for) -> NodeProcess:
     """A node that runs the tiny model, and to which both of the peer's topics are connected."""
-    options = ("publish_frame:=camera", "gate:=false", "starvation_timeout:=0.5", "status_period:=0.2")
+    options = (
+        "publish_frame:=camera",
+        "gate:=false",
+        "starvation_timeout:=0.5",
+        "status_period:=0.2",
+        "single_modality_wait:=0.0",
+    )
     process = start_node("-p", f"model:={tiny_bundle}", *(word for option in options for word in ("-p", option)))
     wait_for(lambda: peer.is_connected() and peer.node_sees_it(), 30, "the node and the peer to find each other")
     peer.statuses.clear()

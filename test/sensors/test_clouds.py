@@ -5,16 +5,17 @@ from __future__ import annotations
 
 import sys
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mvloc_ros.geometry.camera import PinholeCamera
-from mvloc_ros.geometry.projection import project_pinhole, unproject
+from mvloc_ros.geometry.projection import project_pinhole, transform_points, unproject
 from mvloc_ros.recordings.typestore import new_typestore
-from mvloc_ros.sensors.clouds import decode_cloud, decode_organized_cloud
+from mvloc_ros.sensors.clouds import decode_cloud, project_cloud
 from mvloc_ros.sensors.decode import DecodeError
 
 CLOUD, FIELD = "sensor_msgs/msg/PointCloud2", "sensor_msgs/msg/PointField"
@@ -64,6 +65,7 @@ def cloud(
     )
 
 
+@settings(deadline=None)
 @given(
     order=st.permutations("xyz").map("".join),
     kind=st.sampled_from([FLOAT32, FLOAT64]),
@@ -107,23 +109,46 @@ def test_row_step_of_zero_means_rows_that_follow_each_other():
     np.testing.assert_array_equal(decode_cloud(message), points[0])
 
 
-@pytest.mark.parametrize("big_endian", [False, True])
-def test_an_organised_cloud_is_the_depth_image_that_projection_gives(big_endian):
-    camera = PinholeCamera(6, 4, 5.0, 5.0, 2.5, 1.5)
-    depth = np.random.default_rng(4).uniform(1.0, 5.0, (4, 6)).astype(np.float32)
+def depth_cloud(camera: PinholeCamera, **layout: Any) -> tuple[np.ndarray, SimpleNamespace]:
+    """A depth image with one hole, and the organised cloud that its driver would send."""
+    depth = np.random.default_rng(4).uniform(1.0, 5.0, (camera.height, camera.width)).astype(np.float32)
     depth[1, 2] = np.nan
-    points = np.full((4, 6, 3), np.nan)
+    points = np.full((camera.height, camera.width, 3), np.nan)
     points[np.isfinite(depth)] = unproject(depth, camera)
-    message = cloud(points, row_padding=3, big_endian=big_endian)
-    organised = decode_organized_cloud(message)
-    assert organised.metres_per_unit == 1.0
-    np.testing.assert_array_equal(organised.values, depth)
-    np.testing.assert_array_equal(project_pinhole(decode_cloud(message), camera), np.nan_to_num(depth))
+    return np.nan_to_num(depth), cloud(points, **layout)
 
 
-def test_a_cloud_of_one_row_is_no_depth_image():
-    with pytest.raises(DecodeError, match="cloud of 5x1 points has no rows and columns"):
-        decode_organized_cloud(cloud(np.zeros((1, 5, 3))))
+@pytest.mark.parametrize("big_endian", [False, True])
+def test_an_organised_cloud_of_the_camera_is_its_depth_image(big_endian):
+    camera = PinholeCamera(12, 10, 5.0, 5.0, 5.5, 4.5)
+    depth, message = depth_cloud(camera, row_padding=3, big_endian=big_endian)
+    np.testing.assert_array_equal(project_cloud(message, camera, np.eye(4)), depth)
+    np.testing.assert_array_equal(project_pinhole(decode_cloud(message), camera), depth)
+
+
+@pytest.mark.parametrize("change", ["camera", "order", "pose"])
+def test_an_organised_cloud_that_is_no_image_of_the_camera_is_projected(change):
+    camera = PinholeCamera(12, 10, 5.0, 5.0, 5.5, 4.5)
+    depth, message = depth_cloud(camera)
+    T = np.eye(4)
+    if change == "camera":
+        camera = PinholeCamera(12, 10, 7.0, 7.0, 5.5, 4.5)
+    elif change == "order":
+        data = np.frombuffer(message.data, np.uint8).reshape(120, -1)
+        message.data = data[np.random.default_rng(0).permutation(120)].tobytes()
+    else:
+        T[2, 3] = 1.0
+    projected = project_cloud(message, camera, T)
+    expected = project_pinhole(transform_points(T, decode_cloud(message)), camera)
+    np.testing.assert_array_equal(projected, expected)
+    assert np.array_equal(projected, depth) == (change == "order")
+
+
+def test_a_splat_covers_more_pixels():
+    camera = PinholeCamera(12, 10, 5.0, 5.0, 5.5, 4.5)
+    message = cloud(np.array([[[0.0, 0.0, 2.0]]]))
+    assert np.count_nonzero(project_cloud(message, camera, np.eye(4))) == 1
+    assert np.count_nonzero(project_cloud(message, camera, np.eye(4), splat=3.0)) == 9
 
 
 def test_messages_of_rclpy_and_of_rosbags_are_read():

@@ -13,13 +13,23 @@ import pytest
 from mvloc_ros.inference.preprocess import prepare_color, prepare_depth
 from mvloc_ros.sensors.compressed import decode_compressed_color, decode_compressed_depth
 from mvloc_ros.sensors.decode import DecodeError
+from mvloc_ros.sensors.rvl import encode_rvl
 
+A, B = 100.0 * 101.0, 1.0 - 100.0 * 101.0 / 10.0
+"""The transport's own quantisation of metres for a range of 10 m and a quantum of 100 at one metre."""
 RGB = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
 MILLIMETRES = np.random.default_rng(1).integers(300, 60000, (6, 8), dtype=np.uint16)
 
 
 def message(image: np.ndarray, suffix: str, name: str, header: bytes = b"") -> SimpleNamespace:
     return SimpleNamespace(format=name, data=header + cv2.imencode(suffix, image)[1].tobytes())
+
+
+def rvl(
+    image: np.ndarray, name: str = "16UC1; compressedDepth rvl", columns: int = 0, length: int | None = None
+) -> SimpleNamespace:
+    head = struct.pack("<iff", 0, A, B) + struct.pack("<II", columns or image.shape[1], image.shape[0])
+    return SimpleNamespace(format=name, data=(head + encode_rvl(image).tobytes())[:length])
 
 
 def test_colour_is_rgb_after_png_and_nearly_after_jpeg():
@@ -35,7 +45,12 @@ def test_colour_is_rgb_after_png_and_nearly_after_jpeg():
 
 @pytest.mark.parametrize(
     ("name", "header"),
-    [("16UC1; compressedDepth png", bytes(12)), ("16UC1; compressedDepth", bytes(12)), ("16UC1; png compressed", b"")],
+    [
+        ("16UC1; compressedDepth png", bytes(12)),
+        ("16UC1; compressedDepth", bytes(12)),
+        ("16UC1", bytes(12)),  # the transport's first versions named nothing more
+        ("16UC1; png compressed", b""),
+    ],
 )
 def test_millimetres_keep_all_16_bits(name, header):
     depth = decode_compressed_depth(message(MILLIMETRES, ".png", name, header))
@@ -43,16 +58,20 @@ def test_millimetres_keep_all_16_bits(name, header):
     assert depth.metres_per_unit == 0.001
 
 
-def test_quantised_metres_come_back_and_zero_is_no_measurement():
-    # The transport's own quantisation for a range of 10 m and a quantum of 100 at one metre.
-    a, b = 100.0 * 101.0, 1.0 - 100.0 * 101.0 / 10.0
+def test_rvl_keeps_all_16_bits():
+    depth = decode_compressed_depth(rvl(MILLIMETRES))
+    np.testing.assert_array_equal(depth.values, MILLIMETRES)
+    assert depth.metres_per_unit == 0.001
+
+
+@pytest.mark.parametrize("code", ["png", "rvl"])
+def test_quantised_metres_come_back_and_zero_is_no_measurement(code):
     metres = np.linspace(0.5, 9.5, 48).reshape(6, 8)
-    quantised = (a / metres + b).round().astype(np.uint16)
+    quantised = (A / metres + B).round().astype(np.uint16)
     quantised[0, 0] = 0
-    decoded = decode_compressed_depth(
-        message(quantised, ".png", "32FC1; compressedDepth png", struct.pack("<iff", 0, a, b))
-    )
-    result = prepare_depth(decoded, 6, 8)
+    name = f"32FC1; compressedDepth {code}"
+    png = message(quantised, ".png", name, struct.pack("<iff", 0, A, B))
+    result = prepare_depth(decode_compressed_depth(png if code == "png" else rvl(quantised, name)), 6, 8)
     assert result[0, 0] == 0.0
     np.testing.assert_allclose(result.ravel()[1:], metres.ravel()[1:], rtol=0.01)
 
@@ -65,8 +84,11 @@ def test_quantised_metres_come_back_and_zero_is_no_measurement():
         (decode_compressed_color, message(MILLIMETRES, ".png", "16UC1; png compressed"), "uint16 .* no colour image"),
         (decode_compressed_color, SimpleNamespace(format="16UC1; compressedDepth", data=b""), "compressed depth"),
         (decode_compressed_depth, message(RGB, ".jpg", "bgr8; jpeg compressed bgr8"), "JPEG cannot hold depth"),
-        (decode_compressed_depth, SimpleNamespace(format="16UC1; compressedDepth rvl", data=b"x"), "set .* to png"),
-        (decode_compressed_depth, SimpleNamespace(format="16UC1; compressedDepth png", data=b"x"), "cannot be decoded"),
+        (decode_compressed_depth, SimpleNamespace(format="16UC1; compressedDepth png", data=b"x"), "ends within"),
+        (decode_compressed_depth, SimpleNamespace(format="16UC1; compressedDepth", data=bytes(40)), "no PNG or JPEG"),
+        (decode_compressed_depth, rvl(MILLIMETRES, columns=9), "ends after|do not add up"),
+        (decode_compressed_depth, rvl(MILLIMETRES, columns=1 << 31), "claims 2147483648x6 pixels"),
+        (decode_compressed_depth, rvl(MILLIMETRES, length=19), "ends within its header"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_is_explained(decode, wrong, sentence):

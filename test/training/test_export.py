@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,11 @@ from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.evaluation import PoseErrors, residual_variance
 from mvloc_ros.training.networks.deployed import Deployed
 from mvloc_ros.training.networks.mvloc import MVLoc
+from mvloc_ros.training.normalisation import PoseNormalisation
+from mvloc_ros.training.single_modality import COLOR, DEPTH, single_modality_variance
+from mvloc_ros.training.systems import build_network
 from mvloc_ros.training.train import train
+from mvloc_ros.training.trained import TrainedNetwork
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +47,7 @@ def export_verb(*words: str) -> int:
 @pytest.fixture(scope="module")
 def bundle(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     out = tmp_path_factory.mktemp("models") / "wall"
-    assert export_verb(str(run), "--out", str(out)) == 0
+    assert export_verb(str(run), "--out", str(out), "--precision", "int8", "--precision-share", "0.5") == 0
     return read_bundle(out)
 
 
@@ -94,6 +99,37 @@ def test_the_bundle_reproduces_the_validation_errors(bundle: Bundle, validation:
     )
 
 
+@pytest.mark.parametrize(("name", "present"), [("color", (1.0, 0.0)), ("depth", (0.0, 1.0))])
+def test_the_manifest_tells_the_errors_of_one_modality(
+    bundle: Bundle, validation: PosedFrames, name: str, present: tuple[float, float]
+) -> None:
+    backend = create_backend("onnxruntime", bundle, threads=1)
+    mask = np.array(present, dtype=np.float32)
+    outputs = [backend.run(c, d, mask) for c, d in zip(validation.color, validation.depth, strict=True)]
+    backend.close()
+    estimates = se3.from_parts(
+        np.stack([bundle.position_in_map(output.position) for output in outputs]),
+        quaternion.exp(np.stack([output.log_quaternion for output in outputs])),
+    )
+    said = getattr(bundle.manifest, f"residual_variance_{name}_only")
+    np.testing.assert_allclose(said, residual_variance(estimates, validation.poses), rtol=1e-2)
+    assert not np.allclose(said, bundle.manifest.residual_variance, rtol=1e-2)
+
+
+def test_a_network_that_sees_no_depth_has_no_residual_of_depth_alone(
+    tiny_config: TrainingConfig, validation: PosedFrames
+) -> None:
+    config = tiny_config.with_options({"drop_color": 0.0, "drop_depth": 0.0}, system="mvloc-v")
+    normalisation = PoseNormalisation.fit(validation.poses)
+    network = TrainedNetwork(build_network(config), normalisation, config, {}, 1, 0.0)
+    assert single_modality_variance(network, validation, DEPTH) is None
+    colour = single_modality_variance(network, validation, COLOR)
+    assert colour is not None
+    assert len(colour) == 6
+    blind = replace(validation, present=np.zeros_like(validation.present))
+    assert single_modality_variance(network, blind, COLOR) is None
+
+
 def test_the_manifest_tells_the_training_and_no_path(bundle: Bundle, tiny_folder: Path) -> None:
     manifest = bundle.manifest
     assert (manifest.input.height, manifest.input.width) == (32, 43)
@@ -106,10 +142,30 @@ def test_the_manifest_tells_the_training_and_no_path(bundle: Bundle, tiny_folder
     assert training["command"].startswith(f"mvloc train --data {tiny_folder.name} --out")
     assert "--epochs 2 --batch-size 8" in training["command"]
     assert str(tiny_folder.parent) not in (bundle.path / "manifest.json").read_text()
-    assert sorted(path.name for path in bundle.path.iterdir()) == ["manifest.json", "model.onnx", "training_poses.tum"]
+    assert sorted(path.name for path in bundle.path.iterdir()) == [
+        "manifest.json",
+        "model.onnx",
+        "model_int8.onnx",
+        "training_poses.tum",
+    ]
     trajectory = bundle.training_trajectory()
     assert trajectory is not None
     assert len(trajectory) == training["frames"]
+
+
+def test_the_int8_network_is_another_one_and_says_how_far_off_it_is(bundle: Bundle, validation: PosedFrames) -> None:
+    both = np.ones(2, dtype=np.float32)
+    positions = []
+    for precision in ("fp32", "int8"):
+        backend = create_backend("onnxruntime", bundle, threads=1, precision=precision)
+        outputs = [backend.run(c, d, both) for c, d in zip(validation.color, validation.depth, strict=True)]
+        positions.append(np.stack([bundle.position_in_map(output.position) for output in outputs]))
+        backend.close()
+    distances = np.linalg.norm(positions[0] - positions[1], axis=1)
+    spec = bundle.manifest.precisions["int8"]
+    assert spec.frames == len(validation)
+    assert spec.difference_m == pytest.approx((np.median(distances), np.max(distances)), rel=1e-3)
+    assert 0.0 < spec.difference_m[0] < 0.5 * bundle.manifest.training["validation"]["translation_m"]
 
 
 def test_residual_variance_is_the_mean_square_with_outliers_clipped() -> None:

@@ -20,7 +20,7 @@ import torch
 from mvloc_ros.training import checkpoint, verbs
 from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.errors import TrainingError
-from mvloc_ros.training.options import all_options, flag
+from mvloc_ros.training.options import all_options, flag, is_switch
 from mvloc_ros.training.presets import PRESETS
 from mvloc_ros.training.train import read_data
 from mvloc_ros.training.trainer import Trainer, describe_run
@@ -150,6 +150,11 @@ def test_a_loss_that_explodes_is_said(tiny_folder: Path, tmp_path: Path) -> None
 
 def test_every_value_has_an_option() -> None:
     for section, item in all_options():
+        if is_switch(item):
+            for word, expected in ((flag(item.name), True), (flag(f"no_{item.name}"), False)):
+                config = verbs.configuration(arguments("--data", "x", "--out", "y", word))
+                assert getattr(getattr(config, section), item.name) is expected
+            continue
         value = item.metadata["choices"][-1] if item.metadata["choices"] else {int: 40, float: 0.25}[type(item.default)]
         system = ("--system", "mapnet", "--batch-size", "64") if section == "clips" else ()
         config = verbs.configuration(arguments("--data", "x", "--out", "y", *system, flag(item.name), str(value)))

@@ -143,13 +143,15 @@ def _cameras(
     cloud = depth is not None and depth.type == CLOUD
     units = options.depth_units_per_metre or (CLOUD_UNITS if cloud else IMAGE_UNITS)
     to_map: ToDepthMap | None = None
-    registered = True
+    registered, raw_extrinsic = True, None
     if depth is not None and depth_camera is None:
         to_map = cloud_to_depth_map(color, _extrinsic(selected, collected, plan), options.splat)
     elif depth is not None and depth_camera is not None:
         register = (color, _extrinsic(selected, collected, plan)) if options.register else None
         to_map = image_to_depth_map(depth.type, depth_camera, register)
         registered = options.register or _corresponds(selected, collected, plan)
+        if not registered and collected.tree.connects(selected.color.frame, depth.frame):
+            raw_extrinsic = _extrinsic(selected, collected, plan)
     settings = CameraSettings(
         color_camera=color,
         depth_camera=color if depth_camera is None or options.register else depth_camera,
@@ -158,6 +160,7 @@ def _cameras(
         pose_of=options.pose_of,
         rate_hz=plan.rate_hz,
         licence=options.licence,
+        T_color_depth=raw_extrinsic,
     )
     return settings, to_map
 

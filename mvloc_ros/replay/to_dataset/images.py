@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.geometry.camera import PinholeCamera
-from mvloc_ros.geometry.projection import project_pinhole, register_depth, transform_points
+from mvloc_ros.geometry.projection import register_depth
 from mvloc_ros.inference.frame import DepthImage
 from mvloc_ros.inference.preprocess import prepare_color, prepare_depth
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.folder_writer import FolderWriter, FrameName
 from mvloc_ros.recordings.images import JPEG_START, PNG_SIGNATURE, damage_of
-from mvloc_ros.sensors.clouds import decode_cloud
+from mvloc_ros.sensors.clouds import project_cloud
 from mvloc_ros.sensors.compressed import decode_compressed_color, decode_compressed_depth
 from mvloc_ros.sensors.decode import DecodeError, decode_color, decode_depth
 
@@ -65,7 +65,7 @@ def cloud_to_depth_map(camera: PinholeCamera, T_camera_cloud: Array, splat: floa
     """A function from clouds to metres `[H, W]` in a camera."""
 
     def convert(message: Any) -> NDArray[np.float32]:
-        return project_pinhole(transform_points(T_camera_cloud, decode_cloud(message)), camera, splat)
+        return project_cloud(message, camera, T_camera_cloud, splat)
 
     return convert
 

@@ -11,6 +11,7 @@ from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import BagReader
 from mvloc_ros.recordings.errors import RecordingError
+from mvloc_ros.sensors.camera_info import CameraInfoError, read_camera_info
 
 CLOUD = "sensor_msgs/msg/PointCloud2"
 _DEPTH_ENCODINGS = ("16UC1", "32FC1", "mono16")
@@ -113,18 +114,9 @@ def _camera(reader: BagReader, topic: ImageTopic, named: str | None, option: str
     """The intrinsics of an image topic: of the rectified image (P) where the topic's name says so, else K."""
     there = _with_messages(reader, topics.CAMERA_INFO)
     info = _one(reader, named, _near_infos(reader, topic.name) or there, f"camera_info of {topic.name}", option, there)
-    message = _first(reader, info)
-    # ROS 1 writes the matrices with capitals.
-    k, p = (getattr(message, name, None) for name in ("k", "p"))
-    k, p = (message.K if k is None else k), (message.P if p is None else p)
-    rectified = "rect" in topic.name.rsplit("/", 1)[-1] and p[0] > 0.0
-    fx, fy, cx, cy = (p[0], p[5], p[2], p[6]) if rectified else (k[0], k[4], k[2], k[5])
     try:
-        return PinholeCamera.from_dict(
-            {"width": message.width, "height": message.height, "fx": fx, "fy": fy, "cx": cx, "cy": cy}
-        )
-    except ValueError as error:
+        return read_camera_info(_first(reader, info), topic.name).camera
+    except CameraInfoError as error:
         raise RecordingError(
-            f"{info} in {reader.path} is of an uncalibrated camera ({error}): calibrate it, or name another topic with "
-            f"{option}."
+            f"{error} In {reader.path} it is {info}; another topic can be named with {option}."
         ) from error

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The poses that every row gives for a scene's test frames, and their errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mvloc_ros.experiments.errors import ExperimentError
+from mvloc_ros.experiments.protocols import Protocol
+from mvloc_ros.experiments.retrieval import Retrieval, choose_count, describe
+from mvloc_ros.experiments.rows import Row
+from mvloc_ros.experiments.runs import FoundRun, RunFolder
+from mvloc_ros.experiments.scenes import Scene, Truth
+from mvloc_ros.replay.baselines import constant_pose, nearest_training_poses
+from mvloc_ros.training.checkpoint import LAST
+from mvloc_ros.training.config import SYSTEMS, TrainingConfig
+from mvloc_ros.training.evaluation import PoseErrors, predict
+from mvloc_ros.training.train import pick_device
+from mvloc_ros.training.trained import read_network
+
+CONSTANT = "constant pose"
+RETRIEVAL = "image retrieval"
+ORACLE = "nearest training pose (oracle)"
+BASELINES = (CONSTANT, RETRIEVAL, ORACLE)
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """One row's poses `[N, 4, 4]` of a scene's test frames; `seed` and `run` are None for a baseline."""
+
+    scene: str
+    row: str
+    protocol: Protocol
+    frames: Truth
+    estimates: NDArray[np.float64]
+    errors: PoseErrors
+    seed: int | None = None
+    run: FoundRun | None = None
+    note: str = ""
+
+
+class Judge:
+    """Judges the finished runs of a folder; what is missing or unfinished is left out."""
+
+    def __init__(self, runs: RunFolder, weights: str, device: str, protocols: Sequence[Protocol]) -> None:
+        self.runs, self.weights, self.protocols = runs, weights, protocols
+        self.device = pick_device(device)
+
+    def rows(self, scene: Scene, rows: Sequence[Row], seeds: int) -> Iterator[Judged]:
+        """Every finished run of the rows, in every protocol that takes something away that the system sees.
+
+        Raises:
+            ExperimentError: the runs were not trained on the same frames.
+        """
+        digests: dict[int, FoundRun] = {}
+        for row in rows:
+            for seed in range(seeds):
+                run = self.runs.find(scene, row.config.with_options({}, seed=seed), self.weights)
+                if run is None or not run.finished:
+                    continue
+                first = digests.setdefault(run.frames, run)
+                if first.digest != run.digest:
+                    raise ExperimentError(
+                        f"{first.folder} and {run.folder} were trained on different frames named {scene.name}; "
+                        "give each data set a --runs folder of its own."
+                    )
+                yield from self._run(scene, row, seed, run)
+
+    def _run(self, scene: Scene, row: Row, seed: int, run: FoundRun) -> Iterator[Judged]:
+        trained = read_network(run.folder / LAST, half_weights=False)
+        network = trained.network.to(self.device)
+        frames = scene.test_frames(row.config)
+        batch = row.config.optimiser.batch_size
+        for protocol in self.protocols:
+            if protocol.missing is not None and not SYSTEMS[row.system].uses_depth:
+                continue
+            seen = protocol.apply(frames)
+            poses = predict(network, seen, trained.normalisation, self.device, batch, trained.config.clips)
+            errors = PoseErrors.of(poses, frames.poses)
+            yield Judged(scene.name, row.label, protocol, Truth.of(frames), poses, errors, seed, run)
+
+    def baselines(self, scene: Scene, config: TrainingConfig) -> Iterator[Judged]:
+        """Constant pose, image retrieval and the nearest training pose, of all test frames."""
+        training, frames = scene.training_frames(config), scene.test_frames(config)
+        database = describe(training)
+        count = choose_count(database, training.poses, training.sequences)
+        retrieval = Retrieval.build(database, training.poses, count)
+        constant = np.broadcast_to(constant_pose(training.poses), frames.poses.shape)
+        nearest = nearest_training_poses(training.poses, frames.poses)
+        for protocol in self.protocols:
+            answers = [(RETRIEVAL, retrieval.predict(describe(protocol.apply(frames))), f"k = {retrieval.count}")]
+            if protocol.missing is None:
+                answers += [(CONSTANT, constant, ""), (ORACLE, nearest, "")]
+            for name, poses, note in answers:
+                errors = PoseErrors.of(poses, frames.poses)
+                yield Judged(scene.name, name, protocol, Truth.of(frames), poses, errors, note=note)

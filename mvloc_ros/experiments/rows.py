@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The learned rows of a table: a system in a stage, with the values that it is trained with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from mvloc_ros.experiments.errors import ExperimentError
+from mvloc_ros.training.config import SYSTEMS, TrainingConfig
+from mvloc_ros.training.options import ClipConfig, StageConfig
+from mvloc_ros.training.presets import preset
+
+# The paper's columns, in its order.
+DEFAULT_SYSTEMS = {
+    "table2": ("posenet", "vidloc", "mapnet", "atloc", "mvloc"),
+    "table3": ("mvloc-v", "mvloc-c", "mvloc-p", "mvloc"),
+    "table4": ("mvloc-c", "mvloc-p", "mvloc"),
+    "figure3": ("mapnet", "atloc", "mvloc"),
+}
+ALL_SYSTEMS = ("posenet", "vidloc", "vidloc-causal", "mapnet", "atloc", "mvloc-v", "mvloc-c", "mvloc-p", "mvloc")
+STAGE_OPTIONS = tuple(item.name for item in fields(StageConfig))
+# What is not the user's to choose where the system says it.
+FIXED = {"mvloc-p": ("stage", "estimator", "samples")}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A system in a stage. `config` has seed 0; `published` is the system whose printed figures are beside it."""
+
+    label: str
+    config: TrainingConfig
+    published: str | None
+
+    @property
+    def system(self) -> str:
+        """The system's name."""
+        return self.config.system
+
+
+def make_rows(systems: Sequence[str], preset_name: str, given: Mapping[str, Any]) -> list[Row]:
+    """One row a system, two for `mvloc` where it is trained in both stages.
+
+    Of the given values every system takes those that mean something to it, so that one command can
+    train all with the same budget.
+
+    Raises:
+        TrainingError: a value is out of its bounds.
+        ExperimentError: a system is unknown, or stage 2 is asked for without stage 1.
+    """
+    if given.get("stage") == "2":
+        raise ExperimentError("--stage 2 alone is no row of a table; give --stage both, which reports both stages.")
+    rows = []
+    for system in dict.fromkeys(systems):
+        if system not in SYSTEMS:
+            raise ExperimentError(f"--systems names {system!r}; choose from {', '.join(SYSTEMS)}, or all.")
+        config = preset(system, preset_name)
+        config = config.with_options({name: given[name] for name in given if _means_something(system, name)})
+        if config.stages.stage == "1":
+            rows.append(Row(system, config, system))
+            continue
+        second = config.with_options({"stage": "2"})
+        if system == "mvloc":
+            rows.append(Row("mvloc (stage 1)", config.with_options({"stage": "1"}), None))
+            stages = config.stages
+            rows.append(Row(f"mvloc (stage 2, k={stages.samples}, {stages.estimator})", second, system))
+        else:
+            rows.append(Row(system, second, system))
+    return rows
+
+
+def budget(config: TrainingConfig) -> str:
+    """How long a row is trained, in words."""
+    batch = config.optimiser.batch_size
+    text = f"{config.optimiser.epochs} epochs in batches of {batch}"
+    return f"{text}, then {config.stages.stage2_epochs} of stage 2" if config.samples_latent else text
+
+
+def first_stage(config: TrainingConfig) -> TrainingConfig:
+    """The run that a second stage starts from.
+
+    `mvloc-p` is `mvloc` until it samples, so both start from one run, whose values of stage 2 do not matter.
+    """
+    defaults = StageConfig()
+    return config.with_options({name: getattr(defaults, name) for name in STAGE_OPTIONS}, system="mvloc")
+
+
+def _means_something(system: str, name: str) -> bool:
+    described = SYSTEMS[system]
+    if name in FIXED.get(system, ()):
+        return False
+    if name in ("drop_color", "drop_depth", "min_depth", "max_depth", "depth_erasing", "depth_noise", "depth_dropout"):
+        return described.uses_depth
+    if name in STAGE_OPTIONS:
+        return described.samples
+    if name in {item.name for item in fields(ClipConfig)}:
+        return described.clips
+    return True

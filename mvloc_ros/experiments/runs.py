@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs of `mvloc train` in a folder, found by what they were trained with and not by their names."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mvloc_ros.experiments.rows import first_stage
+from mvloc_ros.experiments.scenes import Scene
+from mvloc_ros.training.checkpoint import LAST
+from mvloc_ros.training.config import TrainingConfig
+from mvloc_ros.training.errors import TrainingError
+from mvloc_ros.training.options import StageConfig
+from mvloc_ros.training.run_log import CONFIG_FILE, METRICS_FILE
+
+
+@dataclass(frozen=True)
+class FoundRun:
+    """A run on all training frames of a scene.
+
+    `digest` is of its frames, `weights` and `start` of the files that it started from (empty for none),
+    `last` is the row of its last epoch.
+    """
+
+    folder: Path
+    config: TrainingConfig
+    digest: str
+    frames: int
+    weights: str
+    start: str
+    last: Mapping[str, float]
+
+    @property
+    def epoch(self) -> int:
+        """The epochs it has."""
+        return int(self.last.get("epoch", 0))
+
+    @property
+    def epochs(self) -> int:
+        """The epochs it is to have."""
+        return self.config.stage_optimiser().epochs
+
+    @property
+    def finished(self) -> bool:
+        """Whether it has come to its end."""
+        return self.epoch >= self.epochs
+
+
+class RunFolder:
+    """All runs below a folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def find(self, scene: Scene, config: TrainingConfig, weights: str) -> FoundRun | None:
+        """The run of these values on all training frames of the scene; the furthest, if there are several.
+
+        Args:
+            scene: what it was trained on.
+            config: its values, with stage 1 or 2; a run of both stages counts as its second.
+            weights: SHA-256 of the ImageNet weights, empty for none.
+        """
+        found = self._of(scene, config)
+        if config.samples_latent:
+            starts = self.starts(scene, config, weights)
+            found = [run for run in found if run.start in starts]
+        else:
+            # A brief refit is a first stage that started from another run.
+            found = [run for run in found if run.weights == weights and not run.start]
+        return max(found, key=lambda run: run.epoch, default=None)
+
+    def starts(self, scene: Scene, config: TrainingConfig, weights: str) -> dict[str, Path]:
+        """Where a second stage may start: the finished runs of its first, by the SHA-256 of their networks."""
+        found = self._of(scene, first_stage(config))
+        first = [run for run in found if run.finished and run.weights == weights and not run.start]
+        return {hashlib.sha256((run.folder / LAST).read_bytes()).hexdigest(): run.folder for run in first}
+
+    def _of(self, scene: Scene, config: TrainingConfig) -> list[FoundRun]:
+        read = (_read(path) for path in sorted(self.root.rglob(CONFIG_FILE)))
+        wanted = identity(config)
+        return [run for run, data in filter(None, read) if identity(run.config) == wanted and _is_of(data, scene)]
+
+    def new(self, scene: Scene, config: TrainingConfig) -> Path:
+        """A folder for another run: `scene/system-seed0`, with a number behind it where that is taken."""
+        stage = "-stage2" if config.samples_latent else ""
+        name = f"{config.system}{stage}-seed{config.seed}"
+        taken = self.root / scene.name
+        number = 1
+        while (path := taken / (name if number == 1 else f"{name}-{number}")).is_dir() and any(path.iterdir()):
+            number += 1
+        return path
+
+
+def _read(path: Path) -> tuple[FoundRun, dict[str, Any]] | None:
+    """The run whose `config.json` this is, and what it says of its data; None if it is none of this version."""
+    try:
+        run = json.loads(path.read_text(encoding="utf-8"))
+        config, data = TrainingConfig.from_dict(run["config"]), run["data"]
+        last = _last_row(path.with_name(METRICS_FILE))
+        found = FoundRun(
+            path.parent, config, data["digest"], data["frames"], run["weights"], run.get("start_from", ""), last
+        )
+        return found, data | {"test_fraction": run["test_fraction"]}
+    except (OSError, ValueError, KeyError, TypeError, TrainingError):
+        return None
+
+
+def _is_of(data: Mapping[str, Any], scene: Scene) -> bool:
+    """Whether a run's data are all training frames of the scene."""
+    return (
+        data["name"] == scene.root.resolve().name
+        and data["validation_frames"] == 0
+        and data["test_fraction"] == scene.test_fraction
+        and data["sequences"] == sorted({record.sequence for record in scene.folder.train})
+    )
+
+
+def identity(config: TrainingConfig) -> dict[str, Any]:
+    """The values that decide a run's result when it is trained on all training frames.
+
+    Not the preset's name, not what would be held out, and of a first stage nothing of the second;
+    `mvloc-p` in stage 1 is `mvloc`.
+    """
+    values = config.to_dict()
+    del values["preset"], values["validation"]
+    if config.samples_latent:
+        values["stages"]["stage"] = "2"
+    else:
+        values["stages"] = StageConfig().__dict__
+        values["system"] = "mvloc" if config.system == "mvloc-p" else config.system
+    return values
+
+
+def _last_row(path: Path) -> dict[str, float]:
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            rows = list(csv.DictReader(stream))
+    except OSError:
+        return {}
+    return {name: float(value) for name, value in rows[-1].items()} if rows else {}

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The scenes of a data folder, their frames, and the parts of their test frames that are rows of a table."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mvloc_ros.experiments import published
+from mvloc_ros.experiments.errors import ExperimentError
+from mvloc_ros.recordings import PosedFolder
+from mvloc_ros.recordings.seven_scenes import is_seven_scenes
+from mvloc_ros.recordings.tum import is_tum
+from mvloc_ros.training.config import TrainingConfig
+from mvloc_ros.training.datasets import PosedFrames, Reading, open_readable, read_frames
+from mvloc_ros.training.options import InputConfig
+from mvloc_ros.training.records import visible
+
+
+@dataclass(frozen=True)
+class Part:
+    """Test frames that are one row of a table: a scene's, or one traversal's of RobotCar.
+
+    `paper` is the paper's name of them, None where it has none; `official` says whether they are its
+    test sequences.
+    """
+
+    label: str
+    sequences: tuple[str, ...]
+    paper: str | None = None
+    official: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """What is known of frames without their images: poses `[N, 4, 4]`, stamps `[N]`, names of the sequences."""
+
+    poses: NDArray[np.float64]
+    stamps_ns: NDArray[np.int64]
+    sequences: tuple[str, ...]
+
+    @staticmethod
+    def of(frames: PosedFrames) -> Truth:
+        """The truth of frames, which does not keep their images in memory."""
+        return Truth(frames.poses, frames.stamps_ns, frames.sequences)
+
+
+class Scene:
+    """One folder of posed frames; the images are read when someone asks for them, once."""
+
+    def __init__(self, name: str, root: Path, test_fraction: float, reading: Reading | None = None) -> None:
+        self.name, self.root, self.test_fraction = name, root, test_fraction
+        self.reading = reading or Reading()
+        self._frames: dict[tuple[str, int, InputConfig], PosedFrames] = {}
+
+    @cached_property
+    def folder(self) -> PosedFolder:
+        """What the folder holds. Raises MvlocError where it cannot be used."""
+        return open_readable(self.root, self.test_fraction, self.reading)
+
+    @cached_property
+    def parts(self) -> tuple[Part, ...]:
+        """The rows of its test frames: one for all, but one for each traversal of RobotCar's splits."""
+        sequences = tuple(sorted({record.sequence for record in self.folder.test}))
+        names = {published.TEST_SEQUENCES[name][0]: name for name in published.GROUPS[1].scenes}
+        if sequences and all(sequence in names for sequence in sequences):
+            return tuple(
+                Part(f"{names[s]} ({s.removeprefix('seq-')})", (s,), names[s], official=True)
+                for s in sorted(sequences, key=lambda sequence: names[sequence])
+            )
+        paper = published.paper_name(self.name)
+        official = paper is not None and published.TEST_SEQUENCES[paper] == sequences
+        return (Part(paper or self.name, sequences, paper, official),)
+
+    def training_frames(self, config: TrainingConfig) -> PosedFrames:
+        """All training frames that show the system something, at its network's size."""
+        return self._load("training", config)
+
+    def test_frames(self, config: TrainingConfig) -> PosedFrames:
+        """The test frames that show the system something, at its network's size."""
+        return self._load("test", config)
+
+    def forget(self) -> None:
+        """Give the memory of all images back."""
+        self._frames.clear()
+
+    def _load(self, which: str, config: TrainingConfig) -> PosedFrames:
+        records = visible(config, self.folder.train if which == "training" else self.folder.test)
+        # Systems that see the same records share the arrays.
+        key = (which, len(records), config.input)
+        if key not in self._frames:
+            self._frames[key] = read_frames(config.input, self.folder, records, which, self.reading)
+        return self._frames[key]
+
+
+def find_scenes(
+    data: Path, names: Sequence[str] | None, test_fraction: float, reading: Reading | None = None
+) -> list[Scene]:
+    """The folder itself if it holds posed frames, else those of its folders that do, or the named ones.
+
+    Raises:
+        ExperimentError: there is no such folder, or no scene in it.
+    """
+    if not data.is_dir():
+        raise ExperimentError(f"The data {data} is not a folder that exists; check --data.")
+    if names:
+        missing = [name for name in names if not (data / name).is_dir()]
+        if missing:
+            raise ExperimentError(f"There is no scene {missing[0]} in {data}; check --scenes.")
+        return [Scene(name, data / name, test_fraction, reading) for name in dict.fromkeys(names)]
+    if is_seven_scenes(data) or is_tum(data):
+        return [Scene(data.resolve().name, data, test_fraction, reading)]
+    roots = sorted(path for path in data.iterdir() if path.is_dir() and (is_seven_scenes(path) or is_tum(path)))
+    if not roots:
+        raise ExperimentError(f"Neither {data} nor a folder in it holds posed frames (7-Scenes or TUM); check --data.")
+    return [Scene(path.name, path, test_fraction, reading) for path in roots]
+
+
+def check_labels(scenes: Sequence[Scene]) -> None:
+    """Raise ExperimentError where two parts would be the same row of a table."""
+    labels = Counter(part.label for scene in scenes for part in scene.parts)
+    twice = [label for label, count in labels.items() if count > 1]
+    if twice:
+        raise ExperimentError(f"Two of the scenes are {twice[0]}; choose one with --scenes.")
+
+
+def members(frames: Truth, part: Part) -> NDArray[np.int64]:
+    """Indices of a part's frames, sequence by sequence in the order of time."""
+    names = np.array(frames.sequences)
+    picked = np.flatnonzero(np.isin(names, part.sequences))
+    return picked[np.lexsort((frames.stamps_ns[picked], names[picked]))]

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All that an active node has from its cameras: subscriptions, camera_info, the fallback's timer, the watchdog."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from sensor_msgs.msg import CameraInfo
+
+from mvloc_ros.inference.manifest import Manifest
+from mvloc_ros.node.findings import FindingLog, Level
+from mvloc_ros.node.image_reader import ImageReader
+from mvloc_ros.node.parameters import NodeParameters
+from mvloc_ros.node.pipeline import TICK_S, Pipeline
+from mvloc_ros.node.subscriptions import ImageSubscription, info_subscription
+from mvloc_ros.node.topic_monitor import TopicMonitor
+from mvloc_ros.node.watchdog import Watchdog
+from mvloc_ros.sensors.camera_info import CameraInfoError, CameraModel, read_camera_info
+
+_LOOK_S = 1.0
+
+
+class Inputs:
+    """From activate to deactivate; used by the executor's thread."""
+
+    def __init__(
+        self,
+        node: Node,
+        values: NodeParameters,
+        manifest: Callable[[], Manifest],
+        pipeline: Pipeline,
+        reader: ImageReader,
+    ) -> None:
+        """Subscribe and begin to watch.
+
+        Args:
+            node: whose subscriptions and timers these are.
+            values: the parameters.
+            manifest: of the model that runs.
+            pipeline: gets the images; it reads them with `reader`.
+            reader: told what camera_info says.
+
+        Raises:
+            QosError: this distribution lacks the QoS that is asked for.
+        """
+        self._node, self._pipeline, self._reader, self._manifest = node, pipeline, reader, manifest
+        self.color, self.depth = TopicMonitor("colour"), TopicMonitor("depth")
+        self._pose_of = manifest().frames.pose_of
+        pipeline.carrier_frame = values.camera_frame
+        self._images = [
+            ImageSubscription(node, values, "color", self.color, self._take_color),
+            ImageSubscription(node, values, "depth", self.depth, self._take_depth),
+        ]
+        self._infos = [
+            info_subscription(node, values, "color", self._take_color_info),
+            info_subscription(node, values, "depth", self._take_depth_info),
+        ]
+        self._raw_infos: dict[str, Any] = {}
+        self.watchdog = Watchdog(node, values, pipeline, reader, [self.color, self.depth])
+        pipeline.explain_missing = self.watchdog.explain_missing
+        logger = node.get_logger()
+        self._log = FindingLog(logger.warning, logger.info)
+        # Of the steady clock: what does not come must be noticed where simulated time stands still too.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._timers = [
+            node.create_timer(TICK_S, pipeline.tick, clock=steady),
+            node.create_timer(_LOOK_S, self._watch, clock=steady),
+        ]
+
+    def close(self) -> None:
+        """Unsubscribe."""
+        for timer in self._timers:
+            self._node.destroy_timer(timer)
+        for image in self._images:
+            image.close()
+        for info in self._infos:
+            self._node.destroy_subscription(info)
+
+    @property
+    def lost(self) -> int:
+        """Images of both topics that never came."""
+        return self.color.gaps.lost + self.depth.gaps.lost
+
+    def _watch(self) -> None:
+        self.watchdog.judge_losses()
+        self.look()
+
+    def look(self) -> None:
+        """Let the watchdog look, and log what it finds."""
+        for image in self._images:
+            image.renew()
+        now = time.monotonic()
+        self._log.update(self.watchdog.look(self._manifest(), now), now)
+
+    def reason(self) -> str:
+        """What is wrong, worst first, in one line; empty if nothing is."""
+        found = sorted(self.watchdog.findings, key=lambda finding: -finding.level)
+        return "; ".join(finding.text for finding in found if finding.level > Level.OK)
+
+    def diagnostics(self, node_name: str, hardware: str) -> list[DiagnosticStatus]:
+        """One REP-107 status for each input, for their pairing, and for the transforms that clouds need."""
+        parts: dict[str, dict[str, object]] = {
+            monitor.name: {
+                "topic": monitor.topic,
+                "received": monitor.received,
+                "lost_in_transport": monitor.gaps.lost,
+                "rate_hz": "" if (rate := monitor.gaps.rate_hz()) is None else f"{rate:.1f}",
+                "image": monitor.look,
+                "publishers": self._node.count_publishers(monitor.topic),
+                "incompatible_qos": ", ".join(monitor.policies),
+            }
+            for monitor in (self.color, self.depth)
+        }
+        miss_ns = self._pipeline.synchronizer.smallest_miss_ns
+        parts["synchronization"] = {
+            "pairs": self._pipeline.counts.pairs,
+            "single_modality": self._pipeline.counts.single,
+            "smallest_gap_ms": "" if miss_ns is None else f"{1e-6 * miss_ns:.1f}",
+        }
+        parts["transforms"] = {"clouds": self._reader.cloud_problem}
+        return [self._status(part, f"{node_name}: {part}", hardware, values) for part, values in parts.items()]
+
+    def _status(self, part: str, name: str, hardware: str, values: dict[str, object]) -> DiagnosticStatus:
+        found = [finding for finding in self.watchdog.findings if finding.part == part]
+        return DiagnosticStatus(
+            level=bytes([max((finding.level for finding in found), default=Level.OK)]),
+            name=name,
+            hardware_id=hardware,
+            message="; ".join(finding.text for finding in found) or "OK",
+            values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
+        )
+
+    def _take_color(self, message: Any) -> None:
+        self._note(self.color, message)
+        self._pipeline.take_color(message)
+
+    def _take_depth(self, message: Any) -> None:
+        self._note(self.depth, message)
+        self._pipeline.take_depth(message)
+
+    def _note(self, monitor: TopicMonitor, message: Any) -> None:
+        monitor.note(message, time.monotonic())
+        if monitor.changed:
+            self._node.get_logger().warning(monitor.changed)
+            monitor.changed = ""
+
+    def _take_color_info(self, message: CameraInfo) -> None:
+        model = self._read_info("color", message)
+        if model is not None:
+            self._reader.color_model = model
+
+    def _take_depth_info(self, message: CameraInfo) -> None:
+        model = self._read_info("depth", message)
+        if model is not None:
+            self._reader.depth_model = model
+
+    def _read_info(self, side: str, message: CameraInfo) -> CameraModel | None:
+        """The camera, if anything but the stamp is new."""
+        content = (
+            message.width,
+            message.height,
+            *message.k,
+            *message.d,
+            *message.p,
+            message.distortion_model,
+            *((message.roi.x_offset, message.roi.y_offset, message.roi.width, message.roi.height, message.binning_x)),
+        )
+        if content == self._raw_infos.get(side):
+            return None
+        self._raw_infos[side] = content
+        if side == self._pose_of and not self._pipeline.carrier_frame:
+            self._pipeline.carrier_frame = message.header.frame_id
+        try:
+            model = read_camera_info(message, self._node.resolve_topic_name(f"{side}/image"))
+        except CameraInfoError as error:
+            self._node.get_logger().warning(f"{error} Until then its images are taken for the training camera's.")
+            return None
+        self._node.get_logger().info(f"camera_info of {side}: {model.camera}, {model.distortion or 'no'} distortion")
+        return model

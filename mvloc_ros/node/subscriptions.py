@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The node's image and camera_info subscriptions: names, types, QoS, and the middleware's own words on both.
+
+Names follow image_transport: compressed images come on the image topic's name with a suffix, and camera_info beside
+the image, so that remapping `color/image` is enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.node import Node
+from rclpy.subscription import Subscription
+from sensor_msgs.msg import CameraInfo
+
+from mvloc_ros.node.image_reader import COLOR_TYPES, DEPTH_TYPES
+from mvloc_ros.node.input_parameters import InputParameters
+from mvloc_ros.node.qos import adapts, image_qos, policy_name
+from mvloc_ros.node.topic_monitor import TopicMonitor
+
+try:
+    from rclpy.event_handler import SubscriptionEventCallbacks
+except ImportError:  # Humble
+    from rclpy.qos_event import SubscriptionEventCallbacks
+
+_SUFFIX = {"compressed": {"color": "/compressed", "depth": "/compressedDepth"}}
+
+
+class ImageSubscription:
+    """One image topic with its monitor; made anew where its QoS follows the publishers."""
+
+    def __init__(
+        self, node: Node, values: InputParameters, side: str, monitor: TopicMonitor, take: Callable[[Any], None]
+    ) -> None:
+        """Subscribe.
+
+        Args:
+            node: whose subscription it is.
+            values: the parameters.
+            side: `color` or `depth`.
+            monitor: told of incompatible publishers.
+            take: gets each message.
+
+        Raises:
+            QosError: this distribution lacks the QoS.
+        """
+        self._node, self._monitor, self._take = node, monitor, take
+        self._qos, self._adapts = image_qos(values), adapts(values)
+        chosen = values.color_transport if side == "color" else values.depth_source
+        self._type = (COLOR_TYPES if side == "color" else DEPTH_TYPES)[chosen]
+        self._name = topic_name(node, side, chosen)
+        package, module, *_ = self._type.__module__.split(".")
+        monitor.type_name = f"{package}/{module}/{self._type.__name__}"
+        self._is_outdated = False
+        self._subscribe()
+
+    def close(self) -> None:
+        """Unsubscribe."""
+        self._node.destroy_subscription(self._subscription)
+
+    def renew(self) -> None:
+        """Subscribe again if publishers came that the QoS chosen at the start does not suit."""
+        if self._is_outdated:
+            self._is_outdated = False
+            self.close()
+            self._subscribe()
+
+    def _subscribe(self) -> None:
+        self._subscription: Subscription = self._node.create_subscription(
+            self._type,
+            self._name,
+            self._take,
+            self._qos,
+            event_callbacks=SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible),
+        )
+        self._monitor.subscription = self._subscription
+
+    def _on_incompatible(self, event: Any) -> None:
+        name = policy_name(event.last_policy_kind)
+        self._monitor.policies[name] = self._monitor.policies.get(name, 0) + event.total_count_change
+        self._is_outdated = self._adapts
+
+
+def topic_name(node: Node, side: str, chosen: str) -> str:
+    """The topic of images: relative to the node, as remapped, with the transport's suffix."""
+    if chosen == "cloud":
+        return f"{side}/points"
+    suffix = _SUFFIX.get(chosen, {}).get(side, "")
+    return node.resolve_topic_name(f"{side}/image") + suffix if suffix else f"{side}/image"
+
+
+def info_subscription(
+    node: Node, values: InputParameters, side: str, take: Callable[[CameraInfo], None]
+) -> Subscription:
+    """Subscribe to camera_info: `color/camera_info` if that is remapped, else the one beside the image topic."""
+    own = f"{side}/camera_info"
+    beside = node.resolve_topic_name(f"{side}/image").rsplit("/", 1)[0] + "/camera_info"
+    is_remapped = node.resolve_topic_name(own) != node.resolve_topic_name(own, only_expand=True)
+    return node.create_subscription(CameraInfo, own if is_remapped else beside, take, image_qos(values))

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is known of one image topic: how much comes, what is lost, how it looks, and who would send."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rclpy.node import Node
+from rclpy.subscription import Subscription
+
+from mvloc_ros.node.messages import to_nanoseconds
+from mvloc_ros.node.qos import incompatibility
+from mvloc_ros.sensors.gaps import GapCounter
+
+_REMEDY = {"colour": "color_transport", "depth": "depth_source"}
+
+
+class TopicMonitor:
+    """Fed with each message in the executor's thread; read there and, for words and counts, in the worker's.
+
+    Attributes:
+        name: `colour` or `depth`.
+        received: messages that came, usable or not.
+        last_arrival: when the last came (monotonic s); None before the first.
+        gaps: what was lost on the way.
+        look: encoding and size of the last image; empty before the first.
+        policies: the QoS policies that kept a publisher away, as the middleware's events named them.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.subscription: Subscription | None = None
+        self.type_name = ""
+        self.received = 0
+        self.last_arrival: float | None = None
+        self.gaps = GapCounter()
+        self.size: tuple[int, int] | None = None
+        self.look = ""
+        self.changed = ""
+        self.policies: dict[str, int] = {}
+
+    @property
+    def topic(self) -> str:
+        """The topic's full name."""
+        assert self.subscription is not None
+        return str(self.subscription.topic_name)
+
+    def note(self, message: Any, now: float) -> None:
+        """A message came at `now` (monotonic s)."""
+        self.received += 1
+        self.last_arrival = now
+        stamp_ns = to_nanoseconds(message.header.stamp)
+        if stamp_ns:
+            self.gaps.add(stamp_ns)
+        what = getattr(message, "encoding", None) or getattr(message, "format", None)
+        width, height = getattr(message, "width", 0), getattr(message, "height", 0)
+        if what is not None and width:  # the size of a compressed image is known to the decoder alone
+            self.size = (width, height)
+        # An unorganised cloud has another number of points each time.
+        look = f"{what or 'cloud'} {width}x{height}" if width and what else str(what or "cloud")
+        if look != self.look:
+            self.changed = f"the {self.name} images changed from {self.look} to {look}" if self.look else ""
+            self.look = look
+
+    def explain(self, node: Node, now: float) -> str:
+        """Why nothing usable comes, in words."""
+        assert self.subscription is not None
+        publishers = node.get_publishers_info_by_topic(self.topic)
+        if not publishers:
+            return (
+                f"nothing publishes {self.name} images on {self.topic}; start the camera, remap the topic, or set "
+                f"{_REMEDY[self.name]}"
+            )
+        count = f"{len(publishers)} publisher(s) on {self.topic}"
+        for publisher in publishers:
+            if publisher.topic_type != self.type_name:
+                return (
+                    f"{count}, but {publisher.node_name} publishes {publisher.topic_type} where {self.type_name} is "
+                    f"subscribed to; set {_REMEDY[self.name]} or remap the topic"
+                )
+            reason = incompatibility(publisher.qos_profile, self.subscription.qos_profile)
+            if reason:
+                policies = f", policy {', '.join(self.policies)}" if self.policies else ""
+                return (
+                    f"{count}, but {publisher.node_name} publishes {self.name} images with an incompatible QoS "
+                    f"({reason}{policies}); set image_reliability to best_effort and image_durability to volatile"
+                )
+        if self.last_arrival is None:
+            return f"{count}, but no {self.name} image has arrived yet; check that the driver runs"
+        return f"{count}, but no {self.name} image for {now - self.last_arrival:.1f} s; check the driver and the link"

@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One folder of arrays.
+
+    NAME.npy        np.lib.format, without pickle
+    contents.json   what must be there, with sizes and SHA-256, and notes
+
+A folder gets its name when all of it has reached the disk, so that what has the name is complete. What
+happened to it afterwards shows in the files' sizes and times; where those are not the ones noted (a file was
+written to, or the folder was copied), the SHA-256 decides.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mvloc_ros.inference.bundle import file_digest
+
+FORMAT = 1
+CONTENTS_FILE = "contents.json"
+BUFFER_BYTES = 1 << 20
+
+
+class DamagedError(Exception):
+    """A folder has its name but not its content; the message says what is wrong. Never shown without a remedy."""
+
+
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """Arrays by name, mapped read-only, and the notes that were stored with them."""
+
+    arrays: dict[str, NDArray[Any]]
+    notes: dict[str, Any]
+
+
+class Writer:
+    """Context manager that fills a folder beside its final name; without `finish` nothing remains.
+
+    Arrays grow row by row in plain writes: on a full disk a write fails with an OSError, where storing into a
+    memory map would kill the process.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._files: dict[str, BinaryIO] = {}
+        self._kinds: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {}
+        self._rows: dict[str, int] = {}
+        self._entries: dict[str, dict[str, Any]] = {}
+
+    def __enter__(self) -> Writer:
+        self._partial = Path(tempfile.mkdtemp(prefix=f".{self._folder.name}.", dir=self._folder.parent))
+        return self
+
+    def append(self, name: str, row: NDArray[Any]) -> None:
+        """Add one row to the array of that name; all its rows have one shape and type."""
+        if name not in self._files:
+            self._files[name] = (self._partial / f"{name}.npy").open("wb", buffering=BUFFER_BYTES)
+            self._kinds[name], self._rows[name] = (row.dtype, row.shape), 0
+            self._write_header(name)
+        if (row.dtype, row.shape) != self._kinds[name]:
+            raise ValueError(f"{name} has rows of {self._kinds[name]}, not {(row.dtype, row.shape)}")
+        self._files[name].write(np.ascontiguousarray(row).data)
+        self._rows[name] += 1
+
+    def seal(self) -> dict[str, NDArray[Any]]:
+        """Bring the arrays to the disk, complete, and map them."""
+        self._entries |= {name: self._close(name) for name in list(self._files)}
+        return {name: _map(self._partial / f"{name}.npy", entry) for name, entry in self._entries.items()}
+
+    def finish(self, notes: dict[str, Any]) -> None:
+        """Give the folder its name when everything in it is on the disk; a damaged one of that name is replaced.
+
+        Where another process was faster its folder stays, and this one is given up.
+        """
+        self.seal()
+        write_contents(self._partial, {"arrays": self._entries, "notes": notes})
+        _sync_folder(self._partial)
+        os.chmod(self._partial, 0o755)
+        try:
+            os.rename(self._partial, self._folder)
+        except OSError:
+            if is_intact(self._folder):
+                return
+            remove(self._folder)
+            os.rename(self._partial, self._folder)
+        _sync_folder(self._folder.parent)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for stream in self._files.values():
+            try:
+                stream.close()
+            except OSError:  # no room for the last rows: they are given up with the rest
+                continue
+        shutil.rmtree(self._partial, ignore_errors=True)
+
+    def _write_header(self, name: str) -> None:
+        dtype, shape = self._kinds[name]
+        header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False}
+        # numpy leaves room for more digits in the first number of the shape, so the header's length is the same
+        # now, when no row is written, and at the end.
+        np.lib.format.write_array_header_1_0(self._files[name], {**header, "shape": (self._rows[name], *shape)})
+
+    def _close(self, name: str) -> dict[str, Any]:
+        path = self._partial / f"{name}.npy"
+        with self._files[name] as stream:
+            stream.seek(0)
+            self._write_header(name)
+            stream.flush()
+            os.fsync(stream.fileno())
+        del self._files[name]
+        dtype, shape = self._kinds[name]
+        return {
+            "dtype": dtype.str,
+            "shape": [self._rows[name], *shape],
+            "bytes": path.stat().st_size,
+            "times": _times(path),
+            "sha256": file_digest(path),
+        }
+
+
+def open_stored(folder: Path) -> Stored | None:
+    """Map the arrays of a folder; None where there is no such folder.
+
+    Raises:
+        DamagedError: something in it is missing, cut short or changed.
+    """
+    if not folder.is_dir():
+        return None
+    contents = read_contents(folder)
+    try:
+        suspects = [name for name, entry in contents["arrays"].items() if _is_touched(folder / f"{name}.npy", entry)]
+        for name in suspects:
+            _verify(folder / f"{name}.npy", contents["arrays"][name])
+        arrays = {name: _map(folder / f"{name}.npy", entry) for name, entry in contents["arrays"].items()}
+        notes = contents["notes"]
+    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DamagedError(f"{type(error).__name__}: {error}") from error
+    if suspects:
+        _note_times(folder, contents)
+    return Stored(arrays, notes)
+
+
+def is_intact(folder: Path) -> bool:
+    """Whether a folder can be opened."""
+    try:
+        return open_stored(folder) is not None
+    except DamagedError:
+        return False
+
+
+def read_contents(folder: Path) -> dict[str, Any]:
+    """`contents.json`: the arrays' descriptions and the notes.
+
+    Raises:
+        DamagedError: it is missing or not as it was written.
+    """
+    try:
+        values = json.loads((folder / CONTENTS_FILE).read_text(encoding="utf-8"))
+        contents, digest = values["contents"], values["sha256"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DamagedError(f"{CONTENTS_FILE}: {type(error).__name__}") from error
+    if not isinstance(contents, dict) or digest != _digest(contents) or contents.get("format") != FORMAT:
+        raise DamagedError(f"{CONTENTS_FILE} is not as it was written")
+    return contents
+
+
+def write_contents(folder: Path, contents: dict[str, Any]) -> None:
+    """Write `contents.json` whole or not at all."""
+    contents = {"format": FORMAT, **contents}
+    temporary = folder / f"{CONTENTS_FILE}.{os.getpid()}.part"
+    with temporary.open("w", encoding="utf-8") as stream:
+        json.dump({"contents": contents, "sha256": _digest(contents)}, stream)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(temporary, folder / CONTENTS_FILE)
+
+
+def remove(folder: Path) -> None:
+    """Delete a folder; it loses its name first, so that an interruption leaves none that looks complete."""
+    doomed = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    os.rename(folder, doomed)  # over the empty folder
+    shutil.rmtree(doomed)
+
+
+def _digest(contents: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()
+
+
+def _times(path: Path) -> list[int]:
+    """When content and description of a file were last changed, in nanoseconds; nobody can set back the second."""
+    found = path.stat()
+    return [found.st_mtime_ns, found.st_ctime_ns]
+
+
+def _is_touched(path: Path, entry: dict[str, Any]) -> bool:
+    if path.stat().st_size != entry["bytes"]:
+        raise ValueError(f"{path.name} has {path.stat().st_size} of {entry['bytes']} bytes")
+    return bool(_times(path) != entry["times"])
+
+
+def _verify(path: Path, entry: dict[str, Any]) -> None:
+    if file_digest(path) != entry["sha256"]:
+        raise ValueError(f"{path.name} is not as it was written")
+
+
+def _map(path: Path, entry: dict[str, Any]) -> NDArray[Any]:
+    array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    if (array.dtype.str, list(array.shape)) != (entry["dtype"], entry["shape"]):
+        raise ValueError(f"{path.name} holds another array")
+    return array
+
+
+def _note_times(folder: Path, contents: dict[str, Any]) -> None:
+    """Spare the next one the verification of files that proved intact."""
+    for name, entry in contents["arrays"].items():
+        entry["times"] = _times(folder / f"{name}.npy")
+    try:
+        write_contents(folder, {key: value for key, value in contents.items() if key != "format"})
+    except OSError:  # a cache that one may only read serves as well, and is verified each time
+        return
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

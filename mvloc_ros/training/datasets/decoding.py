@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Image files -> frames at the network's size, in parallel, each that cannot be read named with the reason.
+
+Resizing, and registering raw depth, is done by the functions that the node uses, so that the network sees in
+training what it sees later.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from mvloc_ros.inference.preprocess import DepthRegistration, resize_color, resize_depth
+from mvloc_ros.recordings import FrameRecord, RecordingError, read_color, read_depth
+from mvloc_ros.training.datasets.arrays import LostFrame
+
+CACHE_FORMAT = 1  # of the arrays that `load` stores; to be raised with every change of their values
+AHEAD = 4  # frames that each thread may be ahead of the one that is taken
+
+Pixels = TypeVar("Pixels", bound=np.generic)
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Colour uint8 `[H, W, 3]` and depth float32 `[H, W]` in metres of one frame, None where it has none."""
+
+    color: NDArray[np.uint8] | None
+    depth: NDArray[np.float32] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Decoding:
+    """All that decides the arrays beside the files.
+
+    Attributes:
+        height, width: the network's input.
+        depth_units_per_metre: value of a depth pixel at one metre.
+        color_size, depth_size: (width, height) that the images must have; None: any.
+        registration: what raw depth is carried into the colour camera with; None: it stays as it is.
+    """
+
+    height: int
+    width: int
+    depth_units_per_metre: float
+    color_size: tuple[int, int] | None = None
+    depth_size: tuple[int, int] | None = None
+    registration: DepthRegistration | None = None
+
+    def read(self, record: FrameRecord) -> Decoded | LostFrame:
+        """The frame of a record."""
+        try:
+            if record.T_map_camera is not None and not np.all(np.isfinite(record.T_map_camera)):
+                raise RecordingError(f"The pose of frame {record.index} of {record.sequence} is not finite.")
+            return Decoded(self._color(record), self._depth(record))
+        except RecordingError as error:
+            return LostFrame(record.sequence, record.index, str(error))
+
+    def _color(self, record: FrameRecord) -> NDArray[np.uint8] | None:
+        if record.color is None:
+            return None
+        image = _sized(record.color, read_color(record.color), self.color_size)
+        return resize_color(image, self.height, self.width)
+
+    def _depth(self, record: FrameRecord) -> NDArray[np.float32] | None:
+        if record.depth is None:
+            return None
+        metres = _sized(record.depth, read_depth(record.depth, self.depth_units_per_metre), self.depth_size)
+        if self.registration is None:
+            return np.asarray(resize_depth(metres, self.height, self.width), dtype=np.float32)
+        resized = resize_depth(metres, *self.registration.depth_size)
+        return self.registration.apply(np.asarray(resized, dtype=np.float32))
+
+    def describe(self) -> dict[str, Any]:
+        """As plain values, for the key of a cache."""
+        values = {**vars(self), "format": CACHE_FORMAT, "opencv": cv2.__version__}
+        if self.registration is not None:
+            cameras = self.registration.depth_camera.to_dict(), self.registration.color_camera.to_dict()
+            values["registration"] = [*cameras, self.registration.T_color_depth.tolist()]
+        return values
+
+
+def _sized(path: Path, image: NDArray[Pixels], size: tuple[int, int] | None) -> NDArray[Pixels]:
+    height, width = image.shape[:2]
+    if size is not None and (width, height) != size:
+        raise RecordingError(f"The image {path} has {width}x{height} pixels, the folder's others {size[0]}x{size[1]}.")
+    return image
+
+
+def decode_all(records: Sequence[FrameRecord], decoding: Decoding, label: str) -> Iterator[Decoded | LostFrame]:
+    """The frames of all records, in their order, with a progress bar named `label`.
+
+    OpenCV and zlib work outside of Python's lock, so threads share the work.
+    """
+    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    waiting: deque[Future[Decoded | LostFrame]] = deque()
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
+    try:
+        for record in tqdm(records, desc=f"reading {label} frames", unit="frame"):
+            waiting.append(pool.submit(decoding.read, record))
+            if len(waiting) > AHEAD * threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def frames_key(records: Sequence[FrameRecord], decoding: Decoding) -> str:
+    """32 hexadecimal digits that change with anything that changes the arrays of the records.
+
+    Files count by path, size and time of their last change.
+    """
+    digest = hashlib.sha256(json.dumps(decoding.describe(), sort_keys=True).encode())
+    for record in records:
+        pose = b"" if record.T_map_camera is None else np.ascontiguousarray(record.T_map_camera, np.float64).tobytes()
+        images = [_identity(path) for path in (record.color, record.depth)]
+        digest.update(repr((record.sequence, record.index, record.stamp_ns, images)).encode() + pose)
+    return digest.hexdigest()[:32]
+
+
+def _identity(path: Path | None) -> tuple[str, int, int] | None:
+    if path is None:
+        return None
+    try:
+        found = path.stat()
+    except OSError:
+        return str(path.absolute()), -1, 0
+    return str(path.absolute()), found.st_size, found.st_mtime_ns
