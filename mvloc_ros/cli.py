@@ -33,6 +33,7 @@ VERBS = (
     Verb(("cache", "list"), "training.cache", "cache_list", "show the decoded frames that trainings share"),
     Verb(("cache", "clear"), "training.cache", "cache_clear", "delete decoded frames"),
     Verb(("experiment",), "experiments", "experiment", "make one of the paper's tables: train, judge, report"),
+    Verb(("map",), "mapping", "map", "build the scene map that a model's poses are refined against"),
     Verb(("bag", "from-folder"), "recordings", "from_folder", "turn a 7-Scenes or TUM folder into a rosbag2"),
     Verb(("bag", "to-dataset"), "replay.to_dataset", "to_dataset", "turn a recording into a folder to train on"),
     Verb(("bag", "info"), "recordings", "info", "what a recording holds"),

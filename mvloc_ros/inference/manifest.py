@@ -11,6 +11,7 @@ import numpy as np
 
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.camera import PinholeCamera
+from mvloc_ros.inference.map_spec import SceneMapSpec, scene_map_from_json
 
 SCHEMA_VERSION = 2
 """The newest schema that is read. 2 came with `T_color_depth`: a reader of 1 would feed the network raw depth."""
@@ -61,6 +62,7 @@ class Manifest:
         training: summary of the training (data, frames, seed, command, validation errors).
         licence: licence of the training data, which may bind the weights.
         files: name -> SHA-256.
+        scene_map: the map that poses are refined against (`mvloc map`); None where the bundle has none.
     """
 
     system: str
@@ -80,6 +82,7 @@ class Manifest:
     T_color_depth: tuple[float, ...] | None = None
     residual_variance_color_only: tuple[float, ...] | None = None
     residual_variance_depth_only: tuple[float, ...] | None = None
+    scene_map: SceneMapSpec | None = None
 
     def __post_init__(self) -> None:
         if min(self.input.height, self.input.width) < 1 or not 0 <= self.input.depth_min_m < self.input.depth_max_m:
@@ -144,6 +147,7 @@ def manifest_from_json(values: Mapping[str, Any]) -> Manifest:
         T_color_depth=None if extrinsic is None else tuple(float(value) for value in extrinsic),
         residual_variance_color_only=variance("residual_variance_color_only"),
         residual_variance_depth_only=variance("residual_variance_depth_only"),
+        scene_map=scene_map_from_json(values.get("scene_map")),
     )
 
 
