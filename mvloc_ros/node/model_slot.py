@@ -30,7 +30,9 @@ class ModelSlot:
         current: the model that runs; read by any thread.
     """
 
-    def __init__(self, values: NodeParameters, on_loaded: Callable[[str], None], report: Callable[[str], object]) -> None:
+    def __init__(
+        self, values: NodeParameters, on_loaded: Callable[[str], None], report: Callable[[str], object]
+    ) -> None:
         """Load the model of the parameters, in the caller's thread.
 
         Args:
