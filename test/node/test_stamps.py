@@ -78,8 +78,17 @@ def test_one_late_image_is_no_jump(guard, clock, jumps_back):
         guard.check("colour", stamp)
     assert guard.jumps == 0
     assert not jumps_back
-    guard.check("colour", now + 66_000_000 - 2 * SECOND)
+    guard.check("colour", now - 900_000_000)
+    guard.check("colour", now - SECOND)  # more than a second before the newest
     assert len(jumps_back) == 1
+
+
+def test_a_reset_that_shows_in_the_stamps_and_then_in_the_clock_is_one_jump(guard, clock, jumps_back):
+    guard.check("colour", clock())
+    guard.check("colour", clock() - 100 * SECOND)
+    guard.clock_jumped(-100 * SECOND)
+    assert guard.jumps == 1
+    assert len(jumps_back) == 2
 
 
 def test_stamps_that_leap_ahead_of_the_time_that_passed_are_counted_and_nothing_is_forgotten(guard, clock, jumps_back):
