@@ -22,6 +22,7 @@ ALLOWED = {
     "inference": {"geometry"},
     "sensors": {"geometry", "inference"},
     "localization": {"geometry", "inference"},
+    "mapping": {"geometry", "recordings", "inference", "localization"},
     "replay": {"geometry", "recordings", "inference", "sensors", "localization"},
     "training": {"geometry", "recordings", "inference"},
     "experiments": {"geometry", "recordings", "replay", "training"},

@@ -5,6 +5,7 @@
     model_fp16.onnx      the same with encoders in float16, if exported so; likewise bf16 and int8
     manifest.json        what the network expects and what its numbers mean, with digests of the files
     training_poses.tum   where the training frames were taken (for baselines and plots)
+    scene_map-*.npz      surfaces that poses are refined against, if `mvloc map` added them
 
 Nothing in a bundle is executable and nothing is pickled: a bundle from elsewhere can do no harm
 beyond a wrong pose. Files are checked against their SHA-256 before they are used.
@@ -18,7 +19,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from numpy.typing import NDArray
 from mvloc_ros.errors import MvlocError
 from mvloc_ros.geometry.trajectory import Trajectory, read_tum
 from mvloc_ros.inference.manifest import SCHEMA_VERSION, Manifest, manifest_from_json, manifest_to_json
+from mvloc_ros.inference.map_spec import SceneMapSpec
 
 MODEL_FILE = "model.onnx"
 MANIFEST_FILE = "manifest.json"
@@ -153,6 +155,36 @@ def write_bundle(path: Path | str, manifest: Manifest, files: Mapping[str, Path]
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return read_bundle(path)
+
+
+def add_scene_map(bundle: Bundle, content: bytes, spec: SceneMapSpec) -> Bundle:
+    """Put a scene map into a bundle, or in the place of the one it has; interrupted, the old one stays.
+
+    Args:
+        bundle: the model.
+        content: of the map's file.
+        spec: its `file` and `sha256` are ignored and follow from the content.
+    """
+    digest = hashlib.sha256(content).hexdigest()
+    # The name follows from the content, so that the old manifest keeps its file until the new one is there.
+    spec = replace(spec, file=f"scene_map-{digest[:12]}.npz", sha256=digest)
+    manifest = replace(bundle.manifest, scene_map=spec)
+    _write_atomically(bundle.path / spec.file, content)
+    text = json.dumps(manifest_to_json(manifest, manifest.files), indent=2) + "\n"
+    _write_atomically(bundle.path / MANIFEST_FILE, text.encode())
+    for old in bundle.path.glob("scene_map-*.npz"):
+        if old.name != spec.file:
+            old.unlink()
+    return read_bundle(bundle.path)
+
+
+def _write_atomically(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def file_digest(path: Path) -> str:

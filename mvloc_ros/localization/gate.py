@@ -93,6 +93,7 @@ class Fix:
         covariance: 6x6 in ROS order, metres and radians, map axes.
         T_odom_camera: the same camera at the same stamp in the odometry's frame; None without odometry.
         is_hint: a person's guess, which only the Mahalanobis distance is measured from.
+        rejection: why whoever made the pose does not stand by it, in words; such a fix is never believed.
     """
 
     stamp_ns: int
@@ -100,6 +101,7 @@ class Fix:
     covariance: Array
     T_odom_camera: Array | None = None
     is_hint: bool = False
+    rejection: str = ""
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,7 @@ class Gate:
 
     def judge(self, fix: Fix) -> Verdict:
         """Believe a fix or not."""
-        fault = _fault_of(fix)
+        fault = fix.rejection or _fault_of(fix)
         if fault:
             return self._doubt(fix, fault)
         if not self._limits.enabled:

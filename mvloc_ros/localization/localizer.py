@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +17,15 @@ from mvloc_ros.inference.bundle import Bundle
 from mvloc_ros.inference.frame import Frame, FrameError
 from mvloc_ros.inference.manifest import Manifest
 from mvloc_ros.inference.preprocess import DepthRegistration, prepare_color, prepare_depth
+from mvloc_ros.localization.options import RefinementOptions
+from mvloc_ros.localization.scene_map import SceneMapError
 from mvloc_ros.localization.uncertainty import ResidualCovariance
 
+if TYPE_CHECKING:
+    from mvloc_ros.localization.refinement import Refined, Refiner
+
+# A pose that was believed this long ago is no place to look for the camera any more.
+_RECENT_NS = 2_000_000_000
 # Below this share of valid pixels a depth image tells nothing (a covered lens, a sensor out of range).
 _MIN_VALID_DEPTH = 0.01
 
@@ -28,6 +37,8 @@ class StepTimes:
     preprocess_ms: float
     inference_ms: float
     localization_ms: float
+    refinement_ms: float = 0.0
+    verification_ms: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -39,7 +50,12 @@ class PoseEstimate:
         covariance: 6x6 in ROS order (x, y, z, rotation about x, y, z), metres and radians, map axes.
         color_used, depth_used: which modalities' experts took part.
         expert_share: prior, colour, depth: share of each expert in the joint precision, summing to 1.
-        remark: why a modality was not used, in words; empty if both were.
+        remark: why a modality was not used, or the pose not refined although it should be, in words; else empty.
+        T_map_camera_network: the network's own pose; the same as `T_map_camera` where nothing refined it.
+        refined: whether the pose was registered to the scene map.
+        score: how well geometry and colour support it, 0 to 1; NaN where nothing verified it.
+        rejection: why the pose is not to be believed, in words; empty if nothing speaks against it.
+        details: of the refinement; None where there was none.
     """
 
     stamp_ns: int
@@ -50,13 +66,27 @@ class PoseEstimate:
     expert_share: tuple[float, float, float]
     times: StepTimes
     remark: str
+    T_map_camera_network: NDArray[np.float64]
+    refined: bool = False
+    score: float = math.nan
+    rejection: str = ""
+    details: Refined | None = None
 
 
 class Localizer:
     """Localizes single frames with one model. Owned by one thread."""
 
-    def __init__(self, bundle: Bundle, backend: Backend) -> None:
-        """Take a model and what runs it; the caller keeps ownership of the backend."""
+    def __init__(self, bundle: Bundle, backend: Backend, refinement: RefinementOptions | None = None) -> None:
+        """Take a model and what runs it; the caller keeps ownership of the backend.
+
+        Args:
+            bundle: the model.
+            backend: what runs its network.
+            refinement: how poses are refined; None: not at all.
+
+        Raises:
+            SceneMapError: refinement is required and the bundle has no usable scene map.
+        """
         self._bundle = bundle
         self._backend = backend
         spec = bundle.manifest.input
@@ -64,6 +94,18 @@ class Localizer:
         self._no_depth = np.zeros((spec.height, spec.width), np.float32)
         self._registration = _registration(bundle.manifest)
         self._covariance = ResidualCovariance(bundle.manifest)
+        self._options = refinement or RefinementOptions(mode="off")
+        self._refiner, self.map_problem = _refiner(bundle, self._options)
+        self.forget()
+
+    def forget(self) -> None:
+        """Believe nothing of earlier frames any more."""
+        self._believed: tuple[int, NDArray[np.float64]] | None = None
+
+    @property
+    def refines(self) -> bool:
+        """Whether poses are refined against a scene map."""
+        return self._refiner is not None
 
     def warm_up(self, runs: int = 3) -> float:
         """Run blank frames so that the first real one is not slow; milliseconds of the last run."""
@@ -73,6 +115,8 @@ class Localizer:
             start = time.perf_counter()
             self._backend.run(self._no_color, self._no_depth, present)
             elapsed = 1e3 * (time.perf_counter() - start)
+        if self._refiner is not None:
+            self._refiner.warm_up(np.array(self._bundle.manifest.position.offset_m))
         return elapsed
 
     def process(self, frame: Frame) -> PoseEstimate:
@@ -98,15 +142,54 @@ class Localizer:
             )
         T_map_camera = self._pose(output)
         done = time.perf_counter()
-        return PoseEstimate(
+        covariance = self._covariance.of(color is not None, depth is not None)
+        refined, problem = self._refine(frame, T_map_camera, covariance, color, depth)
+        if refined is None and self._options.mode == "required":
+            raise FrameError(f"The pose cannot be refined, which is required: {problem}.")
+        times = StepTimes(1e3 * (prepared - start), 1e3 * (inferred - prepared), 1e3 * (done - inferred))
+        network = PoseEstimate(
             stamp_ns=frame.stamp_ns,
             T_map_camera=T_map_camera,
-            covariance=self._covariance.of(color is not None, depth is not None),
+            covariance=covariance,
             color_used=color is not None,
             depth_used=depth is not None,
             expert_share=(prior, color_share, depth_share),
-            times=StepTimes(1e3 * (prepared - start), 1e3 * (inferred - prepared), 1e3 * (done - inferred)),
-            remark=remark,
+            times=times,
+            remark="; ".join(text for text in (remark, problem) if text),
+            T_map_camera_network=T_map_camera,
+        )
+        return network if refined is None else self._with(network, refined)
+
+    def _refine(
+        self,
+        frame: Frame,
+        T_map_camera: NDArray[np.float64],
+        covariance: NDArray[np.float64],
+        color: NDArray[np.uint8] | None,
+        depth: NDArray[np.float32] | None,
+    ) -> tuple[Refined | None, str]:
+        """What refinement found, or why there was none; neither where nobody asked for it."""
+        if self._refiner is None:
+            return None, self.map_problem
+        if depth is None or frame.depth is None:
+            return None, "" if self._options.mode == "auto" else "there is no depth image"
+        believed = self._believed
+        recent = None if believed is None or abs(frame.stamp_ns - believed[0]) > _RECENT_NS else believed[1]
+        found = self._refiner.refine(T_map_camera, covariance, frame.depth, color, recent)
+        return (None, found) if isinstance(found, str) else (found, "")
+
+    def _with(self, network: PoseEstimate, refined: Refined) -> PoseEstimate:
+        if not refined.rejection:
+            self._believed = (network.stamp_ns, refined.T_map_camera)
+        return replace(
+            network,
+            T_map_camera=refined.T_map_camera,
+            covariance=refined.covariance,
+            refined=True,
+            score=refined.score,
+            rejection=refined.rejection,
+            details=refined,
+            times=replace(network.times, refinement_ms=refined.refinement_ms, verification_ms=refined.verification_ms),
         )
 
     def _prepare(self, frame: Frame) -> tuple[NDArray[np.uint8] | None, NDArray[np.float32] | None, str]:
@@ -143,3 +226,23 @@ def _registration(manifest: Manifest) -> DepthRegistration | None:
     extrinsic = np.reshape(manifest.T_color_depth, (4, 4))
     size = manifest.input.height, manifest.input.width
     return DepthRegistration.at_size(*size, manifest.depth_camera, manifest.color_camera, extrinsic)
+
+
+def _refiner(bundle: Bundle, options: RefinementOptions) -> tuple[Refiner | None, str]:
+    """What refines, or why nothing does although it should, in words.
+
+    A model without a map is no fault of `auto`; one whose map cannot be used is.
+    """
+    if options.mode == "off" or (options.mode == "auto" and bundle.manifest.scene_map is None):
+        return None, ""
+    try:
+        from mvloc_ros.localization.refinement import Refiner
+
+        return Refiner(bundle, options), ""
+    except ImportError as error:
+        problem = SceneMapError(f"Refining poses needs the package small_gicp (pip install small_gicp): {error}.")
+    except SceneMapError as error:
+        problem = error
+    if options.mode == "required":
+        raise problem
+    return None, f"poses are the network's alone: {problem}"

@@ -52,11 +52,13 @@ def load_model(values: NodeParameters, path: str, report: Callable[[str], object
         report=report,
     )
     try:
-        localizer = Localizer(bundle, backend)
+        localizer = Localizer(bundle, backend, values.refinement)
         inference_ms = localizer.warm_up()
     except BaseException:
         backend.close()
         raise
     seconds = time.perf_counter() - started
     summary = f"model {bundle.name} on {backend.description}: {inference_ms:.1f} ms a frame, loaded in {seconds:.1f} s"
+    summary += "; poses are refined against its scene map" if localizer.refines else ""
+    summary += f"; {localizer.map_problem}" if localizer.map_problem else ""
     return LoadedModel(bundle, backend, localizer, values.map_frame or bundle.manifest.frames.map, summary)

@@ -23,6 +23,7 @@ from mvloc_ros.inference.precision import PRECISIONS
 from mvloc_ros.node.frame_parameters import FRAME_SPECS, FrameParameters
 from mvloc_ros.node.input_parameters import INPUT_SPECS, InputParameters
 from mvloc_ros.node.parameter_spec import Spec
+from mvloc_ros.node.refinement_parameters import REFINEMENT_SPECS, RefinementParameters
 
 
 class ParameterError(MvlocError):
@@ -30,7 +31,7 @@ class ParameterError(MvlocError):
 
 
 @dataclass(frozen=True)
-class NodeParameters(FrameParameters, InputParameters):
+class NodeParameters(FrameParameters, InputParameters, RefinementParameters):
     """The values of one configuration, by the names of the ROS parameters."""
 
     model: str
@@ -60,6 +61,7 @@ SPECS: dict[str, Spec] = {
     ),
     **INPUT_SPECS,
     **FRAME_SPECS,
+    **REFINEMENT_SPECS,
 }
 
 

@@ -108,10 +108,20 @@ def add_replay_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--color-topic", help="default: /camera/color/image_raw")
     parser.add_argument("--depth-topic", help="default: /camera/depth/image_raw")
+    parser.add_argument(
+        "--refine",
+        choices=("auto", "off", "required"),
+        default="auto",
+        help="refine poses against the model's scene map: where it has one (auto), never, or no pose without",
+    )
+    parser.add_argument(
+        "--refine-budget", type=float, default=60.0, metavar="MS", help="time for one pose's refinement (default: 60)"
+    )
 
 
 def run_replay(args: argparse.Namespace) -> int:
     """`mvloc replay`."""
+    from mvloc_ros.localization.options import RefinementOptions
     from mvloc_ros.recordings import topics
     from mvloc_ros.replay.evaluation import evaluate
     from mvloc_ros.replay.offline import OfflineOptions, run_offline
@@ -125,6 +135,7 @@ def run_replay(args: argparse.Namespace) -> int:
         color_topic=args.color_topic or topics.COLOR_IMAGE,
         depth_topic=args.depth_topic or topics.DEPTH_IMAGE,
         truth_topic=args.truth_topic or topics.GROUND_TRUTH,
+        refinement=RefinementOptions(args.refine, args.refine_budget),
     )
     print(write_report(evaluate(run_offline(args.bag, args.model, options)), args.out))
     return 0

@@ -17,8 +17,8 @@ pytestmark = pytest.mark.dds
     ("arguments", "words"),
     [
         (["-p", "model:=/nowhere/at/all"], "There is no model bundle at /nowhere/at/all"),
-        (["-p", "backend:=tensorrt"], "no tensorrt backend"),
-        (["-p", "backend:=abacus"], "must be one of auto, onnxruntime"),
+        (["-p", "backend:=tensorrt"], "There is no CUDA driver here"),
+        (["-p", "backend:=abacus"], "must be one of auto, tensorrt"),
         (["-p", "publish_frame:=moon"], "must be one of odom, base_link, camera, none, not 'moon'"),
     ],
 )

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the map would hide: its coarse points drawn into a small depth image and compared with what was measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mvloc_ros.geometry import se3
+from mvloc_ros.geometry.camera import PinholeCamera
+from mvloc_ros.geometry.projection import image_points, transform_points
+from mvloc_ros.localization.depth_points import depth_noise
+from mvloc_ros.localization.local_map import COARSE_FACTOR, LocalMap
+
+Array = NDArray[np.float64]
+
+COLUMNS, ROWS = 40, 30
+# A point must face the camera at least so much (cosine) to be drawn: edges on view hide little.
+_FACING = 0.3
+_SIGMAS = 3.0
+
+
+@dataclass(frozen=True)
+class FreeSpace:
+    """Shares of the pixels in which both the map and the frame have something.
+
+    Attributes:
+        seen_through: the frame shows something behind a surface of the map: the pose is wrong, or the surface is gone.
+        hidden: the frame shows something in front of it: somebody stands there, or the pose is wrong.
+        compared: such pixels, as a share of those in which the frame has something.
+    """
+
+    seen_through: float
+    hidden: float
+    compared: float
+
+
+def compare(
+    points: Array, target: LocalMap, T_map_depth: Array, camera: PinholeCamera, resolution_m: float
+) -> FreeSpace:
+    """Compare a frame's points `[N, 3]` (depth camera) with the map at a pose; `camera` at any size."""
+    small = camera.scaled_to(COLUMNS, ROWS)
+    T_depth_map = se3.inverse(T_map_depth)
+    facing = np.einsum("ni,ni->n", target.coarse_normals, T_map_depth[:3, 3] - target.coarse_points)
+    distance = np.linalg.norm(target.coarse_points - T_map_depth[:3, 3], axis=1)
+    drawn = transform_points(T_depth_map, target.coarse_points[facing > _FACING * distance])
+    expected = _nearest(drawn, small)
+    # Twice: the nearest of a pixel and its neighbours says whether it was surely seen through, and the farthest
+    # whether it was surely hidden, wherever in the pixel an edge lies.
+    nearest, farthest = _nearest(points, small), _farthest(points, small)
+    both = np.isfinite(expected) & np.isfinite(nearest)
+    count = max(1, np.count_nonzero(both))
+    margin = _SIGMAS * depth_noise(np.where(both, expected, 0.0)) + COARSE_FACTOR * resolution_m
+    with np.errstate(invalid="ignore"):
+        through = both & (_around(nearest, np.minimum) > expected + margin)
+        hidden = both & (farthest < _around(expected, np.minimum) - margin)
+    return FreeSpace(
+        seen_through=np.count_nonzero(through) / count,
+        hidden=np.count_nonzero(hidden) / count,
+        compared=count / max(1, np.count_nonzero(np.isfinite(nearest))),
+    )
+
+
+def _pixels(points: Array, camera: PinholeCamera) -> tuple[NDArray[np.intp], Array]:
+    ahead = points[points[:, 2] > 0.05]
+    u, v = image_points(ahead, camera)
+    inside = (np.abs(u - (COLUMNS - 1) / 2) < COLUMNS / 2) & (np.abs(v - (ROWS - 1) / 2) < ROWS / 2)
+    column, row = np.rint(u[inside]).astype(np.intp), np.rint(v[inside]).astype(np.intp)
+    return np.clip(row, 0, ROWS - 1) * COLUMNS + np.clip(column, 0, COLUMNS - 1), ahead[inside, 2]
+
+
+def _nearest(points: Array, camera: PinholeCamera) -> Array:
+    pixel, depth = _pixels(points, camera)
+    image = np.full(ROWS * COLUMNS, np.inf)
+    np.minimum.at(image, pixel, depth)
+    return image.reshape(ROWS, COLUMNS)
+
+
+def _farthest(points: Array, camera: PinholeCamera) -> Array:
+    pixel, depth = _pixels(points, camera)
+    image = np.full(ROWS * COLUMNS, -np.inf)
+    np.maximum.at(image, pixel, depth)
+    return image.reshape(ROWS, COLUMNS)
+
+
+def _around(image: Array, pick: np.ufunc) -> Array:
+    """The picked of each pixel and its eight neighbours."""
+    wide = np.pad(image, 1, mode="edge")
+    rows = pick(pick(wide[:-2], wide[1:-1]), wide[2:])
+    return np.asarray(pick(pick(rows[:, :-2], rows[:, 1:-1]), rows[:, 2:]))

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The part of the scene map around the camera, ready to be searched."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import numpy as np
+import small_gicp
+from numpy.typing import NDArray
+
+from mvloc_ros.geometry.voxels import sum_by_key, voxel_keys
+from mvloc_ros.localization.scene_map import MapPoints, SceneMap
+
+Array = NDArray[np.float64]
+
+COARSE_FACTOR = 2.5
+"""Edge of the coarse cloud's cubes, in resolutions of the map."""
+_FINE_NEIGHBOURS, _COARSE_NEIGHBOURS = 20, 15
+# Fewer points than this are no surface that a camera could be registered to.
+_MIN_POINTS = 100
+
+
+class LocalMap:
+    """Clouds, trees and normals of a region; what they cost is paid once, when the camera comes there.
+
+    Attributes:
+        points, normals, brightness: of the fine cloud, as in `MapPoints`.
+        fine, fine_tree, coarse, coarse_tree: small_gicp's, with covariances.
+        coarse_points, coarse_normals: `[M, 3]` of the coarse cloud.
+    """
+
+    def __init__(self, content: MapPoints, resolution_m: float, threads: int) -> None:
+        """Build trees and covariances."""
+        self.points, self.normals, self.brightness = content.points, content.normals, content.brightness
+        self.fine = small_gicp.PointCloud(self.points)
+        self.fine_tree = small_gicp.KdTree(self.fine, num_threads=threads)
+        small_gicp.estimate_covariances(self.fine, self.fine_tree, _FINE_NEIGHBOURS, threads)
+        origin = self.points.min(axis=0)
+        keys = voxel_keys(self.points - origin, COARSE_FACTOR * resolution_m)
+        _, sums = sum_by_key(keys, np.hstack([self.points - origin, self.normals, np.ones((len(keys), 1))]))
+        self.coarse_points = sums[:, :3] / sums[:, 6:] + origin
+        # Where surfaces of opposite sides share a cube their normals cancel, and the point faces nowhere.
+        self.coarse_normals = sums[:, 3:6] / sums[:, 6:]
+        self.coarse = small_gicp.PointCloud(self.coarse_points)
+        self.coarse_tree = small_gicp.KdTree(self.coarse, num_threads=threads)
+        small_gicp.estimate_covariances(self.coarse, self.coarse_tree, _COARSE_NEIGHBOURS, threads)
+
+
+class LocalMaps:
+    """The local maps of the tiles that the camera was in lately."""
+
+    def __init__(self, scene_map: SceneMap, reach_m: float, threads: int, keep: int = 4) -> None:
+        """Take a map; `reach_m` is how far from the camera points are needed."""
+        self._map, self._reach_m, self._threads, self._keep = scene_map, reach_m, threads, keep
+        self._ready: OrderedDict[tuple[int, int, int], LocalMap | None] = OrderedDict()
+
+    def at(self, position: Array) -> LocalMap | None:
+        """The surroundings of a position `[3]`; None where the map has nothing there."""
+        if not np.all(np.isfinite(position)):
+            return None
+        tile = self._map.tile_at(position)
+        if tile not in self._ready:
+            content = self._map.around(tile, self._reach_m)
+            usable = len(content.points) >= _MIN_POINTS
+            self._ready[tile] = LocalMap(content, self._map.resolution_m, self._threads) if usable else None
+        self._ready.move_to_end(tile)
+        while len(self._ready) > self._keep:
+            self._ready.popitem(last=False)
+        return self._ready[tile]

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Depth points registered to the scene map: generalised ICP (Segal et al., RSS 2009; Koide's small_gicp), coarse to fine.
+
+First a thin cloud against a thin map with distant correspondences, which pulls a pose in from 0.3 m and 10 degrees;
+then the full ones with near correspondences, which settles it. Iterations run in small portions, so that a deadline
+is kept.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import small_gicp
+from numpy.typing import NDArray
+
+from mvloc_ros.geometry import se3
+from mvloc_ros.localization.local_map import LocalMap
+
+Array = NDArray[np.float64]
+
+# Neighbours that a point's covariance is estimated from.
+_NEIGHBOURS = 10
+# Iterations between two looks at the clock.
+_PORTION = 3
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Iterations with one largest distance of correspondences, in resolutions of the map.
+
+    It ends early when a step is smaller than `step_m` metres and as many radians.
+    """
+
+    fine: bool
+    distance: float
+    iterations: int
+    step_m: float
+
+
+STAGES = (
+    Stage(fine=False, distance=15.0, iterations=9, step_m=4e-3),
+    Stage(fine=False, distance=7.5, iterations=6, step_m=2e-3),
+    Stage(fine=True, distance=5.0, iterations=6, step_m=1e-3),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """The depth points of one frame, ready for registration.
+
+    Attributes:
+        fine, coarse: small_gicp's clouds with covariances, in the depth camera's frame.
+        points: `[N, 3]` of the fine cloud.
+    """
+
+    fine: small_gicp.PointCloud
+    coarse: small_gicp.PointCloud
+    points: Array
+
+    @staticmethod
+    def of(points: Array, resolution_m: float, limit: int, threads: int) -> Source | None:
+        """Thin points `[N, 3]` to at most `limit`, evenly over the surfaces; None if there are too few for a pose."""
+        size = 2.5 * resolution_m
+        fine = _thinned(points, size)
+        while len(fine) > limit:
+            # The number of cubes on a surface falls with the square of their edge.
+            size *= max(1.05, float(np.sqrt(len(fine) / limit)))
+            fine = _thinned(points, size)
+        coarse = _thinned(fine, max(5.0 * resolution_m, 1.5 * size))
+        if len(coarse) < 2 * _NEIGHBOURS:
+            return None
+        return Source(_cloud(fine, threads), _cloud(coarse, threads), fine)
+
+
+@dataclass(frozen=True, eq=False)
+class Registered:
+    """Where registration ended.
+
+    Attributes:
+        T_map_depth: 4x4.
+        finished: False where the deadline ended it.
+        iterations: how many there were.
+    """
+
+    T_map_depth: Array
+    finished: bool
+    iterations: int
+
+
+def register(
+    source: Source, target: LocalMap, start: Array, resolution_m: float, deadline: float, threads: int
+) -> Registered:
+    """Move a starting pose (4x4 of the depth camera) to where the points fit the map.
+
+    Args:
+        source: the frame.
+        target: the map there.
+        start: 4x4.
+        resolution_m: of the map.
+        deadline: time.perf_counter() after which no further iterations begin.
+        threads: of small_gicp.
+    """
+    T = np.array(start, dtype=np.float64)
+    total, portion_s = 0, 0.0
+    for stage in STAGES:
+        cloud, tree = (target.fine, target.fine_tree) if stage.fine else (target.coarse, target.coarse_tree)
+        left = stage.iterations
+        while left > 0:
+            began = time.perf_counter()
+            if began + portion_s > deadline:
+                return Registered(T, False, total)
+            result = small_gicp.align(
+                cloud,
+                source.fine if stage.fine else source.coarse,
+                tree,
+                T,
+                registration_type="GICP",
+                max_correspondence_distance=stage.distance * resolution_m,
+                num_threads=threads,
+                max_iterations=min(_PORTION, left),
+                translation_epsilon=stage.step_m,
+                rotation_epsilon=stage.step_m,
+            )
+            T = np.array(result.T_target_source)
+            T[:3, :3] = se3.project_to_so3(T[:3, :3])
+            # small_gicp counts the last iteration from zero.
+            done = min(_PORTION, int(result.iterations) + 1)
+            total, left = total + done, left - done
+            portion_s = time.perf_counter() - began
+            if result.converged:
+                break
+    return Registered(T, True, total)
+
+
+def _thinned(points: Array, size: float) -> Array:
+    cloud = small_gicp.voxelgrid_sampling(np.ascontiguousarray(points), size, 1)
+    return np.asarray(cloud.points())[:, :3]
+
+
+def _cloud(points: Array, threads: int) -> small_gicp.PointCloud:
+    cloud = small_gicp.PointCloud(points)
+    small_gicp.estimate_covariances(cloud, small_gicp.KdTree(cloud), _NEIGHBOURS, threads)
+    return cloud

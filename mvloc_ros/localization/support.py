@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a pose is supported by the map: residuals and Hessian of the frame's points at that pose.
+
+Point to plane, each residual against the sensor's noise there. From this come the score, the directions that the
+geometry determines, and the covariance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mvloc_ros.geometry.projection import transform_points
+from mvloc_ros.localization.depth_points import depth_noise
+from mvloc_ros.localization.local_map import LocalMap
+
+Array = NDArray[np.float64]
+
+# A point is an inlier within this many standard deviations, and its correspondence within so many resolutions.
+_INLIER_SIGMAS = 3.0
+_NEAR_RESOLUTIONS = 4.0
+# Share of the information that normals, which are noisy themselves, seem to give across a plane: 4 degrees of noise.
+_NORMAL_NOISE = 0.005
+
+
+@dataclass(frozen=True, eq=False)
+class Support:
+    """The frame's points at one pose.
+
+    Attributes:
+        points: `[N, 3]` in the depth camera's frame.
+        nearest: index `[N]` of the map's nearest point.
+        inlier: `[N]`: which points lie on the map's surface.
+        residuals: `[N]` metres along the surface's normal.
+        sigmas: `[N]` metres, what the sensor and the map's resolution let expect.
+        hessian: 6x6 information of position (1/m^2) and rotation about the camera (1/rad^2), ROS order, map axes, as
+            if the inliers' errors were independent.
+    """
+
+    points: Array
+    nearest: NDArray[np.intp]
+    inlier: NDArray[np.bool_]
+    residuals: Array
+    sigmas: Array
+    hessian: Array
+
+    @property
+    def share(self) -> float:
+        """Share of the points that are inliers."""
+        return float(np.mean(self.inlier)) if len(self.inlier) else 0.0
+
+    @property
+    def misfit(self) -> float:
+        """Root mean square of the inliers' residuals in standard deviations; the inliers' bound where there is none."""
+        if not self.inlier.any():
+            return _INLIER_SIGMAS
+        return float(np.sqrt(np.mean((self.residuals[self.inlier] / self.sigmas[self.inlier]) ** 2)))
+
+
+def support(points: Array, target: LocalMap, T_map_depth: Array, resolution_m: float, threads: int) -> Support:
+    """Match points `[N, 3]` with the map at a pose."""
+    placed = transform_points(T_map_depth, points)
+    index, squared = target.fine_tree.batch_knn_search(placed, 1, threads)
+    nearest = np.asarray(index)[:, 0].astype(np.intp)
+    normals = target.normals[nearest]
+    residuals = np.einsum("ni,ni->n", placed - target.points[nearest], normals)
+    sigmas = np.hypot(depth_noise(points[:, 2]), 0.25 * resolution_m)
+    near = np.asarray(squared)[:, 0] < (_NEAR_RESOLUTIONS * resolution_m) ** 2
+    # Light comes back from surfaces that face the camera only.
+    facing = np.einsum("ni,ni->n", normals, placed - T_map_depth[:3, 3]) < 0.0
+    inlier = near & facing & (np.abs(residuals) < _INLIER_SIGMAS * sigmas)
+    arms = placed[inlier] - T_map_depth[:3, 3]
+    jacobian = np.hstack([normals[inlier], np.cross(arms, normals[inlier])]) / sigmas[inlier, None]
+    return Support(points, nearest, inlier, residuals, sigmas, jacobian.T @ jacobian)
+
+
+def determined(hessian: Array, length_m: float) -> tuple[Array, Array]:
+    """Eigenvalues `[6]` and eigenvectors `[6, 6]` (columns) of a Hessian without what noisy normals pretend.
+
+    In units in which a rotation moves a point at `length_m` by metres, so that the six are comparable. Across a
+    plane nothing is known, but noisy normals give about `_NORMAL_NOISE` of what is known along its normal; that much
+    is taken off.
+    """
+    scale = np.array([1.0, 1.0, 1.0, length_m, length_m, length_m])
+    values, vectors = np.linalg.eigh(hessian / np.outer(scale, scale))
+    return np.maximum(values - _NORMAL_NOISE * values[-1], 0.0), vectors
+
+
+def fused(delta: Array, hessian: Array, prior: Array, length_m: float, inflation: float) -> tuple[Array, Array, int]:
+    """What registration may change of the network's pose, and the covariance of the result.
+
+    The network's estimate is the prior and the registration a measurement of it, so directions that the geometry does
+    not determine keep the network's estimate and variance.
+
+    Args:
+        delta: the registered pose minus the network's, `[6]` in ROS order, map axes.
+        hessian: see `Support`.
+        prior: the network's covariance, 6x6.
+        length_m: typical distance of the points.
+        inflation: by which the independent errors that `hessian` assumes are too few.
+
+    Returns:
+        The part of `delta` to be applied, the covariance 6x6, and how many of the six directions are determined.
+    """
+    scale = np.array([1.0, 1.0, 1.0, length_m, length_m, length_m])
+    values, vectors = determined(hessian, length_m)
+    information = np.outer(scale, scale) * ((vectors * values) @ vectors.T) / inflation
+    before = np.linalg.inv(prior)
+    covariance = np.linalg.inv(information + before)
+    covariance = 0.5 * (covariance + covariance.T)
+    return covariance @ information @ delta, covariance, int(np.count_nonzero(values))

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A folder's posed frames -> a scene map."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from mvloc_ros.geometry.camera import PinholeCamera
+from mvloc_ros.inference.frame import DepthImage
+from mvloc_ros.localization.depth_points import CORRECTION_SHAPE, DepthCamera
+from mvloc_ros.localization.scene_map import MapPoints, SceneMap
+from mvloc_ros.mapping.distortion import measure
+from mvloc_ros.mapping.errors import MappingError
+from mvloc_ros.mapping.fusion import PosedDepth, fuse
+from mvloc_ros.mapping.surfaces import thin
+from mvloc_ros.recordings import FrameRecord, PosedFolder, read_color
+from mvloc_ros.recordings.images import DEPTH_INVALID, read_depth_raw
+
+Array = NDArray[np.float64]
+
+# The correction settles in three rounds to a fifth of the first one's.
+_CORRECTION_ROUNDS = 3
+_CORRECTION_FRAMES = 200
+# Grey levels are averaged over cubes anyway.
+_GRAY_COLUMNS = 320
+
+
+@dataclass(frozen=True)
+class MapOptions:
+    """How a map is built.
+
+    Attributes:
+        resolution_m: edge of the cubes that hold one point each.
+        tile_m: edge of the tiles.
+        min_frames: frames that must have seen something in a cube.
+        near_m, far_m: range of the measurements that are used.
+        correct_depth: whether to look for the depth camera's own distortion.
+    """
+
+    resolution_m: float = 0.02
+    tile_m: float = 4.0
+    min_frames: int = 3
+    near_m: float = 0.3
+    far_m: float = 4.5
+    correct_depth: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.resolution_m <= 0.05 * self.tile_m:
+            raise MappingError("The resolution must be above 0 and at most a twentieth of a tile.")
+        if not (0.0 <= self.near_m < self.far_m and self.min_frames >= 1):
+            raise MappingError("The range must begin before it ends, and --min-frames must be at least 1.")
+
+
+@dataclass(frozen=True, eq=False)
+class Cameras:
+    """The cameras of a folder: intrinsics, units, and where they sit to each other and to the poses."""
+
+    depth: PinholeCamera
+    color: PinholeCamera
+    depth_units_per_metre: float
+    T_color_depth: Array
+    T_camera_depth: Array
+
+    @staticmethod
+    def of(folder: PosedFolder) -> Cameras:
+        """As the folder says; without an extrinsic the cameras are taken to sit in one place."""
+        known = None if folder.depth_registered else folder.T_color_depth
+        T_color_depth = np.eye(4) if known is None else np.asarray(known, dtype=np.float64)
+        return Cameras(
+            depth=folder.depth_camera,
+            color=folder.color_camera,
+            depth_units_per_metre=folder.depth_units_per_metre,
+            T_color_depth=T_color_depth,
+            T_camera_depth=T_color_depth if folder.pose_of == "color" else np.eye(4),
+        )
+
+
+def read_frames(records: Sequence[FrameRecord], cameras: Cameras, label: str) -> Iterator[PosedDepth]:
+    """Read one frame after the other, with a progress bar named `label`; those without depth or pose are left out."""
+    for record in tqdm(records, desc=label, unit="frame"):
+        if record.depth is None or record.T_map_camera is None:
+            continue
+        T_map_depth = np.asarray(record.T_map_camera, dtype=np.float64) @ cameras.T_camera_depth
+        yield PosedDepth(depth_image(record, cameras), _gray(record), T_map_depth)
+
+
+def depth_image(record: FrameRecord, cameras: Cameras) -> DepthImage:
+    """The depth image of a frame that has one, as a driver would send it."""
+    assert record.depth is not None
+    raw = read_depth_raw(record.depth)
+    raw[raw == DEPTH_INVALID] = 0
+    return DepthImage(raw, 1.0 / cameras.depth_units_per_metre)
+
+
+def build_map(records: Sequence[FrameRecord], cameras: Cameras, options: MapOptions) -> SceneMap:
+    """Fuse frames into a map, after finding out what the depth camera distorts.
+
+    Raises:
+        MappingError: the frames show no surface often enough.
+        RecordingError: an image cannot be read.
+    """
+    camera = DepthCamera(cameras.depth, options.near_m, options.far_m, np.zeros(CORRECTION_SHAPE, np.float32))
+    if options.correct_depth:
+        some = records[:: max(1, len(records) // _CORRECTION_FRAMES)]
+        for turn in range(_CORRECTION_ROUNDS):
+            label = f"depth correction {turn + 1} of {_CORRECTION_ROUNDS}"
+            content = _surfaces(some, cameras, camera, options, label)
+            added = measure(read_frames(some, cameras, "comparing"), camera, content)
+            camera = DepthCamera(camera.camera, camera.near_m, camera.far_m, camera.correction + added)
+    content = _surfaces(records, cameras, camera, options, "mapping")
+    return SceneMap.from_points(content, camera.correction, options.tile_m, options.resolution_m)
+
+
+def _surfaces(
+    records: Sequence[FrameRecord], cameras: Cameras, camera: DepthCamera, options: MapOptions, label: str
+) -> MapPoints:
+    try:
+        cubes = fuse(
+            read_frames(records, cameras, label), camera, cameras.color, cameras.T_color_depth, options.resolution_m
+        )
+    except ValueError as error:
+        raise MappingError(f"The frames cannot be fused: {error}; choose a larger --resolution.") from error
+    kept = cubes.chosen(cubes.frames >= options.min_frames)
+    if len(kept.points) < 1000:
+        raise MappingError(
+            f"Only {len(kept.points)} places of {options.resolution_m:g} m were seen by {options.min_frames} frames or "
+            "more; check the unit of the depth images and the poses, or give more frames."
+        )
+    return thin(kept, options.resolution_m)
+
+
+def _gray(record: FrameRecord) -> NDArray[np.uint8] | None:
+    if record.color is None:
+        return None
+    image = cv2.cvtColor(read_color(record.color), cv2.COLOR_RGB2GRAY)
+    height, width = image.shape
+    if width > _GRAY_COLUMNS:
+        size = (_GRAY_COLUMNS, round(height * _GRAY_COLUMNS / width))
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(image, dtype=np.uint8)

@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The error of this room."""
+
+from __future__ import annotations
+
+from mvloc_ros.errors import MvlocError
+
+
+class MappingError(MvlocError):
+    """A scene map cannot be built from what was given."""

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Depth images with poses -> one point a cube, the mean of what was measured there.
+
+Measurements count by the inverse of their variance, so a surface is where it was seen from near. A cube counts the
+frames that saw it: what moved while the recording was made was seen by few in each place, and is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mvloc_ros.geometry.camera import PinholeCamera
+from mvloc_ros.geometry.projection import image_points, transform_points
+from mvloc_ros.geometry.voxels import sum_by_key, voxel_keys
+from mvloc_ros.inference.frame import DepthImage
+from mvloc_ros.localization.depth_points import DepthCamera, depth_noise
+
+Array = NDArray[np.float64]
+
+# Frames whose cubes are merged into the map at once: merging sorts everything.
+_BATCH = 25
+# Columns that an image is thinned to: three points for a cube of 2 cm at 2 m.
+_COLUMNS = 213
+
+
+@dataclass(frozen=True, eq=False)
+class PosedDepth:
+    """One frame: depth as stored, grey colour image `[H, W]` or None, pose of the depth camera (4x4)."""
+
+    depth: DepthImage
+    gray: NDArray[np.uint8] | None
+    T_map_depth: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Cubes:
+    """Occupied cubes, `[N]` each.
+
+    Attributes:
+        points: mean position, map frame.
+        views: mean direction to the cameras; shorter than 1 where these were far apart.
+        weights: sum of inverse variances, 1/m^2.
+        frames: how many frames saw something there.
+        brightness: mean grey level; NaN where no colour image shows it.
+    """
+
+    points: Array
+    views: Array
+    weights: Array
+    frames: Array
+    brightness: Array
+
+    def chosen(self, which: NDArray[np.bool_]) -> Cubes:
+        """Some of them."""
+        return Cubes(*(value[which] for value in vars(self).values()))
+
+
+def fuse(
+    frames: Iterable[PosedDepth], camera: DepthCamera, color_camera: PinholeCamera, T_color_depth: Array, size_m: float
+) -> Cubes:
+    """Fuse frames into cubes of edge `size_m`.
+
+    Raises:
+        ValueError: the poses are too far apart for cubes of that size.
+    """
+    keys, sums = np.zeros(0, np.int64), np.zeros((0, 10))
+    waiting: list[tuple[NDArray[np.int64], Array]] = []
+    origin: Array | None = None
+    for frame in frames:
+        if origin is None:
+            origin = np.round(frame.T_map_depth[:3, 3])
+        waiting.append(_cubes_of(frame, camera, color_camera, T_color_depth, origin, size_m))
+        if len(waiting) == _BATCH:
+            keys, sums = _merged(keys, sums, waiting)
+            waiting = []
+    keys, sums = _merged(keys, sums, waiting)
+    weights, colored = sums[:, 6], sums[:, 9]
+    return Cubes(
+        points=sums[:, :3] / weights[:, None] + (0.0 if origin is None else origin),
+        views=sums[:, 3:6] / weights[:, None],
+        weights=weights,
+        frames=sums[:, 7],
+        brightness=np.where(colored > 0, sums[:, 8] / np.maximum(colored, 1.0), np.nan),
+    )
+
+
+def _cubes_of(
+    frame: PosedDepth,
+    camera: DepthCamera,
+    color_camera: PinholeCamera,
+    T_color_depth: Array,
+    origin: Array,
+    size_m: float,
+) -> tuple[NDArray[np.int64], Array]:
+    """Keys `[M]` and sums `[M, 10]`: position, view (both weighted), weight, frames, brightness, frames with colour."""
+    points = camera.points(frame.depth, _COLUMNS)
+    weight = depth_noise(points[:, 2:]) ** -2
+    placed = transform_points(frame.T_map_depth, points) - origin
+    view = frame.T_map_depth[:3, 3] - origin - placed
+    view /= np.linalg.norm(view, axis=1, keepdims=True)
+    gray, colored = _brightness(points, frame.gray, color_camera, T_color_depth)
+    ones = np.ones_like(weight)
+    rows = np.hstack([placed * weight, view * weight, weight, ones, gray[:, None], colored[:, None]])
+    keys, sums = sum_by_key(voxel_keys(placed, size_m), rows)
+    seen, with_color = sums[:, 7].copy(), sums[:, 9].copy()
+    # One frame counts once, however many of its pixels fall into the cube.
+    sums[:, 7] = 1.0
+    sums[:, 8] /= np.maximum(with_color, 1.0)
+    sums[:, 9] = with_color > 0
+    sums[:, :7] /= seen[:, None]
+    return keys, sums
+
+
+def _brightness(
+    points: Array, gray: NDArray[np.uint8] | None, camera: PinholeCamera, T_color_depth: Array
+) -> tuple[Array, Array]:
+    """Grey level `[N]` of each point, 0 where unknown, and 1 where it is known."""
+    if gray is None:
+        return np.zeros(len(points)), np.zeros(len(points))
+    seen = transform_points(T_color_depth, points)
+    u, v = image_points(np.maximum(seen, [-np.inf, -np.inf, 1e-3]), camera.scaled_to(gray.shape[1], gray.shape[0]))
+    inside = (u > -0.5) & (v > -0.5) & (u < gray.shape[1] - 0.5) & (v < gray.shape[0] - 0.5)
+    level = np.zeros(len(points))
+    level[inside] = gray[np.rint(v[inside]).astype(np.intp), np.rint(u[inside]).astype(np.intp)]
+    return level, inside.astype(np.float64)
+
+
+def _merged(
+    keys: NDArray[np.int64], sums: Array, parts: list[tuple[NDArray[np.int64], Array]]
+) -> tuple[NDArray[np.int64], Array]:
+    if not parts:
+        return keys, sums
+    return sum_by_key(
+        np.concatenate([keys, *(part[0] for part in parts)]), np.concatenate([sums, *(part[1] for part in parts)])
+    )
