@@ -18,9 +18,11 @@ from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.evaluation import PoseErrors
 from mvloc_ros.training.judge import judge
 from mvloc_ros.training.networks.resnet import read_weights
+from mvloc_ros.training.processes import ALONE, Processes
 from mvloc_ros.training.records import split_records, visible
+from mvloc_ros.training.run_identity import describe_run
 from mvloc_ros.training.start import read_start
-from mvloc_ros.training.trainer import Trainer, describe_run
+from mvloc_ros.training.trainer import Trainer
 
 FIRST_STAGE = "stage1"  # folder inside a run of both stages
 
@@ -55,6 +57,7 @@ class Job:
     device: torch.device
     weights: dict[str, Tensor] | None
     weights_digest: str
+    processes: Processes
 
 
 def train(
@@ -68,6 +71,7 @@ def train(
     start_from: Path | None = None,
     refit: bool = False,
     test: bool = False,
+    processes: Processes = ALONE,
 ) -> None:
     """Train, or continue a run, and print the validation errors of the best epoch.
 
@@ -78,26 +82,30 @@ def train(
     then has the refitted weights, and the errors and the covariance of the first training, whose
     validation frames were unseen. With `test`, end with the errors on the test frames.
 
+    Several `processes` each call this with the same arguments.
+
     Raises:
         MvlocError: the data, the values, the device or the run folder do not serve.
     """
     if refit and start_from is not None and not (start_from / REFIT / LAST).exists():
         raise TrainingError(f"--refit goes through both stages, and {start_from} has none; train it with --refit too.")
-    device = pick_device(device_name)
+    device = pick_device(device_name, processes)
     state = None if weights is None else read_weights(weights)
     digest = "" if weights is None else hashlib.sha256(weights.read_bytes()).hexdigest()
-    job = Job(config, root, test_fraction, device, state, digest)
-    data = read_data(config, root, test_fraction)
+    job = Job(config, root, test_fraction, device, state, digest, processes)
+    data = processes.after_main(lambda: read_data(config, root, test_fraction))
     _train_stages(job, out, start_from, data.training, data.validation)
     if refit:
-        frames = load_frames(
-            visible(config, data.folder.train),
-            *network_size(data.folder.color_camera, config.input.short_side),
-            data.folder.depth_units_per_metre,
-            "all training",
+        frames = processes.after_main(
+            lambda: load_frames(
+                visible(config, data.folder.train),
+                *network_size(data.folder.color_camera, config.input.short_side),
+                data.folder.depth_units_per_metre,
+                "all training",
+            )
         )
         _train_stages(job, out / REFIT, None if start_from is None else start_from / REFIT, frames, None)
-    if test:
+    if test and processes.is_main:
         judge(out, device)
 
 
@@ -116,13 +124,16 @@ def _train_stages(
         if stage.samples_latent and start_from is not None:
             start = read_start(start_from / (BEST if validation is not None else LAST), stage, run["data"])
             run["start_from"] = start.digest
-        trainer = Trainer(stage, training, validation, run, folder, job.device, job.weights, start)
+        trainer = Trainer(stage, training, validation, run, folder, job.device, job.weights, start, job.processes)
+        where = str(job.device) if job.processes.count == 1 else f"{job.processes.count} x {job.device.type}"
         held = "refit" if validation is None else f"{len(validation)} validation frames"
         print(
             f"{stage.system}, stage {2 if stage.samples_latent else 1}: {len(training)} training frames, {held}, "
-            f"on {job.device}; epoch {trainer.progress.epoch} of {trainer.epochs}."
+            f"on {where}; epoch {trainer.progress.epoch} of {trainer.epochs}."
         )
-        _report(trainer, trainer.fit())
+        errors = trainer.fit()
+        if job.processes.is_main:
+            _report(trainer, errors)
 
 
 def _report(trainer: Trainer, errors: PoseErrors | None) -> None:
@@ -139,14 +150,16 @@ def _report(trainer: Trainer, errors: PoseErrors | None) -> None:
         print(f"{name:>14}: median {translation:.3f} m, {rotation:.2f} deg")
 
 
-def pick_device(name: str) -> torch.device:
-    """The device of that name; `auto` takes a GPU where there is one.
+def pick_device(name: str, processes: Processes = ALONE) -> torch.device:
+    """The device of that name; `auto` takes a GPU where there is one. Several processes take a GPU each.
 
     Raises:
-        TrainingError: there is no such device here.
+        TrainingError: there is no such device here, or not enough of them.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if processes.count > 1 and name.startswith("cuda"):
+        name = _own_gpu(name, processes)
     try:
         device = torch.device(name)
         torch.zeros(1, device=device)
@@ -154,3 +167,16 @@ def pick_device(name: str) -> torch.device:
         reason = str(error).splitlines()[0]
         raise TrainingError(f"--device {name} does not serve here ({reason}); use auto or cpu.") from error
     return device
+
+
+def _own_gpu(name: str, processes: Processes) -> str:
+    """The GPU that the process's number on its machine says, made the current one, as NCCL wants it."""
+    if name != "cuda":
+        raise TrainingError(f"--device {name} is one GPU for {processes.count} processes; give --device cuda.")
+    if processes.local_rank >= torch.cuda.device_count():
+        raise TrainingError(
+            f"This machine has {torch.cuda.device_count()} GPUs and more processes; lower torchrun's --nproc-per-node, "
+            "or give --device cpu."
+        )
+    torch.cuda.set_device(processes.local_rank)
+    return f"cuda:{processes.local_rank}"
