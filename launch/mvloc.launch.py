@@ -24,7 +24,10 @@ PARAMETERS = {
     "color_transport": "raw, compressed",
     "depth_source": "image, compressed, cloud",
     "map_frame": "frame of the poses; default: the model's",
-    "camera_frame": "child frame of the transform; default: the image's frame_id",
+    "publish_frame": "odom (map -> odom, REP-105), base_link, camera, none",
+    "odom_frame": "frame of the odometry; default: odom",
+    "base_frame": "frame of the robot; default: base_link",
+    "camera_frame": "frame of the camera on TF; default: the image's frame_id",
 }
 # Where neither an argument nor the camera's file says otherwise.
 TOPICS = {

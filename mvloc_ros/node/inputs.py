@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
@@ -13,7 +13,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo
 
 from mvloc_ros.inference.manifest import Manifest
-from mvloc_ros.node.findings import FindingLog, Level
+from mvloc_ros.node.findings import Finding, FindingLog, Level
 from mvloc_ros.node.image_reader import ImageReader
 from mvloc_ros.node.parameters import NodeParameters
 from mvloc_ros.node.pipeline import TICK_S, Pipeline
@@ -102,8 +102,11 @@ class Inputs:
         found = sorted(self.watchdog.findings, key=lambda finding: -finding.level)
         return "; ".join(finding.text for finding in found if finding.level > Level.OK)
 
-    def diagnostics(self, node_name: str, hardware: str) -> list[DiagnosticStatus]:
-        """One REP-107 status for each input, for their pairing, and for the transforms that clouds need."""
+    def diagnostics(self, node_name: str, hardware: str, missing: Mapping[str, str]) -> list[DiagnosticStatus]:
+        """One REP-107 status for each input, for their pairing, and for the transforms.
+
+        `missing`: why TF does not tell what the robot's pose needs; empty texts for what it tells.
+        """
         parts: dict[str, dict[str, object]] = {
             monitor.name: {
                 "topic": monitor.topic,
@@ -122,18 +125,12 @@ class Inputs:
             "single_modality": self._pipeline.counts.single,
             "smallest_gap_ms": "" if miss_ns is None else f"{1e-6 * miss_ns:.1f}",
         }
-        parts["transforms"] = {"clouds": self._reader.cloud_problem}
-        return [self._status(part, f"{node_name}: {part}", hardware, values) for part, values in parts.items()]
-
-    def _status(self, part: str, name: str, hardware: str, values: dict[str, object]) -> DiagnosticStatus:
-        found = [finding for finding in self.watchdog.findings if finding.part == part]
-        return DiagnosticStatus(
-            level=bytes([max((finding.level for finding in found), default=Level.OK)]),
-            name=name,
-            hardware_id=hardware,
-            message="; ".join(finding.text for finding in found) or "OK",
-            values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
-        )
+        parts["transforms"] = {"clouds": self._reader.cloud_problem, **missing}
+        found = [
+            *self.watchdog.findings,
+            *(Finding("transforms", what, Level.WARN, text) for what, text in missing.items() if text),
+        ]
+        return [_status(part, f"{node_name}: {part}", hardware, values, found) for part, values in parts.items()]
 
     def _take_color(self, message: Any) -> None:
         self._note(self.color, message)
@@ -182,3 +179,16 @@ class Inputs:
             return None
         self._node.get_logger().info(f"camera_info of {side}: {model.camera}, {model.distortion or 'no'} distortion")
         return model
+
+
+def _status(
+    part: str, name: str, hardware: str, values: Mapping[str, object], findings: Iterable[Finding]
+) -> DiagnosticStatus:
+    found = [finding for finding in findings if finding.part == part]
+    return DiagnosticStatus(
+        level=bytes([max((finding.level for finding in found), default=Level.OK)]),
+        name=name,
+        hardware_id=hardware,
+        message="; ".join(finding.text for finding in found) or "OK",
+        values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
+    )

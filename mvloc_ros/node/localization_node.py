@@ -13,8 +13,7 @@ import time
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
 from rcl_interfaces.msg import SetParametersResult
-from rclpy.clock import Clock, ClockChange, ClockType, JumpThreshold, TimeJump
-from rclpy.duration import Duration
+from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from std_msgs.msg import Header
@@ -31,12 +30,12 @@ from mvloc_ros.node.messages import pose_messages
 from mvloc_ros.node.model_slot import ModelSlot
 from mvloc_ros.node.odometry import RobotTransforms
 from mvloc_ros.node.pipeline import PairedFrame, Pipeline
+from mvloc_ros.node.ros_clock import RosClock
 from mvloc_ros.node.services import Answer, create_services
 from mvloc_ros.node.stamps import StampGuard
 from mvloc_ros.node.tf_publisher import TfPublisher
 from mvloc_ros.node.tracking import Placement, Tracker
 from mvloc_ros.node.transitions import logged
-from mvloc_ros.sensors.synchronizer import JUMP_NS
 
 _WARN_PERIOD_S = 5.0
 _NOT_ACTIVE = "the node is not active"
@@ -51,16 +50,9 @@ class LocalizationNode(LifecycleNode):
         parameters.declare(self)
         self._configured = False
         self._pipeline: Pipeline | None = None
-        self._tf = TfPublisher(self, self._now_ns)
+        self._time = RosClock(self, self._on_clock_jump)
+        self._tf = TfPublisher(self, self._time.now_ns)
         self.add_on_set_parameters_callback(self._on_set_parameters)
-        self._jump_handle = self.get_clock().create_jump_callback(
-            JumpThreshold(
-                min_forward=Duration(nanoseconds=JUMP_NS),
-                min_backward=Duration(nanoseconds=-JUMP_NS),
-                on_clock_change=True,
-            ),
-            post_callback=self._on_clock_jump,
-        )
         create_services(self, self._relocalize, self._set_enabled, self._publish_initialpose, self._await_model)
 
     # Transitions ------------------------------------------------------------------------------------
@@ -85,7 +77,7 @@ class LocalizationNode(LifecycleNode):
         self._started = time.monotonic()
         self._last_status: LocalizationStatus | None = None
         self._last_invalid, self._invalid_seen = "", 0
-        self._stamps = StampGuard(self._now_ns, self._settings.future_tolerance, self._forget_the_past)
+        self._stamps = StampGuard(self._time.now_ns, self._settings.future_tolerance, self._forget_the_past)
         if self._transforms is not None:
             self._transforms.resume()
         model = self._models.current
@@ -162,7 +154,7 @@ class LocalizationNode(LifecycleNode):
         """Stop the worker and release the model at the end of the process, whatever the state."""
         self._stop()
         self._release()
-        self._jump_handle.unregister()
+        self._time.close()
 
     # Parts of the transitions -----------------------------------------------------------------------
 
@@ -226,7 +218,7 @@ class LocalizationNode(LifecycleNode):
         message = status.frame_status(paired, estimate, self._placement, wait_ms)
         message.publish_ms = publish_ms
         message.callback_to_publication_ms = 1e3 * (time.perf_counter() - paired.callback_time)
-        message.stamp_to_publication_ms = 1e-6 * (self._now_ns() - estimate.stamp_ns)
+        message.stamp_to_publication_ms = 1e-6 * (self._time.now_ns() - estimate.stamp_ns)
         if not self._placement.verdict.accepted:
             self.get_logger().warning(
                 f"a pose was not believed: {self._placement.verdict.reason}", throttle_duration_sec=_WARN_PERIOD_S
@@ -259,14 +251,14 @@ class LocalizationNode(LifecycleNode):
         pipeline = self._pipeline
         if pipeline is None:
             return
-        if not self._uses_sim_time():
+        if not self._time.is_simulated:
             self._stamps.compare_clocks()
         now = time.monotonic()
         quiet_for = now - (pipeline.last_frame_time or self._started)
         header = Header(stamp=self.get_clock().now().to_msg(), frame_id=self._models.current.map_frame)
         if not pipeline.enabled:
             self._publish_idle(header, LocalizationStatus.INITIALISING, "disabled by ~/set_enabled")
-        elif self._uses_sim_time() and self._now_ns() == 0:
+        elif self._time.is_missing:
             self._publish_idle(header, LocalizationStatus.STARVED, "use_sim_time is set, but nothing comes on /clock")
         elif quiet_for > self._settings.starvation_timeout:
             self._publish_idle(header, LocalizationStatus.STARVED, self._explain_silence(pipeline))
@@ -275,7 +267,7 @@ class LocalizationNode(LifecycleNode):
         if self._last_status is not None:
             name = self.get_fully_qualified_name().lstrip("/")
             message = status.diagnostics(self._last_status, name, header)
-            message.status += self._inputs.diagnostics(name, self._models.current.bundle.name)
+            message.status += self._inputs.diagnostics(name, self._models.current.bundle.name, self._tracker.missing)
             self._diagnostics.publish(message)
 
     def _explain_silence(self, pipeline: Pipeline) -> str:
@@ -291,19 +283,8 @@ class LocalizationNode(LifecycleNode):
 
     # Time ---------------------------------------------------------------------------------------------
 
-    def _now_ns(self) -> int:
-        return int(self.get_clock().now().nanoseconds)
-
-    def _uses_sim_time(self) -> bool:
-        return bool(self.get_parameter("use_sim_time").value)
-
-    def _on_clock_jump(self, jump: TimeJump) -> None:
-        if self._pipeline is None:
-            return
-        delta_ns = int(jump.delta.nanoseconds)
-        if jump.clock_change in (ClockChange.ROS_TIME_ACTIVATED, ClockChange.ROS_TIME_DEACTIVATED):
-            self._stamps.clock_jumped(-abs(delta_ns) or -JUMP_NS)  # another clock: nothing stamped by the old one holds
-        elif self._now_ns() != delta_ns:  # else simulated time has just begun
+    def _on_clock_jump(self, delta_ns: int) -> None:
+        if self._pipeline is not None:
             self._stamps.clock_jumped(delta_ns)
 
     def _forget_the_past(self, what: str) -> None:
@@ -334,7 +315,7 @@ class LocalizationNode(LifecycleNode):
     def _publish_initialpose(self) -> Answer:
         if self._pipeline is None:
             return False, _NOT_ACTIVE
-        return self._initial_pose.publish(self._tracker.validated(self._now_ns()))
+        return self._initial_pose.publish(self._tracker.validated(self._time.now_ns()))
 
     # The model ----------------------------------------------------------------------------------------
 

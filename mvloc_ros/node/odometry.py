@@ -55,7 +55,6 @@ class RobotTransforms:
         self._interrupted = threading.Event()
         # The newest transform of a pair of frames for which a wait was in vain.
         self._stalled: dict[tuple[str, str], int] = {}
-        self.failures = 0
 
     def close(self) -> None:
         """Stop listening."""
@@ -93,7 +92,6 @@ class RobotTransforms:
                 self._stalled[target, source] = newest
                 found = Found(None, True, f"{found.reason} (waited {waited:.2f} s)")
                 break
-        self.failures += 1
         return found
 
     def _try(self, target: str, source: str, stamp_ns: int) -> Found:

@@ -100,6 +100,11 @@ class Tracker:
         with self._lock:
             self._forget()
 
+    @property
+    def missing(self) -> dict[str, str]:
+        """Of `extrinsic` and `odometry`, why TF did not tell the last one asked for; empty texts where it did."""
+        return dict(self._missing)
+
     def use_map(self, map_frame: str) -> None:
         """Take estimates in another map from now on; one of the same map keeps what is believed."""
         with self._lock:
@@ -209,6 +214,7 @@ class Tracker:
             self._note("extrinsic", f"{problem}; publishing the camera's pose instead")
             notes.append(problem)
             return None
+        self._missing["extrinsic"] = problem  # not logged here: the frame that fails is
         raise FrameError(
             f"{problem}; publish that transform (robot_state_publisher, static_transform_publisher), or set pose_frame "
             "and publish_frame to camera."

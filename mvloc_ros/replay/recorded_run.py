@@ -178,7 +178,8 @@ def _drops(status: Any, frames: int) -> dict[str, int]:
     """The node's counters since its activation, and colour images that never reached it."""
     causes = ("unpaired", "busy", "invalid", "failed")
     counts = {cause: int(getattr(status, f"dropped_{cause}")) for cause in causes}
-    return {**counts, "not_received": max(0, frames - int(status.color_received))}
+    rejected = {"rejected": int(status.rejected)} if status.rejected else {}
+    return {**counts, **rejected, "not_received": max(0, frames - int(status.color_received))}
 
 
 def _plausible(latency: dict[str, dict[int, float]]) -> tuple[tuple[str, ...], dict[str, dict[int, float]]]:

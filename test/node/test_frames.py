@@ -75,6 +75,12 @@ def on_tf(peer, child: str) -> list:
     return [t for t in peer.transforms if t.child_frame_id == child and t.header.frame_id == "map"]
 
 
+def last_entry(peer, name: str):
+    """The newest diagnostics of one part of the node."""
+    entries = [entry for message in peer.diagnostics for entry in message.status if entry.name == name]
+    return entries[-1] if entries else None
+
+
 def test_map_to_odom_and_the_pose_of_the_robot(peer, robot, drive, robot_node, wait_for):
     robot_node(SLOW, "publish_lost_pose:=true", "lost_after:=0.4")
     robot.mount_camera(T_BASE_CAMERA)
@@ -159,11 +165,14 @@ def test_without_odometry_there_are_poses_only_until_there_is_some(peer, robot, 
     assert "'odom'" in used[-1].reason
     assert not on_tf(peer, "odom")
     assert process.text().count("publishing poses only") == 1
+    transforms = wait_for(lambda: last_entry(peer, "mvloc: transforms"), 10, "diagnostics")
+    assert (transforms.level, "no transform from 'odom'" in transforms.message) == (b"\x01", True)
     drive.robot = robot
     wait_for(lambda: drive.frame().state == LocalizationStatus.TRACKING, 15, "odometry to be used")
     wait_for(lambda: on_tf(peer, "odom"), 10, "the transform")
     assert process.text().count("publishing poses only") == 1
     assert "odometry is on TF now" in process.text()
+    wait_for(lambda: last_entry(peer, "mvloc: transforms").level == b"\x00", 10, "diagnostics that are well again")
 
 
 def test_a_camera_that_is_not_on_the_robot_is_named(peer, robot, drive, robot_node, wait_for):

@@ -76,7 +76,6 @@ def test_frames_that_nothing_connects_are_not_waited_for(robot):
     assert (found.T, found.connected) == (None, False)
     assert "odom" in found.reason
     assert seconds < TIMEOUT_S / 2
-    assert robot.transforms.failures == 1
 
 
 def test_odometry_that_is_late_is_waited_for(robot):

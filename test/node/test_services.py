@@ -214,7 +214,8 @@ def test_the_node_listens_and_ends_in_order_while_a_model_is_being_loaded(peer, 
     assert client.wait_for_service(10)
     assert peer.set_string("model", str(DEMO_MODEL)).successful
     loaded = client.call_async(Trigger.Request())
-    assert trigger(peer, "relocalize").success
+    for _ in range(3):  # the first may be answered together with the request to load
+        assert trigger(peer, "relocalize").success
     assert not loaded.done()
     assert process.end(seconds=10) == 0
     assert "Traceback" not in process.text()
