@@ -16,6 +16,7 @@ from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.normalisation import PoseNormalisation
 from mvloc_ros.training.objective import Batch
 from mvloc_ros.training.processes import Processes
+from mvloc_ros.training.views.novel_views import NovelViews
 
 
 class Part(NamedTuple):
