@@ -130,7 +130,7 @@ class LocalizationNode(LifecycleNode):
             self._settings.threads,
             precision=self._settings.precision,
             engine_cache=self._settings.engine_cache,
-            report=self.get_logger().info,
+            report=self._log,
         )
         self._localizer = Localizer(self._bundle, self._backend)
         inference_ms = self._localizer.warm_up()
@@ -139,6 +139,9 @@ class LocalizationNode(LifecycleNode):
             f"model {self._bundle.name} on {self._backend.description}: {inference_ms:.1f} ms a frame, "
             f"loaded in {time.perf_counter() - started:.1f} s"
         )
+
+    def _log(self, text: str) -> None:
+        self.get_logger().info(text)
 
     def _create_publishers(self) -> None:
         self._pose = self.create_lifecycle_publisher(PoseStamped, "~/pose", 10)

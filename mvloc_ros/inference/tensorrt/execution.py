@@ -19,6 +19,7 @@ from mvloc_ros.inference.backend import BackendError
 from mvloc_ros.inference.tensorrt.cuda import Cuda
 from mvloc_ros.inference.tensorrt.library import ErrorLog
 
+_UNUSABLE: list[Any] = []
 _WARM_UPS = 2  # TensorRT sets itself up in the first runs, which a capture would record
 
 
@@ -70,8 +71,14 @@ class Execution:
             raise
 
     def _load(self, engine: bytes) -> None:
+        self._log.errors.clear()
         try:
             self._runtime = self._trt.Runtime(self._log.logger)
+            if self._log.errors:
+                # A driver too old for this TensorRT. Using the runtime that it makes all the same would end the
+                # process, and so would destroying it.
+                _UNUSABLE.append(self._runtime)
+                raise BackendError(f"TensorRT cannot use CUDA here: {self._log.explanation()}.")
             self._engine = self._runtime.deserialize_cuda_engine(engine)
             self._context = None if self._engine is None else self._engine.create_execution_context()
         except (TypeError, RuntimeError) as error:
