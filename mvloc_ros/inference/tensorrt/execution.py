@@ -7,6 +7,7 @@ the captured graph, which computes and downloads. No frame allocates memory of t
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import ModuleType
@@ -19,7 +20,6 @@ from mvloc_ros.inference.backend import BackendError
 from mvloc_ros.inference.tensorrt.cuda import Cuda
 from mvloc_ros.inference.tensorrt.library import ErrorLog
 
-_UNUSABLE: list[Any] = []
 _WARM_UPS = 2  # TensorRT sets itself up in the first runs, which a capture would record
 
 
@@ -76,8 +76,8 @@ class Execution:
             self._runtime = self._trt.Runtime(self._log.logger)
             if self._log.errors:
                 # A driver too old for this TensorRT. Using the runtime that it makes all the same would end the
-                # process, and so would destroying it.
-                _UNUSABLE.append(self._runtime)
+                # process, and so would destroying it, even at the interpreter's end.
+                ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._runtime))
                 raise BackendError(f"TensorRT cannot use CUDA here: {self._log.explanation()}.")
             self._engine = self._runtime.deserialize_cuda_engine(engine)
             self._context = None if self._engine is None else self._engine.create_execution_context()
