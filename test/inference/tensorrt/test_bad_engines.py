@@ -223,6 +223,25 @@ def test_no_driver_means_that_tensorrt_is_not_touched(machine: Any, bundle: Bund
     assert machine.cuda.calls == []
 
 
+def test_a_driver_that_is_too_old_for_tensorrt_is_explained(
+    machine: Any, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+):
+    """TensorRT then makes a runtime, complains in its log, and crashes if the runtime is used."""
+    start(machine, bundle)
+    whole = machine.trt.Runtime.__init__
+
+    def complain(self: Any, logger: Any) -> None:
+        whole(self, logger)
+        logger.log(machine.trt.ILogger.Severity.ERROR, "CUDA initialization failure with error: 35")
+
+    monkeypatch.setattr(machine.trt.Runtime, "__init__", complain)
+    machine.tensorrt.calls.clear()
+    with pytest.raises(BackendError, match="cannot use CUDA here: CUDA initialization failure with error: 35"):
+        TensorRTBackend(bundle, machine.options())
+    assert "deserialize_cuda_engine" not in machine.tensorrt.names()
+    assert machine.cuda.memory == {}
+
+
 def test_auto_goes_on_where_the_build_fails(machine: Any, bundle: Bundle):
     machine.tensorrt.fail_build = "no kernel fits"
     with pytest.raises(BackendError, match="no kernel fits"):
