@@ -99,8 +99,8 @@ def registration(config: InputConfig, folder: PosedFolder, height: int, width: i
         raise TrainingError(f"The depth of {folder.root} is registered to its colour; leave --register-depth away.")
     if folder.T_color_depth is None:
         raise TrainingError(
-            f"--register-depth must know how the cameras of {folder.root} sit to each other; state T_color_depth in its "
-            "camera.json."
+            f"--register-depth must know how the cameras of {folder.root} sit to each other; state T_color_depth in "
+            "its camera.json."
         )
     return DepthRegistration.at_size(height, width, folder.depth_camera, folder.color_camera, folder.T_color_depth)
 
