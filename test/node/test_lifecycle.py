@@ -17,15 +17,10 @@ pytestmark = pytest.mark.dds
     ("arguments", "words"),
     [
         (["-p", "model:=/nowhere/at/all"], "There is no model bundle at /nowhere/at/all"),
-<<<<<<< HEAD
-        (["-p", "backend:=tensorrt"], "There is no CUDA driver here"),
-        (["-p", "backend:=abacus"], "must be one of auto, tensorrt"),
-        (["-p", "publish_frame:=moon"], "must be one of odom, base_link, camera, none, not 'moon'"),
-=======
         (["-p", "backend:=tensorrt"], "CUDA"),
         (["-p", "precision:=fp16"], "has no fp16 network"),
-        (["-p", "backend:=abacus"], "no backend 'abacus'"),
->>>>>>> trt
+        (["-p", "backend:=abacus"], "must be one of auto, tensorrt"),
+        (["-p", "publish_frame:=moon"], "must be one of odom, base_link, camera, none, not 'moon'"),
     ],
 )
 def test_a_bad_configuration_is_said_and_can_be_mended(
@@ -39,11 +34,8 @@ def test_a_bad_configuration_is_said_and_can_be_mended(
     assert peer.state() == "unconfigured"
     assert peer.set_string("model", str(tiny_bundle)).successful
     assert peer.set_string("backend", "auto").successful
-<<<<<<< HEAD
     assert peer.set_string("publish_frame", "camera").successful
-=======
     assert peer.set_string("precision", "auto").successful
->>>>>>> trt
     assert peer.transition(Transition.TRANSITION_CONFIGURE)
     assert "auto chose onnxruntime" in process.text()
     assert "not tensorrt: " in process.text()
