@@ -3,10 +3,12 @@
 
 ros2 launch mvloc_ros mvloc.launch.py model:=/path/to/bundle \
     color_topic:=/camera/color/image_raw depth_topic:=/camera/aligned_depth_to_color/image_raw
+ros2 launch mvloc_ros mvloc.launch.py model:=/path/to/bundle camera:=realsense
 """
 
 import os
 
+import yaml
 from ament_index_python.packages import get_package_share_directory
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.substitutions import LaunchConfiguration
@@ -18,13 +20,23 @@ SHARE = get_package_share_directory("mvloc_ros")
 # Parameters of the node that are arguments too; an empty one leaves the value to params_file.
 PARAMETERS = {
     "model": "folder of the model bundle (`mvloc export` writes it)",
-    "backend": "auto, onnxruntime",
+    "backend": "auto, tensorrt, onnxruntime, torch",
+    "color_transport": "raw, compressed",
+    "depth_source": "image, compressed, cloud",
     "map_frame": "frame of the poses; default: the model's",
     "camera_frame": "child frame of the transform; default: the image's frame_id",
 }
+# Where neither an argument nor the camera's file says otherwise.
+TOPICS = {
+    "color_topic": "/camera/color/image_raw",
+    "depth_topic": "/camera/depth/image_raw",
+    "cloud_topic": "/points",
+}
 ARGUMENTS = {
-    "color_topic": ("/camera/color/image_raw", "sensor_msgs/Image, colour"),
-    "depth_topic": ("/camera/depth/image_raw", "sensor_msgs/Image, depth: 16UC1 in mm or 32FC1 in m"),
+    "camera": ("", "file of config/cameras without .yaml: realsense, oak_d, zed, ...; its topics and parameters"),
+    "color_topic": ("", "sensor_msgs/Image, colour"),
+    "depth_topic": ("", "sensor_msgs/Image, depth: 16UC1 in mm or 32FC1 in m"),
+    "cloud_topic": ("", "sensor_msgs/PointCloud2, with depth_source:=cloud"),
     "namespace": ("", "namespace of the node, its topics and /tf"),
     "params_file": (os.path.join(SHARE, "config", "mvloc.yaml"), "YAML file with all parameters"),
     "use_sim_time": ("false", "take the time from /clock"),
@@ -32,20 +44,32 @@ ARGUMENTS = {
 }
 
 
+def camera_file(name: str) -> dict[str, str]:
+    if not name:
+        return {}
+    with open(os.path.join(SHARE, "config", "cameras", f"{name}.yaml"), encoding="utf-8") as file:
+        return yaml.safe_load(file)
+
+
 def start_node(context: LaunchContext) -> list[LifecycleNode]:
-    value = {name: LaunchConfiguration(name).perform(context) for name in (*ARGUMENTS, *PARAMETERS)}
-    given = {name: value[name] for name in PARAMETERS if value[name]}
+    given = {name: LaunchConfiguration(name).perform(context) for name in (*ARGUMENTS, *PARAMETERS)}
+    value = {
+        **given,
+        **{name: given[name] or text for name, text in {**TOPICS, **camera_file(given["camera"])}.items()},
+    }
+    parameters = {name: value[name] for name in PARAMETERS if value[name]}
     node = LifecycleNode(
         package="mvloc_ros",
         executable="localization_node",
         name="mvloc",
         namespace=value["namespace"],
         output="screen",
-        parameters=[value["params_file"], {**given, "use_sim_time": value["use_sim_time"].lower() == "true"}],
+        parameters=[value["params_file"], {**parameters, "use_sim_time": value["use_sim_time"].lower() == "true"}],
         # /tf is relative so that several robots with a namespace each do not mix their trees (Nav2's convention).
         remappings=[
             ("color/image", value["color_topic"]),
             ("depth/image", value["depth_topic"]),
+            ("depth/points", value["cloud_topic"]),
             ("/tf", "tf"),
             ("/tf_static", "tf_static"),
         ],

@@ -33,6 +33,9 @@ VERBS = (
     Verb(("cache", "list"), "training.cache", "cache_list", "show the decoded frames that trainings share"),
     Verb(("cache", "clear"), "training.cache", "cache_clear", "delete decoded frames"),
     Verb(("experiment",), "experiments", "experiment", "make one of the paper's tables: train, judge, report"),
+    Verb(("engine", "build"), "inference.tensorrt", "build", "build a bundle's TensorRT engine ahead of time"),
+    Verb(("engine", "list"), "inference.tensorrt", "list", "what TensorRT engines are kept"),
+    Verb(("engine", "clear"), "inference.tensorrt", "clear", "remove the kept TensorRT engines"),
     Verb(("map",), "mapping", "map", "build the scene map that a model's poses are refined against"),
     Verb(("bag", "from-folder"), "recordings", "from_folder", "turn a 7-Scenes or TUM folder into a rosbag2"),
     Verb(("bag", "to-dataset"), "replay.to_dataset", "to_dataset", "turn a recording into a folder to train on"),
@@ -50,6 +53,7 @@ _GROUPS = {
     "bag": "recordings",
     "dataset": "published data sets",
     "cache": "decoded frames",
+    "engine": "TensorRT engines",
 }
 
 

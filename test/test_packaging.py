@@ -28,6 +28,7 @@ def commands() -> list[tuple[str, str]]:
         for block in re.findall(r"```\w*\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL):
             for line in block.replace("\\\n", " ").splitlines():
                 command = line.split("#")[0].strip()
+                command = re.sub(r"^torchrun .* -m mvloc_ros\.cli ", "mvloc ", command)
                 if re.match(r"(\.venv/bin/)?mvloc ", command):
                     found.append((path.name, command))
     return found
@@ -53,7 +54,8 @@ def test_every_parameter_is_documented():
     rows = dict(re.findall(r"^\| `(\w+)` \| `?([^|`]*)`? \|", text, re.MULTILINE))
     for name, spec in SPECS.items():
         assert name in rows, name
-        assert rows[name].strip() == ('""' if spec.default == "" else str(spec.default).replace("True", "true"))
+        default = str(spec.default).lower() if isinstance(spec.default, bool) else str(spec.default)
+        assert rows[name].strip() == (default or '""')
 
 
 def test_launch_arguments_that_are_parameters_exist():

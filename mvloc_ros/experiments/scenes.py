@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from mvloc_ros.experiments import published
 from mvloc_ros.experiments.errors import ExperimentError
-from mvloc_ros.recordings import PosedFolder, open_folder
+from mvloc_ros.recordings import PosedFolder
 from mvloc_ros.recordings.seven_scenes import is_seven_scenes
 from mvloc_ros.recordings.tum import is_tum
 from mvloc_ros.training.config import TrainingConfig
-from mvloc_ros.training.datasets import PosedFrames, load_frames, network_size
+from mvloc_ros.training.datasets import PosedFrames, Reading, open_readable, read_frames
+from mvloc_ros.training.options import InputConfig
 from mvloc_ros.training.records import visible
 
 
@@ -53,14 +54,15 @@ class Truth:
 class Scene:
     """One folder of posed frames; the images are read when someone asks for them, once."""
 
-    def __init__(self, name: str, root: Path, test_fraction: float) -> None:
+    def __init__(self, name: str, root: Path, test_fraction: float, reading: Reading | None = None) -> None:
         self.name, self.root, self.test_fraction = name, root, test_fraction
-        self._frames: dict[tuple[str, int, tuple[int, ...]], PosedFrames] = {}
+        self.reading = reading or Reading()
+        self._frames: dict[tuple[str, int, InputConfig], PosedFrames] = {}
 
     @cached_property
     def folder(self) -> PosedFolder:
-        """What the folder holds. Raises RecordingError where it cannot be used."""
-        return open_folder(self.root, self.test_fraction)
+        """What the folder holds. Raises MvlocError where it cannot be used."""
+        return open_readable(self.root, self.test_fraction, self.reading)
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:
@@ -90,15 +92,16 @@ class Scene:
 
     def _load(self, which: str, config: TrainingConfig) -> PosedFrames:
         records = visible(config, self.folder.train if which == "training" else self.folder.test)
-        size = network_size(self.folder.color_camera, config.input.short_side)
         # Systems that see the same records share the arrays.
-        key = (which, len(records), size)
+        key = (which, len(records), config.input)
         if key not in self._frames:
-            self._frames[key] = load_frames(records, *size, self.folder.depth_units_per_metre, which)
+            self._frames[key] = read_frames(config.input, self.folder, records, which, self.reading)
         return self._frames[key]
 
 
-def find_scenes(data: Path, names: Sequence[str] | None, test_fraction: float) -> list[Scene]:
+def find_scenes(
+    data: Path, names: Sequence[str] | None, test_fraction: float, reading: Reading | None = None
+) -> list[Scene]:
     """The folder itself if it holds posed frames, else those of its folders that do, or the named ones.
 
     Raises:
@@ -110,13 +113,13 @@ def find_scenes(data: Path, names: Sequence[str] | None, test_fraction: float) -
         missing = [name for name in names if not (data / name).is_dir()]
         if missing:
             raise ExperimentError(f"There is no scene {missing[0]} in {data}; check --scenes.")
-        return [Scene(name, data / name, test_fraction) for name in dict.fromkeys(names)]
+        return [Scene(name, data / name, test_fraction, reading) for name in dict.fromkeys(names)]
     if is_seven_scenes(data) or is_tum(data):
-        return [Scene(data.resolve().name, data, test_fraction)]
+        return [Scene(data.resolve().name, data, test_fraction, reading)]
     roots = sorted(path for path in data.iterdir() if path.is_dir() and (is_seven_scenes(path) or is_tum(path)))
     if not roots:
         raise ExperimentError(f"Neither {data} nor a folder in it holds posed frames (7-Scenes or TUM); check --data.")
-    return [Scene(path.name, path, test_fraction) for path in roots]
+    return [Scene(path.name, path, test_fraction, reading) for path in roots]
 
 
 def check_labels(scenes: Sequence[Scene]) -> None:

@@ -12,14 +12,10 @@ from typing import Any
 
 from mvloc_ros.experiments.errors import ExperimentError
 from mvloc_ros.experiments.rows import Row, first_stage
-from mvloc_ros.experiments.runs import RunFolder
+from mvloc_ros.experiments.runs import FoundRun, RunFolder
 from mvloc_ros.experiments.scenes import Scene
-from mvloc_ros.training.checkpoint import LAST
 from mvloc_ros.training.config import TrainingConfig
-from mvloc_ros.training.networks.resnet import read_weights
-from mvloc_ros.training.start import read_start
-from mvloc_ros.training.train import pick_device
-from mvloc_ros.training.trainer import Trainer, describe_run
+from mvloc_ros.training.train import train
 
 LOCK_FILE = ".experiment.lock"
 
@@ -28,7 +24,7 @@ class Workshop:
     """Trains runs to their end in a folder of runs, on all training frames: nothing is held out or selected."""
 
     def __init__(self, runs: RunFolder, device: str, weights: Path | None) -> None:
-        self.runs, self.device, self.weights = runs, pick_device(device), weights
+        self.runs, self.device, self.weights = runs, device, weights
         self.digest = weights_digest(weights)
 
     def train(self, scene: Scene, config: TrainingConfig, label: str) -> Path:
@@ -41,23 +37,22 @@ class Workshop:
         found = self.runs.find(scene, config, self.digest)
         if found is not None and found.finished:
             return found.folder
-        folder = self.runs.new(scene, config) if found is None else found.folder
-        if found is not None:
-            config = found.config  # of the same result, but resuming compares every value
-        print(f"{scene.name}: {label}, seed {config.seed}, in {folder}", flush=True)
-        training = scene.training_frames(config)
-        run = describe_run(config, scene.root, training, None, self.digest if found is None else found.weights)
-        run["test_fraction"] = scene.test_fraction
-        start, weights = None, None
+        begun = found if found is not None and _can_go_on(found) else None
+        config = config.with_options({"validation_fraction": 0.0}) if begun is None else begun.config
+        folder = self.runs.new(scene, config) if begun is None else begun.folder
+        start, weights = None, self.weights
         if config.samples_latent:
             starts = self.runs.starts(scene, config, self.digest)
-            before = starts[found.start] if found is not None else next(iter(starts.values()))
-            start = read_start(before / LAST, config, run["data"])
-            run["start_from"] = start.digest
-        elif self.weights is not None:
-            weights = read_weights(self.weights)
-        Trainer(config, training, None, run, folder, self.device, weights, start).fit()
+            start, weights = next(iter(starts.values())) if begun is None else starts[begun.start], None
+        print(f"{scene.name}: {label}, seed {config.seed}, in {folder}", flush=True)
+        fraction, reading = scene.test_fraction, scene.reading
+        train(config, scene.root, folder, self.device, weights, fraction, start_from=start, reading=reading)
         return folder
+
+
+def _can_go_on(run: FoundRun) -> bool:
+    """Whether it is a run by itself, and not a part of one of `mvloc train` with both stages or a refit."""
+    return run.config.validation.validation_fraction == 0.0 and run.config.stages.stage != "both"
 
 
 def train_all(workshop: Workshop, scenes: Sequence[Scene], rows: Sequence[Row], seeds: int) -> None:
@@ -72,8 +67,6 @@ def train_all(workshop: Workshop, scenes: Sequence[Scene], rows: Sequence[Row], 
             for seed in range(seeds):
                 for row in rows:
                     workshop.train(scene, row.config.with_options({}, seed=seed), row.label)
-            if len(scenes) > 1:
-                scene.forget()
 
 
 def weights_digest(weights: Path | None) -> str:

@@ -6,14 +6,24 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 from mvloc_ros.experiments.errors import ExperimentError
 from mvloc_ros.experiments.rows import ALL_SYSTEMS, DEFAULT_SYSTEMS, make_rows
 from mvloc_ros.training.config import TrainingConfig
+from mvloc_ros.training.options import InputConfig
 from mvloc_ros.training.presets import PRESETS, preset
-from mvloc_ros.training.verbs import INTERRUPTED, add_value_arguments, given_values, require_torch
+from mvloc_ros.training.verbs import (
+    INTERRUPTED,
+    add_reading_arguments,
+    add_value_arguments,
+    given_values,
+    reading_of,
+    require_torch,
+)
 
+INPUT_OPTIONS = tuple(item.name for item in fields(InputConfig))
 DEFAULT_SEEDS = {"figure3": 1}  # a picture shows one
 
 EXAMPLES = """examples:
@@ -53,6 +63,7 @@ def add_experiment_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--test-fraction", type=float, default=0.2, help="as of `mvloc train`, if a scene has no split (default: 0.2)"
     )
+    add_reading_arguments(parser)
     bootstrap = parser.add_argument_group("intervals", "bootstrap over blocks of consecutive test frames")
     bootstrap.add_argument("--block-seconds", type=float, default=1.0, help="length of a block (default: %(default)s)")
     bootstrap.add_argument("--block-frames", type=int, help="length of a block in frames instead")
@@ -85,7 +96,7 @@ def run_experiment(args: argparse.Namespace) -> int:
     from mvloc_ros.experiments.scenes import check_labels, find_scenes
     from mvloc_ros.experiments.train import Workshop, train_all, weights_digest
 
-    scenes = find_scenes(args.data, args.scenes, args.test_fraction)
+    scenes = find_scenes(args.data, args.scenes, args.test_fraction, reading_of(args))
     check_labels(scenes)
     plan = Plan(
         name=args.name,
@@ -113,7 +124,7 @@ def run_experiment(args: argparse.Namespace) -> int:
 
 def _seen(preset_name: str, given: dict[str, object]) -> TrainingConfig:
     """How the baselines see the images: as `mvloc` does."""
-    values = {name: value for name, value in given.items() if name in ("short_side", "min_depth", "max_depth")}
+    values = {name: value for name, value in given.items() if name in INPUT_OPTIONS}
     return preset("mvloc", preset_name).with_options(values)
 
 

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -12,7 +14,8 @@ from numpy.typing import NDArray
 from mvloc_ros.errors import MvlocError
 from mvloc_ros.inference.bundle import Bundle
 
-BACKENDS = ("auto", "onnxruntime", "tensorrt", "torch")
+# After auto: in the order in which auto tries them.
+BACKENDS = ("auto", "tensorrt", "onnxruntime", "torch")
 
 
 class BackendError(MvlocError):
@@ -57,23 +60,80 @@ class Backend(Protocol):
         """Release what is held; the backend is not used again."""
 
 
-def create_backend(name: str, bundle: Bundle, threads: int = 0) -> Backend:
+@dataclass(frozen=True)
+class BackendOptions:
+    """What a user may say about a backend, whichever it is.
+
+    Attributes:
+        threads: for the CPU; 0 lets the backend choose.
+        precision: one of `mvloc_ros.inference.precision.PRECISIONS`.
+        engine_cache: folder of TensorRT's engines; empty for the user's cache folder.
+        report: is given sentences for the log, such as the progress of a long build.
+    """
+
+    threads: int = 0
+    precision: str = "auto"
+    engine_cache: str = ""
+    report: Callable[[str], object] = logging.getLogger(__name__).info
+
+
+def create_backend(
+    name: str,
+    bundle: Bundle,
+    threads: int = 0,
+    *,
+    precision: str = "auto",
+    engine_cache: str = "",
+    report: Callable[[str], object] | None = None,
+) -> Backend:
     """Make the named backend for a bundle, or for `auto` the best that works here.
+
+    `auto` tries TensorRT, ONNX Runtime, PyTorch, and reports in one line which it took and why none before it.
 
     Args:
         name: one of `BACKENDS`.
         bundle: the model.
-        threads: for the CPU; 0 lets the backend choose.
+        threads: see `BackendOptions`, as for the others.
+        precision: of the network.
+        engine_cache: of TensorRT.
+        report: Python's log if None.
 
     Raises:
         BackendError: the backend is unknown or cannot serve here; the message says what it lacks.
     """
     if name not in BACKENDS:
         raise BackendError(f"There is no backend {name!r}; choose one of {', '.join(BACKENDS)}.")
-    if name in ("tensorrt", "torch"):
-        raise BackendError(
-            f"This version of mvloc_ros has no {name} backend yet; set the parameter `backend` to onnxruntime or auto."
-        )
-    from mvloc_ros.inference.onnxruntime_backend import OnnxRuntimeBackend
+    options = BackendOptions(threads, precision, engine_cache)
+    if report is not None:
+        options = replace(options, report=report)
+    if name != "auto":
+        return _open(name, bundle, options)
+    reasons = []
+    for candidate in BACKENDS[1:]:
+        try:
+            backend = _open(candidate, bundle, options)
+        except BackendError as error:
+            reasons.append(f"{candidate}: {error}")
+        else:
+            options.report(f"auto chose {backend.description}" + "".join(f"; not {reason}" for reason in reasons))
+            return backend
+    raise BackendError("No backend works here: " + " ".join(reasons))
 
-    return OnnxRuntimeBackend(bundle, threads)
+
+def _open(name: str, bundle: Bundle, options: BackendOptions) -> Backend:
+    """The backend of that name; each is imported when it is asked for, as each needs other packages."""
+    if name == "tensorrt":
+        from mvloc_ros.inference.tensorrt.backend import TensorRTBackend
+
+        return TensorRTBackend(bundle, options)
+    if name == "torch":
+        try:
+            from mvloc_ros.inference.torch_backend.backend import TorchBackend
+        except ImportError as error:
+            raise BackendError(
+                f"The torch backend needs the packages torch and onnx (pip install 'mvloc_ros[train]'): {error}."
+            ) from error
+        return TorchBackend(bundle, options)
+    from mvloc_ros.inference.onnxruntime_providers import open_onnxruntime
+
+    return open_onnxruntime(bundle, options)

@@ -2,6 +2,7 @@
 """The model bundle: one folder that holds all the node needs of a trained model.
 
     model.onnx           the network; uint8 colour, float32 depth and a presence mask in, pose out
+    model_fp16.onnx      the same with encoders in float16, if exported so; likewise bf16 and int8
     manifest.json        what the network expects and what its numbers mean, with digests of the files
     training_poses.tum   where the training frames were taken (for baselines and plots)
     scene_map-*.npz      surfaces that poses are refined against, if `mvloc map` added them
@@ -52,8 +53,12 @@ class Bundle:
 
     @property
     def model_path(self) -> Path:
-        """The ONNX file."""
+        """The ONNX file of the float32 network."""
         return self.path / MODEL_FILE
+
+    def network_path(self, precision: str) -> Path:
+        """The ONNX file of a precision that the manifest lists; fp32 is always there."""
+        return self.model_path if precision == "fp32" else self.path / self.manifest.precisions[precision].file
 
     def position_in_map(self, normalised: NDArray[np.float32]) -> NDArray[np.float64]:
         """Metres in the map frame, float64 `[3]`, of the network's normalised position `[3]`.
@@ -108,6 +113,9 @@ def read_bundle(path: Path | str, verify: bool = True) -> Bundle:
 def _verify_files(path: Path, manifest: Manifest) -> None:
     if MODEL_FILE not in manifest.files:
         raise BundleError(f"{path / MANIFEST_FILE} does not list {MODEL_FILE}; export the model again.")
+    for precision, spec in manifest.precisions.items():
+        if spec.file not in manifest.files:
+            raise BundleError(f"The manifest of {path} has a precision {precision} without file; export it again.")
     for name, digest in manifest.files.items():
         if Path(name).name != name:
             raise BundleError(f"{path / MANIFEST_FILE} lists {name!r}, no plain file name; do not trust this bundle.")

@@ -44,6 +44,22 @@ class FrameSpec:
 
 
 @dataclass(frozen=True)
+class PrecisionSpec:
+    """A network of another arithmetic than float32, and how far its poses are from float32's.
+
+    Attributes:
+        file: the ONNX file in the bundle.
+        frames: how many validation frames were compared.
+        difference_m, difference_deg: median and largest difference of a pose.
+    """
+
+    file: str
+    frames: int
+    difference_m: tuple[float, float]
+    difference_deg: tuple[float, float]
+
+
+@dataclass(frozen=True)
 class Manifest:
     """All that a bundle says of itself.
 
@@ -62,6 +78,7 @@ class Manifest:
         training: summary of the training (data, frames, seed, command, validation errors).
         licence: licence of the training data, which may bind the weights.
         files: name -> SHA-256.
+        precisions: fp16, bf16 or int8 -> the network of that arithmetic, as far as the bundle has it.
         scene_map: the map that poses are refined against (`mvloc map`); None where the bundle has none.
     """
 
@@ -82,6 +99,7 @@ class Manifest:
     T_color_depth: tuple[float, ...] | None = None
     residual_variance_color_only: tuple[float, ...] | None = None
     residual_variance_depth_only: tuple[float, ...] | None = None
+    precisions: Mapping[str, PrecisionSpec] = field(default_factory=dict)
     scene_map: SceneMapSpec | None = None
 
     def __post_init__(self) -> None:
@@ -147,7 +165,19 @@ def manifest_from_json(values: Mapping[str, Any]) -> Manifest:
         T_color_depth=None if extrinsic is None else tuple(float(value) for value in extrinsic),
         residual_variance_color_only=variance("residual_variance_color_only"),
         residual_variance_depth_only=variance("residual_variance_depth_only"),
+        # Bundles from before there were other precisions lack the entry.
+        precisions={str(name): _precision(entry) for name, entry in values.get("precisions", {}).items()},
         scene_map=scene_map_from_json(values.get("scene_map")),
+    )
+
+
+def _precision(values: Mapping[str, Any]) -> PrecisionSpec:
+    (metres, most_metres), (degrees, most_degrees) = values["difference_m"], values["difference_deg"]
+    return PrecisionSpec(
+        str(values["file"]),
+        int(values["frames"]),
+        (float(metres), float(most_metres)),
+        (float(degrees), float(most_degrees)),
     )
 
 

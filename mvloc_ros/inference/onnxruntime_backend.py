@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ONNX Runtime on the CPU: the embedded default, and the reference for every other backend."""
+"""ONNX Runtime: on the CPU the embedded default, and the reference for every other backend."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,45 +16,75 @@ from mvloc_ros.inference.bundle import Bundle
 
 # Name -> type and shape of the graph's interface; H, W and D come from the manifest.
 _INPUTS = ("color", "depth", "present")
-_OUTPUTS = ("pose", "latent_mean", "latent_log_variance", "expert_share")
+OUTPUTS = ("pose", "latent_mean", "latent_log_variance", "expert_share")
+
+
+def import_onnxruntime() -> ModuleType:
+    """The package onnxruntime, or BackendError where it cannot be imported."""
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise BackendError(
+            f"The onnxruntime backend needs the package onnxruntime (pip install onnxruntime): {error}."
+        ) from error
+    return onnxruntime
+
+
+@dataclass(frozen=True)
+class Provider:
+    """An execution provider: ONNX Runtime's name for it, the name of its device, and options."""
+
+    name: str
+    device: str
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+CPU = Provider("CPUExecutionProvider", "CPU")
 
 
 class OnnxRuntimeBackend:
-    """Runs a bundle with onnxruntime's CPU provider."""
+    """Runs one of a bundle's networks on one of onnxruntime's providers."""
 
-    def __init__(self, bundle: Bundle, threads: int = 0) -> None:
+    def __init__(self, bundle: Bundle, threads: int = 0, precision: str = "fp32", provider: Provider = CPU) -> None:
         """Load the network.
 
         Args:
             bundle: the model.
             threads: size of the intra-op pool; 0 takes one per core that this process may use.
+            precision: of the bundle's networks, which must have it.
+            provider: where it runs.
 
         Raises:
-            BackendError: onnxruntime is missing, cannot load the file, or its interface is another one.
+            BackendError: onnxruntime is missing, cannot load the file or the provider, or the file's interface
+                is another one.
         """
-        try:
-            import onnxruntime as ort
-        except ImportError as error:
-            raise BackendError(
-                f"The onnxruntime backend needs the package onnxruntime (pip install onnxruntime): {error}."
-            ) from error
+        ort = import_onnxruntime()
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
         options.inter_op_num_threads = 1
         # Spinning threads would take the core that the middleware's transport needs between frames.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
+        self._path = bundle.network_path(precision)
         try:
             self._session = ort.InferenceSession(
-                str(bundle.model_path), sess_options=options, providers=["CPUExecutionProvider"]
+                str(self._path),
+                sess_options=options,
+                providers=[(provider.name, dict(provider.options))],
+                enable_fallback=0,
             )
         except Exception as error:  # onnxruntime raises its own unrelated classes
             raise BackendError(
-                f"onnxruntime cannot load {bundle.model_path}: {error}; export the bundle again."
+                f"onnxruntime ({provider.device}) cannot load {self._path}: {first_line(error)}; "
+                "export the bundle again."
             ) from error
+        if self._session.get_providers()[0] != provider.name:
+            raise BackendError(
+                f"onnxruntime's {provider.device} provider does not load here; its libraries are missing."
+            )
         self._check_interface(bundle)
-        self._threads = options.intra_op_num_threads
-        self._version = str(ort.__version__)
+        workers = f", {options.intra_op_num_threads} threads" if provider.device == "CPU" else ""
+        self._description = f"onnxruntime {ort.__version__} {provider.device}{workers}, {precision}"
 
     def _check_interface(self, bundle: Bundle) -> None:
         inputs = {value.name: value.shape for value in self._session.get_inputs()}
@@ -63,23 +95,23 @@ class OnnxRuntimeBackend:
             # The first axis is the batch, whose size may be symbolic.
             if name not in inputs or list(inputs[name][1:]) != expected[name]:
                 raise BackendError(
-                    f"{bundle.model_path} takes {name} as {inputs.get(name)}, the manifest says {expected[name]} "
+                    f"{self._path} takes {name} as {inputs.get(name)}, the manifest says {expected[name]} "
                     "a frame; export the bundle again."
                 )
-        if missing := set(_OUTPUTS) - outputs:
-            raise BackendError(f"{bundle.model_path} gives no {', '.join(sorted(missing))}; export the bundle again.")
+        if missing := set(OUTPUTS) - outputs:
+            raise BackendError(f"{self._path} gives no {', '.join(sorted(missing))}; export the bundle again.")
 
     @property
     def description(self) -> str:
-        """Library, version, device and threads."""
-        return f"onnxruntime {self._version} CPU, {self._threads} threads"
+        """Library, version, device, threads and precision."""
+        return self._description
 
     def run(self, color: NDArray[np.uint8], depth: NDArray[np.float32], present: NDArray[np.float32]) -> NetworkOutput:
         """Run one frame (shapes: see `Backend.run`)."""
         values: Mapping[str, NDArray[np.float32]] = dict(
             zip(
-                _OUTPUTS,
-                self._session.run(_OUTPUTS, {"color": color[None], "depth": depth[None], "present": present[None]}),
+                OUTPUTS,
+                self._session.run(OUTPUTS, {"color": color[None], "depth": depth[None], "present": present[None]}),
                 strict=True,
             )
         )
@@ -94,3 +126,8 @@ class OnnxRuntimeBackend:
     def close(self) -> None:
         """Drop the session and its memory arena."""
         del self._session
+
+
+def first_line(error: Exception) -> str:
+    """What an error of another library says, without what it says for its developers."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")

@@ -42,11 +42,10 @@ class State(IntEnum):
 
 @dataclass(frozen=True)
 class Growth:
-    """How standard deviations grow from one fix to another.
+    """How the standard deviations of odometry's motion grow from one fix to another.
 
     Position: `per_metre * distance + metres_per_second * time`, in m.
     Rotation: `per_radian * angle + radians_per_second * time`, in rad.
-    Distance and angle are those of the motion that odometry tells (zero without odometry).
     """
 
     per_metre: float
@@ -67,7 +66,9 @@ class GateLimits:
         confirmations: fixes that must tell the same motion before a jump is believed.
         initial_fixes: the same, before the first pose is believed.
         lost_after_ns: time without a believed fix after which the state is LOST.
-        odometry, free: growth of the spread with and without odometry.
+        odometry: growth of the spread with odometry.
+        max_speed, max_turn_rate: growth without it, m/s and rad/s: the camera is expected where it was,
+            with standard deviations of these times the time.
     """
 
     enabled: bool = True
@@ -78,7 +79,8 @@ class GateLimits:
     initial_fixes: int = 1
     lost_after_ns: int = 2_000_000_000
     odometry: Growth = Growth(0.05, 0.05, 0.02, 0.01)
-    free: Growth = Growth(0.0, 0.0, 1.0, 1.0)
+    max_speed: float = 1.0
+    max_turn_rate: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,7 @@ class Fix:
         covariance: 6x6 in ROS order, metres and radians, map axes.
         T_odom_camera: the same camera at the same stamp in the odometry's frame; None without odometry.
         is_hint: a person's guess, which only the Mahalanobis distance is measured from.
+        rejection: why whoever made the pose does not stand by it, in words; such a fix is never believed.
     """
 
     stamp_ns: int
@@ -98,6 +101,7 @@ class Fix:
     covariance: Array
     T_odom_camera: Array | None = None
     is_hint: bool = False
+    rejection: str = ""
 
 
 @dataclass(frozen=True)
@@ -143,7 +147,7 @@ class Gate:
 
     def judge(self, fix: Fix) -> Verdict:
         """Believe a fix or not."""
-        fault = _fault_of(fix)
+        fault = fix.rejection or _fault_of(fix)
         if fault:
             return self._doubt(fix, fault)
         if not self._limits.enabled:
@@ -184,32 +188,36 @@ class Gate:
         motion = _motion(earlier, fix)
         position_spread, rotation_spread = self._growth(earlier, fix, motion)
         predicted = earlier.T_map_camera @ motion
+        allowed_m, allowed_rad = limits.max_jump_m + position_spread, limits.max_jump_rad + rotation_spread
+        metres = float(np.linalg.norm(fix.T_map_camera[:3, 3] - predicted[:3, 3]))
+        if metres > allowed_m and not earlier.is_hint:
+            return f"the pose is {metres:.2f} m from {_name(earlier, fix)}, {allowed_m:.2f} m are allowed"
         error = pose_error(fix.T_map_camera, predicted)
-        metres, radians = float(np.linalg.norm(error[:3])), float(np.linalg.norm(error[3:]))
-        place = _name(earlier, fix)
-        if not earlier.is_hint:
-            allowed_m, allowed_rad = limits.max_jump_m + position_spread, limits.max_jump_rad + rotation_spread
-            if metres > allowed_m:
-                return f"the pose is {metres:.2f} m from {place}, {allowed_m:.2f} m are allowed"
-            if radians > allowed_rad:
-                degrees, allowed = np.rad2deg(radians), np.rad2deg(allowed_rad)
-                return f"the pose is turned by {degrees:.0f} degrees against {place}, {allowed:.0f} are allowed"
+        radians = float(np.linalg.norm(error[3:]))
+        degrees = np.rad2deg(radians)
+        if radians > allowed_rad and not earlier.is_hint:
+            return (
+                f"the pose is turned by {degrees:.0f} degrees against {_name(earlier, fix)}, "
+                f"{np.rad2deg(allowed_rad):.0f} are allowed"
+            )
         covariance = through_extrinsic(earlier.covariance, earlier.T_map_camera, motion) + fix.covariance
         covariance += np.diag([position_spread**2 + _MIN_VARIANCE] * 3 + [rotation_spread**2 + _MIN_VARIANCE] * 3)
         distance = float(np.sqrt(error @ np.linalg.solve(covariance, error)))
         if distance > limits.max_mahalanobis:
             return (
-                f"the pose is {metres:.2f} m and {np.rad2deg(radians):.0f} degrees from {place}: Mahalanobis distance "
-                f"{distance:.1f}, {limits.max_mahalanobis:g} is allowed"
+                f"the pose is {metres:.2f} m and {degrees:.0f} degrees from {_name(earlier, fix)}: Mahalanobis "
+                f"distance {distance:.1f}, {limits.max_mahalanobis:g} is allowed"
             )
         return ""
 
     def _growth(self, earlier: Fix, fix: Fix, motion: Array) -> tuple[float, float]:
         """What is added to the standard deviations of position (m) and rotation (rad) since the earlier fix."""
-        growth = self._limits.odometry if _have_odometry(earlier, fix) else self._limits.free
         seconds = 1e-9 * abs(fix.stamp_ns - earlier.stamp_ns)
+        if not _have_odometry(earlier, fix):
+            return self._limits.max_speed * seconds, self._limits.max_turn_rate * seconds
+        growth = self._limits.odometry
         distance = float(np.linalg.norm(motion[:3, 3]))
-        angle = float(np.linalg.norm(se3.rotation_vector(motion[:3, :3])))
+        angle = float(np.arccos(np.clip(0.5 * (np.trace(motion[:3, :3]) - 1.0), -1.0, 1.0)))
         return (
             growth.per_metre * distance + growth.metres_per_second * seconds,
             growth.per_radian * angle + growth.radians_per_second * seconds,

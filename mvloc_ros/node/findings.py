@@ -45,7 +45,11 @@ class FindingLog:
         for key, finding in present.items():
             due, pause = self._due.get(key, (now, FIRST_PAUSE_S))
             if now >= due:
-                (self._warn if finding.level > Level.OK else self._tell)(finding.text)
+                # Two lines: rclpy's logger allows each line of a source one severity.
+                if finding.level > Level.OK:
+                    self._warn(finding.text)
+                else:
+                    self._tell(finding.text)
                 # What is merely good to know is said once.
                 pause = pause if finding.level > Level.OK else float("inf")
                 self._due[key] = now + pause, min(2.0 * pause, LONGEST_PAUSE_S)

@@ -74,7 +74,7 @@ FRAME_SPECS: dict[str, Spec] = {
         False, "Publish the camera's pose where TF does not tell how the camera sits on the robot."
     ),
     "transform_tolerance": Spec(
-        0.2, "Seconds by which map -> odom is dated into the future, so that it holds until the next.", range=(0.0, 5.0)
+        0.5, "Seconds by which map -> odom is dated into the future, so that it holds until the next.", range=(0.0, 5.0)
     ),
     "transform_publish_rate": Spec(20.0, "Hz at which map -> odom is sent, poses or not.", range=(1.0, 200.0)),
     "transform_timeout": Spec(
@@ -120,5 +120,6 @@ def gate_limits(values: FrameParameters) -> GateLimits:
         odometry=Growth(
             values.gate_odometry_drift, values.gate_odometry_drift, _STANDING_DRIFT_M_PER_S, _STANDING_DRIFT_RAD_PER_S
         ),
-        free=Growth(0.0, 0.0, values.gate_max_speed, float(np.deg2rad(values.gate_max_turn_rate))),
+        max_speed=values.gate_max_speed,
+        max_turn_rate=float(np.deg2rad(values.gate_max_turn_rate)),
     )

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from mvloc_ros.inference.backend import Backend, create_backend
@@ -32,21 +33,32 @@ class LoadedModel:
         self.backend.close()
 
 
-def load_model(values: NodeParameters, path: str) -> LoadedModel:
+def load_model(values: NodeParameters, path: str, report: Callable[[str], object]) -> LoadedModel:
     """Read the bundle at `path`, check it, and run it until it is warm. May take long; any thread may do it.
+
+    `report` is told in sentences how it goes: which backend was chosen, and how far an engine is.
 
     Raises:
         BundleError, BackendError: the model cannot be used.
     """
     started = time.perf_counter()
     bundle = read_bundle(path)
-    backend = create_backend(values.backend, bundle, values.threads)
+    backend = create_backend(
+        values.backend,
+        bundle,
+        values.threads,
+        precision=values.precision,
+        engine_cache=values.engine_cache,
+        report=report,
+    )
     try:
-        localizer = Localizer(bundle, backend)
+        localizer = Localizer(bundle, backend, values.refinement)
         inference_ms = localizer.warm_up()
     except BaseException:
         backend.close()
         raise
     seconds = time.perf_counter() - started
     summary = f"model {bundle.name} on {backend.description}: {inference_ms:.1f} ms a frame, loaded in {seconds:.1f} s"
+    summary += "; poses are refined against its scene map" if localizer.refines else ""
+    summary += f"; {localizer.map_problem}" if localizer.map_problem else ""
     return LoadedModel(bundle, backend, localizer, values.map_frame or bundle.manifest.frames.map, summary)

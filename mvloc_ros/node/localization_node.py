@@ -69,7 +69,7 @@ class LocalizationNode(LifecycleNode):
     def on_configure(self, _state: LifecycleState) -> TransitionCallbackReturn:
         """Read the parameters, load and warm up the model, create the publishers."""
         self._settings = parameters.read(self)
-        self._models = ModelSlot(self._settings, self._on_model_loaded)
+        self._models = ModelSlot(self._settings, self._on_model_loaded, self.get_logger().info)
         self.get_logger().info(self._models.current.summary)
         self._create_publishers()
         self._tf.tolerance_ns = round(1e9 * self._settings.transform_tolerance)

@@ -30,19 +30,23 @@ class ModelSlot:
         current: the model that runs; read by any thread.
     """
 
-    def __init__(self, values: NodeParameters, on_loaded: Callable[[str], None]) -> None:
+    def __init__(
+        self, values: NodeParameters, on_loaded: Callable[[str], None], report: Callable[[str], object]
+    ) -> None:
         """Load the model of the parameters, in the caller's thread.
 
         Args:
             values: the parameters.
             on_loaded: told in the loader's thread how an exchange ended: why it failed, or an empty text.
+            report: told in sentences, in the thread that loads, how loading goes.
 
         Raises:
             BundleError, BackendError: the model cannot be used.
         """
         self._values = values
         self._on_loaded = on_loaded
-        self.current = load_model(values, values.model)
+        self._report = report
+        self.current = load_model(values, values.model, report)
         self.path = values.model
         self._lock = threading.Lock()  # of the two that an exchange concerns
         self._pipeline: Pipeline | None = None
@@ -113,7 +117,7 @@ class ModelSlot:
         outcome.set_result(failure)
 
     def _exchange(self, path: str) -> None:
-        model = load_model(self._values, path)
+        model = load_model(self._values, path, self._report)
         try:
             self._require_exchangeable(model)
         except MvlocError:

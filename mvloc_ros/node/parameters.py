@@ -19,9 +19,11 @@ from rclpy.parameter import Parameter
 
 from mvloc_ros.errors import MvlocError
 from mvloc_ros.inference.backend import BACKENDS
+from mvloc_ros.inference.precision import PRECISIONS
 from mvloc_ros.node.frame_parameters import FRAME_SPECS, FrameParameters
 from mvloc_ros.node.input_parameters import INPUT_SPECS, InputParameters
 from mvloc_ros.node.parameter_spec import Spec
+from mvloc_ros.node.refinement_parameters import REFINEMENT_SPECS, RefinementParameters
 
 
 class ParameterError(MvlocError):
@@ -29,12 +31,14 @@ class ParameterError(MvlocError):
 
 
 @dataclass(frozen=True)
-class NodeParameters(FrameParameters, InputParameters):
+class NodeParameters(FrameParameters, InputParameters, RefinementParameters):
     """The values of one configuration, by the names of the ROS parameters."""
 
     model: str
     backend: str
     threads: int
+    precision: str
+    engine_cache: str
     autostart: bool
     status_period: float
     starvation_timeout: float
@@ -44,6 +48,8 @@ SPECS: dict[str, Spec] = {
     "model": Spec("", "Folder of the model bundle, as written by `mvloc export`."),
     "backend": Spec("auto", "What runs the network; auto takes the best that works here.", choices=BACKENDS),
     "threads": Spec(0, "CPU threads of the backend; 0 takes one per available core.", range=(0, 256)),
+    "precision": Spec("auto", "Arithmetic of the network; auto takes fp16 on GPUs if the model has it.", PRECISIONS),
+    "engine_cache": Spec("", "Folder of TensorRT's engines; empty takes ~/.cache/mvloc_ros/engines."),
     "autostart": Spec(True, "Configure and activate at start, without a lifecycle manager."),
     "status_period": Spec(
         1.0, "Seconds between diagnostics, and between status messages while no frame is processed.", range=(0.1, 60.0)
@@ -55,6 +61,7 @@ SPECS: dict[str, Spec] = {
     ),
     **INPUT_SPECS,
     **FRAME_SPECS,
+    **REFINEMENT_SPECS,
 }
 
 

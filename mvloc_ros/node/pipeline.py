@@ -265,6 +265,6 @@ class Pipeline:
 
 def _with(frame: Frame, contents: Mapping[str, Content]) -> Frame:
     for content in contents.values():
-        is_color = isinstance(content, ColorImage)
-        frame = replace(frame, color=content) if is_color else replace(frame, depth=content)
+        name = "color" if isinstance(content, ColorImage) else "depth"
+        frame = replace(frame, **{name: content})  # type: ignore[arg-type]
     return frame

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from mvloc_ros.sensors.decode import DecodeError
 from mvloc_ros.sensors.synchronizer import JUMP_NS
 
-# One event may show in the stamps of both topics and in the clock; within this wall time it is one.
+# One event may show in the stamps of both topics and in the clock; within this wall time, jumps the same way are one.
 _SAME_EVENT_S = 1.0
 
 
@@ -41,7 +41,7 @@ class StampGuard:
         self._newest: dict[str, tuple[int, float]] = {}
         self._newest_of_all_ns: int | None = None
         self._clock_ahead_ns: int | None = None
-        self._last_jump = float("-inf")
+        self._last_jump = {"back": float("-inf"), "ahead": float("-inf")}
         self.jumps = 0
 
     def check(self, stream: str, stamp_ns: int) -> None:
@@ -63,7 +63,7 @@ class StampGuard:
         elif step_ns < 0:
             return  # one late image does not set the time back
         elif step_ns - 1e9 * (now - before) > JUMP_NS:
-            self._count()
+            self._count("ahead")
         self._newest[stream] = stamp_ns, now
         self._newest_of_all_ns = max(stamp_ns, self._newest_of_all_ns or 0)
 
@@ -72,7 +72,7 @@ class StampGuard:
         if delta_ns < 0:
             self._jump_back(f"the clock jumped back by {-1e-9 * delta_ns:.1f} s", None)
         else:
-            self._count()
+            self._count("ahead")
 
     def compare_clocks(self) -> None:
         """Notice that the system's clock was set: it and the steady clock went different ways since the last call."""
@@ -98,14 +98,14 @@ class StampGuard:
             )
 
     def _jump_back(self, what: str, newest_ns: int | None) -> None:
-        self._count()
+        self._count("back")
         self._newest.clear()
         # Before the callback: from here on the worker must know frames of the old time.
         self._newest_of_all_ns = newest_ns
         self._on_jump_back(what)
 
-    def _count(self) -> None:
+    def _count(self, way: str) -> None:
         now = time.monotonic()
-        if now - self._last_jump > _SAME_EVENT_S:
+        if now - self._last_jump[way] > _SAME_EVENT_S:
             self.jumps += 1
-        self._last_jump = now
+        self._last_jump[way] = now

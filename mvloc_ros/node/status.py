@@ -54,6 +54,8 @@ def frame_status(
     status.preprocess_ms = estimate.times.preprocess_ms
     status.inference_ms = estimate.times.inference_ms
     status.localization_ms = estimate.times.localization_ms
+    status.refinement_ms, status.verification_ms = estimate.times.refinement_ms, estimate.times.verification_ms
+    status.refined, status.score = estimate.refined, estimate.score
     return status
 
 
@@ -85,6 +87,8 @@ def diagnostics(status: LocalizationStatus, node_name: str, header: Header) -> D
         "state": state,
         "model": status.model,
         "backend": status.backend,
+        "refined": status.refined,
+        "score": f"{status.score:.2f}",
         "inference_ms": f"{status.inference_ms:.2f}",
         "stamp_to_publication_ms": f"{status.stamp_to_publication_ms:.2f}",
         "color_received": status.color_received,

@@ -82,7 +82,9 @@ def run_live(bag: Path, model: Path, out: Path, options: NodeOptions) -> Path:
 
 
 def _node_arguments(model: Path, options: NodeOptions) -> list[str]:
-    arguments = ["--ros-args", "-p", f"model:={model.resolve()}"]
+    # A recording is of a camera, not of a robot with odometry; and what is judged are all poses, so that a live run
+    # and an offline one can be compared. `parameters` come after these and win.
+    arguments = ["--ros-args", "-p", f"model:={model.resolve()}", "-p", "publish_frame:=camera", "-p", "gate:=false"]
     arguments += ["-r", f"color/image:={topics.COLOR_IMAGE}", "-r", f"depth/image:={topics.DEPTH_IMAGE}"]
     for parameter in options.parameters:
         arguments += ["-p", parameter]

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from mvloc_ros.inference.backend import create_backend
 from mvloc_ros.inference.bundle import Bundle, read_bundle
 from mvloc_ros.inference.frame import ColorImage, DepthImage, Frame, FrameError
 from mvloc_ros.localization.localizer import Localizer, PoseEstimate
+from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import BagReader
 from mvloc_ros.replay.run import Floats, Run, StampedPoses, header_stamp, pose_matrix
@@ -29,11 +30,13 @@ class OfflineOptions:
 
     backend: str = "auto"
     threads: int = 0
+    precision: str = "auto"
     sync_tolerance_s: float = 0.02
     color_topic: str = topics.COLOR_IMAGE
     depth_topic: str = topics.DEPTH_IMAGE
     truth_topic: str = topics.GROUND_TRUTH
     progress: bool = True
+    refinement: RefinementOptions = field(default_factory=RefinementOptions)
 
 
 def run_offline(bag: Path | str, model: Path | str, options: OfflineOptions) -> Run:
@@ -46,9 +49,9 @@ def run_offline(bag: Path | str, model: Path | str, options: OfflineOptions) -> 
     with BagReader(bag) as reader:
         color = reader.require(options.color_topic, topics.IMAGE)
         reader.require(options.depth_topic, topics.IMAGE)
-        backend = create_backend(options.backend, bundle, options.threads)
+        backend = create_backend(options.backend, bundle, options.threads, precision=options.precision)
         try:
-            localizer = Localizer(bundle, backend)
+            localizer = Localizer(bundle, backend, options.refinement)
             localizer.warm_up()
             work = _OfflineRun(localizer, options, bundle.manifest.frames.pose_of)
             with tqdm(total=color.count, desc="localizing", unit=" frames", disable=not options.progress) as bar:
@@ -73,7 +76,7 @@ class _OfflineRun:
         self._steps: dict[str, dict[int, float]] = {}
         self._decode_ms: dict[tuple[str, int], float] = {}
         self._frame_id = ""
-        self._drops: Counter[str] = Counter(invalid=0, failed=0)
+        self._drops: Counter[str] = Counter(invalid=0, failed=0, rejected=0)
 
     def topics(self) -> tuple[str, str, str]:
         """The topics that a run needs."""
@@ -106,6 +109,9 @@ class _OfflineRun:
             estimate = self._localizer.process(frame)
         except FrameError:
             self._drops["failed"] += 1
+            return
+        if estimate.rejection:
+            self._drops["rejected"] += 1
             return
         self._estimates[stamp] = estimate.T_map_camera
         images = ((self._options.color_topic, color_ns), (self._options.depth_topic, depth_ns))

@@ -98,6 +98,7 @@ def add_replay_arguments(parser: argparse.ArgumentParser) -> None:
     _add_model_and_out(parser)
     parser.add_argument("--backend", default="auto", help="auto, onnxruntime, tensorrt or torch (default: auto)")
     parser.add_argument("--threads", type=int, default=0, help="threads of the backend (default: it chooses)")
+    parser.add_argument("--precision", default="auto", help="auto, fp32, fp16, bf16 or int8 (default: auto)")
     parser.add_argument(
         "--sync-tolerance",
         type=float,
@@ -107,10 +108,20 @@ def add_replay_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--color-topic", help="default: /camera/color/image_raw")
     parser.add_argument("--depth-topic", help="default: /camera/depth/image_raw")
+    parser.add_argument(
+        "--refine",
+        choices=("auto", "off", "required"),
+        default="auto",
+        help="refine poses against the model's scene map: where it has one (auto), never, or no pose without",
+    )
+    parser.add_argument(
+        "--refine-budget", type=float, default=60.0, metavar="MS", help="time for one pose's refinement (default: 60)"
+    )
 
 
 def run_replay(args: argparse.Namespace) -> int:
     """`mvloc replay`."""
+    from mvloc_ros.localization.options import RefinementOptions
     from mvloc_ros.recordings import topics
     from mvloc_ros.replay.evaluation import evaluate
     from mvloc_ros.replay.offline import OfflineOptions, run_offline
@@ -119,10 +130,12 @@ def run_replay(args: argparse.Namespace) -> int:
     options = OfflineOptions(
         backend=args.backend,
         threads=args.threads,
+        precision=args.precision,
         sync_tolerance_s=args.sync_tolerance,
         color_topic=args.color_topic or topics.COLOR_IMAGE,
         depth_topic=args.depth_topic or topics.DEPTH_IMAGE,
         truth_topic=args.truth_topic or topics.GROUND_TRUTH,
+        refinement=RefinementOptions(args.refine, args.refine_budget),
     )
     print(write_report(evaluate(run_offline(args.bag, args.model, options)), args.out))
     return 0

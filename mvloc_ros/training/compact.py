@@ -7,7 +7,6 @@ weights; storing them afterwards loses nothing. A runtime folds the casts when i
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,9 +15,8 @@ import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from mvloc_ros.training.networks.resnet import BasicBlock, ResNet
+from mvloc_ros.training.networks.folding import folded
 
 M = TypeVar("M", bound=nn.Module)
 # Smaller tensors (scales, biases) save nothing and often need the digits.
@@ -30,27 +28,12 @@ def rounded(network: M) -> M:
 
     Folding comes first: the exporter would fold afterwards and undo the rounding.
     """
-    network = copy.deepcopy(network).eval()
-    for module in network.modules():
-        if isinstance(module, (ResNet, BasicBlock)):
-            _fold_norms(module)
+    network = folded(network)
     with torch.no_grad():
         for parameter in network.parameters():
             if parameter.numel() >= _MIN_ELEMENTS:
                 parameter.copy_(parameter.half().float())
     return network
-
-
-def _fold_norms(module: ResNet | BasicBlock) -> None:
-    pairs = [("conv1", "bn1")] if isinstance(module, ResNet) else [("conv1", "bn1"), ("conv2", "bn2")]
-    for convolution, norm in pairs:
-        setattr(module, convolution, fuse_conv_bn_eval(getattr(module, convolution), getattr(module, norm)))
-        setattr(module, norm, nn.Identity())
-    if isinstance(module, BasicBlock) and module.downsample is not None:
-        convolution_module, norm_module = module.downsample
-        assert isinstance(convolution_module, nn.Conv2d)
-        assert isinstance(norm_module, nn.BatchNorm2d)
-        module.downsample = nn.Sequential(fuse_conv_bn_eval(convolution_module, norm_module))
 
 
 def store_as_half(path: Path) -> None:

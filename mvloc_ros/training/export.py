@@ -3,16 +3,13 @@
 
 from __future__ import annotations
 
-import logging
 import tempfile
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import onnxruntime
 import torch
 from numpy.typing import NDArray
@@ -26,19 +23,19 @@ from mvloc_ros.inference.manifest import FrameSpec, InputSpec, Manifest, Positio
 from mvloc_ros.recordings import FrameRecord, PosedFolder
 from mvloc_ros.training import compact
 from mvloc_ros.training.config import SYSTEMS, TrainingConfig
-from mvloc_ros.training.datasets import PosedFrames, Reading, open_readable
+from mvloc_ros.training.datasets import PosedFrames, Reading, open_readable, read_frames
 from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.evaluation import PoseErrors
 from mvloc_ros.training.networks.deployed import Deployed
-from mvloc_ros.training.networks.pose_network import PoseOutput
 from mvloc_ros.training.normalisation import PoseNormalisation
+from mvloc_ros.training.onnx_file import write_onnx
 from mvloc_ros.training.options import all_options, flag, is_switch
+from mvloc_ros.training.precisions import ALLOWED_SHARE, CALIBRATION_FRAMES, Comparison, evenly_spaced, make_precision
 from mvloc_ros.training.presets import preset
 from mvloc_ros.training.residuals import Judgement, judge_residuals, trained_records
 from mvloc_ros.training.single_modality import COLOR, DEPTH, single_modality_variance
 from mvloc_ros.training.trained import TrainedNetwork, read_judged, read_refit
 
-OPSET = 18  # the oldest that torch's exporter writes: what older TensorRT and ONNX Runtime read
 TOLERANCE = 1e-4
 PARITY_FRAMES = 20
 PRESENCE = ((1.0, 1.0), (1.0, 0.0), (0.0, 1.0))
@@ -51,6 +48,8 @@ def export(
     data: Path | None = None,
     *,
     half_weights: bool = False,
+    precisions: Sequence[str] = (),
+    precision_share: float = ALLOWED_SHARE,
     reading: Reading | None = None,
 ) -> Bundle:
     """Write the bundle of a run and print how far ONNX Runtime is from PyTorch.
@@ -61,10 +60,13 @@ def export(
         which: "best" on the validation frames, or "last"; None: the best, or the last where nothing was held out.
         data: the training data, where it lies elsewhere than in training.
         half_weights: round the weights to float16 and store them so (see `compact`); half the file.
+        precisions: further networks for the bundle, of fp16, bf16 and int8.
+        precision_share: how much of the model's median error such a one may differ from float32.
         reading: how frames are read.
 
     Raises:
-        MvlocError: a file is missing, the data is other data, or the graph disagrees with PyTorch.
+        MvlocError: a file is missing, the data is other data, the graph disagrees with PyTorch, or a further
+            network differs too much.
     """
     reading = reading or Reading()
     judged = read_judged(run, half_weights, which)
@@ -90,6 +92,15 @@ def export(
         model, poses = Path(scratch) / MODEL_FILE, Path(scratch) / TRAINING_POSES_FILE
         deployed = Deployed(final.network, normalisation.reference).eval()
         write_onnx(deployed, size, model)
+        if precisions:
+            if judgement.errors is None:
+                raise TrainingError("--precision compares with float32 on held-out frames, and this run held none out.")
+            trained = trained_records(judged, False, folder)
+            picked = [trained[i] for i in evenly_spaced(len(trained), CALIBRATION_FRAMES)]
+            calibration = read_frames(config.input, folder, picked, "calibration", reading)
+            comparison = Comparison(judgement.frames, judgement.errors, precision_share, manifest.position, calibration)
+            made = {name: make_precision(name, model, deployed, size, comparison) for name in precisions}
+            manifest = replace(manifest, precisions=made)
         if half_weights:
             compact.store_as_half(model)
         difference = parity(deployed, model, judgement.frames)
@@ -100,7 +111,8 @@ def export(
                 "Try the pinned versions of torch, onnxscript and onnxruntime."
             )
         write_tum(poses, training_trajectory(trained_records(final, final is not judged, folder)))
-        bundle = write_bundle(out, manifest, {MODEL_FILE: model, TRAINING_POSES_FILE: poses})
+        others = {spec.file: model.parent / spec.file for spec in manifest.precisions.values()}
+        bundle = write_bundle(out, manifest, {MODEL_FILE: model, TRAINING_POSES_FILE: poses, **others})
     megabytes = bundle.model_path.stat().st_size / 1e6
     print(f"wrote {bundle.path} ({megabytes:.1f} MB), {_in_words(judgement.errors)}")
     return bundle
@@ -111,43 +123,6 @@ def _in_words(errors: PoseErrors | None) -> str:
         return "no frames were held out: its covariance is the spread of the training poses"
     translation, rotation = errors.medians()
     return f"validation median {translation:.3f} m, {rotation:.2f} deg"
-
-
-def write_onnx(deployed: Deployed, size: tuple[int, int], path: Path) -> None:
-    """Export the graph for single frames of a fixed size into one file."""
-    height, width = size
-    example = (
-        torch.zeros(1, height, width, 3, dtype=torch.uint8),
-        torch.ones(1, height, width),
-        torch.ones(1, 2),
-    )
-    with warnings.catch_warnings(), torch.inference_mode(False):
-        # The exporter warns of its own deprecated internals; what it gets wrong, `parity` shows.
-        warnings.simplefilter("ignore")
-        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-        torch.onnx.export(
-            deployed,
-            example,
-            str(path),
-            input_names=["color", "depth", "present"],
-            output_names=list(PoseOutput._fields),
-            opset_version=OPSET,
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-        )
-    drop_notes(path)
-
-
-def drop_notes(path: Path) -> None:
-    """Remove what the exporter notes beside the graph: stack traces with this machine's paths, and their size."""
-    model = onnx.load(str(path))
-    graph = model.graph
-    del model.metadata_props[:], graph.metadata_props[:]
-    for item in (*graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
-        item.doc_string = ""
-        del item.metadata_props[:]
-    onnx.save(model, str(path))
 
 
 def parity(deployed: Deployed, model: Path, frames: PosedFrames) -> float:
@@ -231,7 +206,9 @@ def training_summary(judged: TrainedNetwork, final: TrainedNetwork, judgement: J
     """How the weights came to be; names no path of the machine they were trained on."""
     data = judged.run["data"]
     refitted = final is not judged
-    command = training_command(judged.config, judged.run)
+    command = training_command(judged.config, judged.run) + (" --refit" if refitted else "")
+    if epochs := final.run.get("refit_epochs"):
+        command += f" --refit-epochs {epochs}"
     return {
         "data": data["name"],
         "sequences": data["sequences"],
@@ -244,7 +221,7 @@ def training_summary(judged: TrainedNetwork, final: TrainedNetwork, judgement: J
         "epoch": judged.epoch,
         "refitted_to_validation_frames": refitted,
         "seconds": round(judged.seconds + (final.seconds if refitted else 0.0), 1),
-        "command": command + (" --refit" if refitted else ""),
+        "command": command,
         "validation": _medians(judgement.errors),
         "validation_constant_pose": _medians(judgement.baseline),
         "covariance_of": judgement.covariance_of,
@@ -267,7 +244,9 @@ def stage_summary(config: TrainingConfig) -> dict[str, Any]:
 def training_command(config: TrainingConfig, run: Mapping[str, Any]) -> str:
     """The command that repeats the training; only what differs from the preset is named."""
     recipe, name = preset(config.system, config.preset), run["data"]["name"]
-    words = ["mvloc train", "--data", name, "--out", f"runs/{name}"]
+    count = run.get("processes", 1)
+    start = "mvloc train" if count == 1 else f"torchrun --standalone --nproc-per-node {count} -m mvloc_ros.cli train"
+    words = [start, "--data", name, "--out", f"runs/{name}"]
     words += [] if config.system == "mvloc" else ["--system", config.system]
     words += ["--preset", config.preset, "--seed", str(config.seed)]
     for section, item in all_options():

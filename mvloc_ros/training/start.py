@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the second stage starts: the network, beta and gamma that a run of the first left."""
+"""Where a second stage or a brief refit starts: the network, beta and gamma that an earlier training left."""
 
 from __future__ import annotations
 
@@ -14,25 +14,31 @@ from torch import Tensor
 from mvloc_ros.training import checkpoint
 from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.errors import TrainingError
+from mvloc_ros.training.normalisation import PoseNormalisation
 from mvloc_ros.training.systems import NETWORKS
 
 
 @dataclass(frozen=True, eq=False)
 class StartingPoint:
-    """A trained network, and the SHA-256 of the checkpoint it is from."""
+    """A trained network, and the SHA-256 of the checkpoint it is from.
+
+    `scales` are beta and gamma, and where clips have scales of their own for their steps, those two.
+    `normalisation` is what the network's poses mean; another would move the origin under it.
+    """
 
     network: dict[str, Tensor]
-    scales: tuple[float, float]
+    normalisation: PoseNormalisation
+    scales: tuple[float, ...]
     digest: str
 
 
-def read_start(path: Path, config: TrainingConfig, data: Mapping[str, Any]) -> StartingPoint:
-    """The network of a first stage.
+def read_start(path: Path, config: TrainingConfig, data: Mapping[str, Any] | None) -> StartingPoint:
+    """The network of an earlier training.
 
     Args:
-        path: the stage's checkpoint, `best.pt` or `last.pt` of its run folder.
-        config: values of the second stage.
-        data: what identifies its data (`describe_run`).
+        path: that training's checkpoint, `best.pt` or `last.pt` of its run folder.
+        config: values of the training that starts.
+        data: what identifies its data (`describe_run`), if the earlier one must have had the same; else None.
 
     Raises:
         TrainingError: there is no such run, or its network, its input or its data are others.
@@ -42,14 +48,17 @@ def read_start(path: Path, config: TrainingConfig, data: Mapping[str, Any]) -> S
     differing = [name for name in ("network", "input") if getattr(earlier, name) != getattr(config, name)]
     if NETWORKS[earlier.system] is not NETWORKS[config.system]:
         differing.insert(0, "system")
-    if values["run"]["data"]["digest"] != data["digest"]:
-        # The poses' normalisation is fitted to the data; another would move the origin under the network.
+    if data is not None and values["run"]["data"]["digest"] != data["digest"]:
         differing.append("data")
     if differing:
         raise TrainingError(
             f"{path} is of another {' and '.join(differing)} than this run; give the same options to both stages."
         )
     last = values["history"][-1]
+    names = ("train/beta", "train/gamma", "train/step_beta", "train/step_gamma")
     return StartingPoint(
-        values["network"], (last["train/beta"], last["train/gamma"]), hashlib.sha256(path.read_bytes()).hexdigest()
+        values["network"],
+        PoseNormalisation.from_dict(values["normalisation"]),
+        tuple(last[name] for name in names if name in last),
+        hashlib.sha256(path.read_bytes()).hexdigest(),
     )

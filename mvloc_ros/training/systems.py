@@ -36,17 +36,18 @@ def build_network(config: TrainingConfig) -> PoseNetwork:
     return NETWORKS[config.system](config.network, config.input)
 
 
-def build_objective(config: TrainingConfig, steps: int, scales: tuple[float, float] | None = None) -> Objective:
+def build_objective(config: TrainingConfig, steps: int, scales: tuple[float, ...] | None = None) -> Objective:
     """What the system's stage minimises in `steps` steps.
 
-    `scales` are beta and gamma as an earlier stage left them; stage 2 keeps them fixed.
+    `scales` are beta and gamma as an earlier training left them, and those of a clip's steps where it had
+    them; stage 2 keeps them fixed.
     """
-    beta, gamma = scales or (config.optimiser.initial_beta, config.optimiser.initial_gamma)
+    beta, gamma, *of_steps = scales or (config.optimiser.initial_beta, config.optimiser.initial_gamma)
     geometric = GeometricLoss(beta, gamma)
     if config.samples_latent:
         return MultiSample(geometric, config.stages, steps)
     if SYSTEMS[config.system].recurrent:
         return RecurrentObjective(geometric, config.clips.clip_length)
     if SYSTEMS[config.system].clips:
-        return ClipObjective(geometric, GeometricLoss(beta, gamma), config.clips.clip_length)
+        return ClipObjective(geometric, GeometricLoss(*(of_steps or (beta, gamma))), config.clips.clip_length)
     return MeanObjective(geometric)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,16 +14,22 @@ from torch import Tensor
 from mvloc_ros.recordings import PosedFolder
 from mvloc_ros.training.checkpoint import BEST, LAST, REFIT
 from mvloc_ros.training.config import TrainingConfig
-from mvloc_ros.training.datasets import PosedFrames, Reading, open_readable, read_frames
+from mvloc_ros.training.datasets import PosedFrames, Reading, network_size, open_readable, read_frames
 from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.evaluation import PoseErrors
 from mvloc_ros.training.judge import judge
 from mvloc_ros.training.networks.resnet import read_weights
+from mvloc_ros.training.processes import ALONE, Processes
 from mvloc_ros.training.records import split_records, visible
-from mvloc_ros.training.start import read_start
-from mvloc_ros.training.trainer import Trainer, describe_run
+from mvloc_ros.training.run_identity import describe_run
+from mvloc_ros.training.start import StartingPoint, read_start
+from mvloc_ros.training.trainer import Trainer
+from mvloc_ros.training.views import RgbdCameras
 
 FIRST_STAGE = "stage1"  # folder inside a run of both stages
+# Peak learning rate of a brief refit, as a share of the training's: enough to take in new frames, too little
+# to lose what was learned.
+BRIEF_RATE = 0.25
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +52,14 @@ def read_data(config: TrainingConfig, root: Path, test_fraction: float, reading:
     )
 
 
+def scaled_cameras(folder: PosedFolder, config: TrainingConfig) -> RgbdCameras:
+    """The folder's cameras at the size of the network's input."""
+    height, width = network_size(folder.color_camera, config.input.short_side)
+    color = folder.color_camera.scaled_to(width, height)
+    # Registered depth is the colour camera's.
+    return RgbdCameras(color, color if config.input.register_depth else folder.depth_camera.scaled_to(width, height))
+
+
 @dataclass(frozen=True, eq=False)
 class Job:
     """What all trainings of one command have in common."""
@@ -55,6 +70,8 @@ class Job:
     device: torch.device
     weights: dict[str, Tensor] | None
     weights_digest: str
+    cameras: RgbdCameras
+    processes: Processes
 
 
 def train(
@@ -67,8 +84,10 @@ def train(
     *,
     start_from: Path | None = None,
     refit: bool = False,
+    refit_epochs: int | None = None,
     test: bool = False,
     reading: Reading | None = None,
+    processes: Processes = ALONE,
 ) -> None:
     """Train, or continue a run, and print the validation errors of the best epoch.
 
@@ -77,52 +96,95 @@ def train(
 
     With `refit`, train again from the start on all training frames, the held-out ones included: a bundle
     then has the refitted weights, and the errors and the covariance of the first training, whose
-    validation frames were unseen. With `test`, end with the errors on the test frames. `reading` says how the
-    frames are read.
+    validation frames were unseen. With `refit_epochs`, the refit is brief: it starts from the best network of
+    that training instead, and goes on for so many epochs at a low learning rate. With `test`, end with the
+    errors on the test frames. `reading` says how the frames are read.
+
+    Several `processes` each call this with the same arguments.
 
     Raises:
         MvlocError: the data, the values, the device or the run folder do not serve.
     """
-    if refit and start_from is not None and not (start_from / REFIT / LAST).exists():
-        raise TrainingError(f"--refit goes through both stages, and {start_from} has none; train it with --refit too.")
+    if refit_epochs is not None and not (refit and refit_epochs >= 1):
+        raise TrainingError(f"--refit-epochs {refit_epochs} must be at least 1 and go with --refit.")
+    whole = refit and refit_epochs is None
+    if whole and start_from is not None and not (start_from / REFIT / LAST).exists():
+        raise TrainingError(
+            f"--refit goes through both stages, and {start_from} has none; train it with --refit too, or give "
+            "--refit-epochs."
+        )
     if refit and config.validation.validation_fraction == 0.0:
         raise TrainingError("--validation-fraction 0 holds nothing out that --refit could add; leave one of them away.")
-    reading = reading or Reading()
-    device = pick_device(device_name)
+    chosen = reading or Reading()
+    device = pick_device(device_name, processes)
     state = None if weights is None else read_weights(weights)
     digest = "" if weights is None else hashlib.sha256(weights.read_bytes()).hexdigest()
-    job = Job(config, root, test_fraction, device, state, digest)
-    data = read_data(config, root, test_fraction, reading)
+    data = processes.after_main(lambda: read_data(config, root, test_fraction, chosen))
+    job = Job(config, root, test_fraction, device, state, digest, scaled_cameras(data.folder, config), processes)
     _train_stages(job, out, start_from, data.training, data.validation)
     if refit:
-        frames = read_frames(config.input, data.folder, visible(config, data.folder.train), "all training", reading)
-        _train_stages(job, out / REFIT, None if start_from is None else start_from / REFIT, frames, None)
-    if test:
-        judge(out, device, reading)
+        records = visible(config, data.folder.train)
+        frames = processes.after_main(lambda: read_frames(config.input, data.folder, records, "all training", chosen))
+        if refit_epochs is None:
+            _train_stages(job, out / REFIT, None if start_from is None else start_from / REFIT, frames, None)
+        else:
+            _refit_briefly(job, out, frames, refit_epochs)
+    if test and processes.is_main:
+        judge(out, device, chosen)
 
 
 def _train_stages(
     job: Job, out: Path, start_from: Path | None, training: PosedFrames, validation: PosedFrames | None
 ) -> None:
-    """The stage of the job's configuration, or both of them, with its prints."""
+    """The stage of the job's configuration, or both of them."""
     stages = [(job.config, out)]
     if job.config.stages.stage == "both":
         start_from = out / FIRST_STAGE
         stages.insert(0, (job.config.with_options({"stage": "1"}), start_from))
     for stage, folder in stages:
         run = describe_run(stage, job.root, training, validation, job.weights_digest)
-        run["test_fraction"] = job.test_fraction
         start = None
         if stage.samples_latent and start_from is not None:
             start = read_start(start_from / (BEST if validation is not None else LAST), stage, run["data"])
             run["start_from"] = start.digest
-        trainer = Trainer(stage, training, validation, run, folder, job.device, job.weights, start)
-        held = "none held out" if validation is None else f"{len(validation)} validation frames"
-        print(
-            f"{stage.system}, stage {2 if stage.samples_latent else 1}: {len(training)} training frames, {held}, "
-            f"on {job.device}; epoch {trainer.progress.epoch} of {trainer.epochs}."
-        )
-        _report(trainer, trainer.fit())
+        _train_one(job, stage, run, training, validation, folder, start)
+
+
+def _refit_briefly(job: Job, out: Path, frames: PosedFrames, epochs: int) -> None:
+    """Take the best network of the finished run in `out` to all its training frames."""
+    options = job.config.stage_optimiser()
+    prefix = "stage2_" if job.config.samples_latent else ""
+    changes = {f"{prefix}epochs": epochs, f"{prefix}learning_rate": BRIEF_RATE * options.learning_rate}
+    config = job.config.with_options(changes)
+    start = read_start(out / BEST, config, None)
+    run = describe_run(config, job.root, frames, None, job.weights_digest)
+    run |= {"start_from": start.digest, "refit_epochs": epochs}
+    _train_one(job, config, run, frames, None, out / REFIT, start)
+
+
+def _train_one(
+    job: Job,
+    config: TrainingConfig,
+    run: dict[str, Any],
+    training: PosedFrames,
+    validation: PosedFrames | None,
+    folder: Path,
+    start: StartingPoint | None,
+) -> None:
+    """One training from its beginning or where it was interrupted, with its prints."""
+    run["test_fraction"] = job.test_fraction
+    trainer = Trainer(
+        config, training, validation, run, folder, job.device, job.weights, start, job.cameras, job.processes
+    )
+    where = str(job.device) if job.processes.count == 1 else f"{job.processes.count} x {job.device.type}"
+    held = "none held out" if validation is None else f"{len(validation)} validation frames"
+    print(
+        f"{config.system}, stage {2 if config.samples_latent else 1}: {len(training)} training frames, {held}, "
+        f"on {where}; epoch {trainer.progress.epoch} of {trainer.epochs}."
+    )
+    errors = trainer.fit()
+    if job.processes.is_main:
+        _report(trainer, errors)
 
 
 def _report(trainer: Trainer, errors: PoseErrors | None) -> None:
@@ -141,14 +203,16 @@ def _report(trainer: Trainer, errors: PoseErrors | None) -> None:
         print(f"{name:>14}: median {translation:.3f} m, {rotation:.2f} deg")
 
 
-def pick_device(name: str) -> torch.device:
-    """The device of that name; `auto` takes a GPU where there is one.
+def pick_device(name: str, processes: Processes = ALONE) -> torch.device:
+    """The device of that name; `auto` takes a GPU where there is one. Several processes take a GPU each.
 
     Raises:
-        TrainingError: there is no such device here.
+        TrainingError: there is no such device here, or not enough of them.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if processes.count > 1 and name.startswith("cuda"):
+        name = _own_gpu(name, processes)
     try:
         device = torch.device(name)
         torch.zeros(1, device=device)
@@ -156,3 +220,16 @@ def pick_device(name: str) -> torch.device:
         reason = str(error).splitlines()[0]
         raise TrainingError(f"--device {name} does not serve here ({reason}); use auto or cpu.") from error
     return device
+
+
+def _own_gpu(name: str, processes: Processes) -> str:
+    """The GPU that the process's number on its machine says, made the current one, as NCCL wants it."""
+    if name != "cuda":
+        raise TrainingError(f"--device {name} is one GPU for {processes.count} processes; give --device cuda.")
+    if processes.local_rank >= torch.cuda.device_count():
+        raise TrainingError(
+            f"This machine has {torch.cuda.device_count()} GPUs and more processes; lower torchrun's --nproc-per-node, "
+            "or give --device cpu."
+        )
+    torch.cuda.set_device(processes.local_rank)
+    return f"cuda:{processes.local_rank}"

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mvloc_ros.inference.tensorrt.verbs import build_ahead
 from mvloc_ros.training.cache import default_place
 from mvloc_ros.training.config import SYSTEMS, TrainingConfig
 from mvloc_ros.training.errors import TrainingError
@@ -21,18 +22,21 @@ INTERRUPTED = 130
 
 TRAIN_EXAMPLES = """examples:
   mvloc train --data recordings/kitchen --out runs/kitchen --refit
+  mvloc train --data recordings/kitchen --out runs/views --turn 15 --shift 0.3 --refit --refit-epochs 12
   mvloc train --data recordings/kitchen --out runs/large --preset paper --weights resnet34.pth --device cuda
   mvloc train --data recordings/kitchen --out runs/long --epochs 200 --learning-rate 1e-3 --seed 3
   mvloc train --data recordings/kitchen --out runs/sampled --stage 2 --start-from runs/kitchen
   mvloc train --data recordings/kitchen --out runs/atloc --system atloc
   mvloc train --data recordings/kitchen --out runs/mine --preset mine.yaml
   mvloc train --list-presets
+  mvloc train --data recordings/kitchen --out runs/averaged --ema 0.999 --batch-size 64 --accumulate 2
+  torchrun --standalone --nproc-per-node 4 -m mvloc_ros.cli train --data recordings/kitchen --out runs/kitchen
 
 systems:
 {systems}
 
 The folder has the 7-Scenes or the TUM RGB-D layout. The same command again continues a run that was
-interrupted, exactly."""
+interrupted, exactly. With torchrun each process takes its share of every step's frames, and a GPU of its own."""
 
 TRAIN_EPILOG = TRAIN_EXAMPLES.format(
     systems="\n".join(f"  {name:8} {system.summary}" for name, system in SYSTEMS.items())
@@ -40,7 +44,8 @@ TRAIN_EPILOG = TRAIN_EXAMPLES.format(
 
 EXPORT_EXAMPLES = """examples:
   mvloc export runs/kitchen --out models/kitchen
-  mvloc export runs/kitchen --out models/kitchen --checkpoint last"""
+  mvloc export runs/kitchen --out models/kitchen --checkpoint last
+  mvloc export runs/kitchen --out models/kitchen --precision fp16 --precision int8"""
 
 
 def add_train_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,6 +71,13 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="torchvision's ImageNet weights for --backbone, to start the encoders from",
     )
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        default=600.0,
+        metavar="SECONDS",
+        help="with torchrun: give up a process that keeps the others waiting so long in a step (default: %(default)g)",
+    )
     parser.add_argument("--start-from", type=Path, metavar="RUN", help="run folder of stage 1, for --stage 2")
     parser.add_argument(
         "--test-fraction",
@@ -78,6 +90,13 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="afterwards train again on all training frames, the held-out ones included: twice the "
         "time; the bundle's errors and covariance stay those of the held-out frames",
+    )
+    parser.add_argument(
+        "--refit-epochs",
+        type=int,
+        metavar="N",
+        help="for a brief refit: start it from the best network, and go on for N epochs at a quarter of the learning "
+        "rate",
     )
     parser.add_argument(
         "--test",
@@ -172,22 +191,28 @@ def run_train(args: argparse.Namespace) -> int:
         TrainingError: the data, the values or the run folder do not serve, or torch is missing.
     """
     config = configuration(args)
+    if args.timeout <= 0.0:
+        raise TrainingError(f"--timeout {args.timeout:g} must be more than 0 seconds.")
     require_torch("mvloc train")
+    from mvloc_ros.training.launched import launched
     from mvloc_ros.training.train import train
 
     try:
-        train(
-            config,
-            args.data,
-            args.out,
-            args.device,
-            args.weights,
-            args.test_fraction,
-            start_from=args.start_from,
-            refit=args.refit,
-            test=args.test,
-            reading=_reading(args),
-        )
+        with launched(args.timeout) as processes:
+            train(
+                config,
+                args.data,
+                args.out,
+                args.device,
+                args.weights,
+                args.test_fraction,
+                start_from=args.start_from,
+                refit=args.refit,
+                refit_epochs=args.refit_epochs,
+                test=args.test,
+                reading=reading_of(args),
+                processes=processes,
+            )
     except KeyboardInterrupt:
         print(f"\nInterrupted; the same command continues the run in {args.out}.")
         return INTERRUPTED
@@ -212,6 +237,27 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="round the weights to float16 and store them so: half the file, the same speed",
     )
+    parser.add_argument(
+        "--precision",
+        action="append",
+        choices=("fp16", "bf16", "int8"),
+        default=[],
+        help="add a network of this arithmetic to the bundle, compared with float32 on the validation frames: fp16 and "
+        "bf16 for GPUs, int8 for CPUs; may be repeated",
+    )
+    parser.add_argument(
+        "--precision-share",
+        type=float,
+        default=0.1,
+        metavar="SHARE",
+        help="refuse a precision whose poses differ from float32's by more than this share of the model's median error "
+        "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--tensorrt",
+        action="store_true",
+        help="afterwards build the engine for this machine's GPU, as `mvloc engine build` does",
+    )
     add_reading_arguments(parser)
 
 
@@ -224,11 +270,23 @@ def run_export(args: argparse.Namespace) -> int:
     require_torch("mvloc export")
     from mvloc_ros.training.export import export
 
-    export(args.run, args.out, args.checkpoint, args.data, half_weights=args.half_weights, reading=_reading(args))
+    bundle = export(
+        args.run,
+        args.out,
+        args.checkpoint,
+        args.data,
+        half_weights=args.half_weights,
+        precisions=tuple(dict.fromkeys(args.precision)),
+        precision_share=args.precision_share,
+        reading=reading_of(args),
+    )
+    if args.tensorrt:
+        build_ahead(bundle.path, "auto", None)
     return 0
 
 
-def _reading(args: argparse.Namespace) -> Reading:
+def reading_of(args: argparse.Namespace) -> Reading:
+    """How the command line says that frames are read."""
     from mvloc_ros.training.datasets import Reading
 
     place = None if args.no_cache else args.cache or default_place()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable
@@ -15,6 +16,7 @@ import pytest
 
 from mvloc_ros.inference.backend import BackendError, create_backend
 from mvloc_ros.inference.bundle import BundleError, file_digest, read_bundle, write_bundle
+from mvloc_ros.inference.manifest import PrecisionSpec
 
 
 @pytest.fixture
@@ -108,9 +110,10 @@ def test_backends_that_cannot_serve_say_so(bundle: Path):
     model = read_bundle(bundle)
     with pytest.raises(BackendError, match="choose one of"):
         create_backend("abacus", model)
-    for name in ("tensorrt", "torch"):
-        with pytest.raises(BackendError, match=name):
-            create_backend(name, model)
+    with pytest.raises(BackendError, match="There is no precision 'fp7'"):
+        create_backend("onnxruntime", model, precision="fp7")
+    with pytest.raises(BackendError, match="has no fp16 network, only fp32; export it with"):
+        create_backend("onnxruntime", model, precision="fp16")
 
 
 def test_a_network_of_another_size_than_the_manifest_says_is_refused(bundle: Path):
@@ -134,3 +137,22 @@ def test_auto_runs_the_network(bundle: Path):
     np.testing.assert_allclose(output.expert_share, [0.25, 0.5, 0.25])
     assert "onnxruntime" in backend.description
     backend.close()
+
+
+def test_precisions_round_trip_and_must_have_their_file(bundle: Path, tmp_path: Path):
+    first = read_bundle(bundle)
+    spec = PrecisionSpec("model_fp16.onnx", 75, (0.001, 0.002), (0.01, 0.02))
+    files = {name: bundle / name for name in first.manifest.files} | {"model_fp16.onnx": bundle / "model.onnx"}
+    manifest = dataclasses.replace(first.manifest, precisions={"fp16": spec})
+    copy = write_bundle(tmp_path / "again", manifest, files)
+    assert copy.manifest.precisions == {"fp16": spec}
+    assert copy.network_path("fp16").name == "model_fp16.onnx"
+    assert copy.network_path("fp32") == copy.model_path
+    edit(copy.path, lambda v: v["files"].pop("model_fp16.onnx"))
+    with pytest.raises(BundleError, match="precision fp16 without file"):
+        read_bundle(copy.path)
+
+
+def test_bundles_from_before_there_were_precisions_are_read(bundle: Path):
+    edit(bundle, lambda v: v.pop("precisions"))
+    assert read_bundle(bundle).manifest.precisions == {}

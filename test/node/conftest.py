@@ -21,10 +21,14 @@ from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
 from lifecycle_msgs.srv import ChangeState, GetState
 from mvloc_ros.msg import LocalizationStatus
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
-from rcl_interfaces.srv import SetParameters
+from rcl_interfaces.srv import GetParameters, SetParameters
 from rclpy.executors import SingleThreadedExecutor
 from sensor_msgs.msg import Image
+from std_srvs.srv import SetBool, Trigger
 from tf2_msgs.msg import TFMessage
+from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
+
+from mvloc_ros.node.messages import transform_message
 
 HEIGHT, WIDTH = 48, 64
 
@@ -79,6 +83,11 @@ class Peer:
             "change_state": self.node.create_client(ChangeState, "mvloc/change_state"),
             "get_state": self.node.create_client(GetState, "mvloc/get_state"),
             "set_parameters": self.node.create_client(SetParameters, "mvloc/set_parameters"),
+            "get_parameters": self.node.create_client(GetParameters, "mvloc/get_parameters"),
+            "relocalize": self.node.create_client(Trigger, "mvloc/relocalize"),
+            "set_enabled": self.node.create_client(SetBool, "mvloc/set_enabled"),
+            "publish_initialpose": self.node.create_client(Trigger, "mvloc/publish_initialpose"),
+            "load_model": self.node.create_client(Trigger, "mvloc/load_model"),
         }
         self.executor = SingleThreadedExecutor(context=context)
         self.executor.add_node(self.node)
@@ -123,6 +132,9 @@ class Peer:
         parameter = Parameter(name=name, value=ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=value))
         return self.call("set_parameters", SetParameters.Request(parameters=[parameter])).results[0]
 
+    def get_string(self, name: str) -> str:
+        return str(self.call("get_parameters", GetParameters.Request(names=[name])).values[0].string_value)
+
     def node_sees_it(self) -> bool:
         """Discovery is one-sided for a while: the node's own watchdog tells when it sees both publishers."""
         return bool(self.statuses) and self.statuses[-1].reason.count("1 publisher(s) on") == 2
@@ -144,6 +156,31 @@ def image_message(pixels: np.ndarray, stamp_ns: int, frame_id: str, **fields: An
     for name, value in fields.items():
         setattr(message, name, value)
     return message
+
+
+@pytest.fixture
+def make_image() -> Callable[..., Image]:
+    """Makes a sensor_msgs/Image: (pixels, stamp_ns, frame_id, **fields)."""
+    return image_message
+
+
+class Robot:
+    """The rest of a robot, on TF: where the camera sits on it, and its odometry."""
+
+    def __init__(self, peer: Peer, odom: str = "odom", base: str = "base_link") -> None:
+        self.odom, self.base, self.camera = odom, base, "camera_color_optical_frame"
+        self._moving, self._fixed = TransformBroadcaster(peer.node), StaticTransformBroadcaster(peer.node)
+
+    def mount_camera(self, T_base_camera: np.ndarray) -> None:
+        self._fixed.sendTransform(transform_message(T_base_camera, 0, self.base, self.camera))
+
+    def drive(self, stamp_ns: int, T_odom_base: np.ndarray) -> None:
+        self._moving.sendTransform(transform_message(T_odom_base, stamp_ns, self.odom, self.base))
+
+
+@pytest.fixture
+def robot(peer: Peer) -> Robot:
+    return Robot(peer)
 
 
 @pytest.fixture
@@ -171,9 +208,29 @@ def start_node(tmp_path: Path) -> Iterator[Callable[..., NodeProcess]]:
 
 
 @pytest.fixture
+def robot_node(start_node, tiny_bundle: Path, peer: Peer, wait_for) -> Callable[..., NodeProcess]:
+    """Start a node with the parameters `name:=value` that are given, the gate on, and wait until it hears the peer."""
+
+    def start(*parameters: str) -> NodeProcess:
+        options = (f"model:={tiny_bundle}", "status_period:=0.1", "starvation_timeout:=0.3", *parameters)
+        process = start_node(*(word for option in options for word in ("-p", option)))
+        wait_for(lambda: peer.is_connected() and peer.node_sees_it(), 30, "the node and the peer to find each other")
+        peer.statuses.clear()
+        return process
+
+    return start
+
+
+@pytest.fixture
 def active_node(start_node, tiny_bundle: Path, peer: Peer, wait_for) -> NodeProcess:
     """A node that runs the tiny model, and to which both of the peer's topics are connected."""
-    options = ("publish_frame:=camera", "starvation_timeout:=0.5", "status_period:=0.2", "single_modality_wait:=0.0")
+    options = (
+        "publish_frame:=camera",
+        "gate:=false",
+        "starvation_timeout:=0.5",
+        "status_period:=0.2",
+        "single_modality_wait:=0.0",
+    )
     process = start_node("-p", f"model:={tiny_bundle}", *(word for option in options for word in ("-p", option)))
     wait_for(lambda: peer.is_connected() and peer.node_sees_it(), 30, "the node and the peer to find each other")
     peer.statuses.clear()

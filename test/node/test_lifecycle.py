@@ -17,8 +17,9 @@ pytestmark = pytest.mark.dds
     ("arguments", "words"),
     [
         (["-p", "model:=/nowhere/at/all"], "There is no model bundle at /nowhere/at/all"),
-        (["-p", "backend:=tensorrt"], "no tensorrt backend"),
-        (["-p", "backend:=abacus"], "no backend 'abacus'"),
+        (["-p", "backend:=tensorrt"], "There is no CUDA driver here"),
+        (["-p", "backend:=abacus"], "must be one of auto, tensorrt"),
+        (["-p", "publish_frame:=moon"], "must be one of odom, base_link, camera, none, not 'moon'"),
     ],
 )
 def test_a_bad_configuration_is_said_and_can_be_mended(peer, start_node, tiny_bundle, wait_for, arguments, words):
@@ -29,6 +30,7 @@ def test_a_bad_configuration_is_said_and_can_be_mended(peer, start_node, tiny_bu
     assert peer.state() == "unconfigured"
     assert peer.set_string("model", str(tiny_bundle)).successful
     assert peer.set_string("backend", "auto").successful
+    assert peer.set_string("publish_frame", "camera").successful
     assert peer.transition(Transition.TRANSITION_CONFIGURE)
     assert peer.transition(Transition.TRANSITION_ACTIVATE)
     assert peer.state() == "active"
@@ -45,7 +47,7 @@ def test_a_damaged_bundle_is_refused(peer, start_node, tiny_bundle, tmp_path: Pa
 
 
 def test_parameters_do_not_change_under_a_running_node(peer, active_node):
-    result = peer.set_string("model", "/elsewhere")
+    result = peer.set_string("map_frame", "elsewhere")
     assert not result.successful
     assert "read at configure" in result.reason
 
@@ -57,8 +59,9 @@ def test_an_impossible_choice_is_refused_with_the_choices(peer, start_node, wait
     assert "best_effort, reliable" in result.reason
 
 
-def test_coming_and_going_leaves_nothing(peer, active_node, wait_for):
-    process = psutil.Process(active_node.process.pid)
+def test_coming_and_going_leaves_nothing(peer, robot_node, wait_for):
+    node = robot_node()
+    process = psutil.Process(node.process.pid)
     cycle = (
         Transition.TRANSITION_DEACTIVATE,
         Transition.TRANSITION_CLEANUP,
@@ -73,4 +76,4 @@ def test_coming_and_going_leaves_nothing(peer, active_node, wait_for):
     assert process.num_threads() <= threads
     assert process.memory_info().rss < memory + 20e6
     wait_for(peer.is_connected, 10, "the subscriptions of the last activation")
-    assert active_node.end() == 0
+    assert node.end() == 0

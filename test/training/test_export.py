@@ -47,7 +47,7 @@ def export_verb(*words: str) -> int:
 @pytest.fixture(scope="module")
 def bundle(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     out = tmp_path_factory.mktemp("models") / "wall"
-    assert export_verb(str(run), "--out", str(out)) == 0
+    assert export_verb(str(run), "--out", str(out), "--precision", "int8", "--precision-share", "0.5") == 0
     return read_bundle(out)
 
 
@@ -141,11 +141,32 @@ def test_the_manifest_tells_the_training_and_no_path(bundle: Bundle, tiny_folder
     assert training["sequences"] == ["seq-01", "seq-02"]
     assert training["command"].startswith(f"mvloc train --data {tiny_folder.name} --out")
     assert "--epochs 2 --batch-size 8" in training["command"]
+    assert training["covariance_of"] == "the validation frames"
     assert str(tiny_folder.parent) not in (bundle.path / "manifest.json").read_text()
-    assert sorted(path.name for path in bundle.path.iterdir()) == ["manifest.json", "model.onnx", "training_poses.tum"]
+    assert sorted(path.name for path in bundle.path.iterdir()) == [
+        "manifest.json",
+        "model.onnx",
+        "model_int8.onnx",
+        "training_poses.tum",
+    ]
     trajectory = bundle.training_trajectory()
     assert trajectory is not None
     assert len(trajectory) == training["frames"]
+
+
+def test_the_int8_network_is_another_one_and_says_how_far_off_it_is(bundle: Bundle, validation: PosedFrames) -> None:
+    both = np.ones(2, dtype=np.float32)
+    positions = []
+    for precision in ("fp32", "int8"):
+        backend = create_backend("onnxruntime", bundle, threads=1, precision=precision)
+        outputs = [backend.run(c, d, both) for c, d in zip(validation.color, validation.depth, strict=True)]
+        positions.append(np.stack([bundle.position_in_map(output.position) for output in outputs]))
+        backend.close()
+    distances = np.linalg.norm(positions[0] - positions[1], axis=1)
+    spec = bundle.manifest.precisions["int8"]
+    assert spec.frames == len(validation)
+    assert spec.difference_m == pytest.approx((np.median(distances), np.max(distances)), rel=1e-3)
+    assert 0.0 < spec.difference_m[0] < 0.5 * bundle.manifest.training["validation"]["translation_m"]
 
 
 def test_residual_variance_is_the_mean_square_with_outliers_clipped() -> None:

@@ -45,8 +45,11 @@ class PoseNetwork(nn.Module, ABC):
         """Start every image encoder from ImageNet weights (TrainingError where they do not fit)."""
 
     def normalise_color(self, color: Tensor) -> Tensor:
-        """uint8 `[B, H, W, 3]` -> `[B, 3, H, W]` in [-1, 1]."""
-        return color.permute(0, 3, 1, 2).to(torch.float32) / 127.5 - 1.0
+        """uint8 `[B, H, W, 3]` -> `[B, 3, H, W]` in [-1, 1].
+
+        Converted before it is permuted: TensorRT takes uint8 at the graph's border only.
+        """
+        return color.to(torch.float32).permute(0, 3, 1, 2) / 127.5 - 1.0
 
     def normalise_depth(self, depth: Tensor) -> Tensor:
         """Metres `[B, H, W]` -> `[B, 1, H, W]` in [-1, 1]; all that is invalid becomes -1.

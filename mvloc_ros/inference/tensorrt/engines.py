@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The engine of a bundle: out of the cache where one fits, built where none does, and checked when new."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mvloc_ros.geometry import quaternion
+from mvloc_ros.inference.backend import BackendError, BackendOptions
+from mvloc_ros.inference.bundle import Bundle, file_digest
+from mvloc_ros.inference.gpu import Gpu, find_gpu
+from mvloc_ros.inference.onnxruntime_backend import OUTPUTS, OnnxRuntimeBackend
+from mvloc_ros.inference.precision import choose
+from mvloc_ros.inference.tensorrt.builder import build, describe_flags
+from mvloc_ros.inference.tensorrt.cache import EngineCache, EngineKey, default_folder
+from mvloc_ros.inference.tensorrt.cuda import import_cuda_runtime
+from mvloc_ros.inference.tensorrt.execution import EngineRejectedError, Execution
+from mvloc_ros.inference.tensorrt.library import ErrorLog, import_tensorrt
+
+# float16 first; bfloat16 has the same speed and fewer digits, and is for who asks for it.
+BY_SPEED = ("fp16",)
+# In normalised units and quaternion components. Real errors of fp16 are a thousandth; a wrong engine's are 1.
+_TOLERANCES = {"fp32": 0.01, "fp16": 0.1, "bf16": 0.3}
+_REFERENCES = {"bf16": "fp32"}  # ONNX Runtime's CPU provider has no bfloat16
+# What is present of colour and depth, and what the top of the depth image is full of.
+_CHECKS = (((1, 1), np.nan), ((1, 0), np.inf), ((0, 1), -np.inf), ((1, 1), 0.0))
+
+
+@dataclass(frozen=True)
+class OpenedEngine:
+    """An engine that is ready to run, what it was built for, and whether it came from the cache."""
+
+    execution: Execution
+    key: EngineKey
+    cached: bool
+
+
+def open_engine(bundle: Bundle, options: BackendOptions) -> OpenedEngine:
+    """Load the engine of a bundle on this machine's GPU; build, check and keep it where there is none.
+
+    Raises:
+        BackendError: no GPU, no TensorRT, no engine of that precision, or a wrong one.
+    """
+    gpu = find_gpu()  # before TensorRT is touched: without a driver it may end the process
+    trt, runtime = import_tensorrt(), import_cuda_runtime()
+    precision = choose(bundle, options.precision, BY_SPEED)
+    if precision == "int8":
+        raise BackendError("A bundle's int8 network is for ONNX Runtime on CPUs; set `precision` to auto.")
+    key = engine_key(trt, gpu, bundle, precision)
+    log = ErrorLog(trt)
+    cache = EngineCache(cache_folder(options), options.report)
+    if (engine := cache.read(key)) is not None:
+        try:
+            return OpenedEngine(Execution(trt, runtime, engine, log, options.report), key, cached=True)
+        except EngineRejectedError as error:
+            options.report(f"The engine {cache.path(key)} is built anew: {error}")
+    onnx = bundle.network_path(precision).read_bytes()
+    built = build(trt, onnx, precision, cache.read_timing(key), log, options.report)
+    execution = Execution(trt, runtime, built.engine, log, options.report)
+    try:
+        check(execution, bundle, precision)
+    except BaseException:
+        execution.close()
+        raise
+    cache.write(key, built.engine, built.seconds)
+    cache.write_timing(key, built.timing)
+    return OpenedEngine(execution, key, cached=False)
+
+
+def cache_folder(options: BackendOptions) -> Path:
+    """The folder that the options name, or the user's."""
+    return Path(options.engine_cache).expanduser() if options.engine_cache else default_folder()
+
+
+def engine_key(trt: ModuleType, gpu: Gpu, bundle: Bundle, precision: str) -> EngineKey:
+    """All that the engine depends on."""
+    spec = bundle.manifest.input
+    return EngineKey(
+        model=bundle.name,
+        onnx=file_digest(bundle.network_path(precision)),
+        tensorrt=trt.__version__,
+        gpu=gpu.name,
+        compute_capability=gpu.compute_capability,
+        precision=precision,
+        shapes=(f"color 1x{spec.height}x{spec.width}x3", f"depth 1x{spec.height}x{spec.width}", "present 1x2"),
+        flags=describe_flags(trt),
+    )
+
+
+def check(execution: Execution, bundle: Bundle, precision: str) -> None:
+    """Compare a new engine with ONNX Runtime on frames of noise, some with a modality left out.
+
+    Builders make mistakes (an axis of a reduction overlooked, an invalid depth that turns into NaN), and
+    a robot is the wrong place to find them.
+
+    Raises:
+        BackendError: the engine is wrong.
+    """
+    spec = bundle.manifest.input
+    reference = OnnxRuntimeBackend(bundle, precision=_REFERENCES.get(precision, precision))
+    random = np.random.default_rng(0)
+    largest = 0.0
+    for presence, invalid in _CHECKS:
+        color = random.integers(0, 256, (spec.height, spec.width, 3), dtype=np.uint8)
+        depth = random.uniform(0.0, 1.2 * spec.depth_max_m, (spec.height, spec.width)).astype(np.float32)
+        depth[: spec.height // 8] = invalid
+        present = np.array(presence, dtype=np.float32)
+        expected = reference.run(color, depth, present)
+        found = execution.run({"color": color[None], "depth": depth[None], "present": present[None]})
+        wanted = np.concatenate([expected.position, expected.log_quaternion])
+        if not np.all(np.isfinite(wanted)):
+            continue  # a network that does not mask invalid depth has no answer to compare with
+        for name in OUTPUTS:
+            if not np.all(np.isfinite(found[name])):
+                raise BackendError(f"The new {precision} engine gives no finite {name}; set `precision` to fp32.")
+        largest = max(largest, _difference(found["pose"][0], wanted))
+    reference.close()
+    if not largest <= _TOLERANCES[precision]:
+        raise BackendError(
+            f"The new {precision} engine differs from ONNX Runtime by {largest:.2g} (allowed "
+            f"{_TOLERANCES[precision]}, normalised units); set `precision` to fp32 or `backend` to onnxruntime."
+        )
+
+
+def _difference(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    """Largest difference of two poses `[6]`: of the positions, and of the quaternions up to their sign."""
+    qa, qb = quaternion.exp(a[3:]), quaternion.exp(b[3:])
+    rotation = min(np.max(np.abs(qa - qb)), np.max(np.abs(qa + qb)))
+    return float(max(np.max(np.abs(a[:3] - b[:3])), rotation))

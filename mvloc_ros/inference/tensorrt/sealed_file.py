@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A file that says what it holds and carries its digest: written whole or not at all, read whole or not at all.
+
+    magic    16 bytes
+    length   of the header, 4 bytes, little endian
+    header   JSON: what the content is, its size and its SHA-256
+    content  the rest
+
+TensorRT's own reader of engines trusts its input; a truncated engine may end the process. So nothing
+comes to it that was not written by this module and is still what was written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mvloc_ros.errors import MvlocError
+
+_MAGIC = b"mvloc sealed 01\n"
+_LENGTH_BYTES = 4
+_MAX_HEADER = 1 << 20
+
+
+class DamagedFileError(MvlocError):
+    """A file is not what this module wrote; the message says how it differs."""
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """What a file says of its content, and the content."""
+
+    about: Mapping[str, Any]
+    content: bytes
+
+
+def write_sealed(path: Path, about: Mapping[str, Any], content: bytes) -> None:
+    """Write a file atomically; `about` must be plain JSON values.
+
+    Raises:
+        OSError: the folder cannot be made or written, or the disk is full; no partial file is left.
+    """
+    header = json.dumps({"about": about, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}).encode()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            for part in (_MAGIC, len(header).to_bytes(_LENGTH_BYTES, "little"), header, content):
+                stream.write(part)
+            stream.flush()
+            # After a power cut the name must not stand for a file whose content never reached the disk.
+            os.fsync(stream.fileno())
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def read_sealed(path: Path) -> Sealed:
+    """Read a file and check it.
+
+    Raises:
+        FileNotFoundError: there is none.
+        DamagedFileError: it cannot be read, is truncated or altered, or was written by something else.
+    """
+    try:
+        with path.open("rb") as stream:
+            if stream.read(len(_MAGIC)) != _MAGIC:
+                raise DamagedFileError("it was not written by this version of mvloc_ros")
+            length = int.from_bytes(stream.read(_LENGTH_BYTES), "little")
+            if length > _MAX_HEADER:
+                raise DamagedFileError("its header is damaged")
+            about, size, digest = _parse_header(stream.read(length), length)
+            content = stream.read()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise DamagedFileError(f"it cannot be read ({error.strerror})") from error
+    if len(content) != size:
+        raise DamagedFileError(f"it has {len(content)} bytes of content where {size} were written")
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise DamagedFileError("its content is not what was written")
+    return Sealed(about, content)
+
+
+def _parse_header(header: bytes, length: int) -> tuple[Mapping[str, Any], int, str]:
+    try:
+        if len(header) != length:
+            raise ValueError("truncated")
+        values = json.loads(header)
+        return dict(values["about"]), int(values["size"]), str(values["sha256"])
+    except (ValueError, KeyError, TypeError) as error:  # JSON's and Unicode's errors are ValueErrors
+        raise DamagedFileError("its header is damaged") from error

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`mvloc engine build`, `list`, `clear`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mvloc_ros.cli import main
+from mvloc_ros.inference.tensorrt.cache import default_folder
+
+
+def test_build_list_clear(machine: Any, tiny_bundle: Path, capsys: pytest.CaptureFixture[str]):
+    cache = ["--cache", str(machine.cache)]
+    assert main(["engine", "build", str(tiny_bundle), *cache]) == 0
+    assert f"built {machine.engines()[0]}" in capsys.readouterr().out
+    assert main(["engine", "build", str(tiny_bundle), *cache]) == 0
+    assert "is there already and loads" in capsys.readouterr().out
+    assert machine.builds() == 1
+
+    assert main(["engine", "list", *cache]) == 0
+    listed = capsys.readouterr().out
+    assert "2 files" in listed
+    assert "bundle, fp32, TensorRT 10.16.1.11, Orin (nvgpu) (8.7)" in listed
+    machine.engines()[0].write_bytes(b"nonsense")
+    main(["engine", "list", *cache])
+    assert "damaged" in capsys.readouterr().out
+
+    (machine.cache / "notes.txt").write_text("mine")
+    assert main(["engine", "clear", *cache]) == 0
+    assert "removed 2 files" in capsys.readouterr().out
+    assert [path.name for path in machine.cache.iterdir()] == ["notes.txt"]
+
+
+def test_without_a_gpu_it_is_said(tiny_bundle: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any):
+    from mvloc_ros.inference.gpu import NoGpuError
+    from mvloc_ros.inference.tensorrt import engines
+
+    def none() -> None:
+        raise NoGpuError("There is no CUDA driver here.")
+
+    monkeypatch.setattr(engines, "find_gpu", none)
+    assert main(["engine", "build", str(tiny_bundle)]) == 2
+    assert "no CUDA driver" in capsys.readouterr().err
+
+
+def test_the_cache_is_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert default_folder() == tmp_path / "mvloc_ros" / "engines"
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
+    assert default_folder() == Path.home() / ".cache" / "mvloc_ros" / "engines"

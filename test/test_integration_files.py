@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The files that users copy: every parameter, topic and argument in them that is ours exists."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from mvloc_ros.msg import LocalizationStatus
+
+from mvloc_ros.node.parameters import SPECS
+
+ROOT = Path(__file__).resolve().parents[1]
+CAMERAS = sorted((ROOT / "config" / "cameras").glob("*.yaml"))
+LAUNCH = (ROOT / "launch" / "mvloc.launch.py").read_text(encoding="utf-8")
+KEYS = {"color_topic", "depth_topic", "cloud_topic", "color_transport", "depth_source"}
+
+
+def of_the_node(path: Path) -> list[dict[str, Any]]:
+    """The parameters that a file gives this node."""
+    values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return [entry["ros__parameters"] for name, entry in values.items() if name in ("/**", "/**/mvloc")]
+
+
+@pytest.mark.parametrize("path", CAMERAS, ids=lambda path: path.stem)
+def test_a_camera_names_topics_and_nothing_unknown(path: Path):
+    values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert set(values) <= KEYS
+    assert {"color_topic", "cloud_topic" if values.get("depth_source") == "cloud" else "depth_topic"} <= set(values)
+    assert all(value.startswith("/") for name, value in values.items() if name.endswith("_topic"))
+    for name in set(values) & set(SPECS):
+        assert values[name] in SPECS[name].choices
+
+
+def test_every_camera_key_is_a_launch_argument():
+    for key in KEYS:
+        assert f'"{key}"' in LAUNCH, key
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "config" / "integration").glob("*.yaml")), ids=lambda path: path.stem)
+def test_integration_parameters_exist_and_are_allowed(path: Path):
+    found = of_the_node(path)
+    assert found
+    for name, value in found[0].items():
+        spec = SPECS[name]
+        assert type(value) is type(spec.default), name
+        assert not spec.choices or value in spec.choices, name
+        assert spec.range is None or spec.range[0] <= value <= spec.range[1], name
+
+
+def test_the_filters_fuse_fifteen_values_and_gate_by_a_distance():
+    values = yaml.safe_load((ROOT / "config" / "integration" / "robot_localization.yaml").read_text(encoding="utf-8"))
+    for name in ("ekf_odom", "ekf_map"):
+        parameters = values[name]["ros__parameters"]
+        assert all(len(parameters[key]) == 15 for key in parameters if key.endswith("_config"))
+    assert values["ekf_map"]["ros__parameters"]["pose0"] == "mvloc/pose_with_covariance"
+    assert values["ekf_odom"]["ros__parameters"]["world_frame"] == "odom"
+    assert of_the_node(ROOT / "config" / "integration" / "robot_localization.yaml")[0]["publish_frame"] == "none"
+
+
+def test_the_views_show_fields_that_the_status_has():
+    text = (ROOT / "config" / "views" / "foxglove.json").read_text(encoding="utf-8")
+    json.loads(text)
+    fields = LocalizationStatus.get_fields_and_field_types()
+    shown = re.findall(r"/mvloc/status\.(\w+)", text)
+    assert shown
+    assert set(shown) <= set(fields)
+    yaml.safe_load((ROOT / "config" / "views" / "mvloc.rviz").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "launch").glob("*.py")), ids=lambda path: path.stem)
+def test_launch_files_parse_and_name_files_that_exist(path: Path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert any(isinstance(item, ast.FunctionDef) and item.name == "generate_launch_description" for item in tree.body)
+    for name in re.findall(r'"config", "integration", "([\w.]+)"', path.read_text(encoding="utf-8")):
+        assert (ROOT / "config" / "integration" / name).is_file()
