@@ -19,10 +19,6 @@ class FrozenDepth:
     """Compares the images of successive frames. Owned by one thread."""
 
     def __init__(self) -> None:
-        self.forget()
-
-    def forget(self) -> None:
-        """Compare with nothing earlier."""
         self._since_ns = 0
         self._depth: NDArray[np.float32] | None = None
         self._color: NDArray[np.uint8] | None = None
@@ -30,9 +26,7 @@ class FrozenDepth:
     def fault_of(self, stamp_ns: int, color: NDArray[np.uint8] | None, depth: NDArray[np.float32] | None) -> str:
         """Why the depth of this frame is not of its moment, in words; empty if nothing says so.
 
-        Args:
-            stamp_ns: of the frame.
-            color, depth: as the network sees them; None if missing.
+        Both images as the network sees them; None if missing.
         """
         if depth is None:
             return ""
@@ -45,6 +39,6 @@ class FrozenDepth:
             return ""
         seconds = 1e-9 * abs(stamp_ns - self._since_ns)
         return (
-            f"the depth image has been the same to the last bit for {seconds:.2f} s while the colour image changed: the "
-            "depth camera hangs; restart its driver"
+            f"the depth image has been the same to the last bit for {seconds:.2f} s while the colour image changed: "
+            "the depth camera hangs; restart its driver"
         )

@@ -98,12 +98,7 @@ class Localizer:
         self._options = refinement or RefinementOptions(mode="off")
         self._frozen = FrozenDepth()
         self._refiner, self.map_problem = _refiner(bundle, self._options)
-        self.forget()
-
-    def forget(self) -> None:
-        """Believe nothing of earlier frames any more."""
         self._believed: tuple[int, NDArray[np.float64]] | None = None
-        self._frozen.forget()
 
     @property
     def covariance(self) -> NDArray[np.float64]:

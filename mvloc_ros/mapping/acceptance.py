@@ -84,7 +84,8 @@ def _logistic(values: Array, right: NDArray[np.bool_]) -> tuple[Array, float]:
 
 def _summary(trials: Sequence[Trial], accepted: NDArray[np.bool_]) -> dict[str, Any]:
     """Of each kind of trial, how many there were and what share of them was accepted."""
-    names = [("right" if trial.right else "wrong") if trial.kind == "right" else trial.kind for trial in trials]
+    # A start elsewhere may end at the right pose, and one near it at a wrong one.
+    names = ["right" if t.right else "missed" if t.kind == "right" else t.kind for t in trials]
     total = Counter(names)
     passed = Counter(name for name, yes in zip(names, accepted, strict=True) if yes)
     return {
