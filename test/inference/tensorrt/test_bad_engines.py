@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import resource
 import shutil
 import signal
@@ -153,14 +152,10 @@ def test_a_cache_in_the_place_of_a_file_costs_the_cache_alone(machine: Any, bund
     assert machine.cache.read_text() == "a file"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_an_unwritable_cache_costs_the_cache_alone(machine: Any, bundle: Bundle):
-    machine.cache.mkdir()
-    machine.cache.chmod(0o500)
+    machine.cache = Path("/proc/engines")  # where not even root may write
     start(machine, bundle)
-    machine.cache.chmod(0o700)
-    assert any("Permission denied" in report for report in machine.reports)
-    assert machine.engines() == []
+    assert sum("/proc/engines" in report and "cannot be kept" in report for report in machine.reports) == 2
 
 
 @contextmanager
