@@ -12,7 +12,8 @@ from tqdm import tqdm
 
 from bench.random_bundle import CAMERA, configuration, random_frames
 from mvloc_ros.training.datasets import network_size
-from mvloc_ros.training.trainer import Trainer, describe_run
+from mvloc_ros.training.run_identity import describe_run
+from mvloc_ros.training.trainer import Trainer
 
 
 def training_throughput(preset: str, stage: str, device: torch.device, steps: int, *, smoke: bool) -> dict[str, float]:

@@ -57,13 +57,13 @@ def _wait_for() -> Callable[[Callable[[], object], float, str], object]:
     return wait_for
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def ros_context() -> Iterator[rclpy.Context]:
-    """The ROS context of this process's nodes, with one DDS participant that lives as long as the tests.
+    """The ROS context of this process's nodes, with one DDS participant that lives as long as a file of tests.
 
     A participant goes with the last node of its context, and Fast DDS 3.2 now and then crashes when one goes while
     processes that it shares memory with are killed (SharedMemChannelResource::release locks a port that is no
-    longer mapped). Tests kill processes, so one participant ends once instead of a hundred times.
+    longer mapped). So one participant ends a file instead of a test. One for all files was seen to go deaf.
     """
     import rclpy
 

@@ -28,6 +28,7 @@ def commands() -> list[tuple[str, str]]:
         for block in re.findall(r"```\w*\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL):
             for line in block.replace("\\\n", " ").splitlines():
                 command = line.split("#")[0].strip()
+                command = re.sub(r"^torchrun .* -m mvloc_ros\.cli ", "mvloc ", command)
                 if re.match(r"(\.venv/bin/)?mvloc ", command):
                     found.append((path.name, command))
     return found

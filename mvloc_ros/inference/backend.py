@@ -99,10 +99,14 @@ def create_backend(
         report: Python's log if None.
 
     Raises:
-        BackendError: the backend is unknown or cannot serve here; the message says what it lacks.
+        BackendError: the backend is unknown or cannot serve here, or the bundle has no such network; the message
+            says what is lacking.
     """
     if name not in BACKENDS:
         raise BackendError(f"There is no backend {name!r}; choose one of {', '.join(BACKENDS)}.")
+    from mvloc_ros.inference.precision import choose
+
+    choose(bundle, precision, ())  # what the bundle has not, no backend can run
     options = BackendOptions(threads, precision, engine_cache)
     if report is not None:
         options = replace(options, report=report)

@@ -51,15 +51,15 @@ def compare(
     # whether it was surely hidden, wherever in the pixel an edge lies.
     nearest, farthest = _nearest(points, small), _farthest(points, small)
     both = np.isfinite(expected) & np.isfinite(nearest)
-    count = max(1, np.count_nonzero(both))
+    count = max(1, int(np.count_nonzero(both)))
     margin = _SIGMAS * depth_noise(np.where(both, expected, 0.0)) + COARSE_FACTOR * resolution_m
     with np.errstate(invalid="ignore"):
         through = both & (_around(nearest, np.minimum) > expected + margin)
         hidden = both & (farthest < _around(expected, np.minimum) - margin)
     return FreeSpace(
-        seen_through=np.count_nonzero(through) / count,
-        hidden=np.count_nonzero(hidden) / count,
-        compared=count / max(1, np.count_nonzero(np.isfinite(nearest))),
+        seen_through=int(np.count_nonzero(through)) / count,
+        hidden=int(np.count_nonzero(hidden)) / count,
+        compared=count / max(1, int(np.count_nonzero(np.isfinite(nearest)))),
     )
 
 

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from mvloc_ros.geometry import quaternion, se3
 from mvloc_ros.inference.backend import Backend, NetworkOutput
 from mvloc_ros.inference.bundle import Bundle
-from mvloc_ros.inference.frame import Frame, FrameError
+from mvloc_ros.inference.frame import ColorImage, Frame, FrameError
 from mvloc_ros.inference.manifest import Manifest
 from mvloc_ros.inference.preprocess import DepthRegistration, prepare_color, prepare_depth
+from mvloc_ros.localization.frozen_depth import FrozenDepth
 from mvloc_ros.localization.options import RefinementOptions
-from mvloc_ros.localization.scene_map import SceneMapError
+from mvloc_ros.localization.scene_map import SceneMapError, read_scene_map
 from mvloc_ros.localization.uncertainty import ResidualCovariance
 
 if TYPE_CHECKING:
@@ -95,12 +96,19 @@ class Localizer:
         self._registration = _registration(bundle.manifest)
         self._covariance = ResidualCovariance(bundle.manifest)
         self._options = refinement or RefinementOptions(mode="off")
+        self._frozen = FrozenDepth()
         self._refiner, self.map_problem = _refiner(bundle, self._options)
-        self.forget()
-
-    def forget(self) -> None:
-        """Believe nothing of earlier frames any more."""
         self._believed: tuple[int, NDArray[np.float64]] | None = None
+
+    @property
+    def covariance(self) -> NDArray[np.float64]:
+        """Of the network's poses from both modalities, 6x6."""
+        return self._covariance.of(True, True)
+
+    def prepared(self, color: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """An RGB image `[H, W, 3]` as the network sees it."""
+        spec = self._bundle.manifest.input
+        return prepare_color(ColorImage(color, "rgb"), spec.height, spec.width)
 
     @property
     def refines(self) -> bool:
@@ -158,7 +166,9 @@ class Localizer:
             remark="; ".join(text for text in (remark, problem) if text),
             T_map_camera_network=T_map_camera,
         )
-        return network if refined is None else self._with(network, refined)
+        estimate = network if refined is None else self._with(network, refined)
+        fault = self._frozen.fault_of(frame.stamp_ns, color, depth) if self.refines else ""
+        return replace(estimate, rejection=fault) if fault else estimate
 
     def _refine(
         self,
@@ -233,12 +243,15 @@ def _refiner(bundle: Bundle, options: RefinementOptions) -> tuple[Refiner | None
 
     A model without a map is no fault of `auto`; one whose map cannot be used is.
     """
-    if options.mode == "off" or (options.mode == "auto" and bundle.manifest.scene_map is None):
+    spec = bundle.manifest.scene_map
+    if options.mode == "off" or (options.mode == "auto" and spec is None):
         return None, ""
     try:
         from mvloc_ros.localization.refinement import Refiner
 
-        return Refiner(bundle, options), ""
+        scene_map = read_scene_map(bundle)
+        assert spec is not None
+        return Refiner(bundle.manifest, spec, scene_map, options), ""
     except ImportError as error:
         problem = SceneMapError(f"Refining poses needs the package small_gicp (pip install small_gicp): {error}.")
     except SceneMapError as error:

@@ -17,15 +17,16 @@ from numpy.typing import NDArray
 
 from mvloc_ros.geometry import quaternion, se3
 from mvloc_ros.geometry.covariance import pose_error, through_extrinsic
-from mvloc_ros.inference.bundle import Bundle
 from mvloc_ros.inference.frame import DepthImage
+from mvloc_ros.inference.manifest import Manifest
+from mvloc_ros.inference.map_spec import SceneMapSpec
 from mvloc_ros.localization import verification
 from mvloc_ros.localization.depth_points import DepthCamera
 from mvloc_ros.localization.free_space import compare
 from mvloc_ros.localization.local_map import LocalMap, LocalMaps
 from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.localization.registration import Source, register
-from mvloc_ros.localization.scene_map import read_scene_map
+from mvloc_ros.localization.scene_map import SceneMap
 from mvloc_ros.localization.support import Support, fused, support
 from mvloc_ros.localization.verification import Evidence
 
@@ -68,24 +69,15 @@ class Refined:
 class Refiner:
     """Refines the poses of one model. Owned by one thread."""
 
-    def __init__(self, bundle: Bundle, options: RefinementOptions) -> None:
-        """Read the bundle's map.
-
-        Raises:
-            SceneMapError: there is none that can be used.
-        """
-        spec = bundle.manifest.scene_map
-        scene_map = read_scene_map(bundle)
-        assert spec is not None
-        self._spec, self._manifest = spec, bundle.manifest
+    def __init__(self, manifest: Manifest, spec: SceneMapSpec, scene_map: SceneMap, options: RefinementOptions) -> None:
+        """Take a map and what the manifest says of it and of the cameras."""
+        self._spec, self._manifest = spec, manifest
         self._resolution_m = scene_map.resolution_m
         self._options = options
         self._threads = options.threads or 2
-        self._depth = DepthCamera(
-            bundle.manifest.depth_camera, spec.depth_min_m, spec.depth_max_m, scene_map.correction
-        )
+        self._depth = DepthCamera(manifest.depth_camera, spec.depth_min_m, spec.depth_max_m, scene_map.correction)
         self._T_color_depth = spec.extrinsic()
-        self._T_camera_depth = self._T_color_depth if bundle.manifest.frames.pose_of == "color" else np.eye(4)
+        self._T_camera_depth = self._T_color_depth if manifest.frames.pose_of == "color" else np.eye(4)
         self._maps = LocalMaps(scene_map, spec.depth_max_m, self._threads)
         self._draws = np.random.default_rng(0).standard_normal((64, 6))
 
@@ -171,11 +163,9 @@ class Refiner:
         T_map_depth = moved(network_depth, delta)
         distance = float(np.sqrt(delta @ np.linalg.solve(prior_depth, delta)))
         space = compare(source.points, target, T_map_depth, self._depth.camera, self._resolution_m)
-        seen = None
-        if color is not None and not verification.is_blank(color):
-            seen = verification.appearance(found, target, color, self._manifest.color_camera, self._T_color_depth)
-        evidence = verification.evidence(found, space, 0.0 if seen is None else seen, distance)
-        score, rejection = self._verdict(evidence, color, seen)
+        seen = self._appearance(found, target, color)
+        evidence = verification.evidence(found, space, seen, distance)
+        score, rejection = self._verdict(evidence, color)
         T_depth_camera = se3.inverse(self._T_camera_depth)
         return Refined(
             T_map_camera=T_map_depth @ T_depth_camera,
@@ -191,7 +181,18 @@ class Refiner:
             verification_ms=0.0,
         )
 
-    def _verdict(self, evidence: Evidence, color: NDArray[np.uint8] | None, seen: float | None) -> tuple[float, str]:
+    def _appearance(self, found: Support, target: LocalMap, color: NDArray[np.uint8] | None) -> float:
+        """Of a frame whose colour cannot be compared, what right poses have: it speaks neither for nor against."""
+        acceptance = self._spec.acceptance
+        neutral = 1.0 if acceptance is None else acceptance.typical["appearance"]
+        if color is None:
+            return neutral
+        if verification.is_blank(color):
+            return 0.0
+        seen = verification.appearance(found, target, color, self._manifest.color_camera, self._T_color_depth)
+        return neutral if seen is None else seen
+
+    def _verdict(self, evidence: Evidence, color: NDArray[np.uint8] | None) -> tuple[float, str]:
         """Score and, if the pose is not to be believed, the reason."""
         spec = self._spec.acceptance
         if spec is None:
@@ -199,9 +200,7 @@ class Refiner:
         score = verification.score(evidence, spec)
         if score >= spec.threshold:
             return score, ""
-        if color is None:
-            reason = "without a colour image the pose cannot be told from others that fit the depth image"
-        elif verification.is_blank(color):
+        if color is not None and verification.is_blank(color):
             reason = "the colour image shows nothing (a covered lens, or no light)"
         else:
             reason = verification.explain(evidence, spec)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Depth points registered to the scene map: generalised ICP (Segal et al., RSS 2009; Koide's small_gicp), coarse to fine.
+"""Depth points registered to the scene map, coarse to fine, by generalised ICP (Segal et al., RSS 2009; small_gicp).
 
 First a thin cloud against a thin map with distant correspondences, which pulls a pose in from 0.3 m and 10 degrees;
 then the full ones with near correspondences, which settles it. Iterations run in small portions, so that a deadline

@@ -3,21 +3,44 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 
+from mvloc_ros.inference.backend import create_backend
 from mvloc_ros.inference.bundle import Bundle, add_scene_map, read_bundle
 from mvloc_ros.inference.map_spec import AcceptanceSpec, SceneMapSpec
+from mvloc_ros.localization.localizer import Localizer
+from mvloc_ros.localization.options import RefinementOptions
+from mvloc_ros.localization.refinement import Refiner
 from mvloc_ros.localization.scene_map import SceneMap
+from mvloc_ros.mapping.acceptance import FALSE_ACCEPT_RATE, fit_acceptance, inflation
 from mvloc_ros.mapping.build import Cameras, MapOptions, build_map
 from mvloc_ros.mapping.errors import MappingError
-from mvloc_ros.recordings import PosedFolder, open_folder
+from mvloc_ros.mapping.trials import Trial, run_trials
+from mvloc_ros.recordings import FrameRecord, PosedFolder, open_folder
+
+_log = logging.getLogger(__name__)
 
 DEFAULT_INFLATION = 300.0
 """By how much the points of a frame are fewer than they seem, where no frames were held out to measure it."""
+_HELD_OUT, _GAP = 0.1, 5
+# Trials take a quarter of a second each frame.
+_MOST_HELD_OUT = 150
 
 
-def add_map(model: Path, data: Path, options: MapOptions, test_fraction: float = 0.2) -> Bundle:
+def add_map(
+    model: Path,
+    data: Path,
+    options: MapOptions,
+    test_fraction: float = 0.2,
+    false_accept_rate: float = FALSE_ACCEPT_RATE,
+) -> Bundle:
     """Build the scene map of a bundle from the folder's training frames and put it into the bundle.
+
+    When to believe a pose is found on the last tenth of each training sequence, with a map of the rest; then the map
+    is built from all of them.
 
     Raises:
         BundleError, RecordingError, MappingError: the bundle or the folder cannot be used.
@@ -26,17 +49,62 @@ def add_map(model: Path, data: Path, options: MapOptions, test_fraction: float =
     folder = open_folder(data, test_fraction)
     check_cameras(bundle, folder)
     cameras = Cameras.of(folder)
+    seen, held = hold_out(folder.train)
+    trials: list[Trial] = []
+    if held:
+        scene_map = build_map(seen, cameras, options)
+        trials = _trials(bundle, make_spec(scene_map, cameras, options), scene_map, held, folder.train, cameras)
+    acceptance = fit_acceptance(trials, false_accept_rate)
+    if acceptance is None:
+        _log.warning(
+            "%s: too few frames could be held out to say when a refined pose is right: poses get no score", data
+        )
     scene_map = build_map(folder.train, cameras, options)
-    return put(bundle, scene_map, cameras, options, DEFAULT_INFLATION, None)
+    spec = make_spec(scene_map, cameras, options, inflation(trials) or DEFAULT_INFLATION, acceptance)
+    return add_scene_map(bundle, scene_map.to_bytes(), spec)
 
 
-def put(
-    bundle: Bundle, scene_map: SceneMap, cameras: Cameras, options: MapOptions, inflation: float,
-    acceptance: AcceptanceSpec | None,
-) -> Bundle:  # fmt: skip
-    """Write a map into a bundle."""
-    spec = SceneMapSpec(
-        file="",
+def hold_out(records: Sequence[FrameRecord]) -> tuple[list[FrameRecord], list[FrameRecord]]:
+    """(seen, held out): the last tenth of each sequence, in one block and after a gap, as in training."""
+    seen: list[FrameRecord] = []
+    held: list[FrameRecord] = []
+    ordered = sorted(records, key=lambda record: (record.sequence, record.stamp_ns))
+    for _, group in groupby(ordered, key=lambda record: record.sequence):
+        sequence = list(group)
+        count = round(_HELD_OUT * len(sequence))
+        first = len(sequence) - count
+        seen += sequence[: max(0, first - _GAP)] if count else sequence
+        held += sequence[first:]
+    return seen, held[:: max(1, len(held) // _MOST_HELD_OUT)]
+
+
+def _trials(
+    bundle: Bundle,
+    spec: SceneMapSpec,
+    scene_map: SceneMap,
+    held: Sequence[FrameRecord],
+    lenders: Sequence[FrameRecord],
+    cameras: Cameras,
+) -> list[Trial]:
+    # One starting pose a trial: each has its own verdict.
+    refiner = Refiner(bundle.manifest, spec, scene_map, RefinementOptions(budget_ms=10_000.0, starts=1))
+    backend = create_backend("auto", bundle)
+    try:
+        return run_trials(held, lenders, cameras, Localizer(bundle, backend), refiner)
+    finally:
+        backend.close()
+
+
+def make_spec(
+    scene_map: SceneMap,
+    cameras: Cameras,
+    options: MapOptions,
+    inflated: float = DEFAULT_INFLATION,
+    acceptance: AcceptanceSpec | None = None,
+) -> SceneMapSpec:
+    """What the manifest says of a map; the name and the digest of its file are set when it is written."""
+    return SceneMapSpec(
+        file="scene_map.npz",
         sha256="",
         resolution_m=options.resolution_m,
         tile_m=options.tile_m,
@@ -44,10 +112,9 @@ def put(
         depth_min_m=options.near_m,
         depth_max_m=options.far_m,
         T_color_depth=tuple(float(value) for value in cameras.T_color_depth.reshape(16)),
-        inflation=inflation,
+        inflation=inflated,
         acceptance=acceptance,
     )
-    return add_scene_map(bundle, scene_map.to_bytes(), spec)
 
 
 def check_cameras(bundle: Bundle, folder: PosedFolder) -> None:
@@ -69,6 +136,6 @@ def check_cameras(bundle: Bundle, folder: PosedFolder) -> None:
         scaled = theirs.scaled_to(mine.width, mine.height)
         if max(abs(scaled.fx / mine.fx - 1.0), abs(scaled.fy / mine.fy - 1.0)) > 0.01:
             raise MappingError(
-                f"The {name} camera of {folder.root} is not the one of {bundle.name} (focal lengths {scaled.fx:.1f} and "
-                f"{mine.fx:.1f} pixels); give the folder that the model was trained on."
+                f"The {name} camera of {folder.root} is not the one of {bundle.name} (focal lengths {scaled.fx:.1f} "
+                f"and {mine.fx:.1f} pixels); give the folder that the model was trained on."
             )

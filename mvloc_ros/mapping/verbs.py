@@ -36,6 +36,13 @@ def add_map_arguments(parser: argparse.ArgumentParser) -> None:
         "--no-depth-correction", action="store_true", help="take the depth camera's calibration to be right"
     )
     parser.add_argument(
+        "--false-accept-rate",
+        type=float,
+        default=0.005,
+        metavar="SHARE",
+        help="of wrong poses that may be believed, on held-out frames (default: %(default)s)",
+    )
+    parser.add_argument(
         "--test-fraction",
         type=float,
         default=0.2,
@@ -56,9 +63,13 @@ def run_map(args: argparse.Namespace) -> int:
         far_m=args.max_range,
         correct_depth=not args.no_depth_correction,
     )
-    bundle = add_map(args.model, args.data, options, args.test_fraction)
+    bundle = add_map(args.model, args.data, options, args.test_fraction, args.false_accept_rate)
     spec = bundle.manifest.scene_map
     assert spec is not None
     size = (bundle.path / spec.file).stat().st_size
     print(f"{bundle.path / spec.file}: {spec.points} points, {size / 1e6:.1f} MB")
+    if spec.acceptance is not None:
+        print(f"poses are believed from a score of {spec.acceptance.threshold:.3f}; on held-out frames:")
+        for kind, figures in spec.acceptance.summary.items():
+            print(f"  {kind:10} {figures['trials']:5} trials, {figures['accepted']:7.2%} believed")
     return 0

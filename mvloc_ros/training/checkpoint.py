@@ -41,8 +41,10 @@ def restore_random_state(state: dict[str, Any]) -> None:
         torch.cuda.set_rng_state_all(state["cuda"])
 
 
-def seed_everything(seed: int) -> None:
-    """Start every global generator from one seed."""
+def seed_everything(seed: int, process: int = 0) -> None:
+    """Start every global generator from one seed, and another one for each of several processes."""
+    if process > 0:
+        seed = int(np.random.SeedSequence([seed, process]).generate_state(1)[0])
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)

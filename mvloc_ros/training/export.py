@@ -244,7 +244,9 @@ def stage_summary(config: TrainingConfig) -> dict[str, Any]:
 def training_command(config: TrainingConfig, run: Mapping[str, Any]) -> str:
     """The command that repeats the training; only what differs from the preset is named."""
     recipe, name = preset(config.system, config.preset), run["data"]["name"]
-    words = ["mvloc train", "--data", name, "--out", f"runs/{name}"]
+    count = run.get("processes", 1)
+    start = "mvloc train" if count == 1 else f"torchrun --standalone --nproc-per-node {count} -m mvloc_ros.cli train"
+    words = [start, "--data", name, "--out", f"runs/{name}"]
     words += [] if config.system == "mvloc" else ["--system", config.system]
     words += ["--preset", config.preset, "--seed", str(config.seed)]
     for section, item in all_options():

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -45,7 +46,8 @@ class MultiSample(Objective):
     step: Tensor
     shrink: Tensor
     smoothed_ess: Tensor
-    sums: Tensor
+    step_sums: Tensor
+    epoch_sums: Tensor
 
     def __init__(self, geometric: GeometricLoss, config: StageConfig, steps: int) -> None:
         """For a stage of `steps` steps."""
@@ -57,8 +59,10 @@ class MultiSample(Objective):
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
         self.register_buffer("shrink", torch.ones(()))
         self.register_buffer("smoothed_ess", torch.tensor(float(config.samples)))
-        # Effective sample size, KL divergence, steps of this epoch; a checkpoint is written between epochs.
-        self.register_buffer("sums", torch.zeros(3), persistent=False)
+        # Effective sample size, KL divergence, and over how many frames of this step, or steps of this epoch;
+        # a checkpoint is written between epochs.
+        self.register_buffer("step_sums", torch.zeros(3), persistent=False)
+        self.register_buffer("epoch_sums", torch.zeros(3), persistent=False)
 
     def latent_weight(self) -> Tensor:
         """Lambda of Eq. 13 as it stands."""
@@ -85,13 +89,24 @@ class MultiSample(Objective):
                 single = term(alone.expand_as(batch.present)).loss.total
                 total = total + self.config.single_experts * both * single
         if self.training:
-            self._advance(joint)
+            self._observe(joint)
         return joint.loss._replace(total=total)
+
+    @torch.no_grad()
+    def end_step(self, total: Callable[[Tensor], Tensor]) -> None:
+        """Let lambda follow the effective sample size of all frames of the step, the same in every process."""
+        sums = total(self.step_sums)
+        means = sums / sums[2]
+        self.step_sums.zero_()
+        self.epoch_sums += means
+        self.smoothed_ess.lerp_(means[0], 1.0 / SMOOTHING_STEPS)
+        self.shrink *= torch.where(self.smoothed_ess < self.target_ess, SHRINK, 1.0)
+        self.step += 1
 
     def end_epoch(self) -> dict[str, float]:
         """Means of the effective sample size and the KL divergence (nats), and lambda as it stands."""
-        ess, divergence, steps = self.sums.tolist()
-        self.sums.zero_()
+        ess, divergence, steps = self.epoch_sums.tolist()
+        self.epoch_sums.zero_()
         ess, divergence = ess / steps, divergence / steps
         if ess < min(2.0, self.target_ess):
             _LOG.warning(
@@ -129,9 +144,6 @@ class MultiSample(Objective):
         return SampleLoss(*(torch.cat(parts) for parts in zip(*chunks, strict=True)))
 
     @torch.no_grad()
-    def _advance(self, joint: Term) -> None:
-        ess = effective_sample_size(joint.weights).mean()
-        self.sums += torch.stack([ess, joint.posterior.divergence().mean(), torch.ones_like(ess)])
-        self.smoothed_ess.lerp_(ess, 1.0 / SMOOTHING_STEPS)
-        self.shrink *= torch.where(self.smoothed_ess < self.target_ess, SHRINK, 1.0)
-        self.step += 1
+    def _observe(self, joint: Term) -> None:
+        ess = effective_sample_size(joint.weights)
+        self.step_sums += torch.stack([ess.sum(), joint.posterior.divergence().sum(), torch.ones_like(ess).sum()])

@@ -8,6 +8,7 @@ has come) belongs to the run's checkpoints. `multi_sample` is the second stage.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -64,6 +65,13 @@ class Objective(nn.Module, ABC):
     @abstractmethod
     def forward(self, network: PoseNetwork, batch: Batch) -> SampleLoss:
         """Loss of every frame of the batch; the mean of `total` is what is differentiated."""
+
+    def end_step(self, total: Callable[[Tensor], Tensor]) -> None:
+        """Called once after each optimiser step, which may have had several batches.
+
+        Args:
+            total: sums a tensor over all processes that train together.
+        """
 
     def end_epoch(self) -> dict[str, float]:
         """What the log says of the epoch besides the loss; called once at its end."""

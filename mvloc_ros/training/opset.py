@@ -46,7 +46,8 @@ def _axes_as_attributes(graph: onnx.GraphProto) -> None:
         kept = [item for item in node.attribute if item.name != "noop_with_empty_axes"]
         del node.input[1:], node.attribute[:]
         node.attribute.extend([*kept, helper.make_attribute("axes", axes)])
-    used = {name for node in graph.node for name in node.input}
+    # An output may be a constant: the variance of a system that has none.
+    used = {name for node in graph.node for name in node.input} | {output.name for output in graph.output}
     kept_tensors = [tensor for tensor in graph.initializer if tensor.name in used]
     del graph.initializer[:]
     graph.initializer.extend(kept_tensors)

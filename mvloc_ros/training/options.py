@@ -48,7 +48,8 @@ class OptimiserConfig:
     """How the loss is minimised."""
 
     epochs: int = option(50, "passes over the training frames", low=1)
-    batch_size: int = option(32, "frames a step", low=2)
+    batch_size: int = option(32, "frames a step, of all processes together", low=2)
+    accumulate: int = option(1, "parts in which a step's frames go through the network; more take less memory", low=1)
     optimiser: str = option(
         "adamw", "adam adds the decay to the gradient, adamw to the weights", choices=("adam", "adamw")
     )
@@ -57,6 +58,12 @@ class OptimiserConfig:
     scale_rate: float = option(3.0, "learning rate of beta and gamma, as a multiple of the network's", low=0.0)
     schedule: str = option("onecycle", "course of the learning rate", choices=("onecycle", "cosine", "constant"))
     gradient_limit: float = option(0.0, "clip the gradient's norm to this; 0 = never", low=0.0)
+    ema: float = option(
+        0.0,
+        "decay of the moving average of the weights, which then is judged and exported; 0 = none",
+        low=0.0,
+        high=0.99999,
+    )
     precision: str = option(
         "auto", "arithmetic on CUDA; auto = bf16 where the GPU has it", choices=("auto", "bf16", "fp16", "fp32")
     )

@@ -19,9 +19,11 @@ from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.evaluation import PoseErrors
 from mvloc_ros.training.judge import judge
 from mvloc_ros.training.networks.resnet import read_weights
+from mvloc_ros.training.processes import ALONE, Processes
 from mvloc_ros.training.records import split_records, visible
+from mvloc_ros.training.run_identity import describe_run
 from mvloc_ros.training.start import StartingPoint, read_start
-from mvloc_ros.training.trainer import Trainer, describe_run
+from mvloc_ros.training.trainer import Trainer
 from mvloc_ros.training.views import RgbdCameras
 
 FIRST_STAGE = "stage1"  # folder inside a run of both stages
@@ -69,6 +71,7 @@ class Job:
     weights: dict[str, Tensor] | None
     weights_digest: str
     cameras: RgbdCameras
+    processes: Processes
 
 
 def train(
@@ -84,6 +87,7 @@ def train(
     refit_epochs: int | None = None,
     test: bool = False,
     reading: Reading | None = None,
+    processes: Processes = ALONE,
 ) -> None:
     """Train, or continue a run, and print the validation errors of the best epoch.
 
@@ -95,6 +99,8 @@ def train(
     validation frames were unseen. With `refit_epochs`, the refit is brief: it starts from the best network of
     that training instead, and goes on for so many epochs at a low learning rate. With `test`, end with the
     errors on the test frames. `reading` says how the frames are read.
+
+    Several `processes` each call this with the same arguments.
 
     Raises:
         MvlocError: the data, the values, the device or the run folder do not serve.
@@ -109,21 +115,22 @@ def train(
         )
     if refit and config.validation.validation_fraction == 0.0:
         raise TrainingError("--validation-fraction 0 holds nothing out that --refit could add; leave one of them away.")
-    reading = reading or Reading()
-    device = pick_device(device_name)
+    chosen = reading or Reading()
+    device = pick_device(device_name, processes)
     state = None if weights is None else read_weights(weights)
     digest = "" if weights is None else hashlib.sha256(weights.read_bytes()).hexdigest()
-    data = read_data(config, root, test_fraction, reading)
-    job = Job(config, root, test_fraction, device, state, digest, scaled_cameras(data.folder, config))
+    data = processes.after_main(lambda: read_data(config, root, test_fraction, chosen))
+    job = Job(config, root, test_fraction, device, state, digest, scaled_cameras(data.folder, config), processes)
     _train_stages(job, out, start_from, data.training, data.validation)
     if refit:
-        frames = read_frames(config.input, data.folder, visible(config, data.folder.train), "all training", reading)
+        records = visible(config, data.folder.train)
+        frames = processes.after_main(lambda: read_frames(config.input, data.folder, records, "all training", chosen))
         if refit_epochs is None:
             _train_stages(job, out / REFIT, None if start_from is None else start_from / REFIT, frames, None)
         else:
             _refit_briefly(job, out, frames, refit_epochs)
-    if test:
-        judge(out, device, reading)
+    if test and processes.is_main:
+        judge(out, device, chosen)
 
 
 def _train_stages(
@@ -166,13 +173,18 @@ def _train_one(
 ) -> None:
     """One training from its beginning or where it was interrupted, with its prints."""
     run["test_fraction"] = job.test_fraction
-    trainer = Trainer(config, training, validation, run, folder, job.device, job.weights, start, job.cameras)
+    trainer = Trainer(
+        config, training, validation, run, folder, job.device, job.weights, start, job.cameras, job.processes
+    )
+    where = str(job.device) if job.processes.count == 1 else f"{job.processes.count} x {job.device.type}"
     held = "none held out" if validation is None else f"{len(validation)} validation frames"
     print(
         f"{config.system}, stage {2 if config.samples_latent else 1}: {len(training)} training frames, {held}, "
-        f"on {job.device}; epoch {trainer.progress.epoch} of {trainer.epochs}."
+        f"on {where}; epoch {trainer.progress.epoch} of {trainer.epochs}."
     )
-    _report(trainer, trainer.fit())
+    errors = trainer.fit()
+    if job.processes.is_main:
+        _report(trainer, errors)
 
 
 def _report(trainer: Trainer, errors: PoseErrors | None) -> None:
@@ -191,14 +203,16 @@ def _report(trainer: Trainer, errors: PoseErrors | None) -> None:
         print(f"{name:>14}: median {translation:.3f} m, {rotation:.2f} deg")
 
 
-def pick_device(name: str) -> torch.device:
-    """The device of that name; `auto` takes a GPU where there is one.
+def pick_device(name: str, processes: Processes = ALONE) -> torch.device:
+    """The device of that name; `auto` takes a GPU where there is one. Several processes take a GPU each.
 
     Raises:
-        TrainingError: there is no such device here.
+        TrainingError: there is no such device here, or not enough of them.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if processes.count > 1 and name.startswith("cuda"):
+        name = _own_gpu(name, processes)
     try:
         device = torch.device(name)
         torch.zeros(1, device=device)
@@ -206,3 +220,16 @@ def pick_device(name: str) -> torch.device:
         reason = str(error).splitlines()[0]
         raise TrainingError(f"--device {name} does not serve here ({reason}); use auto or cpu.") from error
     return device
+
+
+def _own_gpu(name: str, processes: Processes) -> str:
+    """The GPU that the process's number on its machine says, made the current one, as NCCL wants it."""
+    if name != "cuda":
+        raise TrainingError(f"--device {name} is one GPU for {processes.count} processes; give --device cuda.")
+    if processes.local_rank >= torch.cuda.device_count():
+        raise TrainingError(
+            f"This machine has {torch.cuda.device_count()} GPUs and more processes; lower torchrun's --nproc-per-node, "
+            "or give --device cpu."
+        )
+    torch.cuda.set_device(processes.local_rank)
+    return f"cuda:{processes.local_rank}"

@@ -1,36 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
 """The training of any system in any stage: a loop that can be killed and goes on exactly.
 
-A checkpoint after every epoch holds all state, random generators included. A run that was killed
-starts its epoch again from the last checkpoint and ends with the same weights, bit by bit on a CPU
-with the same number of threads.
+A checkpoint after every epoch holds all state, random generators included, those of every process. A
+run that was killed starts its epoch again from the last checkpoint and ends with the same weights, bit
+by bit on a CPU with the same number of threads.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 from mvloc_ros.training import checkpoint
-from mvloc_ros.training.augmentation import augment
+from mvloc_ros.training.batches import Batches
 from mvloc_ros.training.checkpoint import BEST, LAST
 from mvloc_ros.training.config import TrainingConfig
-from mvloc_ros.training.datasets import PosedFrames, as_tensor, clip_indices
+from mvloc_ros.training.datasets import PosedFrames
 from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.evaluation import PoseErrors, constant_pose, predict
+from mvloc_ros.training.minimiser import Minimiser
 from mvloc_ros.training.normalisation import PoseNormalisation
-from mvloc_ros.training.objective import Batch
-from mvloc_ros.training.optimisation import make_optimiser, make_schedule, reduced_precision
+from mvloc_ros.training.processes import ALONE, Processes
+from mvloc_ros.training.run_identity import check_same_run
 from mvloc_ros.training.run_log import RunLog
 from mvloc_ros.training.start import StartingPoint
-from mvloc_ros.training.systems import build_network, build_objective
+from mvloc_ros.training.systems import build_network
 from mvloc_ros.training.views import RgbdCameras, prepare_views
 
 
@@ -59,6 +59,7 @@ class Trainer:
         weights: dict[str, Tensor] | None = None,
         start: StartingPoint | None = None,
         cameras: RgbdCameras | None = None,
+        processes: Processes = ALONE,
     ) -> None:
         """Prepare, or resume where `folder` holds a checkpoint.
 
@@ -72,79 +73,72 @@ class Trainer:
             weights: ImageNet weights to start the encoders from.
             start: what an earlier training left, to start the whole network from.
             cameras: intrinsics at the frames' size; only new views need them.
+            processes: those that train together, each with a trainer of the same arguments.
 
         Raises:
-            TrainingError: the folder holds another run, or there are fewer than two training frames.
+            TrainingError: the folder holds another run or cannot be made, or there are too few training frames.
         """
         if len(training) < 2:
             raise TrainingError("One frame is no training set; record more.")
-        self.config, self.training, self.validation = config, training, validation
-        self.run, self.folder, self.device = run, folder, device
-        folder.mkdir(parents=True, exist_ok=True)
+        self.config, self.validation, self.processes = config, validation, processes
+        self.run, self.folder, self.device = run | {"processes": processes.count}, folder, device
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise TrainingError(f"{folder} cannot be a run folder ({error.strerror}); give another --out.") from error
         checkpoint.seed_everything(config.seed)
-        options = config.stage_optimiser()
-        self.epochs = options.epochs
-        self.network = build_network(config)
+        network = build_network(config)
         if weights is not None:
-            self.network.start_from(weights)
+            network.start_from(weights)
         if start is not None:
-            self.network.load_state_dict(start.network)
-        self.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            network.load_state_dict(start.network)
+        network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.normalisation = start.normalisation if start is not None else PoseNormalisation.fit(training.poses)
-        self.views = prepare_views(config, cameras, training, self.normalisation)
-        self.batch_size = min(options.batch_size, len(training))
-        self.clips = clip_indices(training, config.clips.clip_length, config.clips.clip_skip)
-        self.clips_per_step = max(1, self.batch_size // config.clips.clip_length)
-        # An epoch shows as many frames as there are. The last, smaller batch is left out: batch
-        # normalisation over a frame or two is noise. Frames are drawn anew each epoch, so none is always
-        # the one left out.
-        clips = min(len(training) // config.clips.clip_length, len(self.clips))
-        self.steps_per_epoch = max(1, clips // self.clips_per_step)
-        steps = options.epochs * self.steps_per_epoch
-        self.objective = build_objective(config, steps, start.scales if start is not None else None).to(device)
-        self.optimiser = make_optimiser(options, self.network, self.objective)
-        self.schedule = make_schedule(options, self.optimiser, steps)
-        self.dtype = reduced_precision(options.precision, device)
-        self.scaler = torch.amp.GradScaler(enabled=self.dtype is torch.float16)
+        views = prepare_views(config, cameras, training, self.normalisation)
+        self.batches = Batches(training, self.normalisation, config, device, processes, views)
+        self.epochs = config.stage_optimiser().epochs
+        self.steps = self.epochs * self.batches.steps_per_epoch
+        scales = None if start is None else start.scales
+        self.minimiser = Minimiser(config, network, self.steps, device, scales, processes)
         self.progress = Progress()
-        self._data = [as_tensor(a) for a in (training.color, training.depth, training.present)]
-        self._data.append(torch.from_numpy(self.normalisation.encode(training.poses)))
-        self.resumed_history: list[dict[str, float]] = []
+        self.history: list[dict[str, float]] = []
+        if processes.rank > 0:
+            # The same network, and another augmentation and dropout in each process.
+            checkpoint.seed_everything(config.seed, processes.rank)
         if (folder / LAST).exists():
             self._resume()
 
     def fit(self) -> PoseErrors | None:
-        """Train to the last epoch; the best network's validation errors, or None without validation frames."""
-        log = RunLog(self.folder, self.run, self.resumed_history)
-        total = self.epochs * self.steps_per_epoch
-        with tqdm(total=total, initial=self.progress.step, desc="training", unit="step") as bar:
-            while self.progress.epoch < self.epochs:
+        """Train to the last epoch; the best network's validation errors, or None without validation frames.
+
+        Beside the main process None, too.
+        """
+        progress, main = self.progress, self.processes.is_main
+        log = RunLog(self.folder, self.run, self.history) if main else None
+        with tqdm(total=self.steps, initial=progress.step, desc="training", unit="step", disable=not main) as bar:
+            while progress.epoch < self.epochs:
                 started = time.monotonic()
                 row = self._train_epoch(bar)
-                score = float("inf")
-                if self.validation is not None:
-                    errors = self.validate()
-                    translation, rotation = errors.medians()
-                    score = self._score(errors)
-                    row |= {"validation/translation_m": translation, "validation/rotation_deg": rotation}
-                    bar.set_postfix_str(f"validation {translation:.3f} m, {rotation:.2f} deg")
-                self.progress.epoch += 1
-                self.progress.seconds += time.monotonic() - started
-                log.add({"epoch": self.progress.epoch, **row, "seconds": self.progress.seconds})
-                self._save(score, log.history)
-                log.write_metrics()
+                random = self.processes.gather(checkpoint.random_state())
+                progress.epoch += 1
+                if log is not None:
+                    self._conclude_epoch(log, row, random, started, bar)
+                self.processes.wait_for_main()
+        if log is None:
+            return None
         log.write_metrics()
         log.close()
         if self.validation is None:
             return None
-        self.network.load_state_dict(checkpoint.load(self.folder / BEST)["network"])
+        self.minimiser.judged.load_state_dict(checkpoint.load(self.folder / BEST)["network"])
         return self.validate()
 
     def validate(self) -> PoseErrors:
-        """Errors on the held-out frames as the network stands."""
-        frames = self.validation
+        """Errors on the held-out frames as the network, or the average of its weights, stands."""
+        frames, network = self.validation, self.minimiser.judged
         assert frames is not None
-        poses = predict(self.network, frames, self.normalisation, self.device, self.batch_size, self.config.clips)
+        size = self.batches.batch_size
+        poses = predict(network, frames, self.normalisation, self.device, size, self.config.clips)
         return PoseErrors.of(poses, frames.poses)
 
     def baseline(self) -> PoseErrors:
@@ -153,61 +147,60 @@ class Trainer:
         return PoseErrors.of(constant_pose(self.normalisation, len(self.validation)), self.validation.poses)
 
     def _train_epoch(self, bar: tqdm[Any]) -> dict[str, float]:
-        self.network.train()
+        """Every step of an epoch; the means over all frames of all processes."""
+        minimiser = self.minimiser
+        minimiser.begin_epoch()
         sums = torch.zeros(3, device=self.device)
-        for batch in self._batches():
-            with torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None):
-                loss = self.objective(self.network, batch)
-            self.optimiser.zero_grad(set_to_none=True)
-            self.scaler.scale(loss.total.mean()).backward()
-            self._limit_gradient()
-            self.scaler.step(self.optimiser)
-            self.scaler.update()
-            self.schedule.step()
-            sums += torch.stack([part.detach().mean() for part in loss])
-            self.progress.step += 1
-            bar.update()
-        total, position, rotation = (sums / self.steps_per_epoch).tolist()
+        for part in self.batches.epoch():
+            sums += minimiser.add(part)
+            if part.last:
+                self.progress.step += 1
+                bar.update()
+        minimiser.end_epoch()
+        sums = self.processes.total(sums)
+        total, position, rotation = (sums / self.batches.steps_per_epoch).tolist()
         if not all(map(_is_finite, (total, position, rotation))):
             raise TrainingError(
                 f"The loss is no longer finite in epoch {self.progress.epoch + 1}; lower --learning-rate and train in "
                 "a new folder."
             )
-        geometric = self.objective.geometric
+        geometric = minimiser.objective.geometric
         return {
             "train/loss": total,
             "train/position": position,
             "train/rotation": rotation,
             "train/beta": geometric.beta.item(),
             "train/gamma": geometric.gamma.item(),
-            "train/learning_rate": float(self.schedule.get_last_lr()[0]),
-            **self.objective.end_epoch(),
+            "train/learning_rate": float(minimiser.schedule.get_last_lr()[0]),
+            **minimiser.objective.end_epoch(),
         }
 
-    def _batches(self) -> Iterator[Batch]:
-        order = torch.randperm(len(self.clips))
-        for step in range(self.steps_per_epoch):
-            picked = self.clips[order[step * self.clips_per_step : (step + 1) * self.clips_per_step]].flatten()
-            frames = [data[picked].to(self.device, non_blocking=True) for data in self._data]
-            color, depth, present, target = frames if self.views is None else self.views(*frames)
-            yield Batch(*augment(color, depth, present, self.config.augmentation), target)
-
-    def _limit_gradient(self) -> None:
-        limit = self.config.optimiser.gradient_limit
-        if limit > 0.0:
-            self.scaler.unscale_(self.optimiser)
-            nn.utils.clip_grad_norm_(self.network.parameters(), limit)
+    def _conclude_epoch(
+        self, log: RunLog, row: dict[str, float], random: list[dict[str, Any]], started: float, bar: tqdm[Any]
+    ) -> None:
+        """Validate, log, and write the checkpoint: the main process's part."""
+        progress, score = self.progress, float("inf")
+        if self.validation is not None:
+            errors = self.validate()
+            translation, rotation = errors.medians()
+            score = self._score(errors)
+            row |= {"validation/translation_m": translation, "validation/rotation_deg": rotation}
+            bar.set_postfix_str(f"validation {translation:.3f} m, {rotation:.2f} deg")
+        progress.seconds += time.monotonic() - started
+        log.add({"epoch": progress.epoch, **row, "seconds": progress.seconds})
+        self._save(score, log.history, random)
+        log.write_metrics()
 
     def _score(self, errors: PoseErrors) -> float:
         """Sum of both median errors, each relative to the constant pose's: one number, without units."""
         pairs = zip(errors.medians(), self.baseline().medians(), strict=True)
         return sum(error / max(baseline, 1e-6) for error, baseline in pairs)
 
-    def _save(self, score: float, history: list[dict[str, float]]) -> None:
+    def _save(self, score: float, history: list[dict[str, float]], random: list[dict[str, Any]]) -> None:
         progress = self.progress
         model = {
             "run": self.run,
-            "network": self.network.state_dict(),
+            "network": self.minimiser.judged.state_dict(),
             "normalisation": self.normalisation.to_dict(),
             "history": history,
             "epoch": progress.epoch,
@@ -217,65 +210,17 @@ class Trainer:
             progress.best_score, progress.best_epoch = score, progress.epoch
             # First, because an epoch that is repeated after a crash writes the same file again.
             checkpoint.save(self.folder / BEST, model)
-        checkpoint.save(
-            self.folder / LAST,
-            model
-            | {
-                "objective": self.objective.state_dict(),
-                "optimiser": self.optimiser.state_dict(),
-                "schedule": self.schedule.state_dict(),
-                "scaler": self.scaler.state_dict(),
-                "random": checkpoint.random_state(),
-                "progress": vars(progress).copy(),
-            },
-        )
+        state = {"random": random[0], "random_of_others": random[1:], "progress": vars(progress).copy()}
+        checkpoint.save(self.folder / LAST, model | self.minimiser.state() | state)
 
     def _resume(self) -> None:
         values = checkpoint.load(self.folder / LAST)
-        # Options that came after the run was begun had their defaults.
-        values["run"]["config"] = TrainingConfig.from_dict(values["run"]["config"]).to_dict()
-        if differing := sorted(differences(values["run"], self.run)):
-            raise TrainingError(
-                f"{self.folder} holds a run with other values of {', '.join(differing)}; repeat the command it began "
-                "with, or give another --out."
-            )
-        self.network.load_state_dict(values["network"])
-        self.objective.load_state_dict(values["objective"])
-        self.optimiser.load_state_dict(values["optimiser"])
-        self.schedule.load_state_dict(values["schedule"])
-        self.scaler.load_state_dict(values["scaler"])
-        checkpoint.restore_random_state(values["random"])
+        check_same_run(self.folder, values["run"], self.run)
+        self.minimiser.restore(values)
+        random = [values["random"], *values.get("random_of_others", [])]
+        checkpoint.restore_random_state(random[self.processes.rank])
         self.progress = Progress(**values["progress"])
-        self.resumed_history = values["history"]
-
-
-def describe_run(
-    config: TrainingConfig, root: Path, training: PosedFrames, validation: PosedFrames | None, weights: str
-) -> dict[str, Any]:
-    """What identifies a run: its values, its data by digest, and where the data lay."""
-    data = {
-        "name": root.resolve().name,
-        "frames": len(training),
-        "validation_frames": 0 if validation is None else len(validation),
-        "sequences": sorted(set(training.sequences)),
-        "digest": training.digest(),
-        "validation_digest": "" if validation is None else validation.digest(),
-    }
-    if training.lost:
-        data["lost"] = [[frame.sequence, frame.index] for frame in training.lost]
-    return {"config": config.to_dict(), "data": data, "weights": weights, "root": str(root.resolve())}
-
-
-def differences(old: dict[str, Any], new: dict[str, Any]) -> set[str]:
-    """Names of the values in which two runs differ; where the data lies may change."""
-    found = set()
-    for name in (old.keys() | new.keys()) - {"root"}:
-        before, after = old.get(name), new.get(name)
-        if isinstance(before, dict) and isinstance(after, dict):
-            found |= differences(before, after)
-        elif before != after:
-            found.add(name)
-    return found
+        self.history = values["history"]
 
 
 def _is_finite(value: float) -> bool:

@@ -29,12 +29,14 @@ TRAIN_EXAMPLES = """examples:
   mvloc train --data recordings/kitchen --out runs/atloc --system atloc
   mvloc train --data recordings/kitchen --out runs/mine --preset mine.yaml
   mvloc train --list-presets
+  mvloc train --data recordings/kitchen --out runs/averaged --ema 0.999 --batch-size 64 --accumulate 2
+  torchrun --standalone --nproc-per-node 4 -m mvloc_ros.cli train --data recordings/kitchen --out runs/kitchen
 
 systems:
 {systems}
 
 The folder has the 7-Scenes or the TUM RGB-D layout. The same command again continues a run that was
-interrupted, exactly."""
+interrupted, exactly. With torchrun each process takes its share of every step's frames, and a GPU of its own."""
 
 TRAIN_EPILOG = TRAIN_EXAMPLES.format(
     systems="\n".join(f"  {name:8} {system.summary}" for name, system in SYSTEMS.items())
@@ -68,6 +70,13 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE",
         help="torchvision's ImageNet weights for --backbone, to start the encoders from",
+    )
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        default=600.0,
+        metavar="SECONDS",
+        help="with torchrun: give up a process that keeps the others waiting so long in a step (default: %(default)g)",
     )
     parser.add_argument("--start-from", type=Path, metavar="RUN", help="run folder of stage 1, for --stage 2")
     parser.add_argument(
@@ -182,23 +191,28 @@ def run_train(args: argparse.Namespace) -> int:
         TrainingError: the data, the values or the run folder do not serve, or torch is missing.
     """
     config = configuration(args)
+    if args.timeout <= 0.0:
+        raise TrainingError(f"--timeout {args.timeout:g} must be more than 0 seconds.")
     require_torch("mvloc train")
+    from mvloc_ros.training.launched import launched
     from mvloc_ros.training.train import train
 
     try:
-        train(
-            config,
-            args.data,
-            args.out,
-            args.device,
-            args.weights,
-            args.test_fraction,
-            start_from=args.start_from,
-            refit=args.refit,
-            refit_epochs=args.refit_epochs,
-            test=args.test,
-            reading=reading_of(args),
-        )
+        with launched(args.timeout) as processes:
+            train(
+                config,
+                args.data,
+                args.out,
+                args.device,
+                args.weights,
+                args.test_fraction,
+                start_from=args.start_from,
+                refit=args.refit,
+                refit_epochs=args.refit_epochs,
+                test=args.test,
+                reading=reading_of(args),
+                processes=processes,
+            )
     except KeyboardInterrupt:
         print(f"\nInterrupted; the same command continues the run in {args.out}.")
         return INTERRUPTED

@@ -17,12 +17,16 @@ pytestmark = pytest.mark.dds
     ("arguments", "words"),
     [
         (["-p", "model:=/nowhere/at/all"], "There is no model bundle at /nowhere/at/all"),
-        (["-p", "backend:=tensorrt"], "There is no CUDA driver here"),
+        (["-p", "backend:=tensorrt"], "CUDA"),
+        (["-p", "precision:=fp16"], "has no fp16 network"),
         (["-p", "backend:=abacus"], "must be one of auto, tensorrt"),
         (["-p", "publish_frame:=moon"], "must be one of odom, base_link, camera, none, not 'moon'"),
     ],
 )
-def test_a_bad_configuration_is_said_and_can_be_mended(peer, start_node, tiny_bundle, wait_for, arguments, words):
+def test_a_bad_configuration_is_said_and_can_be_mended(
+    peer, start_node, tiny_bundle, wait_for, monkeypatch, arguments, words
+):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     model = [] if any("model" in a for a in arguments) else ["-p", f"model:={tiny_bundle}"]
     process = start_node(*model, *arguments)
     wait_for(lambda: words in process.text(), 20, f"the log to say {words!r}")
@@ -31,7 +35,10 @@ def test_a_bad_configuration_is_said_and_can_be_mended(peer, start_node, tiny_bu
     assert peer.set_string("model", str(tiny_bundle)).successful
     assert peer.set_string("backend", "auto").successful
     assert peer.set_string("publish_frame", "camera").successful
+    assert peer.set_string("precision", "auto").successful
     assert peer.transition(Transition.TRANSITION_CONFIGURE)
+    assert "auto chose onnxruntime" in process.text()
+    assert "not tensorrt: " in process.text()
     assert peer.transition(Transition.TRANSITION_ACTIVATE)
     assert peer.state() == "active"
     assert process.end() == 0

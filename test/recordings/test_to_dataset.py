@@ -211,6 +211,7 @@ def test_a_folder_comes_back_from_its_recording(seven_scenes: Path, tmp_path: Pa
     assert after.rate_hz == pytest.approx(30.0)
     for camera in ("color_camera", "depth_camera"):
         assert getattr(after, camera) == getattr(before, camera)
+    np.testing.assert_allclose(after.T_color_depth, before.T_color_depth, atol=1e-12)
     pairs = list(zip(before.frames(), after.frames(), strict=True))
     assert len(pairs) == 12
     for old, new in pairs:
@@ -332,6 +333,8 @@ def test_unregistered_depth_is_registered_on_request(tmp_path: Path):
     convert(bag, tmp_path / "registered", register=True)
     raw, registered = open_folder(tmp_path / "raw"), open_folder(tmp_path / "registered")
     assert (raw.depth_registered, registered.depth_registered) == (False, True)
+    np.testing.assert_allclose(raw.T_color_depth, T, atol=1e-12)
+    assert registered.T_color_depth is None
     depth = read_depth(registered.train[0].depth, 1000.0)
     assert (depth[:, 30:] == 0).all()
     np.testing.assert_array_equal(depth[:, :29], 5.0)

@@ -78,10 +78,13 @@ def test_an_interrupt_leaves_no_process_behind(bag: Path, tiny_bundle: Path, tmp
         process.wait()
 
 
-def test_a_node_that_cannot_work_is_quoted(bag: Path, tiny_bundle: Path, tmp_path: Path):
+def test_a_node_that_cannot_work_is_quoted(
+    bag: Path, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     result = mvloc(
-        "live", str(bag), "--model", str(tiny_bundle), "--out", str(tmp_path), "--parameter", "backend:=torch"
+        "live", str(bag), "--model", str(tiny_bundle), "--out", str(tmp_path), "--parameter", "backend:=tensorrt"
     )
     assert result.returncode == 2
-    assert "no torch backend" in result.stderr
+    assert "CUDA" in result.stderr
     assert "Traceback" not in result.stderr

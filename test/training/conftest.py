@@ -4,16 +4,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 
 from mvloc_ros.training.config import TrainingConfig
+from mvloc_ros.training.networks.pose_network import PoseNetwork, PoseOutput, deterministic_output, presence_shares
+from mvloc_ros.training.options import all_options
 from mvloc_ros.training.presets import PRESETS
+from mvloc_ros.training.systems import NETWORKS
 
 # Options of a network and a run small enough for tests.
 TINY = {
@@ -36,6 +40,35 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def no_augmentation() -> dict[str, int]:
+    """Values of the options that leave every frame as it is."""
+    names = [item.name for section, item in all_options() if section == "augmentation"]
+    return dict.fromkeys(names, 0)
+
+
+class Plain(PoseNetwork):
+    """Coarse image, linear layers: nothing in it knows other frames of the batch, or chance."""
+
+    def __init__(self, _network: object, inputs: object) -> None:
+        super().__init__(inputs)
+        self.hidden, self.head = nn.Linear(4 * 4 * 4, 16), nn.Linear(16, 6)
+
+    def forward(self, color: Tensor, depth: Tensor, present: Tensor) -> PoseOutput:
+        image = torch.cat([self.normalise_color(color), self.normalise_depth(depth)], dim=1)
+        features = torch.tanh(self.hidden(nn.functional.adaptive_avg_pool2d(image, 4).flatten(1)))
+        return deterministic_output(self.head(features), features, presence_shares(present))
+
+    def start_from(self, weights: Mapping[str, Tensor]) -> None:
+        raise AssertionError(f"no encoder for {len(weights)} weights")
+
+
+@pytest.fixture
+def plain_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`mvloc` is `Plain` meanwhile."""
+    monkeypatch.setitem(NETWORKS, "mvloc", Plain)
 
 
 @pytest.fixture(scope="session")

@@ -81,7 +81,7 @@ def test_the_cache_gives_what_decoding_gives_and_decodes_once(
         assert isinstance(frames.depth, np.memmap)
         frames.present[:, 0] = 0.0  # as a judge does, who takes colour away
     assert (plain.color.dtype, plain.depth.dtype) == (first.color.dtype, first.depth.dtype)
-    assert replace(second, present=plain.present).digest() == plain.digest(), "a copy does not inherit the digest"
+    assert replace(second, poses=plain.poses + 1.0).digest() != plain.digest(), "a changed copy has its own digest"
     names = sorted(path.name for path in only(tmp_path / "cache").iterdir())
     assert names == ["color.npy", "contents.json", "depth.npy"]
     assert np.load(only(tmp_path / "cache") / "color.npy", allow_pickle=False).shape == plain.color.shape
@@ -238,16 +238,19 @@ def test_where_there_are_no_locks_the_slower_one_gives_way(
 ) -> None:
     plain = read(folder, None, 6)
 
+    finish, after = store.Writer.finish, []
+
     def meanwhile(writer: store.Writer, notes: dict[str, object]) -> None:
-        monkeypatch.undo()
+        monkeypatch.setattr(store.Writer, "finish", finish)
         assert_same(plain, read(folder, tmp_path / "cache", 6))
         before = only(tmp_path / "cache").stat().st_ino
         writer.finish(notes)
-        assert only(tmp_path / "cache").stat().st_ino == before
+        after.append(only(tmp_path / "cache").stat().st_ino == before)
 
     monkeypatch.setattr(cache_place.fcntl, "flock", lambda *_: (_ for _ in ()).throw(OSError(95, "not supported")))
     monkeypatch.setattr(store.Writer, "finish", meanwhile)
     assert_same(plain, read(folder, tmp_path / "cache", 6))
+    assert after == [True], "the first one's folder stays"
     assert [path for path in (tmp_path / "cache").iterdir() if path.is_dir()] == [only(tmp_path / "cache")]
 
 

@@ -141,6 +141,7 @@ def test_the_manifest_tells_the_training_and_no_path(bundle: Bundle, tiny_folder
     assert training["sequences"] == ["seq-01", "seq-02"]
     assert training["command"].startswith(f"mvloc train --data {tiny_folder.name} --out")
     assert "--epochs 2 --batch-size 8" in training["command"]
+    assert training["covariance_of"] == "the validation frames"
     assert str(tiny_folder.parent) not in (bundle.path / "manifest.json").read_text()
     assert sorted(path.name for path in bundle.path.iterdir()) == [
         "manifest.json",

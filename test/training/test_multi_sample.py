@@ -36,6 +36,13 @@ def objective(stage: StageConfig, steps: int = 10) -> MultiSample:
     return MultiSample(GeometricLoss(-0.5, -1.0), stage, steps)
 
 
+def step(stage: MultiSample, network: MVLoc, *batches: Batch) -> None:
+    """An optimiser's step, as the objective sees it."""
+    for data in batches:
+        stage(network, data)
+    stage.end_step(lambda sums: sums)
+
+
 def gradients(network: MVLoc, stage: StageConfig, data: Batch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     torch.manual_seed(7)
     network.zero_grad()
@@ -141,7 +148,7 @@ def test_lambda_rises_and_then_follows_the_effective_sample_size(network: MVLoc)
         stage.train()
         for _ in range(6):
             course.append(stage.latent_weight().item())
-            stage(network, data)
+            step(stage, network, data)
     assert course == pytest.approx([0.0, 0.125, 0.25, 0.375, 0.5, 0.5])
     row = stage.end_epoch()
     assert 2.0 < row["train/ess"] <= 6.0
@@ -159,21 +166,31 @@ def test_lambda_shrinks_below_the_target(network: MVLoc, caplog: pytest.LogCaptu
         network.color.mean.weight *= 30.0
         stage = objective(config)
         for _ in range(30):
-            stage(network, batch())
+            step(stage, network, batch())
         eager = stage.end_epoch()
         restored = objective(config)
         restored.load_state_dict(stage.state_dict())
         assert restored.latent_weight() == stage.latent_weight()
         never = objective(replace(config, target_ess=0.0))
         for _ in range(30):
-            never(network, batch())
+            step(never, network, batch())
     assert eager["train/ess"] < 3.0
     assert 0.85 < eager["train/lambda"] < 0.95
     assert never.end_epoch()["train/lambda"] == 1.0
     assert ("lower --latent-weight" in caplog.text) == (eager["train/ess"] < 2.0)
     stage.eval()
     stage(network, batch())
+    assert stage.step_sums[2] == 0.0
     assert stage.latent_weight() == restored.latent_weight(), "looking does not move it"
+
+
+def test_a_step_of_two_batches_counts_once(network: MVLoc) -> None:
+    """Lambda and its warm-up go by the optimiser's steps, and the means by frames."""
+    whole, parts, data = objective(STAGE), objective(STAGE), batch(7)
+    step(whole, network, data)
+    step(parts, network, Batch(*(values[:5] for values in data)), Batch(*(values[5:] for values in data)))
+    assert whole.step == parts.step == 1
+    assert parts.end_epoch()["train/kl"] == pytest.approx(whole.end_epoch()["train/kl"], rel=1e-5)
 
 
 def test_single_experts_add_their_own_terms(network: MVLoc) -> None:

@@ -18,9 +18,10 @@ from mvloc_ros.recordings import open_folder
 from mvloc_ros.training import checkpoint
 from mvloc_ros.training.clip_objective import ClipObjective
 from mvloc_ros.training.config import TrainingConfig
+from mvloc_ros.training.datasets import Reading
 from mvloc_ros.training.errors import TrainingError
-from mvloc_ros.training.evaluation import PoseErrors
 from mvloc_ros.training.export import export, training_summary
+from mvloc_ros.training.residuals import judge_residuals
 from mvloc_ros.training.start import read_start
 from mvloc_ros.training.systems import build_objective
 from mvloc_ros.training.train import BRIEF_RATE, train
@@ -80,8 +81,9 @@ def test_a_brief_refit_goes_on_from_the_validated_network(
     assert losses[1] < losses[0], "it knows already what the first training began without"
     judged, final = read_network(run / "best.pt", False), read_refit(run, False)
     assert final is not None
-    none = PoseErrors(np.zeros(1), np.zeros(1))
-    summary = training_summary(judged, final, none, none)
+    judgement = judge_residuals(judged, open_folder(tiny_folder), Reading())
+    assert judgement is not None
+    summary = training_summary(judged, final, judgement)
     assert summary["command"].endswith(" --refit --refit-epochs 1")
     assert summary["epochs"] == tiny_config.optimiser.epochs
     assert summary["frames"] == refitted["run"]["data"]["frames"]

@@ -22,8 +22,9 @@ from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.options import all_options, flag, is_switch
 from mvloc_ros.training.presets import PRESETS
+from mvloc_ros.training.run_identity import describe_run
 from mvloc_ros.training.train import read_data
-from mvloc_ros.training.trainer import Trainer, describe_run
+from mvloc_ros.training.trainer import Trainer
 
 TINY = [
     "--short-side",

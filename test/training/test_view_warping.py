@@ -220,6 +220,13 @@ def test_nothing_is_seen_of_what_is_behind_the_camera_or_was_not_measured(value:
     assert found.shape == color.shape
 
 
+def test_what_came_into_the_lens_is_not_seen() -> None:
+    depth = torch.full((1, HEIGHT, WIDTH), 0.305)
+    depth[:, 44:54, 66:72] = 0.35
+    found = warp_depth(depth, motion((0.0, 0.0, 0.0), (0.0, 0.0, 0.3))[0], REGISTERED.depth)
+    assert 0.049 < found[found > 0].min() <= found.max() < 0.051
+
+
 def test_without_any_depth_the_image_turns_alone() -> None:
     color = torch.from_numpy(render(REGISTERED, np.eye(4)).color)[None]
     moved, _ = motion((0.1, -0.1, 0.1), (0.2, 0.1, 0.0))

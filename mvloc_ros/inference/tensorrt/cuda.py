@@ -36,6 +36,10 @@ def import_cuda_runtime() -> ModuleType:
 class Cuda:
     """A stream and the memory of one engine. Owned by one thread at a time."""
 
+    # Of the process: how many there are, and whether one of them met an error since the last reset.
+    _living = 0
+    _broken = False
+
     def __init__(self, runtime: ModuleType) -> None:
         """Make the stream on the first GPU.
 
@@ -50,6 +54,7 @@ class Cuda:
         self._failed = False
         self._call("cudaSetDevice", 0)
         self.stream = self._call("cudaStreamCreateWithFlags", runtime.cudaStreamNonBlocking)
+        Cuda._living += 1
 
     def _call(self, function: str, *arguments: Any) -> Any:
         """What a function gives besides its error code: nothing or one value."""
@@ -122,7 +127,12 @@ class Cuda:
         self._failed = False
 
     def close(self) -> None:
-        """Free everything. After an error the whole device is reset, as CUDA repeats an error until then."""
+        """Free everything. After an error the whole device is reset, as CUDA repeats an error until then.
+
+        The reset waits for the last one to be closed: it takes the memory of all of them.
+        """
+        if self.stream is None:
+            return
         held = (
             ("cudaGraphExecDestroy", [self._executable]),
             ("cudaGraphDestroy", [self._graph]),
@@ -136,6 +146,8 @@ class Cuda:
                     getattr(self._runtime, function)(item)  # what cannot be freed now, the reset frees
         self._device, self._pinned = [], []
         self._executable = self._graph = self.stream = None
-        if self._failed:
+        Cuda._living -= 1
+        Cuda._broken |= self._failed
+        if Cuda._broken and Cuda._living == 0:
             self._runtime.cudaDeviceReset()
-            self._failed = False
+            Cuda._broken = False

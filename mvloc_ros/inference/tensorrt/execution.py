@@ -7,6 +7,7 @@ the captured graph, which computes and downloads. No frame allocates memory of t
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import ModuleType
@@ -70,8 +71,14 @@ class Execution:
             raise
 
     def _load(self, engine: bytes) -> None:
+        self._log.errors.clear()
         try:
             self._runtime = self._trt.Runtime(self._log.logger)
+            if self._log.errors:
+                # A driver too old for this TensorRT. Using the runtime that it makes all the same would end the
+                # process, and so would destroying it, even at the interpreter's end.
+                ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._runtime))
+                raise BackendError(f"TensorRT cannot use CUDA here: {self._log.explanation()}.")
             self._engine = self._runtime.deserialize_cuda_engine(engine)
             self._context = None if self._engine is None else self._engine.create_execution_context()
         except (TypeError, RuntimeError) as error:

@@ -71,8 +71,9 @@ def describe() -> str:
             clips = f", clips of {config.clips.clip_length}" if config.clips.clip_length > 1 else ""
             lines.append(
                 f"{system:13} {name:6} {config.network.backbone} x {config.network.width:g} at "
-                f"{config.input.short_side} px, {stage.epochs}{second} epochs, {stage.batch_size} frames a step{clips}"
-                f", {stage.optimiser} {stage.learning_rate:g}, decay {stage.weight_decay:g}"
+                f"{config.input.short_side} px, {stage.epochs}{second} epochs, "
+                f"{stage.batch_size} frames a step{clips}, "
+                f"{stage.optimiser} {stage.learning_rate:g}, decay {stage.weight_decay:g}"
             )
     lines += ["", "A file of your own may begin with `base: small`; its names are the options' with _ for -."]
     return "\n".join(lines)

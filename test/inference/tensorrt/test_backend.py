@@ -110,6 +110,28 @@ def test_a_cuda_error_stays_until_the_backend_is_made_anew(machine: Any, bundle:
     again.close()
 
 
+def test_the_reset_after_an_error_waits_for_the_last_engine(machine: Any, bundle: Bundle):
+    """A node that exchanges its model has two for a while."""
+    first, second = (TensorRTBackend(bundle, machine.options()) for _ in range(2))
+    machine.cuda.fail("cudaGraphLaunch", Error.cudaErrorMemoryAllocation)
+    with pytest.raises(BackendError, match="cudaGraphLaunch"):
+        first.run(*frame())
+    machine.cuda.failures.clear()
+    first.close()
+    assert machine.cuda.resets == 0
+    np.testing.assert_allclose(second.run(*frame()).position, [0.2, 1.5, 1.0], atol=1e-6)
+    second.close()
+    assert machine.cuda.resets == 1
+
+
+def test_closing_twice_is_closing_once(machine: Any, bundle: Bundle):
+    backend = TensorRTBackend(bundle, machine.options())
+    backend.close()
+    calls = len(machine.cuda.calls)
+    backend.close()
+    assert len(machine.cuda.calls) == calls
+
+
 @pytest.mark.parametrize("function", ["cudaMalloc", "cudaHostAlloc", "cudaStreamCreateWithFlags"])
 def test_want_of_memory_leaves_nothing_behind(machine: Any, bundle: Bundle, function: str):
     machine.cuda.fail(function, Error.cudaErrorMemoryAllocation, after=0 if "Stream" in function else 2)

@@ -161,6 +161,32 @@ def test_the_real_cuda_without_a_driver_gives_a_sentence():
     assert result.stdout.startswith("CUDA failed in cudaS")
 
 
+LOAD_ENGINE = """
+import sys
+sys.path[:0] = [{here!r}]
+from pathlib import Path
+import fake_cuda, real_bindings
+from mvloc_ros.inference.backend import BackendError
+from mvloc_ros.inference.tensorrt.execution import Execution
+from mvloc_ros.inference.tensorrt.library import ErrorLog
+trt = real_bindings.load(Path({folder!r}), {major!r}, lean=True)
+try:
+    Execution(trt, fake_cuda.make_cuda()[0], b"not an engine" * 100, ErrorLog(trt), print)
+except BackendError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("version", VERSIONS[1:])
+def test_the_real_runtime_without_a_gpu_is_not_given_an_engine(version: str):
+    """It would end the process with a segmentation fault: here the driver was not asked before."""
+    text = LOAD_ENGINE.format(here=str(HERE), folder=str(folder(version)), major=version.partition(".")[0])
+    path = os.pathsep.join(item for item in sys.path if item)
+    result = python("-c", text, PYTHONPATH=path, CUDA_VISIBLE_DEVICES="")
+    assert result.returncode == 0, (result.returncode, result.stderr)
+    assert result.stdout.startswith("TensorRT cannot use CUDA here: ")
+
+
 OPEN_TENSORRT = """
 import sys
 sys.path[:0] = [{here!r}]

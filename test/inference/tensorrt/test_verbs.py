@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from mvloc_ros.cli import main
+from mvloc_ros.inference.bundle import read_bundle
 from mvloc_ros.inference.tensorrt.cache import default_folder
 
 
@@ -32,6 +33,17 @@ def test_build_list_clear(machine: Any, tiny_bundle: Path, capsys: pytest.Captur
     assert main(["engine", "clear", *cache]) == 0
     assert "removed 2 files" in capsys.readouterr().out
     assert [path.name for path in machine.cache.iterdir()] == ["notes.txt"]
+
+
+def test_export_builds_the_engine_if_asked(machine: Any, tiny_bundle: Path, monkeypatch: Any, capsys: Any):
+    from mvloc_ros.training import export
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(machine.cache))
+    monkeypatch.setattr(export, "export", lambda *args, **options: read_bundle(tiny_bundle))
+    for words, count in (([], 0), (["--tensorrt"], 1)):
+        assert main(["export", "run", "--out", "model", *words]) == 0
+        assert len(list(default_folder().glob("*.engine"))) == count
+    assert str(default_folder()) in capsys.readouterr().out
 
 
 def test_without_a_gpu_it_is_said(tiny_bundle: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any):

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From trials to the score's weights, its threshold, and the inflation of a registration's covariance."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mvloc_ros.inference.map_spec import AcceptanceSpec
+from mvloc_ros.localization.verification import NAMES
+from mvloc_ros.mapping.trials import Trial
+
+Array = NDArray[np.float64]
+
+FALSE_ACCEPT_RATE = 0.005
+_MIN_TRIALS = 30
+_STEPS = 4000
+# Weight decay per trial: evidence that separates right from wrong without exception would else get weights without end.
+_DECAY = 1e-3
+
+
+def fit_acceptance(trials: Sequence[Trial], false_accept_rate: float = FALSE_ACCEPT_RATE) -> AcceptanceSpec | None:
+    """The score that tells right from wrong trials; None with too few of either.
+
+    Logistic regression with weights of at least 0, right and wrong counting the same. The threshold lets through
+    `false_accept_rate` of the wrong trials; where that leaves room below the right ones, it stands in the middle.
+    """
+    right = np.array([trial.right for trial in trials])
+    if np.count_nonzero(right) < _MIN_TRIALS or np.count_nonzero(~right) < _MIN_TRIALS:
+        return None
+    values = np.array([[trial.evidence.values()[name] for name in NAMES] for trial in trials])
+    weights, bias = _logistic(values, right)
+    logits = values @ weights + bias
+    lowest = float(np.quantile(logits[~right], 1.0 - false_accept_rate))
+    highest = float(np.quantile(logits[right], 0.01))
+    limit = 0.5 * (lowest + highest) if highest > lowest else lowest
+    threshold = float(np.clip(1.0 / (1.0 + np.exp(-limit)), 1e-6, 1.0 - 1e-6))
+    return AcceptanceSpec(
+        bias=bias,
+        weights={name: float(weight) for name, weight in zip(NAMES, weights, strict=True)},
+        typical={name: float(value) for name, value in zip(NAMES, np.median(values[right], axis=0), strict=True)},
+        threshold=threshold,
+        false_accept_rate=false_accept_rate,
+        summary=_summary(trials, logits >= limit),
+    )
+
+
+def inflation(trials: Sequence[Trial]) -> float | None:
+    """By how much the points' information is too large for the errors of right trials; None with too few.
+
+    Such that the median of the normalised squared error is that of a chi-square with six degrees of freedom, with the
+    registration's information alone.
+    """
+    squared = [
+        float(trial.error @ trial.refined.support.hessian @ trial.error)
+        for trial in trials
+        if trial.right and trial.error is not None
+    ]
+    if len(squared) < _MIN_TRIALS:
+        return None
+    return max(1.0, float(np.median(squared)) / 5.348)
+
+
+def _logistic(values: Array, right: NDArray[np.bool_]) -> tuple[Array, float]:
+    """Weights and bias by projected gradient descent with momentum (Nesterov); the problem is convex."""
+    rows = np.hstack([values, np.ones((len(values), 1))])
+    share = np.where(right, 0.5 / np.count_nonzero(right), 0.5 / np.count_nonzero(~right))
+    # The curvature of the loss is at most a quarter of the largest eigenvalue of the second moments.
+    step = 1.0 / (0.25 * np.linalg.eigvalsh((rows * share[:, None]).T @ rows)[-1] + _DECAY)
+    beta, ahead = np.zeros(rows.shape[1]), np.zeros(rows.shape[1])
+    for turn in range(_STEPS):
+        probability = 1.0 / (1.0 + np.exp(-np.clip(rows @ ahead, -50.0, 50.0)))
+        decay = _DECAY * np.append(ahead[:-1], 0.0)
+        new = ahead - step * (rows.T @ (share * (probability - right)) + decay)
+        new[:-1] = np.maximum(new[:-1], 0.0)
+        ahead = new + turn / (turn + 3.0) * (new - beta)
+        beta = new
+    return beta[:-1], float(beta[-1])
+
+
+def _summary(trials: Sequence[Trial], accepted: NDArray[np.bool_]) -> dict[str, Any]:
+    """Of each kind of trial, how many there were and what share of them was accepted."""
+    # A start elsewhere may end at the right pose, and one near it at a wrong one.
+    names = ["right" if t.right else "missed" if t.kind == "right" else t.kind for t in trials]
+    total = Counter(names)
+    passed = Counter(name for name, yes in zip(names, accepted, strict=True) if yes)
+    return {
+        name: {"trials": count, "accepted": round(passed[name] / count, 4)} for name, count in sorted(total.items())
+    }

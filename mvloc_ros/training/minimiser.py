@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One optimiser step after the other: forward, backward, gradient limit, optimiser, schedule, average."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mvloc_ros.training.batches import Part
+from mvloc_ros.training.config import TrainingConfig
+from mvloc_ros.training.ema import WeightAverage
+from mvloc_ros.training.networks.pose_network import PoseNetwork
+from mvloc_ros.training.objective import Batch, Objective, SampleLoss
+from mvloc_ros.training.optimisation import make_optimiser, make_schedule, reduced_precision
+from mvloc_ros.training.processes import ALONE, Processes
+from mvloc_ros.training.systems import build_objective
+
+
+class LossOfBatch(nn.Module):
+    """Network and objective as one module: gradients are shared for what goes through one `forward` alone.
+
+    The objective still gets the plain network, of which it may call any part.
+    """
+
+    def __init__(self, network: PoseNetwork, objective: Objective) -> None:
+        super().__init__()
+        self.network, self.objective = network, objective
+
+    def forward(self, batch: Batch) -> SampleLoss:
+        """Loss of every frame of the batch."""
+        loss: SampleLoss = self.objective(self.network, batch)
+        return loss
+
+
+class Minimiser:
+    """Lowers the loss of one network, in the arithmetic that the device and the configuration ask for."""
+
+    def __init__(
+        self,
+        config: TrainingConfig,
+        network: PoseNetwork,
+        steps: int,
+        device: torch.device,
+        scales: tuple[float, ...] | None = None,
+        processes: Processes = ALONE,
+    ) -> None:
+        """For a run of `steps` steps; `scales` are beta and gamma as an earlier stage left them."""
+        options = config.stage_optimiser()
+        self.network, self.device, self.processes = network, device, processes
+        self.objective = build_objective(config, steps, scales).to(device)
+        self.optimiser = make_optimiser(options, network, self.objective)
+        self.schedule = make_schedule(options, self.optimiser, steps)
+        self.dtype = reduced_precision(options.precision, device)
+        self.scaler = torch.amp.GradScaler(enabled=self.dtype is torch.float16)
+        self.average = WeightAverage(network, options.ema) if options.ema > 0.0 else None
+        self._gradient_limit = options.gradient_limit
+        self._own = LossOfBatch(network, self.objective)
+        self._shared: nn.Module = self._own
+
+    @property
+    def judged(self) -> PoseNetwork:
+        """The network that is validated and kept: the average of the weights, where there is one."""
+        return self.network if self.average is None else self.average.network
+
+    def begin_epoch(self) -> None:
+        """Before an epoch's first part."""
+        self.network.train()
+        self._shared = self.processes.share_gradients(self._own)
+
+    def end_epoch(self) -> None:
+        """After an epoch's last part: all processes have one state, but for their random generators."""
+        self._shared = self._own
+        self.processes.average_buffers(self.network)
+        if self.average is not None:
+            self.processes.average_buffers(self.average.network)
+
+    def add(self, part: Part) -> Tensor:
+        """Take a part of a step into the gradient; with the last part, make the step.
+
+        Returns:
+            Loss, position and rotation distance, `[3]`: the part's contribution to the step's means.
+        """
+        if part.last:
+            loss = self._backward(part)
+            self._step()
+        else:
+            with self.processes.keep_gradients(self._shared):
+                loss = self._backward(part)
+        return part.share * torch.stack([values.detach().mean() for values in loss])
+
+    def _backward(self, part: Part) -> SampleLoss:
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None):
+            loss: SampleLoss = self._shared(part.batch)
+        # Shared gradients are means over the processes, and this is to be their sum.
+        self.scaler.scale(loss.total.mean() * (part.share * self.processes.count)).backward()
+        return loss
+
+    def _step(self) -> None:
+        if self._gradient_limit > 0.0:
+            self.scaler.unscale_(self.optimiser)
+            nn.utils.clip_grad_norm_(self.network.parameters(), self._gradient_limit)
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
+        self.optimiser.zero_grad(set_to_none=True)
+        self.schedule.step()
+        self.objective.end_step(self.processes.total)
+        if self.average is not None:
+            self.average.update(self.network)
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps of all this besides the judged network."""
+        state: dict[str, Any] = {
+            "objective": self.objective.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "scaler": self.scaler.state_dict(),
+        }
+        if self.average is not None:
+            state |= {"trained_network": self.network.state_dict(), "averaged_steps": self.average.steps}
+        return state
+
+    def restore(self, values: dict[str, Any]) -> None:
+        """Take up the state of a checkpoint, with the judged network under `network`."""
+        self.judged.load_state_dict(values["network"])
+        if self.average is not None:
+            self.network.load_state_dict(values["trained_network"])
+            self.average.steps = values["averaged_steps"]
+        for name in ("objective", "optimiser", "schedule", "scaler"):
+            getattr(self, name).load_state_dict(values[name])
