@@ -86,8 +86,9 @@ def _trials(
     lenders: Sequence[FrameRecord],
     cameras: Cameras,
 ) -> list[Trial]:
-    # One starting pose a trial: each has its own verdict.
-    refiner = Refiner(bundle.manifest, spec, scene_map, RefinementOptions(budget_ms=10_000.0, starts=1))
+    # One starting pose a trial: each has its own verdict. One thread: sums in one order, so maps are repeatable.
+    options = RefinementOptions(budget_ms=10_000.0, starts=1, threads=1)
+    refiner = Refiner(bundle.manifest, spec, scene_map, options)
     backend = create_backend("auto", bundle)
     try:
         return run_trials(held, lenders, cameras, Localizer(bundle, backend), refiner)

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A small furnished room that is seen by rays, its recording as a folder, and a bundle with its map."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from mvloc_ros.geometry import se3
+from mvloc_ros.geometry.camera import PinholeCamera
+from mvloc_ros.inference.backend import NetworkOutput
+from mvloc_ros.inference.bundle import Bundle, read_bundle, write_bundle
+from mvloc_ros.inference.frame import ColorImage, DepthImage, Frame
+from mvloc_ros.inference.manifest import FrameSpec, InputSpec, PositionSpec
+from mvloc_ros.localization.localizer import Localizer, PoseEstimate
+from mvloc_ros.localization.options import RefinementOptions
+from mvloc_ros.mapping.build import MapOptions
+from mvloc_ros.mapping.map import add_map
+
+CAMERA = PinholeCamera(160, 120, 130.0, 130.0, 79.5, 59.5)
+OPTIONS = MapOptions(resolution_m=0.04, correct_depth=False, min_frames=2)
+# (low corner, high corner) in metres: the room itself, seen from inside, and what stands in it.
+ROOM = ((-2.0, -1.5, 0.0), (2.0, 1.5, 2.4))
+FURNITURE = (
+    ((1.2, -1.5, 0.0), (2.0, -0.9, 0.8)), ((0.6, 1.0, 0.0), (1.6, 1.5, 1.6)), ((1.5, 0.2, 0.5), (2.0, 0.7, 1.1)),
+    ((-0.4, 1.1, 0.9), (0.2, 1.5, 1.2)), ((0.9, -0.3, 0.0), (1.3, 0.2, 0.45)), ((0.0, -1.5, 1.3), (0.9, -1.3, 1.8)),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Boxes: the first is seen from inside (None: there is no room), the others from outside."""
+
+    room: tuple | None = ROOM
+    boxes: tuple = FURNITURE
+
+    def render(self, T: np.ndarray, camera: PinholeCamera = CAMERA) -> tuple[np.ndarray, np.ndarray]:
+        """(depth in metres [H, W] float64, brightness uint8 [H, W]) without noise."""
+        v, u = np.mgrid[0 : camera.height, 0 : camera.width]
+        rays = np.stack([(u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy, np.ones(u.shape)], axis=-1)
+        ways = rays @ T[:3, :3].T
+        depth = np.full(u.shape, np.inf)
+        with np.errstate(divide="ignore"):
+            for number, box in enumerate(((self.room,) if self.room else ()) + self.boxes):
+                times = (np.array(box)[:, None, None] - T[:3, 3]) / ways
+                enter, leave = times.min(axis=0).max(axis=-1), times.max(axis=0).min(axis=-1)
+                if self.room and number == 0:
+                    depth = np.minimum(depth, leave)
+                else:
+                    depth = np.where((enter < leave) & (enter > 0), np.minimum(depth, enter), depth)
+        hit = T[:3, 3] + ways * np.where(np.isfinite(depth), depth, 0.0)[..., None]
+        tiles = np.floor(hit / 0.31 + 0.05).astype(int) @ np.array([7, 13, 29])
+        return np.where(np.isfinite(depth), depth, 0.0), (40 + 37 * np.mod(tiles, 6)).astype(np.uint8)
+
+
+def looking(x: float, y: float, z: float, yaw: float, pitch: float) -> np.ndarray:
+    """T_map_camera at a place (m), looking along the map's x axis turned left by yaw and down by pitch (radians)."""
+    c, s, cp, sp = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch)
+    forward = np.array([c * cp, s * cp, -sp])
+    right = np.array([s, -c, 0.0])
+    T = np.eye(4)
+    T[:3, :3] = np.stack([right, np.cross(forward, right), forward], axis=1)
+    T[:3, 3] = x, y, z
+    return T
+
+
+def path(count: int, phase: float) -> list[np.ndarray]:
+    """A smooth walk through the western half, looking about the eastern one."""
+    t = np.linspace(0.0, 2.0 * np.pi, count, endpoint=False) + phase
+    places = zip(
+        -0.9 + 0.4 * np.sin(t), 0.4 * np.cos(t), 1.2 + 0.2 * np.sin(2 * t), 0.5 * np.sin(t + 1), 0.15 + 0.1 * np.cos(t),
+        strict=True,
+    )  # fmt: skip
+    return [looking(*place) for place in places]
+
+
+def measured(depth: np.ndarray, rng: np.random.Generator, noise: float = 0.002) -> np.ndarray:
+    """Millimetres, uint16, with noise; 0 stays 0."""
+    return np.where(depth > 0, np.rint(1e3 * (depth + noise * rng.standard_normal(depth.shape))), 0).astype(np.uint16)
+
+
+def frame_of(scene: Scene, T: np.ndarray, stamp_ns: int = 1_000, seed: int = 0) -> Frame:
+    """What the cameras see there."""
+    depth, gray = scene.render(T)
+    color = ColorImage(np.repeat(gray[..., None], 3, axis=2), "rgb")
+    return Frame(stamp_ns, "camera", color, DepthImage(measured(depth, np.random.default_rng(seed)), 0.001))
+
+
+class Guess:
+    """In the network's place: answers with a pose that the test sets, in the bundle's normalisation."""
+
+    description = "a pose that the test knows"
+
+    def __init__(self) -> None:
+        self.T = np.eye(4)
+
+    def run(self, *_: object) -> NetworkOutput:
+        from mvloc_ros.geometry import quaternion
+
+        position, orientation = se3.to_parts(self.T)
+        four, share = np.zeros(4, np.float32), np.array([0.2, 0.4, 0.4], np.float32)
+        return NetworkOutput(
+            position.astype(np.float32), quaternion.log(orientation).astype(np.float32), four, four, share
+        )
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+def write_folder(root: Path, scene: Scene, sequences: dict[str, list[np.ndarray]], test: str) -> Path:
+    """The 7-Scenes layout with PNG images."""
+    rng = np.random.default_rng(3)
+    for name, poses in sequences.items():
+        (root / name).mkdir(parents=True)
+        for i, T in enumerate(poses):
+            depth, gray = scene.render(T)
+            stem = root / name / f"frame-{i:06d}"
+            cv2.imwrite(f"{stem}.depth.png", measured(depth, rng))
+            cv2.imwrite(f"{stem}.color.png", np.repeat(gray[..., None], 3, axis=2))
+            np.savetxt(f"{stem}.pose.txt", T)
+    camera = CAMERA.to_dict()
+    settings = {"color": camera, "depth": camera, "depth_registered": True, "pose_of": "depth"}
+    (root / "camera.json").write_text(json.dumps(settings))
+    (root / "TrainSplit.txt").write_text("".join(f"{n}\n" for n in sequences if n != test))
+    (root / "TestSplit.txt").write_text(f"{test}\n")
+    return root
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two training walks of 60 frames and a test walk of 12."""
+    walks = {"seq-01": path(60, 0.0), "seq-02": path(60, 1.7), "seq-03": path(12, 0.33)}
+    return write_folder(tmp_path_factory.mktemp("room") / "room", Scene(), walks, test="seq-03")
+
+
+@pytest.fixture(scope="session")
+def plain_bundle(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny network with the room's cameras, errors of 5 cm and 2 degrees, and no map."""
+    bundle = read_bundle(tiny_bundle)
+    manifest = replace(
+        bundle.manifest,
+        input=InputSpec(12, 16, 0.1, 6.0),
+        position=PositionSpec((0.0, 0.0, 0.0), 1.0),
+        frames=FrameSpec("map", "depth"),
+        color_camera=CAMERA,
+        depth_camera=CAMERA,
+        residual_variance=(0.0025,) * 3 + (0.0012,) * 3,
+    )
+    out = tmp_path_factory.mktemp("plain") / "room"
+    return write_bundle(out, manifest, {"model.onnx": bundle.model_path}).path
+
+
+@pytest.fixture(scope="session")
+def mapped(plain_bundle: Path, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The same with a map."""
+    copy = tmp_path_factory.mktemp("mapped") / "room"
+    shutil.copytree(plain_bundle, copy)
+    return add_map(copy, folder, OPTIONS)
+
+
+@pytest.fixture(scope="session")
+def room() -> SimpleNamespace:
+    """What tests make scenes and frames with."""
+    return SimpleNamespace(
+        Scene=Scene, Guess=Guess, looking=looking, path=path, frame_of=frame_of, camera=CAMERA, options=OPTIONS,
+        write_folder=write_folder,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def localize(mapped: Bundle) -> Callable[..., tuple[PoseEstimate, Localizer]]:
+    """Localize a frame whose network pose is given, with the mapped bundle or another one."""
+
+    def run(
+        frame: Frame, T_network: np.ndarray, bundle: Bundle = mapped, localizer: Localizer | None = None, **options: Any
+    ) -> tuple[PoseEstimate, Localizer]:
+        guess = Guess()
+        localizer = localizer or Localizer(
+            bundle, guess, RefinementOptions(**{"budget_ms": 5000.0, "threads": 1, **options})
+        )
+        localizer._backend.T = T_network
+        return localizer.process(frame), localizer
+
+    return run
