@@ -74,7 +74,7 @@ def measure_peak(device: torch.device, precision: str, *, small: bool = False) -
     )
 
 
-def _best_of(work: Callable[[], object], device: torch.device, runs: int = 7) -> float:
+def _best_of(work: Callable[[], object], device: torch.device, runs: int = 30) -> float:
     times = []
     for _ in range(runs):
         start = time.perf_counter()

@@ -15,7 +15,7 @@ from mvloc_ros.inference.backend import BackendError, NetworkOutput
 from mvloc_ros.inference.bundle import Bundle
 
 # Name -> type and shape of the graph's interface; H, W and D come from the manifest.
-_INPUTS = ("color", "depth", "present")
+INPUTS = ("color", "depth", "present")
 OUTPUTS = ("pose", "latent_mean", "latent_log_variance", "expert_share")
 
 
@@ -91,7 +91,7 @@ class OnnxRuntimeBackend:
         outputs = {value.name for value in self._session.get_outputs()}
         height, width = bundle.manifest.input.height, bundle.manifest.input.width
         expected = {"color": [height, width, 3], "depth": [height, width], "present": [2]}
-        for name in _INPUTS:
+        for name in INPUTS:
             # The first axis is the batch, whose size may be symbolic.
             if name not in inputs or list(inputs[name][1:]) != expected[name]:
                 raise BackendError(

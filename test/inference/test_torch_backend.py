@@ -115,6 +115,9 @@ def test_a_file_that_is_no_network_is_refused(demo: Bundle, tmp_path: Path):
     broken = Bundle(tmp_path / "model", demo.manifest)
     with pytest.raises(BackendError, match="PyTorch cannot read"):
         TorchBackend(broken, BackendOptions())
+    model(tmp_path / "model" / "model.onnx", "Add")
+    with pytest.raises(BackendError, match="has another interface"):
+        TorchBackend(broken, BackendOptions())
 
 
 def test_tensors_come_over_with_their_types():

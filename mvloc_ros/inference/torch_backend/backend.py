@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mvloc_ros.inference.backend import BackendError, BackendOptions, NetworkOutput
 from mvloc_ros.inference.bundle import Bundle
+from mvloc_ros.inference.onnxruntime_backend import INPUTS, OUTPUTS
 from mvloc_ros.inference.precision import choose
 from mvloc_ros.inference.torch_backend.graph import OnnxGraph
 
@@ -41,6 +42,8 @@ class TorchBackend:
         if not on_gpu and options.threads:
             torch.set_num_threads(options.threads)
         self._network = OnnxGraph(bundle.network_path(precision)).to(self._device)
+        if self._network.inputs != INPUTS or set(OUTPUTS) - set(self._network.outputs):
+            raise BackendError(f"The network of {bundle.name} has another interface; export the bundle again.")
         self._inputs = _example(bundle, self._device)
         self._pinned = [torch.empty_like(value, device="cpu", pin_memory=on_gpu) for value in self._inputs]
         # As arrays: a message's pixels are read-only, which PyTorch warns of.
