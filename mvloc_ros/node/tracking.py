@@ -8,6 +8,7 @@ topics in the executor's thread.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -28,6 +29,8 @@ Array = NDArray[np.float64]
 # What a variance of an initial pose is taken for that is not stated (0), as by tools that point in the plane.
 _UNSTATED_VARIANCE = np.array([1.0, 1.0, 1.0, 0.25, 0.25, 0.25])
 _LOST_VARIANCE = 9999.0
+# The log does not repeat within this that a transform is missing.
+_PAUSE_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,8 @@ class Tracker:
         self._hint: _Hint | None = None
         self._last: Placement | None = None
         self._missing: dict[str, str] = {}
+        self._told: set[str] = set()
+        self._quiet_until: dict[str, float] = {}
         self.last_rejection = ""
 
     def forget(self) -> None:
@@ -230,15 +235,22 @@ class Tracker:
             return found.T
         if self._values.publish_frame == "odom":
             problem = f"no transform from {odom!r} to {camera!r} at the image's stamp: {found.reason}"
-            self._note("odometry", f"{problem}; publishing poses only")
+            consequence = "map -> odom stays as it is" if found.connected else "publishing poses only"
+            self._note("odometry", f"{problem}; {consequence}")
             notes.append(problem)
         return None
 
     def _note(self, what: str, problem: str) -> None:
-        """Say once that something is missing, and once that it is there."""
-        if bool(problem) != bool(self._missing.get(what)):
-            self._warn(problem or f"{what} is on TF now")
-        self._missing[what] = problem
+        """Say when something goes missing and when it is there again, but not at each gap of a stream that has many."""
+        before, self._missing[what] = self._missing.get(what, ""), problem
+        now = time.monotonic()
+        if problem and not before and now >= self._quiet_until.get(what, 0.0):
+            self._quiet_until[what] = now + _PAUSE_S
+            self._told.add(what)
+            self._warn(problem)
+        elif what in self._told and not problem:
+            self._told.discard(what)
+            self._warn(f"{what} is on TF now")
 
 
 def state_of(placement: Placement, estimate: PoseEstimate) -> State:
