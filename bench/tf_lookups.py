@@ -146,6 +146,8 @@ def main() -> int:
     # A domain of its own: it neither hears nor disturbs a robot.
     os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    # In the stock segment of shared memory two images do not fit, and publishing the second waits, odometry with it.
+    os.environ.setdefault("FASTDDS_DEFAULT_PROFILES_FILE", str(ROOT / "config" / "fastdds.xml"))
     command = [sys.executable, "-m", "mvloc_ros.node.main", "--ros-args", "-p", f"model:={args.model.resolve()}"]
     with tempfile.TemporaryFile() as log:
         node = subprocess.Popen(command, stdout=log, stderr=log)
