@@ -28,6 +28,7 @@ from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.localization.registration import Source, register
 from mvloc_ros.localization.scene_map import SceneMap
 from mvloc_ros.localization.support import Support, fused, support
+from mvloc_ros.localization.uncertainty import with_floor
 from mvloc_ros.localization.verification import Evidence
 
 Array = NDArray[np.float64]
@@ -159,7 +160,7 @@ class Refiner:
         found = support(source.points, target, T_map_depth, self._resolution_m, self._threads)
         length_m = float(np.median(source.points[:, 2]))
         delta = pose_error(T_map_depth, network_depth)
-        delta, covariance, determined = fused(delta, found.hessian, prior_depth, length_m, self._spec.inflation)
+        delta, covariance, determined = fused(delta, found.hessian, prior_depth, length_m, self._spec.calibrated_inflation)
         T_map_depth = moved(network_depth, delta)
         distance = float(np.sqrt(delta @ np.linalg.solve(prior_depth, delta)))
         space = compare(source.points, target, T_map_depth, self._depth.camera, self._resolution_m)
@@ -169,7 +170,7 @@ class Refiner:
         T_depth_camera = se3.inverse(self._T_camera_depth)
         return Refined(
             T_map_camera=T_map_depth @ T_depth_camera,
-            covariance=through_extrinsic(covariance, T_map_depth, T_depth_camera),
+            covariance=with_floor(through_extrinsic(covariance, T_map_depth, T_depth_camera), self._spec.calibration),
             score=score,
             rejection=rejection,
             evidence=evidence,
