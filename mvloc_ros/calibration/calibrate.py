@@ -29,9 +29,7 @@ _log = logging.getLogger(__name__)
 _ROUNDING = 1e-4, 1e-2
 
 
-def calibrate(
-    model: Path, data: Path, test_fraction: float = 0.2, min_frames: int = MapOptions.min_frames
-) -> Bundle:
+def calibrate(model: Path, data: Path, test_fraction: float = 0.2, min_frames: int = MapOptions.min_frames) -> Bundle:
     """Set the covariances of a bundle by its validation frames, and those of refined poses if it has a map.
 
     The result depends on the exported bundle, its map and the folder alone: a second time changes nothing.
@@ -56,7 +54,7 @@ def calibrate(
     manifest = replace(bundle.manifest, calibration=network)
     spec = manifest.scene_map
     if spec is not None:
-        trials = run_trials(Bundle(bundle.path, manifest), folder, held, found.poses["both"], min_frames)
+        trials = run_trials(Bundle(bundle.path, manifest), folder, min_frames)
         refined = calibrate_refined(trials, covariance_matrix(network.both))
         if refined is None:
             _log.warning("%s: too few refined poses were believed to calibrate their covariance", bundle.path)
@@ -107,9 +105,7 @@ def _by_name(records: Sequence[FrameRecord]) -> dict[tuple[str, int], FrameRecor
     return {(record.sequence, record.stamp_ns): record for record in records}
 
 
-def _check_errors(
-    bundle: Bundle, found: ValidationPoses, truth: NDArray[np.float64], folder: PosedFolder
-) -> None:
+def _check_errors(bundle: Bundle, found: ValidationPoses, truth: NDArray[np.float64], folder: PosedFolder) -> None:
     """Refuse a folder of the same names with other poses: there the errors are others than at export."""
     said, both = bundle.manifest.training.get("validation"), found.poses.get("both")
     if said is None or both is None or not np.isfinite(both).all():

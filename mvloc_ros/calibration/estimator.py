@@ -29,7 +29,7 @@ _STEPS = 4
 
 @dataclass(frozen=True)
 class Mixture:
-    """Shares of the full covariance, its diagonal, and one variance for each of position and rotation; they sum to 1."""
+    """Shares of the full covariance, its diagonal, and one variance each for position and rotation; their sum is 1."""
 
     full: float
     diagonal: float

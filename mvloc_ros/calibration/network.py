@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,42 +31,30 @@ def calibrate_network(manifest: Manifest, found: ValidationPoses, truth: Array) 
     Raises:
         CalibrationError: there are too few frames with both modalities.
     """
-    errors = {name: pose_error(poses, truth) for name, poses in found.poses.items()}
-    known = {name: np.isfinite(values).all(axis=1) for name, values in errors.items()}
-    count = int(np.count_nonzero(known.get("both", ())))
+    known = {name: np.isfinite(poses).all(axis=(1, 2)) for name, poses in found.poses.items()}
+    errors = {name: pose_error(poses[known[name]], truth[known[name]]) for name, poses in found.poses.items()}
+    count = len(errors.get("both", ()))
     if count < MIN_FRAMES:
         raise CalibrationError(
             f"The bundle has {count} validation frames with colour and depth, too few to say how wrong its network is "
             f"({MIN_FRAMES} are needed); train with a larger --validation-fraction or more frames."
         )
-    blocks = np.array(found.sequences)
-    both, kept = errors["both"][known["both"]], blocks[known["both"]]
-    mixture = choose(both, kept.tolist())
-    covariance = {
-        name: mixture.of(errors[name][known[name]]) if np.count_nonzero(known.get(name, ())) >= MIN_FRAMES else None
-        for name in ("both", "color", "depth")
-    }
-    measured = covariance["both"]
-    assert measured is not None
+    both, blocks = errors["both"], np.array(found.sequences)[known["both"]].tolist()
+    mixture = choose(both, blocks)
+    measured = mixture.of(both)
+    single = (errors.get(name) for name in ("color", "depth"))
+    color, depth = (None if e is None or len(e) < MIN_FRAMES else _numbers(mixture.of(e)) for e in single)
     refitted = bool(manifest.training.get("refitted_to_validation_frames"))
     record: dict[str, Any] = {
         "of": "the network before it was refitted to all frames" if refitted else "the network",
         "frames": count,
-        "blocks": len(set(kept.tolist())),
+        "blocks": len(set(blocks)),
         "mixture": vars(mixture).copy(),
         "before": Figures.of(both, np.diag(np.array(manifest.residual_variance))).to_json(),
         "after": Figures.of(both, measured).to_json(),
-        "cross_validated": _cross_validated(both, kept.tolist(), mixture),
+        "cross_validated": cross_validated(mixture, both, blocks).to_json() if len(set(blocks)) > 1 else None,
     }
-    return NetworkCalibration(_numbers(measured), *(_maybe(covariance[name]) for name in ("color", "depth")), record)
-
-
-def _cross_validated(errors: Array, blocks: Sequence[str], mixture: Any) -> Mapping[str, float] | None:
-    return cross_validated(mixture, errors, blocks).to_json() if len(set(blocks)) > 1 else None
-
-
-def _maybe(matrix: Array | None) -> tuple[float, ...] | None:
-    return None if matrix is None else _numbers(matrix)
+    return NetworkCalibration(_numbers(measured), color, depth, record)
 
 
 def _numbers(matrix: Array) -> tuple[float, ...]:

@@ -8,6 +8,7 @@ is too small by a factor, and has no floor. Both are found by maximum likelihood
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -20,9 +21,10 @@ from mvloc_ros.inference.calibration_spec import RefinedCalibration
 Array = NDArray[np.float64]
 
 MIN_POSES = 20
-# Of the information; and floors as shares of the root mean square error.
-_SCALES = 2.0 ** np.arange(-6.0, 6.5, 0.5)
-_SHARES = np.linspace(0.0, 1.2, 13)
+# Powers of two of the scale; and floors as shares of the root mean square error.
+_LOG_SCALES = tuple(float(power) for power in range(-6, 7))
+_SHARES = (0.0, 0.3, 0.6, 0.9)
+_REFINEMENTS = 4
 
 
 @dataclass(frozen=True)
@@ -71,14 +73,19 @@ def calibrate_refined(trials: Trials, prior: Array) -> RefinedCalibration | None
 
 
 def _fit(errors: Array, covariances: Array, prior: Array) -> _Model:
-    """The likeliest scale and floors."""
-    rms = np.sqrt([np.mean(errors[:, :3] ** 2), np.mean(errors[:, 3:] ** 2)])
-    best, best_likelihood = _Model(1.0, *rms), -np.inf
-    for scale in _SCALES:
-        for share_m in _SHARES:
-            for share_rad in _SHARES:
-                model = _Model(float(scale), float(share_m * rms[0]), float(share_rad * rms[1]))
-                likelihood = Figures.of(errors, model.of(covariances, prior)).log_likelihood
-                if likelihood > best_likelihood:
-                    best, best_likelihood = model, likelihood
-    return best
+    """The likeliest scale and floors: on a coarse grid, then around the best on ever finer ones."""
+    rms = [float(np.sqrt(np.mean(errors[:, axes] ** 2))) for axes in (slice(0, 3), slice(3, 6))]
+
+    def model(point: tuple[float, ...]) -> _Model:
+        return _Model(2.0 ** point[0], max(0.0, point[1]) * rms[0], max(0.0, point[2]) * rms[1])
+
+    def likelihood(point: tuple[float, ...]) -> float:
+        return Figures.of(errors, model(point).of(covariances, prior)).log_likelihood
+
+    best: tuple[float, ...] = max(product(_LOG_SCALES, _SHARES, _SHARES), key=likelihood)
+    steps = np.array([0.5, 0.15, 0.15])
+    for _ in range(_REFINEMENTS):
+        around = [tuple(float(v) for v in np.array(best) + steps * move) for move in product((-1, 0, 1), repeat=3)]
+        best = max(around, key=likelihood)
+        steps /= 2.0
+    return model(best)

@@ -62,7 +62,8 @@ def _print_figures(record: Mapping[str, Any]) -> None:
     for name in ("before", "after", "cross_validated"):
         figures = record[name]
         if figures is not None:
+            label = name.replace("_", "-")
             print(
-                f"  {name.replace('_', '-'):16} ANEES {figures['anees']:6.2f} (position {figures['anees_position']:.2f}, "
+                f"  {label:16} ANEES {figures['anees']:6.2f} (position {figures['anees_position']:.2f}, "
                 f"rotation {figures['anees_rotation']:.2f}), within 95 %: {figures['coverage_95']:.1%}"
             )

@@ -15,7 +15,7 @@ _ERF = np.vectorize(math.erf, otypes=[np.float64])
 
 
 def squared(errors: ArrayLike, covariances: ArrayLike) -> Array:
-    """Normalised estimation error squared (NEES), `[N]`: e^T C^-1 e of errors `[N, D]` and C `[N, D, D]` or `[D, D]`."""
+    """Normalised estimation errors squared, `[N]`: e^T C^-1 e of errors `[N, D]` and C `[N, D, D]` or `[D, D]`."""
     e = np.asarray(errors, dtype=np.float64)
     c = np.broadcast_to(np.asarray(covariances, dtype=np.float64), (*e.shape, e.shape[-1]))
     return np.einsum("ni,ni->n", e, np.linalg.solve(c, e[..., None])[..., 0])

@@ -160,7 +160,9 @@ class Refiner:
         found = support(source.points, target, T_map_depth, self._resolution_m, self._threads)
         length_m = float(np.median(source.points[:, 2]))
         delta = pose_error(T_map_depth, network_depth)
-        delta, covariance, determined = fused(delta, found.hessian, prior_depth, length_m, self._spec.calibrated_inflation)
+        delta, covariance, determined = fused(
+            delta, found.hessian, prior_depth, length_m, self._spec.calibrated_inflation
+        )
         T_map_depth = moved(network_depth, delta)
         distance = float(np.sqrt(delta @ np.linalg.solve(prior_depth, delta)))
         space = compare(source.points, target, T_map_depth, self._depth.camera, self._resolution_m)

@@ -125,7 +125,7 @@ def sparsification(errors: Array, uncertainty: Array) -> Array:
     Among frames of equal uncertainty chance decides, so each counts with their mean: a constant uncertainty gives a
     constant curve.
     """
-    values, group = np.unique(uncertainty, return_inverse=True)
+    _, group = np.unique(uncertainty, return_inverse=True)
     means = np.bincount(group, errors) / np.bincount(group)
     ordered = means[np.sort(group)]
     total = max(float(np.mean(errors)), np.finfo(np.float64).tiny)

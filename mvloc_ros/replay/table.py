@@ -51,7 +51,8 @@ def _covariance_lines(result: EvaluationResult) -> list[str]:
     lines = ["", f"{'covariance':32}" + "".join(f"{head:>14}" for head in heads)]
     for name, block in result.consistency.blocks.items():
         low, high = block.bounds
-        cells = [f"{block.anees:.2f}", f"{low:.2f} to {high:.2f}", *(f"{share:.1%}" for share in block.coverage.values())]
+        cells = [f"{block.anees:.2f}", f"{low:.2f} to {high:.2f}"]
+        cells += [f"{share:.1%}" for share in block.coverage.values()]
         cells.append("" if block.ause is None else f"{block.ause:.3f}")
         lines.append(f"{f'{name} ({block.dof} dof), {block.verdict}':32}" + "".join(f"{cell:>14}" for cell in cells))
     return lines

@@ -182,7 +182,7 @@ def validation_poses(judged: TrainedNetwork, judgement: Judgement) -> Validation
     frames = judgement.frames
     if judgement.estimates is None:
         return None
-    known = (frames.present > 0.0).all(axis=1)
+    known = frames.present.min(axis=1) > 0.0
     poses = {"both": np.where(known[:, None, None], judgement.estimates, np.nan)} if known.any() else {}
     for name, kept in (("color", COLOR), ("depth", DEPTH)):
         alone = single_modality_poses(judged, frames, kept)
