@@ -68,11 +68,11 @@ def _sizes(squares: Array) -> Array:
 
 
 def likelihood(errors: Array, size: Array, of_errors: Array, of_size: Array, share: float) -> float:
-    """Mean Gaussian log-likelihood of `of_errors` `[M, 3]` under an isotropic variance that `errors` `[N, 3]` scale."""
+    """Mean Gaussian log-likelihood (no constant) of `of_errors` `[M, 3]`, isotropic, scaled by `errors` `[N, 3]`."""
     mean = float(np.mean(size))
     weight, of_weight = (1.0 - share + share * values / mean for values in (size, of_size))
     variance = np.mean(np.sum(errors**2, axis=1) / 3.0 / weight) * of_weight
-    return -float(np.mean(0.5 * np.sum(of_errors**2, axis=1) / variance + 1.5 * np.log(2 * np.pi * variance)))
+    return -float(np.mean(0.5 * np.sum(of_errors**2, axis=1) / variance + 1.5 * np.log(variance)))
 
 
 def ause(errors: Array, uncertainty: Array) -> float:

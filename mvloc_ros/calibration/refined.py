@@ -16,15 +16,16 @@ from numpy.typing import NDArray
 
 from mvloc_ros.calibration.estimator import Figures
 from mvloc_ros.calibration.trials import Trials
+from mvloc_ros.geometry import chi_square
 from mvloc_ros.inference.calibration_spec import RefinedCalibration
 
 Array = NDArray[np.float64]
 
 MIN_POSES = 20
 # Powers of two of the scale; and floors as shares of the root mean square error.
-_LOG_SCALES = tuple(float(power) for power in range(-6, 7))
-_SHARES = (0.0, 0.3, 0.6, 0.9)
-_REFINEMENTS = 4
+_LOG_SCALES = (-6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0)
+_SHARES = (0.0, 0.4, 0.8)
+_REFINEMENTS = 5
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,8 @@ class _Model:
     floor_m: float
     floor_rad: float
 
-    def of(self, covariances: Array, prior: Array) -> Array:
-        """Covariances `[N, 6, 6]` from those that the registrations state, with the network's (6x6) in them."""
-        known = np.linalg.inv(prior)
-        information = np.linalg.inv(covariances) - known
+    def of(self, information: Array, known: Array) -> Array:
+        """Covariances `[N, 6, 6]` from information of the registrations `[N, 6, 6]` and of the network (6x6)."""
         scaled = np.linalg.inv(information / self.scale + known)
         scaled = 0.5 * (scaled + np.swapaxes(scaled, 1, 2))
         return scaled + np.diag([self.floor_m**2] * 3 + [self.floor_rad**2] * 3)
@@ -51,28 +50,28 @@ def calibrate_refined(trials: Trials, prior: Array) -> RefinedCalibration | None
     """
     if len(trials.errors) < MIN_POSES:
         return None
-    model = _fit(trials.errors, trials.covariances, prior)
-    blocks = np.array(trials.blocks)
+    known = np.linalg.inv(prior)
+    errors, information, blocks = trials.errors, np.linalg.inv(trials.covariances) - known, np.array(trials.blocks)
+    model = _fit(errors, information, known)
     record: dict[str, Any] = {
         "frames": trials.frames,
         "blocks": len(set(trials.blocks)),
         "rejected": trials.rejected,
         "believed_but_wrong": trials.wrong,
-        "before": Figures.of(trials.errors, trials.covariances).to_json(),
-        "after": Figures.of(trials.errors, model.of(trials.covariances, prior)).to_json(),
+        "before": Figures.of(errors, trials.covariances).to_json(),
+        "after": Figures.of(errors, model.of(information, known)).to_json(),
         "cross_validated": None,
     }
     if len(np.unique(blocks)) > 1:
         stated = np.empty_like(trials.covariances)
         for name in np.unique(blocks):
             inside = blocks == name
-            others = _fit(trials.errors[~inside], trials.covariances[~inside], prior)
-            stated[inside] = others.of(trials.covariances[inside], prior)
-        record["cross_validated"] = Figures.of(trials.errors, stated).to_json()
+            stated[inside] = _fit(errors[~inside], information[~inside], known).of(information[inside], known)
+        record["cross_validated"] = Figures.of(errors, stated).to_json()
     return RefinedCalibration(model.scale, model.floor_m, model.floor_rad, record)
 
 
-def _fit(errors: Array, covariances: Array, prior: Array) -> _Model:
+def _fit(errors: Array, information: Array, known: Array) -> _Model:
     """The likeliest scale and floors: on a coarse grid, then around the best on ever finer ones."""
     rms = [float(np.sqrt(np.mean(errors[:, axes] ** 2))) for axes in (slice(0, 3), slice(3, 6))]
 
@@ -80,10 +79,11 @@ def _fit(errors: Array, covariances: Array, prior: Array) -> _Model:
         return _Model(2.0 ** point[0], max(0.0, point[1]) * rms[0], max(0.0, point[2]) * rms[1])
 
     def likelihood(point: tuple[float, ...]) -> float:
-        return Figures.of(errors, model(point).of(covariances, prior)).log_likelihood
+        covariances = model(point).of(information, known)
+        return -float(np.sum(chi_square.squared(errors, covariances) + np.linalg.slogdet(covariances)[1]))
 
     best: tuple[float, ...] = max(product(_LOG_SCALES, _SHARES, _SHARES), key=likelihood)
-    steps = np.array([0.5, 0.15, 0.15])
+    steps = np.array([_LOG_SCALES[1] - _LOG_SCALES[0], _SHARES[1], _SHARES[1]]) / 2.0
     for _ in range(_REFINEMENTS):
         around = [tuple(float(v) for v in np.array(best) + steps * move) for move in product((-1, 0, 1), repeat=3)]
         best = max(around, key=likelihood)

@@ -23,7 +23,7 @@ def information(rng: np.random.Generator) -> np.ndarray:
     return (turned / np.array([0.002, 0.002, 0.003, 0.004, 0.006, 0.01]) ** 2) @ turned.T
 
 
-def trials(scale: float, floor_m: float, floor_rad: float, frames: int = 300, blocks: int = 15) -> Trials:
+def trials(scale: float, floor_m: float, floor_rad: float, frames: int = 200, blocks: int = 5) -> Trials:
     rng = np.random.default_rng(0)
     known = [information(rng) for _ in range(frames)]
     stated = np.array([np.linalg.inv(i + np.linalg.inv(PRIOR)) for i in known])
@@ -41,9 +41,9 @@ def test_scale_and_floors_are_found(scale: float, floor_m: float, floor_rad: flo
     assert found.floor_m == pytest.approx(floor_m, rel=0.2, abs=0.002)
     assert found.floor_rad == pytest.approx(floor_rad, rel=0.2, abs=0.002)
     after, validated = found.record["after"], found.record["cross_validated"]
-    assert after["anees"] == pytest.approx(1.0, abs=0.08)
+    assert after["anees"] == pytest.approx(1.0, abs=0.1)
     assert after["coverage_95"] == pytest.approx(0.95, abs=0.04)
-    assert validated["anees"] == pytest.approx(1.0, abs=0.1)
+    assert validated["anees"] == pytest.approx(1.0, abs=0.15)
     assert after["log_likelihood"] >= found.record["before"]["log_likelihood"] - 0.01
 
 

@@ -154,8 +154,6 @@ def test_a_folder_with_other_frames_is_refused(copy: Path, folder: Path, tmp_pat
         path.unlink()
     with pytest.raises(CalibrationError, match=r"has no posed frame .* of seq-02"):
         calibrate(copy, other)
-    (other / "TrainSplit.txt").write_text("seq-01\n")
-    (other / "TestSplit.txt").write_text("seq-02\nseq-03\n")
     shutil.rmtree(other)
     shutil.copytree(folder, other)
     (other / "TrainSplit.txt").write_text("seq-01\n")
