@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -129,28 +129,41 @@ class RobotNode(Node):
 
     def wait_until_heard(self, seconds: float = START_S) -> None:
         """Until the node sees both topics; raises SystemExit if it does not."""
-        self._wait(lambda: self.status is not None and self.status.reason.count("1 publisher(s) on") == 2, seconds)
+        self.wait_for(lambda: self.status is not None and self.status.reason.count("1 publisher(s) on") == 2, seconds)
 
     def start_camera(self) -> None:
         """Film from now on."""
         self._filming.set()
 
+    def pause_camera(self) -> None:
+        """Film no more until the next start."""
+        self._filming.clear()
+
+    def call(self, client: Any, request: Any, seconds: float = 30.0) -> Any:
+        """The answer of a service; raises SystemExit if there is none in time."""
+        if not client.wait_for_service(seconds):
+            raise SystemExit(f"there is no service {client.srv_name}")
+        future = client.call_async(request)
+        self.wait_for(future.done, seconds)
+        return future.result()
+
     def stop_camera(self, settle_s: float = 5.0) -> LocalizationStatus:
         """Film no more; the status when nothing is on its way any more."""
         self._filming.clear()
         time.sleep(2 * self._period_s)
-        self._wait(lambda: self.status is not None and self.status.state == LocalizationStatus.STARVED, START_S)
+        self.wait_for(lambda: self.status is not None and self.status.state == LocalizationStatus.STARVED, START_S)
         time.sleep(settle_s)
         assert self.status is not None
         return self.status
 
-    def _wait(self, condition: Any, seconds: float) -> None:
+    def wait_for(self, condition: Callable[[], object], seconds: float) -> None:
+        """Poll; raises SystemExit with the node's last status if it takes longer."""
         deadline = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > deadline:
                 said = self.status.reason if self.status else "nothing"
                 raise SystemExit(f"the node was not ready within {seconds:g} s; its status says: {said}")
-            time.sleep(0.02)
+            time.sleep(0.005)
 
     def _take_pose(self, message: PoseStamped) -> None:
         self.poses.append((message.header.stamp.sec * 10**9 + message.header.stamp.nanosec, time.monotonic()))
