@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -27,10 +28,15 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
 
+from mvloc_ros.demo.plan import plan_test
+from mvloc_ros.demo.renderer import demo_renderer
+
 ROOT = Path(__file__).resolve().parents[1]
 CAMERA = "camera_optical_frame"
 HEIGHT, WIDTH = 480, 640
 _PICTURES = 16
+_FRAME = 40
+_KEPT = 1000
 _ODOMETRY_PERIOD_S = 0.02
 START_S = 60.0
 
@@ -88,7 +94,8 @@ class RobotNode(Node):
         silent: topics that are to send nothing for a while.
         skipped: frames that were never taken, because this process was not given the time.
         status: the newest.
-        poses: (stamp in ns, monotonic s of arrival) of each pose.
+        poses: the last ones with the monotonic time of their arrival; `pose_count` is of all.
+        statuses: the same of the status messages.
     """
 
     def __init__(self, rate_hz: float, context: rclpy.Context | None = None) -> None:
@@ -96,15 +103,16 @@ class RobotNode(Node):
         self._period_s = 1.0 / rate_hz
         qos = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
         self._topics = {name: self.create_publisher(Image, f"{name}/image", qos) for name in ("color", "depth")}
-        self._pictures = {"color": _colors(), "depth": _depths()}
+        self._pictures = _pictures()
         self._odometry, self._fixed = TransformBroadcaster(self), StaticTransformBroadcaster(self)
         self._fixed.sendTransform(_transform("base_link", CAMERA))
         self.sent = {"color": 0, "depth": 0}
         self.silent: set[str] = set()
         self.skipped = 0
         self.status: LocalizationStatus | None = None
-        self.poses: list[tuple[int, float]] = []
-        self.statuses = 0
+        self.poses: deque[tuple[float, PoseStamped]] = deque(maxlen=_KEPT)
+        self.pose_count = 0
+        self.statuses: deque[tuple[float, LocalizationStatus]] = deque(maxlen=_KEPT)
         self.create_subscription(PoseStamped, "mvloc/pose", self._take_pose, 100)
         self.create_subscription(LocalizationStatus, "mvloc/status", self._take_status, 100)
         self.create_timer(_ODOMETRY_PERIOD_S, self._drive)
@@ -166,15 +174,16 @@ class RobotNode(Node):
             time.sleep(0.005)
 
     def _take_pose(self, message: PoseStamped) -> None:
-        self.poses.append((message.header.stamp.sec * 10**9 + message.header.stamp.nanosec, time.monotonic()))
+        self.poses.append((time.monotonic(), message))
+        self.pose_count += 1
 
     def _take_status(self, message: LocalizationStatus) -> None:
         self.status = message
-        self.statuses += 1
+        self.statuses.append((time.monotonic(), message))
 
-    def _drive(self) -> None:
+    def _drive(self, stamp_ns: int | None = None) -> None:
         message = _transform("odom", "base_link")
-        message.header.stamp = self.get_clock().now().to_msg()
+        message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp_ns or time.time_ns(), 10**9)
         self._odometry.sendTransform(message)
 
     def _film(self) -> None:
@@ -191,6 +200,7 @@ class RobotNode(Node):
                 time.sleep(max(0.0, start + n * self._period_s - time.monotonic()))
 
     def _send(self, stamp_ns: int, n: int) -> None:
+        self._drive(stamp_ns)  # a busy machine's timer must not make the pose wait
         for name, publisher in self._topics.items():
             if name not in self.silent:
                 message = self._pictures[name][n % _PICTURES]
@@ -206,16 +216,19 @@ def _message(pixels: np.ndarray, encoding: str) -> Image:
     return message
 
 
-def _colors() -> list[Image]:
-    noise = np.random.default_rng(0).integers(60, 180, (HEIGHT // 16, WIDTH // 16, 3), dtype=np.uint8)
-    picture = cv2.resize(noise, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
-    return [_message(picture + np.uint8(n), "rgb8") for n in range(_PICTURES)]
-
-
-def _depths() -> list[Image]:
-    coarse = np.random.default_rng(1).integers(1200, 2500, (6, 8)).astype(np.float32)
-    depth = cv2.resize(coarse, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR).astype(np.uint16)
-    return [_message(depth + np.uint16(n), "16UC1") for n in range(_PICTURES)]
+def _pictures() -> dict[str, list[Image]]:
+    """The demo's room from one place, each time with another noise, in twice the demo camera's resolution."""
+    plan = plan_test(0, _FRAME + 1)
+    renderer = demo_renderer()
+    renderer.set_light(plan.light, plan.exposure)
+    frames = [renderer.measure(plan.poses[_FRAME], np.random.default_rng((n, _FRAME))) for n in range(_PICTURES)]
+    size = (WIDTH, HEIGHT)
+    colors = [cv2.resize(frame.color, size, interpolation=cv2.INTER_LINEAR) for frame in frames]
+    depths = [cv2.resize(frame.depth, size, interpolation=cv2.INTER_NEAREST) for frame in frames]
+    return {
+        "color": [_message(pixels, "rgb8") for pixels in colors],
+        "depth": [_message((1e3 * metres).astype(np.uint16), "16UC1") for metres in depths],
+    }
 
 
 def _transform(parent: str, child: str) -> TransformStamped:

@@ -59,6 +59,12 @@ def growth(values: list[float]) -> float:
     return float(np.median(values[-third:]) / np.median(values[:third]) - 1.0)
 
 
+def growth_of_floor(values: list[float]) -> float:
+    """The same of the smallest values: an allocator that keeps freed pages adds for a while, a leak adds for good."""
+    third = max(1, len(values) // 3)
+    return min(values[-third:]) / min(values[:third]) - 1.0
+
+
 def _kilobytes(path: Path) -> dict[str, int]:
     found = {}
     for line in path.read_text().splitlines():

@@ -8,6 +8,7 @@ deactivate  the reverse of activate; cleanup: the reverse of configure
 
 from __future__ import annotations
 
+import gc
 import time
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -194,6 +195,7 @@ class LocalizationNode(LifecycleNode):
         self._initial_pose.close()
         for publisher in (self._pose, self._pose_with_covariance, self._status, self._diagnostics):
             self.destroy_lifecycle_publisher(publisher)
+        gc.collect()  # callbacks and their owners refer to each other; their memory goes now, not at some frame
 
     # Frames, in the worker's thread -------------------------------------------------------------------
 

@@ -78,7 +78,7 @@ def test_coming_and_going_leaves_nothing(peer, robot_node, wait_for):
     for transition in cycle * 2:
         assert peer.transition(transition), transition
     threads, memory = process.num_threads(), process.memory_info().rss
-    for transition in cycle * 15:
+    for transition in cycle * 98:
         assert peer.transition(transition), transition
     assert process.num_threads() <= threads
     assert process.memory_info().rss < memory + 20e6
