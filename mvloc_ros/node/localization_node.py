@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 import time
+from collections.abc import Callable
 
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
@@ -31,6 +32,7 @@ from mvloc_ros.node.messages import pose_messages
 from mvloc_ros.node.model_slot import ModelSlot
 from mvloc_ros.node.odometry import RobotTransforms
 from mvloc_ros.node.pipeline import PairedFrame, Pipeline
+from mvloc_ros.node.qos import kept
 from mvloc_ros.node.ros_clock import RosClock
 from mvloc_ros.node.services import Answer, create_services
 from mvloc_ros.node.stamps import StampGuard
@@ -45,9 +47,13 @@ _NOT_ACTIVE = "the node is not active"
 class LocalizationNode(LifecycleNode):
     """Localizes a camera in the map that its model was trained in."""
 
-    def __init__(self) -> None:
-        """Declare the parameters and offer the services. Raises ParameterError for a value that cannot be used."""
+    def __init__(self, is_ending: Callable[[], bool] = lambda: False) -> None:
+        """Declare the parameters and offer the services; `is_ending` tells whether the process is to end.
+
+        Raises ParameterError for a value that cannot be used.
+        """
         super().__init__("mvloc")
+        self._is_ending = is_ending
         parameters.declare(self)
         self._configured = False
         self._pipeline: Pipeline | None = None
@@ -62,7 +68,7 @@ class LocalizationNode(LifecycleNode):
     def on_configure(self, _state: LifecycleState) -> TransitionCallbackReturn:
         """Read the parameters, load and warm up the model, create the publishers."""
         self._settings = parameters.read(self)
-        self._models = ModelSlot(self._settings, self._on_model_loaded, self.get_logger().info)
+        self._models = ModelSlot(self._settings, self._on_model_loaded, self.get_logger().info, self._is_ending)
         self.get_logger().info(self._models.current.summary)
         self._create_publishers()
         self._tf.tolerance_ns = round(1e9 * self._settings.transform_tolerance)
@@ -160,11 +166,11 @@ class LocalizationNode(LifecycleNode):
     # Parts of the transitions -----------------------------------------------------------------------
 
     def _create_publishers(self) -> None:
-        self._pose = self.create_lifecycle_publisher(PoseStamped, "~/pose", 10)
+        self._pose = self.create_lifecycle_publisher(PoseStamped, "~/pose", kept())
         self._pose_with_covariance = self.create_lifecycle_publisher(
-            PoseWithCovarianceStamped, "~/pose_with_covariance", 10
+            PoseWithCovarianceStamped, "~/pose_with_covariance", kept()
         )
-        self._status = self.create_lifecycle_publisher(LocalizationStatus, "~/status", 10)
+        self._status = self.create_lifecycle_publisher(LocalizationStatus, "~/status", kept())
         self._diagnostics = self.create_lifecycle_publisher(DiagnosticArray, "/diagnostics", 10)
         self._initial_pose = InitialPose(self)
 

@@ -184,6 +184,9 @@ class Pipeline:
         except DecodeError as error:
             self._on_problem(str(error))
             return None
+        except Exception as error:  # one image must not end the node; a defect is named with its type
+            self._on_problem(f"A {_WORDS[modality]} image cannot be read: {type(error).__name__}: {error}.")
+            return None
         if modality == self._pose_of:
             self.carrier_frame = message.header.frame_id
         return Image(content, message.header.frame_id, 1e3 * (time.perf_counter() - self._callback_time))
