@@ -115,7 +115,10 @@ def main(arguments: list[str] | None = None) -> int:
     isolate()
     rclpy.init()
     try:
-        with RunningNode(args.model, ["starvation_timeout:=2.0", *args.parameters]) as node, RobotNode(args.rate) as robot:
+        with (
+            RunningNode(args.model, ["starvation_timeout:=2.0", *args.parameters]) as node,
+            RobotNode(args.rate) as robot,
+        ):
             robot.wait_until_heard()
             robot.start_camera()
             rows = record(node, robot, args.warm_up + args.minutes, args.every)

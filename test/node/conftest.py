@@ -171,6 +171,12 @@ def node_process() -> type[NodeProcess]:
 
 
 @pytest.fixture
+def note_line() -> Callable[[str], None]:
+    """Say a line in the summary of the run."""
+    return _FAULTS.append
+
+
+@pytest.fixture
 def note_fault() -> Callable[[str, LocalizationStatus, int], None]:
     """Say in the summary of the run what was injected, and what became of the images, by the node's own counters."""
 

@@ -300,7 +300,9 @@ def test_a_camera_twice_as_fast_as_the_node(peer, make_image, start_node, wait_f
 
     def settled() -> LocalizationStatus | None:
         s = peer.statuses[-1]
-        return s if s.color_received == s.depth_received == frames + 8 and s.state == LocalizationStatus.STARVED else None
+        return (
+            s if s.color_received == s.depth_received == frames + 8 and s.state == LocalizationStatus.STARVED else None
+        )
 
     status = wait_for(settled, 20, "the end of it")
     assert status.pairs == frames + 8 == status.published + status.dropped_busy

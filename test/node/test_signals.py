@@ -7,7 +7,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -59,8 +59,18 @@ def slow_bundle(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     return write_bundle(folder / "bundle", bundle.manifest, files).path
 
 
-def ends_at_once(process, number: signal.Signals, wait_for) -> None:
-    """The signal, and what must follow."""
+@pytest.fixture
+def ends_at_once(note_line, request) -> Callable[..., None]:
+    """Send a signal and see the process end; how long it took is said in the summary of the run."""
+
+    def end(process, number: signal.Signals) -> None:
+        note_line(f"{request.node.name.split('[')[0]}, {number.name}: ended in {end_of(process, number):.2f} s")
+
+    return end
+
+
+def end_of(process, number: signal.Signals) -> float:
+    """Seconds from the signal to the end."""
     pid = process.process.pid
     started = time.monotonic()
     assert process.end(number, 30.0) == 0
@@ -70,6 +80,7 @@ def ends_at_once(process, number: signal.Signals, wait_for) -> None:
     allowed = SECONDS * max(1.0, psutil.getloadavg()[0] / (psutil.cpu_count() or 1))
     assert seconds < allowed, said
     assert not psutil.pid_exists(pid)
+    return seconds
 
 
 @contextmanager
@@ -82,14 +93,14 @@ def one_more_thread(process, wait_for) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_unconfigured(peer, start_node, wait_for, number):
+def test_unconfigured(peer, start_node, wait_for, number, ends_at_once):
     process = start_node("-p", "autostart:=false")
     assert peer.state() == "unconfigured"
-    ends_at_once(process, number, wait_for)
+    ends_at_once(process, number)
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_while_it_starts(start_node, wait_for, number):
+def test_while_it_starts(start_node, wait_for, number, ends_at_once):
     """While Python imports: the handlers are there before anything that takes time."""
     process = start_node("-p", "autostart:=false")
     status = Path(f"/proc/{process.process.pid}/status")
@@ -101,27 +112,28 @@ def test_while_it_starts(start_node, wait_for, number):
         return int(line.split()[1], 16) & both == both and bool(both & bit)
 
     wait_for(is_caught, 20, "the signal to be caught")
-    ends_at_once(process, number, wait_for)
+    ends_at_once(process, number)
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_during_configure(peer, start_node, slow_bundle, wait_for, number):
+def test_during_configure(peer, start_node, slow_bundle, wait_for, number, ends_at_once):
     process = start_node("-p", f"model:={slow_bundle}", "-p", "autostart:=false")
     assert peer.state() == "unconfigured"
     request = ChangeState.Request()
     request.transition.id = Transition.TRANSITION_CONFIGURE
     with one_more_thread(process, wait_for):
         peer.services["change_state"].call_async(request)
-    ends_at_once(process, number, wait_for)
+    ends_at_once(process, number)
     assert "told to end while its model was being loaded" in process.text()
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_inactive(peer, start_node, tiny_bundle, wait_for, number):
+def test_inactive(peer, start_node, tiny_bundle, wait_for, number, ends_at_once):
     process = start_node("-p", f"model:={tiny_bundle}", "-p", "autostart:=false")
+    assert peer.state() == "unconfigured"
     assert peer.transition(Transition.TRANSITION_CONFIGURE)
     assert peer.state() == "inactive"
-    ends_at_once(process, number, wait_for)
+    ends_at_once(process, number)
 
 
 class Load:
@@ -146,24 +158,24 @@ class Load:
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_active_under_load(peer, robot_node, wait_for, number):
+def test_active_under_load(peer, robot_node, wait_for, number, ends_at_once):
     process = robot_node("publish_frame:=camera")
     with Load(peer):
         wait_for(lambda: len(peer.poses) > 10, 20, "poses")
-        ends_at_once(process, number, wait_for)
+        ends_at_once(process, number)
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_during_a_model_swap_under_load(peer, robot_node, slow_bundle, wait_for, number):
+def test_during_a_model_swap_under_load(peer, robot_node, slow_bundle, wait_for, number, ends_at_once):
     process = robot_node("publish_frame:=camera")
     with Load(peer):
         wait_for(lambda: len(peer.poses) > 3, 20, "poses")
         with one_more_thread(process, wait_for):
             assert peer.set_string("model", str(slow_bundle)).successful
-        ends_at_once(process, number, wait_for)
+        ends_at_once(process, number)
 
 
-def test_cleanup_does_not_wait_for_a_model_that_is_being_loaded(peer, robot_node, slow_bundle, wait_for):
+def test_cleanup_does_not_wait_for_a_model_that_is_being_loaded(peer, robot_node, slow_bundle, wait_for, ends_at_once):
     process = robot_node("publish_frame:=camera")
     assert peer.set_string("model", str(slow_bundle)).successful
     started = time.monotonic()
@@ -171,4 +183,4 @@ def test_cleanup_does_not_wait_for_a_model_that_is_being_loaded(peer, robot_node
     assert peer.transition(Transition.TRANSITION_CLEANUP)
     assert time.monotonic() - started < 5.0
     assert peer.state() == "unconfigured"
-    ends_at_once(process, signal.SIGINT, wait_for)
+    ends_at_once(process, signal.SIGINT)
