@@ -11,8 +11,8 @@ from mvloc_ros.msg import LocalizationStatus
 def account(status: LocalizationStatus, sent: Mapping[str, int]) -> dict[str, int]:
     """What became of the images that were sent, by a status that was made when nothing was on its way any more.
 
-    `waiting` are those that wait for a partner: at most `image_queue_size` of each topic. `unaccounted` must be 0: pairs
-    and single images of which the status tells neither a pose nor a reason.
+    `waiting` are those that wait for a partner: at most `image_queue_size` of each topic. `unaccounted` must be 0:
+    pairs and single images of which the status tells neither a pose nor a reason.
     """
     received = status.color_received + status.depth_received
     frames = status.pairs + status.single_modality

@@ -46,7 +46,7 @@ def cycle(robot: RobotNode, change: Any) -> None:
         if transition == Transition.TRANSITION_ACTIVATE:
             before = robot.pose_count
             robot.start_camera()
-            robot.wait_for(lambda: robot.pose_count > before, 20.0)
+            robot.wait_for(lambda n=before: robot.pose_count > n, 20.0)
             robot.pause_camera()
 
 
@@ -83,7 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
     started = time.monotonic()
     try:
         with RunningNode(args.model, ["autostart:=false", *args.parameters]) as node, RobotNode(30.0) as robot:
-            change = robot.create_client(ChangeState, "mvloc/change_state")
+            change: Any = robot.create_client(ChangeState, "mvloc/change_state")
             for _ in tqdm(range(args.cycles), desc="cycles", mininterval=5):
                 cycle(robot, change)
                 held.append(look(node.pid))

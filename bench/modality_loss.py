@@ -81,7 +81,7 @@ def _moments(
 def largest_step(poses: list[PoseStamped]) -> float:
     """Metres between neighbours."""
     points = [(p.pose.position.x, p.pose.position.y, p.pose.position.z) for p in poses]
-    return max((math.dist(a, b) for a, b in zip(points[:-1], points[1:], strict=True)), default=0.0)
+    return max(map(math.dist, points[:-1], points[1:]), default=0.0)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -44,7 +44,7 @@ def image_qos(values: InputParameters) -> QoSProfile:
 
 
 def kept() -> QoSProfile:
-    """The profile of poses and status: reliable, and the last ones are kept for whoever subscribes late and asks for it.
+    """The profile of poses and status: reliable, and the last ones are kept for late subscribers that ask for them.
 
     Suits every subscriber. AMCL keeps its pose too, and what is made for AMCL (Nav2's BasicNavigator) asks for it.
     """

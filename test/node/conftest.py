@@ -129,9 +129,9 @@ class Peer:
 
     def state(self) -> str:
         # Discovery is one-sided for a while: the answer to the first question may find no way back.
-        for _ in range(3):
+        for _ in range(15):
             with suppress(AssertionError):
-                return str(self.call("get_state", GetState.Request(), 10.0).current_state.label)
+                return str(self.call("get_state", GetState.Request(), 2.0).current_state.label)
         raise AssertionError("no answer from get_state")
 
     def set_string(self, name: str, value: str) -> Any:

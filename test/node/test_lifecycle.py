@@ -129,7 +129,7 @@ print(json.dumps(seen))
 
 
 def test_what_a_failed_transition_began_is_undone(tiny_bundle):
-    """A part that fails while the node is configured, and one while it is activated, three times each; then they work."""
+    """A part fails at configure, and one at activate, three times each; then they work."""
     command = [sys.executable, "-c", FAILING, str(tiny_bundle)]
     result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=90)
     assert json.loads(result.stdout.splitlines()[-1]) == [
