@@ -74,7 +74,7 @@ class Counts:
     published: int = 0
     rejected: int = 0
     single: int = 0
-    undecodable: int = 0
+    undecodable: int = 0  # found by the worker: the frame goes on without the image, or is dropped_failed
 
 
 class Pipeline:

@@ -121,11 +121,11 @@ def books(peer, wait_for, note_fault) -> Callable[..., LocalizationStatus]:
 
 def test_a_recording_loops_and_stamps_jump_both_ways(film, peer, books):
     """Back to the start as `ros2 bag play --loop` does, ahead by 1000 s, and back by 500 s."""
-    start, frames = time.time_ns() - 4000 * SECOND, 45
+    start, frames = time.time_ns() - 4000 * SECOND, 40
     for offset_s in (0, 0, 1000, 500):
         stamps = [start + offset_s * SECOND + n * PERIOD for n in range(frames)]
         film.play(stamps, 0.03, film.send_both)
-    status = books(film, "recording loops, leaps ahead 1000 s, jumps back 500 s; 45 pairs before each")
+    status = books(film, "recording loops, leaps ahead 1000 s, jumps back 500 s; 40 pairs before each")
     assert status.clock_jumps == 3
     assert status.pairs >= 4 * frames - 3
     # Forgotten with each jump back: what waited, and the frame in work.
@@ -155,29 +155,29 @@ def test_depth_dies_at_full_rate_and_returns(film, peer, books, wait_for):
         wait_for(lambda: to_nanoseconds(peer.statuses[-1].header.stamp) >= stamps[-1], 10, "the last image's frame")
 
     # Near enough to what colour alone tells (1.2 m): DEGRADED poses after the wait.
-    film_for(30, 0.6)
+    film_for(20, 0.6)
     arrivals = Arrivals(peer)
-    film_for(36, None)
+    film_for(30, None)
     singles = [s for s in peer.statuses if s.single_modality]
     assert singles[0].state == LocalizationStatus.DEGRADED
     assert singles[0].pose_valid
     assert "no depth image" in singles[0].reason
     assert "/depth/image" in singles[0].reason
     alone_since = arrivals.first_without_depth() - arrivals.last_with_depth()
-    film_for(15, 0.6)
+    film_for(8, 0.6)
     assert peer.statuses[-1].state == LocalizationStatus.TRACKING
 
     # Too far from it (3 m): every pose is refused, however well they agree.
-    film_for(15, 1.5)
+    film_for(8, 1.5)
     poses, rejected = len(peer.poses), peer.statuses[-1].rejected
     film_for(36, None)
     assert peer.statuses[-1].rejected > rejected + 5
     assert len(peer.poses) == poses
     assert "poses of one image alone do not confirm a jump" in peer.statuses[-1].last_rejection
     assert peer.statuses[-1].state in (LocalizationStatus.DEGRADED, LocalizationStatus.LOST)
-    film_for(15, 1.5)
+    film_for(8, 1.5)
     assert peer.statuses[-1].state == LocalizationStatus.TRACKING
-    status = books(film, "depth stops for 36 frames, twice")
+    status = books(film, "depth stops for 30 frames, and for 36")
     assert status.single_modality >= 10
     assert WAIT_S - 0.1 < alone_since < WAIT_S + 5.0  # the bar of 0.2 s is the benchmark's: bench/modality_loss.py
 
@@ -216,7 +216,7 @@ def test_encodings_change_from_image_to_image_and_some_are_unknown(film, books):
         film.send_color(stamp, pixels, **(fields if number % 10 else {"encoding": "h264"}))
         film.send_depth(stamp)
 
-    film.play([start + n * PERIOD for n in range(90)], 1e-9 * PERIOD, send)
+    film.play([start + n * PERIOD // 2 for n in range(90)], 0.5e-9 * PERIOD, send)
     status = books(film, "8 encodings in turn, every 10th of 90 colour images unreadable")
     assert status.dropped_invalid == 9
     assert status.pairs == 81
