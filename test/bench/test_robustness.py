@@ -72,8 +72,9 @@ def test_a_look_at_this_process_sees_what_it_holds(tmp_path: Path):
 
 @pytest.mark.dds
 def test_the_books_tell_what_is_missing():
-    from bench.accounts import account
     from mvloc_ros.msg import LocalizationStatus
+
+    from bench.accounts import account
 
     status = LocalizationStatus(color_received=10, depth_received=8, pairs=6, single_modality=2, published=5)
     status.dropped_busy, status.rejected, status.dropped_unpaired, status.dropped_invalid = 1, 1, 2, 1
