@@ -26,6 +26,7 @@ from bench.inference import describe_machine
 from bench.latency.bare import bare_ms
 from bench.latency.case import View, ros, run_case
 from bench.latency.figures import percentiles
+from bench.latency.groups import DOUBLE, groups_of
 from bench.latency.plot import plot
 from bench.latency.processes import Contestant, mvloc_node, ordinary_node, own_domain
 from bench.latency.tables import print_cases, print_ratios
@@ -34,7 +35,6 @@ from mvloc_ros.geometry.camera import PinholeCamera
 
 SIZES = {"vga": (640, 480), "720p": (1280, 720), "tiny": (160, 120)}
 NODES = ("mvloc", "ordinary")
-DOUBLE = "double"
 PROBE_S = 5.0
 
 
@@ -69,7 +69,11 @@ class Bench:
         self._args, self._scratch = args, scratch
         cases = len(args.presets) * len(args.sizes) * len(args.rates) * len(args.nodes) * args.rounds
         self._bar = tqdm(total=cases, unit="case")
-        self._results: dict[str, Any] = {"machine": describe_machine(len(os.sched_getaffinity(0))), "bare_ms": {}, "cases": []}
+        self._results: dict[str, Any] = {
+            "machine": describe_machine(len(os.sched_getaffinity(0))),
+            "bare_ms": {},
+            "cases": [],
+        }
 
     def run(self) -> dict[str, Any]:
         """All presets and sizes."""
@@ -116,16 +120,6 @@ class Bench:
             self._bar.set_description(f"how many poses at {rate:.0f} Hz?")
             rate = 2.0 * run_case(contestant, View(*SIZES[size], rate, PROBE_S, 1.0), self._scratch)["poses_hz"]
         return round(rate, 1)
-
-
-def groups_of(cases: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """Cases with the same load, by its name."""
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for case in cases:
-        double = f" ({case['rate_hz']:g} Hz)" if case["load"] == DOUBLE else " Hz"
-        title = f"{case['preset']} {case['width']}x{case['height']} {case['load']}{double}"
-        groups.setdefault(title, []).append(case)
-    return groups
 
 
 if __name__ == "__main__":

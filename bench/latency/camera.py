@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import time
 from itertools import cycle
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 import rclpy
 from builtin_interfaces.msg import Time
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, Image
 
 from bench.pictures import depth_map, image_message, picture
@@ -28,10 +30,15 @@ LINGER_S = 1.0
 
 
 class Camera(Node):
-    """Publishes pairs, registered, as a driver does."""
+    """Publishes pairs, registered, as a driver does.
+
+    Attributes:
+        stamps: of what was sent, in nanoseconds.
+    """
 
     def __init__(self, width: int, height: int) -> None:
         super().__init__("bench_camera")
+        self.stamps: list[int] = []
         self._pairs = cycle(
             (
                 image_message(picture(height, width, seed), "rgb8", FRAME),
@@ -66,15 +73,13 @@ class Camera(Node):
             info.publish(self._info)
         return stamp_ns
 
-    def run(self, rate_hz: float, seconds: float) -> list[int]:
-        """Send at a rate for a time; the stamps. A frame that is late does not hurry the next."""
-        stamps: list[int] = []
+    def run(self, rate_hz: float, seconds: float) -> None:
+        """Send at a rate for a time. A frame that is late does not hurry the next."""
         period, end, due = 1.0 / rate_hz, time.monotonic() + seconds, time.monotonic()
         while due < end:
             time.sleep(max(0.0, due - time.monotonic()))
-            stamps.append(self.send())
+            self.stamps.append(self.send())
             due = max(due, time.monotonic() - period) + period
-        return stamps
 
 
 def main() -> None:
@@ -87,13 +92,17 @@ def main() -> None:
     parser.add_argument("--stamps", type=Path, required=True, metavar="FILE", help="write the stamps here, as JSON")
     parser.add_argument("--no-wait", action="store_true", help="send whether anybody listens or not")
     args = parser.parse_args()
-    rclpy.init()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     camera = Camera(args.width, args.height)
     if not args.no_wait:
         camera.wait_for_subscribers()
-    stamps = camera.run(args.rate, args.seconds)
-    time.sleep(LINGER_S)
-    args.stamps.write_text(json.dumps(stamps))
+    try:
+        camera.run(args.rate, args.seconds)
+        time.sleep(LINGER_S)
+    except KeyboardInterrupt:
+        pass  # whoever started this has seen enough
+    args.stamps.write_text(json.dumps(camera.stamps))
     camera.destroy_node()
     rclpy.shutdown()
 

@@ -131,5 +131,6 @@ def _result(
         "steps": inside(steps),
         **cost,
         "counters": counters,
-        "uncounted_images": uncounted_images(len(stamps), counters) if counters else None,
+        "sent_with_lead": len(stamps),
+        "uncounted_images": uncounted_images(counters) if counters else None,
     }

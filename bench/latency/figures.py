@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -49,7 +49,7 @@ def growth(ages: NDArray[np.float64]) -> float | None:
     return round(float(np.median(ages[-quarter:]) - np.median(ages[:quarter])), 3) if quarter else None
 
 
-def inside(steps: list[Mapping[str, float]]) -> dict[str, Any]:
+def inside(steps: Sequence[Mapping[str, float]]) -> dict[str, Any]:
     """The node's own steps, what lies between them, and the way from the stamp to the callback."""
     if not steps:
         return {}
@@ -62,8 +62,9 @@ def inside(steps: list[Mapping[str, float]]) -> dict[str, Any]:
     return {name: percentiles(values) for name, values in parts.items()}
 
 
-def uncounted_images(sent: int, counters: Mapping[str, int]) -> int:
-    """Images of which the node's counters do not say what became; negative if some were counted twice."""
+def uncounted_images(counters: Mapping[str, int]) -> int:
+    """Images that came and of which the counters do not say what became; negative if some were counted twice."""
     both = ("published", "rejected", "dropped_busy", "dropped_failed")
-    one = ("single_modality", "dropped_unpaired", "dropped_invalid", "lost_in_transport")
-    return 2 * sent - 2 * sum(counters[name] for name in both) - sum(counters[name] for name in one)
+    one = ("single_modality", "dropped_unpaired", "dropped_invalid")
+    received = counters["color_received"] + counters["depth_received"]
+    return received - 2 * sum(counters[name] for name in both) - sum(counters[name] for name in one)

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from geometry_msgs.msg import PoseStamped
+from mvloc_ros.msg import LocalizationStatus
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.subscription import MessageInfo
-
-from mvloc_ros.msg import LocalizationStatus
 
 STEPS = (
     "decode_ms",

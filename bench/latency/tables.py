@@ -51,7 +51,9 @@ def print_ratios(groups: Mapping[str, list[dict[str, Any]]], bare: Mapping[str, 
 
 def ratios(cases: list[dict[str, Any]]) -> dict[str, float]:
     """Of the ordinary node to this one, of one load; empty where one gave no pose."""
-    mine, theirs = ([case for case in cases if case["node"] == name and case["poses"]] for name in ("mvloc", "ordinary"))
+    mine, theirs = (
+        [case for case in cases if case["node"] == name and case["poses"]] for name in ("mvloc", "ordinary")
+    )
     if not mine or not theirs:
         return {}
     of = {
