@@ -58,7 +58,11 @@ def running(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
-            if process.wait(END_S) != 0:
+            try:
+                process.wait(END_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+            if process.wait() != 0:
                 log.seek(0)
                 sys.stderr.write(log.read().decode(errors="replace"))
 

@@ -9,7 +9,6 @@ one resize an image. It publishes ~/pose and the camera's transform, as the node
 from __future__ import annotations
 
 import argparse
-import signal
 from pathlib import Path
 
 import cv2
@@ -20,7 +19,6 @@ from cv_bridge import CvBridge
 from geometry_msgs.msg import PoseStamped, TransformStamped
 from numpy.typing import NDArray
 from rclpy.node import Node
-from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image
 from tf2_ros import TransformBroadcaster
 
@@ -89,12 +87,13 @@ def main() -> None:
     parser.add_argument("--bundle", type=Path, required=True, help="for sizes and units")
     parser.add_argument("--weights", type=Path, required=True, help="what bench.random_bundle saved")
     args = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    rclpy.init()
     try:
         rclpy.spin(OrdinaryNode(args.bundle, args.weights))
-    except KeyboardInterrupt:
-        rclpy.shutdown()
+    except Exception:
+        if rclpy.ok():
+            raise
+        # A signal took the context away, perhaps under a callback.
 
 
 if __name__ == "__main__":
