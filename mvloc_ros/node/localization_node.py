@@ -237,10 +237,13 @@ class LocalizationNode(LifecycleNode):
         self._pose_with_covariance.publish(pose_with_covariance)
 
     def _report_estimate(self, paired: PairedFrame, estimate: PoseEstimate, wait_ms: float, publish_ms: float) -> None:
+        # Taken first: the status is no part of what it measures.
+        callback_to_publication_ms = 1e3 * (time.perf_counter() - paired.callback_time)
+        stamp_to_publication_ms = 1e-6 * (self._time.now_ns() - estimate.stamp_ns)
         message = status.frame_status(paired, estimate, self._placement, wait_ms)
         message.publish_ms = publish_ms
-        message.callback_to_publication_ms = 1e3 * (time.perf_counter() - paired.callback_time)
-        message.stamp_to_publication_ms = 1e-6 * (self._time.now_ns() - estimate.stamp_ns)
+        message.callback_to_publication_ms = callback_to_publication_ms
+        message.stamp_to_publication_ms = stamp_to_publication_ms
         if not self._placement.verdict.accepted:
             self.get_logger().warning(
                 f"a pose was not believed: {self._placement.verdict.reason}", throttle_duration_sec=_WARN_PERIOD_S
