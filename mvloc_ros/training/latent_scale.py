@@ -19,9 +19,9 @@ BATCH_SIZE = 32
 
 @torch.no_grad()
 def noise_of_samples(network: MVLoc, frames: PosedFrames) -> float:
-    """Root mean variance of the latent over the standard deviation of its means over the frames, median over dimensions.
+    """Root mean variance of the latent over the standard deviation of its means over the frames.
 
-    The network is judged as it will be used, in eval mode, and left in the mode found.
+    The median over the dimensions. The network is judged as it will be used, in eval mode, and left in the mode found.
     """
     was_training = network.training
     network.eval()
