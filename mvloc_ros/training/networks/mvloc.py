@@ -60,10 +60,10 @@ class MVLoc(PoseNetwork):
         """
         attention = self.attention
         for layer in (self.color.mean, self.depth.mean, attention.alpha):
-            layer.weight *= factor
-            layer.bias *= factor
+            layer.weight.mul_(factor)
+            layer.bias.mul_(factor)
         for layer in (attention.g, attention.theta, attention.phi, *self.regressor.inputs()):
-            layer.weight /= factor
+            layer.weight.div_(factor)
 
     def forward(self, color: Tensor, depth: Tensor, present: Tensor) -> PoseOutput:
         """Poses at the mean of the joint distribution."""
