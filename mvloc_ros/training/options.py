@@ -114,6 +114,12 @@ class StageConfig:
     latent_weight: float = option(0.01, "lambda, the weight of log p(z) - log q(z) in Eq. 13", low=0.0, high=1.0)
     latent_warmup: float = option(0.2, "share of stage 2 over which lambda rises from 0", low=0.0, high=1.0)
     target_ess: float = option(5.0, "lambda shrinks while the effective sample size is below this; 0 = never", low=0.0)
+    latent_noise: float = option(
+        0.0,
+        "scale the latent at the start of stage 2 so that a sample's noise is so many times the spread of the means; "
+        "0 = leave it",
+        low=0.0,
+    )
     single_experts: float = option(
         0.0, "weight of the extra terms with each modality's expert alone", low=0.0, high=10.0
     )
