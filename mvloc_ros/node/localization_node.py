@@ -62,7 +62,7 @@ class LocalizationNode(LifecycleNode):
         """Read the parameters, load and warm up the model, create the publishers."""
         self._settings = parameters.read(self)
         self._models = ModelSlot(self._settings, self._on_model_loaded, self.get_logger().info)
-        self.get_logger().info(self._models.current.summary)
+        self._announce_model("")
         self._create_publishers()
         self._tf.tolerance_ns = round(1e9 * self._settings.transform_tolerance)
         listens = self._settings.needs_tf or self._settings.depth_source == "cloud"
@@ -329,9 +329,15 @@ class LocalizationNode(LifecycleNode):
     async def _await_model(self) -> Answer:
         return await self._models.outcome() if self._configured else (False, "the node is not configured")
 
+    def _announce_model(self, begin: str) -> None:
+        model = self._models.current
+        self.get_logger().info(f"{begin}{model.summary}")
+        if model.localizer.map_problem:
+            self.get_logger().warning(model.localizer.map_problem)
+
     def _on_model_loaded(self, failure: str) -> None:
         if not failure:
-            self.get_logger().info(f"from now on: {self._models.current.summary}")
+            self._announce_model("from now on: ")
             return
         self.get_logger().error(f"{failure} {self._models.current.bundle.name} keeps running.")
         # The parameter tells what runs; it is set where all parameters are, in the executor's thread.
