@@ -24,7 +24,7 @@ class RefinementOptions:
 
     mode: str = "auto"
     budget_ms: float = 60.0
-    points: int = 3000
+    points: int = 2000
     starts: int = 4
     threads: int = 1
 

@@ -21,7 +21,7 @@ from mvloc_ros.localization.local_map import LocalMap
 Array = NDArray[np.float64]
 
 # Neighbours that a point's covariance is estimated from.
-_NEIGHBOURS = 10
+_NEIGHBOURS = 8
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Source:
     @staticmethod
     def of(points: Array, resolution_m: float, limit: int, threads: int) -> Source | None:
         """Thin points `[N, 3]` to at most `limit`, evenly over the surfaces; None if there are too few for a pose."""
-        size = 2.5 * resolution_m
+        size = 3.0 * resolution_m
         fine = _thinned(points, size)
         while len(fine) > limit:
             # The number of cubes on a surface falls with the square of their edge.

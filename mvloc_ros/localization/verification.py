@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,7 +64,7 @@ class Evidence:
 
     def values(self) -> dict[str, float]:
         """By name."""
-        return asdict(self)
+        return dict(vars(self))
 
 
 NAMES = tuple(Evidence.__dataclass_fields__)
@@ -138,7 +138,8 @@ def fault(found: Support, space: FreeSpace, color_is_blank: bool) -> str:
 
 def score(found: Evidence, spec: AcceptanceSpec) -> float:
     """The score of a pose in [0, 1]."""
-    total = spec.bias + sum(weight * found.values()[name] for name, weight in spec.weights.items())
+    values = found.values()
+    total = spec.bias + sum(weight * values[name] for name, weight in spec.weights.items())
     return 1.0 / (1.0 + math.exp(-float(np.clip(total, -50.0, 50.0))))
 
 
