@@ -151,9 +151,7 @@ class Refiner:
     def _frame(
         self, network: Expectation, depth: DepthImage, color: NDArray[np.uint8] | None, believed: Expectation | None
     ) -> _Frame | None:
-        source = Source.of(
-            self._depth.points(depth), self._resolution_m, self._options.points, self._options.threads
-        )
+        source = Source.of(self._depth.points(depth), self._resolution_m, self._options.points, self._options.threads)
         if source is None:
             return None
         blank = color is not None and appearance.is_blank(color)

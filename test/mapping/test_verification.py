@@ -46,9 +46,7 @@ def at_any_score(bundle):
     """The bundle with a threshold that everything passes."""
     spec = bundle.manifest.scene_map
     acceptance = replace(spec.acceptance, threshold=1e-6, bias=50.0)
-    return replace(
-        bundle, manifest=replace(bundle.manifest, scene_map=replace(spec, acceptance=acceptance))
-    )
+    return replace(bundle, manifest=replace(bundle.manifest, scene_map=replace(spec, acceptance=acceptance)))
 
 
 def test_true_frames_are_believed_and_exact(frames, localizer):
