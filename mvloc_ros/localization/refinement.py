@@ -201,13 +201,13 @@ class Refiner:
         prior_depth = through_extrinsic(network.covariance, network.T_map_camera, self._T_camera_depth)
         found = support(source.points, target, T_map_depth, self._resolution_m, threads)
         length_m = float(np.median(source.points[:, 2]))
-        shift = pose_error(T_map_depth, network_depth)
-        delta, covariance, determined = fused(shift, found.hessian, prior_depth, length_m, self._spec.inflation)
+        shift, inflation = pose_error(T_map_depth, network_depth), self._spec.inflation
+        delta, covariance, determined = fused(shift, found.hessian, prior_depth, length_m, inflation)
         contradiction = float(delta @ np.linalg.solve(prior_depth, delta)) / _USUAL
         if contradiction > 1.0:
             # The network errs more here than its covariance says, and must not pull a registered pose so hard.
             prior_depth = contradiction * prior_depth
-            delta, covariance, determined = fused(shift, found.hessian, prior_depth, length_m, self._spec.inflation)
+            delta, covariance, determined = fused(shift, found.hessian, prior_depth, length_m, inflation)
         T_map_depth = moved(network_depth, delta)
         T_depth_camera = se3.inverse(self._T_camera_depth)
         T_map_camera = T_map_depth @ T_depth_camera

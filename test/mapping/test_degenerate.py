@@ -36,7 +36,8 @@ def bundle_of(room, plain_bundle: Path, tmp_path: Path):
         cameras = Cameras.of(folder)
         scene_map = build_map(folder.train, cameras, room.options)
         shutil.copytree(plain_bundle, tmp_path / "bundle")
-        spec = make_spec(scene_map, cameras, room.options)
+        # The noise of these images is independent, unlike a real camera's.
+        spec = make_spec(scene_map, cameras, room.options, inflated=10.0)
         return add_scene_map(read_bundle(tmp_path / "bundle"), scene_map.to_bytes(), spec)
 
     return build
