@@ -51,7 +51,7 @@ def calibrate_refined(trials: Trials, prior: Array) -> RefinedCalibration | None
     if len(trials.errors) < MIN_POSES:
         return None
     known = np.linalg.inv(prior)
-    errors, information, blocks = trials.errors, np.linalg.inv(trials.covariances) - known, np.array(trials.blocks)
+    errors, information, blocks = trials.errors, _information(trials.covariances, known), np.array(trials.blocks)
     model = _fit(errors, information, known)
     record: dict[str, Any] = {
         "frames": trials.frames,
@@ -69,6 +69,12 @@ def calibrate_refined(trials: Trials, prior: Array) -> RefinedCalibration | None
             stated[inside] = _fit(errors[~inside], information[~inside], known).of(information[inside], known)
         record["cross_validated"] = Figures.of(errors, stated).to_json()
     return RefinedCalibration(model.scale, model.floor_m, model.floor_rad, record)
+
+
+def _information(covariances: Array, known: Array) -> Array:
+    """What the registrations tell, `[N, 6, 6]`; not less than nothing, where one was given less of the network's."""
+    values, vectors = np.linalg.eigh(np.linalg.inv(covariances) - known)
+    return (vectors * np.maximum(values, 0.0)[:, None, :]) @ np.swapaxes(vectors, 1, 2)
 
 
 def _fit(errors: Array, information: Array, known: Array) -> _Model:
