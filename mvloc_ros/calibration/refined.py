@@ -25,7 +25,9 @@ MIN_POSES = 20
 # Powers of two of the scale; and floors as shares of the root mean square error.
 _LOG_SCALES = (-6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0)
 _SHARES = (0.0, 0.4, 0.8)
-_REFINEMENTS = 5
+_REFINEMENTS = 6
+# Blocks are put into so many groups, each judged by what the others give.
+_GROUPS = 5
 
 
 @dataclass(frozen=True)
@@ -62,10 +64,11 @@ def calibrate_refined(trials: Trials, prior: Array) -> RefinedCalibration | None
         "after": Figures.of(errors, model.of(information, known)).to_json(),
         "cross_validated": None,
     }
-    if len(np.unique(blocks)) > 1:
+    groups = np.unique(blocks, return_inverse=True)[1] % _GROUPS
+    if len(np.unique(groups)) > 1:
         stated = np.empty_like(trials.covariances)
-        for name in np.unique(blocks):
-            inside = blocks == name
+        for group in np.unique(groups):
+            inside = groups == group
             stated[inside] = _fit(errors[~inside], information[~inside], known).of(information[inside], known)
         record["cross_validated"] = Figures.of(errors, stated).to_json()
     return RefinedCalibration(model.scale, model.floor_m, model.floor_rad, record)
@@ -91,7 +94,8 @@ def _fit(errors: Array, information: Array, known: Array) -> _Model:
     best: tuple[float, ...] = max(product(_LOG_SCALES, _SHARES, _SHARES), key=likelihood)
     steps = np.array([_LOG_SCALES[1] - _LOG_SCALES[0], _SHARES[1], _SHARES[1]]) / 2.0
     for _ in range(_REFINEMENTS):
-        around = [tuple(float(v) for v in np.array(best) + steps * move) for move in product((-1, 0, 1), repeat=3)]
-        best = max(around, key=likelihood)
+        for axis, sign in product(range(3), (-1.0, 1.0)):
+            moved = tuple(value + sign * steps[i] * (i == axis) for i, value in enumerate(best))
+            best = max(best, moved, key=likelihood)
         steps /= 2.0
     return model(best)
