@@ -75,7 +75,7 @@ class LocalizationNode(LifecycleNode):
             image_qos(self._settings)  # a QoS that this distribution lacks is told now
             self._models = ModelSlot(self._settings, self._on_model_loaded, self.get_logger().info, self._is_ending)
             undo.callback(self._models.close)
-            self.get_logger().info(self._models.current.summary)
+            self._announce_model("")
             self._create_publishers(undo)
             self._tf.tolerance_ns = round(1e9 * self._settings.transform_tolerance)
             listens = self._settings.needs_tf or self._settings.depth_source == "cloud"
@@ -237,10 +237,13 @@ class LocalizationNode(LifecycleNode):
         self._pose_with_covariance.publish(pose_with_covariance)
 
     def _report_estimate(self, paired: PairedFrame, estimate: PoseEstimate, wait_ms: float, publish_ms: float) -> None:
+        # Taken first: the status is no part of what it measures.
+        callback_to_publication_ms = 1e3 * (time.perf_counter() - paired.callback_time)
+        stamp_to_publication_ms = 1e-6 * (self._time.now_ns() - estimate.stamp_ns)
         message = status.frame_status(paired, estimate, self._placement, wait_ms)
         message.publish_ms = publish_ms
-        message.callback_to_publication_ms = 1e3 * (time.perf_counter() - paired.callback_time)
-        message.stamp_to_publication_ms = 1e-6 * (self._time.now_ns() - estimate.stamp_ns)
+        message.callback_to_publication_ms = callback_to_publication_ms
+        message.stamp_to_publication_ms = stamp_to_publication_ms
         if not self._placement.verdict.accepted:
             self.get_logger().warning(
                 f"a pose was not believed: {self._placement.verdict.reason}", throttle_duration_sec=_WARN_PERIOD_S
@@ -351,9 +354,15 @@ class LocalizationNode(LifecycleNode):
     async def _await_model(self) -> Answer:
         return await self._models.outcome() if self.is_configured else (False, "the node is not configured")
 
+    def _announce_model(self, begin: str) -> None:
+        model = self._models.current
+        self.get_logger().info(f"{begin}{model.summary}")
+        if model.localizer.map_problem:
+            self.get_logger().warning(model.localizer.map_problem)
+
     def _on_model_loaded(self, failure: str) -> None:
         if not failure:
-            self.get_logger().info(f"from now on: {self._models.current.summary}")
+            self._announce_model("from now on: ")
             return
         self.get_logger().error(f"{failure} {self._models.current.bundle.name} keeps running.")
         # The parameter tells what runs; it is set where all parameters are, in the executor's thread.

@@ -262,5 +262,6 @@ class Tracker:
 
 def state_of(placement: Placement, estimate: PoseEstimate) -> State:
     """The state after a frame: the gate's, and DEGRADED where the pose was believed but something is missing."""
-    complete = estimate.color_used and estimate.depth_used and not placement.notes
+    # A remark tells that an image was not used, or that the pose could not be refined although it should be.
+    complete = estimate.color_used and estimate.depth_used and not estimate.remark and not placement.notes
     return State.DEGRADED if placement.verdict.accepted and not complete else placement.verdict.state

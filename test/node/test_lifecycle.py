@@ -22,6 +22,7 @@ pytestmark = pytest.mark.dds
         (["-p", "model:=/nowhere/at/all"], "There is no model bundle at /nowhere/at/all"),
         (["-p", "backend:=tensorrt"], "CUDA"),
         (["-p", "precision:=fp16"], "has no fp16 network"),
+        (["-p", "refine:=required"], "has no scene map to refine poses against"),
         (["-p", "backend:=abacus"], "must be one of auto, tensorrt"),
         (["-p", "publish_frame:=moon"], "must be one of odom, base_link, camera, none, not 'moon'"),
     ],
@@ -39,6 +40,7 @@ def test_a_bad_configuration_is_said_and_can_be_mended(
     assert peer.set_string("backend", "auto").successful
     assert peer.set_string("publish_frame", "camera").successful
     assert peer.set_string("precision", "auto").successful
+    assert peer.set_string("refine", "auto").successful
     assert peer.transition(Transition.TRANSITION_CONFIGURE)
     assert "auto chose onnxruntime" in process.text()
     assert "not tensorrt: " in process.text()
