@@ -22,20 +22,26 @@ _ERROR_PERIOD_S = 5.0
 
 
 class Ending:
-    """Whether a signal has come. Before the imports, which take a second in which signals come too."""
+    """Whether a signal has come. Made before the imports, which take a second in which signals come too.
+
+    Attributes:
+        is_awaited: whether somebody looks; until then a signal ends the process at once, as nothing has begun.
+    """
 
     def __init__(self) -> None:
-        self.requested = False
+        self.is_awaited = self._requested = False
         # rclpy's own handlers take the context away at once, under a worker that is about to publish.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._request)
 
     def __call__(self) -> bool:
         """Whether the process is to end."""
-        return self.requested
+        return self._requested
 
     def _request(self, *_: object) -> None:
-        self.requested = True
+        self._requested = True
+        if not self.is_awaited:
+            os._exit(0)
 
 
 def main(args: list[str] | None = None) -> int:
@@ -71,6 +77,7 @@ def _create_node(args: list[str] | None, ending: Ending) -> LocalizationNode | N
     from mvloc_ros.node.localization_node import LocalizationNode
     from mvloc_ros.node.parameters import ParameterError
 
+    ending.is_awaited = True
     try:
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     except Exception as error:  # rclpy has no public class for arguments and files that it cannot read
