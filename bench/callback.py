@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How long an image occupies the executor's thread, from its callback to the mailbox, and what the worker decodes.
 
-    python bench/callback.py --frames 200
+    python -m bench.callback --frames 200
 
 Feeds the node's own inputs with messages as rclpy delivers them (serialised and back), one pair after the other, and
 measures each callback; what the worker does to JPEG, PNG, RVL and clouds is measured apart. Prints one JSON object
@@ -11,7 +11,6 @@ with medians and 99th percentiles in milliseconds.
 from __future__ import annotations
 
 import argparse
-import array
 import json
 import struct
 import time
@@ -22,6 +21,7 @@ import numpy as np
 from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CompressedImage, Image, PointCloud2, PointField
 
+from bench.pictures import depth_map, image_message, picture
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.geometry.projection import unproject
 from mvloc_ros.node.pipeline import Pipeline
@@ -41,26 +41,9 @@ class Idle:
         """Nothing."""
 
 
-def picture() -> np.ndarray:
-    """A colour image with the detail of a natural one."""
-    noise = np.random.default_rng(0).integers(0, 256, (HEIGHT // 8, WIDTH // 8, 3), dtype=np.uint8)
-    return cv2.resize(noise, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
-
-
-def depth_map() -> np.ndarray:
-    """Millimetres of smooth surfaces with sensor noise and holes."""
-    rng = np.random.default_rng(1)
-    coarse = rng.integers(800, 4000, (6, 8)).astype(np.float32)
-    depth = cv2.resize(coarse, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR) + rng.normal(0, 3, (HEIGHT, WIDTH))
-    depth[cv2.resize(rng.random((30, 40)), (WIDTH, HEIGHT)) < 0.2] = 0
-    return depth.astype(np.uint16)
-
-
 def image(pixels: np.ndarray, encoding: str) -> Image:
     """As rclpy delivers it."""
-    data = array.array("B", pixels.tobytes())
-    message = Image(height=HEIGHT, width=WIDTH, step=pixels.nbytes // HEIGHT, encoding=encoding, data=data)
-    return deserialize_message(serialize_message(message), Image)
+    return deserialize_message(serialize_message(image_message(pixels, encoding)), Image)
 
 
 def stamp(message: Any, n: int) -> Any:
@@ -105,7 +88,7 @@ def callbacks(color: Image, depth: Image, frames: int) -> dict[str, dict[str, fl
 
 def decoding(frames: int) -> dict[str, dict[str, float]]:
     """What the worker does to a VGA image before it is resized."""
-    rgb, depth = picture(), depth_map()
+    rgb, depth = picture(HEIGHT, WIDTH), depth_map(HEIGHT, WIDTH)
     head = struct.pack("<iff", 0, 10100.0, -1009.0)
     rvl = head + struct.pack("<II", WIDTH, HEIGHT) + encode_rvl(depth).tobytes()
     jpeg = CompressedImage(format="rgb8; jpeg compressed bgr8", data=cv2.imencode(".jpg", rgb)[1].tobytes())
@@ -145,7 +128,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=200, help="images of each kind (default: 200)")
     frames = parser.parse_args().frames
-    rgb, depth = picture(), depth_map()
+    rgb, depth = picture(HEIGHT, WIDTH), depth_map(HEIGHT, WIDTH)
     rgba = np.dstack([rgb, rgb[..., 0]])
     colors = {"rgb8": rgb, "bgr8": rgb, "rgba8": rgba, "bgra8": rgba, "mono8": rgb[..., 0]}
     depths = {"16UC1": depth, "32FC1": (depth * 0.001).astype(np.float32)}

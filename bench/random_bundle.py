@@ -58,11 +58,13 @@ def random_frames(count: int, size: tuple[int, int], max_depth: float) -> PosedF
     )
 
 
-def make_random_model(preset: str, folder: Path, precisions: tuple[str, ...], *, smoke: bool = False) -> RandomModel:
+def make_random_model(
+    preset: str, folder: Path, precisions: tuple[str, ...], *, smoke: bool = False, camera: PinholeCamera = CAMERA
+) -> RandomModel:
     """Write the bundle of a preset with these precisions besides fp32, in its folder inside `folder`."""
     config = configuration(preset, smoke=smoke)
     torch.manual_seed(0)
-    size = network_size(CAMERA, config.input.short_side)
+    size = network_size(camera, config.input.short_side)
     network = Deployed(build_network(config), (0.0, 0.0, 0.0, 1.0)).eval()
     position = PositionSpec((0.0, 0.0, 0.0), 1.0)
     scratch = folder / f"{preset}_files"
@@ -81,8 +83,8 @@ def make_random_model(preset: str, folder: Path, precisions: tuple[str, ...], *,
         latent_dim=config.network.latent_size,
         position=position,
         frames=FrameSpec(),
-        color_camera=CAMERA,
-        depth_camera=CAMERA,
+        color_camera=camera,
+        depth_camera=camera,
         depth_registered=True,
         residual_variance=(1.0,) * 6,
         training={"random": True},
@@ -92,3 +94,16 @@ def make_random_model(preset: str, folder: Path, precisions: tuple[str, ...], *,
     )
     files = {MODEL_FILE: plain, **{spec.file: scratch / spec.file for spec in specs.values()}}
     return RandomModel(config, network, write_bundle(folder / preset, manifest, files), size)
+
+
+def save_weights(model: RandomModel, preset: str, path: Path, *, smoke: bool = False) -> None:
+    """Write what `load_network` reads in another process."""
+    torch.save({"preset": preset, "smoke": smoke, "state": model.network.state_dict()}, path)
+
+
+def load_network(path: Path) -> Deployed:
+    """The network of `save_weights` as a module of PyTorch, with the bundle's weights."""
+    saved = torch.load(path, weights_only=True)
+    network = Deployed(build_network(configuration(saved["preset"], smoke=saved["smoke"])), (0.0, 0.0, 0.0, 1.0))
+    network.load_state_dict(saved["state"])
+    return network.eval()

@@ -7,6 +7,8 @@ A quaternion and its negative are the same rotation; functions that must choose 
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -48,13 +50,19 @@ def conjugate(q: ArrayLike) -> Array:
 
 def to_matrix(q: ArrayLike) -> Array:
     """Rotation matrices `[..., 3, 3]` of unit quaternions `[..., 4]`."""
-    x, y, z, w = np.moveaxis(np.asarray(q, dtype=np.float64), -1, 0)
-    rows = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-    ]
-    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
+    q = np.asarray(q, dtype=np.float64)
+    x, y, z, w = q[..., 0], q[..., 1], q[..., 2], q[..., 3]
+    rotation = np.empty((*q.shape[:-1], 3, 3))
+    rotation[..., 0, 0] = 1 - 2 * (y * y + z * z)
+    rotation[..., 0, 1] = 2 * (x * y - z * w)
+    rotation[..., 0, 2] = 2 * (x * z + y * w)
+    rotation[..., 1, 0] = 2 * (x * y + z * w)
+    rotation[..., 1, 1] = 1 - 2 * (x * x + z * z)
+    rotation[..., 1, 2] = 2 * (y * z - x * w)
+    rotation[..., 2, 0] = 2 * (x * z - y * w)
+    rotation[..., 2, 1] = 2 * (y * z + x * w)
+    rotation[..., 2, 2] = 1 - 2 * (x * x + y * y)
+    return rotation
 
 
 def from_matrix(rotation: ArrayLike) -> Array:
@@ -64,6 +72,8 @@ def from_matrix(rotation: ArrayLike) -> Array:
     well conditioned for every angle (Shepperd, 1978).
     """
     r = np.asarray(rotation, dtype=np.float64)
+    if r.ndim == 2:
+        return _from_one_matrix(r)
     xx, yy, zz = r[..., 0, 0], r[..., 1, 1], r[..., 2, 2]
     x_first = np.stack(
         [1 + xx - yy - zz, r[..., 1, 0] + r[..., 0, 1], r[..., 0, 2] + r[..., 2, 0], r[..., 2, 1] - r[..., 1, 2]],
@@ -85,6 +95,25 @@ def from_matrix(rotation: ArrayLike) -> Array:
     largest = np.argmax(np.stack([xx, yy, zz, xx + yy + zz], axis=-1), axis=-1)
     chosen = np.take_along_axis(candidates, largest[..., None, None], axis=-2)[..., 0, :]
     return canonical(normalise(chosen))
+
+
+def _from_one_matrix(rotation: Array) -> Array:
+    """The same with plain numbers: a node does this a few times a frame, and numpy's calls would take most of it."""
+    (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = rotation.tolist()
+    _, largest = max((xx, 0), (yy, 1), (zz, 2), (xx + yy + zz, 3))
+    if largest == 0:
+        x, y, z, w = 1 + xx - yy - zz, yx + xy, xz + zx, zy - yz
+    elif largest == 1:
+        x, y, z, w = yx + xy, 1 - xx + yy - zz, zy + yz, xz - zx
+    elif largest == 2:
+        x, y, z, w = xz + zx, zy + yz, 1 - xx - yy + zz, yx - xy
+    else:
+        x, y, z, w = zy - yz, xz - zx, yx - xy, 1 + xx + yy + zz
+    length = math.sqrt(x * x + y * y + z * z + w * w)
+    if not 1e-12 <= length < math.inf:
+        raise ValueError("A quaternion of zero or non-finite length is no rotation.")
+    length = -length if w < 0.0 else length
+    return np.array([x / length, y / length, z / length, w / length])
 
 
 def log(q: ArrayLike) -> Array:

@@ -28,6 +28,9 @@ class InputConfig:
     short_side: int = option(120, "shorter side of the network's input, pixels; the aspect ratio stays", low=32)
     min_depth: float = option(0.1, "depth below this is invalid, metres", low=0.0)
     max_depth: float = option(6.0, "depth beyond this is invalid, metres", low=0.01)
+    depth_encoding: str = option(
+        "metric", "depth as one metric channel, or as the colour scale of the paper", choices=("metric", "colors")
+    )
     register_depth: bool = option(
         False, "carry raw depth into the colour camera first, in training and at run time; see T_color_depth"
     )

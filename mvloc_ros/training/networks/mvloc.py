@@ -27,7 +27,7 @@ class MVLoc(PoseNetwork):
         super().__init__(inputs)
         size = network.latent_size
         self.color = GaussianEncoder(ResNet(network.backbone, network.width, in_channels=3), size)
-        self.depth = GaussianEncoder(ResNet(network.backbone, network.width, in_channels=1), size)
+        self.depth = GaussianEncoder(ResNet(network.backbone, network.width, in_channels=self.depth_channels), size)
         self.attention = LatentAttention(size)
         self.regressor = PoseRegressor(size, network.dropout)
 

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The nodes that are compared, as processes, and what they cost the machine."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).resolve().parents[2]
+END_S = 20.0
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A node: its name in tables, the topic of its poses, and how it is started."""
+
+    name: str
+    pose_topic: str
+    command: tuple[str, ...]
+
+
+def mvloc_node(bundle: Path, *parameters: str) -> Contestant:
+    """The node of this project with its defaults, but for TF, of which there is none here."""
+    chosen = (f"model:={bundle}", "publish_frame:=camera", *parameters)
+    options = [word for parameter in chosen for word in ("-p", parameter)]
+    return Contestant("mvloc", "mvloc/pose", ("-m", "mvloc_ros.node.main", "--ros-args", *options))
+
+
+def ordinary_node(bundle: Path, weights: Path) -> Contestant:
+    """The comparison node with the same weights."""
+    arguments = ("--bundle", str(bundle), "--weights", str(weights))
+    return Contestant("ordinary", "ordinary/pose", ("-m", "bench.peers.ordinary_node", *arguments))
+
+
+def own_domain() -> None:
+    """Neither hear nor disturb a robot; use the shared memory that the project ships a profile for."""
+    os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    os.environ.setdefault("FASTDDS_DEFAULT_PROFILES_FILE", str(ROOT / "config" / "fastdds.xml"))
+
+
+@contextmanager
+def running(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process of this Python in the repository's root, ended with SIGTERM; its output is shown if it failed."""
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen([sys.executable, *arguments], cwd=ROOT, stdout=log, stderr=log)
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(END_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+            if process.wait() != 0:
+                log.seek(0)
+                sys.stderr.write(log.read().decode(errors="replace"))
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of a process so far.
+
+    Attributes:
+        cpu_s: of all its threads.
+        resident_mb: now, shared memory of the middleware included.
+        shared_mb: of that, memory shared with other processes (`/dev/shm`), without files.
+        peak_mb: the most that was ever resident.
+    """
+
+    cpu_s: float
+    resident_mb: float
+    shared_mb: float
+    peak_mb: float
+
+
+def cost_of(pid: int) -> Cost:
+    """What a process has cost."""
+    times = psutil.Process(pid).cpu_times()
+    fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    resident, shared, peak = (int(fields[name].split()[0]) / 1024 for name in ("VmRSS", "RssShmem", "VmHWM"))
+    return Cost(times.user + times.system, resident, shared, peak)

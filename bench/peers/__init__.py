@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nodes to compare with: what most people would write, with care, and with the same weights."""
