@@ -15,6 +15,9 @@ from mvloc_ros.node.parameters import ParameterError
 
 # How long a signal may go unnoticed while nothing arrives.
 _SPIN_S = 0.2
+# How long one thread may keep Python from another that wants it. By default 5 ms: that long a pair would wait for the
+# worker to begin, while the executor's thread takes the next messages.
+_SWITCH_S = 1e-4
 _CANNOT_START = 2
 
 
@@ -32,6 +35,7 @@ def main(args: list[str] | None = None) -> int:
     node = _create_node(args)
     if node is None:
         return _CANNOT_START
+    sys.setswitchinterval(_SWITCH_S)
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:
