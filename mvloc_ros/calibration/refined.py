@@ -38,7 +38,7 @@ class _Model:
 
     def of(self, information: Array, known: Array) -> Array:
         """Covariances `[N, 6, 6]` from information of the registrations `[N, 6, 6]` and of the network (6x6)."""
-        scaled = np.linalg.inv(information / self.scale + known)
+        scaled = np.asarray(np.linalg.inv(information / self.scale + known), dtype=np.float64)
         scaled = 0.5 * (scaled + np.swapaxes(scaled, 1, 2))
         return scaled + np.diag([self.floor_m**2] * 3 + [self.floor_rad**2] * 3)
 
@@ -52,7 +52,7 @@ def calibrate_refined(trials: Trials, prior: Array) -> RefinedCalibration | None
     """
     if len(trials.errors) < MIN_POSES:
         return None
-    known = np.linalg.inv(prior)
+    known = np.asarray(np.linalg.inv(prior), dtype=np.float64)
     errors, information, blocks = trials.errors, _information(trials.covariances, known), np.array(trials.blocks)
     model = _fit(errors, information, known)
     record: dict[str, Any] = {

@@ -129,6 +129,9 @@ class Refiner:
                 break
         if best is None:
             return "the scene map has nothing where the network puts the camera"
+        if best.rejection and not frame.blank and time.perf_counter() < deadline:
+            # Whatever blocks the view is itself what registration fits to the map, at some pose where it hides nothing.
+            best = replace(best, rejection=self._blocked(frame) or best.rejection)
         return replace(
             best,
             starts=tried,
@@ -195,6 +198,16 @@ class Refiner:
             refinement_ms=1e3 * (ended - began),
             verification_ms=1e3 * judging_s,
         )
+
+    def _blocked(self, frame: _Frame) -> str:
+        """Whether something hides most of the scene where the network puts the camera, in words; empty if not."""
+        T_map_depth = frame.network.T_map_camera @ self._T_camera_depth
+        target = self._maps.at(T_map_depth[:3, 3])
+        if target is None:
+            return ""
+        points = frame.source.points
+        space = free_space.compare(points, target, T_map_depth, self._depth.camera, self._resolution_m)
+        return verification.blocked(space)
 
     def _judge(self, frame: _Frame, target: LocalMap, T_map_depth: Array) -> Refined:
         network, source, threads = frame.network, frame.source, self._options.threads
