@@ -34,7 +34,8 @@ from mvloc_ros.training.objective import Batch
 from mvloc_ros.training.presets import PRESETS, preset
 from mvloc_ros.training.processes import ALONE
 from mvloc_ros.training.systems import build_network
-from mvloc_ros.training.train import pick_device, read_data
+from mvloc_ros.training.train import pick_device, read_data, scaled_cameras
+from mvloc_ros.training.views import prepare_views
 
 BAR = 0.9
 WARM_UP = 2  # steps of each kind that are not timed
@@ -44,6 +45,7 @@ EXAMPLES = """examples:
   python bench/training.py --data recordings/kitchen --preset small --steps 40
   python bench/training.py --data recordings/kitchen --preset paper --device cuda --steps 200 --out out/speed.json
   python bench/training.py --data recordings/kitchen --system vidloc --steps 20
+  python bench/training.py --data recordings/kitchen --views 10 0.2
 
 The bar is a ratio of at least 0.9. Run it on an idle machine: the figures come with its load."""
 
@@ -131,8 +133,10 @@ def operations_of_step(kind: Kind) -> int:
 
 def measure(config: TrainingConfig, root: Path, device: torch.device, steps: int, per_turn: int) -> dict[str, object]:
     """Both kinds in turn; what a report says of them."""
-    frames = read_data(config, root, 0.2).training
-    batches = Batches(frames, PoseNormalisation.fit(frames.poses), config, device, ALONE)
+    data = read_data(config, root, 0.2)
+    frames, normalisation = data.training, PoseNormalisation.fit(data.training.poses)
+    views = prepare_views(config, scaled_cameras(data.folder, config), frames, normalisation)
+    batches = Batches(frames, normalisation, config, device, ALONE, views)
     planned = steps + WARM_UP + 1
     fixed = random_part(next(batches.epoch()).batch)
     real, random = (Kind(config, parts, device, planned) for parts in (real_parts(batches), repeat(fixed)))
@@ -156,6 +160,7 @@ def measure(config: TrainingConfig, root: Path, device: torch.device, steps: int
         if device.type == "cuda"
         else f"cpu, {torch.get_num_threads()} threads",
         "arithmetic": str(dtype).removeprefix("torch."),
+        "views": [config.augmentation.turn, config.augmentation.shift],
         "frames_a_step": len(fixed.batch.target),
         "turns": len(pairs),
         "steps_a_turn": per_turn,
@@ -181,6 +186,7 @@ def report(found: dict[str, object]) -> str:
     return "\n".join(
         [
             "{data}, {system}, preset {preset}, {frames_a_step} frames a step, {device}, {arithmetic}",
+            "  new views by up to {views[0]:g} degrees and {views[1]:g} m",
             "  real steps:          {real_frames_per_second:8.1f} frames/s",
             "  fixed random batch:  {random_frames_per_second:8.1f} frames/s",
             f"  ratio:               {{ratio:8.3f}} (quartiles {low:.3f} to {high:.3f}; the bar of {BAR} {verdict})",
@@ -202,13 +208,18 @@ def main() -> int:
     parser.add_argument("--stage", choices=("1", "2"), default="1", help="default: %(default)s")
     parser.add_argument("--steps", type=int, default=40, metavar="N", help="of each kind (default: %(default)s)")
     parser.add_argument("--turn", type=int, default=4, metavar="N", help="steps in a row (default: %(default)s)")
+    parser.add_argument(
+        "--views", type=float, nargs=2, default=(0.0, 0.0), metavar=("TURN", "SHIFT"), help="new views: degrees, metres"
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write all figures here as JSON")
     args = parser.parse_args()
     if not 1 <= args.turn <= args.steps:
         parser.error("--turn must be at least 1 and at most --steps")
     try:
-        config = preset(args.system, args.preset).with_options({"stage": args.stage})
+        config = preset(args.system, args.preset).with_options(
+            {"stage": args.stage, "turn": args.views[0], "shift": args.views[1]}
+        )
         found = measure(config, args.data, pick_device(args.device), args.steps, args.turn)
     except MvlocError as error:
         print(f"bench/training.py: {error}", file=sys.stderr)

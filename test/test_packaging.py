@@ -49,6 +49,12 @@ def test_links_in_the_documents_lead_somewhere():
             assert (path.parent / target).exists(), f"{path.name}: {target}"
 
 
+def test_files_that_the_documents_name_exist():
+    for path in DOCUMENTS:
+        for target in re.findall(r"`((?:test|bench|config|launch)/[\w./-]*)`", path.read_text(encoding="utf-8")):
+            assert (ROOT / target).exists(), f"{path.name}: {target}"
+
+
 def test_every_parameter_is_documented():
     text = (ROOT / "docs" / "node.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| `(\w+)` \| `?([^|`]*)`? \|", text, re.MULTILINE))

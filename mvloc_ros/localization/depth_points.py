@@ -24,7 +24,7 @@ CORRECTION_SHAPE = (24, 32)
 """Rows and columns of c over the image: cells of 20 pixels of a VGA image."""
 
 # What an image is thinned to before its points are made: more would be averaged away again.
-_COLUMNS = 160
+_COLUMNS = 128
 
 
 def depth_noise(depth_m: Array) -> Array:

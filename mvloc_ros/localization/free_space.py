@@ -20,6 +20,8 @@ COLUMNS, ROWS = 40, 30
 # A point must face the camera at least so much (cosine) to be drawn: edges on view hide little.
 _FACING = 0.3
 _SIGMAS = 3.0
+# Nearer points are inside the lens.
+_NEAREST_M = 0.05
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,14 @@ def compare(
 ) -> FreeSpace:
     """Compare a frame's points `[N, 3]` (depth camera) with the map at a pose; `camera` at any size."""
     small = camera.scaled_to(COLUMNS, ROWS)
-    T_depth_map = se3.inverse(T_map_depth)
-    facing = np.einsum("ni,ni->n", target.coarse_normals, T_map_depth[:3, 3] - target.coarse_points)
-    distance = np.linalg.norm(target.coarse_points - T_map_depth[:3, 3], axis=1)
-    drawn = transform_points(T_depth_map, target.coarse_points[facing > _FACING * distance])
+    seen = transform_points(se3.inverse(T_map_depth), target.coarse_points)
+    # Most of the map is not in view: what is outside of a cone around it is left out first.
+    wide, high = max(small.cx, COLUMNS - 1 - small.cx) + 0.5, max(small.cy, ROWS - 1 - small.cy) + 0.5
+    x, y, z = seen.T
+    near = (z > _NEAREST_M) & (np.abs(x) * small.fx < wide * z) & (np.abs(y) * small.fy < high * z)
+    seen, normals = seen[near], target.coarse_normals[near] @ T_map_depth[:3, :3]
+    facing = -np.einsum("ni,ni->n", normals, seen)
+    drawn = seen[facing > _FACING * np.sqrt(np.einsum("ni,ni->n", seen, seen))]
     expected = _nearest(drawn, small)
     # Twice: the nearest of a pixel and its neighbours says whether it was surely seen through, and the farthest
     # whether it was surely hidden, wherever in the pixel an edge lies.
@@ -64,7 +70,7 @@ def compare(
 
 
 def _pixels(points: Array, camera: PinholeCamera) -> tuple[NDArray[np.intp], Array]:
-    ahead = points[points[:, 2] > 0.05]
+    ahead = points[points[:, 2] > _NEAREST_M]
     u, v = image_points(ahead, camera)
     inside = (np.abs(u - (COLUMNS - 1) / 2) < COLUMNS / 2) & (np.abs(v - (ROWS - 1) / 2) < ROWS / 2)
     column, row = np.rint(u[inside]).astype(np.intp), np.rint(v[inside]).astype(np.intp)

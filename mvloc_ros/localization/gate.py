@@ -11,6 +11,9 @@ difference is
 A fix that fails is remembered. Once `confirmations` fixes in a row of time tell the same motion, each one
 within the limits of an earlier one, the camera really is elsewhere (it was carried, or the belief was
 wrong) and the last of them is believed.
+
+Fixes of one image alone confirm no jump away from what both images told: where the network errs without the
+other image it errs alike from frame to frame, so that their agreement says nothing.
 """
 
 from __future__ import annotations
@@ -93,6 +96,7 @@ class Fix:
         covariance: 6x6 in ROS order, metres and radians, map axes.
         T_odom_camera: the same camera at the same stamp in the odometry's frame; None without odometry.
         is_hint: a person's guess, which only the Mahalanobis distance is measured from.
+        is_partial: made without one of the two images.
         rejection: why whoever made the pose does not stand by it, in words; such a fix is never believed.
     """
 
@@ -101,6 +105,7 @@ class Fix:
     covariance: Array
     T_odom_camera: Array | None = None
     is_hint: bool = False
+    is_partial: bool = False
     rejection: str = ""
 
 
@@ -134,6 +139,7 @@ class Gate:
         self._believed: Fix | None = None
         self._doubted: deque[tuple[Fix, int]] = deque(maxlen=2 * self._limits.confirmations)
         self._streak = 0
+        self._was_complete = False
 
     @property
     def streak(self) -> int:
@@ -158,6 +164,8 @@ class Gate:
             why, needed = self._mismatch(self._believed, fix), self._limits.confirmations
             if not why:
                 return self._believe(fix)
+            if fix.is_partial and self._was_complete:
+                return self._doubt(fix, f"{why}, and poses of one image alone do not confirm a jump")
         witnesses = 1 + max((length for other, length in self._doubted if not self._mismatch(other, fix)), default=0)
         if witnesses >= needed:
             jumped = self._believed is not None
@@ -167,6 +175,7 @@ class Gate:
 
     def _believe(self, fix: Fix, reason: str = "") -> Verdict:
         self._believed = fix
+        self._was_complete |= not fix.is_partial
         self._doubted.clear()
         self._streak += 1
         return Verdict(True, State.TRACKING, reason, fix.T_map_camera)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 
 import numpy as np
 import small_gicp
@@ -48,23 +48,39 @@ class LocalMap:
 
 
 class LocalMaps:
-    """The local maps of the tiles that the camera was in lately."""
+    """The local maps of where the camera was lately.
 
-    def __init__(self, scene_map: SceneMap, reach_m: float, threads: int, keep: int = 4) -> None:
+    Places from which the same tiles are in reach share one: a room has one, wherever its tiles' borders lie.
+    """
+
+    def __init__(self, scene_map: SceneMap, reach_m: float, threads: int, keep: int = 8) -> None:
         """Take a map; `reach_m` is how far from the camera points are needed."""
         self._map, self._reach_m, self._threads, self._keep = scene_map, reach_m, threads, keep
-        self._ready: OrderedDict[tuple[int, int, int], LocalMap | None] = OrderedDict()
+        self._ready: OrderedDict[tuple[int, ...], LocalMap | None] = OrderedDict()
+        self._in_reach: dict[tuple[int, int, int], tuple[int, ...]] = {}
+
+    def prepare(self, positions: Array) -> None:
+        """Build what is needed at positions `[N, 3]`, as far as it is kept; the places with most of them first."""
+        visits = Counter(self._tiles_at(position) for position in positions)
+        for tiles, _ in reversed(visits.most_common(self._keep)):
+            self._of(tiles)
 
     def at(self, position: Array) -> LocalMap | None:
         """The surroundings of a position `[3]`; None where the map has nothing there."""
-        if not np.all(np.isfinite(position)):
-            return None
+        return self._of(self._tiles_at(position)) if np.all(np.isfinite(position)) else None
+
+    def _tiles_at(self, position: Array) -> tuple[int, ...]:
         tile = self._map.tile_at(position)
-        if tile not in self._ready:
-            content = self._map.around(tile, self._reach_m)
+        if tile not in self._in_reach:
+            self._in_reach[tile] = self._map.tiles_near(tile, self._reach_m)
+        return self._in_reach[tile]
+
+    def _of(self, tiles: tuple[int, ...]) -> LocalMap | None:
+        if tiles not in self._ready:
+            content = self._map.content(tiles)
             usable = len(content.points) >= _MIN_POINTS
-            self._ready[tile] = LocalMap(content, self._map.resolution_m, self._threads) if usable else None
-        self._ready.move_to_end(tile)
+            self._ready[tiles] = LocalMap(content, self._map.resolution_m, self._threads) if usable else None
+        self._ready.move_to_end(tiles)
         while len(self._ready) > self._keep:
             self._ready.popitem(last=False)
-        return self._ready[tile]
+        return self._ready[tiles]

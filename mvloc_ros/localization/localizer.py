@@ -21,12 +21,15 @@ from mvloc_ros.localization.frozen_depth import FrozenDepth
 from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.localization.scene_map import SceneMapError, read_scene_map
 from mvloc_ros.localization.uncertainty import ResidualCovariance
+from mvloc_ros.localization.verification import Expectation
 
 if TYPE_CHECKING:
     from mvloc_ros.localization.refinement import Refined, Refiner
 
-# A pose that was believed this long ago is no place to look for the camera any more.
+# A pose that was believed this long ago is no place to look for the camera any more. Until then the camera is expected
+# there, with standard deviations that grow by so many m/s and rad/s, as in the gate without odometry.
 _RECENT_NS = 2_000_000_000
+_SPEED, _TURN_RATE = 1.0, 1.0
 # Below this share of valid pixels a depth image tells nothing (a covered lens, a sensor out of range).
 _MIN_VALID_DEPTH = 0.01
 
@@ -98,7 +101,7 @@ class Localizer:
         self._options = refinement or RefinementOptions(mode="off")
         self._frozen = FrozenDepth()
         self._refiner, self.map_problem = _refiner(bundle, self._options)
-        self._believed: tuple[int, NDArray[np.float64]] | None = None
+        self._believed: tuple[int, Expectation] | None = None
 
     @property
     def covariance(self) -> NDArray[np.float64]:
@@ -124,7 +127,9 @@ class Localizer:
             self._backend.run(self._no_color, self._no_depth, present)
             elapsed = 1e3 * (time.perf_counter() - start)
         if self._refiner is not None:
-            self._refiner.warm_up(np.array(self._bundle.manifest.position.offset_m))
+            trained = self._bundle.training_trajectory()
+            middle = np.array([self._bundle.manifest.position.offset_m])
+            self._refiner.warm_up(middle if trained is None else trained.poses[:, :3, 3])
         return elapsed
 
     def process(self, frame: Frame) -> PoseEstimate:
@@ -166,9 +171,13 @@ class Localizer:
             remark="; ".join(text for text in (remark, problem) if text),
             T_map_camera_network=T_map_camera,
         )
-        estimate = network if refined is None else self._with(network, refined)
+        estimate = network if refined is None else _with(network, refined)
         fault = self._frozen.fault_of(frame.stamp_ns, color, depth) if self.refines else ""
-        return replace(estimate, rejection=fault) if fault else estimate
+        if fault:
+            return replace(estimate, rejection=fault)
+        if estimate.refined and not estimate.rejection:
+            self._believed = (frame.stamp_ns, Expectation(estimate.T_map_camera, estimate.covariance))
+        return estimate
 
     def _refine(
         self,
@@ -183,24 +192,20 @@ class Localizer:
             return None, self.map_problem
         if depth is None or frame.depth is None:
             return None, "" if self._options.mode == "auto" else "there is no depth image"
-        believed = self._believed
-        recent = None if believed is None or abs(frame.stamp_ns - believed[0]) > _RECENT_NS else believed[1]
-        found = self._refiner.refine(T_map_camera, covariance, frame.depth, color, recent)
+        network = Expectation(T_map_camera, covariance)
+        found = self._refiner.refine(network, frame.depth, color, self._expected(frame.stamp_ns))
         return (None, found) if isinstance(found, str) else (found, "")
 
-    def _with(self, network: PoseEstimate, refined: Refined) -> PoseEstimate:
-        if not refined.rejection:
-            self._believed = (network.stamp_ns, refined.T_map_camera)
-        return replace(
-            network,
-            T_map_camera=refined.T_map_camera,
-            covariance=refined.covariance,
-            refined=True,
-            score=refined.score,
-            rejection=refined.rejection,
-            details=refined,
-            times=replace(network.times, refinement_ms=refined.refinement_ms, verification_ms=refined.verification_ms),
-        )
+    def _expected(self, stamp_ns: int) -> Expectation | None:
+        """The last believed pose, with what the camera may have moved since; None if that is too long ago."""
+        if self._believed is None:
+            return None
+        then_ns, believed = self._believed
+        seconds = 1e-9 * abs(stamp_ns - then_ns)
+        if abs(stamp_ns - then_ns) > _RECENT_NS:
+            return None
+        moved = np.diag([(_SPEED * seconds) ** 2] * 3 + [(_TURN_RATE * seconds) ** 2] * 3)
+        return replace(believed, covariance=believed.covariance + moved)
 
     def _prepare(self, frame: Frame) -> tuple[NDArray[np.uint8] | None, NDArray[np.float32] | None, str]:
         spec = self._bundle.manifest.input
@@ -227,6 +232,19 @@ class Localizer:
             raise FrameError("The network's answer is not a number; export the model again and check its training.")
         rotation = quaternion.exp(output.log_quaternion)
         return se3.from_parts(self._bundle.position_in_map(output.position), rotation)
+
+
+def _with(network: PoseEstimate, refined: Refined) -> PoseEstimate:
+    return replace(
+        network,
+        T_map_camera=refined.T_map_camera,
+        covariance=refined.covariance,
+        refined=True,
+        score=refined.score,
+        rejection=refined.rejection,
+        details=refined,
+        times=replace(network.times, refinement_ms=refined.refinement_ms, verification_ms=refined.verification_ms),
+    )
 
 
 def _registration(manifest: Manifest) -> DepthRegistration | None:

@@ -18,17 +18,18 @@ class RefinementOptions:
         budget_ms: wall time for refinement and verification of one frame.
         points: of the depth image, at most.
         starts: starting poses, at most; 1 is the network's alone.
-        threads: of the registration; 0 takes up to 2.
+        threads: of the registration. More than one wait for each other where the cores have other work, and then take
+            longer than one alone.
     """
 
     mode: str = "auto"
     budget_ms: float = 60.0
-    points: int = 3000
+    points: int = 2000
     starts: int = 4
-    threads: int = 0
+    threads: int = 1
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
             raise ValueError(f"refine must be one of {', '.join(MODES)}, not {self.mode!r}")
-        if not (self.budget_ms > 0.0 and self.points >= 100 and self.starts >= 1 and self.threads >= 0):
+        if not (self.budget_ms > 0.0 and self.points >= 100 and self.starts >= 1 and self.threads >= 1):
             raise ValueError(f"impossible refinement options: {self}")

@@ -4,13 +4,16 @@
 The network's pose starts; where its result is not believed, others do while the time budget lasts: the last believed
 pose, and poses drawn around the network's with its own spread (the noise is fixed, so a frame gives the same result
 each time). The best supported result wins.
+
+The budget is wall time, and other programs may have the cores: registration ends early enough that judging, which took
+as long as it lately did, still fits, and a further start is begun only where one like the slowest so far fits.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,20 +23,23 @@ from mvloc_ros.geometry.covariance import pose_error, through_extrinsic
 from mvloc_ros.inference.frame import DepthImage
 from mvloc_ros.inference.manifest import Manifest
 from mvloc_ros.inference.map_spec import SceneMapSpec
-from mvloc_ros.localization import verification
+from mvloc_ros.localization import appearance, free_space, verification
+from mvloc_ros.localization.appearance import Appearance
 from mvloc_ros.localization.depth_points import DepthCamera
-from mvloc_ros.localization.free_space import compare
 from mvloc_ros.localization.local_map import LocalMap, LocalMaps
 from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.localization.registration import Source, register
 from mvloc_ros.localization.scene_map import SceneMap
 from mvloc_ros.localization.support import Support, fused, support
-from mvloc_ros.localization.verification import Evidence
+from mvloc_ros.localization.uncertainty import with_floor
+from mvloc_ros.localization.verification import Evidence, Expectation
 
 Array = NDArray[np.float64]
 
 # Starting poses are drawn with at most this spread; further away the registration finds another place anyway.
 _LARGEST_SPREAD = np.array([0.3] * 3 + [0.2] * 3)
+# Squared Mahalanobis distance that 95 % of the network's errors stay below (chi-square, six degrees of freedom).
+_USUAL = 12.6
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,137 +80,206 @@ class Refiner:
         self._spec, self._manifest = spec, manifest
         self._resolution_m = scene_map.resolution_m
         self._options = options
-        self._threads = options.threads or 2
         self._depth = DepthCamera(manifest.depth_camera, spec.depth_min_m, spec.depth_max_m, scene_map.correction)
         self._T_color_depth = spec.extrinsic()
         self._T_camera_depth = self._T_color_depth if manifest.frames.pose_of == "color" else np.eye(4)
-        self._maps = LocalMaps(scene_map, spec.depth_max_m, self._threads)
+        self._maps = LocalMaps(scene_map, spec.depth_max_m, options.threads)
         self._draws = np.random.default_rng(0).standard_normal((64, 6))
+        self._judging_s = 0.0
 
-    def warm_up(self, position: Array) -> None:
-        """Prepare the map around a position `[3]`, so that the first frame there does not wait for it."""
-        self._maps.at(position)
+    def warm_up(self, positions: Array) -> None:
+        """Prepare the map around positions `[N, 3]`, so that the first frame there does not wait for it."""
+        self._maps.prepare(positions)
 
     def refine(
-        self,
-        T_map_camera: Array,
-        covariance: Array,
-        depth: DepthImage,
-        color: NDArray[np.uint8] | None,
-        believed: Array | None,
+        self, network: Expectation, depth: DepthImage, color: NDArray[np.uint8] | None, believed: Expectation | None
     ) -> Refined | str:
         """Refine one pose, or say why it cannot be.
 
         Args:
-            T_map_camera: the network's, 4x4.
-            covariance: the network's, 6x6.
+            network: its pose, and the covariance of that.
             depth: the depth image as it came.
             color: RGB `[H, W, 3]`, in any size, None without.
-            believed: the last pose that was believed (4x4), if it is recent.
+            believed: the last pose that was believed, if it is recent; its covariance with what the camera may have
+                moved since.
         """
         began = time.perf_counter()
         deadline = began + 1e-3 * self._options.budget_ms
-        source = Source.of(self._depth.points(depth), self._resolution_m, self._options.points, self._threads)
-        if source is None:
+        frame = self._frame(network, depth, color, believed)
+        if frame is None:
             return "the depth image has too few points in range to be registered to the scene map"
         best: Refined | None = None
         refinement_s = time.perf_counter() - began
         verification_s = slowest_s = 0.0
         iterations = tried = 0
-        for start in self._starts(T_map_camera, covariance, believed):
+        for start in self._starts(frame):
             started = time.perf_counter()
-            # A further start is begun only if there is time for one like the slowest so far.
             if tried and started + slowest_s > deadline:
                 break
-            target = self._maps.at(start[:3, 3])
-            if target is None:
+            result = self._attempt(frame, start, deadline)
+            if result is None:
                 continue
-            registered = register(
-                source, target, start @ self._T_camera_depth, self._resolution_m, deadline, self._threads
-            )
-            ended = time.perf_counter()
-            result = self._judge(source, target, registered.T_map_depth, T_map_camera, covariance, color)
-            now = time.perf_counter()
-            tried, iterations = tried + 1, iterations + registered.iterations
-            refinement_s, verification_s = refinement_s + ended - started, verification_s + now - ended
-            slowest_s = max(slowest_s, now - started)
+            tried, iterations = tried + 1, iterations + result.iterations
+            refinement_s += 1e-3 * result.refinement_ms
+            verification_s += 1e-3 * result.verification_ms
+            slowest_s = max(slowest_s, time.perf_counter() - started)
             if best is None or _quality(result) > _quality(best):
                 best = result
             if not best.rejection:
                 break
         if best is None:
             return "the scene map has nothing where the network puts the camera"
-        values = {
-            "starts": tried, "iterations": iterations,
-            "refinement_ms": 1e3 * refinement_s, "verification_ms": 1e3 * verification_s,
-        }  # fmt: skip
-        return Refined(**{**vars(best), **values})
+        if best.rejection and not frame.blank and time.perf_counter() < deadline:
+            # Whatever blocks the view is itself what registration fits to the map, at some pose where it hides nothing.
+            best = replace(best, rejection=self._blocked(frame) or best.rejection)
+        return replace(
+            best,
+            starts=tried,
+            iterations=iterations,
+            refinement_ms=1e3 * refinement_s,
+            verification_ms=1e3 * verification_s,
+        )
 
-    def _starts(self, network: Array, covariance: Array, believed: Array | None) -> Iterator[Array]:
-        limit = self._options.starts
+    def attempt(
+        self,
+        start: Array,
+        network: Expectation,
+        depth: DepthImage,
+        color: NDArray[np.uint8] | None,
+        believed: Expectation | None = None,
+    ) -> Refined | None:
+        """What one start (4x4) alone leads to, however long it takes; None where it leads nowhere."""
+        frame = self._frame(network, depth, color, believed)
+        return None if frame is None else self._attempt(frame, start, float("inf"))
+
+    def _frame(
+        self, network: Expectation, depth: DepthImage, color: NDArray[np.uint8] | None, believed: Expectation | None
+    ) -> _Frame | None:
+        source = Source.of(self._depth.points(depth), self._resolution_m, self._options.points, self._options.threads)
+        if source is None:
+            return None
+        blank = color is not None and appearance.is_blank(color)
+        return _Frame(source, color, blank, network, believed)
+
+    def _starts(self, frame: _Frame) -> Iterator[Array]:
+        # A covered lens is covered wherever the camera is.
+        limit = 1 if frame.blank else self._options.starts
+        network = frame.network.T_map_camera
         yield network
-        if believed is not None and limit > 1:
-            yield believed
+        if frame.believed is not None and limit > 1:
+            yield frame.believed.T_map_camera
             limit -= 1
-        spread = np.minimum(np.sqrt(np.diag(covariance)), _LARGEST_SPREAD)
+        spread = np.minimum(np.sqrt(np.diag(frame.network.covariance)), _LARGEST_SPREAD)
         for draw in self._draws[: limit - 1]:
             yield moved(network, spread * draw)
 
-    def _judge(
-        self, source: Source, target: LocalMap, T_map_depth: Array, network: Array, prior: Array,
-        color: NDArray[np.uint8] | None,
-    ) -> Refined:  # fmt: skip
-        network_depth = network @ self._T_camera_depth
-        prior_depth = through_extrinsic(prior, network, self._T_camera_depth)
-        found = support(source.points, target, T_map_depth, self._resolution_m, self._threads)
+    def _attempt(self, frame: _Frame, start: Array, deadline: float) -> Refined | None:
+        """One start; None where the map has nothing there."""
+        target = self._maps.at(start[:3, 3])
+        if target is None:
+            return None
+        began = time.perf_counter()
+        registered = register(
+            frame.source,
+            target,
+            start @ self._T_camera_depth,
+            self._resolution_m,
+            deadline - self._judging_s,
+            self._options.threads,
+        )
+        ended = time.perf_counter()
+        result = self._judge(frame, target, registered.T_map_depth)
+        judging_s = time.perf_counter() - ended
+        # Rises at once and falls slowly, so that it covers what other programs cost.
+        self._judging_s = max(judging_s, 0.9 * self._judging_s)
+        return replace(
+            result,
+            iterations=registered.iterations,
+            refinement_ms=1e3 * (ended - began),
+            verification_ms=1e3 * judging_s,
+        )
+
+    def _blocked(self, frame: _Frame) -> str:
+        """Whether something hides most of the scene where the network puts the camera, in words; empty if not."""
+        T_map_depth = frame.network.T_map_camera @ self._T_camera_depth
+        target = self._maps.at(T_map_depth[:3, 3])
+        if target is None:
+            return ""
+        points = frame.source.points
+        space = free_space.compare(points, target, T_map_depth, self._depth.camera, self._resolution_m)
+        return verification.blocked(space)
+
+    def _judge(self, frame: _Frame, target: LocalMap, T_map_depth: Array) -> Refined:
+        network, source, threads = frame.network, frame.source, self._options.threads
+        network_depth = network.T_map_camera @ self._T_camera_depth
+        prior_depth = through_extrinsic(network.covariance, network.T_map_camera, self._T_camera_depth)
+        found = support(source.points, target, T_map_depth, self._resolution_m, threads)
         length_m = float(np.median(source.points[:, 2]))
-        delta = pose_error(T_map_depth, network_depth)
-        delta, covariance, determined = fused(delta, found.hessian, prior_depth, length_m, self._spec.inflation)
+        shift, inflation = pose_error(T_map_depth, network_depth), self._spec.calibrated_inflation
+        delta, covariance, determined = fused(shift, found.hessian, prior_depth, length_m, inflation)
+        contradiction = float(delta @ np.linalg.solve(prior_depth, delta)) / _USUAL
+        if contradiction > 1.0:
+            # The network errs more here than its covariance says, and must not pull a registered pose so hard.
+            prior_depth = contradiction * prior_depth
+            delta, covariance, determined = fused(shift, found.hessian, prior_depth, length_m, inflation)
         T_map_depth = moved(network_depth, delta)
-        distance = float(np.sqrt(delta @ np.linalg.solve(prior_depth, delta)))
-        space = compare(source.points, target, T_map_depth, self._depth.camera, self._resolution_m)
-        seen = self._appearance(found, target, color)
-        evidence = verification.evidence(found, space, seen, distance)
-        score, rejection = self._verdict(evidence, color)
         T_depth_camera = se3.inverse(self._T_camera_depth)
+        T_map_camera = T_map_depth @ T_depth_camera
+        space = free_space.compare(source.points, target, T_map_depth, self._depth.camera, self._resolution_m)
+        evidence = verification.evidence(
+            found,
+            space,
+            self._appearance(frame, found, target),
+            verification.typical_appearance(self._spec.acceptance),
+            verification.agreement(T_map_camera, frame.expected),
+        )
+        score, rejection = self._verdict(evidence, verification.fault(found, space, frame.blank))
         return Refined(
-            T_map_camera=T_map_depth @ T_depth_camera,
-            covariance=through_extrinsic(covariance, T_map_depth, T_depth_camera),
+            T_map_camera=T_map_camera,
+            covariance=with_floor(through_extrinsic(covariance, T_map_depth, T_depth_camera), self._spec.calibration),
             score=score,
             rejection=rejection,
             evidence=evidence,
             support=found,
             determined=determined,
-            starts=0,
+            starts=1,
             iterations=0,
             refinement_ms=0.0,
             verification_ms=0.0,
         )
 
-    def _appearance(self, found: Support, target: LocalMap, color: NDArray[np.uint8] | None) -> float:
-        """Of a frame whose colour cannot be compared, what right poses have: it speaks neither for nor against."""
-        acceptance = self._spec.acceptance
-        neutral = 1.0 if acceptance is None else acceptance.typical["appearance"]
-        if color is None:
-            return neutral
-        if verification.is_blank(color):
-            return 0.0
-        seen = verification.appearance(found, target, color, self._manifest.color_camera, self._T_color_depth)
-        return neutral if seen is None else seen
+    def _appearance(self, frame: _Frame, found: Support, target: LocalMap) -> Appearance | None:
+        if frame.color is None:
+            return None
+        if frame.blank:
+            return Appearance(0.0, 0.0)
+        return appearance.compare(found, target, frame.color, self._manifest.color_camera, self._T_color_depth)
 
-    def _verdict(self, evidence: Evidence, color: NDArray[np.uint8] | None) -> tuple[float, str]:
+    def _verdict(self, evidence: Evidence, fault: str) -> tuple[float, str]:
         """Score and, if the pose is not to be believed, the reason."""
         spec = self._spec.acceptance
         if spec is None:
-            return float("nan"), ""
+            return float("nan"), fault
         score = verification.score(evidence, spec)
-        if score >= spec.threshold:
-            return score, ""
-        if color is not None and verification.is_blank(color):
-            reason = "the colour image shows nothing (a covered lens, or no light)"
-        else:
-            reason = verification.explain(evidence, spec)
-        return score, f"{reason}; score {score:.2f}, {spec.threshold:.2f} is asked for"
+        if fault or score >= spec.threshold:
+            return score, fault
+        return score, f"{verification.explain(evidence, spec)}; score {score:.2f}, {spec.threshold:.2f} is asked for"
+
+
+@dataclass(frozen=True, eq=False)
+class _Frame:
+    """What is known of one frame before any start; `blank`: the colour image shows nothing."""
+
+    source: Source
+    color: NDArray[np.uint8] | None
+    blank: bool
+    network: Expectation
+    believed: Expectation | None
+
+    @property
+    def expected(self) -> tuple[Expectation, ...]:
+        """Where the camera may be expected."""
+        return (self.network,) if self.believed is None else (self.network, self.believed)
 
 
 def moved(T: Array, delta: Array) -> Array:

@@ -21,28 +21,28 @@ from mvloc_ros.localization.local_map import LocalMap
 Array = NDArray[np.float64]
 
 # Neighbours that a point's covariance is estimated from.
-_NEIGHBOURS = 10
-# Iterations between two looks at the clock.
-_PORTION = 3
+_NEIGHBOURS = 8
 
 
 @dataclass(frozen=True)
 class Stage:
     """Iterations with one largest distance of correspondences, in resolutions of the map.
 
-    It ends early when a step is smaller than `step_m` metres and as many radians.
+    It ends early when a step is smaller than `step_m` metres and as many radians. `portion` iterations run between two
+    looks at the clock.
     """
 
     fine: bool
     distance: float
     iterations: int
     step_m: float
+    portion: int
 
 
 STAGES = (
-    Stage(fine=False, distance=15.0, iterations=9, step_m=4e-3),
-    Stage(fine=False, distance=7.5, iterations=6, step_m=2e-3),
-    Stage(fine=True, distance=5.0, iterations=6, step_m=1e-3),
+    Stage(fine=False, distance=15.0, iterations=9, step_m=4e-3, portion=3),
+    Stage(fine=False, distance=7.5, iterations=6, step_m=2e-3, portion=3),
+    Stage(fine=True, distance=5.0, iterations=6, step_m=1e-3, portion=1),
 )
 
 
@@ -62,7 +62,7 @@ class Source:
     @staticmethod
     def of(points: Array, resolution_m: float, limit: int, threads: int) -> Source | None:
         """Thin points `[N, 3]` to at most `limit`, evenly over the surfaces; None if there are too few for a pose."""
-        size = 2.5 * resolution_m
+        size = 3.0 * resolution_m
         fine = _thinned(points, size)
         while len(fine) > limit:
             # The number of cubes on a surface falls with the square of their edge.
@@ -103,32 +103,35 @@ def register(
         threads: of small_gicp.
     """
     T = np.array(start, dtype=np.float64)
-    total, portion_s = 0, 0.0
+    total, slowest_s = 0, 0.0
     for stage in STAGES:
         cloud, tree = (target.fine, target.fine_tree) if stage.fine else (target.coarse, target.coarse_tree)
+        moving = source.fine if stage.fine else source.coarse
         left = stage.iterations
         while left > 0:
+            planned = min(stage.portion, left)
             began = time.perf_counter()
-            if began + portion_s > deadline:
+            # What an iteration takes goes with the number of points.
+            if began + slowest_s * planned * moving.size() > deadline:
                 return Registered(T, False, total)
             result = small_gicp.align(
                 cloud,
-                source.fine if stage.fine else source.coarse,
+                moving,
                 tree,
                 T,
                 registration_type="GICP",
                 max_correspondence_distance=stage.distance * resolution_m,
                 num_threads=threads,
-                max_iterations=min(_PORTION, left),
+                max_iterations=planned,
                 translation_epsilon=stage.step_m,
                 rotation_epsilon=stage.step_m,
             )
             T = np.array(result.T_target_source)
             T[:3, :3] = se3.project_to_so3(T[:3, :3])
             # small_gicp counts the last iteration from zero.
-            done = min(_PORTION, int(result.iterations) + 1)
+            done = min(planned, int(result.iterations) + 1)
             total, left = total + done, left - done
-            portion_s = time.perf_counter() - began
+            slowest_s = max(slowest_s, (time.perf_counter() - began) / (done * moving.size()))
             if result.converged:
                 break
     return Registered(T, True, total)

@@ -3,6 +3,7 @@
 
 A file is NumPy's .npz (a zip of plain arrays; nothing is pickled) with the arrays
 
+    version     int64  [1]     of this format; a file without it is of version 1
     tiles       int32  [M, 3]  index of each tile: it begins at index * tile_m, map frame
     first       int64  [M + 1] where a tile's points begin; the last entry is N
     offset      uint16 [N, 3]  position in the tile, in steps of tile_m / 65536
@@ -20,6 +21,7 @@ import hashlib
 import io
 import zipfile
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +34,7 @@ from mvloc_ros.localization.depth_points import CORRECTION_SHAPE
 
 Array = NDArray[np.float64]
 
+VERSION = 1
 _STEPS = 65536
 _ARRAYS = {
     "tiles": (np.int32, 2), "first": (np.int64, 1), "offset": (np.uint16, 2), "normal": (np.int8, 2),
@@ -94,13 +97,16 @@ class SceneMap:
         x, y, z = (int(value) for value in np.floor(np.asarray(position) / self.tile_m))
         return x, y, z
 
-    def around(self, tile: tuple[int, int, int], reach_m: float) -> MapPoints:
-        """The points of all tiles of which a part lies within `reach_m` of the given tile."""
+    def tiles_near(self, tile: tuple[int, int, int], reach_m: float) -> tuple[int, ...]:
+        """Which tiles have a part within `reach_m` of the given one."""
         gap = np.maximum(np.abs(self.tiles - np.array(tile)) - 1, 0) * self.tile_m
-        near = np.flatnonzero(np.linalg.norm(gap, axis=1) <= reach_m)
-        parts = [np.arange(self.first[i], self.first[i + 1]) for i in near]
+        return tuple(int(i) for i in np.flatnonzero(np.linalg.norm(gap, axis=1) <= reach_m))
+
+    def content(self, tiles: Sequence[int]) -> MapPoints:
+        """The points of some tiles, by their indices."""
+        parts = [np.arange(self.first[i], self.first[i + 1]) for i in tiles]
         chosen = np.concatenate(parts) if parts else np.zeros(0, np.int64)
-        tile_of = np.repeat(near, [len(part) for part in parts])
+        tile_of = np.repeat(np.array(tiles, dtype=np.intp), [len(part) for part in parts])
         points = (self.tiles[tile_of] + (self.offset[chosen] + 0.5) / _STEPS) * self.tile_m
         normals = self.normal[chosen].astype(np.float64)
         normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
@@ -110,7 +116,8 @@ class SceneMap:
         """The content of a map file."""
         stream = io.BytesIO()
         arrays = {name: getattr(self, name) for name in _ARRAYS if name != "sizes"}
-        np.savez_compressed(stream, sizes=np.array([self.tile_m, self.resolution_m]), **arrays)
+        sizes = np.array([self.tile_m, self.resolution_m])
+        np.savez_compressed(stream, version=np.array([VERSION], np.int64), sizes=sizes, **arrays)
         return stream.getvalue()
 
     @staticmethod
@@ -122,13 +129,20 @@ class SceneMap:
         """
         try:
             with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in _ARRAYS}
-        except (OSError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+                version = int(archive["version"].item()) if "version" in archive.files else 1
+                if version == VERSION:
+                    arrays = {name: archive[name] for name in _ARRAYS}
+        except (OSError, KeyError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
             raise ValueError(f"it is no scene map: {error}") from error
+        if version != VERSION:
+            raise ValueError(f"it is of version {version} of the format, this mvloc_ros reads {VERSION}")
         for name, (kind, dimensions) in _ARRAYS.items():
             if arrays[name].dtype != kind or arrays[name].ndim != dimensions:
                 raise ValueError(f"its array {name} is {arrays[name].dtype} of {arrays[name].ndim} dimensions")
-        tile_m, resolution_m = (float(value) for value in arrays.pop("sizes"))
+        sizes = arrays.pop("sizes")
+        if len(sizes) != 2:
+            raise ValueError(f"its array sizes has {len(sizes)} numbers instead of 2")
+        tile_m, resolution_m = (float(value) for value in sizes)
         result = SceneMap(**arrays, tile_m=tile_m, resolution_m=resolution_m)
         count = len(result.offset)
         shapes = (result.tiles.shape[1:], result.offset.shape[1:], result.normal.shape, result.brightness.shape)

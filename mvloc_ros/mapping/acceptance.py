@@ -29,15 +29,20 @@ def fit_acceptance(trials: Sequence[Trial], false_accept_rate: float = FALSE_ACC
     Logistic regression with weights of at least 0, right and wrong counting the same. The threshold lets through
     `false_accept_rate` of the wrong trials; where that leaves room below the right ones, it stands in the middle.
     """
-    right = np.array([trial.right for trial in trials])
+    # What a rule rejects is rejected whatever the score.
+    judged = np.array([not trial.ruled_out for trial in trials], dtype=bool)
+    counted = [trial for trial in trials if not trial.ruled_out]
+    right = np.array([trial.right for trial in counted], dtype=bool)
     if np.count_nonzero(right) < _MIN_TRIALS or np.count_nonzero(~right) < _MIN_TRIALS:
         return None
-    values = np.array([[trial.evidence.values()[name] for name in NAMES] for trial in trials])
+    values = np.array([[trial.evidence.values()[name] for name in NAMES] for trial in counted])
     weights, bias = _logistic(values, right)
     logits = values @ weights + bias
     lowest = float(np.quantile(logits[~right], 1.0 - false_accept_rate))
     highest = float(np.quantile(logits[right], 0.01))
     limit = 0.5 * (lowest + highest) if highest > lowest else lowest
+    accepted = np.zeros(len(trials), dtype=bool)
+    accepted[judged] = logits >= limit
     threshold = float(np.clip(1.0 / (1.0 + np.exp(-limit)), 1e-6, 1.0 - 1e-6))
     return AcceptanceSpec(
         bias=bias,
@@ -45,7 +50,7 @@ def fit_acceptance(trials: Sequence[Trial], false_accept_rate: float = FALSE_ACC
         typical={name: float(value) for name, value in zip(NAMES, np.median(values[right], axis=0), strict=True)},
         threshold=threshold,
         false_accept_rate=false_accept_rate,
-        summary=_summary(trials, logits >= limit),
+        summary=_summary(trials, accepted),
     )
 
 
@@ -85,7 +90,8 @@ def _logistic(values: Array, right: NDArray[np.bool_]) -> tuple[Array, float]:
 def _summary(trials: Sequence[Trial], accepted: NDArray[np.bool_]) -> dict[str, Any]:
     """Of each kind of trial, how many there were and what share of them was accepted."""
     # A start elsewhere may end at the right pose, and one near it at a wrong one.
-    names = ["right" if t.right else "missed" if t.kind == "right" else t.kind for t in trials]
+    near = ("right", "rescued")
+    names = [t.kind if t.right == (t.kind in near) else "right" if t.right else "missed" for t in trials]
     total = Counter(names)
     passed = Counter(name for name, yes in zip(names, accepted, strict=True) if yes)
     return {

@@ -86,9 +86,8 @@ def _trials(
     lenders: Sequence[FrameRecord],
     cameras: Cameras,
 ) -> list[Trial]:
-    # One starting pose a trial: each has its own verdict. One thread: sums in one order, so maps are repeatable.
-    options = RefinementOptions(budget_ms=10_000.0, starts=1, threads=1)
-    refiner = Refiner(bundle.manifest, spec, scene_map, options)
+    # One thread: sums in one order, so maps are repeatable.
+    refiner = Refiner(bundle.manifest, spec, scene_map, RefinementOptions(threads=1))
     backend = create_backend("auto", bundle)
     try:
         return run_trials(held, lenders, cameras, Localizer(bundle, backend), refiner)

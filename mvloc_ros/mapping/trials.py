@@ -2,18 +2,28 @@
 """Refinements whose outcome is known: of right frames, and of frames that must not be believed.
 
 All on frames that the map of the trials has not seen. Right frames start from their true pose with errors drawn from
-the network's covariance (the network itself may have been refitted to them). Wrong ones are
+the network's covariance (the network itself may have been refitted to them):
+
+    right       the network is as far off as usual
+    rescued     it is much further off, but the last believed pose is near
+
+Wrong ones are
 
     elsewhere   a start from which registration ends at another pose
     frozen      depth of an earlier moment, when the camera was more than the limits away
     shuffled    depth of any other moment
     mirrored    both images mirrored: a place that does not exist, with everything else as in this one
-    blank       a colour image that shows nothing
+
+The frozen and the shuffled ones start twice: where the network puts the images, and at the very pose that their depth
+was taken from, believed a moment ago, so that nothing but the colour image speaks against them. A good network would
+else make its agreement the judge of all, and a poor one leave the rest untried.
+
+Frames that a rule rejects (`verification.fault`) tell the score nothing; they are counted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +35,7 @@ from mvloc_ros.geometry.covariance import pose_error
 from mvloc_ros.inference.frame import ColorImage, DepthImage, Frame, FrameError
 from mvloc_ros.localization.localizer import Localizer
 from mvloc_ros.localization.refinement import Refined, Refiner, moved
-from mvloc_ros.localization.verification import Evidence
+from mvloc_ros.localization.verification import Evidence, Expectation
 from mvloc_ros.mapping.build import Cameras, depth_image
 from mvloc_ros.recordings import FrameRecord, read_color
 
@@ -36,6 +46,10 @@ LIMITS = 0.10, np.radians(10.0)
 _STARTS_PER_FRAME = 3
 # How far away a start must be to count as elsewhere.
 _ELSEWHERE = 0.6, np.radians(40.0)
+# By how many of its standard deviations the network errs where it fails.
+_FAILURE = 8.0
+# How far the believed pose is from the true one: metres and radians, what a camera moves in a tenth of a second.
+_MOTION = np.array([0.03] * 3 + [0.03] * 3)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +65,11 @@ class Trial:
     refined: Refined
     error: Array | None
 
+    @property
+    def ruled_out(self) -> bool:
+        """Whether a rule rejects it, whatever its score."""
+        return bool(self.refined.rejection)
+
 
 @dataclass(frozen=True, eq=False)
 class Images:
@@ -64,6 +83,11 @@ class Images:
         """Read them."""
         assert record.color is not None
         return Images(read_color(record.color), depth_image(record, cameras))
+
+    def mirrored(self) -> Images:
+        """Left and right exchanged."""
+        depth = DepthImage(np.ascontiguousarray(self.depth.values[:, ::-1]), self.depth.metres_per_unit)
+        return Images(np.ascontiguousarray(self.color[:, ::-1]), depth)
 
 
 def run_trials(
@@ -88,45 +112,51 @@ def _trials_of(
     rng: np.random.Generator,
 ) -> Iterator[Trial]:
     images = Images.of(record, cameras)
-    truth = np.asarray(record.T_map_camera, dtype=np.float64)
+    truth, covariance = _pose(record), localizer.covariance
+    spread = np.sqrt(np.diag(covariance))
 
-    def trial(kind: str, seen: Images, start: Array, T_true: Array | None) -> Iterator[Trial]:
-        color, covariance = localizer.prepared(seen.color), localizer.covariance
-        found = refiner.refine(start, covariance, seen.depth, color, None)
-        if not isinstance(found, str):
+    def trial(
+        kind: str, seen: Images, network: Array, T_true: Array | None, believed: Array | None = None
+    ) -> Iterator[Trial]:
+        near = None if believed is None else Expectation(believed, np.diag(_MOTION**2))
+        start = network if believed is None else believed
+        color = localizer.prepared(seen.color)
+        found = refiner.attempt(start, Expectation(network, covariance), seen.depth, color, near)
+        if found is not None:
             yield _judged(kind, found, T_true)
 
-    spread = np.sqrt(np.diag(localizer.covariance))
     for draw in rng.standard_normal((_STARTS_PER_FRAME, 6)):
         yield from trial("right", images, moved(truth, spread * draw), truth)
+    way, motion = rng.standard_normal((2, 6))
+    failed = moved(truth, _FAILURE * np.sqrt(6.0) / float(np.linalg.norm(way)) * spread * way)
+    yield from trial("rescued", images, failed, truth, moved(truth, _MOTION * motion))
     away = [lender for lender in lenders if _apart(lender, truth, _ELSEWHERE)]
     if away:
         yield from trial("elsewhere", images, _pose(away[rng.integers(len(away))]), truth)
     earlier = [r for r in lenders if r.sequence == record.sequence and r.stamp_ns < record.stamp_ns]
     frozen = next((r for r in reversed(earlier) if _apart(r, truth, LIMITS)), None)
-    shuffled = [r for r in lenders if _apart(r, truth, LIMITS)]
-    lent = {"frozen": frozen, "shuffled": shuffled[rng.integers(len(shuffled))] if shuffled else None}
-    wrong = {
-        kind: Images(images.color, depth_image(other, cameras)) for kind, other in lent.items() if other is not None
-    }
-    wrong["mirrored"] = Images(
-        images.color[:, ::-1], DepthImage(images.depth.values[:, ::-1], images.depth.metres_per_unit)
-    )
-    wrong["blank"] = Images(np.full_like(images.color, 20), images.depth)
-    for kind, seen in wrong.items():
-        yield from _network_trial(kind, seen, localizer, trial)
+    others = [r for r in lenders if _apart(r, truth, LIMITS)]
+    shuffled = others[rng.integers(len(others))] if others else None
+    for kind, other in (("frozen", frozen), ("shuffled", shuffled)):
+        if other is None:
+            continue
+        seen = Images(images.color, depth_image(other, cameras))
+        network = _network_pose(seen, localizer)
+        if network is not None:
+            yield from trial(kind, seen, network, None)
+            yield from trial(f"{kind}, at its pose", seen, network, None, _pose(other))
+    mirrored = images.mirrored()
+    network = _network_pose(mirrored, localizer)
+    if network is not None:
+        yield from trial("mirrored", mirrored, network, None)
 
 
-def _network_trial(
-    kind: str, seen: Images, localizer: Localizer, trial: Callable[[str, Images, Array, Array | None], Iterator[Trial]]
-) -> Iterator[Trial]:
-    """A trial that starts where the network puts the images."""
-    frame = Frame(0, "", ColorImage(np.ascontiguousarray(seen.color), "rgb"), seen.depth)
+def _network_pose(seen: Images, localizer: Localizer) -> Array | None:
+    """Where the network puts the images."""
     try:
-        start = localizer.process(frame).T_map_camera
+        return localizer.process(Frame(0, "", ColorImage(seen.color, "rgb"), seen.depth)).T_map_camera
     except FrameError:
-        return
-    yield from trial(kind, Images(np.ascontiguousarray(seen.color), seen.depth), start, None)
+        return None
 
 
 def _judged(kind: str, found: Refined, T_true: Array | None) -> Trial:

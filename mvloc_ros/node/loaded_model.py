@@ -60,5 +60,4 @@ def load_model(values: NodeParameters, path: str, report: Callable[[str], object
     seconds = time.perf_counter() - started
     summary = f"model {bundle.name} on {backend.description}: {inference_ms:.1f} ms a frame, loaded in {seconds:.1f} s"
     summary += "; poses are refined against its scene map" if localizer.refines else ""
-    summary += f"; {localizer.map_problem}" if localizer.map_problem else ""
     return LoadedModel(bundle, backend, localizer, values.map_frame or bundle.manifest.frames.map, summary)

@@ -9,6 +9,8 @@ deactivate  the reverse of activate; cleanup: the reverse of configure
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from contextlib import ExitStack
 
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
@@ -26,10 +28,12 @@ from mvloc_ros.node import parameters, status
 from mvloc_ros.node.image_reader import ImageReader
 from mvloc_ros.node.initial_pose import InitialPose
 from mvloc_ros.node.inputs import Inputs
+from mvloc_ros.node.memory import give_back
 from mvloc_ros.node.messages import pose_messages
 from mvloc_ros.node.model_slot import ModelSlot
 from mvloc_ros.node.odometry import RobotTransforms
 from mvloc_ros.node.pipeline import PairedFrame, Pipeline
+from mvloc_ros.node.qos import image_qos, kept
 from mvloc_ros.node.ros_clock import RosClock
 from mvloc_ros.node.services import Answer, create_services
 from mvloc_ros.node.stamps import StampGuard
@@ -44,11 +48,17 @@ _NOT_ACTIVE = "the node is not active"
 class LocalizationNode(LifecycleNode):
     """Localizes a camera in the map that its model was trained in."""
 
-    def __init__(self) -> None:
-        """Declare the parameters and offer the services. Raises ParameterError for a value that cannot be used."""
+    def __init__(self, is_ending: Callable[[], bool] = lambda: False) -> None:
+        """Declare the parameters and offer the services; `is_ending` tells whether the process is to end.
+
+        Raises ParameterError for a value that cannot be used.
+        """
         super().__init__("mvloc")
+        self._is_ending = is_ending
         parameters.declare(self)
-        self._configured = False
+        # What ends the configured and the active state again; None outside of them.
+        self._configured: ExitStack | None = None
+        self._active: ExitStack | None = None
         self._pipeline: Pipeline | None = None
         self._time = RosClock(self, self._on_clock_jump)
         self._tf = TfPublisher(self, self._time.now_ns)
@@ -60,58 +70,29 @@ class LocalizationNode(LifecycleNode):
     @logged
     def on_configure(self, _state: LifecycleState) -> TransitionCallbackReturn:
         """Read the parameters, load and warm up the model, create the publishers."""
-        self._settings = parameters.read(self)
-        self._models = ModelSlot(self._settings, self._on_model_loaded, self.get_logger().info)
-        self.get_logger().info(self._models.current.summary)
-        self._create_publishers()
-        self._tf.tolerance_ns = round(1e9 * self._settings.transform_tolerance)
-        listens = self._settings.needs_tf or self._settings.depth_source == "cloud"
-        self._transforms = RobotTransforms(self, self._settings.transform_timeout) if listens else None
-        self._configured = True
+        with ExitStack() as undo:
+            self._settings = parameters.read(self)
+            image_qos(self._settings)  # a QoS that this distribution lacks is told now
+            self._models = ModelSlot(self._settings, self._on_model_loaded, self.get_logger().info, self._is_ending)
+            undo.callback(self._models.close)
+            self._announce_model("")
+            self._create_publishers(undo)
+            self._tf.tolerance_ns = round(1e9 * self._settings.transform_tolerance)
+            listens = self._settings.needs_tf or self._settings.depth_source == "cloud"
+            self._transforms = RobotTransforms(self, self._settings.transform_timeout) if listens else None
+            if self._transforms is not None:
+                undo.callback(self._transforms.close)
+            self._configured = undo.pop_all()
         return TransitionCallbackReturn.SUCCESS
 
     @logged
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe and start working."""
-        super().on_activate(state)
-        self._started = time.monotonic()
-        self._last_status: LocalizationStatus | None = None
-        self._last_invalid, self._invalid_seen = "", 0
-        self._stamps = StampGuard(self._time.now_ns, self._settings.future_tolerance, self._forget_the_past)
-        if self._transforms is not None:
-            self._transforms.resume()
-        model = self._models.current
-        self._tracker = Tracker(
-            self._settings,
-            model.map_frame,
-            self._transforms if self._settings.needs_tf else None,
-            self._tf,
-            self._stamps.is_from_before,
-            self.get_logger().warning,
-        )
-        reader = ImageReader(self._settings, self._manifest, self._transforms)
-        self._pipeline = Pipeline(
-            model.localizer,
-            model.pose_of,
-            round(1e9 * self._settings.pair_tolerance),
-            self._settings.image_queue_size,
-            self._stamps.check,
-            self._publish_estimate,
-            self._report_estimate,
-            self._warn_invalid,
-            self._publish_failure,
-            read_color=reader.read_color,
-            read_depth=reader.read_depth,
-            single_wait_s=self._settings.single_modality_wait,
-        )
-        self._models.attach(self._pipeline, self._tracker)
-        self._inputs = Inputs(self, self._settings, self._manifest, self._pipeline, reader)
-        self._initial_pose.listen(self._tracker, lambda: self._models.current.map_frame)
-        # Of the steady clock: the status must say that simulated time does not come.
-        self._timer = self.create_timer(
-            self._settings.status_period, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME)
-        )
-        self._tf_timer = self.create_timer(1.0 / self._settings.transform_publish_rate, self._tf.repeat)
+        with ExitStack() as undo:
+            super().on_activate(state)
+            undo.callback(super().on_deactivate, state)
+            self._start(undo)
+            self._active = undo.pop_all()
         self.get_logger().info(
             f"active: localizing images of {self._inputs.color.topic} and {self._inputs.depth.topic} "
             f"in {self._models.current.map_frame!r}"
@@ -119,10 +100,9 @@ class LocalizationNode(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
     @logged
-    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+    def on_deactivate(self, _state: LifecycleState) -> TransitionCallbackReturn:
         """Stop working; the model stays loaded."""
         self._stop()
-        super().on_deactivate(state)
         return TransitionCallbackReturn.SUCCESS
 
     @logged
@@ -148,7 +128,7 @@ class LocalizationNode(LifecycleNode):
     @property
     def is_configured(self) -> bool:
         """Whether a model is loaded."""
-        return self._configured
+        return self._configured is not None
 
     def close(self) -> None:
         """Stop the worker and release the model at the end of the process, whatever the state."""
@@ -158,42 +138,84 @@ class LocalizationNode(LifecycleNode):
 
     # Parts of the transitions -----------------------------------------------------------------------
 
-    def _create_publishers(self) -> None:
-        self._pose = self.create_lifecycle_publisher(PoseStamped, "~/pose", 10)
+    def _create_publishers(self, undo: ExitStack) -> None:
+        self._pose = self.create_lifecycle_publisher(PoseStamped, "~/pose", kept())
         self._pose_with_covariance = self.create_lifecycle_publisher(
-            PoseWithCovarianceStamped, "~/pose_with_covariance", 10
+            PoseWithCovarianceStamped, "~/pose_with_covariance", kept()
         )
-        self._status = self.create_lifecycle_publisher(LocalizationStatus, "~/status", 10)
+        self._status = self.create_lifecycle_publisher(LocalizationStatus, "~/status", kept())
         self._diagnostics = self.create_lifecycle_publisher(DiagnosticArray, "/diagnostics", 10)
+        for publisher in (self._pose, self._pose_with_covariance, self._status, self._diagnostics):
+            undo.callback(self.destroy_lifecycle_publisher, publisher)
         self._initial_pose = InitialPose(self)
+        undo.callback(self._initial_pose.close)
+
+    def _start(self, undo: ExitStack) -> None:
+        """Everything that works while the node is active; `undo` is told how each part ends, as soon as it is there."""
+        self._started = time.monotonic()
+        self._last_status: LocalizationStatus | None = None
+        self._last_invalid, self._invalid_seen = "", 0
+        self._stamps = StampGuard(self._time.now_ns, self._settings.future_tolerance, self._forget_the_past)
+        model = self._models.current
+        undo.callback(self._tf.withdraw)
+        self._tracker = Tracker(
+            self._settings,
+            model.map_frame,
+            self._transforms if self._settings.needs_tf else None,
+            self._tf,
+            self._stamps.is_from_before,
+            self.get_logger().warning,
+        )
+        reader = ImageReader(self._settings, self._manifest, self._transforms)
+        pipeline = self._pipeline = Pipeline(
+            model.localizer,
+            model.pose_of,
+            round(1e9 * self._settings.pair_tolerance),
+            self._settings.image_queue_size,
+            self._stamps.check,
+            self._publish_estimate,
+            self._report_estimate,
+            self._warn_invalid,
+            self._publish_failure,
+            read_color=reader.read_color,
+            read_depth=reader.read_depth,
+            single_wait_s=self._settings.single_modality_wait,
+        )
+        undo.callback(self._end_pipeline)
+        self._models.attach(pipeline, self._tracker)
+        undo.callback(self._models.detach)
+        if self._transforms is not None:
+            self._transforms.resume()
+            undo.callback(self._transforms.stop_waiting)
+        self._initial_pose.listen(self._tracker, lambda: self._models.current.map_frame)
+        undo.callback(self._initial_pose.stop_listening)
+        self._inputs = Inputs(self, self._settings, self._manifest, pipeline, reader)
+        undo.callback(self._inputs.close)
+        # Of the steady clock: the status must say that simulated time does not come.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        undo.callback(self.destroy_timer, self.create_timer(self._settings.status_period, self._tick, clock=steady))
+        period = 1.0 / self._settings.transform_publish_rate
+        undo.callback(self.destroy_timer, self.create_timer(period, self._tf.repeat))
+
+    def _end_pipeline(self) -> None:
+        """The frame in work still publishes its pose."""
+        if self._pipeline is not None:
+            self._pipeline.stop()
+            self._pipeline = None
 
     def _manifest(self) -> Manifest:
         return self._models.current.bundle.manifest
 
     def _stop(self) -> None:
-        if self._pipeline is None:
-            return
-        self.destroy_timer(self._timer)
-        self.destroy_timer(self._tf_timer)
-        self._inputs.close()
-        self._initial_pose.stop_listening()
-        if self._transforms is not None:
-            self._transforms.stop_waiting()
-        self._models.detach()
-        self._pipeline.stop()
-        self._pipeline = None
-        self._tf.withdraw()
+        active, self._active = self._active, None
+        if active is not None:
+            active.close()
 
     def _release(self) -> None:
-        if not self._configured:
-            return
-        self._configured = False
-        self._models.close()
-        if self._transforms is not None:
-            self._transforms.close()
-        self._initial_pose.close()
-        for publisher in (self._pose, self._pose_with_covariance, self._status, self._diagnostics):
-            self.destroy_lifecycle_publisher(publisher)
+        configured, self._configured = self._configured, None
+        if configured is not None:
+            configured.close()
+            give_back()
 
     # Frames, in the worker's thread -------------------------------------------------------------------
 
@@ -323,18 +345,24 @@ class LocalizationNode(LifecycleNode):
     # The model ----------------------------------------------------------------------------------------
 
     def _on_set_parameters(self, changes: list[Parameter]) -> SetParametersResult:
-        result = parameters.check_change(changes, self._configured)
-        if not (result.successful and self._configured):
+        result = parameters.check_change(changes, self.is_configured)
+        if not (result.successful and self.is_configured):
             return result
         refusals = [self._models.begin(change.value) for change in changes if change.name == "model"]
         return SetParametersResult(successful=not any(refusals), reason="; ".join(refusals))
 
     async def _await_model(self) -> Answer:
-        return await self._models.outcome() if self._configured else (False, "the node is not configured")
+        return await self._models.outcome() if self.is_configured else (False, "the node is not configured")
+
+    def _announce_model(self, begin: str) -> None:
+        model = self._models.current
+        self.get_logger().info(f"{begin}{model.summary}")
+        if model.localizer.map_problem:
+            self.get_logger().warning(model.localizer.map_problem)
 
     def _on_model_loaded(self, failure: str) -> None:
         if not failure:
-            self.get_logger().info(f"from now on: {self._models.current.summary}")
+            self._announce_model("from now on: ")
             return
         self.get_logger().error(f"{failure} {self._models.current.bundle.name} keeps running.")
         # The parameter tells what runs; it is set where all parameters are, in the executor's thread.

@@ -2,8 +2,9 @@
 """The model that runs, and its exchange under a running node.
 
 A new model is loaded and warmed beside the old one and takes its place between two frames. Loading takes
-seconds (minutes where an engine must be built), so it has a thread of its own and neither the executor nor
-the worker waits for it. A model that cannot be loaded leaves the old one running.
+seconds (minutes where an engine must be built) and cannot be interrupted, so it has a thread of its own and
+neither the executor nor the worker waits for it, and a node that is to end does not either: a load that nobody
+waits for any more releases what it loaded. A model that cannot be loaded leaves the old one running.
 """
 
 from __future__ import annotations
@@ -18,9 +19,14 @@ from rclpy.task import Future
 from mvloc_ros.errors import MvlocError
 from mvloc_ros.inference.bundle import BundleError, read_bundle
 from mvloc_ros.node.loaded_model import LoadedModel, load_model
+from mvloc_ros.node.memory import give_back
 from mvloc_ros.node.parameters import NodeParameters
 from mvloc_ros.node.pipeline import Pipeline
 from mvloc_ros.node.tracking import Tracker
+
+LOADER = "mvloc_model"
+"""Name of the threads that load models."""
+_POLL_S = 0.1
 
 
 class ModelSlot:
@@ -31,22 +37,28 @@ class ModelSlot:
     """
 
     def __init__(
-        self, values: NodeParameters, on_loaded: Callable[[str], None], report: Callable[[str], object]
+        self,
+        values: NodeParameters,
+        on_loaded: Callable[[str], None],
+        report: Callable[[str], object],
+        is_ending: Callable[[], bool],
     ) -> None:
-        """Load the model of the parameters, in the caller's thread.
+        """Load the model of the parameters, and wait for it.
 
         Args:
             values: the parameters.
             on_loaded: told in the loader's thread how an exchange ended: why it failed, or an empty text.
             report: told in sentences, in the thread that loads, how loading goes.
+            is_ending: whether the process is to end, so that waiting for a model is to no purpose.
 
         Raises:
             BundleError, BackendError: the model cannot be used.
+            MvlocError: the process is to end.
         """
         self._values = values
         self._on_loaded = on_loaded
         self._report = report
-        self.current = load_model(values, values.model, report)
+        self.current = _load_and_wait(values, report, is_ending)
         self.path = values.model
         self._lock = threading.Lock()  # of the two that an exchange concerns
         self._pipeline: Pipeline | None = None
@@ -54,7 +66,7 @@ class ModelSlot:
         self._thread: threading.Thread | None = None
         self._outcome: Future | None = None
         self._is_reported = True
-        self._closing = threading.Event()
+        self._is_closed = False
 
     def attach(self, pipeline: Pipeline, tracker: Tracker) -> None:
         """Name what uses the model from now on. Both were made with `current`, and no exchange came between."""
@@ -69,11 +81,10 @@ class ModelSlot:
             self._pipeline = self._tracker = None
 
     def close(self) -> None:
-        """Wait for a load to end, and release what is loaded."""
-        self._closing.set()
-        if self._thread is not None:
-            self._thread.join()
-        self.current.close()
+        """Release what is loaded; what is still being loaded releases itself."""
+        with self._lock:
+            self._is_closed = True
+            self.current.close()
 
     def begin(self, path: str) -> str:
         """Start to load the model at another path; why not, in words."""
@@ -102,7 +113,7 @@ class ModelSlot:
             self._thread.join()  # its outcome was set, so it is at its end
         self._is_reported = False
         outcome = self._outcome = Future()
-        self._thread = threading.Thread(target=self._run, args=(path, outcome), name="mvloc_model")
+        self._thread = threading.Thread(target=self._run, args=(path, outcome), name=LOADER)
         self._thread.start()
 
     def _run(self, path: str, outcome: Future) -> None:
@@ -113,28 +124,64 @@ class ModelSlot:
             failure = str(error)
         except Exception:  # a defect must not end in a thread that nobody hears
             failure = f"Loading the model failed unexpectedly:\n{traceback.format_exc()}"
-        self._on_loaded(failure)
+        if not self._is_closed:
+            self._on_loaded(failure)
         outcome.set_result(failure)
 
     def _exchange(self, path: str) -> None:
         model = load_model(self._values, path, self._report)
-        try:
-            self._require_exchangeable(model)
-        except MvlocError:
-            model.close()
-            raise
-        with self._lock, nullcontext() if self._pipeline is None else self._pipeline.between_frames():
-            old, self.current, self.path = self.current, model, path
-            if self._pipeline is not None and self._tracker is not None:
-                self._pipeline.localizer = model.localizer
-                self._tracker.use_map(model.map_frame)
+        with self._lock:
+            try:
+                self._require_exchangeable(model)
+            except MvlocError:
+                model.close()
+                raise
+            with nullcontext() if self._pipeline is None else self._pipeline.between_frames():
+                old, self.current, self.path = self.current, model, path
+                if self._pipeline is not None and self._tracker is not None:
+                    self._pipeline.localizer = model.localizer
+                    self._tracker.use_map(model.map_frame)
         old.close()
+        del old
+        give_back()
 
     def _require_exchangeable(self, model: LoadedModel) -> None:
-        if self._closing.is_set():
+        if self._is_closed:
             raise MvlocError("The node was cleaned up while the model was being loaded.")
         if model.pose_of != self.current.pose_of:
             raise MvlocError(
                 f"{model.bundle.path} gives the pose of the {model.pose_of} camera, the running model that of the "
                 f"{self.current.pose_of} camera; deactivate, clean up, set it, configure again."
             )
+
+
+def _load_and_wait(
+    values: NodeParameters, report: Callable[[str], object], is_ending: Callable[[], bool]
+) -> LoadedModel:
+    """Load the parameters' model in another thread: the main thread alone takes notice of signals."""
+    loaded: list[LoadedModel | BaseException] = []
+    is_abandoned, lock = False, threading.Lock()
+
+    def load() -> None:
+        try:
+            result: LoadedModel | BaseException = load_model(values, values.model, report)
+        except BaseException as error:
+            result = error
+        with lock:
+            loaded.append(result)
+            if is_abandoned and isinstance(result, LoadedModel):
+                result.close()
+
+    thread = threading.Thread(target=load, name=LOADER)
+    thread.start()
+    while thread.is_alive():
+        thread.join(_POLL_S)
+        with lock:
+            if not loaded and is_ending():
+                is_abandoned = True
+                raise MvlocError("The node was told to end while its model was being loaded.")
+    result = loaded.pop()
+    if isinstance(result, BaseException):
+        raise result
+    give_back()
+    return result

@@ -74,7 +74,7 @@ class Counts:
     published: int = 0
     rejected: int = 0
     single: int = 0
-    undecodable: int = 0
+    undecodable: int = 0  # found by the worker: the frame goes on without the image, or is dropped_failed
 
 
 class Pipeline:
@@ -183,6 +183,9 @@ class Pipeline:
             content = read(message)
         except DecodeError as error:
             self._on_problem(str(error))
+            return None
+        except Exception as error:  # one image must not end the node; a defect is named with its type
+            self._on_problem(f"A {_WORDS[modality]} image cannot be read: {type(error).__name__}: {error}.")
             return None
         if modality == self._pose_of:
             self.carrier_frame = message.header.frame_id

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The QoS of the image subscriptions, and the words for why a publisher's does not suit it."""
+"""The QoS of the node's topics, and the words for why a camera's does not suit the node's."""
 
 from __future__ import annotations
 
@@ -41,6 +41,14 @@ def image_qos(values: InputParameters) -> QoSProfile:
         reliability=ReliabilityPolicy[values.image_reliability.upper()],
         durability=DurabilityPolicy[values.image_durability.upper()],
     )
+
+
+def kept() -> QoSProfile:
+    """The profile of poses and status: reliable, and the last ones are kept for late subscribers that ask for them.
+
+    Suits every subscriber. AMCL keeps its pose too, and what is made for AMCL (Nav2's BasicNavigator) asks for it.
+    """
+    return QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 def adapts(values: InputParameters) -> bool:

@@ -157,7 +157,14 @@ class Tracker:
         camera, stamp_ns, notes = self._values.camera_frame or frame_id, estimate.stamp_ns, list[str]()
         T_camera_base = self._extrinsic(camera, stamp_ns, notes)
         T_odom_camera = self._odometry(camera, stamp_ns, notes)
-        fix = Fix(stamp_ns, estimate.T_map_camera, estimate.covariance, T_odom_camera, rejection=estimate.rejection)
+        fix = Fix(
+            stamp_ns,
+            estimate.T_map_camera,
+            estimate.covariance,
+            T_odom_camera,
+            is_partial=not (estimate.color_used and estimate.depth_used),
+            rejection=estimate.rejection,
+        )
         child, T_camera_child = camera, np.eye(4)
         if T_camera_base is not None and not self._values.poses_are_of_camera:
             child, T_camera_child = self._values.base_frame, T_camera_base
@@ -255,5 +262,6 @@ class Tracker:
 
 def state_of(placement: Placement, estimate: PoseEstimate) -> State:
     """The state after a frame: the gate's, and DEGRADED where the pose was believed but something is missing."""
-    complete = estimate.color_used and estimate.depth_used and not placement.notes
+    # A remark tells that an image was not used, or that the pose could not be refined although it should be.
+    complete = estimate.color_used and estimate.depth_used and not estimate.remark and not placement.notes
     return State.DEGRADED if placement.verdict.accepted and not complete else placement.verdict.state

@@ -7,6 +7,7 @@ pose is therefore bounded by two processing times, however fast the camera is.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -21,7 +22,7 @@ class LatestWorker(Generic[T]):
         """Start the thread.
 
         Args:
-            process: called in the worker's thread; must not raise (what it raises ends the thread).
+            process: called in the worker's thread; what it raises is logged and costs its item alone.
             name: of the thread, for debuggers and `top -H`.
         """
         self._process = process
@@ -55,4 +56,7 @@ class LatestWorker(Generic[T]):
                     return
                 item, self._item = self._item, None
             assert item is not None
-            self._process(item)
+            try:
+                self._process(item)
+            except Exception:
+                logging.getLogger(__name__).exception("A frame could not be processed.")

@@ -125,6 +125,8 @@ def _check_system(config: TrainingConfig) -> None:
         raise TrainingError(f"{name} is trained on single frames; leave --clip-length away.")
     if system.clips and not 2 <= config.clips.clip_length <= config.optimiser.batch_size:
         raise TrainingError(f"{name} is trained on clips; --clip-length must be at least 2 and at most --batch-size.")
+    if not system.uses_depth and config.input.depth_encoding != "metric":
+        raise TrainingError(f"{name} sees colour alone; leave --depth-encoding away.")
     if not system.uses_depth and (config.augmentation.drop_color > 0.0 or config.augmentation.drop_depth > 0.0):
         raise TrainingError(
             f"{name} sees colour alone, so no modality can be dropped; leave --drop-color and --drop-depth away."

@@ -10,6 +10,9 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
 from mvloc_ros.training.options import OptimiserConfig
 
+RISE = 0.2  # share of a cycle's steps in which the learning rate rises
+LEAST_CYCLE = 3  # steps: one that rises, the peak, one that falls
+
 
 def parameter_groups(config: OptimiserConfig, network: nn.Module, objective: nn.Module) -> list[dict[str, object]]:
     """Weights with decay; norms and biases without; beta and gamma, without, in a group of their own.
@@ -35,11 +38,16 @@ def make_optimiser(config: OptimiserConfig, network: nn.Module, objective: nn.Mo
 
 
 def make_schedule(config: OptimiserConfig, optimiser: Optimizer, steps: int) -> LRScheduler:
-    """Learning rate over all `steps` of the run; advanced once a step."""
-    if config.schedule == "onecycle":
+    """Learning rate over all `steps` of the run; advanced once a step.
+
+    One cycle rises for a fifth of the steps, and for one step at least; of fewer than three, which could not
+    fall again, each has the peak.
+    """
+    if config.schedule == "onecycle" and steps >= LEAST_CYCLE:
         # Adam's first moment stays: cycling it as OneCycle does for SGD changes nothing here but noise.
         peaks = [group["lr"] for group in optimiser.param_groups]
-        return OneCycleLR(optimiser, peaks, total_steps=steps, pct_start=0.2, cycle_momentum=False)
+        rise = max(RISE, 2.0 / steps)  # PyTorch's peak is at step rise * steps - 1, counted from 0
+        return OneCycleLR(optimiser, peaks, total_steps=steps, pct_start=rise, cycle_momentum=False)
     if config.schedule == "cosine":
         return torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=steps)
     return LambdaLR(optimiser, lambda _step: 1.0)

@@ -28,6 +28,9 @@ class InputConfig:
     short_side: int = option(120, "shorter side of the network's input, pixels; the aspect ratio stays", low=32)
     min_depth: float = option(0.1, "depth below this is invalid, metres", low=0.0)
     max_depth: float = option(6.0, "depth beyond this is invalid, metres", low=0.01)
+    depth_encoding: str = option(
+        "metric", "depth as one metric channel, or as the colour scale of the paper", choices=("metric", "colors")
+    )
     register_depth: bool = option(
         False, "carry raw depth into the colour camera first, in training and at run time; see T_color_depth"
     )
@@ -111,6 +114,12 @@ class StageConfig:
     latent_weight: float = option(0.01, "lambda, the weight of log p(z) - log q(z) in Eq. 13", low=0.0, high=1.0)
     latent_warmup: float = option(0.2, "share of stage 2 over which lambda rises from 0", low=0.0, high=1.0)
     target_ess: float = option(5.0, "lambda shrinks while the effective sample size is below this; 0 = never", low=0.0)
+    latent_noise: float = option(
+        0.0,
+        "scale the latent at the start of stage 2 so that a sample's noise is so many times the spread of the means; "
+        "0 = leave it",
+        low=0.0,
+    )
     single_experts: float = option(
         0.0, "weight of the extra terms with each modality's expert alone", low=0.0, high=10.0
     )

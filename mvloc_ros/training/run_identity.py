@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.datasets import PosedFrames
 from mvloc_ros.training.errors import TrainingError
+from mvloc_ros.training.options import StageConfig
 
 
 def describe_run(
@@ -30,8 +32,9 @@ def describe_run(
 
 def check_same_run(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
     """Raise TrainingError where `folder` holds the run `old`, and `new` is another."""
-    # Options that came after a run was begun had their defaults, and it was of one process.
-    old = {"processes": 1, **old, "config": TrainingConfig.from_dict(old["config"]).to_dict()}
+    # A run from before there were several processes was of one.
+    old = {"processes": 1, **old, "config": _deciding(old["config"])}
+    new = {**new, "config": _deciding(new["config"])}
     if old["processes"] != new["processes"]:
         raise TrainingError(
             f"{folder} holds a run of {_processes(old['processes'])}, and this is one of "
@@ -54,6 +57,16 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> set[str]:
         elif before != after:
             found.add(name)
     return found
+
+
+def _deciding(config: dict[str, Any]) -> dict[str, Any]:
+    """The values that decide a run's result: options that it was begun without have their defaults, and a first
+    stage has none of the second.
+    """
+    read = TrainingConfig.from_dict(config)
+    if not read.samples_latent:
+        read = replace(read, stages=StageConfig())
+    return read.to_dict()
 
 
 def _processes(count: int) -> str:

@@ -24,7 +24,9 @@ from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.datasets import PosedFrames
 from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.evaluation import PoseErrors, constant_pose, predict
+from mvloc_ros.training.latent_scale import set_noise
 from mvloc_ros.training.minimiser import Minimiser
+from mvloc_ros.training.networks.mvloc import MVLoc
 from mvloc_ros.training.normalisation import PoseNormalisation
 from mvloc_ros.training.processes import ALONE, Processes
 from mvloc_ros.training.run_identity import check_same_run
@@ -93,6 +95,9 @@ class Trainer:
         if start is not None:
             network.load_state_dict(start.network)
         network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if config.samples_latent and config.stages.latent_noise > 0.0 and not (folder / LAST).exists():
+            assert isinstance(network, MVLoc)
+            set_noise(network, training, config.stages.latent_noise)
         self.normalisation = start.normalisation if start is not None else PoseNormalisation.fit(training.poses)
         views = prepare_views(config, cameras, training, self.normalisation)
         self.batches = Batches(training, self.normalisation, config, device, processes, views)

@@ -270,3 +270,28 @@ class TestHint:
         gate = Gate(replace(LIMITS, max_jump_m=0.1))
         gate.hint(replace(fix(1, pose(*ELSEWHERE), pose()), covariance=self.WIDE))
         assert gate.judge(fix(2, pose(20.8, -2.5, 0.3), pose())).accepted
+
+
+@pytest.mark.parametrize("odometry", [True, False])
+def test_poses_of_one_image_alone_confirm_no_jump_away_from_what_both_told(odometry: bool):
+    gate = believing(odometry=odometry)
+    T_odom = pose() if odometry else None
+    far = [replace(fix(0.1 * n, pose(*ELSEWHERE), T_odom), is_partial=True) for n in range(1, 20)]
+    verdicts = [gate.judge(one) for one in far]
+    assert not any(verdict.accepted for verdict in verdicts)
+    assert "poses of one image alone do not confirm a jump" in verdicts[-1].reason
+    # One that fits is believed, and makes the others no more credible.
+    assert gate.judge(replace(fix(2.0, pose(0.02), T_odom), is_partial=True)).accepted
+    assert not any(gate.judge(replace(one, stamp_ns=one.stamp_ns + 2 * PERIOD_NS)).accepted for one in far)
+    # Poses of both images do confirm it.
+    accepted = [gate.judge(fix(5 + 0.1 * n, pose(*ELSEWHERE), T_odom)).accepted for n in range(5)]
+    assert accepted == [False] * 4 + [True]
+
+
+def test_a_camera_that_never_had_both_images_is_found_again_by_one():
+    gate = Gate(LIMITS)
+    assert gate.judge(replace(fix(0, pose(), pose()), is_partial=True)).accepted
+    accepted = [
+        gate.judge(replace(fix(0.1 * n, pose(*ELSEWHERE), pose()), is_partial=True)).accepted for n in range(1, 6)
+    ]
+    assert accepted == [False] * 4 + [True]

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -18,13 +19,14 @@ import pytest
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.inference.backend import NetworkOutput
-from mvloc_ros.inference.bundle import Bundle, read_bundle, write_bundle
+from mvloc_ros.inference.bundle import Bundle, add_scene_map, read_bundle, write_bundle
 from mvloc_ros.inference.frame import ColorImage, DepthImage, Frame
 from mvloc_ros.inference.manifest import FrameSpec, InputSpec, PositionSpec
 from mvloc_ros.localization.localizer import Localizer, PoseEstimate
 from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.mapping.build import MapOptions
 from mvloc_ros.mapping.map import add_map
+from mvloc_ros.recordings import open_folder
 
 CAMERA = PinholeCamera(160, 120, 130.0, 130.0, 79.5, 59.5)
 OPTIONS = MapOptions(resolution_m=0.04, correct_depth=False, min_frames=2)
@@ -140,6 +142,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two training walks of 60 frames and a test walk of 12."""
     walks = {"seq-01": path(60, 0.0), "seq-02": path(60, 1.7), "seq-03": path(12, 0.33)}
     return write_folder(tmp_path_factory.mktemp("room") / "room", Scene(), walks, test="seq-03")
+
+
+@pytest.fixture(scope="session")
+def lookup_bundle(mapped: Bundle, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The mapped bundle with a network that finds the likest training images (see `lookup.py`)."""
+    write_lookup = runpy.run_path(str(Path(__file__).with_name("lookup.py")))["write_lookup"]
+    root = tmp_path_factory.mktemp("lookup")
+    write_lookup(root / "model.onnx", open_folder(folder), 12, 16)
+    manifest = replace(mapped.manifest, scene_map=None)
+    bundle = write_bundle(root / "room", manifest, {"model.onnx": root / "model.onnx"})
+    spec = mapped.manifest.scene_map
+    return add_scene_map(bundle, (mapped.path / spec.file).read_bytes(), spec)
 
 
 @pytest.fixture(scope="session")

@@ -36,7 +36,8 @@ def to_surface(points: np.ndarray, scene) -> np.ndarray:
 
 
 def test_points_lie_on_the_surfaces_and_normals_look_at_the_room(mapped, room):
-    content = read_scene_map(mapped).around((0, 0, 0), 10.0)
+    scene_map = read_scene_map(mapped)
+    content = scene_map.content(scene_map.tiles_near((0, 0, 0), 10.0))
     assert len(content.points) == mapped.manifest.scene_map.points > 5000
     distances = to_surface(content.points, room.Scene())
     assert np.median(distances) < 0.002
@@ -54,8 +55,9 @@ def test_the_manifest_tells_what_the_map_is(mapped):
     np.testing.assert_array_equal(spec.extrinsic(), np.eye(4))
     assert (mapped.path / spec.file).stat().st_size < 1e6
     summary = spec.acceptance.summary
-    assert summary["right"]["accepted"] >= 0.95
-    wrong = [summary[kind]["accepted"] for kind in ("shuffled", "mirrored", "blank")]
+    assert summary["right"]["accepted"] >= 0.9
+    assert summary["rescued"]["accepted"] >= 0.9
+    wrong = [summary[kind]["accepted"] for kind in ("shuffled", "shuffled, at its pose", "mirrored")]
     assert max(wrong) <= 0.05
     assert read_bundle(mapped.path).manifest == mapped.manifest
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
 from mvloc_ros.node.messages import transform_message
 
 HEIGHT, WIDTH = 48, 64
+_FAULTS: list[str] = []
 
 
 class NodeProcess:
@@ -126,7 +128,11 @@ class Peer:
         return bool(self.call("change_state", request).success)
 
     def state(self) -> str:
-        return str(self.call("get_state", GetState.Request()).current_state.label)
+        # Discovery is one-sided for a while: the answer to the first question may find no way back.
+        for _ in range(15):
+            with suppress(AssertionError):
+                return str(self.call("get_state", GetState.Request(), 2.0).current_state.label)
+        raise AssertionError("no answer from get_state")
 
     def set_string(self, name: str, value: str) -> Any:
         parameter = Parameter(name=name, value=ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=value))
@@ -156,6 +162,43 @@ def image_message(pixels: np.ndarray, stamp_ns: int, frame_id: str, **fields: An
     for name, value in fields.items():
         setattr(message, name, value)
     return message
+
+
+@pytest.fixture(scope="session")
+def node_process() -> type[NodeProcess]:
+    """For fixtures that keep a node longer than a test."""
+    return NodeProcess
+
+
+@pytest.fixture
+def note_line() -> Callable[[str], None]:
+    """Say a line in the summary of the run."""
+    return _FAULTS.append
+
+
+@pytest.fixture
+def note_fault() -> Callable[[str, LocalizationStatus, int], None]:
+    """Say in the summary of the run what was injected, and what became of the images, by the node's own counters."""
+
+    def note(injected: str, status: LocalizationStatus, waiting: int) -> None:
+        received = status.color_received + status.depth_received
+        columns = (
+            f"{status.published} poses", f"{status.rejected} rejected", f"{status.dropped_busy} frames replaced",
+            f"{status.dropped_failed} frames failed", f"{status.dropped_unpaired} images unpaired",
+            f"{status.dropped_invalid} invalid", f"{waiting} waiting", f"{status.lost_in_transport} missing by stamps",
+        )  # fmt: skip
+        told = ", ".join(column for column in columns if not column.startswith("0 "))
+        _FAULTS.append(f"{injected}: {received} images, {status.pairs} pairs, {status.single_modality} alone -> {told}")
+
+    return note
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """The faults that were injected; each test has asserted that its images are all counted."""
+    if _FAULTS:
+        terminalreporter.section("faults injected")
+        for line in _FAULTS:
+            terminalreporter.write_line(line)
 
 
 @pytest.fixture

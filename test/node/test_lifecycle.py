@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import psutil
@@ -19,6 +22,7 @@ pytestmark = pytest.mark.dds
         (["-p", "model:=/nowhere/at/all"], "There is no model bundle at /nowhere/at/all"),
         (["-p", "backend:=tensorrt"], "CUDA"),
         (["-p", "precision:=fp16"], "has no fp16 network"),
+        (["-p", "refine:=required"], "has no scene map to refine poses against"),
         (["-p", "backend:=abacus"], "must be one of auto, tensorrt"),
         (["-p", "publish_frame:=moon"], "must be one of odom, base_link, camera, none, not 'moon'"),
     ],
@@ -36,6 +40,7 @@ def test_a_bad_configuration_is_said_and_can_be_mended(
     assert peer.set_string("backend", "auto").successful
     assert peer.set_string("publish_frame", "camera").successful
     assert peer.set_string("precision", "auto").successful
+    assert peer.set_string("refine", "auto").successful
     assert peer.transition(Transition.TRANSITION_CONFIGURE)
     assert "auto chose onnxruntime" in process.text()
     assert "not tensorrt: " in process.text()
@@ -78,9 +83,63 @@ def test_coming_and_going_leaves_nothing(peer, robot_node, wait_for):
     for transition in cycle * 2:
         assert peer.transition(transition), transition
     threads, memory = process.num_threads(), process.memory_info().rss
-    for transition in cycle * 15:
+    for transition in cycle * 98:
         assert peer.transition(transition), transition
     assert process.num_threads() <= threads
     assert process.memory_info().rss < memory + 20e6
     wait_for(peer.is_connected, 10, "the subscriptions of the last activation")
     assert node.end() == 0
+
+
+FAILING = """
+import json, sys, threading
+import rclpy
+from mvloc_ros.node import localization_node
+from mvloc_ros.node.localization_node import LocalizationNode
+
+rclpy.init(args=["--ros-args", "-p", "publish_frame:=camera", "-p", f"model:={sys.argv[1]}"])
+node = LocalizationNode()
+
+def state():
+    return node._state_machine.current_state[1]
+
+def held():
+    return threading.active_count(), len(list(node.subscriptions)), len(list(node.timers)), len(list(node.publishers))
+
+def fail(*arguments):
+    raise RuntimeError("injected")
+
+seen = []
+node.trigger_configure(), node.trigger_activate(), node.trigger_deactivate(), node.trigger_cleanup()
+empty = held()
+for name, trigger in (("InitialPose", node.trigger_configure), ("Inputs", node.trigger_activate)):
+    before, working = held(), getattr(localization_node, name)
+    setattr(localization_node, name, fail)
+    for _ in range(3):
+        trigger()
+    seen.append((state(), held() == before))
+    setattr(localization_node, name, working)
+    trigger()
+    seen.append((state(), held() == before))
+node.trigger_deactivate(), node.trigger_cleanup()
+seen.append((state(), held() == empty))
+node.close()
+node.destroy_node()
+rclpy.shutdown()
+print(json.dumps(seen))
+"""
+
+
+def test_what_a_failed_transition_began_is_undone(tiny_bundle):
+    """A part fails at configure, and one at activate, three times each; then they work."""
+    command = [sys.executable, "-c", FAILING, str(tiny_bundle)]
+    result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=90)
+    assert json.loads(result.stdout.splitlines()[-1]) == [
+        ["unconfigured", True],
+        ["inactive", False],
+        ["inactive", True],
+        ["active", False],
+        ["unconfigured", True],
+    ]
+    assert result.stderr.count("failed unexpectedly") == 6
+    assert result.stderr.count("RuntimeError: injected") == 6

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -127,6 +128,23 @@ def test_input_normalisation(network: MVLoc) -> None:
     depth = torch.tensor([[[low, high, (low + high) / 2, *invalid]]])
     expected = torch.tensor([-1.0, 1.0, 0.0] + [-1.0] * len(invalid))
     torch.testing.assert_close(network.normalise_depth(depth).flatten(), expected)
+
+
+def test_depth_as_a_colour_scale(tiny_config: TrainingConfig) -> None:
+    """Blue, cyan, yellow and red at the eighths where one channel is full and another empty; invalid is black."""
+    network = MVLoc(tiny_config.network, replace(tiny_config.input, depth_encoding="colors"))
+    low, high = network.min_depth, network.max_depth
+    position = torch.tensor([0.0, 1 / 8, 3 / 8, 1 / 2, 5 / 8, 7 / 8, 1.0])
+    invalid = torch.tensor([0.0, float("nan"), float("inf"), -1.0, high + 0.01])
+    depth = torch.cat([low + (high - low) * position, invalid])[None, None]
+    depth[0, 0, 6] = high  # rounding must not take it out of range
+    expected = [
+        (-1, -1, 0), (-1, -1, 1), (-1, 1, 1), (0, 1, 0), (1, 1, -1), (1, -1, -1), (0, -1, -1),
+        *[(-1, -1, -1)] * 5,
+    ]  # fmt: skip
+    torch.testing.assert_close(
+        network.normalise_depth(depth)[0, :, 0].T, torch.tensor(expected, dtype=torch.float32), atol=1e-5, rtol=0.0
+    )
 
 
 @pytest.mark.parametrize("missing", [0, 1])

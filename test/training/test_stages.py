@@ -22,6 +22,7 @@ from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.export import export
 from mvloc_ros.training.networks.resnet import BLOCKS
+from mvloc_ros.training.presets import PRESETS
 from mvloc_ros.training.start import read_start
 
 TINY = [
@@ -91,7 +92,7 @@ def test_stage_2_goes_on_from_stage_1_with_fixed_scales(run: Path) -> None:
         assert 1.0 <= float(row["train/ess"]) <= 4.0
         assert float(row["train/kl"]) > 0.0
     weights = [float(row["train/lambda"]) for row in second]
-    assert weights[0] == pytest.approx(0.01), "warmed up over the first fifth"
+    assert weights[0] == pytest.approx(PRESETS["small"].stages.latent_weight), "warmed up over the first fifth"
     assert not {"train/ess", "train/lambda", "train/kl"} & first[0].keys()
     assert float(second[-1]["train/loss"]) < float(second[0]["train/loss"])
     told = json.loads((run / "config.json").read_text())
@@ -147,7 +148,7 @@ def test_mvloc_p_through_both_stages_and_a_refit_to_a_bundle(
     assert manifest.system == "mvloc-p"
     training = manifest.training
     assert (training["stage"], training["estimator"], training["samples"], training["epochs"]) == (2, "elbo", 1, 1)
-    assert training["latent_weight"] == 0.01
+    assert training["latent_weight"] == PRESETS["small"].stages.latent_weight
     assert "--system mvloc-p --preset small" in training["command"]
     assert "--start-from" not in training["command"]
     judged = json.loads((out / "test.json").read_text())
@@ -194,8 +195,7 @@ def test_a_run_from_before_there_were_stages_is_understood(run: Path, tiny_folde
         values = checkpoint.load(run / "stage1" / name)
         del values["run"]["config"]["stages"], values["run"]["config"]["system"]
         checkpoint.save(tmp_path / name, values)
-    # The options must be the defaults of what was not there: samples are of no use in stage 1.
-    assert train(tiny_folder, tmp_path, *FIRST, "--samples-at-once", "5") == 0
+    assert train(tiny_folder, tmp_path, *FIRST) == 0, "whatever the preset says of a second stage"
     assert same_weights(tmp_path / "last.pt", run / "stage1" / "last.pt")
     second = checkpoint.load(run / "last.pt")["run"]
     config = TrainingConfig.from_dict(second["config"])

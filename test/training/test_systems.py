@@ -36,9 +36,9 @@ def inputs(count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return color, 0.2 + 5.0 * torch.rand(count, 32, 40, generator=generator), torch.ones(count, 2)
 
 
-def build(name: str) -> torch.nn.Module:
+def build(name: str, **options: object) -> torch.nn.Module:
     torch.manual_seed(0)
-    return build_network(preset(name, "small").with_options(NETWORK))
+    return build_network(preset(name, "small").with_options({**NETWORK, **options}))
 
 
 def test_every_system_is_complete() -> None:
@@ -77,6 +77,7 @@ def test_published_hyper_parameters() -> None:
     ("system", "options", "message"),
     [
         ("posenet", {"stage": "2"}, "posenet has no latent distribution.*--stage 2"),
+        ("posenet", {"depth_encoding": "colors"}, "posenet sees colour alone.*--depth-encoding"),
         ("atloc", {"drop_color": 0.1}, "atloc sees colour alone.*--drop-color"),
         ("mvloc", {"clip_length": 3}, "mvloc is trained on single frames"),
         ("mapnet", {"clip_length": 1}, "mapnet is trained on clips; --clip-length must be at least 2"),
@@ -186,11 +187,30 @@ def test_every_parameter_learns(name: str) -> None:
     assert torch.equal(encoder.conv1.weight[:, :3], state.conv1.weight)
 
 
-@pytest.mark.parametrize("name", ["mvloc-v", "mvloc-c", "posenet", "atloc"])
-def test_the_graph_has_the_nodes_interface(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["mvloc", "mvloc-c", "vidloc"])
+def test_colour_coded_depth(name: str) -> None:
+    """Three channels of depth, which start from the weights of a colour image as they are."""
+    network = build(name, depth_encoding="colors", dropout=0.0).eval()
+    state = ResNet("resnet18", width=0.125, classes=10)
+    network.start_from(state.state_dict())
+    conv = network.encoder.conv1 if SYSTEMS[name].recurrent else network.depth.backbone.conv1
+    assert torch.equal(conv.weight[:, -3:], state.conv1.weight)
+    color, depth, present = inputs(2)
+    with torch.inference_mode():
+        first, second = network(color, depth, present).pose, network(color, 0.9 * depth, present).pose
+    assert not torch.equal(first[0], second[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding"),
+    [("mvloc", "colors"), *((name, "metric") for name in ("mvloc-v", "mvloc-c", "posenet", "atloc"))],
+)
+def test_the_graph_has_the_nodes_interface(
+    name: str, encoding: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As MVLoc's, whose graph `test_export` checks: three inputs, four outputs, and PyTorch's numbers."""
     monkeypatch.setitem(BLOCKS, "resnet18", (1, 1, 1, 1))  # fewer blocks of the same kind, for the exporter's time
-    network = build(name)
+    network = build(name, depth_encoding=encoding)
     network.train()
     with torch.no_grad():
         network(*inputs(8))

@@ -27,7 +27,7 @@ class Concatenation(PoseNetwork):
         super().__init__(inputs)
         size = network.latent_size
         self.color = FeatureEncoder(ResNet(network.backbone, network.width, in_channels=3), size)
-        self.depth = FeatureEncoder(ResNet(network.backbone, network.width, in_channels=1), size)
+        self.depth = FeatureEncoder(ResNet(network.backbone, network.width, in_channels=self.depth_channels), size)
         self.fusion = nn.Linear(2 * size, size)
         self.attention = LatentAttention(size)
         self.regressor = PoseRegressor(size, network.dropout)

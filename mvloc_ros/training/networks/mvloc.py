@@ -27,7 +27,7 @@ class MVLoc(PoseNetwork):
         super().__init__(inputs)
         size = network.latent_size
         self.color = GaussianEncoder(ResNet(network.backbone, network.width, in_channels=3), size)
-        self.depth = GaussianEncoder(ResNet(network.backbone, network.width, in_channels=1), size)
+        self.depth = GaussianEncoder(ResNet(network.backbone, network.width, in_channels=self.depth_channels), size)
         self.attention = LatentAttention(size)
         self.regressor = PoseRegressor(size, network.dropout)
 
@@ -51,6 +51,19 @@ class MVLoc(PoseNetwork):
     def decode(self, latent: Tensor) -> Tensor:
         """Latent vectors `[B, D]` -> `[B, 6]`."""
         return self.regressor(self.attention(latent))
+
+    @torch.no_grad()
+    def scale_latent(self, factor: float) -> None:
+        """Multiply the latent means by `factor` and let the decoder divide by it: no mean's pose changes.
+
+        The variances stay, so a sample's noise becomes smaller against the means by the factor.
+        """
+        attention = self.attention
+        for layer in (self.color.mean, self.depth.mean, attention.alpha):
+            layer.weight.mul_(factor)
+            layer.bias.mul_(factor)
+        for layer in (attention.g, attention.theta, attention.phi, *self.regressor.inputs()):
+            layer.weight.div_(factor)
 
     def forward(self, color: Tensor, depth: Tensor, present: Tensor) -> PoseOutput:
         """Poses at the mean of the joint distribution."""

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from mvloc_ros.training.networks import depth_image
 from mvloc_ros.training.networks.encoder import LOG_VARIANCE_LIMIT
 from mvloc_ros.training.options import InputConfig
 
@@ -29,6 +30,7 @@ class PoseNetwork(nn.Module, ABC):
     def __init__(self, inputs: InputConfig) -> None:
         super().__init__()
         self.min_depth, self.max_depth = inputs.min_depth, inputs.max_depth
+        self.depth_channels = depth_image.CHANNELS[inputs.depth_encoding]
 
     @abstractmethod
     def forward(self, color: Tensor, depth: Tensor, present: Tensor) -> PoseOutput:
@@ -52,15 +54,9 @@ class PoseNetwork(nn.Module, ABC):
         return color.to(torch.float32).permute(0, 3, 1, 2) / 127.5 - 1.0
 
     def normalise_depth(self, depth: Tensor) -> Tensor:
-        """Metres `[B, H, W]` -> `[B, 1, H, W]` in [-1, 1]; all that is invalid becomes -1.
-
-        Invalid is what lies outside the depth range, 0 and infinity with it, and NaN, which is inside
-        no range.
-        """
-        depth = depth.to(torch.float32)
-        valid = (depth >= self.min_depth) & (depth <= self.max_depth)
-        scaled = (depth - self.min_depth) * (2.0 / (self.max_depth - self.min_depth)) - 1.0
-        return torch.where(valid, scaled, torch.full_like(scaled, -1.0)).unsqueeze(1)
+        """Metres `[B, H, W]` -> `[B, C, H, W]` in [-1, 1], C = `depth_channels`; all that is invalid becomes -1."""
+        encode = depth_image.colors if self.depth_channels == 3 else depth_image.metric
+        return encode(depth, self.min_depth, self.max_depth)
 
 
 def deterministic_output(pose: Tensor, latent: Tensor, shares: Tensor) -> PoseOutput:

@@ -31,6 +31,13 @@ class PoseRegressor(nn.Module):
         self.position = branch(size, dropout, POSITION_SPREAD)
         self.rotation = branch(size, dropout, ROTATION_SPREAD)
 
+    def inputs(self) -> tuple[nn.Linear, nn.Linear]:
+        """The two layers that take the latent."""
+        position, rotation = self.position[0], self.rotation[0]
+        assert isinstance(position, nn.Linear)
+        assert isinstance(rotation, nn.Linear)
+        return position, rotation
+
     def forward(self, latent: Tensor) -> Tensor:
         """Latent vectors `[B, D]` to `[B, 6]`."""
         return torch.cat([self.position(latent), self.rotation(latent)], dim=1)

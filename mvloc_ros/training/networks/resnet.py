@@ -100,7 +100,7 @@ def load_imagenet(network: ResNet, state: Mapping[str, Tensor]) -> None:
 
     For a one-channel input the first convolution becomes the mean over its colour channels, so that a
     grey image would give a third of the response to the same image in three channels; that mean is what a
-    fourth channel (depth beside colour) starts from.
+    fourth channel (depth beside colour) starts from. Colour-coded depth starts from the weights as they are.
 
     Raises:
         TrainingError: names or shapes do not fit (another architecture, or a changed width).
@@ -108,9 +108,7 @@ def load_imagenet(network: ResNet, state: Mapping[str, Tensor]) -> None:
     features = {name: value for name, value in state.items() if not name.startswith("fc.")}
     own = network.state_dict()
     if "conv1.weight" in features:
-        color = features["conv1.weight"]
-        mean, channels = color.mean(dim=1, keepdim=True), own["conv1.weight"].shape[1]
-        features["conv1.weight"] = {1: mean, 4: torch.cat([color, mean], dim=1)}.get(channels, color)
+        features["conv1.weight"] = _first_weights(features["conv1.weight"], own["conv1.weight"].shape[1])
     own = {name: value for name, value in own.items() if not name.startswith("fc.")}
     # Files saved before batch counters existed lack them; they only matter for cumulative averaging.
     wanted = {name for name in own if not name.endswith("num_batches_tracked")}
@@ -122,3 +120,10 @@ def load_imagenet(network: ResNet, state: Mapping[str, Tensor]) -> None:
             "use those of --backbone, with --width 1."
         )
     network.load_state_dict(features, strict=False)
+
+
+def _first_weights(color: Tensor, channels: int) -> Tensor:
+    """The first convolution's weights of a colour image, for metric depth, colour, colour and depth, two of colour."""
+    mean = color.mean(dim=1, keepdim=True)
+    kinds = {1: [mean], 3: [color], 4: [color, mean], 6: [color, color]}
+    return torch.cat(kinds[channels], dim=1) if channels in kinds else color

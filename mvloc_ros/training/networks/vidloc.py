@@ -17,7 +17,7 @@ from mvloc_ros.training.options import InputConfig, NetworkConfig
 
 
 class VidLoc(PoseNetwork):
-    """ResNet over colour and depth as four channels -> LSTM in both directions -> ReLU, dropout -> two heads.
+    """ResNet over colour and depth as channels of one image -> LSTM in both directions -> ReLU, dropout -> two heads.
 
     Both directions: the pose of a frame depends on later frames, which makes this an offline baseline.
     The hidden states start at zero. The heads are linear, and rotations are logarithms of quaternions,
@@ -29,7 +29,7 @@ class VidLoc(PoseNetwork):
     def __init__(self, network: NetworkConfig, inputs: InputConfig) -> None:
         super().__init__(inputs)
         size = network.latent_size if self.causal else 2 * (network.latent_size // 2)
-        self.encoder = ResNet(network.backbone, network.width, in_channels=4)
+        self.encoder = ResNet(network.backbone, network.width, in_channels=3 + self.depth_channels)
         hidden = size if self.causal else size // 2
         self.recurrent = nn.LSTM(self.encoder.feature_size, hidden, batch_first=True, bidirectional=not self.causal)
         self.dropout = nn.Dropout(network.dropout)

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One wall, a corridor: what the geometry leaves open keeps the network's estimate and its variance."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mvloc_ros.geometry.covariance import pose_error
+from mvloc_ros.inference.bundle import Bundle, add_scene_map, read_bundle
+from mvloc_ros.localization.refinement import moved
+from mvloc_ros.mapping.build import Cameras, build_map
+from mvloc_ros.mapping.map import make_spec
+from mvloc_ros.recordings import open_folder
+
+WALL = (((2.0, -30.0, -30.0), (2.2, 30.0, 30.0)),)
+# Two walls and a floor, which all run along x.
+CORRIDOR = (
+    ((-30.0, -1.2, -1.0), (30.0, -1.0, 3.0)),
+    ((-30.0, 1.0, -1.0), (30.0, 1.2, 3.0)),
+    ((-30.0, -1.2, -1.0), (30.0, 1.2, 0.0)),
+)
+
+
+@pytest.fixture
+def bundle_of(room, plain_bundle: Path, tmp_path: Path):
+    """Builds the bundle of a scene that was seen from given poses."""
+
+    def build(boxes: tuple, poses: list[np.ndarray]) -> Bundle:
+        scene = room.Scene(room=None, boxes=boxes)
+        walks = {"seq-01": poses, "seq-02": poses[:1]}
+        folder = open_folder(room.write_folder(tmp_path / "folder", scene, walks, test="seq-02"))
+        cameras = Cameras.of(folder)
+        scene_map = build_map(folder.train, cameras, room.options)
+        shutil.copytree(plain_bundle, tmp_path / "bundle")
+        # The noise of these images is independent, unlike a real camera's.
+        spec = make_spec(scene_map, cameras, room.options, inflated=10.0)
+        return add_scene_map(read_bundle(tmp_path / "bundle"), scene_map.to_bytes(), spec)
+
+    return build
+
+
+def test_across_a_single_wall_the_pose_is_refined_and_along_it_the_networks(bundle_of, room, localize):
+    poses = [room.looking(0.1 * i, 0.3 * j, 1.2, 0.1 * j, 0.0) for i in range(3) for j in (-1, 0, 1)]
+    bundle = bundle_of(WALL, poses)
+    truth = room.looking(0.05, 0.1, 1.2, 0.05, 0.03)
+    # x is across the wall, and rotations about y and z tilt it; y, z and the rotation about x are along it.
+    off = np.array([0.06, 0.05, -0.04, 0.03, 0.04, -0.03])
+    frame = room.frame_of(room.Scene(room=None, boxes=WALL), truth)
+    estimate, localizer = localize(frame, moved(truth, off), bundle=bundle)
+    left = pose_error(estimate.T_map_camera, truth)
+    assert estimate.details.determined == 3
+    assert np.abs(left[[0, 4, 5]] / off[[0, 4, 5]]).max() < 0.2
+    np.testing.assert_allclose(left[[1, 2]], off[[1, 2]], atol=0.01)
+    np.testing.assert_allclose(left[3], off[3], atol=0.005)
+    share = np.diag(estimate.covariance) / np.diag(localizer.covariance)
+    assert share[[0, 4, 5]].max() < 0.2
+    assert share[[1, 2, 3]].min() > 0.9
+
+
+def test_along_a_corridor_the_pose_is_the_networks(bundle_of, room, localize):
+    poses = [room.looking(0.15 * i, 0.2 * j, 1.2, 0.15 * j, 0.2) for i in range(4) for j in (-1, 0, 1)]
+    bundle = bundle_of(CORRIDOR, poses)
+    truth = room.looking(0.2, 0.05, 1.2, 0.03, 0.15)
+    off = np.array([0.06, 0.05, -0.04, 0.03, 0.04, -0.03])
+    frame = room.frame_of(room.Scene(room=None, boxes=CORRIDOR), truth)
+    estimate, localizer = localize(frame, moved(truth, off), bundle=bundle)
+    left = pose_error(estimate.T_map_camera, truth)
+    assert estimate.details.determined == 5
+    assert left[0] == pytest.approx(off[0], abs=0.01)
+    assert np.abs(left[1:] / off[1:]).max() < 0.25
+    share = np.diag(estimate.covariance) / np.diag(localizer.covariance)
+    assert share[0] > 0.9
+    assert share[1:].max() < 0.3

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The mailbox: the newest item is next, a replaced one is told, and a defect costs one item."""
+
+from __future__ import annotations
+
+import threading
+
+from mvloc_ros.node.worker import LatestWorker
+
+
+def test_the_newest_item_replaces_the_one_that_waits():
+    begun, go, seen = threading.Event(), threading.Event(), []
+
+    def process(item: int) -> None:
+        begun.set()
+        assert go.wait(10)
+        seen.append(item)
+
+    worker = LatestWorker(process, "test")
+    assert not worker.put(1)
+    assert begun.wait(10)
+    assert [worker.put(item) for item in (2, 3, 4)] == [False, True, True]
+    go.set()
+    while len(seen) < 2:
+        threading.Event().wait(0.001)
+    worker.stop()
+    assert seen == [1, 4]
+
+
+def test_what_processing_raises_costs_one_item_and_is_logged(caplog):
+    processed = threading.Event()
+
+    def process(item: int) -> None:
+        if item == 1:
+            raise RuntimeError("injected")
+        processed.set()
+
+    worker = LatestWorker(process, "test")
+    worker.put(1)
+    while not caplog.records:
+        threading.Event().wait(0.001)
+    worker.put(2)
+    assert processed.wait(10)
+    worker.stop()
+    assert "RuntimeError: injected" in caplog.text
