@@ -36,6 +36,7 @@ from mvloc_ros.geometry.camera import PinholeCamera
 SIZES = {"vga": (640, 480), "720p": (1280, 720), "tiny": (160, 120)}
 NODES = ("mvloc", "ordinary")
 PROBE_S = 5.0
+BARE_S = 4.0
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -92,7 +93,7 @@ class Bench:
         camera = PinholeCamera(width, height, 0.82 * width, 0.82 * width, width / 2, height / 2)
         model = make_random_model(preset, folder, (), smoke=args.smoke, camera=camera)
         contestants = self._contestants(model, preset, folder)
-        bare = bare_ms(model.bundle, args.seconds / 4)
+        bare = bare_ms(model.bundle, min(args.seconds / 4, BARE_S))
         rates = [self._rate(text, contestants[0], size, statistics.median(bare)) for text in args.rates]
         for number in range(args.rounds):
             for text, rate in zip(args.rates, rates, strict=True):
@@ -102,7 +103,7 @@ class Bench:
                     case = run_case(contestant, view, folder)
                     self._results["cases"].append({"preset": preset, "load": text, "round": number, **case})
                     self._bar.update()
-        bare += bare_ms(model.bundle, args.seconds / 4)
+        bare += bare_ms(model.bundle, min(args.seconds / 4, BARE_S))
         self._results["bare_ms"][f"{preset} {width}x{height}"] = percentiles(bare)
 
     def _contestants(self, model: RandomModel, preset: str, folder: Path) -> list[Contestant]:
