@@ -8,7 +8,6 @@ deactivate  the reverse of activate; cleanup: the reverse of configure
 
 from __future__ import annotations
 
-import gc
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -29,6 +28,7 @@ from mvloc_ros.node import parameters, status
 from mvloc_ros.node.image_reader import ImageReader
 from mvloc_ros.node.initial_pose import InitialPose
 from mvloc_ros.node.inputs import Inputs
+from mvloc_ros.node.memory import give_back
 from mvloc_ros.node.messages import pose_messages
 from mvloc_ros.node.model_slot import ModelSlot
 from mvloc_ros.node.odometry import RobotTransforms
@@ -215,7 +215,7 @@ class LocalizationNode(LifecycleNode):
         configured, self._configured = self._configured, None
         if configured is not None:
             configured.close()
-            gc.collect()  # callbacks and their owners refer to each other; their memory goes now, not at some frame
+            give_back()
 
     # Frames, in the worker's thread -------------------------------------------------------------------
 

@@ -17,25 +17,34 @@ if TYPE_CHECKING:
 
 # How long a signal may go unnoticed while nothing arrives.
 _SPIN_S = 0.2
+# How long one thread may keep Python from another that wants it. By default 5 ms: that long a pair would wait for the
+# worker to begin, while the executor's thread takes the next messages.
+_SWITCH_S = 1e-4
 _CANNOT_START = 2
 _ERROR_PERIOD_S = 5.0
 
 
 class Ending:
-    """Whether a signal has come. Before the imports, which take a second in which signals come too."""
+    """Whether a signal has come. Made before the imports, which take a second in which signals come too.
+
+    Attributes:
+        is_awaited: whether somebody looks; until then a signal ends the process at once, as nothing has begun.
+    """
 
     def __init__(self) -> None:
-        self.requested = False
+        self.is_awaited = self._requested = False
         # rclpy's own handlers take the context away at once, under a worker that is about to publish.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._request)
 
     def __call__(self) -> bool:
         """Whether the process is to end."""
-        return self.requested
+        return self._requested
 
     def _request(self, *_: object) -> None:
-        self.requested = True
+        self._requested = True
+        if not self.is_awaited:
+            os._exit(0)
 
 
 def main(args: list[str] | None = None) -> int:
@@ -47,6 +56,7 @@ def main(args: list[str] | None = None) -> int:
     node = _create_node(args, ending)
     if node is None:
         return _CANNOT_START
+    sys.setswitchinterval(_SWITCH_S)
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:
@@ -71,6 +81,7 @@ def _create_node(args: list[str] | None, ending: Ending) -> LocalizationNode | N
     from mvloc_ros.node.localization_node import LocalizationNode
     from mvloc_ros.node.parameters import ParameterError
 
+    ending.is_awaited = True
     try:
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     except Exception as error:  # rclpy has no public class for arguments and files that it cannot read

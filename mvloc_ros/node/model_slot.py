@@ -19,6 +19,7 @@ from rclpy.task import Future
 from mvloc_ros.errors import MvlocError
 from mvloc_ros.inference.bundle import BundleError, read_bundle
 from mvloc_ros.node.loaded_model import LoadedModel, load_model
+from mvloc_ros.node.memory import give_back
 from mvloc_ros.node.parameters import NodeParameters
 from mvloc_ros.node.pipeline import Pipeline
 from mvloc_ros.node.tracking import Tracker
@@ -141,6 +142,8 @@ class ModelSlot:
                     self._pipeline.localizer = model.localizer
                     self._tracker.use_map(model.map_frame)
         old.close()
+        del old
+        give_back()
 
     def _require_exchangeable(self, model: LoadedModel) -> None:
         if self._is_closed:
@@ -177,6 +180,8 @@ def _load_and_wait(
             if not loaded and is_ending():
                 is_abandoned = True
                 raise MvlocError("The node was told to end while its model was being loaded.")
-    if isinstance(loaded[0], BaseException):
-        raise loaded[0]
-    return loaded[0]
+    result = loaded.pop()
+    if isinstance(result, BaseException):
+        raise result
+    give_back()
+    return result
