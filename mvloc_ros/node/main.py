@@ -10,8 +10,6 @@ import threading
 import traceback
 from typing import TYPE_CHECKING
 
-from mvloc_ros.node.memory import keep_buffers
-
 if TYPE_CHECKING:
     from rclpy.executors import SingleThreadedExecutor
 
@@ -49,7 +47,6 @@ class Ending:
 def main(args: list[str] | None = None) -> int:
     """Run until SIGINT or SIGTERM; the exit code is 0 then, and 2 where what was given at the start is wrong."""
     ending = Ending()
-    keep_buffers()
     import rclpy
     from rclpy.executors import SingleThreadedExecutor
 
