@@ -23,6 +23,7 @@ ALLOWED = {
     "sensors": {"geometry", "inference"},
     "localization": {"geometry", "inference"},
     "mapping": {"geometry", "recordings", "inference", "localization"},
+    "calibration": {"geometry", "recordings", "inference", "localization", "mapping"},
     "replay": {"geometry", "recordings", "inference", "sensors", "localization"},
     "training": {"geometry", "recordings", "inference"},
     "experiments": {"geometry", "recordings", "replay", "training"},

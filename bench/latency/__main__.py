@@ -48,10 +48,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seconds", type=float, default=12.0, help="of each case (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=1, help="of all cases (default: %(default)s)")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="write latency.json and latency.png here")
-    parser.add_argument("--smoke", action="store_true", help="tiny network, tiny images, two seconds: does it work?")
+    parser.add_argument("--smoke", action="store_true", help="tiny network, tiny images, one second: does it work?")
     args = parser.parse_args(arguments)
     if args.smoke:
-        args.presets, args.sizes, args.rates, args.seconds = ["small"], ["tiny"], ["15"], 2.0
+        args.presets, args.sizes, args.rates, args.seconds = ["small"], ["tiny"], ["15"], 1.0
     own_domain()
     with tempfile.TemporaryDirectory() as scratch, ros():
         results = Bench(args, Path(scratch)).run()

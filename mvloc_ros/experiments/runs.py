@@ -124,13 +124,15 @@ def _is_of(data: Mapping[str, Any], scene: Scene) -> bool:
 def identity(config: TrainingConfig) -> dict[str, Any]:
     """The values that decide a run's result when it is trained on all training frames.
 
-    Not the preset's name, not what would be held out, and of a first stage nothing of the second;
-    `mvloc-p` in stage 1 is `mvloc`.
+    Not the preset's name, not what would be held out, and of a first stage nothing of the second; of a
+    second not the first's epochs and learning rate, which `mvloc train --stage 2` does not take: what it
+    started from tells them. `mvloc-p` in stage 1 is `mvloc`.
     """
     values = config.to_dict()
     del values["preset"], values["validation"]
     if config.samples_latent:
         values["stages"]["stage"] = "2"
+        del values["optimiser"]["epochs"], values["optimiser"]["learning_rate"]
     else:
         values["stages"] = StageConfig().__dict__
         values["system"] = "mvloc" if config.system == "mvloc-p" else config.system

@@ -29,6 +29,20 @@ def skew(v: ArrayLike) -> Array:
     return np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
 
 
+def at_least(covariance: ArrayLike, lower: ArrayLike) -> Array:
+    """The covariance, raised to `lower` in the directions in which it is smaller; both positive definite.
+
+    In the coordinates in which `lower` is the identity, eigenvalues below 1 become 1. What results is not smaller than
+    either of the two in any direction.
+    """
+    root = np.linalg.cholesky(np.asarray(lower, dtype=np.float64))
+    half = np.linalg.solve(root, np.asarray(covariance, dtype=np.float64))
+    values, vectors = np.linalg.eigh(np.linalg.solve(root, half.T))
+    spread = root @ vectors
+    result = (spread * np.maximum(values, 1.0)) @ spread.T
+    return 0.5 * (result + result.T)
+
+
 def through_extrinsic(covariance: ArrayLike, T_map_camera: ArrayLike, T_camera_base: ArrayLike) -> Array:
     """Covariance of `T_map_base = T_map_camera @ T_camera_base` from that of `T_map_camera`.
 

@@ -14,6 +14,8 @@ from mvloc_ros.geometry import quaternion
 
 Array = NDArray[np.float64]
 
+_IDENTITY = np.eye(4)
+
 
 def from_parts(position: ArrayLike, orientation: ArrayLike) -> Array:
     """`[..., 4, 4]` of positions `[..., 3]` in metres and unit quaternions x, y, z, w `[..., 4]`."""
@@ -86,5 +88,5 @@ def is_rigid(T: ArrayLike, tolerance: float = 1e-6) -> bool:
     if T.shape != (4, 4) or not np.all(np.isfinite(T)):
         return False
     rotation = T[:3, :3]
-    orthonormal = np.allclose(rotation @ rotation.T, np.eye(3), atol=tolerance)
-    return bool(orthonormal and np.linalg.det(rotation) > 0 and np.allclose(T[3], [0, 0, 0, 1], atol=tolerance))
+    orthonormal = np.abs(rotation @ rotation.T - _IDENTITY[:3, :3]).max() <= tolerance
+    return bool(orthonormal and np.linalg.det(rotation) > 0 and np.abs(T[3] - _IDENTITY[3]).max() <= tolerance)

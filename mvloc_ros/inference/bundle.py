@@ -5,6 +5,7 @@
     model_fp16.onnx      the same with encoders in float16, if exported so; likewise bf16 and int8
     manifest.json        what the network expects and what its numbers mean, with digests of the files
     training_poses.tum   where the training frames were taken (for baselines and plots)
+    validation.csv       where the network put the frames that were held out of its training
     scene_map-*.npz      surfaces that poses are refined against, if `mvloc map` added them
 
 Nothing in a bundle is executable and nothing is pickled: a bundle from elsewhere can do no harm
@@ -175,6 +176,13 @@ def add_scene_map(bundle: Bundle, content: bytes, spec: SceneMapSpec) -> Bundle:
     for old in bundle.path.glob("scene_map-*.npz"):
         if old.name != spec.file:
             old.unlink()
+    return read_bundle(bundle.path)
+
+
+def replace_manifest(bundle: Bundle, manifest: Manifest) -> Bundle:
+    """Give a bundle another manifest that lists the same files; interrupted, the old one stays."""
+    text = json.dumps(manifest_to_json(manifest, bundle.manifest.files), indent=2) + "\n"
+    _write_atomically(bundle.path / MANIFEST_FILE, text.encode())
     return read_bundle(bundle.path)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.camera import PinholeCamera
+from mvloc_ros.inference.calibration_spec import NetworkCalibration, network_calibration_from_json
 from mvloc_ros.inference.map_spec import SceneMapSpec, scene_map_from_json
 
 SCHEMA_VERSION = 2
@@ -79,6 +80,7 @@ class Manifest:
         licence: licence of the training data, which may bind the weights.
         files: name -> SHA-256.
         precisions: fp16, bf16 or int8 -> the network of that arithmetic, as far as the bundle has it.
+        calibration: covariances of the network's poses (`mvloc calibrate`); None: `residual_variance` is all there is.
         scene_map: the map that poses are refined against (`mvloc map`); None where the bundle has none.
     """
 
@@ -101,6 +103,7 @@ class Manifest:
     residual_variance_depth_only: tuple[float, ...] | None = None
     precisions: Mapping[str, PrecisionSpec] = field(default_factory=dict)
     scene_map: SceneMapSpec | None = None
+    calibration: NetworkCalibration | None = None
 
     def __post_init__(self) -> None:
         if min(self.input.height, self.input.width) < 1 or not 0 <= self.input.depth_min_m < self.input.depth_max_m:
@@ -168,6 +171,7 @@ def manifest_from_json(values: Mapping[str, Any]) -> Manifest:
         # Bundles from before there were other precisions lack the entry.
         precisions={str(name): _precision(entry) for name, entry in values.get("precisions", {}).items()},
         scene_map=scene_map_from_json(values.get("scene_map")),
+        calibration=network_calibration_from_json(values.get("calibration")),
     )
 
 

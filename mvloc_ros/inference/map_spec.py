@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.geometry import se3
+from mvloc_ros.inference.calibration_spec import RefinedCalibration, refined_calibration_from_json
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class SceneMapSpec:
             into the colour camera; the identity where depth images come registered, and where it is not known.
         inflation: by which the information of a registration is too large, because neighbouring points err alike.
         acceptance: None where nothing was there to set it on.
+        calibration: of the covariances of refined poses (`mvloc calibrate`); None: the registration's alone.
     """
 
     file: str
@@ -67,6 +69,7 @@ class SceneMapSpec:
     T_color_depth: tuple[float, ...]
     inflation: float
     acceptance: AcceptanceSpec | None
+    calibration: RefinedCalibration | None = None
 
     def __post_init__(self) -> None:
         if not (0 < self.resolution_m < self.tile_m and 0 <= self.depth_min_m < self.depth_max_m and self.points > 0):
@@ -77,6 +80,11 @@ class SceneMapSpec:
             raise ValueError(f"scene_map.file is {self.file!r}, no plain file name")
         if not self.inflation >= 1.0:
             raise ValueError(f"scene_map.inflation must be at least 1, not {self.inflation}")
+
+    @property
+    def calibrated_inflation(self) -> float:
+        """`inflation`, corrected by the calibration if there is one."""
+        return self.inflation if self.calibration is None else self.inflation * self.calibration.scale
 
     def extrinsic(self) -> NDArray[np.float64]:
         """T_color_depth as 4x4."""
@@ -102,6 +110,7 @@ def scene_map_from_json(values: Mapping[str, Any] | None) -> SceneMapSpec | None
         T_color_depth=tuple(float(value) for value in values["T_color_depth"]),
         inflation=float(values["inflation"]),
         acceptance=_acceptance_from_json(values["acceptance"]),
+        calibration=refined_calibration_from_json(values.get("calibration")),
     )
 
 

@@ -85,7 +85,8 @@ def resize_depth(depth: NDArray[np.generic], height: int, width: int) -> NDArray
     # The sample nearest to each new pixel's centre; cv2's INTER_NEAREST takes its corner instead.
     rows = (np.arange(height) * 2 + 1) * depth.shape[0] // (2 * height)
     columns = (np.arange(width) * 2 + 1) * depth.shape[1] // (2 * width)
-    return depth[rows[:, None], columns]
+    # Whole rows first: half the time of picking single pixels.
+    return depth[rows].take(columns, axis=1)
 
 
 def crop(image: NDArray[Any], view: View | None) -> NDArray[Any]:

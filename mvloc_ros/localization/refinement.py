@@ -31,6 +31,7 @@ from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.localization.registration import Source, register
 from mvloc_ros.localization.scene_map import SceneMap
 from mvloc_ros.localization.support import Support, fused, support
+from mvloc_ros.localization.uncertainty import with_floor
 from mvloc_ros.localization.verification import Evidence, Expectation
 
 Array = NDArray[np.float64]
@@ -128,6 +129,9 @@ class Refiner:
                 break
         if best is None:
             return "the scene map has nothing where the network puts the camera"
+        if best.rejection and not frame.blank and time.perf_counter() < deadline:
+            # Whatever blocks the view is itself what registration fits to the map, at some pose where it hides nothing.
+            best = replace(best, rejection=self._blocked(frame) or best.rejection)
         return replace(
             best,
             starts=tried,
@@ -195,13 +199,23 @@ class Refiner:
             verification_ms=1e3 * judging_s,
         )
 
+    def _blocked(self, frame: _Frame) -> str:
+        """Whether something hides most of the scene where the network puts the camera, in words; empty if not."""
+        T_map_depth = frame.network.T_map_camera @ self._T_camera_depth
+        target = self._maps.at(T_map_depth[:3, 3])
+        if target is None:
+            return ""
+        points = frame.source.points
+        space = free_space.compare(points, target, T_map_depth, self._depth.camera, self._resolution_m)
+        return verification.blocked(space)
+
     def _judge(self, frame: _Frame, target: LocalMap, T_map_depth: Array) -> Refined:
         network, source, threads = frame.network, frame.source, self._options.threads
         network_depth = network.T_map_camera @ self._T_camera_depth
         prior_depth = through_extrinsic(network.covariance, network.T_map_camera, self._T_camera_depth)
         found = support(source.points, target, T_map_depth, self._resolution_m, threads)
         length_m = float(np.median(source.points[:, 2]))
-        shift, inflation = pose_error(T_map_depth, network_depth), self._spec.inflation
+        shift, inflation = pose_error(T_map_depth, network_depth), self._spec.calibrated_inflation
         delta, covariance, determined = fused(shift, found.hessian, prior_depth, length_m, inflation)
         contradiction = float(delta @ np.linalg.solve(prior_depth, delta)) / _USUAL
         if contradiction > 1.0:
@@ -222,7 +236,7 @@ class Refiner:
         score, rejection = self._verdict(evidence, verification.fault(found, space, frame.blank))
         return Refined(
             T_map_camera=T_map_camera,
-            covariance=through_extrinsic(covariance, T_map_depth, T_depth_camera),
+            covariance=with_floor(through_extrinsic(covariance, T_map_depth, T_depth_camera), self._spec.calibration),
             score=score,
             rejection=rejection,
             evidence=evidence,

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The covariance of the network's pose: what its validation frames taught about its errors."""
+"""The covariances of poses: what validation frames taught about the errors of network and refinement."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mvloc_ros.geometry.covariance import at_least
+from mvloc_ros.inference.calibration_spec import NetworkCalibration, RefinedCalibration, covariance_matrix
 from mvloc_ros.inference.manifest import Manifest
+
+Array = NDArray[np.float64]
 
 SINGLE_MODALITY_FACTOR = 9.0
 """By this the variances grow with one modality where the bundle has no measured values: three standard deviations.
@@ -17,24 +21,46 @@ six axes, 34 of 36 were below 11, most between 1 and 4, and two were 35 and 109.
 
 
 class ResidualCovariance:
-    """Diagonal 6x6 covariances in ROS order (x, y, z, rotation about x, y, z; map axes), by the modalities used."""
+    """6x6 covariances in ROS order (x, y, z, rotation about x, y, z; map axes), by the modalities used."""
 
     def __init__(self, manifest: Manifest) -> None:
-        """Take the measured variances; with one modality none is smaller than with both."""
-        both = np.array(manifest.residual_variance)
-        self._both = np.diag(both)
-        self._color_only = _single(both, manifest.residual_variance_color_only)
-        self._depth_only = _single(both, manifest.residual_variance_depth_only)
+        """Take the calibrated covariances, or the variances that were measured at export.
 
-    def of(self, color_used: bool, depth_used: bool) -> NDArray[np.float64]:
+        With one modality none is smaller than with both, in any direction: a smaller error of less information is
+        chance, and a filter must not be led to prefer it.
+        """
+        self._both, color_only, depth_only = _stated(manifest)
+        self._color_only, self._depth_only = (
+            SINGLE_MODALITY_FACTOR * self._both if measured is None else at_least(measured, self._both)
+            for measured in (color_only, depth_only)
+        )
+
+    def of(self, color_used: bool, depth_used: bool) -> Array:
         """The covariance of a pose from these modalities, 6x6; not to be written to."""
         if color_used and depth_used:
             return self._both
         return self._color_only if color_used else self._depth_only
 
 
-def _single(both: NDArray[np.float64], measured: tuple[float, ...] | None) -> NDArray[np.float64]:
-    if measured is None:
-        return np.diag(SINGLE_MODALITY_FACTOR * both)
-    # A smaller error of less information is chance, and a filter must not be led to prefer it.
-    return np.diag(np.maximum(both, measured))
+def with_floor(registration: Array, calibration: RefinedCalibration | None) -> Array:
+    """The covariance of a refined pose, 6x6: what its registration says, and the errors that all frames share."""
+    if calibration is None:
+        return registration
+    return registration + np.diag(np.array([calibration.floor_m] * 3 + [calibration.floor_rad] * 3) ** 2)
+
+
+def _stated(manifest: Manifest) -> tuple[Array, Array | None, Array | None]:
+    """With both modalities, with colour alone, with depth alone."""
+    calibration = manifest.calibration
+    if calibration is not None:
+        return matrices(calibration)
+    single = (manifest.residual_variance_color_only, manifest.residual_variance_depth_only)
+    color, depth = (None if variance is None else np.diag(np.array(variance)) for variance in single)
+    return np.diag(np.array(manifest.residual_variance)), color, depth
+
+
+def matrices(calibration: NetworkCalibration) -> tuple[Array, Array | None, Array | None]:
+    """Both modalities, colour alone, depth alone; each 6x6."""
+    single = (calibration.color_only, calibration.depth_only)
+    color, depth = (None if values is None else covariance_matrix(values) for values in single)
+    return covariance_matrix(calibration.both), color, depth

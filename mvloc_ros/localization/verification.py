@@ -41,7 +41,7 @@ _WORDS = {
     "support": "only {share:.0%} of the depth image fits the scene map (another place, or the view is blocked)",
     "fit": "the depth image fits the scene map badly",
     "free_space": "the depth image shows space behind surfaces of the scene map (another place, or a wrong pose)",
-    "in_view": "something stands in front of most of the scene",
+    "in_view": "something stands in front of most of the scene (the view is blocked, or another place)",
     "appearance": "the colour image does not show what the scene map has there (depth and colour are not of one "
     "moment, another place, or another light)",
     "alignment": "the colour image would show what the scene map has there if it were shifted (depth and colour are "
@@ -127,13 +127,17 @@ def agreement(T_map_camera: Array, expected: Iterable[Expectation]) -> float:
     return 1.0 / (1.0 + best / 54.0)
 
 
+def blocked(space: FreeSpace) -> str:
+    """Whether something hides most of the scene, in words; empty if not."""
+    return _WORDS["in_view"] if space.hidden > _MAX_HIDDEN else ""
+
+
 def fault(found: Support, space: FreeSpace, color_is_blank: bool) -> str:
     """By which rule a pose is not to be believed, in words; empty if by none."""
     if color_is_blank:
         return _BLANK
-    if space.hidden > _MAX_HIDDEN:
-        return _WORDS["in_view"]
-    return _WORDS["support"].format(share=found.share) if found.share < _MIN_SUPPORT else ""
+    too_little = _WORDS["support"].format(share=found.share) if found.share < _MIN_SUPPORT else ""
+    return blocked(space) or too_little
 
 
 def score(found: Evidence, spec: AcceptanceSpec) -> float:

@@ -98,15 +98,27 @@ def depth_image(record: FrameRecord, cameras: Cameras) -> DepthImage:
     return DepthImage(raw, 1.0 / cameras.depth_units_per_metre)
 
 
-def build_map(records: Sequence[FrameRecord], cameras: Cameras, options: MapOptions) -> SceneMap:
+def build_map(
+    records: Sequence[FrameRecord],
+    cameras: Cameras,
+    options: MapOptions,
+    correction: NDArray[np.float32] | None = None,
+) -> SceneMap:
     """Fuse frames into a map, after finding out what the depth camera distorts.
+
+    Args:
+        records: the frames; those without depth or pose are left out.
+        cameras: of their folder.
+        options: how the map is built.
+        correction: of the depth camera (`DepthCamera.correction`), where it is known.
 
     Raises:
         MappingError: the frames show no surface often enough.
         RecordingError: an image cannot be read.
     """
-    camera = DepthCamera(cameras.depth, options.near_m, options.far_m, np.zeros(CORRECTION_SHAPE, np.float32))
-    if options.correct_depth:
+    known = np.zeros(CORRECTION_SHAPE, np.float32) if correction is None else correction
+    camera = DepthCamera(cameras.depth, options.near_m, options.far_m, known)
+    if options.correct_depth and correction is None:
         some = records[:: max(1, len(records) // _CORRECTION_FRAMES)]
         for turn in range(_CORRECTION_ROUNDS):
             label = f"depth correction {turn + 1} of {_CORRECTION_ROUNDS}"

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 # How long a signal may go unnoticed while nothing arrives.
 _SPIN_S = 0.2
+# How long one thread may keep Python from another that wants it. By default 5 ms: that long a pair would wait for the
+# worker to begin, while the executor's thread takes the next messages.
+_SWITCH_S = 1e-4
 _CANNOT_START = 2
 _ERROR_PERIOD_S = 5.0
 
@@ -53,6 +56,7 @@ def main(args: list[str] | None = None) -> int:
     node = _create_node(args, ending)
     if node is None:
         return _CANNOT_START
+    sys.setswitchinterval(_SWITCH_S)
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from mvloc_ros.geometry.covariance import pose_error
 from mvloc_ros.replay.baselines import constant_pose, nearest_training_poses
+from mvloc_ros.replay.consistency import Consistency, consistency
 from mvloc_ros.replay.errors import ReplayError
 from mvloc_ros.replay.metrics import Accuracy, Percentiles, accuracy, percentiles, pose_errors
 from mvloc_ros.replay.run import Floats, Run, StampedPoses, Stamps
@@ -24,7 +26,8 @@ class EvaluationResult:
 
     `truth` and `estimates` are [N, 4, 4] and NaN where there is none; so are the errors [N] and the
     latencies [N] per step. `stray_poses` are poses that belong to no frame. `accuracy` is None without
-    ground truth; `baselines` is empty without training poses.
+    ground truth; `baselines` is empty without training poses. `judged` [N] are the frames whose covariance was
+    judged, `consistency` is None where there are none.
     """
 
     run: Run
@@ -38,6 +41,8 @@ class EvaluationResult:
     baselines: Mapping[str, Accuracy]
     latency_ms: Mapping[str, Percentiles]
     stray_poses: int
+    judged: npt.NDArray[np.bool_]
+    consistency: Consistency | None
 
     @property
     def frames(self) -> int:
@@ -70,6 +75,8 @@ def evaluate(run: Run) -> EvaluationResult:
     translation, rotation = pose_errors(estimates, truth)
     with_truth = np.isfinite(truth[:, 0, 0])
     steps = {name: _per_frame(run, found, values) for name, values in run.latency_ms.items()}
+    covariances = _covariances(run, found)
+    judged = with_truth & np.isfinite(estimates[:, 0, 0]) & np.isfinite(covariances[:, 0, 0])
     summaries = {name: summary for name, values in steps.items() if (summary := percentiles(values)) is not None}
     return EvaluationResult(
         run=run,
@@ -83,6 +90,8 @@ def evaluate(run: Run) -> EvaluationResult:
         baselines=_baselines(run, truth[with_truth]),
         latency_ms=summaries,
         stray_poses=len(run.estimates.stamps_ns) - int(np.sum(found >= 0)),
+        judged=judged,
+        consistency=consistency(pose_error(estimates[judged], truth[judged]), covariances[judged]),
     )
 
 
@@ -127,6 +136,16 @@ def _per_frame(run: Run, found: npt.NDArray[np.int64], values: Mapping[int, floa
     """Milliseconds [N]; a step is known by the stamp of the pose that the frame got."""
     stamps = run.estimates.stamps_ns
     return np.array([values.get(int(stamps[i]), np.nan) if i >= 0 else np.nan for i in found], dtype=np.float64)
+
+
+def _covariances(run: Run, found: npt.NDArray[np.int64]) -> Floats:
+    """[N, 6, 6], NaN where the frame's pose has none; found by the stamp of the pose that the frame got."""
+    result = np.full((len(found), 6, 6), np.nan)
+    for frame, i in enumerate(found):
+        covariance = run.covariances.get(int(run.estimates.stamps_ns[i])) if i >= 0 else None
+        if covariance is not None:
+            result[frame] = covariance
+    return result
 
 
 def _baselines(run: Run, truth: Floats) -> dict[str, Accuracy]:

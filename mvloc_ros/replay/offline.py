@@ -73,6 +73,7 @@ class _OfflineRun:
         self._frames: set[int] = set()
         self._truth: dict[int, Floats] = {}
         self._estimates: dict[int, Floats] = {}
+        self._covariances: dict[int, Floats] = {}
         self._steps: dict[str, dict[int, float]] = {}
         self._decode_ms: dict[tuple[str, int], float] = {}
         self._frame_id = ""
@@ -114,6 +115,7 @@ class _OfflineRun:
             self._drops["rejected"] += 1
             return
         self._estimates[stamp] = estimate.T_map_camera
+        self._covariances[stamp] = estimate.covariance
         images = ((self._options.color_topic, color_ns), (self._options.depth_topic, depth_ns))
         decode = sum(self._decode_ms.pop(image) for image in images)
         self._note_times(stamp, estimate, decode, decode + (time.perf_counter() - start) * 1e3)
@@ -138,4 +140,5 @@ class _OfflineRun:
             latency_ms=self._steps,
             drops={"unpaired": sum(count.received - count.paired for count in counts), **self._drops},
             training_poses=None if training is None else training.poses,
+            covariances=self._covariances,
         )

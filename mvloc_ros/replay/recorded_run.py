@@ -42,6 +42,11 @@ class LiveOptions:
     status_topic: str = "/mvloc/status"
     truth_topic: str = topics.GROUND_TRUTH
 
+    @property
+    def covariance_topic(self) -> str:
+        """The topic of the same poses with covariance, beside them in the node's namespace."""
+        return f"{self.pose_topic}_with_covariance"
+
 
 def read_live_run(bag: Path | str, model: Path | str | None, options: LiveOptions) -> Run:
     """Read poses, status messages and ground truth of a live run.
@@ -65,6 +70,10 @@ def read_live_run(bag: Path | str, model: Path | str | None, options: LiveOption
     training = None if bundle is None else bundle.training_trajectory()
     last = recorded.last_status
     notes, latency = _plausible(recorded.latency_ms)
+    covariances = {stamp: value for stamp, value in recorded.covariances.items() if _is_covariance(value)}
+    if len(covariances) < len(recorded.covariances):
+        count = len(recorded.covariances) - len(covariances)
+        notes = (*notes, f"{count} messages on {options.covariance_topic} have no positive definite covariance")
     return Run(
         source="live",
         recording=(options.played_bag or Path(bag)).name,
@@ -78,6 +87,7 @@ def read_live_run(bag: Path | str, model: Path | str | None, options: LiveOption
         training_poses=None if training is None else training.poses,
         tolerance_ns=round(options.tolerance_s * SECOND_NS),
         notes=notes if last is not None else (*notes, f"no message on {options.status_topic}: drops are unknown"),
+        covariances=covariances,
     )
 
 
@@ -87,17 +97,19 @@ class _Recorded:
     estimates: StampedPoses
     latency_ms: dict[str, dict[int, float]]
     last_status: Any | None
+    covariances: dict[int, Floats]
 
 
 def _read(bag: Path, options: LiveOptions) -> _Recorded:
     truth: dict[int, Floats] = {}
     estimates: dict[int, Floats] = {}
     latency: dict[str, dict[int, float]] = defaultdict(dict)
+    covariances: dict[int, Floats] = {}
     last_status = None
     with BagReader(bag) as reader:
         reader.require(options.pose_topic, topics.POSE)
         for topic, received_ns, message in reader.messages(
-            (options.truth_topic, options.pose_topic, options.status_topic)
+            (options.truth_topic, options.pose_topic, options.covariance_topic, options.status_topic)
         ):
             stamp = header_stamp(message)
             if topic == options.truth_topic:
@@ -105,11 +117,20 @@ def _read(bag: Path, options: LiveOptions) -> _Recorded:
             elif topic == options.pose_topic:
                 estimates[stamp] = pose_matrix(message)
                 latency[STEP_STAMP_TO_RECEIPT][stamp] = (received_ns - stamp) / 1e6
+            elif topic == options.covariance_topic:
+                covariances[stamp] = np.array(message.pose.covariance, dtype=np.float64).reshape(6, 6)
             else:
                 last_status = message
                 for step in STEPS if message.pose_valid else ():
                     latency[step][stamp] = float(getattr(message, f"{step}_ms"))
-    return _Recorded(StampedPoses.collect(truth), StampedPoses.collect(estimates), dict(latency), last_status)
+    return _Recorded(
+        StampedPoses.collect(truth), StampedPoses.collect(estimates), dict(latency), last_status, covariances
+    )
+
+
+def _is_covariance(matrix: Floats) -> bool:
+    """Whether it is finite and positive definite: others use zeros, or NaN, for "unknown"."""
+    return bool(np.all(np.isfinite(matrix)) and np.linalg.eigvalsh(0.5 * (matrix + matrix.T))[0] > 0.0)
 
 
 def _played(bag: Path, image_topic: str, truth_topic: str, recorded: StampedPoses) -> tuple[Stamps, StampedPoses]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes an evaluation: report.json, frames.csv, trajectories in TUM format, the picture, and a table."""
+"""Writes an evaluation: report.json, frames.csv, trajectories in TUM format, the pictures, and a table."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from mvloc_ros.replay.errors import ReplayError
 from mvloc_ros.replay.evaluation import EvaluationResult
 from mvloc_ros.replay.metrics import Accuracy
 from mvloc_ros.replay.plots import save_trajectory_figure
+from mvloc_ros.replay.plots_covariance import save_covariance_figure
 from mvloc_ros.replay.run import Floats
 from mvloc_ros.replay.table import text_table
 
@@ -36,6 +37,10 @@ def write_report(result: EvaluationResult, out: Path | str) -> str:
         _write_trajectory(folder / "estimate.tum", result, result.estimates)
         _write_trajectory(folder / "ground_truth.tum", result, result.truth)
         _replace(folder / "trajectory.png", lambda path: save_trajectory_figure(result, path))
+        judged = result.consistency
+        if judged is not None:
+            name = result.run.recording
+            _replace(folder / "covariance.png", lambda path: save_covariance_figure(judged, name, path))
         # Last: where the report is, the rest is too.
         _write_atomically(folder / "report.json", json.dumps(report_values(result), indent=2) + "\n")
     except OSError as error:
@@ -58,6 +63,7 @@ def report_values(result: EvaluationResult) -> dict[str, Any]:
         "drops": dict(run.drops),
         **_accuracy_values(result.accuracy),
         "baselines": {name: _baseline_values(name, value) for name, value in result.baselines.items()},
+        "covariance": None if result.consistency is None else result.consistency.to_dict(),
         "latency_ms": {step: asdict(summary) for step, summary in result.latency_ms.items()},
         "notes": list(run.notes),
     }
@@ -83,16 +89,27 @@ def _frames_csv(result: EvaluationResult) -> str:
     header = ["stamp_ns", "pose", "translation_m", "rotation_deg"]
     header += [f"truth_{axis}" for axis in axes] + [f"estimate_{axis}" for axis in axes]
     header += [f"{step}_ms" for step in result.step_ms]
+    nees = _nees(result)
+    header += list(nees)
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(header)
     for i, stamp in enumerate(result.stamps_ns):
         numbers = [result.translation_m[i], result.rotation_deg[i]]
         numbers += [*_parts(result.truth[i]), *_parts(result.estimates[i])]
-        numbers += [values[i] for values in result.step_ms.values()]
+        numbers += [values[i] for values in (*result.step_ms.values(), *nees.values())]
         cells = [f"{value:.9g}" if np.isfinite(value) else "" for value in numbers]
         writer.writerow([int(stamp), int(result.has_pose[i]), *cells])
     return stream.getvalue()
+
+
+def _nees(result: EvaluationResult) -> dict[str, Floats]:
+    """Column -> `[N]`, NaN where no covariance was judged."""
+    columns = {}
+    for block, values in ({} if result.consistency is None else result.consistency.nees).items():
+        columns[f"nees_{block}"] = np.full(result.frames, np.nan)
+        columns[f"nees_{block}"][result.judged] = values
+    return columns
 
 
 def _parts(pose: Floats) -> list[float]:

@@ -36,7 +36,8 @@ class Run:
 
     `frames_ns` are the stamps of the frames that were there to be localized; `truth` may lack some of
     them, or all. `latency_ms` holds, per step, {stamp of the frame: milliseconds}. `drops` counts by
-    cause what gave no pose. `notes` are remarks for the reader of the report.
+    cause what gave no pose. `covariances` are 6x6 in ROS order, {stamp of the pose: covariance}. `notes` are
+    remarks for the reader of the report.
     """
 
     source: str
@@ -51,6 +52,7 @@ class Run:
     training_poses: Floats | None
     tolerance_ns: int = 0
     notes: tuple[str, ...] = field(default=())
+    covariances: Mapping[int, Floats] = field(default_factory=dict)
 
 
 def header_stamp(message: object) -> int:

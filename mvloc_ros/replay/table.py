@@ -21,7 +21,7 @@ def text_table(result: EvaluationResult) -> str:
     ]
     if run.drops:
         lines.append("dropped: " + ", ".join(f"{cause} {count}" for cause, count in run.drops.items()))
-    lines += ["", *_error_lines(result), *_latency_lines(result)]
+    lines += ["", *_error_lines(result), *_covariance_lines(result), *_latency_lines(result)]
     return "\n".join([*lines, *(f"note: {note}" for note in run.notes)])
 
 
@@ -42,6 +42,20 @@ def _error_line(name: str, accuracy: Accuracy) -> str:
     recall = accuracy.recall
     figures = "".join(f"{cell:>20}" for cell in cells)
     return f"{name:32}{figures}{recall['5cm_5deg']:>10.1%}{recall['10cm_5deg']:>11.1%}"
+
+
+def _covariance_lines(result: EvaluationResult) -> list[str]:
+    if result.consistency is None:
+        return []
+    heads = ("ANEES", "95 % bounds", "in 50 %", "in 68 %", "in 95 %", "AUSE")
+    lines = ["", f"{'covariance':32}" + "".join(f"{head:>14}" for head in heads)]
+    for name, block in result.consistency.blocks.items():
+        low, high = block.bounds
+        cells = [f"{block.anees:.2f}", f"{low:.2f} to {high:.2f}"]
+        cells += [f"{share:.1%}" for share in block.coverage.values()]
+        cells.append("" if block.ause is None else f"{block.ause:.3f}")
+        lines.append(f"{f'{name} ({block.dof} dof), {block.verdict}':32}" + "".join(f"{cell:>14}" for cell in cells))
+    return lines
 
 
 def _latency_lines(result: EvaluationResult) -> list[str]:

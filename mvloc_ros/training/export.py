@@ -20,12 +20,13 @@ from mvloc_ros.geometry import quaternion
 from mvloc_ros.geometry.trajectory import Trajectory, write_tum
 from mvloc_ros.inference.bundle import MODEL_FILE, TRAINING_POSES_FILE, Bundle, write_bundle
 from mvloc_ros.inference.manifest import FrameSpec, InputSpec, Manifest, PositionSpec
+from mvloc_ros.inference.validation_file import VALIDATION_FILE, ValidationPoses
 from mvloc_ros.recordings import FrameRecord, PosedFolder
 from mvloc_ros.training import compact
 from mvloc_ros.training.config import SYSTEMS, TrainingConfig
 from mvloc_ros.training.datasets import PosedFrames, Reading, open_readable, read_frames
 from mvloc_ros.training.errors import TrainingError
-from mvloc_ros.training.evaluation import PoseErrors
+from mvloc_ros.training.evaluation import PoseErrors, residual_variance
 from mvloc_ros.training.networks.deployed import Deployed
 from mvloc_ros.training.normalisation import PoseNormalisation
 from mvloc_ros.training.onnx_file import write_onnx
@@ -33,7 +34,7 @@ from mvloc_ros.training.options import all_options, flag, is_switch
 from mvloc_ros.training.precisions import ALLOWED_SHARE, CALIBRATION_FRAMES, Comparison, evenly_spaced, make_precision
 from mvloc_ros.training.presets import preset
 from mvloc_ros.training.residuals import Judgement, judge_residuals, trained_records
-from mvloc_ros.training.single_modality import COLOR, DEPTH, single_modality_variance
+from mvloc_ros.training.single_modality import COLOR, DEPTH, single_modality_poses
 from mvloc_ros.training.trained import TrainedNetwork, read_judged, read_refit
 
 TOLERANCE = 1e-4
@@ -82,11 +83,13 @@ def export(
     normalisation = final.normalisation
     size = judgement.frames.depth.shape[1], judgement.frames.depth.shape[2]
     manifest = make_manifest(folder, config, normalisation, size, judgement.variance, summary)
-    if judgement.errors is not None:
+    held_out = validation_poses(judged, judgement)
+    if held_out is not None:
+        truth = judgement.frames.poses
         manifest = replace(
             manifest,
-            residual_variance_color_only=single_modality_variance(judged, judgement.frames, COLOR),
-            residual_variance_depth_only=single_modality_variance(judged, judgement.frames, DEPTH),
+            residual_variance_color_only=_variance(held_out.poses.get("color"), truth),
+            residual_variance_depth_only=_variance(held_out.poses.get("depth"), truth),
         )
     with tempfile.TemporaryDirectory() as scratch:
         model, poses = Path(scratch) / MODEL_FILE, Path(scratch) / TRAINING_POSES_FILE
@@ -112,6 +115,9 @@ def export(
             )
         write_tum(poses, training_trajectory(trained_records(final, final is not judged, folder)))
         others = {spec.file: model.parent / spec.file for spec in manifest.precisions.values()}
+        if held_out is not None:
+            others[VALIDATION_FILE] = Path(scratch) / VALIDATION_FILE
+            others[VALIDATION_FILE].write_text(held_out.to_text(), encoding="utf-8")
         bundle = write_bundle(out, manifest, {MODEL_FILE: model, TRAINING_POSES_FILE: poses, **others})
     megabytes = bundle.model_path.stat().st_size / 1e6
     print(f"wrote {bundle.path} ({megabytes:.1f} MB), {_in_words(judgement.errors)}")
@@ -169,6 +175,28 @@ def training_trajectory(records: Sequence[FrameRecord]) -> Trajectory:
     by_stamp = {record.stamp_ns: record.T_map_camera for record in reversed(records)}
     stamps = sorted(by_stamp)
     return Trajectory(np.array(stamps, dtype=np.int64), np.stack([np.asarray(by_stamp[stamp]) for stamp in stamps]))
+
+
+def validation_poses(judged: TrainedNetwork, judgement: Judgement) -> ValidationPoses | None:
+    """The held-out frames as the judged network places them, with both modalities where they are, and with each."""
+    frames = judgement.frames
+    if judgement.estimates is None:
+        return None
+    known = frames.present.min(axis=1) > 0.0
+    poses = {"both": np.where(known[:, None, None], judgement.estimates, np.nan)} if known.any() else {}
+    for name, kept in (("color", COLOR), ("depth", DEPTH)):
+        alone = single_modality_poses(judged, frames, kept)
+        if alone is not None:
+            poses[name] = alone
+    return ValidationPoses(frames.sequences, frames.stamps_ns, poses)
+
+
+def _variance(estimates: NDArray[np.float64] | None, truth: NDArray[np.float64]) -> tuple[float, ...] | None:
+    """As in the manifest, of poses `[N, 4, 4]` that are NaN where a frame has none."""
+    if estimates is None:
+        return None
+    known = np.isfinite(estimates).all(axis=(1, 2))
+    return tuple(float(value) for value in residual_variance(estimates[known], truth[known]))
 
 
 def make_manifest(

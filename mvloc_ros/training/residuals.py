@@ -24,12 +24,14 @@ class Judgement:
         frames: the held-out frames, or the training frames of a run that held none out.
         variance: `[6]`, as `Manifest.residual_variance`.
         covariance_of: in words, what that is the variance of.
+        estimates: `[N, 4, 4]`, the network's poses of the held-out frames; None where there are none.
         errors, baseline: of the network and of a constant pose on the held-out frames; None where there are none.
     """
 
     frames: PosedFrames
     variance: NDArray[np.float64]
     covariance_of: str
+    estimates: NDArray[np.float64] | None = None
     errors: PoseErrors | None = None
     baseline: PoseErrors | None = None
 
@@ -55,7 +57,8 @@ def judge_residuals(judged: TrainedNetwork, folder: PosedFolder, reading: Readin
     estimates = predict(judged.network, frames, judged.normalisation, torch.device("cpu"), 1, config.clips)
     errors = PoseErrors.of(estimates, frames.poses)
     baseline = PoseErrors.of(constant_pose(judged.normalisation, len(frames)), frames.poses)
-    return Judgement(frames, residual_variance(estimates, frames.poses), "the validation frames", errors, baseline)
+    variance = residual_variance(estimates, frames.poses)
+    return Judgement(frames, variance, "the validation frames", estimates, errors, baseline)
 
 
 def trained_records(network: TrainedNetwork, refitted: bool, folder: PosedFolder) -> list[FrameRecord]:

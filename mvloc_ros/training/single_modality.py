@@ -7,32 +7,35 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from mvloc_ros.training.datasets import PosedFrames
-from mvloc_ros.training.evaluation import predict, residual_variance
+from mvloc_ros.training.evaluation import predict
 from mvloc_ros.training.trained import TrainedNetwork
 
 COLOR, DEPTH = 0, 1
 
 
-def single_modality_variance(trained: TrainedNetwork, validation: PosedFrames, kept: int) -> tuple[float, ...] | None:
-    """`residual_variance` on the validation frames, the expert of the other modality dropped.
+def single_modality_poses(trained: TrainedNetwork, validation: PosedFrames, kept: int) -> NDArray[np.float64] | None:
+    """The network's poses `[N, 4, 4]` with the expert of the other modality dropped.
 
     Args:
         trained: the network that is judged.
-        validation: its validation frames; those without the kept modality are left out.
+        validation: its validation frames.
         kept: `COLOR` or `DEPTH`.
 
     Returns:
-        Six variances as in the manifest; None where no frame has the modality, or the network looks at nothing of it.
+        NaN where a frame lacks the kept one; None where all do, or the network looks at nothing of it.
     """
     present = np.zeros_like(validation.present)
     present[:, kept] = 1.0
-    frames = _only(replace(validation, present=present), validation.present[:, kept] > 0.0)
+    known = validation.present[:, kept] > 0.0
+    frames = _only(replace(validation, present=present), known)
     if not len(frames) or not _uses(trained, frames, kept):
         return None
-    estimates = predict(trained.network, frames, trained.normalisation, torch.device("cpu"), 1, trained.config.clips)
-    return tuple(float(value) for value in residual_variance(estimates, frames.poses))
+    poses = np.full((len(validation), 4, 4), np.nan)
+    poses[known] = predict(trained.network, frames, trained.normalisation, torch.device("cpu"), 1, trained.config.clips)
+    return poses
 
 
 def _only(frames: PosedFrames, chosen: np.ndarray) -> PosedFrames:

@@ -63,3 +63,6 @@ def test_what_is_held_out_and_the_preset_s_name_make_no_other_run() -> None:
     second = config.with_options({"stage": "2"})
     assert identity(second) == identity(config.with_options({"stage": "both"}))
     assert identity(second) != identity(second.with_options({"samples": 7}))
+    other = {"epochs": 3, "learning_rate": 1e-4}  # of a first stage that is told by its own run
+    assert identity(second) == identity(second.with_options(other))
+    assert identity(first_stage(second)) != identity(first_stage(second.with_options(other)))

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A covariance from few, correlated errors: second moments, shrunk as far as held-out blocks of frames ask for.
+
+Neighbouring frames of a video err alike, so the errors are worth about as much as there are blocks of them. Five blocks
+cannot tell 21 numbers: a full covariance then promises precision in directions that chance left out. So it is mixed
+with its own diagonal, and with one variance for all three axes of position and of rotation; the mixture is the one
+that gives each block the highest likelihood when it is estimated from the others.
+
+Second moments, not clipped ones and not quantiles: those describe the usual frame and leave out the blocks that are
+further off, and of the truth in 95 % ellipsoids that is what is missing (docs/calibration.md has the figures).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mvloc_ros.geometry import chi_square
+
+Array = NDArray[np.float64]
+
+# Of 0.1 mm and 0.1 mrad: an axis that is known exactly does not exist.
+_LEAST_VARIANCE = 1e-8
+_STEPS = 4
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Shares of the full covariance, its diagonal, and one variance each for position and rotation; their sum is 1."""
+
+    full: float
+    diagonal: float
+    isotropic: float
+
+    def of(self, errors: Array) -> Array:
+        """The covariance 6x6 of errors `[N, 6]`: about zero, since who uses a pose sees its bias as error."""
+        moments = errors.T @ errors / len(errors) + _LEAST_VARIANCE * np.eye(6)
+        variances = np.diag(moments)
+        isotropic = np.repeat([variances[:3].mean(), variances[3:].mean()], 3)
+        return self.full * moments + np.diag(self.diagonal * variances + self.isotropic * isotropic)
+
+
+# What errs least where blocks cannot be compared.
+CAUTIOUS = Mixture(0.0, 0.0, 1.0)
+MIXTURES = tuple(
+    Mixture(full / _STEPS, (_STEPS - full - isotropic) / _STEPS, isotropic / _STEPS)
+    for isotropic in range(_STEPS, -1, -1)
+    for full in range(_STEPS - isotropic + 1)
+)
+
+
+@dataclass(frozen=True)
+class Figures:
+    """How covariances fit errors of N frames.
+
+    Attributes:
+        anees, anees_position, anees_rotation: mean NEES per degree of freedom; 1 is right.
+        coverage_95: share of the frames inside the ellipsoid of 95 %.
+        log_likelihood: Gaussian, mean over the frames, nats.
+    """
+
+    anees: float
+    anees_position: float
+    anees_rotation: float
+    coverage_95: float
+    log_likelihood: float
+
+    @staticmethod
+    def of(errors: Array, covariances: Array) -> Figures:
+        """Of errors `[N, 6]` and covariances `[N, 6, 6]` or 6x6."""
+        covariances = np.broadcast_to(covariances, (len(errors), 6, 6))
+        nees = chi_square.squared(errors, covariances)
+        position = chi_square.squared(errors[:, :3], covariances[:, :3, :3])
+        rotation = chi_square.squared(errors[:, 3:], covariances[:, 3:, 3:])
+        return Figures(
+            anees=float(nees.mean()) / 6,
+            anees_position=float(position.mean()) / 3,
+            anees_rotation=float(rotation.mean()) / 3,
+            coverage_95=float(np.mean(chi_square.cdf(nees, 6) <= 0.95)),
+            log_likelihood=-0.5 * float(np.mean(nees + np.linalg.slogdet(covariances)[1] + 6 * np.log(2 * np.pi))),
+        )
+
+    def to_json(self) -> dict[str, float]:
+        """Rounded to four digits after the point."""
+        return {name: round(value, 4) for name, value in asdict(self).items()}
+
+
+def choose(errors: Array, blocks: Sequence[str]) -> Mixture:
+    """The mixture of the highest likelihood of each block of errors `[N, 6]` given the others; cautious with one block.
+
+    The first of equals, and `MIXTURES` begins with the most cautious.
+    """
+    if len(set(blocks)) < 2:
+        return CAUTIOUS
+    return max(MIXTURES, key=lambda mixture: cross_validated(mixture, errors, blocks).log_likelihood)
+
+
+def cross_validated(mixture: Mixture, errors: Array, blocks: Sequence[str]) -> Figures:
+    """Figures of each block under the covariance of the others; needs two blocks or more."""
+    names = np.array(blocks)
+    covariances = np.empty((len(errors), 6, 6))
+    for name in np.unique(names):
+        covariances[names == name] = mixture.of(errors[names != name])
+    return Figures.of(errors, covariances)

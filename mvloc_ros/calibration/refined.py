@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The covariance of refined poses: how far the registration's information goes, and the errors that it cannot see.
+
+The points of a frame share errors (of the map, of the poses it was made from, of the camera), so the Hessian's inverse
+is too small by a factor, and has no floor. Both are found by maximum likelihood on refined poses of held-out frames.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mvloc_ros.calibration.estimator import Figures
+from mvloc_ros.calibration.trials import Trials
+from mvloc_ros.geometry import chi_square
+from mvloc_ros.inference.calibration_spec import RefinedCalibration
+
+Array = NDArray[np.float64]
+
+MIN_POSES = 20
+# Powers of two of the scale; and floors as shares of the root mean square error.
+_LOG_SCALES = (-6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0)
+_SHARES = (0.0, 0.4, 0.8)
+_REFINEMENTS = 6
+# Blocks are put into so many groups, each judged by what the others give.
+_GROUPS = 5
+
+
+@dataclass(frozen=True)
+class _Model:
+    scale: float
+    floor_m: float
+    floor_rad: float
+
+    def of(self, information: Array, known: Array) -> Array:
+        """Covariances `[N, 6, 6]` from information of the registrations `[N, 6, 6]` and of the network (6x6)."""
+        scaled = np.asarray(np.linalg.inv(information / self.scale + known), dtype=np.float64)
+        scaled = 0.5 * (scaled + np.swapaxes(scaled, 1, 2))
+        return scaled + np.diag([self.floor_m**2] * 3 + [self.floor_rad**2] * 3)
+
+
+def calibrate_refined(trials: Trials, prior: Array) -> RefinedCalibration | None:
+    """Scale and floors by the trials; None with too few of them.
+
+    Args:
+        trials: refined poses of held-out frames.
+        prior: covariance of the network's poses, 6x6, that the trials were made with.
+    """
+    if len(trials.errors) < MIN_POSES:
+        return None
+    known = np.asarray(np.linalg.inv(prior), dtype=np.float64)
+    errors, information, blocks = trials.errors, _information(trials.covariances, known), np.array(trials.blocks)
+    model = _fit(errors, information, known)
+    record: dict[str, Any] = {
+        "frames": trials.frames,
+        "blocks": len(set(trials.blocks)),
+        "rejected": trials.rejected,
+        "believed_but_wrong": trials.wrong,
+        "before": Figures.of(errors, trials.covariances).to_json(),
+        "after": Figures.of(errors, model.of(information, known)).to_json(),
+        "cross_validated": None,
+    }
+    groups = np.unique(blocks, return_inverse=True)[1] % _GROUPS
+    if len(np.unique(groups)) > 1:
+        stated = np.empty_like(trials.covariances)
+        for group in np.unique(groups):
+            inside = groups == group
+            stated[inside] = _fit(errors[~inside], information[~inside], known).of(information[inside], known)
+        record["cross_validated"] = Figures.of(errors, stated).to_json()
+    return RefinedCalibration(model.scale, model.floor_m, model.floor_rad, record)
+
+
+def _information(covariances: Array, known: Array) -> Array:
+    """What the registrations tell, `[N, 6, 6]`; not less than nothing, where one was given less of the network's."""
+    values, vectors = np.linalg.eigh(np.linalg.inv(covariances) - known)
+    return (vectors * np.maximum(values, 0.0)[:, None, :]) @ np.swapaxes(vectors, 1, 2)
+
+
+def _fit(errors: Array, information: Array, known: Array) -> _Model:
+    """The likeliest scale and floors: on a coarse grid, then around the best on ever finer ones."""
+    rms = [float(np.sqrt(np.mean(errors[:, axes] ** 2))) for axes in (slice(0, 3), slice(3, 6))]
+
+    def model(point: tuple[float, ...]) -> _Model:
+        return _Model(2.0 ** point[0], max(0.0, point[1]) * rms[0], max(0.0, point[2]) * rms[1])
+
+    def likelihood(point: tuple[float, ...]) -> float:
+        covariances = model(point).of(information, known)
+        return -float(np.sum(chi_square.squared(errors, covariances) + np.linalg.slogdet(covariances)[1]))
+
+    best: tuple[float, ...] = max(product(_LOG_SCALES, _SHARES, _SHARES), key=likelihood)
+    steps = np.array([_LOG_SCALES[1] - _LOG_SCALES[0], _SHARES[1], _SHARES[1]]) / 2.0
+    for _ in range(_REFINEMENTS):
+        for axis, sign in product(range(3), (-1.0, 1.0)):
+            moved = tuple(value + sign * steps[i] * (i == axis) for i, value in enumerate(best))
+            best = max(best, moved, key=likelihood)
+        steps /= 2.0
+    return model(best)

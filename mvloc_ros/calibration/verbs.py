@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Command line of this room: `mvloc calibrate`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+CALIBRATE_EXAMPLES = """examples:
+  mvloc calibrate models/kitchen --data recordings/kitchen
+
+Run it after `mvloc export`, and after `mvloc map` if the bundle gets a map. Only the frames that were held out of the
+training are looked at, never test frames. The manifest is replaced at the end; a second run changes nothing."""
+
+
+def add_calibrate_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `mvloc calibrate`."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.description = (
+        "Set the covariances that a model states, of its network's poses and of refined ones, by the errors on its "
+        "validation frames."
+    )
+    parser.epilog = CALIBRATE_EXAMPLES
+    parser.add_argument("model", type=Path, help="model bundle, as written by `mvloc export`; its manifest is replaced")
+    parser.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="what the model was trained on")
+    parser.add_argument(
+        "--min-frames", type=int, default=3, help="as in `mvloc map` for its scene map (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--test-fraction",
+        type=float,
+        default=0.2,
+        help="end of each recording kept for tests if the folder has no split (default: %(default)s)",
+    )
+
+
+def run_calibrate(args: argparse.Namespace) -> int:
+    """`mvloc calibrate`."""
+    from mvloc_ros.calibration.calibrate import calibrate
+
+    bundle = calibrate(args.model, args.data, args.test_fraction, args.min_frames)
+    network, spec = bundle.manifest.calibration, bundle.manifest.scene_map
+    assert network is not None
+    shares = ", ".join(f"{share:.0%} {name}" for name, share in network.record["mixture"].items() if share)
+    print(f"network: {network.record['frames']} frames in {network.record['blocks']} blocks, {shares}")
+    _print_figures(network.record)
+    if spec is not None and spec.calibration is not None:
+        refined = spec.calibration
+        print(
+            f"refined: {refined.record['frames']} frames in {refined.record['blocks']} blocks, registrations know "
+            f"1/{refined.scale:.2g} of what they state, floor {1e3 * refined.floor_m:.1f} mm and "
+            f"{1e3 * refined.floor_rad:.1f} mrad"
+        )
+        _print_figures(refined.record)
+    print(f"written to {bundle.path}")
+    return 0
+
+
+def _print_figures(record: Mapping[str, Any]) -> None:
+    for name in ("before", "after", "cross_validated"):
+        figures = record[name]
+        if figures is not None:
+            label = name.replace("_", "-")
+            print(
+                f"  {label:16} ANEES {figures['anees']:6.2f} (position {figures['anees_position']:.2f}, "
+                f"rotation {figures['anees_rotation']:.2f}), within 95 %: {figures['coverage_95']:.1%}"
+            )
