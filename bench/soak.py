@@ -8,7 +8,8 @@ looks at the process every few seconds. The first minutes are a warm-up and not 
 and Fast DDS's segment of shared memory fill up, and each page of the segment counts from its first use on. Memory is
 flat if the median resident set of the last third of the rest is within 2 % of the first third's.
 
-Prints a table; writes OUT/soak.json and OUT/soak.png. Exit code 1 if memory is not flat or an image is unaccounted for.
+Prints a table; writes OUT/soak.json and OUT/soak.png, and the rows as they come to OUT/rows.jsonl. Exit code 1 if
+memory is not flat or an image is unaccounted for.
 """
 
 from __future__ import annotations
@@ -49,12 +50,14 @@ def sample(node: RunningNode, robot: RobotNode, started: float) -> dict[str, flo
     }
 
 
-def record(node: RunningNode, robot: RobotNode, minutes: float, every_s: float) -> list[dict[str, float]]:
-    """Rows of `minutes`."""
+def record(node: RunningNode, robot: RobotNode, minutes: float, every_s: float, log: Path) -> list[dict[str, float]]:
+    """Rows of `minutes`, each in `log` as soon as it is there."""
     started, rows = time.monotonic(), list[dict[str, float]]()
     total = int(60 * minutes / every_s)
     for n in tqdm(range(total), desc="soak", unit="look", mininterval=10):
         rows.append(sample(node, robot, started))
+        with log.open("a") as stream:
+            stream.write(json.dumps(rows[-1]) + "\n")
         time.sleep(max(0.0, started + (n + 1) * every_s - time.monotonic()))
     return [*rows, sample(node, robot, started)]
 
@@ -112,6 +115,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("-p", dest="parameters", action="append", default=[], metavar="NAME:=VALUE", help="of the node")
     parser.add_argument("--out", type=Path, default=Path("out/soak"), help="folder (default: out/soak)")
     args = parser.parse_args(arguments)
+    args.out.mkdir(parents=True, exist_ok=True)
+    log = args.out / "rows.jsonl"
+    log.unlink(missing_ok=True)
     isolate()
     rclpy.init()
     try:
@@ -121,7 +127,7 @@ def main(arguments: list[str] | None = None) -> int:
         ):
             robot.wait_until_heard()
             robot.start_camera()
-            rows = record(node, robot, args.warm_up + args.minutes, args.every)
+            rows = record(node, robot, args.warm_up + args.minutes, args.every, log)
             last = robot.stop_camera()
             accounts = account(last, robot.sent)
             exit_code = node.end()
@@ -138,7 +144,6 @@ def main(arguments: list[str] | None = None) -> int:
         "exit_code": exit_code,
         "rows": rows,
     }
-    args.out.mkdir(parents=True, exist_ok=True)
     (args.out / "soak.json").write_text(json.dumps(report, indent=1))
     draw(rows, args.warm_up, args.out / "soak.png")
     print_table(rows)

@@ -8,6 +8,7 @@ deactivate  the reverse of activate; cleanup: the reverse of configure
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -215,6 +216,7 @@ class LocalizationNode(LifecycleNode):
         configured, self._configured = self._configured, None
         if configured is not None:
             configured.close()
+            gc.collect()  # callbacks and their owners refer to each other; their memory goes now, not at some frame
             give_back()
 
     # Frames, in the worker's thread -------------------------------------------------------------------

@@ -8,15 +8,10 @@ thread that ever loaded one, tens of megabytes each.
 from __future__ import annotations
 
 import ctypes
-import gc
 
 
 def give_back() -> None:
-    """Collect what refers to itself, and hand freed pages to the system where the C library can (glibc).
-
-    Takes milliseconds; any thread may call it.
-    """
-    gc.collect()
+    """Hand freed pages to the system where the C library can (glibc). Takes milliseconds; any thread may call it."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)

@@ -87,7 +87,7 @@ def test_simulated_time(peer, start_node, tiny_bundle, wait_for):
     wait_for(lambda: clock.get_subscription_count() > 0, 10, "the node to listen to the clock")
     camera = Camera(peer, wait_for, clock)
     start = 100 * SECOND
-    clock.publish(Clock(clock=to_time(start)))
+    clock.publish(Clock(clock=to_time(start - PERIOD)))  # no status of then has the stamp of a frame
     wait_for(peer.node_sees_it, 10, "the node to find the peer")
     for n in range(5):
         status = camera.frame(start + n * PERIOD)
