@@ -148,6 +148,7 @@ def test_the_manifest_tells_the_training_and_no_path(bundle: Bundle, tiny_folder
         "model.onnx",
         "model_int8.onnx",
         "training_poses.tum",
+        "validation.csv",
     ]
     trajectory = bundle.training_trajectory()
     assert trajectory is not None
