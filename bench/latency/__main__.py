@@ -99,7 +99,7 @@ class Bench:
             for text, rate in zip(args.rates, rates, strict=True):
                 for contestant in contestants:
                     self._bar.set_description(f"{preset} {size} {text} {contestant.name}")
-                    view = View(width, height, rate, args.seconds, 0.5 if args.smoke else 2.0)
+                    view = View(width, height, rate, args.seconds, lead_s=2.0)
                     case = run_case(contestant, view, folder)
                     self._results["cases"].append({"preset": preset, "load": text, "round": number, **case})
                     self._bar.update()

@@ -40,6 +40,7 @@ def run_case(contestant: Contestant, view: View, scratch: Path) -> dict[str, Any
     stamps_file = scratch / "stamps.json"
     stamps_file.unlink(missing_ok=True)
     with listening(contestant.pose_topic) as listener, running(*contestant.command) as node:
+        _wait_for(lambda: listener.count_publishers(contestant.pose_topic) or node.poll() is not None, START_S)
         camera = ("-m", "bench.latency.camera", "--stamps", str(stamps_file), *_arguments(view))
         with running(*camera) as sender:
             _wait_for(lambda: listener.poses or node.poll() is not None or sender.poll() is not None, START_S)
