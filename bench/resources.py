@@ -40,13 +40,12 @@ def look(pid: int) -> Holding:
     """Read /proc (Linux). Raises OSError if the process is gone."""
     folder = Path("/proc") / str(pid)
     rollup = _kilobytes(folder / "smaps_rollup")
-    status = _kilobytes(folder / "status")
     mapped = {line.split(maxsplit=5)[5] for line in (folder / "maps").read_text().splitlines() if "/dev/shm/" in line}
     return Holding(
         rss=1024 * rollup["Rss"],
         pss=1024 * rollup["Pss"],
         uss=1024 * (rollup["Private_Clean"] + rollup["Private_Dirty"]),
-        anonymous=1024 * status["RssAnon"],
+        anonymous=1024 * rollup["Anonymous"],
         threads=len(list((folder / "task").iterdir())),
         files=len(list((folder / "fd").iterdir())),
         segments=len(mapped),

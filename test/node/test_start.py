@@ -75,7 +75,11 @@ def test_two_robots_in_one_process_group(peer, make_image, start_node, tiny_bund
     assert [robot.poses[0].pose.position.y for robot in robots] == pytest.approx([22.0, 24.0], abs=1e-4)
     assert [{t.child_frame_id for t in robot.transforms} for robot in robots] == [{"red_camera"}, {"blue_camera"}]
     assert not peer.transforms  # nothing on the global /tf
-    names = {entry.name.split(":")[0] for message in peer.diagnostics for entry in message.status}
-    assert names == {"red/mvloc", "blue/mvloc"}
+
+    def diagnosed() -> set[str]:
+        return {entry.name.split(":")[0] for message in list(peer.diagnostics) for entry in message.status}
+
+    wait_for(lambda: len(diagnosed()) >= 2, 10, "both robots' diagnostics")
+    assert diagnosed() == {"red/mvloc", "blue/mvloc"}
     for robot in robots:
         assert robot.relocalize.wait_for_service(10)
