@@ -49,8 +49,11 @@ def through_extrinsic(covariance: ArrayLike, T_map_camera: ArrayLike, T_camera_b
     The extrinsic is exact. A rotation error about the camera's origin moves the base by the lever arm
     `r = R_map_camera t_camera_base`: dp_base = dp + dtheta x r = dp - [r]x dtheta.
     """
+    covariance = np.asarray(covariance, dtype=np.float64)
     lever = np.asarray(T_map_camera)[:3, :3] @ np.asarray(T_camera_base)[:3, 3]
+    if not lever.any():
+        return 0.5 * (covariance + covariance.T)
     jacobian = np.eye(6)
     jacobian[:3, 3:] = -skew(lever)
-    result = jacobian @ np.asarray(covariance, dtype=np.float64) @ jacobian.T
+    result = jacobian @ covariance @ jacobian.T
     return 0.5 * (result + result.T)

@@ -8,11 +8,13 @@ A quaternion and its negative are the same rotation; functions that must choose 
 from __future__ import annotations
 
 import math
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
+T = TypeVar("T", float, Array)
 
 
 def normalise(q: ArrayLike) -> Array:
@@ -51,18 +53,19 @@ def conjugate(q: ArrayLike) -> Array:
 def to_matrix(q: ArrayLike) -> Array:
     """Rotation matrices `[..., 3, 3]` of unit quaternions `[..., 4]`."""
     q = np.asarray(q, dtype=np.float64)
-    x, y, z, w = q[..., 0], q[..., 1], q[..., 2], q[..., 3]
-    rotation = np.empty((*q.shape[:-1], 3, 3))
-    rotation[..., 0, 0] = 1 - 2 * (y * y + z * z)
-    rotation[..., 0, 1] = 2 * (x * y - z * w)
-    rotation[..., 0, 2] = 2 * (x * z + y * w)
-    rotation[..., 1, 0] = 2 * (x * y + z * w)
-    rotation[..., 1, 1] = 1 - 2 * (x * x + z * z)
-    rotation[..., 1, 2] = 2 * (y * z - x * w)
-    rotation[..., 2, 0] = 2 * (x * z - y * w)
-    rotation[..., 2, 1] = 2 * (y * z + x * w)
-    rotation[..., 2, 2] = 1 - 2 * (x * x + y * y)
-    return rotation
+    if q.ndim == 1:
+        return np.array(_rows_of_matrix(*q.tolist()))
+    rows = _rows_of_matrix(q[..., 0], q[..., 1], q[..., 2], q[..., 3])
+    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
+
+
+def _rows_of_matrix(x: T, y: T, z: T, w: T) -> list[list[T]]:
+    """The matrix row by row, of plain numbers or of arrays of them."""
+    return [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+    ]
 
 
 def from_matrix(rotation: ArrayLike) -> Array:
@@ -122,6 +125,9 @@ def log(q: ArrayLike) -> Array:
     This is HALF the rotation vector. The hemisphere w >= 0 is taken first, so that the length is at
     most pi / 2 and a rotation has one logarithm.
     """
+    q = np.asarray(q, dtype=np.float64)
+    if q.ndim == 1:
+        return _log_of_one(q)
     q = canonical(q)
     vector, scalar = q[..., :3], q[..., 3:]
     length = np.linalg.norm(vector, axis=-1, keepdims=True)
@@ -130,9 +136,23 @@ def log(q: ArrayLike) -> Array:
     return vector * np.where(length > 1e-12, angle / np.maximum(length, 1e-12), 1.0)
 
 
+def _log_of_one(q: Array) -> Array:
+    """The same with plain numbers (see `_from_one_matrix`)."""
+    x, y, z, w = q.tolist()
+    length = math.sqrt(x * x + y * y + z * z)
+    sign = -1.0 if w < 0.0 else 1.0
+    factor = sign * (math.atan2(length, abs(w)) / length if length > 1e-12 else 1.0)
+    return np.array([x * factor, y * factor, z * factor])
+
+
 def exp(v: ArrayLike) -> Array:
     """Unit quaternions `[..., 4]` of logarithms `[..., 3]`: the inverse of `log`."""
     v = np.asarray(v, dtype=np.float64)
+    if v.ndim == 1:
+        x, y, z = v.tolist()
+        length = math.sqrt(x * x + y * y + z * z)
+        factor = math.sin(length) / length if length > 1e-12 else 1.0
+        return np.array([x * factor, y * factor, z * factor, math.cos(length)])
     angle = np.linalg.norm(v, axis=-1, keepdims=True)
     return np.concatenate([v * np.sinc(angle / np.pi), np.cos(angle)], axis=-1)
 

@@ -7,14 +7,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mvloc_ros.geometry import quaternion
 
 Array = NDArray[np.float64]
-
-_IDENTITY = np.eye(4)
 
 
 def from_parts(position: ArrayLike, orientation: ArrayLike) -> Array:
@@ -83,10 +83,24 @@ def interpolate(T_0: ArrayLike, T_1: ArrayLike, alpha: ArrayLike) -> Array:
 
 
 def is_rigid(T: ArrayLike, tolerance: float = 1e-6) -> bool:
-    """Whether one 4x4 matrix is finite, has a rotation within `tolerance`, and the last row 0 0 0 1."""
+    """Whether one 4x4 matrix is finite, has a rotation within `tolerance`, and the last row 0 0 0 1.
+
+    With plain numbers: a node asks this each frame, and numpy's calls on so few would take ten times as long.
+    """
     T = np.asarray(T, dtype=np.float64)
-    if T.shape != (4, 4) or not np.all(np.isfinite(T)):
+    if T.shape != (4, 4):
         return False
-    rotation = T[:3, :3]
-    orthonormal = np.abs(rotation @ rotation.T - _IDENTITY[:3, :3]).max() <= tolerance
-    return bool(orthonormal and np.linalg.det(rotation) > 0 and np.abs(T[3] - _IDENTITY[3]).max() <= tolerance)
+    rows = T.tolist()
+    if not all(math.isfinite(value) for row in rows for value in row):
+        return False
+    a, b, c = (row[:3] for row in rows[:3])
+    faults = [_dot(a, a) - 1.0, _dot(b, b) - 1.0, _dot(c, c) - 1.0, _dot(a, b), _dot(a, c), _dot(b, c)]
+    faults += [value - wanted for value, wanted in zip(rows[3], (0.0, 0.0, 0.0, 1.0), strict=True)]
+    determinant = (
+        a[0] * (b[1] * c[2] - b[2] * c[1]) - a[1] * (b[0] * c[2] - b[2] * c[0]) + a[2] * (b[0] * c[1] - b[1] * c[0])
+    )
+    return determinant > 0.0 and max(map(abs, faults)) <= tolerance
+
+
+def _dot(a: list[float], b: list[float]) -> float:
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]

@@ -64,6 +64,10 @@ class OnnxRuntimeBackend:
         options.inter_op_num_threads = 1
         # Spinning threads would take the core that the middleware's transport needs between frames.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self._cores = cores_to_spread_over(options.intra_op_num_threads) if provider.device == "CPU" else []
+        if self._cores:  # ONNX Runtime counts cores from 1, and the calling thread is none of its pool's
+            own = ";".join(str(core + 1) for core in self._cores[1:])
+            options.add_session_config_entry("session.intra_op_thread_affinities", own)
         options.log_severity_level = 3
         self._path = bundle.network_path(precision)
         try:
@@ -108,6 +112,7 @@ class OnnxRuntimeBackend:
 
     def run(self, color: NDArray[np.uint8], depth: NDArray[np.float32], present: NDArray[np.float32]) -> NetworkOutput:
         """Run one frame (shapes: see `Backend.run`)."""
+        self._leave_the_pools_cores()
         values: Mapping[str, NDArray[np.float32]] = dict(
             zip(
                 OUTPUTS,
@@ -123,9 +128,29 @@ class OnnxRuntimeBackend:
             expert_share=values["expert_share"][0],
         )
 
+    def _leave_the_pools_cores(self) -> None:
+        """Start on the core that no thread of the pool is bound to, free to go anywhere if others are busy there."""
+        if self._cores:
+            try:
+                os.sched_setaffinity(0, self._cores[:1])
+                os.sched_setaffinity(0, self._cores)
+            except OSError:  # a core was taken from this process while it ran
+                self._cores = []
+
     def close(self) -> None:
         """Drop the session and its memory arena."""
         del self._session
+
+
+def cores_to_spread_over(threads: int) -> list[int]:
+    """The cores that the caller and the pool's threads share out, the caller's first; empty if Linux is to do it.
+
+    A thread that sleeps between frames is woken on the core of the one that wakes it, and Linux takes milliseconds to
+    part the two: with a frame every 40 ms, two threads were as slow as one. A pool that is smaller than the machine is
+    left alone: several such processes would meet on the same cores.
+    """
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    return cores if 1 < threads == len(cores) else []
 
 
 def first_line(error: Exception) -> str:

@@ -70,9 +70,19 @@ def resize_color(image: NDArray[np.uint8], height: int, width: int) -> NDArray[n
     """
     if image.shape[:2] == (height, width):
         return np.ascontiguousarray(image)
+    # Halves first, for which OpenCV has a path that is three times as fast. The average is the same but for rounding and
+    # for pixels that a boundary cuts.
+    while _divides(image.shape, 4 * height, 4 * width):
+        half = image.shape[1] // 2, image.shape[0] // 2
+        image = np.asarray(cv2.resize(image, half, interpolation=cv2.INTER_AREA), dtype=np.uint8)
     shrinks = image.shape[0] >= height and image.shape[1] >= width
     interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(image, (width, height), interpolation=interpolation), dtype=np.uint8)
+
+
+def _divides(shape: tuple[int, ...], height: int, width: int) -> bool:
+    """Whether both sides are even and at least so long."""
+    return shape[0] % 2 == 0 and shape[1] % 2 == 0 and shape[0] >= height and shape[1] >= width
 
 
 def resize_depth(depth: NDArray[np.generic], height: int, width: int) -> NDArray[np.generic]:

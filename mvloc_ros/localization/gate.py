@@ -32,6 +32,7 @@ Array = NDArray[np.float64]
 
 # A variance below this is taken as this: a covariance of zeros would be a claim of perfection.
 _MIN_VARIANCE = 1e-9
+_IDENTITY = np.eye(6)
 
 
 class State(IntEnum):
@@ -257,8 +258,10 @@ def _fault_of(fix: Fix) -> str:
     if not se3.is_rigid(fix.T_map_camera):
         return "the pose is not a finite rigid transform"
     covariance = fix.covariance
-    if covariance.shape != (6, 6) or not np.all(np.isfinite(covariance)):
+    if covariance.shape != (6, 6) or not np.isfinite(covariance).all():
         return "the covariance is not a finite 6x6 matrix"
-    if np.linalg.eigvalsh(0.5 * (covariance + covariance.T))[0] < -_MIN_VARIANCE:
+    try:
+        np.linalg.cholesky(0.5 * (covariance + covariance.T) + _MIN_VARIANCE * _IDENTITY)
+    except np.linalg.LinAlgError:
         return "the covariance is not positive semidefinite"
     return ""

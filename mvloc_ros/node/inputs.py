@@ -17,12 +17,14 @@ from mvloc_ros.node.findings import Finding, FindingLog, Level
 from mvloc_ros.node.image_reader import ImageReader
 from mvloc_ros.node.parameters import NodeParameters
 from mvloc_ros.node.pipeline import TICK_S, Pipeline
+from mvloc_ros.node.seldom import Seldom
 from mvloc_ros.node.subscriptions import ImageSubscription, info_subscription
 from mvloc_ros.node.topic_monitor import TopicMonitor
 from mvloc_ros.node.watchdog import Watchdog
 from mvloc_ros.sensors.camera_info import CameraInfoError, CameraModel, read_camera_info
 
 _LOOK_S = 1.0
+_INFO_S = 1.0
 
 
 class Inputs:
@@ -56,9 +58,10 @@ class Inputs:
             ImageSubscription(node, values, "color", self.color, self._take_color),
             ImageSubscription(node, values, "depth", self.depth, self._take_depth),
         ]
+        self._info_groups = {monitor.name: Seldom(_INFO_S) for monitor in (self.color, self.depth)}
         self._infos = [
-            info_subscription(node, values, "color", self._take_color_info),
-            info_subscription(node, values, "depth", self._take_depth_info),
+            info_subscription(node, values, "color", self._take_color_info, self._info_groups["colour"]),
+            info_subscription(node, values, "depth", self._take_depth_info, self._info_groups["depth"]),
         ]
         self._raw_infos: dict[str, Any] = {}
         self.watchdog = Watchdog(node, values, pipeline, reader, [self.color, self.depth])
@@ -145,6 +148,7 @@ class Inputs:
         if monitor.changed:
             self._node.get_logger().warning(monitor.changed)
             monitor.changed = ""
+            self._info_groups[monitor.name].open()
 
     def _take_color_info(self, message: CameraInfo) -> None:
         model = self._read_info("color", message)

@@ -195,8 +195,9 @@ class LocalizationNode(LifecycleNode):
         # Of the steady clock: the status must say that simulated time does not come.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         undo.callback(self.destroy_timer, self.create_timer(self._settings.status_period, self._tick, clock=steady))
-        period = 1.0 / self._settings.transform_publish_rate
-        undo.callback(self.destroy_timer, self.create_timer(period, self._tf.repeat))
+        if self._settings.publish_frame == "odom":  # the one transform that is held and repeated
+            period = 1.0 / self._settings.transform_publish_rate
+            undo.callback(self.destroy_timer, self.create_timer(period, self._tf.repeat))
 
     def _end_pipeline(self) -> None:
         """The frame in work still publishes its pose."""

@@ -8,11 +8,9 @@ import tf_transformations
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import (
     Point,
-    Pose,
     PoseStamped,
     PoseWithCovarianceStamped,
     Quaternion,
-    Transform,
     TransformStamped,
     Vector3,
 )
@@ -51,23 +49,21 @@ def pose_messages(
         stamp_ns: of the image.
         map_frame: frame of both messages.
     """
-    position, orientation = _position_and_orientation(T_map_child)
-    header = Header(stamp=to_time(stamp_ns), frame_id=map_frame)
-    pose = Pose(position=Point(**position), orientation=orientation)
-    with_covariance = PoseWithCovarianceStamped(header=header)
-    with_covariance.pose.pose = pose
+    pose = PoseStamped()
+    _fill_header(pose.header, stamp_ns, map_frame)
+    _fill_parts(pose.pose.position, pose.pose.orientation, T_map_child)
+    with_covariance = PoseWithCovarianceStamped(header=pose.header)
+    with_covariance.pose.pose = pose.pose
     with_covariance.pose.covariance = covariance.reshape(36)
-    return PoseStamped(header=header, pose=pose), with_covariance
+    return pose, with_covariance
 
 
 def transform_message(T_parent_child: Array, stamp_ns: int, parent: str, child: str) -> TransformStamped:
     """A transform of TF."""
-    position, orientation = _position_and_orientation(T_parent_child)
-    return TransformStamped(
-        header=Header(stamp=to_time(stamp_ns), frame_id=parent),
-        child_frame_id=child,
-        transform=Transform(translation=Vector3(**position), rotation=orientation),
-    )
+    message = TransformStamped(child_frame_id=child)
+    _fill_header(message.header, stamp_ns, parent)
+    _fill_parts(message.transform.translation, message.transform.rotation, T_parent_child)
+    return message
 
 
 def matrix_of(transform: TransformStamped) -> Array:
@@ -99,8 +95,15 @@ def _matrix(position: Point | Vector3, orientation: Quaternion) -> Array:
     return T
 
 
-def _position_and_orientation(T: Array) -> tuple[dict[str, float], Quaternion]:
-    position, orientation = se3.to_parts(T)
-    return dict(zip("xyz", position.tolist(), strict=True)), Quaternion(
-        **dict(zip("xyzw", orientation.tolist(), strict=True))
-    )
+# A message's constructor makes all its parts, and makes them once more where they are given; so parts are filled in.
+
+
+def _fill_header(header: Header, stamp_ns: int, frame_id: str) -> None:
+    header.stamp.sec, header.stamp.nanosec = divmod(stamp_ns, _NS)
+    header.frame_id = frame_id
+
+
+def _fill_parts(position: Point | Vector3, orientation: Quaternion, T: Array) -> None:
+    metres, quaternion = se3.to_parts(T)
+    position.x, position.y, position.z = metres.tolist()
+    orientation.x, orientation.y, orientation.z, orientation.w = quaternion.tolist()

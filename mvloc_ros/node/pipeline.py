@@ -25,7 +25,7 @@ from mvloc_ros.sensors.decode import DecodeError, decode_color, decode_depth
 from mvloc_ros.sensors.single_modality import COLOR, DEPTH, SingleModality
 from mvloc_ros.sensors.synchronizer import Synchronizer
 
-TICK_S = 0.05
+TICK_S = 0.1
 
 
 Content = ColorImage | DepthImage

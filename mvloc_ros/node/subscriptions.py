@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo
@@ -91,10 +92,12 @@ def topic_name(node: Node, side: str, chosen: str) -> str:
 
 
 def info_subscription(
-    node: Node, values: InputParameters, side: str, take: Callable[[CameraInfo], None]
+    node: Node, values: InputParameters, side: str, take: Callable[[CameraInfo], None], group: CallbackGroup
 ) -> Subscription:
     """Subscribe to camera_info: `color/camera_info` if that is remapped, else the one beside the image topic."""
     own = f"{side}/camera_info"
     beside = node.resolve_topic_name(f"{side}/image").rsplit("/", 1)[0] + "/camera_info"
     is_remapped = node.resolve_topic_name(own) != node.resolve_topic_name(own, only_expand=True)
-    return node.create_subscription(CameraInfo, own if is_remapped else beside, take, image_qos(values))
+    return node.create_subscription(
+        CameraInfo, own if is_remapped else beside, take, image_qos(values), callback_group=group
+    )

@@ -75,6 +75,40 @@ def test_mean_ignores_signs():
     np.testing.assert_allclose(quaternion.mean(q), quaternion.exp([0, 0, 0.2]), atol=1e-12)
 
 
+@given(rotations, rotations)
+def test_one_is_computed_like_many(a, b):
+    """Single quaternions and matrices take a way of their own, with plain numbers."""
+    both = np.stack([a, b])
+    np.testing.assert_allclose(quaternion.to_matrix(a), quaternion.to_matrix(both)[0], atol=1e-15)
+    np.testing.assert_allclose(quaternion.log(a), quaternion.log(both)[0], atol=1e-15)
+    logs = quaternion.log(both)
+    np.testing.assert_allclose(quaternion.exp(logs[0]), quaternion.exp(logs)[0], atol=1e-15)
+    matrices = quaternion.to_matrix(both)
+    np.testing.assert_allclose(quaternion.from_matrix(matrices[0]), quaternion.from_matrix(matrices)[0], atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("change", "rigid"),
+    [
+        ((0, 3, 1e9), True),
+        ((0, 0, 1.0 + 1e-7), True),
+        ((0, 0, 1.0 + 1e-5), False),
+        ((0, 1, 1e-5), False),
+        ((2, 2, -1.0), False),
+        ((3, 0, 1e-5), False),
+        ((3, 3, 2.0), False),
+        ((1, 3, np.nan), False),
+        ((1, 3, np.inf), False),
+    ],
+)
+def test_what_is_a_rigid_transform(change, rigid):
+    row, column, value = change
+    T = np.eye(4)
+    T[row, column] = value
+    assert se3.is_rigid(T) is rigid
+    assert not se3.is_rigid(T[:3])
+
+
 def test_quaternion_without_length_is_refused():
     with pytest.raises(ValueError, match="no rotation"):
         quaternion.normalise([0, 0, 0, 0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,6 +18,7 @@ import pytest
 from mvloc_ros.inference.backend import BackendError, create_backend
 from mvloc_ros.inference.bundle import BundleError, file_digest, read_bundle, write_bundle
 from mvloc_ros.inference.manifest import PrecisionSpec
+from mvloc_ros.inference.onnxruntime_backend import cores_to_spread_over
 
 
 @pytest.fixture
@@ -156,3 +158,26 @@ def test_precisions_round_trip_and_must_have_their_file(bundle: Path, tmp_path: 
 def test_bundles_from_before_there_were_precisions_are_read(bundle: Path):
     edit(bundle, lambda v: v.pop("precisions"))
     assert read_bundle(bundle).manifest.precisions == {}
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="threads are not bound to cores on this system")
+def test_threads_have_cores_of_their_own_and_the_caller_keeps_its_freedom(bundle: Path):
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        pytest.skip("needs two cores")
+    before = {int(task.name) for task in Path("/proc/self/task").iterdir()}
+    backend = create_backend("onnxruntime", read_bundle(bundle), threads=len(cores))
+    pool = [int(task.name) for task in Path("/proc/self/task").iterdir() if int(task.name) not in before]
+    bound = sorted(min(own) for own in map(os.sched_getaffinity, pool) if len(own) == 1)
+    assert bound == cores[1:]
+    backend.run(np.zeros((12, 16, 3), np.uint8), np.zeros((12, 16), np.float32), np.ones(2, np.float32))
+    assert sorted(os.sched_getaffinity(0)) == cores
+    backend.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="threads are not bound to cores on this system")
+def test_a_pool_that_is_smaller_than_the_machine_is_left_to_the_system():
+    cores = sorted(os.sched_getaffinity(0))
+    assert cores_to_spread_over(1) == []
+    assert cores_to_spread_over(len(cores) + 1) == []
+    assert cores_to_spread_over(len(cores)) == (cores if len(cores) > 1 else [])

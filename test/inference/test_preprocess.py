@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from mvloc_ros.geometry.camera import PinholeCamera, View
 from mvloc_ros.inference.frame import ColorImage, DepthImage
-from mvloc_ros.inference.preprocess import crop, prepare_color, prepare_depth
+from mvloc_ros.inference.preprocess import crop, prepare_color, prepare_depth, resize_color
 
 cameras = st.builds(
     PinholeCamera,
@@ -75,3 +76,17 @@ def test_a_part_inside_of_the_image_is_not_copied():
     assert part.shape == (24, 32, 3)
     assert np.shares_memory(part, image)
     assert crop(image, None) is image
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(96, 600), st.integers(128, 800), st.integers(0, 99))
+def test_shrinking_by_halves_averages_as_in_one_step(height: int, width: int, seed: int):
+    noise = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    halvings = np.log2(min(height / 24, width / 32))  # at most so many
+    # Of an image with structure of a few pixels, as lenses make it.
+    pixels = cv2.GaussianBlur(noise, None, 2.0)
+    found = resize_color(pixels, 24, 32).astype(int)
+    whole = cv2.resize(pixels, (32, 24), interpolation=cv2.INTER_AREA).astype(int)
+    # OpenCV rounds a half up, each time: a quarter of a level at the mean. Pixels that a boundary cuts differ further.
+    assert np.abs(found - whole).max() <= 3 + halvings
+    assert abs((found - whole).mean()) < 0.05 + 0.3 * halvings
