@@ -70,6 +70,7 @@ def callbacks(color: Image, depth: Image, frames: int) -> dict[str, dict[str, fl
         lambda *_: None,
         print,
         print,
+        odometry=lambda _: None,
         single_wait_s=0.5,
     )
     monitors = {"color": TopicMonitor("colour"), "depth": TopicMonitor("depth")}

@@ -70,8 +70,8 @@ def resize_color(image: NDArray[np.uint8], height: int, width: int) -> NDArray[n
     """
     if image.shape[:2] == (height, width):
         return np.ascontiguousarray(image)
-    # Halves first, for which OpenCV has a path that is three times as fast. The average is the same but for rounding and
-    # for pixels that a boundary cuts.
+    # Halves first, for which OpenCV has a path that is three times as fast. The average is the same but for rounding
+    # and for pixels that a boundary cuts.
     while _divides(image.shape, 4 * height, 4 * width):
         half = image.shape[1] // 2, image.shape[0] // 2
         image = np.asarray(cv2.resize(image, half, interpolation=cv2.INTER_AREA), dtype=np.uint8)

@@ -19,14 +19,15 @@ other image it errs alike from frame to frame, so that their agreement says noth
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.geometry import se3
-from mvloc_ros.geometry.covariance import pose_error, through_extrinsic
+from mvloc_ros.geometry.covariance import pose_error
+from mvloc_ros.localization.motion import MotionModel, Moved
 
 Array = NDArray[np.float64]
 
@@ -45,20 +46,6 @@ class State(IntEnum):
 
 
 @dataclass(frozen=True)
-class Growth:
-    """How the standard deviations of odometry's motion grow from one fix to another.
-
-    Position: `per_metre * distance + metres_per_second * time`, in m.
-    Rotation: `per_radian * angle + radians_per_second * time`, in rad.
-    """
-
-    per_metre: float
-    per_radian: float
-    metres_per_second: float
-    radians_per_second: float
-
-
-@dataclass(frozen=True)
 class GateLimits:
     """When a fix is believed.
 
@@ -70,9 +57,7 @@ class GateLimits:
         confirmations: fixes that must tell the same motion before a jump is believed.
         initial_fixes: the same, before the first pose is believed.
         lost_after_ns: time without a believed fix after which the state is LOST.
-        odometry: growth of the spread with odometry.
-        max_speed, max_turn_rate: growth without it, m/s and rad/s: the camera is expected where it was,
-            with standard deviations of these times the time.
+        motion: where the camera is expected after the last believed fix.
     """
 
     enabled: bool = True
@@ -82,9 +67,7 @@ class GateLimits:
     confirmations: int = 5
     initial_fixes: int = 1
     lost_after_ns: int = 2_000_000_000
-    odometry: Growth = Growth(0.05, 0.05, 0.02, 0.01)
-    max_speed: float = 1.0
-    max_turn_rate: float = 1.0
+    motion: MotionModel = field(default_factory=MotionModel)
 
 
 @dataclass(frozen=True)
@@ -190,65 +173,41 @@ class Gate:
         state = State.LOST if age_ns > self._limits.lost_after_ns else State.DEGRADED
         if believed.is_hint and state is State.DEGRADED:
             state = State.INITIALISING
-        return Verdict(False, state, reason, believed.T_map_camera @ _motion(believed, fix))
+        return Verdict(False, state, reason, believed.T_map_camera @ self._moved(believed, fix).T_then_now)
 
     def _mismatch(self, earlier: Fix, fix: Fix) -> str:
         """In what the fix contradicts an earlier one, in words; empty if it does not."""
-        limits = self._limits
-        motion = _motion(earlier, fix)
-        position_spread, rotation_spread = self._growth(earlier, fix, motion)
-        predicted = earlier.T_map_camera @ motion
-        allowed_m, allowed_rad = limits.max_jump_m + position_spread, limits.max_jump_rad + rotation_spread
+        limits, moved = self._limits, self._moved(earlier, fix)
+        predicted, covariance = moved.carry(earlier.T_map_camera, earlier.covariance)
+        allowed_m, allowed_rad = limits.max_jump_m + moved.position_spread, limits.max_jump_rad + moved.rotation_spread
         metres = float(np.linalg.norm(fix.T_map_camera[:3, 3] - predicted[:3, 3]))
         if metres > allowed_m and not earlier.is_hint:
-            return f"the pose is {metres:.2f} m from {_name(earlier, fix)}, {allowed_m:.2f} m are allowed"
+            return f"the pose is {metres:.2f} m from {_name(earlier, fix, moved)}, {allowed_m:.2f} m are allowed"
         error = pose_error(fix.T_map_camera, predicted)
         radians = float(np.linalg.norm(error[3:]))
         degrees = np.rad2deg(radians)
         if radians > allowed_rad and not earlier.is_hint:
             return (
-                f"the pose is turned by {degrees:.0f} degrees against {_name(earlier, fix)}, "
+                f"the pose is turned by {degrees:.0f} degrees against {_name(earlier, fix, moved)}, "
                 f"{np.rad2deg(allowed_rad):.0f} are allowed"
             )
-        covariance = through_extrinsic(earlier.covariance, earlier.T_map_camera, motion) + fix.covariance
-        covariance += np.diag([position_spread**2 + _MIN_VARIANCE] * 3 + [rotation_spread**2 + _MIN_VARIANCE] * 3)
+        covariance += fix.covariance + _MIN_VARIANCE * _IDENTITY
         distance = float(np.sqrt(error @ np.linalg.solve(covariance, error)))
         if distance > limits.max_mahalanobis:
             return (
-                f"the pose is {metres:.2f} m and {degrees:.0f} degrees from {_name(earlier, fix)}: Mahalanobis "
+                f"the pose is {metres:.2f} m and {degrees:.0f} degrees from {_name(earlier, fix, moved)}: Mahalanobis "
                 f"distance {distance:.1f}, {limits.max_mahalanobis:g} is allowed"
             )
         return ""
 
-    def _growth(self, earlier: Fix, fix: Fix, motion: Array) -> tuple[float, float]:
-        """What is added to the standard deviations of position (m) and rotation (rad) since the earlier fix."""
-        seconds = 1e-9 * abs(fix.stamp_ns - earlier.stamp_ns)
-        if not _have_odometry(earlier, fix):
-            return self._limits.max_speed * seconds, self._limits.max_turn_rate * seconds
-        growth = self._limits.odometry
-        distance = float(np.linalg.norm(motion[:3, 3]))
-        angle = float(np.arccos(np.clip(0.5 * (np.trace(motion[:3, :3]) - 1.0), -1.0, 1.0)))
-        return (
-            growth.per_metre * distance + growth.metres_per_second * seconds,
-            growth.per_radian * angle + growth.radians_per_second * seconds,
-        )
+    def _moved(self, earlier: Fix, fix: Fix) -> Moved:
+        return self._limits.motion.between(earlier.stamp_ns, earlier.T_odom_camera, fix.stamp_ns, fix.T_odom_camera)
 
 
-def _have_odometry(earlier: Fix, fix: Fix) -> bool:
-    return earlier.T_odom_camera is not None and fix.T_odom_camera is not None
-
-
-def _motion(earlier: Fix, fix: Fix) -> Array:
-    """T_earlier_now by odometry; no motion without it."""
-    if earlier.T_odom_camera is None or fix.T_odom_camera is None:
-        return np.eye(4)
-    return se3.inverse(earlier.T_odom_camera) @ fix.T_odom_camera
-
-
-def _name(earlier: Fix, fix: Fix) -> str:
+def _name(earlier: Fix, fix: Fix, moved: Moved) -> str:
     if earlier.is_hint:
         return "the initial pose that was given"
-    if _have_odometry(earlier, fix):
+    if moved.by_odometry:
         return "where odometry puts it"
     return f"the pose {1e-9 * abs(fix.stamp_ns - earlier.stamp_ns):.1f} s before"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,9 @@ from mvloc_ros.inference.bundle import Bundle
 from mvloc_ros.inference.frame import ColorImage, Frame, FrameError
 from mvloc_ros.inference.manifest import Manifest
 from mvloc_ros.inference.preprocess import DepthRegistration, prepare_color, prepare_depth
+from mvloc_ros.localization.belief import Belief
 from mvloc_ros.localization.frozen_depth import FrozenDepth
+from mvloc_ros.localization.motion import MotionModel
 from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.localization.scene_map import SceneMapError, read_scene_map
 from mvloc_ros.localization.uncertainty import ResidualCovariance
@@ -26,10 +29,6 @@ from mvloc_ros.localization.verification import Expectation
 if TYPE_CHECKING:
     from mvloc_ros.localization.refinement import Refined, Refiner
 
-# A pose that was believed this long ago is no place to look for the camera any more. Until then the camera is expected
-# there, with standard deviations that grow by so many m/s and rad/s, as in the gate without odometry.
-_RECENT_NS = 2_000_000_000
-_SPEED, _TURN_RATE = 1.0, 1.0
 # Below this share of valid pixels a depth image tells nothing (a covered lens, a sensor out of range).
 _MIN_VALID_DEPTH = 0.01
 
@@ -77,16 +76,30 @@ class PoseEstimate:
     details: Refined | None = None
 
 
+Odometry = Callable[[Frame], "NDArray[np.float64] | None"]
+
+
+def _no_odometry(_frame: Frame) -> None:
+    return None
+
+
 class Localizer:
     """Localizes single frames with one model. Owned by one thread."""
 
-    def __init__(self, bundle: Bundle, backend: Backend, refinement: RefinementOptions | None = None) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        backend: Backend,
+        refinement: RefinementOptions | None = None,
+        motion: MotionModel | None = None,
+    ) -> None:
         """Take a model and what runs it; the caller keeps ownership of the backend.
 
         Args:
             bundle: the model.
             backend: what runs its network.
             refinement: how poses are refined; None: not at all.
+            motion: how far the camera may come between frames; None: as a person carries it, or a robot drives.
 
         Raises:
             SceneMapError: refinement is required and the bundle has no usable scene map.
@@ -101,7 +114,7 @@ class Localizer:
         self._options = refinement or RefinementOptions(mode="off")
         self._frozen = FrozenDepth()
         self._refiner, self.map_problem = _refiner(bundle, self._options)
-        self._believed: tuple[int, Expectation] | None = None
+        self._belief = Belief(motion or MotionModel())
 
     @property
     def covariance(self) -> NDArray[np.float64]:
@@ -112,6 +125,10 @@ class Localizer:
         """An RGB image `[H, W, 3]` as the network sees it."""
         spec = self._bundle.manifest.input
         return prepare_color(ColorImage(color, "rgb"), spec.height, spec.width)
+
+    def forget(self) -> None:
+        """Expect the camera anywhere in the next frame; any thread may call it."""
+        self._belief.forget()
 
     @property
     def refines(self) -> bool:
@@ -132,8 +149,13 @@ class Localizer:
             self._refiner.warm_up(middle if trained is None else trained.poses[:, :3, 3])
         return elapsed
 
-    def process(self, frame: Frame) -> PoseEstimate:
+    def process(self, frame: Frame, odometry: Odometry = _no_odometry) -> PoseEstimate:
         """Localize one frame.
+
+        Args:
+            frame: the images.
+            odometry: gives `T_odom_camera` (4x4) at the frame's stamp, or None. Asked after the network has run, which
+                leaves odometry that time to come, and only where a pose is refined.
 
         Raises:
             FrameError: neither modality can be used, an image does not fit the model, or the network's
@@ -156,7 +178,9 @@ class Localizer:
         T_map_camera = self._pose(output)
         done = time.perf_counter()
         covariance = self._covariance.of(color is not None, depth is not None)
-        refined, problem = self._refine(frame, T_map_camera, covariance, color, depth)
+        T_odom_camera = odometry(frame) if self.refines else None
+        expected = self._belief.at(frame.stamp_ns, T_odom_camera)
+        refined, problem = self._refine(frame, Expectation(T_map_camera, covariance), expected, color, depth)
         if refined is None and self._options.mode == "required":
             raise FrameError(f"The pose cannot be refined, which is required: {problem}.")
         times = StepTimes(1e3 * (prepared - start), 1e3 * (inferred - prepared), 1e3 * (done - inferred))
@@ -176,14 +200,14 @@ class Localizer:
         if fault:
             return replace(estimate, rejection=fault)
         if estimate.refined and not estimate.rejection:
-            self._believed = (frame.stamp_ns, Expectation(estimate.T_map_camera, estimate.covariance))
+            self._belief.believe(frame.stamp_ns, estimate.T_map_camera, estimate.covariance, T_odom_camera)
         return estimate
 
     def _refine(
         self,
         frame: Frame,
-        T_map_camera: NDArray[np.float64],
-        covariance: NDArray[np.float64],
+        network: Expectation,
+        expected: Expectation | None,
         color: NDArray[np.uint8] | None,
         depth: NDArray[np.float32] | None,
     ) -> tuple[Refined | None, str]:
@@ -192,20 +216,8 @@ class Localizer:
             return None, self.map_problem
         if depth is None or frame.depth is None:
             return None, "" if self._options.mode == "auto" else "there is no depth image"
-        network = Expectation(T_map_camera, covariance)
-        found = self._refiner.refine(network, frame.depth, color, self._expected(frame.stamp_ns))
+        found = self._refiner.refine(network, frame.depth, color, expected)
         return (None, found) if isinstance(found, str) else (found, "")
-
-    def _expected(self, stamp_ns: int) -> Expectation | None:
-        """The last believed pose, with what the camera may have moved since; None if that is too long ago."""
-        if self._believed is None:
-            return None
-        then_ns, believed = self._believed
-        seconds = 1e-9 * abs(stamp_ns - then_ns)
-        if abs(stamp_ns - then_ns) > _RECENT_NS:
-            return None
-        moved = np.diag([(_SPEED * seconds) ** 2] * 3 + [(_TURN_RATE * seconds) ** 2] * 3)
-        return replace(believed, covariance=believed.covariance + moved)
 
     def _prepare(self, frame: Frame) -> tuple[NDArray[np.uint8] | None, NDArray[np.float32] | None, str]:
         spec = self._bundle.manifest.input

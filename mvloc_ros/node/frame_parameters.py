@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mvloc_ros.localization.gate import GateLimits, Growth
+from mvloc_ros.localization.gate import GateLimits
+from mvloc_ros.localization.motion import Growth, MotionModel
 from mvloc_ros.node.parameter_spec import Spec
 
 # What odometry drifts while the robot stands still (encoders do not, inertial and visual odometry do).
@@ -117,9 +118,15 @@ def gate_limits(values: FrameParameters) -> GateLimits:
         confirmations=values.gate_confirmations,
         initial_fixes=values.gate_initial_fixes,
         lost_after_ns=round(1e9 * values.lost_after),
-        odometry=Growth(
-            values.gate_odometry_drift, values.gate_odometry_drift, _STANDING_DRIFT_M_PER_S, _STANDING_DRIFT_RAD_PER_S
-        ),
+        motion=motion_model(values),
+    )
+
+
+def motion_model(values: FrameParameters) -> MotionModel:
+    """Where the camera is expected after a pose that was believed, in SI units."""
+    drift = values.gate_odometry_drift
+    return MotionModel(
+        odometry=Growth(drift, drift, _STANDING_DRIFT_M_PER_S, _STANDING_DRIFT_RAD_PER_S),
         max_speed=values.gate_max_speed,
         max_turn_rate=float(np.deg2rad(values.gate_max_turn_rate)),
     )

@@ -166,6 +166,7 @@ class LocalizationNode(LifecycleNode):
             self._tf,
             self._stamps.is_from_before,
             self.get_logger().warning,
+            self._forget_believed_pose,
         )
         reader = ImageReader(self._settings, self._manifest, self._transforms)
         pipeline = self._pipeline = Pipeline(
@@ -178,6 +179,7 @@ class LocalizationNode(LifecycleNode):
             self._report_estimate,
             self._warn_invalid,
             self._publish_failure,
+            odometry=self._tracker.odometry_of,
             read_color=reader.read_color,
             read_depth=reader.read_depth,
             single_wait_s=self._settings.single_modality_wait,
@@ -198,6 +200,9 @@ class LocalizationNode(LifecycleNode):
         if self._settings.publish_frame == "odom":  # the one transform that is held and repeated
             period = 1.0 / self._settings.transform_publish_rate
             undo.callback(self.destroy_timer, self.create_timer(period, self._tf.repeat))
+
+    def _forget_believed_pose(self) -> None:
+        self._models.current.localizer.forget()  # of the model that runs by then
 
     def _end_pipeline(self) -> None:
         """The frame in work still publishes its pose."""

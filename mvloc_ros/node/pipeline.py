@@ -18,7 +18,7 @@ from typing import Any
 
 from mvloc_ros.errors import MvlocError
 from mvloc_ros.inference.frame import ColorImage, DepthImage, Frame, FrameError
-from mvloc_ros.localization.localizer import Localizer, PoseEstimate
+from mvloc_ros.localization.localizer import Localizer, Odometry, PoseEstimate
 from mvloc_ros.node.messages import to_nanoseconds
 from mvloc_ros.node.worker import LatestWorker
 from mvloc_ros.sensors.decode import DecodeError, decode_color, decode_depth
@@ -99,6 +99,7 @@ class Pipeline:
         on_problem: Callable[[str], None],
         on_failure: Callable[[PairedFrame, str], None],
         *,
+        odometry: Odometry,
         read_color: Reader = decode_color,
         read_depth: Reader = decode_depth,
         single_wait_s: float = 0.0,
@@ -117,6 +118,7 @@ class Pipeline:
                 the mailbox and how long publishing took (ms).
             on_problem: called by the feeding thread with a sentence about an image that could not be used.
             on_failure: called by the worker with the frame that gave no pose and a sentence.
+            odometry: called by the worker for where odometry has the camera at a frame's stamp.
             read_color: how a colour message is read.
             read_depth: how a depth message is read.
             single_wait_s: see `SingleModality`.
@@ -131,6 +133,7 @@ class Pipeline:
         self._on_problem, self._on_failure = on_problem, on_failure
         self._callback_time = 0.0
         self.counts = Counts()
+        self._odometry = odometry
         self._read_color, self._read_depth = read_color, read_depth
         self.last_frame_time: float | None = None
         self.last_pair_time: float | None = None
@@ -251,7 +254,7 @@ class Pipeline:
                     "The camera whose pose the model gives has not sent an image yet, so its frame is unknown; set "
                     "camera_frame."
                 )
-            estimate = self.localizer.process(paired.frame)
+            estimate = self.localizer.process(paired.frame, self._odometry)
             localized = time.perf_counter()
             if self._publish(paired, estimate):
                 self.counts.published += 1

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.covariance import through_extrinsic
-from mvloc_ros.inference.frame import FrameError
+from mvloc_ros.inference.frame import Frame, FrameError
 from mvloc_ros.localization.gate import Fix, Gate, State, Verdict
 from mvloc_ros.localization.localizer import PoseEstimate
 from mvloc_ros.node.frame_parameters import FrameParameters, gate_limits
@@ -74,6 +74,7 @@ class Tracker:
         tf: TfPublisher,
         is_from_before: Callable[[int], bool],
         warn: Callable[[str], object],
+        on_forget: Callable[[], object],
     ) -> None:
         """Start believing nothing.
 
@@ -84,13 +85,14 @@ class Tracker:
             tf: sends what is believed; nothing else uses it.
             is_from_before: whether a stamp belongs to the time before the clock jumped back.
             warn: told once when something of the robot's transforms is missing, and when it is there again.
+            on_forget: called whenever what was believed is forgotten.
         """
         self._values = values
         self._map_frame = map_frame
         self._transforms = transforms
         self._tf = tf
         self._is_from_before = is_from_before
-        self._warn = warn
+        self._warn, self._on_forget = warn, on_forget
         self._lock = threading.Lock()
         self._gate = Gate(gate_limits(values))
         self._hint: _Hint | None = None
@@ -121,6 +123,7 @@ class Tracker:
         self._gate.forget()
         self._tf.withdraw()
         self._hint = self._last = None
+        self._on_forget()
 
     def hint(self, stamp_ns: int, T_map_child: Array, covariance: Array) -> None:
         """Expect the next fix near a pose (4x4 of the frame that poses are published of; 6x6 in ROS order)."""
@@ -147,6 +150,15 @@ class Tracker:
             return f"the published pose is that of {last.child}, not of {self._values.base_frame}"
         return last
 
+    def odometry_of(self, frame: Frame) -> Array | None:
+        """`T_odom_camera` of the camera that a frame's pose is of, at its stamp; None where TF does not tell.
+
+        May wait as `place` does, which then finds the answer there.
+        """
+        if self._transforms is None:
+            return None
+        return self._transforms.lookup(self._values.odom_frame, self._camera_of(frame.frame_id), frame.stamp_ns).T
+
     def place(self, estimate: PoseEstimate, frame_id: str) -> Placement:
         """Judge an estimate, and tell TF if it is believed.
 
@@ -154,7 +166,7 @@ class Tracker:
             FrameError: TF does not tell how the camera sits on the robot and no fallback is allowed, or the
                 clock jumped back since the image was taken.
         """
-        camera, stamp_ns, notes = self._values.camera_frame or frame_id, estimate.stamp_ns, list[str]()
+        camera, stamp_ns, notes = self._camera_of(frame_id), estimate.stamp_ns, list[str]()
         T_camera_base = self._extrinsic(camera, stamp_ns, notes)
         T_odom_camera = self._odometry(camera, stamp_ns, notes)
         fix = Fix(
@@ -179,6 +191,9 @@ class Tracker:
                 self.last_rejection = verdict.reason
             self._last = self._placement(verdict, fix, child, T_camera_child, tuple(notes))
             return self._last
+
+    def _camera_of(self, frame_id: str) -> str:
+        return self._values.camera_frame or frame_id
 
     def _tell_tf(self, fix: Fix, camera: str, T_camera_base: Array | None) -> None:
         publish_frame, T_map_camera = self._values.publish_frame, fix.T_map_camera

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from mvloc_ros.geometry import quaternion, se3
 from mvloc_ros.localization.gate import Fix, Gate, GateLimits, State
+from mvloc_ros.localization.motion import Growth, MotionModel
 
 PERIOD_NS = 100_000_000
 SIGMA = np.array([0.05, 0.05, 0.05, 0.02, 0.02, 0.02])
@@ -167,7 +168,7 @@ def test_a_wider_covariance_of_either_fix_lets_more_pass():
 
 def test_an_uncertain_direction_weighs_with_the_distance_driven():
     """0.2 rad of spread in the last pose is 2 m of spread after 10 m of straight driving."""
-    limits = replace(LIMITS, odometry=replace(LIMITS.odometry, per_metre=0.01))
+    limits = replace(LIMITS, motion=MotionModel(odometry=Growth(0.01, 0.05, 0.02, 0.01)))
     sideways, ahead = pose(turn=(0.0, 0.0, 0.19)) @ pose(10.0), pose(10.0)
     for spread, accepted in ((0.2, True), (0.02, False)):
         gate = Gate(limits)

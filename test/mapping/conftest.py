@@ -195,13 +195,18 @@ def localize(mapped: Bundle) -> Callable[..., tuple[PoseEstimate, Localizer]]:
     """Localize a frame whose network pose is given, with the mapped bundle or another one."""
 
     def run(
-        frame: Frame, T_network: np.ndarray, bundle: Bundle = mapped, localizer: Localizer | None = None, **options: Any
+        frame: Frame,
+        T_network: np.ndarray,
+        bundle: Bundle = mapped,
+        localizer: Localizer | None = None,
+        T_odom_camera: np.ndarray | None = None,
+        **options: Any,
     ) -> tuple[PoseEstimate, Localizer]:
         guess = Guess()
         localizer = localizer or Localizer(
             bundle, guess, RefinementOptions(**{"budget_ms": 5000.0, "threads": 1, **options})
         )
         localizer._backend.T = T_network
-        return localizer.process(frame), localizer
+        return localizer.process(frame, lambda _: T_odom_camera), localizer
 
     return run

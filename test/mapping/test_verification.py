@@ -129,6 +129,29 @@ def test_a_pose_rescued_from_the_last_believed_one_is_believed(localize, room):
     assert localize(frame, astray, starts=1)[0].rejection
 
 
+def test_odometry_carries_the_last_believed_pose_to_where_the_camera_is_now(localize, room):
+    """The network fails after five seconds in which the camera went 0.7 m and turned by 50 degrees."""
+    scene, (before, *_, after) = room.Scene(), room.path(8, 0.57)[:3]
+    T_odom_map = room.looking(3.0, -2.0, 0.5, 1.0, 0.0)
+    astray = moved(after, np.array([-0.5, 0.6, 0.4, 0.3, 0.2, 1.2]))
+    frame = room.frame_of(scene, after, 6_000_000_000)
+
+    def believing() -> Localizer:
+        first = room.frame_of(scene, before, 1_000_000_000)
+        found, localizer = localize(first, before, starts=2, T_odom_camera=T_odom_map @ before)
+        assert found.rejection == ""
+        return localizer
+
+    rescued, _ = localize(frame, astray, localizer=believing(), T_odom_camera=T_odom_map @ after)
+    assert rescued.rejection == ""
+    assert se3.translation_error(rescued.T_map_camera, after) < 0.03
+    # Without odometry the camera may be anywhere by now, and after `forget` there is nothing to carry.
+    assert localize(frame, astray, localizer=believing())[0].rejection
+    forgetful = believing()
+    forgetful.forget()
+    assert localize(frame, astray, localizer=forgetful, T_odom_camera=T_odom_map @ after)[0].rejection
+
+
 def test_a_rejected_pose_is_never_the_one_to_start_from(localize, room):
     scene, before = room.Scene(), room.path(6, 0.57)[2]
     after = moved(before, np.array([0.0, 0.2, 0.0, 0.0, 0.0, 0.2]))
@@ -136,7 +159,7 @@ def test_a_rejected_pose_is_never_the_one_to_start_from(localize, room):
     _, localizer = localize(first, before)
     hanging = replace(room.frame_of(scene, after, 1_100_000_000), depth=first.depth)
     assert localize(hanging, before, localizer=localizer)[0].rejection
-    assert localizer._believed[0] == 1_000_000_000
+    np.testing.assert_allclose(localizer._belief.at(1_100_000_000, None).T_map_camera, before, atol=0.03)
 
 
 def test_agreement_is_with_the_nearest_expectation_and_a_vague_one_says_little():

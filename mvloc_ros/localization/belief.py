@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The last refined pose that was believed, as the place to look for the camera in the next frame."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mvloc_ros.localization.motion import MotionModel
+from mvloc_ros.localization.verification import Expectation
+
+Array = NDArray[np.float64]
+
+# A pose whose camera may be this far from it by now (one standard deviation) is no place to look any more.
+_LARGEST_SPREAD_M, _LARGEST_SPREAD_RAD = 2.0, 2.0
+
+
+@dataclass(frozen=True, eq=False)
+class _Pose:
+    stamp_ns: int
+    T_map_camera: Array
+    covariance: Array
+    T_odom_camera: Array | None
+
+
+class Belief:
+    """Not safe to share between threads, but for `forget`."""
+
+    def __init__(self, motion: MotionModel) -> None:
+        """Believe nothing yet; `motion` tells how far the camera may come."""
+        self._motion = motion
+        self._last: _Pose | None = None
+        self._forgotten = threading.Event()
+
+    def believe(self, stamp_ns: int, T_map_camera: Array, covariance: Array, T_odom_camera: Array | None) -> None:
+        """A pose (4x4, and its covariance 6x6) was believed; `T_odom_camera` is odometry's at the same stamp."""
+        self._last = _Pose(stamp_ns, T_map_camera, covariance, T_odom_camera)
+
+    def forget(self) -> None:
+        """Believe nothing when next asked; any thread may call it, also while a frame is in work."""
+        self._forgotten.set()
+
+    def at(self, stamp_ns: int, T_odom_camera: Array | None) -> Expectation | None:
+        """Where the camera is expected; None if nothing is believed or that is too long ago."""
+        if self._forgotten.is_set():
+            self._forgotten.clear()
+            self._last = None
+        last = self._last
+        if last is None:
+            return None
+        moved = self._motion.between(last.stamp_ns, last.T_odom_camera, stamp_ns, T_odom_camera)
+        if moved.position_spread > _LARGEST_SPREAD_M or moved.rotation_spread > _LARGEST_SPREAD_RAD:
+            return None
+        return Expectation(*moved.carry(last.T_map_camera, last.covariance))
