@@ -36,7 +36,7 @@ VERBS = (
     Verb(("engine", "build"), "inference.tensorrt", "build", "build a bundle's TensorRT engine ahead of time"),
     Verb(("engine", "list"), "inference.tensorrt", "list", "what TensorRT engines are kept"),
     Verb(("engine", "clear"), "inference.tensorrt", "clear", "remove the kept TensorRT engines"),
-    Verb(("map",), "mapping", "map", "build the scene map that a model's poses are refined against"),
+    Verb(("map",), "calibration", "map", "build the scene map that a model's poses are refined against"),
     Verb(("calibrate",), "calibration", "calibrate", "set a model's covariances by its validation frames"),
     Verb(("bag", "from-folder"), "recordings", "from_folder", "turn a 7-Scenes or TUM folder into a rosbag2"),
     Verb(("bag", "to-dataset"), "replay.to_dataset", "to_dataset", "turn a recording into a folder to train on"),

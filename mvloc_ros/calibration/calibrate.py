@@ -29,7 +29,14 @@ _log = logging.getLogger(__name__)
 _ROUNDING = 1e-4, 1e-2
 
 
-def calibrate(model: Path, data: Path, test_fraction: float = 0.2, min_frames: int = MapOptions.min_frames) -> Bundle:
+def calibrate(
+    model: Path,
+    data: Path,
+    test_fraction: float = 0.2,
+    min_frames: int = MapOptions.min_frames,
+    *,
+    network_alone: bool = False,
+) -> Bundle:
     """Set the covariances of a bundle by its validation frames, and those of refined poses if it has a map.
 
     The result depends on the exported bundle, its map and the folder alone: a second time changes nothing.
@@ -39,6 +46,7 @@ def calibrate(model: Path, data: Path, test_fraction: float = 0.2, min_frames: i
         data: what it was trained on.
         test_fraction: end of each recording kept for tests if the folder has no split.
         min_frames: as its map was built with.
+        network_alone: leave the covariances of refined poses as they are, as before a new map is made.
 
     Raises:
         MvlocError: the bundle says nothing of validation frames, or the folder is another one.
@@ -53,7 +61,7 @@ def calibrate(model: Path, data: Path, test_fraction: float = 0.2, min_frames: i
     network = calibrate_network(bundle.manifest, found, truth)
     manifest = replace(bundle.manifest, calibration=network)
     spec = manifest.scene_map
-    if spec is not None:
+    if spec is not None and not network_alone:
         trials = run_trials(Bundle(bundle.path, manifest), folder, min_frames)
         refined = calibrate_refined(trials, covariance_matrix(network.both))
         if refined is None:
@@ -62,8 +70,13 @@ def calibrate(model: Path, data: Path, test_fraction: float = 0.2, min_frames: i
     return replace_manifest(bundle, manifest)
 
 
+def can_be_calibrated(bundle: Bundle) -> bool:
+    """Whether the bundle says where its network put frames that were held out of its training."""
+    return VALIDATION_FILE in bundle.manifest.files
+
+
 def _validation_poses(bundle: Bundle) -> ValidationPoses:
-    if VALIDATION_FILE in bundle.manifest.files:
+    if can_be_calibrated(bundle):
         return read_validation(bundle.path / VALIDATION_FILE)
     if not bundle.manifest.training.get("validation_frames"):
         raise CalibrationError(

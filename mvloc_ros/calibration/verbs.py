@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Command line of this room: `mvloc calibrate`."""
+"""Command line of this room: `mvloc calibrate`, and `mvloc map`, which ends with it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mvloc_ros.mapping import verbs as mapping
+
 CALIBRATE_EXAMPLES = """examples:
   mvloc calibrate models/kitchen --data recordings/kitchen
 
-Run it after `mvloc export`, and after `mvloc map` if the bundle gets a map. Only the frames that were held out of the
-training are looked at, never test frames. The manifest is replaced at the end; a second run changes nothing."""
+Run it after `mvloc export`; `mvloc map` does it by itself. Only the frames that were held out of the training are
+looked at, never test frames. The manifest is replaced at the end; a second run changes nothing."""
 
 
 def add_calibrate_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,6 +58,30 @@ def run_calibrate(args: argparse.Namespace) -> int:
         _print_figures(refined.record)
     print(f"written to {bundle.path}")
     return 0
+
+
+def add_map_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `mvloc map`."""
+    mapping.add_map_arguments(parser)
+    parser.add_argument(
+        "--no-calibration", action="store_true", help="leave the covariances alone (`mvloc calibrate` sets them)"
+    )
+
+
+def run_map(args: argparse.Namespace) -> int:
+    """`mvloc map`: the network's covariance, which the map's trials lean on; the map; the refined poses' covariance."""
+    from mvloc_ros.calibration.calibrate import calibrate, can_be_calibrated
+    from mvloc_ros.inference.bundle import read_bundle
+
+    calibrates = not args.no_calibration and can_be_calibrated(read_bundle(args.model))
+    if calibrates:
+        calibrate(args.model, args.data, args.test_fraction, network_alone=True)
+    code = mapping.run_map(args)
+    if calibrates:
+        return code or run_calibrate(args)
+    if not args.no_calibration:
+        print("The covariances are not calibrated: the bundle says nothing of frames held out of the training.")
+    return code
 
 
 def _print_figures(record: Mapping[str, Any]) -> None:

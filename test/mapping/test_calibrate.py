@@ -182,3 +182,13 @@ def test_an_interrupted_run_leaves_the_bundle(copy: Path, folder: Path, monkeypa
         calibrate(copy, folder)
     assert (copy / "manifest.json").read_bytes() == before
     assert read_bundle(copy).manifest.calibration is None
+
+
+def test_a_map_comes_with_its_calibration(copy: Path, folder: Path, capsys: pytest.CaptureFixture[str]):
+    words = ["--resolution", "0.04", "--min-frames", "2", "--no-depth-correction"]
+    assert main(["map", str(copy), "--data", str(folder), *words]) == 0
+    manifest = read_bundle(copy).manifest
+    assert manifest.calibration is not None
+    assert manifest.scene_map.calibration is not None
+    said = capsys.readouterr().out
+    assert said.index("poses are believed from") < said.index("refined: ")
