@@ -9,40 +9,33 @@ deactivate  the reverse of activate; cleanup: the reverse of configure
 from __future__ import annotations
 
 import gc
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from diagnostic_msgs.msg import DiagnosticArray
-from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from std_msgs.msg import Header
 
 from mvloc_ros.inference.manifest import Manifest
-from mvloc_ros.localization.gate import State
-from mvloc_ros.localization.localizer import PoseEstimate
-from mvloc_ros.msg import LocalizationStatus
-from mvloc_ros.node import parameters, status
+from mvloc_ros.node import parameters
 from mvloc_ros.node.image_reader import ImageReader
 from mvloc_ros.node.initial_pose import InitialPose
 from mvloc_ros.node.inputs import Inputs
 from mvloc_ros.node.memory import give_back
-from mvloc_ros.node.messages import pose_messages
 from mvloc_ros.node.model_slot import ModelSlot
 from mvloc_ros.node.odometry import RobotTransforms
-from mvloc_ros.node.pipeline import PairedFrame, Pipeline
-from mvloc_ros.node.qos import image_qos, kept
+from mvloc_ros.node.outputs import Outputs
+from mvloc_ros.node.pipeline import Pipeline
+from mvloc_ros.node.qos import image_qos
+from mvloc_ros.node.reporter import Reporter
 from mvloc_ros.node.ros_clock import RosClock
 from mvloc_ros.node.services import Answer, create_services
 from mvloc_ros.node.stamps import StampGuard
 from mvloc_ros.node.tf_publisher import TfPublisher
-from mvloc_ros.node.tracking import Placement, Tracker
+from mvloc_ros.node.tracking import Tracker
 from mvloc_ros.node.transitions import logged
 
-_WARN_PERIOD_S = 5.0
 _NOT_ACTIVE = "the node is not active"
 
 
@@ -77,7 +70,10 @@ class LocalizationNode(LifecycleNode):
             self._models = ModelSlot(self._settings, self._on_model_loaded, self.get_logger().info, self._is_ending)
             undo.callback(self._models.close)
             self._announce_model("")
-            self._create_publishers(undo)
+            self._outputs = Outputs(self)
+            undo.callback(self._outputs.close)
+            self._initial_pose = InitialPose(self)
+            undo.callback(self._initial_pose.close)
             self._tf.tolerance_ns = round(1e9 * self._settings.transform_tolerance)
             listens = self._settings.needs_tf or self._settings.depth_source == "cloud"
             self._transforms = RobotTransforms(self, self._settings.transform_timeout) if listens else None
@@ -139,23 +135,8 @@ class LocalizationNode(LifecycleNode):
 
     # Parts of the transitions -----------------------------------------------------------------------
 
-    def _create_publishers(self, undo: ExitStack) -> None:
-        self._pose = self.create_lifecycle_publisher(PoseStamped, "~/pose", kept())
-        self._pose_with_covariance = self.create_lifecycle_publisher(
-            PoseWithCovarianceStamped, "~/pose_with_covariance", kept()
-        )
-        self._status = self.create_lifecycle_publisher(LocalizationStatus, "~/status", kept())
-        self._diagnostics = self.create_lifecycle_publisher(DiagnosticArray, "/diagnostics", 10)
-        for publisher in (self._pose, self._pose_with_covariance, self._status, self._diagnostics):
-            undo.callback(self.destroy_lifecycle_publisher, publisher)
-        self._initial_pose = InitialPose(self)
-        undo.callback(self._initial_pose.close)
-
     def _start(self, undo: ExitStack) -> None:
         """Everything that works while the node is active; `undo` is told how each part ends, as soon as it is there."""
-        self._started = time.monotonic()
-        self._last_status: LocalizationStatus | None = None
-        self._last_invalid, self._invalid_seen = "", 0
         self._stamps = StampGuard(self._time.now_ns, self._settings.future_tolerance, self._forget_the_past)
         model = self._models.current
         undo.callback(self._tf.withdraw)
@@ -168,6 +149,7 @@ class LocalizationNode(LifecycleNode):
             self.get_logger().warning,
             self._forget_believed_pose,
         )
+        reporter = Reporter(self, self._settings, self._models, self._outputs, self._time, self._stamps, self._tracker)
         reader = ImageReader(self._settings, self._manifest, self._transforms)
         pipeline = self._pipeline = Pipeline(
             model.localizer,
@@ -175,10 +157,10 @@ class LocalizationNode(LifecycleNode):
             round(1e9 * self._settings.pair_tolerance),
             self._settings.image_queue_size,
             self._stamps.check,
-            self._publish_estimate,
-            self._report_estimate,
-            self._warn_invalid,
-            self._publish_failure,
+            reporter.publish_estimate,
+            reporter.report_estimate,
+            reporter.note_invalid,
+            reporter.report_failure,
             odometry=self._tracker.odometry_of,
             read_color=reader.read_color,
             read_depth=reader.read_depth,
@@ -194,9 +176,10 @@ class LocalizationNode(LifecycleNode):
         undo.callback(self._initial_pose.stop_listening)
         self._inputs = Inputs(self, self._settings, self._manifest, pipeline, reader)
         undo.callback(self._inputs.close)
+        reporter.attach(pipeline, self._inputs)
         # Of the steady clock: the status must say that simulated time does not come.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        undo.callback(self.destroy_timer, self.create_timer(self._settings.status_period, self._tick, clock=steady))
+        undo.callback(self.destroy_timer, self.create_timer(self._settings.status_period, reporter.tick, clock=steady))
         if self._settings.publish_frame == "odom":  # the one transform that is held and repeated
             period = 1.0 / self._settings.transform_publish_rate
             undo.callback(self.destroy_timer, self.create_timer(period, self._tf.repeat))
@@ -224,95 +207,6 @@ class LocalizationNode(LifecycleNode):
             configured.close()
             gc.collect()  # callbacks and their owners refer to each other; their memory goes now, not at some frame
             give_back()
-
-    # Frames, in the worker's thread -------------------------------------------------------------------
-
-    def _publish_estimate(self, paired: PairedFrame, estimate: PoseEstimate) -> bool:
-        self._placement = self._tracker.place(estimate, paired.frame.frame_id)
-        believed = self._placement.verdict.accepted
-        if believed or (self._settings.publish_lost_pose and self._placement.verdict.state is State.LOST):
-            self._publish_pose(self._placement)
-        return believed
-
-    def _publish_pose(self, placement: Placement) -> None:
-        if placement.T_map_child is None:
-            return
-        pose, pose_with_covariance = pose_messages(
-            placement.T_map_child, placement.covariance, placement.stamp_ns, placement.map_frame
-        )
-        if placement.verdict.accepted:
-            self._pose.publish(pose)
-        self._pose_with_covariance.publish(pose_with_covariance)
-
-    def _report_estimate(self, paired: PairedFrame, estimate: PoseEstimate, wait_ms: float, publish_ms: float) -> None:
-        # Taken first: the status is no part of what it measures.
-        callback_to_publication_ms = 1e3 * (time.perf_counter() - paired.callback_time)
-        stamp_to_publication_ms = 1e-6 * (self._time.now_ns() - estimate.stamp_ns)
-        message = status.frame_status(paired, estimate, self._placement, wait_ms)
-        message.publish_ms = publish_ms
-        message.callback_to_publication_ms = callback_to_publication_ms
-        message.stamp_to_publication_ms = stamp_to_publication_ms
-        if not self._placement.verdict.accepted:
-            self.get_logger().warning(
-                f"a pose was not believed: {self._placement.verdict.reason}", throttle_duration_sec=_WARN_PERIOD_S
-            )
-        self._publish_status(message)
-
-    def _publish_failure(self, paired: PairedFrame, reason: str) -> None:
-        self.get_logger().warning(reason, throttle_duration_sec=_WARN_PERIOD_S)
-        self._publish_status(status.failed_status(paired, reason))
-
-    def _publish_status(self, message: LocalizationStatus) -> None:
-        pipeline = self._pipeline
-        if pipeline is None:
-            return
-        model = self._models.current
-        message.model, message.backend = model.bundle.name, model.backend.description
-        status.add_counters(message, pipeline)
-        message.lost_in_transport = self._inputs.lost
-        status.add_trust(message, self._tracker, self._stamps.jumps)
-        self._last_status = message
-        self._status.publish(message)
-
-    # Images that cannot be used, and silence, in the executor's thread --------------------------------
-
-    def _warn_invalid(self, reason: str) -> None:
-        self._last_invalid = reason
-        self.get_logger().warning(reason, throttle_duration_sec=_WARN_PERIOD_S)
-
-    def _tick(self) -> None:
-        pipeline = self._pipeline
-        if pipeline is None:
-            return
-        if not self._time.is_simulated:
-            self._stamps.compare_clocks()
-        now = time.monotonic()
-        quiet_for = now - (pipeline.last_frame_time or self._started)
-        header = Header(stamp=self.get_clock().now().to_msg(), frame_id=self._models.current.map_frame)
-        if not pipeline.enabled:
-            self._publish_idle(header, LocalizationStatus.INITIALISING, "disabled by ~/set_enabled")
-        elif self._time.is_missing:
-            self._publish_idle(header, LocalizationStatus.STARVED, "use_sim_time is set, but nothing comes on /clock")
-        elif quiet_for > self._settings.starvation_timeout:
-            self._publish_idle(header, LocalizationStatus.STARVED, self._explain_silence(pipeline))
-        elif self._last_status is None:
-            self._publish_idle(header, LocalizationStatus.INITIALISING, "waiting for the first images")
-        if self._last_status is not None:
-            name = self.get_fully_qualified_name().lstrip("/")
-            message = status.diagnostics(self._last_status, name, header)
-            message.status += self._inputs.diagnostics(name, self._models.current.bundle.name, self._tracker.missing)
-            self._diagnostics.publish(message)
-
-    def _explain_silence(self, pipeline: Pipeline) -> str:
-        counts = pipeline.counts
-        if self._last_invalid and counts.color_invalid + counts.depth_invalid > self._invalid_seen:
-            self._invalid_seen = counts.color_invalid + counts.depth_invalid
-            return self._last_invalid
-        self._inputs.look()
-        return self._inputs.reason() or "images stopped coming"
-
-    def _publish_idle(self, header: Header, state: int, reason: str) -> None:
-        self._publish_status(LocalizationStatus(header=header, state=state, reason=reason))
 
     # Time ---------------------------------------------------------------------------------------------
 

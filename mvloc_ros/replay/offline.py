@@ -26,7 +26,7 @@ from mvloc_ros.sensors.synchronizer import Synchronizer
 
 @dataclass(frozen=True)
 class OfflineOptions:
-    """Backend, pairing and topics of an offline run."""
+    """Backend, pairing and topics of an offline run; `without`: the image (color or depth) that is left out."""
 
     backend: str = "auto"
     threads: int = 0
@@ -37,6 +37,7 @@ class OfflineOptions:
     truth_topic: str = topics.GROUND_TRUTH
     progress: bool = True
     refinement: RefinementOptions = field(default_factory=RefinementOptions)
+    without: str = ""
 
 
 def run_offline(bag: Path | str, model: Path | str, options: OfflineOptions) -> Run:
@@ -104,7 +105,14 @@ class _OfflineRun:
 
     def _localize(self, color_ns: int, color: ColorImage, depth_ns: int, depth: DepthImage) -> None:
         stamp = color_ns if self._carrier == self._options.color_topic else depth_ns
-        frame = Frame(stamp, self._frame_id, color, depth, depth_ns - color_ns)
+        without = self._options.without
+        frame = Frame(
+            stamp,
+            self._frame_id,
+            None if without == "color" else color,
+            None if without == "depth" else depth,
+            depth_ns - color_ns,
+        )
         start = time.perf_counter()
         try:
             estimate = self._localizer.process(frame)
@@ -130,7 +138,7 @@ class _OfflineRun:
         counts = (self._pairs.color_counts, self._pairs.depth_counts)
         training = bundle.training_trajectory()
         return Run(
-            source="offline",
+            source=f"offline, without {self._options.without}" if self._options.without else "offline",
             recording=recording.name,
             model=bundle.name,
             backend=backend,

@@ -93,7 +93,11 @@ def add_replay_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `mvloc replay`."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = "Localize every frame of a recording without ROS, as fast as this machine can, and evaluate."
-    parser.epilog = "example:\n  mvloc replay bags/redkitchen_test --model models/redkitchen --out out/redkitchen"
+    parser.epilog = (
+        "examples:\n"
+        "  mvloc replay bags/redkitchen_test --model models/redkitchen --out out/redkitchen\n"
+        "  mvloc replay bags/redkitchen_test --model models/redkitchen --out out/no_depth --without depth"
+    )
     parser.add_argument("bag", type=Path, help="recording with images (and, for errors, ground truth)")
     _add_model_and_out(parser)
     parser.add_argument("--backend", default="auto", help="auto, onnxruntime, tensorrt or torch (default: auto)")
@@ -117,6 +121,9 @@ def add_replay_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--refine-budget", type=float, default=60.0, metavar="MS", help="time for one pose's refinement (default: 60)"
     )
+    parser.add_argument(
+        "--without", choices=("color", "depth"), default="", help="leave this image out, as if its sensor were lost"
+    )
 
 
 def run_replay(args: argparse.Namespace) -> int:
@@ -136,6 +143,7 @@ def run_replay(args: argparse.Namespace) -> int:
         depth_topic=args.depth_topic or topics.DEPTH_IMAGE,
         truth_topic=args.truth_topic or topics.GROUND_TRUTH,
         refinement=RefinementOptions(args.refine, args.refine_budget),
+        without=args.without,
     )
     print(write_report(evaluate(run_offline(args.bag, args.model, options)), args.out))
     return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -106,3 +107,12 @@ def test_a_report_that_cannot_be_written_is_said(camera_bag, tiny_bundle: Path, 
     (tmp_path / "file").write_text("")
     with pytest.raises(ReplayError, match="cannot be written"):
         write_report(result, tmp_path / "file" / "out")
+
+
+@pytest.mark.parametrize(("without", "x", "y", "z"), [("color", 0, 1, 0), ("depth", 1, 0, 1)])
+def test_a_lost_sensor_is_left_out(tiny_bundle: Path, camera_bag, without: str, x: int, y: int, z: int):
+    run = run_offline(camera_bag(), tiny_bundle, replace(QUIET, without=without))
+    assert run.source == f"offline, without {without}"
+    metres = 1.0 + 0.1 * np.arange(8)
+    expected = np.stack([10 + 2 * x * 20 * np.arange(8) / 255, 20 + 2 * y * metres, np.full(8, 30 + 2 * z)], axis=-1)
+    np.testing.assert_allclose(run.estimates.poses[:, :3, 3], expected, atol=1e-4)

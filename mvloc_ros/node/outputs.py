@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The topics that a configured node publishes on, TF apart (see `tf_publisher`)."""
+
+from __future__ import annotations
+
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
+from rclpy.lifecycle import LifecycleNode
+
+from mvloc_ros.msg import LocalizationStatus
+from mvloc_ros.node.messages import pose_messages
+from mvloc_ros.node.qos import kept
+from mvloc_ros.node.tracking import Placement
+
+
+class Outputs:
+    """From configure to cleanup; any thread may publish."""
+
+    def __init__(self, node: LifecycleNode) -> None:
+        """Create the publishers, which say nothing while the node is inactive."""
+        self._node = node
+        self._pose = node.create_lifecycle_publisher(PoseStamped, "~/pose", kept())
+        self._pose_with_covariance = node.create_lifecycle_publisher(
+            PoseWithCovarianceStamped, "~/pose_with_covariance", kept()
+        )
+        self._status = node.create_lifecycle_publisher(LocalizationStatus, "~/status", kept())
+        self._diagnostics = node.create_lifecycle_publisher(DiagnosticArray, "/diagnostics", 10)
+
+    def close(self) -> None:
+        """Remove them."""
+        for publisher in (self._pose, self._pose_with_covariance, self._status, self._diagnostics):
+            self._node.destroy_lifecycle_publisher(publisher)
+
+    def publish_pose(self, placement: Placement) -> None:
+        """Tell the pose; one that is not believed (with variances that filters ignore) only with its covariance."""
+        if placement.T_map_child is None:
+            return
+        pose, pose_with_covariance = pose_messages(
+            placement.T_map_child, placement.covariance, placement.stamp_ns, placement.map_frame
+        )
+        if placement.verdict.accepted:
+            self._pose.publish(pose)
+        self._pose_with_covariance.publish(pose_with_covariance)
+
+    def publish_status(self, message: LocalizationStatus) -> None:
+        """Tell the node's state."""
+        self._status.publish(message)
+
+    def publish_diagnostics(self, message: DiagnosticArray) -> None:
+        """Tell the same to whoever watches all nodes."""
+        self._diagnostics.publish(message)

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What becomes of each frame and of silence, told: poses, statuses, diagnostics, and words in the log.
+
+The methods about frames are called by the worker's thread, the others by the executor's.
+"""
+
+from __future__ import annotations
+
+import time
+
+from rclpy.node import Node
+from std_msgs.msg import Header
+
+from mvloc_ros.localization.gate import State
+from mvloc_ros.localization.localizer import PoseEstimate
+from mvloc_ros.msg import LocalizationStatus
+from mvloc_ros.node import status
+from mvloc_ros.node.inputs import Inputs
+from mvloc_ros.node.model_slot import ModelSlot
+from mvloc_ros.node.outputs import Outputs
+from mvloc_ros.node.parameters import NodeParameters
+from mvloc_ros.node.pipeline import PairedFrame, Pipeline
+from mvloc_ros.node.ros_clock import RosClock
+from mvloc_ros.node.stamps import StampGuard
+from mvloc_ros.node.tracking import Tracker
+
+_WARN_PERIOD_S = 5.0
+
+
+class Reporter:
+    """Lives as long as one activation."""
+
+    def __init__(
+        self,
+        node: Node,
+        values: NodeParameters,
+        models: ModelSlot,
+        outputs: Outputs,
+        clock: RosClock,
+        stamps: StampGuard,
+        tracker: Tracker,
+    ) -> None:
+        """Nothing has come yet, and nothing is told before `attach`."""
+        self._node, self._values, self._models, self._outputs = node, values, models, outputs
+        self._time, self._stamps, self._tracker = clock, stamps, tracker
+        self._logger = node.get_logger()  # throttles by the line that logs, so each reason has one of its own
+        self._started = time.monotonic()
+        self._pipeline: Pipeline | None = None
+        self._inputs: Inputs | None = None
+        self._last_status: LocalizationStatus | None = None
+        self._last_invalid, self._invalid_seen = "", 0
+
+    def attach(self, pipeline: Pipeline, inputs: Inputs) -> None:
+        """Tell of these from now on."""
+        self._pipeline, self._inputs = pipeline, inputs
+
+    # Frames ---------------------------------------------------------------------------------------------
+
+    def publish_estimate(self, paired: PairedFrame, estimate: PoseEstimate) -> bool:
+        """Judge a pose and publish it; whether it is believed. Raises FrameError as `Tracker.place` does."""
+        self._placement = self._tracker.place(estimate, paired.frame.frame_id)
+        believed = self._placement.verdict.accepted
+        if believed or (self._values.publish_lost_pose and self._placement.verdict.state is State.LOST):
+            self._outputs.publish_pose(self._placement)
+        return believed
+
+    def report_estimate(self, paired: PairedFrame, estimate: PoseEstimate, wait_ms: float, publish_ms: float) -> None:
+        """Tell the status after the pose that was published last."""
+        # Taken first: the status is no part of what it measures.
+        callback_to_publication_ms = 1e3 * (time.perf_counter() - paired.callback_time)
+        stamp_to_publication_ms = 1e-6 * (self._time.now_ns() - estimate.stamp_ns)
+        message = status.frame_status(paired, estimate, self._placement, wait_ms)
+        message.publish_ms = publish_ms
+        message.callback_to_publication_ms = callback_to_publication_ms
+        message.stamp_to_publication_ms = stamp_to_publication_ms
+        if not self._placement.verdict.accepted:
+            self._logger.warning(
+                f"a pose was not believed: {self._placement.verdict.reason}", throttle_duration_sec=_WARN_PERIOD_S
+            )
+        self._publish_status(message)
+
+    def report_failure(self, paired: PairedFrame, reason: str) -> None:
+        """Tell that a frame gave no pose."""
+        self._logger.warning(reason, throttle_duration_sec=_WARN_PERIOD_S)
+        self._publish_status(status.failed_status(paired, reason))
+
+    # Images that cannot be used, and silence --------------------------------------------------------------
+
+    def note_invalid(self, reason: str) -> None:
+        """An image could not be used."""
+        self._last_invalid = reason
+        self._logger.warning(reason, throttle_duration_sec=_WARN_PERIOD_S)
+
+    def tick(self) -> None:
+        """Tell of silence, and publish diagnostics; to be called every `status_period`."""
+        pipeline, inputs = self._pipeline, self._inputs
+        if pipeline is None or inputs is None:
+            return
+        if not self._time.is_simulated:
+            self._stamps.compare_clocks()
+        quiet_for = time.monotonic() - (pipeline.last_frame_time or self._started)
+        header = Header(stamp=self._node.get_clock().now().to_msg(), frame_id=self._models.current.map_frame)
+        if not pipeline.enabled:
+            self._publish_idle(header, LocalizationStatus.INITIALISING, "disabled by ~/set_enabled")
+        elif self._time.is_missing:
+            self._publish_idle(header, LocalizationStatus.STARVED, "use_sim_time is set, but nothing comes on /clock")
+        elif quiet_for > self._values.starvation_timeout:
+            self._publish_idle(header, LocalizationStatus.STARVED, self._explain_silence(pipeline, inputs))
+        elif self._last_status is None:
+            self._publish_idle(header, LocalizationStatus.INITIALISING, "waiting for the first images")
+        if self._last_status is not None:
+            name = self._node.get_fully_qualified_name().lstrip("/")
+            message = status.diagnostics(self._last_status, name, header)
+            message.status += inputs.diagnostics(name, self._models.current.bundle.name, self._tracker.missing)
+            self._outputs.publish_diagnostics(message)
+
+    def _explain_silence(self, pipeline: Pipeline, inputs: Inputs) -> str:
+        counts = pipeline.counts
+        if self._last_invalid and counts.color_invalid + counts.depth_invalid > self._invalid_seen:
+            self._invalid_seen = counts.color_invalid + counts.depth_invalid
+            return self._last_invalid
+        inputs.look()
+        return inputs.reason() or "images stopped coming"
+
+    def _publish_idle(self, header: Header, state: int, reason: str) -> None:
+        self._publish_status(LocalizationStatus(header=header, state=state, reason=reason))
+
+    def _publish_status(self, message: LocalizationStatus) -> None:
+        pipeline, inputs = self._pipeline, self._inputs
+        if pipeline is None or inputs is None:
+            return
+        model = self._models.current
+        message.model, message.backend = model.bundle.name, model.backend.description
+        status.add_counters(message, pipeline)
+        message.lost_in_transport = inputs.lost
+        status.add_trust(message, self._tracker, self._stamps.jumps)
+        self._last_status = message
+        self._outputs.publish_status(message)
