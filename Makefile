@@ -8,7 +8,7 @@ help:
 	@echo "make demo        render a recording, play it through the node over DDS, evaluate: out/demo/"
 	@echo "make test        linters and all tests"
 	@echo "make lint        ruff and mypy alone"
-	@echo "make bench       benchmarks, about 10 minutes on a machine that does nothing else: out/bench/summary.md"
+	@echo "make bench       benchmarks, about 20 minutes on a machine that does nothing else: out/bench/summary.md"
 	@echo "make demo-model  train models/demo again (about 20 minutes on 2 cores)"
 	@echo "make lock        pin the requirements anew (needs uv)"
 	@echo "make clean       remove what the commands above made, the environment included"
