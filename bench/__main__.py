@@ -3,7 +3,7 @@
 
 python -m bench --out out/bench
 
-Takes about ten minutes; nothing else should run meanwhile. Writes the figures of each part as JSON, what it printed
+Takes about twenty minutes; nothing else should run meanwhile. Writes the figures of each part as JSON, what it printed
 as text, pictures, and summary.md. A part that fails is named, and the others go on.
 """
 
