@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
-T = TypeVar("T", float, Array)
+Number = TypeVar("Number", float, Array)
 
 
 def normalise(q: ArrayLike) -> Array:
@@ -59,7 +59,7 @@ def to_matrix(q: ArrayLike) -> Array:
     return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
 
 
-def _rows_of_matrix(x: T, y: T, z: T, w: T) -> list[list[T]]:
+def _rows_of_matrix(x: Number, y: Number, z: Number, w: Number) -> list[list[Number]]:
     """The matrix row by row, of plain numbers or of arrays of them."""
     return [
         [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],

@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mvloc_ros.localization.gate import Fix
 from mvloc_ros.localization.motion import MotionModel
 from mvloc_ros.localization.verification import Expectation
 
@@ -18,26 +18,18 @@ Array = NDArray[np.float64]
 _LARGEST_SPREAD_M, _LARGEST_SPREAD_RAD = 2.0, 2.0
 
 
-@dataclass(frozen=True, eq=False)
-class _Pose:
-    stamp_ns: int
-    T_map_camera: Array
-    covariance: Array
-    T_odom_camera: Array | None
-
-
 class Belief:
     """Not safe to share between threads, but for `forget`."""
 
     def __init__(self, motion: MotionModel) -> None:
         """Believe nothing yet; `motion` tells how far the camera may come."""
         self._motion = motion
-        self._last: _Pose | None = None
+        self._last: Fix | None = None
         self._forgotten = threading.Event()
 
     def believe(self, stamp_ns: int, T_map_camera: Array, covariance: Array, T_odom_camera: Array | None) -> None:
         """A pose (4x4, and its covariance 6x6) was believed; `T_odom_camera` is odometry's at the same stamp."""
-        self._last = _Pose(stamp_ns, T_map_camera, covariance, T_odom_camera)
+        self._last = Fix(stamp_ns, T_map_camera, covariance, T_odom_camera)
 
     def forget(self) -> None:
         """Believe nothing when next asked; any thread may call it, also while a frame is in work."""

@@ -161,6 +161,24 @@ class Localizer:
             FrameError: neither modality can be used, an image does not fit the model, or the network's
                 answer is not finite.
         """
+        network, color, depth = self._run_network(frame)
+        T_odom_camera = odometry(frame) if self.refines else None
+        expected = self._belief.at(frame.stamp_ns, T_odom_camera)
+        stated = Expectation(network.T_map_camera, network.covariance)
+        refined, problem = self._refine(frame, stated, expected, color, depth)
+        if refined is None and self._options.mode == "required":
+            raise FrameError(f"The pose cannot be refined, which is required: {problem}.")
+        network = replace(network, remark="; ".join(text for text in (network.remark, problem) if text))
+        estimate = network if refined is None else _with(network, refined)
+        fault = self._frozen.fault_of(frame.stamp_ns, color, depth) if self.refines else ""
+        if fault:
+            return replace(estimate, rejection=fault)
+        if estimate.refined and not estimate.rejection:
+            self._belief.believe(frame.stamp_ns, estimate.T_map_camera, estimate.covariance, T_odom_camera)
+        return estimate
+
+    def _run_network(self, frame: Frame) -> tuple[PoseEstimate, NDArray[np.uint8] | None, NDArray[np.float32] | None]:
+        """The network's own estimate, and the images as it saw them; None for one that it did not use."""
         start = time.perf_counter()
         color, depth, remark = self._prepare(frame)
         present = np.array([color is not None, depth is not None], dtype=np.float32)
@@ -177,31 +195,18 @@ class Localizer:
             )
         T_map_camera = self._pose(output)
         done = time.perf_counter()
-        covariance = self._covariance.of(color is not None, depth is not None)
-        T_odom_camera = odometry(frame) if self.refines else None
-        expected = self._belief.at(frame.stamp_ns, T_odom_camera)
-        refined, problem = self._refine(frame, Expectation(T_map_camera, covariance), expected, color, depth)
-        if refined is None and self._options.mode == "required":
-            raise FrameError(f"The pose cannot be refined, which is required: {problem}.")
-        times = StepTimes(1e3 * (prepared - start), 1e3 * (inferred - prepared), 1e3 * (done - inferred))
-        network = PoseEstimate(
+        estimate = PoseEstimate(
             stamp_ns=frame.stamp_ns,
             T_map_camera=T_map_camera,
-            covariance=covariance,
+            covariance=self._covariance.of(color is not None, depth is not None),
             color_used=color is not None,
             depth_used=depth is not None,
             expert_share=(prior, color_share, depth_share),
-            times=times,
-            remark="; ".join(text for text in (remark, problem) if text),
+            times=StepTimes(1e3 * (prepared - start), 1e3 * (inferred - prepared), 1e3 * (done - inferred)),
+            remark=remark,
             T_map_camera_network=T_map_camera,
         )
-        estimate = network if refined is None else _with(network, refined)
-        fault = self._frozen.fault_of(frame.stamp_ns, color, depth) if self.refines else ""
-        if fault:
-            return replace(estimate, rejection=fault)
-        if estimate.refined and not estimate.rejection:
-            self._belief.believe(frame.stamp_ns, estimate.T_map_camera, estimate.covariance, T_odom_camera)
-        return estimate
+        return estimate, color, depth
 
     def _refine(
         self,

@@ -11,7 +11,8 @@ MAP_EXAMPLES = """examples:
   mvloc map models/hall --data recordings/hall --resolution 0.04 --max-range 8
 
 The map is built from the folder's training frames and put into the bundle; test frames are never read. A map that the
-bundle already has is replaced at the end. `mvloc export` writes a bundle without one, so run this after it."""
+bundle already has is replaced at the end. `mvloc export` writes a bundle without one, so run this after it. The
+covariances are calibrated by the way, where frames were held out of the training."""
 
 
 def add_map_arguments(parser: argparse.ArgumentParser) -> None:

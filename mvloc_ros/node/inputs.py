@@ -17,8 +17,8 @@ from mvloc_ros.node.findings import Finding, FindingLog, Level
 from mvloc_ros.node.image_reader import ImageReader
 from mvloc_ros.node.parameters import NodeParameters
 from mvloc_ros.node.pipeline import TICK_S, Pipeline
-from mvloc_ros.node.seldom import Seldom
 from mvloc_ros.node.subscriptions import ImageSubscription, info_subscription
+from mvloc_ros.node.throttled_group import ThrottledGroup
 from mvloc_ros.node.topic_monitor import TopicMonitor
 from mvloc_ros.node.watchdog import Watchdog
 from mvloc_ros.sensors.camera_info import CameraInfoError, CameraModel, read_camera_info
@@ -58,7 +58,7 @@ class Inputs:
             ImageSubscription(node, values, "color", self.color, self._take_color),
             ImageSubscription(node, values, "depth", self.depth, self._take_depth),
         ]
-        self._info_groups = {monitor.name: Seldom(_INFO_S) for monitor in (self.color, self.depth)}
+        self._info_groups = {monitor.name: ThrottledGroup(_INFO_S) for monitor in (self.color, self.depth)}
         self._infos = [
             info_subscription(node, values, "color", self._take_color_info, self._info_groups["colour"]),
             info_subscription(node, values, "depth", self._take_depth_info, self._info_groups["depth"]),

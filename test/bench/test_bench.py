@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,6 +41,18 @@ def test_inference(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
         assert 0.0 < row["min_ms"] <= row["median_ms"] <= row["p95_ms"]
     assert found["onnxruntime CPU", "fp32"]["floor_ms"] > 0.0
     assert "median / floor" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one core leaves nothing to choose")
+def test_threads(tmp_path: Path):
+    from bench import threads
+
+    cores = os.sched_getaffinity(0)
+    threads.main(["--smoke", "--busy", "0", "1", "--out", str(tmp_path / "threads.json")])
+    rows = json.loads((tmp_path / "threads.json").read_text())
+    assert [row["busy"] for row in rows] == [0] * len(threads.PLACEMENTS) + [1] * len(threads.PLACEMENTS)
+    assert all(0.0 < row["median_ms"] <= row["p95_ms"] for row in rows)
+    assert os.sched_getaffinity(0) == cores
 
 
 def test_gpu(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -9,7 +9,7 @@ from typing import Any
 from rclpy.callback_groups import CallbackGroup
 
 
-class Seldom(CallbackGroup):
+class ThrottledGroup(CallbackGroup):
     """Lets its one callback run at most once a period; what comes meanwhile waits in the middleware's queue.
 
     While it is shut the executor does not even wait for it. Each callback costs the executor a millisecond of a core
@@ -17,7 +17,7 @@ class Seldom(CallbackGroup):
     """
 
     def __init__(self, period_s: float) -> None:
-        """Open at first."""
+        """Open at first; then shut for `period_s` seconds after each callback."""
         super().__init__()
         self._period_s = period_s
         self._opens = float("-inf")

@@ -12,14 +12,14 @@ pytestmark = pytest.mark.dds
 
 
 def test_a_busy_topic_is_read_once_a_period(peer, wait_for):
-    from mvloc_ros.node.seldom import Seldom
+    from mvloc_ros.node.throttled_group import ThrottledGroup
 
-    group, widths, ticks = Seldom(3600.0), [], []
+    group, widths, ticks = ThrottledGroup(3600.0), [], []
     subscription = peer.node.create_subscription(
-        CameraInfo, "seldom", lambda m: widths.append(m.width), 1, callback_group=group
+        CameraInfo, "throttled", lambda m: widths.append(m.width), 1, callback_group=group
     )
     timer = peer.node.create_timer(0.01, lambda: ticks.append(time.monotonic()))
-    publisher = peer.node.create_publisher(CameraInfo, "seldom", 10)
+    publisher = peer.node.create_publisher(CameraInfo, "throttled", 10)
     wait_for(lambda: publisher.get_subscription_count() == 1, 10, "the subscription")
     publisher.publish(CameraInfo(width=1))
     wait_for(lambda: widths, 10, "the first message")
