@@ -6,6 +6,7 @@ Candidates, each scaled by validation frames and mixed with a constant variance:
     spread         of the poses of 20 samples of the latent distribution (fixed noise)
     disagreement   of the pose from colour alone and the pose from depth alone
     divergence     of the latent distribution from its prior (KL)
+    novelty        distance of the pose to the nearest one that the network was trained on, in standard deviations
 
 For each share of the candidate in the variance: the log-likelihood of validation blocks under a variance fitted to the
 other blocks, of the test frames under one fitted to all blocks, and the area between sparsification curves (AUSE) that
@@ -17,13 +18,16 @@ the candidate has on both. It helps if it raises the first; the test columns are
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.covariance import pose_error
+from mvloc_ros.recordings import FrameRecord
 from mvloc_ros.replay.consistency import sparsification
 from mvloc_ros.training.datasets import PosedFrames, Reading, open_readable, read_frames
 from mvloc_ros.training.networks.mvloc import MVLoc
@@ -38,12 +42,12 @@ BLOCKS = {"position": slice(0, 3), "rotation": slice(3, 6)}
 
 
 def observe(trained: TrainedNetwork, frames: PosedFrames) -> tuple[Array, dict[str, Array]]:
-    """Errors `[N, 6]`, and per candidate what stands for a variance of position and rotation, `[N, 2]`."""
+    """Poses `[N, 4, 4]`, and per candidate what stands for a variance of position and rotation, `[N, 2]`."""
     network, decode = trained.network, trained.normalisation.decode
     assert isinstance(network, MVLoc), "only mvloc has a latent distribution and two experts"
     network.eval()
     noise = torch.randn(SAMPLES, trained.config.network.latent_size, generator=torch.Generator().manual_seed(0))
-    errors: list[Array] = []
+    estimates: list[Array] = []
     found: dict[str, list[Array]] = {name: [] for name in ("spread", "disagreement", "divergence")}
     with torch.inference_mode():
         for i in range(len(frames)):
@@ -54,13 +58,27 @@ def observe(trained: TrainedNetwork, frames: PosedFrames) -> tuple[Array, dict[s
             latents = torch.cat([joint.mean, joint.mean + torch.exp(0.5 * joint.log_variance) * noise])
             single = [network.encode(color, depth, torch.tensor([mask])).mean for mask in ((1.0, 0.0), (0.0, 1.0))]
             poses = decode(network.decode(torch.cat([latents, *single])).numpy())
-            errors.append(pose_error(poses[0], frames.poses[i]))
+            estimates.append(poses[0])
             apart = pose_error(poses[1 : 1 + SAMPLES], np.broadcast_to(poses[0], (SAMPLES, 4, 4)))
             found["spread"].append(_sizes(np.mean(apart**2, axis=0)))
             found["disagreement"].append(_sizes(pose_error(poses[-2], poses[-1]) ** 2))
             divergence = 0.5 * torch.sum(joint.log_variance.exp() + joint.mean**2 - 1.0 - joint.log_variance)
             found["divergence"].append(np.full(2, float(divergence)))
-    return np.array(errors), {name: np.array(values) for name, values in found.items()}
+    return np.array(estimates), {name: np.array(values) for name, values in found.items()}
+
+
+def novelty(poses: Array, seen: Sequence[FrameRecord], errors: Array) -> Array:
+    """Squared distance to the nearest training pose, `[N, 2]`, in the network's mean squared errors `[M, 6]`."""
+    known = np.array([record.T_map_camera for record in seen])
+    metres, radians = np.mean(np.square(errors), axis=0).reshape(2, 3).sum(axis=1)
+    squares = [
+        np.min(
+            np.sum((pose[:3, 3] - known[:, :3, 3]) ** 2, axis=1) / metres
+            + se3.rotation_error(np.broadcast_to(pose, known.shape), known) ** 2 / radians
+        )
+        for pose in poses
+    ]
+    return np.repeat(np.array(squares)[:, None], 2, axis=1)
 
 
 def _sizes(squares: Array) -> Array:
@@ -93,8 +111,11 @@ def main() -> None:
     config = judged.config
     validation = read_frames(config.input, folder, split_records(config, folder)[1], "validation", reading)
     test = read_frames(config.input, folder, visible(config, folder.test), "test", reading)
-    errors, found = observe(judged, validation)
-    test_errors, test_found = observe(final, test)
+    (poses, found), (test_poses, test_found) = observe(judged, validation), observe(final, test)
+    errors, test_errors = pose_error(poses, validation.poses), pose_error(test_poses, test.poses)
+    seen = split_records(config, folder)[0]
+    found["novelty"] = novelty(poses, seen, errors)
+    test_found["novelty"] = novelty(test_poses, seen if final is judged else visible(config, folder.train), errors)
     blocks = np.array(validation.sequences)
     for column, (name, axes) in enumerate(BLOCKS.items()):
         sizes, test_sizes = (np.linalg.norm(values[:, axes], axis=1) for values in (errors, test_errors))

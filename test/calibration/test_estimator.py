@@ -59,6 +59,19 @@ def test_few_blocks_that_err_alike_inside_give_no_correlations():
     assert cross_validated(choose(errors, blocks), errors, blocks).anees < 2.0
 
 
+def test_what_five_blocks_cannot_tell_apart_is_chosen_cautiously():
+    """Errors of equal size in all directions: whatever fits five blocks better than that does so by chance."""
+    chosen = []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        errors = np.repeat(rng.standard_normal((5, 6)), 15, axis=0) + 0.3 * rng.standard_normal((75, 6))
+        blocks = blocks_of(75, 5)
+        chosen.append(choose(errors, blocks))
+        best = max(MIXTURES, key=lambda mixture: cross_validated(mixture, errors, blocks).log_likelihood)
+        assert MIXTURES.index(chosen[-1]) <= MIXTURES.index(best)
+    assert chosen.count(CAUTIOUS) > 15
+
+
 def test_one_block_gives_the_cautious_estimate():
     errors = np.random.default_rng(2).standard_normal((50, 6))
     assert choose(errors, ["seq-01"] * 50) == CAUTIOUS

@@ -271,9 +271,11 @@ def test_publishers_and_subscribers_with_other_qos(peer, make_image, robot_node,
     ]
     # Ten are kept and come in their order, the last one last.
     wait_for(
-        lambda: late[PoseStamped][-1:] == peer.poses[-1:]
-        and late[PoseWithCovarianceStamped][-1:] == peer.covariances[-1:]
-        and late[LocalizationStatus],
+        lambda: (
+            late[PoseStamped][-1:] == peer.poses[-1:]
+            and late[PoseWithCovarianceStamped][-1:] == peer.covariances[-1:]
+            and late[LocalizationStatus]
+        ),
         10,
         "what was published before they subscribed, up to the last one",
     )
