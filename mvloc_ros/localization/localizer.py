@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 # Below this share of valid pixels a depth image tells nothing (a covered lens, a sensor out of range).
 _MIN_VALID_DEPTH = 0.01
+# The first run of a network allocates, and on a GPU compiles; one that takes 0.2 s as the first did is not run again.
+_WARM_UPS, _MUCH_FASTER = 4, 0.8
 
 
 @dataclass(frozen=True)
@@ -135,14 +137,16 @@ class Localizer:
         """Whether poses are refined against a scene map."""
         return self._refiner is not None
 
-    def warm_up(self, runs: int = 3) -> float:
-        """Run blank frames so that the first real one is not slow; milliseconds of the last run."""
+    def warm_up(self) -> float:
+        """Run blank frames until they get no faster, lest the first real one be slow; milliseconds of the last."""
         present = np.ones(2, np.float32)
-        elapsed = 0.0
-        for _ in range(runs):
-            start = time.perf_counter()
+        elapsed = math.inf
+        for _ in range(_WARM_UPS):
+            before, start = elapsed, time.perf_counter()
             self._backend.run(self._no_color, self._no_depth, present)
             elapsed = 1e3 * (time.perf_counter() - start)
+            if elapsed > _MUCH_FASTER * before:
+                break
         if self._refiner is not None:
             trained = self._bundle.training_trajectory()
             middle = np.array([self._bundle.manifest.position.offset_m])

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -119,5 +120,22 @@ def test_an_answer_that_is_no_number_is_refused(tiny_bundle: Path):
         Localizer(read_bundle(tiny_bundle), Broken()).process(frame())
 
 
-def test_warm_up_runs_the_network(localizer: Localizer):
-    assert localizer.warm_up(1) > 0.0
+@pytest.mark.parametrize(("seconds", "runs"), [([0.03, 0.03], 2), ([0.12, 0.03, 0.03], 3), ([0.4, 0.2, 0.1, 0.05], 4)])
+def test_warm_up_runs_the_network_until_it_gets_no_faster(tiny_bundle: Path, seconds: list[float], runs: int):
+    bundle = read_bundle(tiny_bundle)
+    network = create_backend("onnxruntime", bundle, threads=1)
+    took = []
+
+    class Slow:
+        description = "the network, and a wait before each answer"
+
+        def run(self, *images: np.ndarray) -> NetworkOutput:
+            time.sleep(seconds[len(took)])
+            took.append(seconds[len(took)])
+            return network.run(*images)
+
+        def close(self) -> None:
+            network.close()
+
+    assert Localizer(bundle, Slow()).warm_up() >= 1e3 * seconds[-1]
+    assert len(took) == runs
