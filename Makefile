@@ -38,7 +38,7 @@ demo-model: setup-dev
 	$(RUN)/mvloc demo render --split train --out out/demo-train
 	$(RUN)/mvloc train --data out/demo-train --preset small --epochs 25 --seed 0 --out runs/demo
 	$(RUN)/mvloc export runs/demo --half-weights --out models/demo
-	$(RUN)/mvloc calibrate models/demo --data out/demo-train
+	$(RUN)/mvloc map models/demo --data out/demo-train
 
 lock:
 	@cd requirements && for name in runtime build train dev; do \

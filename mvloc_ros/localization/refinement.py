@@ -188,7 +188,7 @@ class Refiner:
             self._options.threads,
         )
         ended = time.perf_counter()
-        result = self._judge(frame, target, registered.T_map_depth)
+        result = self._judge(frame, target, registered.T_map_depth, registered.left_m)
         judging_s = time.perf_counter() - ended
         # Rises at once and falls slowly, so that it covers what other programs cost.
         self._judging_s = max(judging_s, 0.9 * self._judging_s)
@@ -209,7 +209,7 @@ class Refiner:
         space = free_space.compare(points, target, T_map_depth, self._depth.camera, self._resolution_m)
         return verification.blocked(space)
 
-    def _judge(self, frame: _Frame, target: LocalMap, T_map_depth: Array) -> Refined:
+    def _judge(self, frame: _Frame, target: LocalMap, T_map_depth: Array, left_m: float) -> Refined:
         network, source, threads = frame.network, frame.source, self._options.threads
         network_depth = network.T_map_camera @ self._T_camera_depth
         prior_depth = through_extrinsic(network.covariance, network.T_map_camera, self._T_camera_depth)
@@ -222,6 +222,7 @@ class Refiner:
             # The network errs more here than its covariance says, and must not pull a registered pose so hard.
             prior_depth = contradiction * prior_depth
             delta, covariance, determined = fused(shift, found.hessian, prior_depth, length_m, inflation)
+        covariance = covariance + _unfinished(left_m, length_m, prior_depth)
         T_map_depth = moved(network_depth, delta)
         T_depth_camera = se3.inverse(self._T_camera_depth)
         T_map_camera = T_map_depth @ T_depth_camera
@@ -288,6 +289,16 @@ def moved(T: Array, delta: Array) -> Array:
     result[:3, 3] += delta[:3]
     result[:3, :3] = quaternion.to_matrix(quaternion.exp(0.5 * np.asarray(delta[3:]))) @ result[:3, :3]
     return result
+
+
+def _unfinished(left_m: float, length_m: float, prior: Array) -> Array:
+    """What a registration that was cut short adds to the covariance, 6x6; not more than the network's.
+
+    As far as it is from its end in position, it is in what is seen at `length_m` by its rotation.
+    """
+    position, rotation = (float(np.trace(prior[axes, axes])) for axes in (slice(0, 3), slice(3, 6)))
+    squares = min(left_m**2, position), min((left_m / length_m) ** 2, rotation)
+    return np.diag(np.repeat(np.array(squares) / 3.0, 3))
 
 
 def _quality(result: Refined) -> float:

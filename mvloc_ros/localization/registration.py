@@ -8,6 +8,7 @@ is kept.
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 
@@ -22,6 +23,10 @@ Array = NDArray[np.float64]
 
 # Neighbours that a point's covariance is estimated from.
 _NEIGHBOURS = 8
+# What is left where the deadline ends a registration: of thin clouds a share of the map's resolution or of the last
+# step, whichever is more; of full ones a share of the last step. Measured on training frames of RedKitchen and of the
+# demo's room: 5 to 10 mm (root mean square) after any thin portion, 0.1 to 0.45 of the last step after full ones.
+_LEFT_OF_RESOLUTION, _LEFT_OF_COARSE_STEP, _LEFT_OF_FINE_STEP = 0.4, 0.1, 0.4
 
 
 @dataclass(frozen=True)
@@ -80,12 +85,13 @@ class Registered:
 
     Attributes:
         T_map_depth: 4x4.
-        finished: False where the deadline ended it.
+        left_m: how far the pose may still be from where registration would have ended, root mean square: 0 unless the
+            deadline ended it, infinite if nothing was done.
         iterations: how many there were.
     """
 
     T_map_depth: Array
-    finished: bool
+    left_m: float
     iterations: int
 
 
@@ -103,7 +109,7 @@ def register(
         threads: of small_gicp.
     """
     T = np.array(start, dtype=np.float64)
-    total, slowest_s = 0, 0.0
+    total, slowest_s, left_m = 0, 0.0, math.inf
     for stage in STAGES:
         cloud, tree = (target.fine, target.fine_tree) if stage.fine else (target.coarse, target.coarse_tree)
         moving = source.fine if stage.fine else source.coarse
@@ -113,7 +119,7 @@ def register(
             began = time.perf_counter()
             # What an iteration takes goes with the number of points.
             if began + slowest_s * planned * moving.size() > deadline:
-                return Registered(T, False, total)
+                return Registered(T, left_m, total)
             result = small_gicp.align(
                 cloud,
                 moving,
@@ -126,15 +132,22 @@ def register(
                 translation_epsilon=stage.step_m,
                 rotation_epsilon=stage.step_m,
             )
-            T = np.array(result.T_target_source)
+            before, T = T, np.array(result.T_target_source)
             T[:3, :3] = se3.project_to_so3(T[:3, :3])
+            left_m = _left(stage, float(np.linalg.norm(T[:3, 3] - before[:3, 3])), resolution_m)
             # small_gicp counts the last iteration from zero.
             done = min(planned, int(result.iterations) + 1)
             total, left = total + done, left - done
             slowest_s = max(slowest_s, (time.perf_counter() - began) / (done * moving.size()))
             if result.converged:
                 break
-    return Registered(T, True, total)
+    return Registered(T, 0.0, total)
+
+
+def _left(stage: Stage, step_m: float, resolution_m: float) -> float:
+    if stage.fine:
+        return _LEFT_OF_FINE_STEP * step_m
+    return max(_LEFT_OF_RESOLUTION * resolution_m, _LEFT_OF_COARSE_STEP * step_m)
 
 
 def _thinned(points: Array, size: float) -> Array:

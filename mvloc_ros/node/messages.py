@@ -8,6 +8,7 @@ import tf_transformations
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import (
     Point,
+    Pose,
     PoseStamped,
     PoseWithCovarianceStamped,
     Quaternion,
@@ -36,6 +37,11 @@ def to_time(stamp_ns: int) -> Time:
 def to_nanoseconds(stamp: Time) -> int:
     """Nanoseconds of builtin_interfaces/Time."""
     return int(stamp.sec) * _NS + int(stamp.nanosec)
+
+
+def fill_pose(pose: Pose, T: Array) -> None:
+    """Write a transform (float64 4x4) into a message's pose."""
+    _fill_parts(pose.position, pose.orientation, T)
 
 
 def pose_messages(

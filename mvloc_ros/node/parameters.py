@@ -90,7 +90,8 @@ def _explain(name: str, spec: Spec, error: Exception) -> str:
 
 def read(node: Node) -> NodeParameters:
     """The values as they stand now. Raises ParameterError where one cannot be used."""
-    values = {field.name: node.get_parameter(field.name).value for field in fields(NodeParameters)}
+    names = [field.name for field in fields(NodeParameters)]
+    values = {name: SPECS[name].meant(node.get_parameter(name).value) for name in names}
     for name, value in values.items():
         fault = _fault_of(name, value)
         if fault:
@@ -117,7 +118,7 @@ def check_change(parameters: Iterable[Parameter], configured: bool) -> SetParame
 def _fault_of(name: str, value: Any) -> str:
     """Why a value cannot be used although rclpy lets it pass, in words."""
     choices = SPECS[name].choices
-    if choices and value not in choices:
+    if choices and SPECS[name].meant(value) not in choices:
         return f"The parameter {name} must be one of {', '.join(choices)}, not {value!r}."
     if isinstance(value, float) and not math.isfinite(value):
         return f"The parameter {name} must be a finite number, not {value}."

@@ -3,14 +3,19 @@
 
 from __future__ import annotations
 
+import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from numpy.typing import NDArray
 from std_msgs.msg import Header
 
+from mvloc_ros.geometry import se3
 from mvloc_ros.localization.localizer import PoseEstimate
 from mvloc_ros.msg import LocalizationStatus
-from mvloc_ros.node.messages import to_time
+from mvloc_ros.node.messages import fill_pose, to_time
 from mvloc_ros.node.pipeline import PairedFrame, Pipeline
 from mvloc_ros.node.tracking import Placement, Tracker, state_of
+
+Array = NDArray[np.float64]
 
 STATE_NAMES = {
     LocalizationStatus.INITIALISING: "INITIALISING",
@@ -46,8 +51,9 @@ def frame_status(
     reason = "; ".join(text for text in words if text)
     status = LocalizationStatus(header=header, state=int(state_of(placement, estimate)), reason=reason)
     status.pair_skew = 1e-9 * paired.frame.pair_skew_ns
-    if placement.verdict.accepted:
+    if placement.verdict.accepted and placement.T_map_child is not None:
         status.pose_valid = True
+        fill_pose(status.network_pose, _of_network(estimate, placement.T_map_child))
         status.color_used, status.depth_used = estimate.color_used, estimate.depth_used
         status.prior_share, status.color_share, status.depth_share = estimate.expert_share
     status.decode_ms, status.wait_ms = paired.decode_ms, wait_ms
@@ -57,6 +63,13 @@ def frame_status(
     status.refinement_ms, status.verification_ms = estimate.times.refinement_ms, estimate.times.verification_ms
     status.refined, status.score = estimate.refined, estimate.score
     return status
+
+
+def _of_network(estimate: PoseEstimate, T_map_child: Array) -> Array:
+    """Where the network alone puts the published frame, which is rigidly fixed to the camera; 4x4."""
+    if not estimate.refined:
+        return T_map_child
+    return estimate.T_map_camera_network @ se3.inverse(estimate.T_map_camera) @ T_map_child
 
 
 def add_trust(status: LocalizationStatus, tracker: Tracker, clock_jumps: int) -> None:

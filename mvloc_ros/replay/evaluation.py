@@ -21,13 +21,23 @@ from mvloc_ros.replay.run import Floats, Run, StampedPoses, Stamps
 
 
 @dataclass(frozen=True, eq=False)
+class NetworkAlone:
+    """The network's own poses `[N, 4, 4]` and their errors `[N]`, where those that were published are refined."""
+
+    poses: Floats
+    translation_m: Floats
+    rotation_deg: Floats
+    accuracy: Accuracy
+
+
+@dataclass(frozen=True, eq=False)
 class EvaluationResult:
     """Per frame, in order of time, and in total.
 
     `truth` and `estimates` are [N, 4, 4] and NaN where there is none; so are the errors [N] and the
     latencies [N] per step. `stray_poses` are poses that belong to no frame. `accuracy` is None without
     ground truth; `baselines` is empty without training poses. `judged` [N] are the frames whose covariance was
-    judged, `consistency` is None where there are none.
+    judged, `consistency` is None where there are none. `network` is None where nothing was refined.
     """
 
     run: Run
@@ -43,6 +53,7 @@ class EvaluationResult:
     stray_poses: int
     judged: npt.NDArray[np.bool_]
     consistency: Consistency | None
+    network: NetworkAlone | None
 
     @property
     def frames(self) -> int:
@@ -92,7 +103,17 @@ def evaluate(run: Run) -> EvaluationResult:
         stray_poses=len(run.estimates.stamps_ns) - int(np.sum(found >= 0)),
         judged=judged,
         consistency=consistency(pose_error(estimates[judged], truth[judged]), covariances[judged]),
+        network=_network_alone(run, truth),
     )
+
+
+def _network_alone(run: Run, truth: Floats) -> NetworkAlone | None:
+    with_truth = np.isfinite(truth[:, 0, 0])
+    if run.network is None or not with_truth.any():
+        return None
+    poses = take(run.network, match(run.frames_ns, run.network.stamps_ns, run.tolerance_ns))
+    translation, rotation = pose_errors(poses, truth)
+    return NetworkAlone(poses, translation, rotation, accuracy(translation[with_truth], rotation[with_truth]))
 
 
 def match(frames_ns: Stamps, stamps_ns: Stamps, tolerance_ns: int) -> npt.NDArray[np.int64]:

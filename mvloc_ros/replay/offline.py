@@ -75,6 +75,8 @@ class _OfflineRun:
         self._truth: dict[int, Floats] = {}
         self._estimates: dict[int, Floats] = {}
         self._covariances: dict[int, Floats] = {}
+        self._network: dict[int, Floats] = {}
+        self._refined = False
         self._steps: dict[str, dict[int, float]] = {}
         self._decode_ms: dict[tuple[str, int], float] = {}
         self._frame_id = ""
@@ -88,7 +90,7 @@ class _OfflineRun:
         """One message of the recording, in order of time."""
         stamp = header_stamp(message)
         if topic == self._options.truth_topic:
-            self._truth[stamp] = pose_matrix(message)
+            self._truth[stamp] = pose_matrix(message.pose)
             return
         is_color = topic == self._options.color_topic
         if topic == self._carrier:
@@ -124,6 +126,8 @@ class _OfflineRun:
             return
         self._estimates[stamp] = estimate.T_map_camera
         self._covariances[stamp] = estimate.covariance
+        self._network[stamp] = estimate.T_map_camera_network
+        self._refined |= estimate.refined
         images = ((self._options.color_topic, color_ns), (self._options.depth_topic, depth_ns))
         decode = sum(self._decode_ms.pop(image) for image in images)
         self._note_times(stamp, estimate, decode, decode + (time.perf_counter() - start) * 1e3)
@@ -149,4 +153,5 @@ class _OfflineRun:
             drops={"unpaired": sum(count.received - count.paired for count in counts), **self._drops},
             training_poses=None if training is None else training.poses,
             covariances=self._covariances,
+            network=StampedPoses.collect(self._network) if self._refined else None,
         )

@@ -16,7 +16,7 @@ from mvloc_ros.replay.metrics import ErrorSummary
 from mvloc_ros.replay.run import Floats
 
 # Okabe and Ito's colours, which stay apart for colour-blind readers; markers and line styles differ as well.
-TRUTH, ESTIMATE, MISSING, TRAINING = "#000000", "#0072B2", "#D55E00", "#B0B0B0"
+TRUTH, ESTIMATE, MISSING, TRAINING, NETWORK = "#000000", "#0072B2", "#D55E00", "#B0B0B0", "#E69F00"
 AXES = "xyz"
 BREAK_S = 0.5
 """A line is interrupted where frames are further apart: between sequences nothing moved there."""
@@ -40,6 +40,7 @@ def save_trajectory_figure(result: EvaluationResult, path: Path) -> None:
         views["translation"],
         seconds,
         result.translation_m,
+        result.network.translation_m if result.network else None,
         result,
         breaks,
         "position error, m",
@@ -49,6 +50,7 @@ def save_trajectory_figure(result: EvaluationResult, path: Path) -> None:
         views["rotation"],
         seconds,
         result.rotation_deg,
+        result.network.rotation_deg if result.network else None,
         result,
         breaks,
         "rotation error, deg",
@@ -99,9 +101,11 @@ def _view(axes: Axes, result: EvaluationResult, breaks: npt.NDArray[np.int64], a
     training = result.run.training_poses
     if training is not None:
         axes.plot(training[:, across, 3], training[:, up, 3], ".", color=TRAINING, markersize=2, label="training")
+    network = [] if result.network is None else [(result.network.poses, NETWORK, "+", "the network alone")]
     for poses, color, style, label in (
+        *network,
         (result.truth, TRUTH, "-", "ground truth"),
-        (result.estimates, ESTIMATE, ".", "estimate"),
+        (result.estimates, ESTIMATE, ".", "refined" if network else "estimate"),
     ):
         if np.isfinite(poses).any():
             axes.plot(
@@ -133,11 +137,15 @@ def _errors(
     axes: Axes,
     seconds: Floats,
     errors: Floats,
+    of_network: Floats | None,
     result: EvaluationResult,
     breaks: npt.NDArray[np.int64],
     label: str,
     summary: ErrorSummary | None,
 ) -> None:
+    if of_network is not None:
+        alone = f"the network alone, median {np.nanmedian(of_network):.3g}"
+        axes.plot(broken(seconds, breaks), broken(of_network, breaks), "-", color=NETWORK, linewidth=1, label=alone)
     axes.plot(broken(seconds, breaks), broken(errors, breaks), "-", color=ESTIMATE, linewidth=1)
     if summary is not None:
         axes.axhline(summary.median, color=TRUTH, linestyle="--", linewidth=1, label=f"median {summary.median:.3g}")

@@ -88,6 +88,7 @@ def read_live_run(bag: Path | str, model: Path | str | None, options: LiveOption
         tolerance_ns=round(options.tolerance_s * SECOND_NS),
         notes=notes if last is not None else (*notes, f"no message on {options.status_topic}: drops are unknown"),
         covariances=covariances,
+        network=recorded.network,
     )
 
 
@@ -98,6 +99,7 @@ class _Recorded:
     latency_ms: dict[str, dict[int, float]]
     last_status: Any | None
     covariances: dict[int, Floats]
+    network: StampedPoses | None
 
 
 def _read(bag: Path, options: LiveOptions) -> _Recorded:
@@ -105,7 +107,8 @@ def _read(bag: Path, options: LiveOptions) -> _Recorded:
     estimates: dict[int, Floats] = {}
     latency: dict[str, dict[int, float]] = defaultdict(dict)
     covariances: dict[int, Floats] = {}
-    last_status = None
+    network: dict[int, Floats] = {}
+    last_status, refined = None, False
     with BagReader(bag) as reader:
         reader.require(options.pose_topic, topics.POSE)
         for topic, received_ns, message in reader.messages(
@@ -113,18 +116,29 @@ def _read(bag: Path, options: LiveOptions) -> _Recorded:
         ):
             stamp = header_stamp(message)
             if topic == options.truth_topic:
-                truth[stamp] = pose_matrix(message)
+                truth[stamp] = pose_matrix(message.pose)
             elif topic == options.pose_topic:
-                estimates[stamp] = pose_matrix(message)
+                estimates[stamp] = pose_matrix(message.pose)
                 latency[STEP_STAMP_TO_RECEIPT][stamp] = (received_ns - stamp) / 1e6
             elif topic == options.covariance_topic:
                 covariances[stamp] = np.array(message.pose.covariance, dtype=np.float64).reshape(6, 6)
             else:
                 last_status = message
-                for step in STEPS if message.pose_valid else ():
-                    latency[step][stamp] = float(getattr(message, f"{step}_ms"))
+                if message.pose_valid:
+                    if hasattr(
+                        message, "network_pose"
+                    ):  # recordings have their own definitions, and older ones lack it
+                        refined |= message.refined
+                        network[stamp] = pose_matrix(message.network_pose)
+                    for step in STEPS:
+                        latency[step][stamp] = float(getattr(message, f"{step}_ms"))
     return _Recorded(
-        StampedPoses.collect(truth), StampedPoses.collect(estimates), dict(latency), last_status, covariances
+        StampedPoses.collect(truth),
+        StampedPoses.collect(estimates),
+        dict(latency),
+        last_status,
+        covariances,
+        StampedPoses.collect(network) if refined else None,
     )
 
 
@@ -143,7 +157,7 @@ def _played(bag: Path, image_topic: str, truth_topic: str, recorded: StampedPose
                 frames.add(read_stamp(raw.data))
             else:
                 message = reader.decode(raw)
-                truth[header_stamp(message)] = pose_matrix(message)
+                truth[header_stamp(message)] = pose_matrix(message.pose)
     played = StampedPoses.collect(truth)
     stamps = np.array(sorted(frames), dtype=np.int64) if frames else played.stamps_ns
     moved = _Moved(played, recorded, bag)

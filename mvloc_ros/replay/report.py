@@ -62,6 +62,7 @@ def report_values(result: EvaluationResult) -> dict[str, Any]:
         "stray_poses": result.stray_poses,
         "drops": dict(run.drops),
         **_accuracy_values(result.accuracy),
+        "network_alone": None if result.network is None else result.network.accuracy.to_dict(),
         "baselines": {name: _baseline_values(name, value) for name, value in result.baselines.items()},
         "covariance": None if result.consistency is None else result.consistency.to_dict(),
         "latency_ms": {step: asdict(summary) for step, summary in result.latency_ms.items()},

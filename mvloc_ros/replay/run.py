@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -37,7 +38,8 @@ class Run:
     `frames_ns` are the stamps of the frames that were there to be localized; `truth` may lack some of
     them, or all. `latency_ms` holds, per step, {stamp of the frame: milliseconds}. `drops` counts by
     cause what gave no pose. `covariances` are 6x6 in ROS order, {stamp of the pose: covariance}. `notes` are
-    remarks for the reader of the report.
+    remarks for the reader of the report. `network` are the network's own poses of the frames that have one, if any of
+    them was refined; else None.
     """
 
     source: str
@@ -53,6 +55,7 @@ class Run:
     tolerance_ns: int = 0
     notes: tuple[str, ...] = field(default=())
     covariances: Mapping[int, Floats] = field(default_factory=dict)
+    network: StampedPoses | None = None
 
 
 def header_stamp(message: object) -> int:
@@ -61,8 +64,7 @@ def header_stamp(message: object) -> int:
     return int(stamp.sec) * SECOND_NS + int(stamp.nanosec)
 
 
-def pose_matrix(message: object) -> Floats:
-    """4x4 of a decoded geometry_msgs/PoseStamped."""
-    pose = message.pose  # type: ignore[attr-defined]
+def pose_matrix(pose: Any) -> Floats:
+    """4x4 of a decoded geometry_msgs/Pose."""
     p, q = pose.position, pose.orientation
     return se3.from_parts(np.array([p.x, p.y, p.z]), np.array([q.x, q.y, q.z, q.w]))

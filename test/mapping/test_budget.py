@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 
 import numpy as np
+import pytest
 
-from mvloc_ros.localization import refinement
+from mvloc_ros.localization import refinement, registration
 from mvloc_ros.localization.local_map import LocalMap, LocalMaps
 from mvloc_ros.localization.refinement import moved
+from mvloc_ros.localization.registration import Source, register
 from mvloc_ros.localization.scene_map import read_scene_map
 
 
@@ -73,3 +76,44 @@ def test_a_start_that_drifts_is_ended_by_the_deadline_and_still_judged(localize,
     assert estimate.details.iterations == 0
     assert estimate.refined
     assert estimate.rejection
+
+
+def portions_of(patch: pytest.MonkeyPatch, deadline: float, *arguments) -> registration.Registered:
+    """A registration by a clock that goes on by one whenever it is read: the deadline leaves so many portions."""
+    ticks = itertools.count()
+    with patch.context() as patched:
+        patched.setattr(registration.time, "perf_counter", lambda: float(next(ticks)))
+        return register(*arguments, deadline, 1)
+
+
+def test_a_registration_that_was_cut_short_knows_how_far_it_may_be_from_its_end(localize, room, monkeypatch):
+    ratios = []
+    for number, truth in enumerate(room.path(5, 0.3)):
+        frame = room.frame_of(room.Scene(), truth)
+        refiner = localize(frame, truth)[1]._refiner
+        source = Source.of(refiner._depth.points(frame.depth), refiner._resolution_m, 3000, 1)
+        shift = np.random.default_rng(number).standard_normal(6) * [0.06, 0.06, 0.06, 0.03, 0.03, 0.03]
+        start = source, refiner._maps.at(truth[:3, 3]), moved(truth, shift), refiner._resolution_m
+        end = portions_of(monkeypatch, np.inf, *start)
+        assert end.left_m == 0.0
+        assert portions_of(monkeypatch, -1.0, *start).left_m == np.inf
+        for deadline in range(2, 40, 2):
+            cut = portions_of(monkeypatch, deadline, *start)
+            if cut.iterations == end.iterations:
+                break
+            assert 0.0 < cut.left_m < 1.0
+            ratios.append(np.linalg.norm(cut.T_map_depth[:3, 3] - end.T_map_depth[:3, 3]) / cut.left_m)
+    assert len(ratios) > 10
+    assert 0.1 < np.sqrt(np.mean(np.square(ratios))) < 1.5
+
+
+def test_a_pose_that_time_did_not_suffice_for_states_no_less_than_the_network(localize, room):
+    truth = room.path(6, 0.57)[1]
+    frame = room.frame_of(room.Scene(), truth)
+    start = moved(truth, np.array([0.05, -0.05, 0.02, 0.01, 0.02, -0.02]))
+    hurried, localizer = localize(frame, start, budget_ms=1e-6)
+    at_leisure, _ = localize(frame, start, budget_ms=60_000.0)
+    network = localizer.covariance
+    for axes in (slice(0, 3), slice(3, 6)):
+        assert np.trace(hurried.covariance[axes, axes]) >= np.trace(network[axes, axes])
+        assert np.trace(at_leisure.covariance[axes, axes]) < 0.2 * np.trace(network[axes, axes])

@@ -47,16 +47,25 @@ def live(bag: Path, model: Path, out: Path, *parameters: str) -> subprocess.Comp
 def test_the_node_refines_to_the_same_poses_as_replay(bag: Path, lookup_bundle: Bundle, tmp_path: Path):
     result = live(bag, lookup_bundle.path, tmp_path / "live", "refine:=required", f"refine_budget_ms:={BUDGET_MS}")
     assert result.returncode == 0, result.stderr
+    printed = {}
     for name, mode in (("refined", "required"), ("network", "off")):
         words = ("--model", str(lookup_bundle.path), "--out", str(tmp_path / name))
         result = mvloc("replay", str(bag), *words, "--refine", mode, "--refine-budget", str(BUDGET_MS))
         assert result.returncode == 0, result.stderr
+        printed[name] = result.stdout
     reports = {
         name: json.loads((tmp_path / name / "report.json").read_text()) for name in ("live", "refined", "network")
     }
     assert reports["live"]["poses"] >= 10
     median = {name: report["translation_m"]["median"] for name, report in reports.items()}
     assert median["refined"] < 0.5 * median["network"], "there was something to refine"
+    # The status tells the network's own poses, and so both runs' reports do.
+    assert reports["network"]["network_alone"] is None
+    for name in ("live", "refined"):
+        alone = reports[name]["network_alone"]["translation_m"]["median"]
+        assert median[name] < 0.5 * alone
+        assert alone == pytest.approx(median["network"], rel=0.5)
+    assert "the network alone" in printed["refined"]
     runs = {name: read_tum(tmp_path / name / "estimate.tum") for name in ("live", "refined")}
     # The player moved the stamps by an offset, which both runs' ground truth tells, and stretched them by its rate.
     moved, original = (read_tum(tmp_path / name / "ground_truth.tum").stamps_ns[0] for name in ("live", "refined"))

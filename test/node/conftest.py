@@ -122,24 +122,27 @@ class Peer:
         assert done.wait(seconds), f"no answer from {name}"
         return future.result()
 
+    def ask(self, name: str, request: Any) -> Any:
+        """What may be asked again: discovery is one-sided for a while, and the first answer may find no way back."""
+        for _ in range(15):
+            with suppress(AssertionError):
+                return self.call(name, request, 2.0)
+        raise AssertionError(f"no answer from {name}")
+
     def transition(self, identity: int) -> bool:
         request = ChangeState.Request()
         request.transition.id = identity
         return bool(self.call("change_state", request).success)
 
     def state(self) -> str:
-        # Discovery is one-sided for a while: the answer to the first question may find no way back.
-        for _ in range(15):
-            with suppress(AssertionError):
-                return str(self.call("get_state", GetState.Request(), 2.0).current_state.label)
-        raise AssertionError("no answer from get_state")
+        return str(self.ask("get_state", GetState.Request()).current_state.label)
 
     def set_string(self, name: str, value: str) -> Any:
         parameter = Parameter(name=name, value=ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=value))
-        return self.call("set_parameters", SetParameters.Request(parameters=[parameter])).results[0]
+        return self.ask("set_parameters", SetParameters.Request(parameters=[parameter])).results[0]
 
     def get_string(self, name: str) -> str:
-        return str(self.call("get_parameters", GetParameters.Request(names=[name])).values[0].string_value)
+        return str(self.ask("get_parameters", GetParameters.Request(names=[name])).values[0].string_value)
 
     def node_sees_it(self) -> bool:
         """Discovery is one-sided for a while: the node's own watchdog tells when it sees both publishers."""

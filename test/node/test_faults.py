@@ -287,7 +287,7 @@ def test_a_camera_twice_as_fast_as_the_node(peer, make_image, start_node, wait_f
     """The demo's network, fed at twice the rate that it has: the newest frame is next, and none waits in a queue."""
     options = (
         f"model:={DEMO_MODEL}", "threads:=1", "publish_frame:=camera", "gate:=false", "image_reliability:=reliable",
-        "image_queue_size:=100", "starvation_timeout:=0.6", "status_period:=0.1",
+        "image_queue_size:=100", "starvation_timeout:=0.6", "status_period:=0.1", "refine:=off",
     )  # fmt: skip
     start_node(*(word for option in options for word in ("-p", option)))
     film = Film(peer, make_image)

@@ -23,6 +23,7 @@ pytestmark = pytest.mark.dds
         (["-p", "backend:=tensorrt"], "CUDA"),
         (["-p", "precision:=fp16"], "has no fp16 network"),
         (["-p", "refine:=required"], "has no scene map to refine poses against"),
+        (["-p", "refine:=on"], "must be one of auto, off, required, not True"),
         (["-p", "backend:=abacus"], "must be one of auto, tensorrt"),
         (["-p", "publish_frame:=moon"], "must be one of odom, base_link, camera, none, not 'moon'"),
     ],

@@ -41,9 +41,13 @@ def mvloc(*words: str, **options) -> subprocess.CompletedProcess[str]:
 
 
 def test_live_and_offline_give_the_same_poses(bag: Path, tmp_path: Path):
-    live = mvloc("live", str(bag), "--model", str(DEMO_MODEL), "--out", str(tmp_path / "live"))
+    live = mvloc(
+        "live", str(bag), "--model", str(DEMO_MODEL), "--out", str(tmp_path / "live"), "--parameter", "refine:=off"
+    )
     assert live.returncode == 0, live.stderr
-    offline = mvloc("replay", str(bag), "--model", str(DEMO_MODEL), "--out", str(tmp_path / "offline"))
+    offline = mvloc(
+        "replay", str(bag), "--model", str(DEMO_MODEL), "--out", str(tmp_path / "offline"), "--refine", "off"
+    )
     assert offline.returncode == 0, offline.stderr
     report = json.loads((tmp_path / "live" / "report.json").read_text())
     assert report["frames"] == FRAMES
@@ -58,6 +62,14 @@ def test_live_and_offline_give_the_same_poses(bag: Path, tmp_path: Path):
     assert len(common) == report["poses"]
     assert se3.translation_error(a.poses[in_a], b.poses[in_b]).max() < 1e-4
     assert np.rad2deg(se3.rotation_error(a.poses[in_a], b.poses[in_b])).max() < 1e-3
+
+
+def test_the_shipped_scene_map_takes_the_demos_drive_to_millimetres(bag: Path, tmp_path: Path):
+    result = mvloc("replay", str(bag), "--model", str(DEMO_MODEL), "--out", str(tmp_path), "--refine-budget", "5000")
+    assert result.returncode == 0, result.stderr
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["poses"] >= 0.95 * FRAMES
+    assert report["translation_m"]["p95"] < 0.02 < report["network_alone"]["translation_m"]["median"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -36,6 +36,7 @@ def live_bag(tmp_path: Path) -> Callable[..., Path]:
         lost_truth: tuple[int, ...] = (),
         lost_pose: tuple[int, ...] = (),
         status: bool = True,
+        refined: bool = False,
     ) -> Path:
         path = tmp_path / name
         with BagReader(played) as reader, BagWriter(path) as writer:
@@ -48,7 +49,7 @@ def live_bag(tmp_path: Path) -> Callable[..., Path]:
                 writer.add_topic(topic, kind)
             for index, (_, before, message) in enumerate(reader.messages((topics.GROUND_TRUTH,))):
                 stamp = reader.start_ns + offset + round((before - reader.start_ns) / rate)
-                pose = pose_matrix(message)
+                pose = pose_matrix(message.pose)
                 if truth and index not in lost_truth:
                     # The recorder stores the very bytes that were played, but for the stamp.
                     message.header = build.header(stamp, "map")
@@ -58,18 +59,18 @@ def live_bag(tmp_path: Path) -> Callable[..., Path]:
                     error = se3.from_parts(np.array([0.01, 0, 0]), np.array([0, 0, 0, 1.0]))
                     writer.write("/mvloc/pose", stamp + TRANSPORT_NS, build.pose(stamp, "map", error @ pose))
                 if status:
-                    writer.write(
-                        "/mvloc/status", stamp + TRANSPORT_NS, status_message(writer.store, stamp, valid, index)
-                    )
+                    far = build.pose(stamp, "map", se3.from_parts(np.array([0.3, 0, 0]), [0, 0, 0, 1.0]) @ pose).pose
+                    said = status_message(writer.store, stamp, valid, index, network_pose=far, refined=refined)
+                    writer.write("/mvloc/status", stamp + TRANSPORT_NS, said)
         return path
 
     return write
 
 
-def status_message(store, stamp: int, valid: bool, index: int):
+def status_message(store, stamp: int, valid: bool, index: int, **more):
     defaults = {"string": "", "bool": False, "float32": 0.0, "float64": 0.0, "uint8": 0, "uint64": 0}
     fields = store.fielddefs[topics.STATUS][1]
-    values = {name: defaults[description[1][0]] for name, description in fields if name != "header"}
+    values = {name: defaults[description[1][0]] for name, description in fields if name not in ("header", *more)}
     values.update(
         pose_valid=valid,
         inference_ms=10.0 + index,
@@ -78,6 +79,7 @@ def status_message(store, stamp: int, valid: bool, index: int):
         dropped_busy=index // 2,
         model="tiny",
         backend="arithmetic",
+        **more,
     )
     return store.types[topics.STATUS](header=MessageBuilder(store).header(stamp, "camera"), **values)
 
@@ -92,6 +94,15 @@ def test_a_live_run_is_joined_by_its_own_stamps(camera_bag, live_bag, tiny_bundl
     assert result.latency_ms["stamp_to_publication"].p95 == pytest.approx(30.0)
     assert result.latency_ms["stamp_to_receipt"].p50 == pytest.approx(40.0)
     assert result.accuracy.recall["5cm_5deg"] == pytest.approx(7 / 8)
+
+
+def test_the_networks_own_poses_are_judged_beside_refined_ones(camera_bag, live_bag, tiny_bundle: Path):
+    played = camera_bag()
+    run = read_live_run(live_bag(played, lost_pose=(3,), refined=True), tiny_bundle, LiveOptions())
+    network = evaluate(run).network
+    np.testing.assert_allclose(network.translation_m, [0.3] * 3 + [np.nan] + [0.3] * 4)
+    assert network.accuracy.translation_m.median == pytest.approx(0.3)
+    assert read_live_run(live_bag(played, "plain"), tiny_bundle, LiveOptions()).network is None
 
 
 @pytest.mark.parametrize("rate", [1.0, 2.0, 0.3])
