@@ -148,7 +148,9 @@ def _errors(
         axes.plot(broken(seconds, breaks), broken(of_network, breaks), "-", color=NETWORK, linewidth=1, label=alone)
     axes.plot(broken(seconds, breaks), broken(errors, breaks), "-", color=ESTIMATE, linewidth=1)
     if summary is not None:
-        axes.axhline(summary.median, color=TRUTH, linestyle="--", linewidth=1, label=f"median {summary.median:.3g}")
+        which = "" if of_network is None else "refined, "
+        label_median = f"{which}median {summary.median:.3g}"
+        axes.axhline(summary.median, color=TRUTH, linestyle="--", linewidth=1, label=label_median)
         axes.legend(loc="upper right", fontsize=8)
     missing = ~result.has_pose
     axes.plot(seconds[missing], np.zeros(int(missing.sum())), "x", color=MISSING, markersize=5)
