@@ -26,6 +26,8 @@ Array = NDArray[np.float64]
 # Of 0.1 mm and 0.1 mrad: an axis that is known exactly does not exist.
 _LEAST_VARIANCE = 1e-8
 _STEPS = 4
+# From fewer the standard error of a comparison is itself hardly known.
+_FEWEST_BLOCKS = 4
 
 
 @dataclass(frozen=True)
@@ -92,12 +94,12 @@ class Figures:
 def choose(errors: Array, blocks: Sequence[str]) -> Mixture:
     """The most cautious mixture that is as likely as the best one, as far as the blocks of errors `[N, 6]` can tell.
 
-    Each block is judged by what the others give. Cautious with one block; of equals, the first of `MIXTURES`, which
-    begins with the most cautious.
+    Each block is judged by what the others give. Cautious with fewer than four blocks; of equals, the first of
+    `MIXTURES`, which begins with the most cautious.
     """
     names = np.array(blocks)
     blocks_known = np.unique(names)
-    if len(blocks_known) < 2:
+    if len(blocks_known) < _FEWEST_BLOCKS:
         return CAUTIOUS
     frames = np.stack([_log_likelihoods(errors, _from_other_blocks(mixture, errors, names)) for mixture in MIXTURES])
     sums = np.stack([frames[:, names == block].sum(axis=1) for block in blocks_known], axis=1)

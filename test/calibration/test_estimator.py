@@ -72,9 +72,11 @@ def test_what_five_blocks_cannot_tell_apart_is_chosen_cautiously():
     assert chosen.count(CAUTIOUS) > 15
 
 
-def test_one_block_gives_the_cautious_estimate():
-    errors = np.random.default_rng(2).standard_normal((50, 6))
-    assert choose(errors, ["seq-01"] * 50) == CAUTIOUS
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_few_blocks_give_the_cautious_estimate(count: int):
+    errors = np.random.default_rng(2).standard_normal((60, 6)) * [1, 0.1, 0.1, 1, 0.1, 0.1]
+    assert choose(errors, blocks_of(60, count)) == CAUTIOUS
+    assert choose(errors, blocks_of(60, 6)) != CAUTIOUS
 
 
 def test_rare_large_errors_are_not_left_out():
