@@ -54,7 +54,9 @@ class RunningNode:
     def __init__(self, model: Path, parameters: Sequence[str] = ()) -> None:
         """Start it with `name:=value` parameters; its output is kept."""
         self.log = tempfile.TemporaryFile()  # noqa: SIM115 - closed at the end of the block
-        words = [word for value in (f"model:={model.resolve()}", *parameters) for word in ("-p", value)]
+        # The images that it is sent are of no place, so no scene map bears their poses out.
+        values = (f"model:={model.resolve()}", "refine:=off", *parameters)
+        words = [word for value in values for word in ("-p", value)]
         command = [sys.executable, "-m", "mvloc_ros.node.main", "--ros-args", *words]
         self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log, cwd=ROOT)
 

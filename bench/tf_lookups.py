@@ -149,6 +149,7 @@ def main() -> int:
     # In the stock segment of shared memory two images do not fit, and publishing the second waits, odometry with it.
     os.environ.setdefault("FASTDDS_DEFAULT_PROFILES_FILE", str(ROOT / "config" / "fastdds.xml"))
     command = [sys.executable, "-m", "mvloc_ros.node.main", "--ros-args", "-p", f"model:={args.model.resolve()}"]
+    command += ["-p", "refine:=off"]  # the images are of no place
     with tempfile.TemporaryFile() as log:
         node = subprocess.Popen(command, stdout=log, stderr=log)
         rclpy.init()
