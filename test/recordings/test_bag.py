@@ -130,9 +130,11 @@ def test_the_definitions_are_in_the_recording(tmp_path: Path):
 def status_message(store):
     fields = store.fielddefs[topics.STATUS][1]
     defaults = {"string": "", "bool": False, "float32": 0.0, "float64": 0.0, "uint8": 0, "uint64": 0}
-    values = {name: defaults[description[1][0]] for name, description in fields if name != "header"}
+    build = MessageBuilder(store)
+    nested = {"header": build.header(5, "camera"), "network_pose": build.pose(5, "map", np.eye(4)).pose}
+    values = {name: defaults[description[1][0]] for name, description in fields if name not in nested}
     values.update(reason="dark", published=7)
-    return store.types[topics.STATUS](header=MessageBuilder(store).header(5, "camera"), **values)
+    return store.types[topics.STATUS](**nested, **values)
 
 
 def test_an_existing_recording_is_kept_unless_forced(bag: Path, seven_scenes: Path):
