@@ -21,6 +21,7 @@ from typing import Any
 import rclpy
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
+from rclpy.signals import SignalHandlerOptions
 from tqdm import tqdm
 
 from bench.live_node import ROOT, RobotNode, RunningNode, isolate
@@ -78,7 +79,7 @@ def main(arguments: list[str] | None = None) -> int:
     if args.cycles < 2 * WARM_UP:
         parser.error(f"--cycles must be at least {2 * WARM_UP}")
     isolate()
-    rclpy.init()
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # Ctrl-C reaches this thread, which ends the node
     held = []
     started = time.monotonic()
     try:

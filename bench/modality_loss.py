@@ -22,6 +22,7 @@ from typing import Any
 import rclpy
 from geometry_msgs.msg import PoseStamped
 from mvloc_ros.msg import LocalizationStatus
+from rclpy.signals import SignalHandlerOptions
 
 from bench.accounts import account
 from bench.live_node import ROOT, RobotNode, RunningNode, isolate
@@ -94,7 +95,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("-p", dest="parameters", action="append", default=[], metavar="NAME:=VALUE", help="of the node")
     args = parser.parse_args(arguments)
     isolate()
-    rclpy.init()
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # Ctrl-C reaches this thread, which ends the node
     runs, steps = [], [0.0]
     try:
         parameters = [f"single_modality_wait:={args.wait}", *args.parameters]

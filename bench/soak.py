@@ -24,6 +24,7 @@ from typing import Any
 
 import rclpy
 from mvloc_ros.msg import LocalizationStatus
+from rclpy.signals import SignalHandlerOptions
 from tqdm import tqdm
 
 from bench.accounts import account
@@ -119,7 +120,7 @@ def main(arguments: list[str] | None = None) -> int:
     log = args.out / "rows.jsonl"
     log.unlink(missing_ok=True)
     isolate()
-    rclpy.init()
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # Ctrl-C reaches this thread, which ends the node
     try:
         with (
             RunningNode(args.model, ["starvation_timeout:=2.0", *args.parameters]) as node,

@@ -30,6 +30,7 @@ from geometry_msgs.msg import PoseStamped, TransformStamped
 from rclpy.duration import Duration
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
 from rclpy.time import Time
 from sensor_msgs.msg import Image
 from tf2_ros import Buffer, StaticTransformBroadcaster, TransformBroadcaster, TransformException, TransformListener
@@ -152,7 +153,7 @@ def main() -> int:
     command += ["-p", "refine:=off"]  # the images are of no place
     with tempfile.TemporaryFile() as log:
         node = subprocess.Popen(command, stdout=log, stderr=log)
-        rclpy.init()
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # Ctrl-C reaches this thread, which ends the node
         robot = SlowRobot(args.model, args.camera_hz)
         executor = SingleThreadedExecutor()
         executor.add_node(robot)

@@ -14,6 +14,7 @@ from typing import Any
 
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
 
 from bench.latency.figures import inside, outside, uncounted_images
 from bench.latency.listener import Listener
@@ -73,7 +74,7 @@ def listening(pose_topic: str) -> Iterator[Listener]:
 @contextmanager
 def ros() -> Iterator[None]:
     """ROS for this process, with one participant from beginning to end."""
-    rclpy.init()
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # Ctrl-C reaches this thread, which ends the node
     anchor = rclpy.create_node("bench", enable_rosout=False, start_parameter_services=False)
     try:
         yield
