@@ -51,7 +51,7 @@ def test_live_and_offline_give_the_same_poses(bag: Path, tmp_path: Path):
     assert offline.returncode == 0, offline.stderr
     report = json.loads((tmp_path / "live" / "report.json").read_text())
     assert report["frames"] == FRAMES
-    assert report["poses"] >= 0.5 * FRAMES  # a loaded machine may drop some, and says so
+    assert report["poses"] >= 0.9 * FRAMES  # a loaded machine may drop some, and says so
     assert report["poses"] + sum(report["drops"].values()) >= FRAMES
     assert report["translation_m"]["median"] < report["baselines"]["constant_pose"]["translation_m"]["median"] / 3
     assert (tmp_path / "live" / "trajectory.png").stat().st_size > 10_000
