@@ -13,10 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -26,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from bench.load import busy
 from bench.timing import print_table
 from mvloc_ros.errors import MvlocError
 from mvloc_ros.geometry import se3
@@ -169,18 +167,6 @@ def times(estimates: Sequence[PoseEstimate | None], budget_ms: float) -> dict[st
         "network_ms": float(np.median(network)),
         "ratio_to_network": float(np.median(both) / np.median(network)),
     }
-
-
-@contextmanager
-def busy(count: int) -> Iterator[None]:
-    """That many processes beside, which do nothing but take time."""
-    processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
-    try:
-        yield
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
 
 
 def measure_true(bench: Bench) -> dict[str, Any]:

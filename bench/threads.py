@@ -13,12 +13,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +23,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from bench.load import busy
 from bench.random_bundle import make_random_model
 from bench.timing import print_table
 
@@ -85,18 +83,6 @@ class Network:
             found.append(1e3 * (time.perf_counter() - start))
         os.sched_setaffinity(0, self._cores)
         return found
-
-
-@contextmanager
-def busy(count: int) -> Iterator[None]:
-    """So many processes that never rest."""
-    processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
-    try:
-        yield
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
 
 
 def measure(networks: Sequence[Network], busy_processes: int, rounds: int, frames: int) -> list[dict[str, object]]:

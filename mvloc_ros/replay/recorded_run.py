@@ -125,9 +125,8 @@ def _read(bag: Path, options: LiveOptions) -> _Recorded:
             else:
                 last_status = message
                 if message.pose_valid:
-                    if hasattr(
-                        message, "network_pose"
-                    ):  # recordings have their own definitions, and older ones lack it
+                    # A recording brings its own definitions, and an older one lacks this field.
+                    if hasattr(message, "network_pose"):
                         refined |= message.refined
                         network[stamp] = pose_matrix(message.network_pose)
                     for step in STEPS:
