@@ -67,20 +67,6 @@ class Peer:
 
     def __init__(self, context: rclpy.Context) -> None:
         self.node = rclpy.create_node("test_peer", context=context)
-        self.color = self.node.create_publisher(Image, "color/image", 10)
-        self.depth = self.node.create_publisher(Image, "depth/image", 10)
-        self.poses: list[PoseStamped] = []
-        self.covariances: list[PoseWithCovarianceStamped] = []
-        self.statuses: list[LocalizationStatus] = []
-        self.transforms: list[Any] = []
-        self.diagnostics: list[DiagnosticArray] = []
-        self.node.create_subscription(PoseStamped, "mvloc/pose", self.poses.append, 50)
-        self.node.create_subscription(
-            PoseWithCovarianceStamped, "mvloc/pose_with_covariance", self.covariances.append, 50
-        )
-        self.node.create_subscription(LocalizationStatus, "mvloc/status", self.statuses.append, 50)
-        self.node.create_subscription(TFMessage, "/tf", lambda m: self.transforms.extend(m.transforms), 50)
-        self.node.create_subscription(DiagnosticArray, "/diagnostics", self.diagnostics.append, 50)
         self.services = {
             "change_state": self.node.create_client(ChangeState, "mvloc/change_state"),
             "get_state": self.node.create_client(GetState, "mvloc/get_state"),
@@ -91,6 +77,22 @@ class Peer:
             "publish_initialpose": self.node.create_client(Trigger, "mvloc/publish_initialpose"),
             "load_model": self.node.create_client(Trigger, "mvloc/load_model"),
         }
+        self.poses: list[PoseStamped] = []
+        self.covariances: list[PoseWithCovarianceStamped] = []
+        self.transforms: list[Any] = []
+        self.diagnostics: list[DiagnosticArray] = []
+        self.statuses: list[LocalizationStatus] = []
+        self.node.create_subscription(PoseStamped, "mvloc/pose", self.poses.append, 50)
+        self.node.create_subscription(
+            PoseWithCovarianceStamped, "mvloc/pose_with_covariance", self.covariances.append, 50
+        )
+        self.node.create_subscription(TFMessage, "/tf", lambda m: self.transforms.extend(m.transforms), 50)
+        self.node.create_subscription(DiagnosticArray, "/diagnostics", self.diagnostics.append, 50)
+        # A participant announces its readers in the order they were made, and its writers likewise: a node whose status
+        # comes knows every reader of the above, and one that sees the images' publishers knows every writer.
+        self.node.create_subscription(LocalizationStatus, "mvloc/status", self.statuses.append, 50)
+        self.color = self.node.create_publisher(Image, "color/image", 10)
+        self.depth = self.node.create_publisher(Image, "depth/image", 10)
         self.executor = SingleThreadedExecutor(context=context)
         self.executor.add_node(self.node)
         self.thread = threading.Thread(target=self.executor.spin)

@@ -88,8 +88,7 @@ def test_an_initial_pose_decides_which_pose_is_believed(peer, robot_node, wait_f
         (bad, "its quaternion has the length 0"),
         (hint(se3.from_parts([np.nan, 0, 0], [0, 0, 0, 1])), "its numbers are not finite"),
     ):
-        publisher.publish(message)
-        wait_for(lambda words=words: words in process.text(), 10, words)
+        wait_for(lambda m=message, words=words: publisher.publish(m) or words in process.text(), 10, words)
     assert not frame(peer, wait_for, depth_m=8.0).pose_valid
 
     publisher.publish(hint(se3.from_parts([10.0, 36.5, 31.0], [0, 0, 0, 1])))

@@ -43,12 +43,13 @@ class Namespaced:
     def __init__(self, peer, namespace: str) -> None:
         self.namespace, self.statuses, self.transforms, self.poses = namespace, [], [], []
         node = peer.node
-        self.color = node.create_publisher(Image, f"/{namespace}/color/image", 5)
-        self.depth = node.create_publisher(Image, f"/{namespace}/depth/image", 5)
-        node.create_subscription(LocalizationStatus, f"/{namespace}/mvloc/status", self.statuses.append, 50)
+        self.relocalize = node.create_client(Trigger, f"/{namespace}/mvloc/relocalize")
         node.create_subscription(PoseStamped, f"/{namespace}/mvloc/pose", self.poses.append, 50)
         node.create_subscription(TFMessage, f"/{namespace}/tf", lambda m: self.transforms.extend(m.transforms), 50)
-        self.relocalize = node.create_client(Trigger, f"/{namespace}/mvloc/relocalize")
+        # Last, as the peer's: who sends a status and sees the images' publishers knows all of the above.
+        node.create_subscription(LocalizationStatus, f"/{namespace}/mvloc/status", self.statuses.append, 50)
+        self.color = node.create_publisher(Image, f"/{namespace}/color/image", 5)
+        self.depth = node.create_publisher(Image, f"/{namespace}/depth/image", 5)
 
     def is_ready(self) -> bool:
         return bool(self.statuses) and self.statuses[-1].reason.count("1 publisher(s) on") == 2

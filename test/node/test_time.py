@@ -87,8 +87,13 @@ def test_simulated_time(peer, start_node, tiny_bundle, wait_for):
     wait_for(lambda: clock.get_subscription_count() > 0, 10, "the node to listen to the clock")
     camera = Camera(peer, wait_for, clock)
     start = 100 * SECOND
-    clock.publish(Clock(clock=to_time(start - PERIOD)))  # no status of then has the stamp of a frame
-    wait_for(peer.node_sees_it, 10, "the node to find the peer")
+
+    def node_has_the_time() -> bool:
+        """Discovery is one-sided for a while, and the first messages may find no way: send until the node says so."""
+        clock.publish(Clock(clock=to_time(start - PERIOD)))  # no status of then has the stamp of a frame
+        return peer.node_sees_it()
+
+    wait_for(node_has_the_time, 30, "the node to find the clock and the peer")
     for n in range(5):
         status = camera.frame(start + n * PERIOD)
         assert status.state == LocalizationStatus.TRACKING, status.reason
