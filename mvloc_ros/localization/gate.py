@@ -42,7 +42,7 @@ class State(IntEnum):
     INITIALISING = 0  # nothing is believed yet
     TRACKING = 1  # the last fix was believed
     DEGRADED = 2  # the last fix was not, but one was believed recently
-    LOST = 3  # none has been believed for `lost_after_ns`
+    LOST = 3  # none has been believed for `lost_after_ns`, of the fixes that came
 
 
 @dataclass(frozen=True)
@@ -121,6 +121,7 @@ class Gate:
     def forget(self) -> None:
         """Believe nothing any more: after a jump of the clock, or on request."""
         self._believed: Fix | None = None
+        self._first_doubt_ns: int | None = None
         self._doubted: deque[tuple[Fix, int]] = deque(maxlen=2 * self._limits.confirmations)
         self._streak = 0
         self._was_complete = False
@@ -168,12 +169,18 @@ class Gate:
         self._streak = 0
         believed = self._believed
         if believed is None:
-            return Verdict(False, State.INITIALISING, reason, None)
+            return Verdict(False, self._unknown_at(fix.stamp_ns), reason, None)
         age_ns = abs(fix.stamp_ns - believed.stamp_ns)
         state = State.LOST if age_ns > self._limits.lost_after_ns else State.DEGRADED
         if believed.is_hint and state is State.DEGRADED:
             state = State.INITIALISING
         return Verdict(False, state, reason, believed.T_map_camera @ self._moved(believed, fix).T_then_now)
+
+    def _unknown_at(self, stamp_ns: int) -> State:
+        """The state while nothing was ever believed: who is refused for so long does not begin, but is lost."""
+        if self._first_doubt_ns is None:
+            self._first_doubt_ns = stamp_ns
+        return State.LOST if abs(stamp_ns - self._first_doubt_ns) > self._limits.lost_after_ns else State.INITIALISING
 
     def _mismatch(self, earlier: Fix, fix: Fix) -> str:
         """In what the fix contradicts an earlier one, in words; empty if it does not."""

@@ -170,7 +170,7 @@ class Localizer:
         expected = self._belief.at(frame.stamp_ns, T_odom_camera)
         stated = Expectation(network.T_map_camera, network.covariance)
         refined, problem = self._refine(frame, stated, expected, color, depth)
-        if refined is None and self._options.mode == "required":
+        if problem and self._options.mode == "required":
             raise FrameError(f"The pose cannot be refined, which is required: {problem}.")
         network = replace(network, remark="; ".join(text for text in (network.remark, problem) if text))
         estimate = network if refined is None else _with(network, refined)
@@ -220,13 +220,15 @@ class Localizer:
         color: NDArray[np.uint8] | None,
         depth: NDArray[np.float32] | None,
     ) -> tuple[Refined | None, str]:
-        """What refinement found, or why there was none; neither where nobody asked for it."""
+        """What refinement found, and why the pose is not refined, in words; neither where nobody asked for it."""
         if self._refiner is None:
             return None, self.map_problem
         if depth is None or frame.depth is None:
             return None, "" if self._options.mode == "auto" else "there is no depth image"
         found = self._refiner.refine(network, frame.depth, color, expected)
-        return (None, found) if isinstance(found, str) else (found, "")
+        if isinstance(found, str):
+            return None, found
+        return found, "" if found.iterations else "the time budget was used up before it was registered to the map"
 
     def _prepare(self, frame: Frame) -> tuple[NDArray[np.uint8] | None, NDArray[np.float32] | None, str]:
         spec = self._bundle.manifest.input
@@ -256,16 +258,11 @@ class Localizer:
 
 
 def _with(network: PoseEstimate, refined: Refined) -> PoseEstimate:
-    return replace(
-        network,
-        T_map_camera=refined.T_map_camera,
-        covariance=refined.covariance,
-        refined=True,
-        score=refined.score,
-        rejection=refined.rejection,
-        details=refined,
-        times=replace(network.times, refinement_ms=refined.refinement_ms, verification_ms=refined.verification_ms),
-    )
+    times = replace(network.times, refinement_ms=refined.refinement_ms, verification_ms=refined.verification_ms)
+    judged = replace(network, score=refined.score, rejection=refined.rejection, details=refined, times=times)
+    if refined.iterations == 0:
+        return judged
+    return replace(judged, T_map_camera=refined.T_map_camera, covariance=refined.covariance, refined=True)
 
 
 def _registration(manifest: Manifest) -> DepthRegistration | None:

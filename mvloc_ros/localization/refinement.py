@@ -55,7 +55,7 @@ class Refined:
         support: residuals and Hessian at the pose.
         determined: how many of the six directions the geometry determines.
         starts: starting poses that were tried.
-        iterations: of registration, over all starts.
+        iterations: of registration, over all starts; 0: the budget was used up before, and the pose is the start's.
         refinement_ms, verification_ms: wall time.
     """
 
@@ -112,13 +112,13 @@ class Refiner:
         refinement_s = time.perf_counter() - began
         verification_s = slowest_s = 0.0
         iterations = tried = 0
-        for start in self._starts(frame):
+        for number, start in enumerate(self._starts(frame)):
             started = time.perf_counter()
             if tried and started + slowest_s > deadline:
                 break
             result = self._attempt(frame, start, deadline)
-            if result is None:
-                continue
+            if result is None or (number > 0 and result.iterations == 0):
+                continue  # the network's own pose is worth a verdict without registration, a drawn one is not
             tried, iterations = tried + 1, iterations + result.iterations
             refinement_s += 1e-3 * result.refinement_ms
             verification_s += 1e-3 * result.verification_ms
@@ -191,7 +191,8 @@ class Refiner:
         result = self._judge(frame, target, registered.T_map_depth, registered.left_m)
         judging_s = time.perf_counter() - ended
         # Rises at once and falls slowly, so that it covers what other programs cost.
-        self._judging_s = max(judging_s, 0.9 * self._judging_s)
+        # One slow moment must not take all of the budget from the registrations that follow.
+        self._judging_s = min(max(judging_s, 0.9 * self._judging_s), 0.5e-3 * self._options.budget_ms)
         return replace(
             result,
             iterations=registered.iterations,

@@ -24,6 +24,7 @@ from mvloc_ros.sensors.decode import DecodeError, decode_color, decode_depth
 
 COLOR_TYPES = {"raw": Image, "compressed": CompressedImage}
 DEPTH_TYPES = {"image": Image, "compressed": CompressedImage, "cloud": PointCloud2}
+_WORDS = {"color": "colour", "depth": "depth"}
 
 
 class ImageReader:
@@ -62,17 +63,17 @@ class ImageReader:
         return self._fit_depth(decode_depth(message))
 
     def _fit_color(self, image: ColorImage) -> ColorImage:
-        if not self._values.rescale_input or self.color_model is None:
+        if not self._values.rescale_input:
             return image
-        return replace(image, view=_view(self.color_model, self._manifest().color_camera))
+        return replace(image, view=_view(self.color_model, self._manifest().color_camera, "color"))
 
     def _fit_depth(self, image: DepthImage) -> DepthImage:
         manifest = self._manifest()
         # Registered depth without a camera_info of its own is seen by the colour camera.
         model = self.depth_model or (self.color_model if manifest.depth_registered else None)
-        if not self._values.rescale_input or model is None:
+        if not self._values.rescale_input:
             return image
-        return replace(image, view=_view(model, manifest.depth_camera))
+        return replace(image, view=_view(model, manifest.depth_camera, "depth"))
 
     def _project(self, message: Any) -> DepthImage:
         camera, frame = self._projection()
@@ -108,7 +109,13 @@ class ImageReader:
         return found.T
 
 
-def _view(model: CameraModel, trained: PinholeCamera) -> Any:
+def _view(model: CameraModel | None, trained: PinholeCamera, side: str) -> Any:
+    """What the training camera would have shown of an image. Unscaled it would give a wrong pose, which is believed."""
+    if model is None:
+        raise DecodeError(
+            f"The {_WORDS[side]} image cannot be rescaled before {side}/camera_info comes; publish it, or set "
+            "rescale_input to false."
+        )
     try:
         return training_view(model, trained)
     except CameraInfoError as error:

@@ -40,7 +40,8 @@ class InitialPose:
         topic = self._publisher.topic_name
         if isinstance(placement, str):
             return False, placement
-        if self._publisher.get_subscription_count() == 0:
+        own = self._subscription.topic_name == topic  # this node listens there too and is nobody to tell
+        if self._publisher.get_subscription_count() <= own:
             return False, f"nothing subscribes to {topic}; remap initialpose_out to the topic of the localizer"
         assert placement.T_map_child is not None
         _, self._own = pose_messages(

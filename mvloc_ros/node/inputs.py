@@ -52,7 +52,7 @@ class Inputs:
         """
         self._node, self._pipeline, self._reader, self._manifest = node, pipeline, reader, manifest
         self.color, self.depth = TopicMonitor("colour"), TopicMonitor("depth")
-        self._pose_of = manifest().frames.pose_of
+        self._pose_of, self._rescales = manifest().frames.pose_of, values.rescale_input
         pipeline.carrier_frame = values.camera_frame
         self._images = [
             ImageSubscription(node, values, "color", self.color, self._take_color),
@@ -179,7 +179,8 @@ class Inputs:
         try:
             model = read_camera_info(message, self._node.resolve_topic_name(f"{side}/image"))
         except CameraInfoError as error:
-            self._node.get_logger().warning(f"{error} Until then its images are taken for the training camera's.")
+            until_then = "not used" if self._rescales else "taken for the training camera's"
+            self._node.get_logger().warning(f"{error} Until then its images are {until_then}.")
             return None
         self._node.get_logger().info(f"camera_info of {side}: {model.camera}, {model.distortion or 'no'} distortion")
         return model

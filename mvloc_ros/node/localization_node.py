@@ -182,7 +182,9 @@ class LocalizationNode(LifecycleNode):
         undo.callback(self.destroy_timer, self.create_timer(self._settings.status_period, reporter.tick, clock=steady))
         if self._settings.publish_frame == "odom":  # the one transform that is held and repeated
             period = 1.0 / self._settings.transform_publish_rate
-            undo.callback(self.destroy_timer, self.create_timer(period, self._tf.repeat))
+            # A timer of a system clock that is set back waits until that has caught up; simulated time may run faster.
+            clock = None if self._time.is_simulated else steady
+            undo.callback(self.destroy_timer, self.create_timer(period, self._tf.repeat, clock=clock))
 
     def _forget_believed_pose(self) -> None:
         self._models.current.localizer.forget()  # of the model that runs by then
@@ -219,7 +221,7 @@ class LocalizationNode(LifecycleNode):
         pipeline = self._pipeline
         assert pipeline is not None
         self.get_logger().warning(f"{what}: forgetting the poses, transforms and images from before")
-        pipeline.synchronizer.reset()
+        pipeline.single_modality.reset()
         if self._transforms is not None:
             self._transforms.forget()
         self._tracker.forget()
@@ -236,7 +238,7 @@ class LocalizationNode(LifecycleNode):
         if self._pipeline is None:
             return False, _NOT_ACTIVE
         self._pipeline.enabled = enabled
-        self._pipeline.synchronizer.reset()
+        self._pipeline.single_modality.reset()
         return True, "localizing" if enabled else "images are ignored until ~/set_enabled is called with true"
 
     def _publish_initialpose(self) -> Answer:

@@ -88,10 +88,10 @@ class ModelSlot:
 
     def begin(self, path: str) -> str:
         """Start to load the model at another path; why not, in words."""
-        if path == self.path:
-            return ""
         if self._outcome is not None and not self._outcome.done():
             return "A model is being loaded; ~/load_model answers when that is done."
+        if path == self.path:
+            return ""
         try:
             read_bundle(path, verify=False)
         except BundleError as error:
@@ -124,9 +124,9 @@ class ModelSlot:
             failure = str(error)
         except Exception:  # a defect must not end in a thread that nobody hears
             failure = f"Loading the model failed unexpectedly:\n{traceback.format_exc()}"
+        outcome.set_result(failure)  # first: the parameter goes back to the model that runs, and until then it may not
         if not self._is_closed:
             self._on_loaded(failure)
-        outcome.set_result(failure)
 
     def _exchange(self, path: str) -> None:
         model = load_model(self._values, path, self._report)

@@ -137,9 +137,11 @@ class Pipeline:
         self._read_color, self._read_depth = read_color, read_depth
         self.last_frame_time: float | None = None
         self.last_pair_time: float | None = None
+        self._work_began: float | None = None
         self.carrier_frame = ""
         self.explain_missing: Callable[[str], str] = "no {} image".format
-        self.synchronizer = Synchronizer(tolerance_ns, self._pair, queue_size)
+        # An image must not push out the one that waits for something better than it.
+        self.synchronizer = Synchronizer(tolerance_ns, self._pair, max(2, queue_size))
         self._single_wait_s = single_wait_s
         self.single_modality = SingleModality(self.synchronizer, single_wait_s, self._single)
         self._worker: LatestWorker[PairedFrame] = LatestWorker(self._localize, "mvloc_worker")
@@ -153,6 +155,12 @@ class Pipeline:
         """Wait for the frame in work and hold back the next one."""
         with self._turnstile, self._in_frame:
             yield
+
+    @property
+    def working_for_s(self) -> float:
+        """For how long the worker has had the frame in work; 0 without one."""
+        began = self._work_began
+        return 0.0 if began is None else time.monotonic() - began
 
     def take_color(self, message: Any) -> None:
         """Pair a colour message."""
@@ -191,7 +199,7 @@ class Pipeline:
             self._on_problem(f"A {_WORDS[modality]} image cannot be read: {type(error).__name__}: {error}.")
             return None
         if modality == self._pose_of:
-            self.carrier_frame = message.header.frame_id
+            self.carrier_frame = message.header.frame_id or self.carrier_frame
         return Image(content, message.header.frame_id, 1e3 * (time.perf_counter() - self._callback_time))
 
     def _pair(self, color_ns: int, color: Image, depth_ns: int, depth: Image) -> None:
@@ -199,13 +207,13 @@ class Pipeline:
         self.counts.pairs += 1
         self.last_pair_time = time.monotonic()
         carrier, stamp_ns = (color, color_ns) if self._pose_of == COLOR else (depth, depth_ns)
-        frame = Frame(stamp_ns, carrier.frame_id, None, None, depth_ns - color_ns)
+        frame = Frame(stamp_ns, carrier.frame_id or self.carrier_frame, None, None, depth_ns - color_ns)
         self._put(frame, {COLOR: color, DEPTH: depth}, "")
 
     def _single(self, modality: str, stamp_ns: int, image: Image) -> None:
         self.counts.single += 1
-        frame_id = image.frame_id if modality == self._pose_of else self.carrier_frame
-        frame = Frame(stamp_ns, frame_id, None, None)
+        carrier_frame = image.frame_id if modality == self._pose_of else ""
+        frame = Frame(stamp_ns, carrier_frame or self.carrier_frame, None, None)
         self._put(frame, {modality: image}, self.explain_missing(_MISSING[modality]))
 
     def _put(self, frame: Frame, images: Mapping[str, Image], remark: str) -> None:
@@ -243,7 +251,11 @@ class Pipeline:
         with self._turnstile:
             pass
         with self._in_frame:
-            self._localize_one(paired)
+            self._work_began = time.monotonic()
+            try:
+                self._localize_one(paired)
+            finally:
+                self._work_began = None
 
     def _localize_one(self, paired: PairedFrame) -> None:
         wait_ms = 1e3 * (time.perf_counter() - paired.paired_time)
@@ -251,8 +263,8 @@ class Pipeline:
             paired = self._read_pending(paired)
             if not paired.frame.frame_id:
                 raise FrameError(
-                    "The camera whose pose the model gives has not sent an image yet, so its frame is unknown; set "
-                    "camera_frame."
+                    "The frame of the camera whose pose the model gives is unknown: it has sent no image yet, or its "
+                    "images have no frame_id; set camera_frame."
                 )
             estimate = self.localizer.process(paired.frame, self._odometry)
             localized = time.perf_counter()

@@ -104,6 +104,11 @@ class Reporter:
             self._publish_idle(header, LocalizationStatus.INITIALISING, "disabled by ~/set_enabled")
         elif self._time.is_missing:
             self._publish_idle(header, LocalizationStatus.STARVED, "use_sim_time is set, but nothing comes on /clock")
+        elif pipeline.working_for_s > max(self._values.lost_after, self._values.starvation_timeout):
+            reason = (
+                f"the frame in work has not been finished for {pipeline.working_for_s:.0f} s, and the next ones wait"
+            )
+            self._publish_idle(header, LocalizationStatus.LOST, reason)
         elif quiet_for > self._values.starvation_timeout:
             self._publish_idle(header, LocalizationStatus.STARVED, self._explain_silence(pipeline, inputs))
         elif self._last_status is None:

@@ -41,15 +41,23 @@ class SingleModality:
         self._synchronizer = synchronizer
         self._wait_s = wait_s
         self._on_single = on_single
-        self._alone: str | None = None
-        # Since when a topic comes without the other; since when an image came that is in no frame yet.
-        self._unanswered_since: dict[str, float | None] = {COLOR: None, DEPTH: None}
-        self._unused_since: float | None = None
+        self._forget()
 
     @property
     def alone(self) -> str | None:
         """The topic whose images are given out alone; None while both come."""
         return self._alone
+
+    def reset(self) -> None:
+        """Begin anew: what waits is of a time that no longer counts, and so is how long it has waited."""
+        self._forget()
+        self._synchronizer.reset()
+
+    def _forget(self) -> None:
+        self._alone: str | None = None
+        # Since when a topic comes without the other; since when an image came that is in no frame yet.
+        self._unanswered_since: dict[str, float | None] = {COLOR: None, DEPTH: None}
+        self._unused_since: float | None = None
 
     def add(self, modality: str, stamp_ns: int, item: Any, now_s: float) -> None:
         """Take an image that came at `now_s` (any clock that never jumps); may call either callback."""

@@ -192,6 +192,15 @@ def test_the_state_is_lost_once_nothing_was_believed_for_long_enough():
     assert gate.judge(fix(31, pose(), pose())).state is State.TRACKING
 
 
+def test_who_is_refused_from_the_start_is_lost_as_well_after_a_while():
+    gate = Gate(LIMITS)
+    states = [gate.judge(replace(fix(n, pose()), rejection="covered")).state for n in range(31)]
+    assert states[:21] == [State.INITIALISING] * 21
+    assert states[21:] == [State.LOST] * 10
+    gate.forget()
+    assert gate.judge(replace(fix(31, pose()), rejection="covered")).state is State.INITIALISING
+
+
 def test_the_first_pose_waits_for_its_confirmations():
     gate = Gate(replace(LIMITS, initial_fixes=3))
     verdicts = [gate.judge(fix(n, pose(0.01 * n), pose(0.01 * n))) for n in range(3)]

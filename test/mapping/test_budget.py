@@ -9,6 +9,7 @@ import time
 import numpy as np
 import pytest
 
+from mvloc_ros.inference.frame import FrameError
 from mvloc_ros.localization import refinement, registration
 from mvloc_ros.localization.local_map import LocalMap, LocalMaps
 from mvloc_ros.localization.refinement import moved
@@ -72,10 +73,29 @@ def test_what_is_prepared_is_not_built_again(mapped):
 def test_a_start_that_drifts_is_ended_by_the_deadline_and_still_judged(localize, room):
     truth = room.path(6, 0.57)[1]
     start = moved(truth, np.array([0.1, 0.1, 0.0, 0.0, 0.0, 0.05]))
-    estimate, _ = localize(room.frame_of(room.Scene(), truth), start, budget_ms=1e-6)
+    frame = room.frame_of(room.Scene(), truth)
+    estimate, _ = localize(frame, start, budget_ms=1e-6)
     assert estimate.details.iterations == 0
-    assert estimate.refined
     assert estimate.rejection
+    assert not estimate.refined
+    assert "the time budget was used up" in estimate.remark
+    np.testing.assert_array_equal(estimate.T_map_camera, estimate.T_map_camera_network)
+    with pytest.raises(FrameError, match="the time budget was used up"):
+        localize(frame, start, budget_ms=1e-6, mode="required")
+
+
+def test_one_slow_moment_leaves_the_next_frames_time_to_be_registered(localize, room, monkeypatch):
+    """However long judging took, it is not expected to take all of the budget."""
+    truth = room.path(6, 0.57)[0]
+    frame = room.frame_of(room.Scene(), truth)
+    _, localizer = localize(frame, truth, budget_ms=1000.0)
+    with monkeypatch.context() as patched:
+        real = refinement.support
+        patched.setattr(refinement, "support", lambda *arguments: (time.sleep(1.5), real(*arguments))[1])
+        localize(frame, truth, localizer=localizer)
+    estimate, _ = localize(frame, truth, localizer=localizer)
+    assert estimate.details.iterations > 0
+    assert estimate.refined
 
 
 def portions_of(patch: pytest.MonkeyPatch, deadline: float, *arguments) -> registration.Registered:

@@ -256,6 +256,8 @@ def test_another_camera_is_noticed_and_can_be_rescaled(peer, start, wait_for):
     assert last_position(peer) == pytest.approx(POSE, abs=1e-3)
     wait_for(lambda: "not rectified (plumb_bob, up to" in process.text(), 5, "the distortion to be named")
     assert "focal length" not in process.text()
+    assert "cannot be rescaled before color/camera_info comes" in process.text()
+    assert {round(message.pose.position.y, 2) for message in peer.poses} == {round(POSE[1], 2)}  # the first ones too
 
 
 def test_a_camera_that_differs_is_told_with_what_that_means(peer, start, wait_for):
@@ -307,3 +309,15 @@ def test_a_fifth_lost_skewed_and_jittering_is_counted_to_the_image(peer, start, 
     waiting = status.color_received + status.depth_received - 2 * status.pairs - status.single_modality
     assert 0 <= waiting - status.dropped_unpaired - status.dropped_invalid <= 40
     assert "config/fastdds.xml" in process.text()
+
+
+def test_images_without_a_frame_are_of_the_camera_frame_that_is_set(peer, start, make_image, wait_for):
+    start("camera_frame:=cam_optical")
+    wait_for(peer.is_connected, 20, "the subscriptions")
+
+    def send(stamp: int) -> None:
+        peer.color.publish(make_image(COLOR, stamp, "", encoding="rgb8"))
+        peer.depth.publish(make_image(DEPTH, stamp, "", encoding="16UC1"))
+
+    send_until(send, lambda: peer.poses and peer.transforms, 10, "a pose")
+    assert peer.transforms[-1].child_frame_id == "cam_optical"

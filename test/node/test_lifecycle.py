@@ -7,11 +7,13 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
 import pytest
 from lifecycle_msgs.msg import Transition
+from mvloc_ros.msg import LocalizationStatus
 
 pytestmark = pytest.mark.dds
 
@@ -144,3 +146,56 @@ def test_what_a_failed_transition_began_is_undone(tiny_bundle):
     ]
     assert result.stderr.count("failed unexpectedly") == 6
     assert result.stderr.count("RuntimeError: injected") == 6
+
+
+TIMERS = """
+import json, sys
+import rclpy
+from mvloc_ros.node.localization_node import LocalizationNode
+
+rclpy.init(args=["--ros-args", "-p", f"model:={sys.argv[1]}", "-p", f"use_sim_time:={sys.argv[2]}"])
+node = LocalizationNode()
+node.trigger_configure(), node.trigger_activate()
+print(json.dumps(sorted(timer.clock.clock_type.name for timer in node.timers)))
+node.close()
+node.destroy_node()
+rclpy.shutdown()
+"""
+
+
+@pytest.mark.parametrize(("simulated", "clocks"), [("false", {"STEADY_TIME"}), ("true", {"ROS_TIME", "STEADY_TIME"})])
+def test_no_timer_waits_for_a_system_clock_that_was_set_back(tiny_bundle, simulated: str, clocks: set[str]):
+    """Nav2 would lose map -> odom for as long; in simulated time the repetition goes with that."""
+    command = [sys.executable, "-c", TIMERS, str(tiny_bundle), simulated]
+    result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=90)
+    assert set(json.loads(result.stdout.splitlines()[-1])) == clocks
+
+
+HANGING = """
+import sys, time
+from mvloc_ros.localization.localizer import Localizer
+from mvloc_ros.node.main import main
+
+Localizer.process = lambda *_: time.sleep(4.0)
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_frame_that_hangs_in_work_is_told(peer, tiny_bundle, wait_for, tmp_path):
+    options = ("publish_frame:=camera", "status_period:=0.1", "lost_after:=0.5", "starvation_timeout:=0.5")
+    command = [sys.executable, "-c", HANGING, "--ros-args"]
+    for option in (f"model:={tiny_bundle}", *options):
+        command += ["-p", option]
+    with (tmp_path / "node.log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
+        wait_for(lambda: peer.is_connected() and peer.node_sees_it(), 30, "the node and the peer to find each other")
+
+        def told() -> bool:
+            stamp_ns = time.time_ns()
+            peer.send_color(stamp_ns)
+            peer.send_depth(stamp_ns)
+            time.sleep(0.02)
+            return any("the frame in work has not been finished for" in status.reason for status in list(peer.statuses))
+
+        wait_for(told, 10, "the frame that hangs")
+        assert next(s for s in peer.statuses if "the frame in work" in s.reason).state == LocalizationStatus.LOST
+        process.terminate()

@@ -125,6 +125,24 @@ def test_one_validated_pose_for_another_localizer(peer, robot, robot_node, wait_
     peer.node.destroy_subscription(subscription)
 
 
+def test_a_node_that_would_tell_only_itself_says_that_nobody_listens(peer, start_node, tiny_bundle, wait_for):
+    options = ("publish_frame:=camera", "gate_confirmations:=1", "base_frame:=camera_color_optical_frame")
+    words = [word for option in (f"model:={tiny_bundle}", "status_period:=0.1", *options) for word in ("-p", option)]
+    start_node("-r", "initialpose_out:=initialpose", *words)
+    wait_for(lambda: peer.is_connected() and peer.node_sees_it(), 30, "the node and the peer to find each other")
+    assert frame(peer, wait_for).state == LocalizationStatus.TRACKING
+    assert "nothing subscribes to /initialpose;" in trigger(peer, "publish_initialpose").message
+    received: list[PoseWithCovarianceStamped] = []
+    subscription = peer.node.create_subscription(PoseWithCovarianceStamped, "initialpose", received.append, 1)
+
+    def told() -> bool:
+        assert frame(peer, wait_for).state == LocalizationStatus.TRACKING
+        return trigger(peer, "publish_initialpose").success and bool(received)
+
+    wait_for(told, 20, "the pose to reach another listener")
+    peer.node.destroy_subscription(subscription)
+
+
 class SteadyCamera:
     """Sends pairs at 20 Hz in a thread of its own, whatever the node does."""
 
@@ -213,12 +231,15 @@ def test_the_model_is_exchanged_under_load_and_a_bad_one_changes_nothing(
     assert process.end() == 0
 
 
-def test_the_node_listens_and_ends_in_order_while_a_model_is_being_loaded(peer, robot_node):
+def test_the_node_listens_and_ends_in_order_while_a_model_is_being_loaded(peer, robot_node, tiny_bundle):
     process = robot_node("publish_frame:=camera")
     client = peer.services["load_model"]
     assert client.wait_for_service(10)
     assert peer.set_string("model", str(DEMO_MODEL)).successful
     loaded = client.call_async(Trigger.Request())
+    # Back to the model that runs is a change too, and would be undone when the other one is loaded.
+    back = peer.set_string("model", str(tiny_bundle))
+    assert (back.successful, "A model is being loaded" in back.reason) == (False, True)
     for _ in range(3):  # the first may be answered together with the request to load
         assert trigger(peer, "relocalize").success
     assert not loaded.done()

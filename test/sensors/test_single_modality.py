@@ -139,6 +139,21 @@ def test_no_image_twice_none_lost_and_no_longer_silence_than_the_wait(outages, s
         assert times[near] <= when + longest
 
 
+def test_a_reset_forgets_how_long_was_waited():
+    """After a pause the first image is not taken for one whose partner has been missing all the time."""
+    harness = Harness()
+    harness.run([(100.0, COLOR, 0)], 100.0)
+    harness.single.reset()
+    resumed = [(120.0, COLOR, 20_000 * MS), (120.001, "tick", 0), (120.005, DEPTH, 20_000 * MS)]
+    for when, kind, stamp in resumed:
+        harness.now = when
+        if kind == "tick":
+            harness.single.tick(when)
+        else:
+            harness.single.add(kind, stamp, None, when)
+    assert harness.frames == [(120.005, 20_000 * MS, 20_000 * MS)]
+
+
 def test_an_impossible_wait_is_refused():
     with pytest.raises(ValueError, match="wait_s"):
         SingleModality(Synchronizer(0, lambda *_: None), -1.0, lambda *_: None)
