@@ -29,7 +29,7 @@ ALLOWED = {
     "experiments": {"geometry", "recordings", "replay", "training"},
     "demo": {"geometry", "recordings", "inference", "replay"},
     "node": {"geometry", "inference", "localization", "sensors"},
-    "doctor": {"inference", "replay"},
+    "doctor": {"inference", "localization", "replay"},
 }
 # Only these may import ROS (node: all of it).
 ROS_FILES = {"sensors/decode.py", "sensors/clouds.py", "replay/player.py", "replay/recorder.py", "replay/ros.py"}

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from mvloc_ros.doctor.findings import Finding, error, ok
+from mvloc_ros.doctor.findings import Finding, error, ok, warning
 from mvloc_ros.errors import MvlocError
 from mvloc_ros.inference.backend import create_backend
 from mvloc_ros.inference.bundle import read_bundle
+from mvloc_ros.localization.localizer import refiner_of
+from mvloc_ros.localization.options import RefinementOptions
 
 _RUNS = 10
 
@@ -39,10 +41,10 @@ def _examine(path: Path, backend_name: str) -> Finding:
                 start = time.perf_counter()
                 backend.run(color, depth, present)
                 times.append(1e3 * (time.perf_counter() - start))
-            return ok(
-                str(path), f"{bundle.manifest.system}, {np.median(times):.1f} ms a frame with {backend.description}"
-            )
         finally:
             backend.close()
-    except MvlocError as problem:
-        return error(str(path), "does not serve", str(problem))
+        serves = f"{bundle.manifest.system}, {np.median(times):.1f} ms a frame with {backend.description}"
+        problem = refiner_of(bundle, RefinementOptions(mode="auto"))[1]
+        return warning(str(path), serves, problem) if problem else ok(str(path), serves)
+    except MvlocError as failure:
+        return error(str(path), "does not serve", str(failure))

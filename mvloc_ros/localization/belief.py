@@ -8,9 +8,9 @@ import threading
 import numpy as np
 from numpy.typing import NDArray
 
+from mvloc_ros.localization.expectation import Expectation
 from mvloc_ros.localization.gate import Fix
 from mvloc_ros.localization.motion import MotionModel
-from mvloc_ros.localization.verification import Expectation
 
 Array = NDArray[np.float64]
 

@@ -19,12 +19,12 @@ from mvloc_ros.inference.frame import ColorImage, Frame, FrameError
 from mvloc_ros.inference.manifest import Manifest
 from mvloc_ros.inference.preprocess import DepthRegistration, prepare_color, prepare_depth
 from mvloc_ros.localization.belief import Belief
+from mvloc_ros.localization.expectation import Expectation
 from mvloc_ros.localization.frozen_depth import FrozenDepth
 from mvloc_ros.localization.motion import MotionModel
 from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.localization.scene_map import SceneMapError, read_scene_map
 from mvloc_ros.localization.uncertainty import ResidualCovariance
-from mvloc_ros.localization.verification import Expectation
 
 if TYPE_CHECKING:
     from mvloc_ros.localization.refinement import Refined, Refiner
@@ -115,7 +115,7 @@ class Localizer:
         self._covariance = ResidualCovariance(bundle.manifest)
         self._options = refinement or RefinementOptions(mode="off")
         self._frozen = FrozenDepth()
-        self._refiner, self.map_problem = _refiner(bundle, self._options)
+        self._refiner, self.map_problem = refiner_of(bundle, self._options)
         self._belief = Belief(motion or MotionModel())
 
     @property
@@ -274,10 +274,10 @@ def _registration(manifest: Manifest) -> DepthRegistration | None:
     return DepthRegistration.at_size(*size, manifest.depth_camera, manifest.color_camera, extrinsic)
 
 
-def _refiner(bundle: Bundle, options: RefinementOptions) -> tuple[Refiner | None, str]:
+def refiner_of(bundle: Bundle, options: RefinementOptions) -> tuple[Refiner | None, str]:
     """What refines, or why nothing does although it should, in words.
 
-    A model without a map is no fault of `auto`; one whose map cannot be used is.
+    A model without a map is no fault of `auto`; one whose map cannot be used is. Raises SceneMapError if `required`.
     """
     spec = bundle.manifest.scene_map
     if options.mode == "off" or (options.mode == "auto" and spec is None):

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from mvloc_ros.geometry.covariance import pose_error
 from mvloc_ros.inference.map_spec import AcceptanceSpec
 from mvloc_ros.localization.appearance import Appearance
+from mvloc_ros.localization.expectation import Expectation
 from mvloc_ros.localization.free_space import FreeSpace
 from mvloc_ros.localization.support import Support
 
@@ -68,14 +69,6 @@ class Evidence:
 
 
 NAMES = tuple(Evidence.__dataclass_fields__)
-
-
-@dataclass(frozen=True, eq=False)
-class Expectation:
-    """Where something else than the depth image puts the camera: `[4, 4]`, and the covariance of that, 6x6."""
-
-    T_map_camera: Array
-    covariance: Array
 
 
 def evidence(

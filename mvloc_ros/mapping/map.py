@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mvloc_ros.inference.backend import create_backend
 from mvloc_ros.inference.bundle import Bundle, add_scene_map, read_bundle
 from mvloc_ros.inference.map_spec import AcceptanceSpec, SceneMapSpec
@@ -26,6 +29,8 @@ _log = logging.getLogger(__name__)
 DEFAULT_INFLATION = 300.0
 """By how much the points of a frame are fewer than they seem, where no frames were held out to measure it."""
 _HELD_OUT, _GAP = 0.1, 5
+# A folder is the one of a model if half of the model's training poses are in it; some frames may have been left out.
+_LEAST_IN_FOLDER, _SAME_POSITION_M, _POSES_COMPARED = 0.5, 0.01, 200
 # Trials take a quarter of a second each frame.
 _MOST_HELD_OUT = 150
 
@@ -139,3 +144,19 @@ def check_cameras(bundle: Bundle, folder: PosedFolder) -> None:
                 f"The {name} camera of {folder.root} is not the one of {bundle.name} (focal lengths {scaled.fx:.1f} "
                 f"and {mine.fx:.1f} pixels); give the folder that the model was trained on."
             )
+    known = bundle.training_trajectory()
+    if known is not None and (share := _share_in(known.poses[:, :3, 3], folder)) < _LEAST_IN_FOLDER:
+        raise MappingError(
+            f"Of the poses that {bundle.name} was trained on {share:.0%} are in {folder.root}: it is another recording "
+            "or its poses were made anew. Give the folder that the model was trained on, or train again."
+        )
+
+
+def _share_in(positions: NDArray[np.float64], folder: PosedFolder) -> float:
+    """Of positions `[N, 3]` in metres, the share at which a training frame of the folder was taken."""
+    theirs = [frame.T_map_camera[:3, 3] for frame in folder.train if frame.T_map_camera is not None]
+    if not theirs:
+        return 0.0
+    some = positions[:: max(1, len(positions) // _POSES_COMPARED)]
+    nearest = [float(np.min(np.linalg.norm(np.array(theirs) - position, axis=1))) for position in some]
+    return float(np.mean(np.array(nearest) < _SAME_POSITION_M))

@@ -88,6 +88,15 @@ class Camera:
         self.node.destroy_node()
 
 
+def test_a_map_that_cannot_be_used_is_told_although_the_network_runs(tmp_path: Path):
+    bundle = shutil.copytree(Path(__file__).resolve().parents[2] / "models" / "demo", tmp_path / "demo")
+    assert examine_models([bundle])[0].level is Level.OK
+    next(bundle.glob("scene_map-*.npz")).write_bytes(b"rubbish")
+    (found,) = examine_models([bundle])
+    assert found.level is Level.WARNING
+    assert "poses are the network's alone" in found.remedy
+
+
 def test_a_cameras_topics_are_measured_and_the_remapping_is_given(ros_context: rclpy.Context):
     camera = Camera(ros_context)
     try:

@@ -4,12 +4,16 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from mvloc_ros.inference.bundle import read_bundle
+from mvloc_ros.geometry.trajectory import Trajectory, write_tum
+from mvloc_ros.inference.bundle import read_bundle, write_bundle
 from mvloc_ros.inference.frame import DepthImage
 from mvloc_ros.localization.depth_points import CORRECTION_SHAPE, DepthCamera
 from mvloc_ros.localization.scene_map import read_scene_map
@@ -17,7 +21,7 @@ from mvloc_ros.mapping.build import MapOptions
 from mvloc_ros.mapping.distortion import measure
 from mvloc_ros.mapping.errors import MappingError
 from mvloc_ros.mapping.fusion import PosedDepth, fuse
-from mvloc_ros.mapping.map import add_map, hold_out
+from mvloc_ros.mapping.map import add_map, check_cameras, hold_out
 from mvloc_ros.mapping.surfaces import thin
 from mvloc_ros.recordings import open_folder
 
@@ -144,3 +148,46 @@ def test_depth_in_a_wrong_unit_gives_no_map(folder, plain_bundle, tmp_path):
     (tmp_path / "folder" / "camera.json").write_text(settings[:-1] + ', "depth_units_per_metre": 1000000}')
     with pytest.raises(MappingError, match="check the unit"):
         add_map(tmp_path / "bundle", tmp_path / "folder", replace(MapOptions(), resolution_m=0.04))
+
+
+def test_the_folder_of_another_scene_is_refused_before_anything_is_built(plain_bundle, folder, tmp_path):
+    """Its cameras are the same; where the model was trained it was not."""
+    bundle = read_bundle(plain_bundle)
+    poses = np.array([frame.T_map_camera for frame in open_folder(folder).train])
+    stamps = np.arange(len(poses), dtype=np.int64)
+    for shift, is_refused in ((0.0, False), (0.3, True)):
+        moved = poses.copy()
+        moved[:, 0, 3] += shift
+        write_tum(tmp_path / "poses.tum", Trajectory(stamps, moved))
+        files = {"model.onnx": bundle.model_path, "training_poses.tum": tmp_path / "poses.tum"}
+        other = write_bundle(tmp_path / f"moved{shift}", bundle.manifest, files)
+        with pytest.raises(MappingError, match=r"0% are in .*another recording") if is_refused else nullcontext():
+            check_cameras(other, open_folder(folder))
+
+
+HIDDEN = """
+import sys
+sys.modules["small_gicp"] = None  # as where it is not installed
+import mvloc_ros.node.localization_node, mvloc_ros.replay.offline, mvloc_ros.doctor.models
+from mvloc_ros.geometry.trajectory import Trajectory, write_tum
+from mvloc_ros.inference.bundle import read_bundle, write_bundle
+from mvloc_ros.localization.localizer import Localizer
+from mvloc_ros.localization.options import RefinementOptions
+from mvloc_ros.localization.scene_map import SceneMapError
+
+bundle = read_bundle(sys.argv[1])
+print(Localizer(bundle, None, RefinementOptions(mode="auto")).map_problem)
+try:
+    Localizer(bundle, None, RefinementOptions(mode="required"))
+except SceneMapError as error:
+    print("refused:", error)
+"""
+
+
+def test_without_small_gicp_the_network_is_left_and_what_to_install_is_said(mapped):
+    said = subprocess.run(
+        [sys.executable, "-c", HIDDEN, str(mapped.path)], capture_output=True, text=True, check=True, timeout=60
+    ).stdout.splitlines()
+    assert said[-2].startswith("poses are the network's alone: ")
+    assert said[-1].startswith("refused: ")
+    assert all("pip install small_gicp" in line for line in said[-2:])

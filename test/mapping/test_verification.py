@@ -11,10 +11,11 @@ import pytest
 from mvloc_ros.geometry import se3
 from mvloc_ros.inference.backend import create_backend
 from mvloc_ros.inference.frame import ColorImage, DepthImage, Frame
+from mvloc_ros.localization.expectation import Expectation
 from mvloc_ros.localization.localizer import Localizer
 from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.localization.refinement import moved
-from mvloc_ros.localization.verification import Expectation, agreement
+from mvloc_ros.localization.verification import agreement
 from mvloc_ros.mapping.build import Cameras, depth_image
 from mvloc_ros.recordings import open_folder, read_color
 
