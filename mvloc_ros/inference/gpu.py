@@ -16,7 +16,7 @@ from mvloc_ros.inference.backend import BackendError
 _DRIVER = "libcuda.so.1"
 _NAME_BYTES = 256
 # CUdevice_attribute of cuda.h.
-_CAPABILITY_MAJOR, _CAPABILITY_MINOR = 75, 76
+_MULTIPROCESSORS, _CAPABILITY_MAJOR, _CAPABILITY_MINOR = 16, 75, 76
 # CUresult of cuda.h, those that users meet.
 _RESULTS = {
     3: "the driver is shutting down",
@@ -36,11 +36,19 @@ class NoGpuError(BackendError):
 
 @dataclass(frozen=True)
 class Gpu:
-    """The first GPU of this process: its name, compute capability ("8.7"), and the CUDA version of the driver."""
+    """The first GPU of this process.
+
+    Attributes:
+        name: as the driver gives it; every Jetson Orin, of 4 to 16 multiprocessors, has the same.
+        compute_capability: such as "8.7".
+        driver: the CUDA version of the driver.
+        multiprocessors: that are switched on; on a Jetson a power mode decides that.
+    """
 
     name: str
     compute_capability: str
     driver: str
+    multiprocessors: int
 
 
 def find_gpu(library: str = _DRIVER) -> Gpu:
@@ -63,12 +71,13 @@ def find_gpu(library: str = _DRIVER) -> Gpu:
     device = _integer(driver, "cuDeviceGet", ctypes.c_int(0))
     name = ctypes.create_string_buffer(_NAME_BYTES)
     _check(driver, "cuDeviceGetName", name, ctypes.c_int(_NAME_BYTES), ctypes.c_int(device))
-    major, minor = (
+    multiprocessors, major, minor = (
         _integer(driver, "cuDeviceGetAttribute", ctypes.c_int(attribute), ctypes.c_int(device))
-        for attribute in (_CAPABILITY_MAJOR, _CAPABILITY_MINOR)
+        for attribute in (_MULTIPROCESSORS, _CAPABILITY_MAJOR, _CAPABILITY_MINOR)
     )
     version = _integer(driver, "cuDriverGetVersion")
-    return Gpu(name.value.decode(errors="replace"), f"{major}.{minor}", f"{version // 1000}.{version % 1000 // 10}")
+    cuda = f"{version // 1000}.{version % 1000 // 10}"
+    return Gpu(name.value.decode(errors="replace"), f"{major}.{minor}", cuda, multiprocessors)
 
 
 def _integer(driver: ctypes.CDLL, function: str, *arguments: object) -> int:

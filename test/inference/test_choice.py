@@ -88,7 +88,7 @@ def test_a_gpu_provider_that_does_not_load_is_reported(many: Bundle, monkeypatch
     """This onnxruntime says that it had providers for GPUs, and has not: as where CUDA's libraries are missing."""
     names = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: names)
-    monkeypatch.setattr(onnxruntime_providers, "find_gpu", lambda: Gpu("Orin (nvgpu)", "8.7", "12.6"))
+    monkeypatch.setattr(onnxruntime_providers, "find_gpu", lambda: Gpu("Orin (nvgpu)", "8.7", "12.6", 16))
     lines: list[str] = []
     with pytest.warns(UserWarning, match="not in available provider names"):
         backend = create_backend("onnxruntime", many, 1, report=lines.append)
@@ -102,7 +102,7 @@ def test_a_gpu_provider_that_does_not_load_is_reported(many: Bundle, monkeypatch
 
 
 def test_a_gpu_that_stays_unused_is_reported(bundle: Bundle, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(onnxruntime_providers, "find_gpu", lambda: Gpu("Orin (nvgpu)", "8.7", "12.6"))
+    monkeypatch.setattr(onnxruntime_providers, "find_gpu", lambda: Gpu("Orin (nvgpu)", "8.7", "12.6", 16))
     lines: list[str] = []
     create_backend("onnxruntime", bundle, 1, report=lines.append).close()
     assert "The Orin (nvgpu) stays unused" in lines[0]

@@ -17,7 +17,10 @@ int cuInit(unsigned flags) { return %(init)d; }
 int cuDeviceGetCount(int *count) { *count = %(count)d; return 0; }
 int cuDeviceGet(int *device, int ordinal) { *device = ordinal + 5; return 0; }
 int cuDeviceGetName(char *name, int length, int device) { strncpy(name, "Orin (nvgpu)", length); return device != 5; }
-int cuDeviceGetAttribute(int *value, int key, int device) { *value = key == 75 ? 8 : 7; return device != 5; }
+int cuDeviceGetAttribute(int *value, int key, int device) {
+    *value = key == 16 ? 16 : key == 75 ? 8 : 7;
+    return device != 5;
+}
 int cuDriverGetVersion(int *version) { *version = 12060; return 0; }
 """
 
@@ -32,7 +35,7 @@ def driver(folder: Path, init: int = 0, count: int = 1) -> str:
 
 
 def test_the_gpu_is_described(tmp_path: Path):
-    assert find_gpu(driver(tmp_path)) == Gpu("Orin (nvgpu)", "8.7", "12.6")
+    assert find_gpu(driver(tmp_path)) == Gpu("Orin (nvgpu)", "8.7", "12.6", 16)
 
 
 def test_no_driver_is_said():

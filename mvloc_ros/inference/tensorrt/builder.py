@@ -64,15 +64,16 @@ def build(
     config.clear_flag(trt.BuilderFlag.TF32)
     if not is_strongly_typed(trt):
         _set_precision(trt, network, config, precision)
-    cache = config.create_timing_cache(timing)
-    config.set_timing_cache(cache, False)
+    if not config.set_timing_cache(config.create_timing_cache(timing), False):
+        report("What was learned of the GPU in earlier builds is not of this one; it is learned anew.")
+        config.set_timing_cache(config.create_timing_cache(b""), False)
     started = time.monotonic()
     with _progress(f"building a TensorRT {trt.__version__} engine ({precision})", report):
         engine = builder.build_serialized_network(network, config)
     if engine is None:
         raise BackendError(f"TensorRT {trt.__version__} cannot build the {precision} engine: {log.explanation()}.")
     learned = config.get_timing_cache()
-    return Built(bytes(engine), bytes(learned.serialize()), time.monotonic() - started)
+    return Built(bytes(engine), b"" if learned is None else bytes(learned.serialize()), time.monotonic() - started)
 
 
 def _made(make: Callable[[], Any], what: str, log: ErrorLog) -> Any:

@@ -36,7 +36,7 @@ class EngineKey:
         model: the bundle's name, for people; it decides nothing.
         onnx: SHA-256 of the ONNX file.
         tensorrt: its full version.
-        gpu, compute_capability: of the GPU, as the driver gives them.
+        gpu, compute_capability, multiprocessors: of the GPU, as the driver gives them.
         precision: fp32, fp16, bf16 or int8.
         shapes: of the inputs, such as "color 1x120x160x3".
         flags: everything else that the builder was told.
@@ -47,6 +47,7 @@ class EngineKey:
     tensorrt: str
     gpu: str
     compute_capability: str
+    multiprocessors: int
     precision: str
     shapes: tuple[str, ...]
     flags: tuple[str, ...]
@@ -98,11 +99,11 @@ class EngineCache:
         """Keep that for the next build."""
         self._write(self._timing_path(key), self._timing_about(key), timing)
 
-    def _timing_about(self, key: EngineKey) -> dict[str, str]:
-        return {"tensorrt": key.tensorrt, "gpu": key.gpu, "compute_capability": key.compute_capability}
+    def _timing_about(self, key: EngineKey) -> dict[str, str | int]:
+        return {name: key.values()[name] for name in ("tensorrt", "gpu", "compute_capability", "multiprocessors")}
 
     def _timing_path(self, key: EngineKey) -> Path:
-        return self.folder / f"{_plain(key.gpu)}-{_plain(key.tensorrt)}{_TIMING}"
+        return self.folder / f"{_plain(key.gpu)}-{key.multiprocessors}-{_plain(key.tensorrt)}{_TIMING}"
 
     def _read(self, path: Path, what: str) -> tuple[Mapping[str, Any], bytes] | None:
         try:

@@ -86,6 +86,7 @@ def engine_key(trt: ModuleType, gpu: Gpu, bundle: Bundle, precision: str) -> Eng
         tensorrt=trt.__version__,
         gpu=gpu.name,
         compute_capability=gpu.compute_capability,
+        multiprocessors=gpu.multiprocessors,
         precision=precision,
         shapes=(f"color 1x{spec.height}x{spec.width}x3", f"depth 1x{spec.height}x{spec.width}", "present 1x2"),
         flags=describe_flags(trt),

@@ -34,17 +34,16 @@ def add_build_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_build(args: argparse.Namespace) -> int:
-    """Build; 0 when the engine stands, also if it stood before.
+    """Build; 0 when the engine stands, also if it stood before, 1 when it could not be kept.
 
     Raises:
         MvlocError: no bundle, no GPU, no TensorRT, or no right engine.
     """
-    build_ahead(args.model, args.precision, args.cache)
-    return 0
+    return 0 if build_ahead(args.model, args.precision, args.cache) else 1
 
 
-def build_ahead(model: Path, precision: str, cache: Path | None) -> None:
-    """Build the engine of a bundle and say where it is.
+def build_ahead(model: Path, precision: str, cache: Path | None) -> bool:
+    """Build the engine of a bundle and say where it is; False where the cache, having said why, could not keep it.
 
     Raises:
         MvlocError: as `run_build`.
@@ -59,6 +58,7 @@ def build_ahead(model: Path, precision: str, cache: Path | None) -> None:
         print(f"{path} is there already and loads.")
     elif path.exists():
         print(f"built {path} ({path.stat().st_size / 1e6:.1f} MB)")
+    return path.exists()
 
 
 def add_list_arguments(parser: argparse.ArgumentParser) -> None:

@@ -19,7 +19,7 @@ from mvloc_ros.inference.backend import BackendOptions
 from mvloc_ros.inference.gpu import Gpu
 from mvloc_ros.inference.tensorrt import engines
 
-JETSON = Gpu("Orin (nvgpu)", "8.7", "12.6")
+JETSON = Gpu("Orin (nvgpu)", "8.7", "12.6", 16)
 
 
 @dataclass

@@ -32,6 +32,7 @@ class FakeTensorRT:
     fail_build: str = ""
     fail_parse: str = ""
     twist: Callable[[str, np.ndarray], np.ndarray] = lambda name, value: value
+    refuses_timing: Callable[[bytes], bool] = lambda content: False
     layers: list[Any] = field(default_factory=list)
     during_build: Callable[[], None] = lambda: None
 
@@ -116,6 +117,8 @@ def make_tensorrt(version: str, cuda: FakeCuda) -> tuple[ModuleType, FakeTensorR
 
         def set_timing_cache(self, cache: ITimingCache, ignore_mismatch: bool) -> bool:
             state.calls.append(("set_timing_cache", ignore_mismatch))
+            if state.refuses_timing(bytes(cache.serialize())):
+                return False
             self._timing = cache
             return True
 
@@ -139,8 +142,8 @@ def make_tensorrt(version: str, cuda: FakeCuda) -> tuple[ModuleType, FakeTensorR
             if state.fail_build:
                 self._logger.log(Severity.ERROR, state.fail_build)
                 return None
-            assert config._timing is not None
-            config._timing._content += b"learned;"
+            if config._timing is not None:
+                config._timing._content += b"learned;"
             return memoryview(version.encode() + b"\n" + network._onnx)
 
     class ParserError:

@@ -99,7 +99,7 @@ def test_an_engine_of_another_version_is_another_file(
 
 def test_an_engine_of_another_gpu_is_another_file(machine: Any, bundle: Bundle):
     start(machine, bundle)
-    machine.gpu = Gpu("NVIDIA GeForce RTX 4090", "8.9", "12.6")
+    machine.gpu = Gpu("NVIDIA GeForce RTX 4090", "8.9", "12.6", 128)
     start(machine, bundle)
     assert machine.builds() == 2
     assert len(machine.engines()) == 2
@@ -192,6 +192,26 @@ def test_what_was_learned_in_one_build_helps_the_next(machine: Any, bundle: Bund
     machine.engines()[0].unlink()
     start(machine, bundle)
     assert [call[1] for call in machine.tensorrt.calls if call[0] == "create_timing_cache"][-1] == b""
+
+
+def test_an_engine_of_a_smaller_board_of_the_same_name_is_not_loaded(machine: Any, bundle: Bundle):
+    start(machine, bundle)
+    machine.gpu = dataclasses.replace(machine.gpu, multiprocessors=8)
+    start(machine, bundle)
+    assert len(machine.engines()) == len(list(machine.cache.glob("*.timing"))) == 2
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_what_was_learned_on_another_gpu_is_refused_by_tensorrt_and_learned_anew(
+    machine: Any, bundle: Bundle, kept: bool
+):
+    """Both ways in which TensorRT may go on after that: with an empty cache, or with none at all."""
+    start(machine, bundle)
+    machine.engines()[0].unlink()
+    machine.tensorrt.refuses_timing = bool if kept else lambda _: True
+    start(machine, bundle)
+    assert any("it is learned anew" in report for report in machine.reports)
+    assert len(machine.engines()) == 1
 
 
 @pytest.mark.parametrize(("name", "value"), [("pose", 0.5), ("expert_share", np.nan)])
