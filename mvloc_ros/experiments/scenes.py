@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mvloc_ros.experiments import published
 from mvloc_ros.experiments.errors import ExperimentError
-from mvloc_ros.recordings import PosedFolder
+from mvloc_ros.recordings import FrameRecord, PosedFolder
 from mvloc_ros.recordings.seven_scenes import is_seven_scenes
 from mvloc_ros.recordings.tum import is_tum
 from mvloc_ros.training.config import TrainingConfig
@@ -58,6 +58,7 @@ class Scene:
         self.name, self.root, self.test_fraction = name, root, test_fraction
         self.reading = reading or Reading()
         self._frames: dict[tuple[str, int, InputConfig], PosedFrames] = {}
+        self._digests: dict[tuple[str, int, InputConfig], str] = {}
 
     @cached_property
     def folder(self) -> PosedFolder:
@@ -86,17 +87,32 @@ class Scene:
         """The test frames that show the system something, at its network's size."""
         return self._load("test", config)
 
+    def digest(self, config: TrainingConfig) -> str:
+        """`PosedFrames.digest` of the training frames, computed once; the frames are not kept in memory for it."""
+        records, key = self._records("training", config)
+        if key not in self._digests:
+            frames = self._frames.get(key)
+            if frames is None:
+                frames = read_frames(config.input, self.folder, records, "training", self.reading)
+            self._digests[key] = frames.digest()
+        return self._digests[key]
+
     def forget(self) -> None:
         """Give the memory of all images back."""
         self._frames.clear()
 
     def _load(self, which: str, config: TrainingConfig) -> PosedFrames:
-        records = visible(config, self.folder.train if which == "training" else self.folder.test)
-        # Systems that see the same records share the arrays.
-        key = (which, len(records), config.input)
+        records, key = self._records(which, config)
         if key not in self._frames:
             self._frames[key] = read_frames(config.input, self.folder, records, which, self.reading)
         return self._frames[key]
+
+    def _records(
+        self, which: str, config: TrainingConfig
+    ) -> tuple[tuple[FrameRecord, ...], tuple[str, int, InputConfig]]:
+        """The records that the system sees, and the key of their frames, which systems that see the same share."""
+        records = visible(config, self.folder.train if which == "training" else self.folder.test)
+        return records, (which, len(records), config.input)
 
 
 def find_scenes(

@@ -221,16 +221,30 @@ def test_figure3_shows_every_system(fusion: Path, experiment: Experiment) -> Non
     assert ink[1] < 0.2 * min(ink[0], ink[2]), "atloc was not run"
 
 
-def test_runs_on_other_frames_of_the_same_name_are_not_mixed(
-    fusion: Path, experiment: Experiment, tmp_path: Path, capsys
+def test_a_run_on_other_frames_of_the_same_name_is_neither_judged_nor_trained_on(
+    fusion: Path, experiment: Experiment, write_scene: Callable[..., Path], tmp_path: Path, caplog
 ) -> None:
+    """The folder was made anew: the same names and numbers of everything, and other poses."""
+    again = write_scene(tmp_path / "data" / "heads", names=("seq-02", "seq-03", "seq-01"))
+    for path in again.rglob("*.pose.txt"):
+        pose = np.loadtxt(path)
+        pose[0, 3] *= 2.0
+        np.savetxt(path, pose)
     shutil.copytree(fusion / "runs", tmp_path / "runs")
-    path = tmp_path / "runs" / "heads" / "mvloc-c-seed0" / "config.json"
-    run = json.loads(path.read_text(encoding="utf-8"))
-    run["data"]["digest"] = "of other frames"
-    path.write_text(json.dumps(run), encoding="utf-8")
-    assert experiment("table3", tmp_path, "--seeds", "1", "--only-report") == 2
-    assert "trained on different frames" in capsys.readouterr().err
+    before = written(tmp_path)
+    options = ("--seeds", "1", "--systems", "mvloc-v")
+    assert experiment("table3", tmp_path, *options, "--only-report", data=again) == 0
+    assert of_all_seeds(tmp_path, "table3")["mvloc-v"]["median_m"] == ""
+    foreign = tmp_path / "runs" / "heads" / "mvloc-v-seed0"
+    said = [record.getMessage() for record in caplog.records if str(foreign) in record.getMessage()]
+    assert len(said) == 1
+    assert "was trained on other frames" in said[0]
+    assert experiment("table3", tmp_path, *options, data=again) == 0
+    assert {path: time for path, time in written(tmp_path).items() if path in before} == before
+    assert set(written(tmp_path)) - set(before) == {foreign.with_name("mvloc-v-seed0-2") / "last.pt"}
+    row = of_all_seeds(tmp_path, "table3")["mvloc-v"]
+    assert row["median_m"] != of_all_seeds(fusion, "table3")["mvloc-v"]["median_m"]
+    assert row["median_m"]
 
 
 @pytest.mark.parametrize(
