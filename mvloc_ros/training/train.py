@@ -153,10 +153,13 @@ def _train_stages(
 def _refit_briefly(job: Job, out: Path, frames: PosedFrames, epochs: int) -> None:
     """Take the best network of the finished run in `out` to all its training frames."""
     options = job.config.stage_optimiser()
+    start = read_start(out / BEST, job.config, None)
     prefix = "stage2_" if job.config.samples_latent else ""
     changes = {f"{prefix}epochs": epochs, f"{prefix}learning_rate": BRIEF_RATE * options.learning_rate}
+    if start.latent_weight is not None:
+        # The second stage goes on where it was: the latent keeps the unit that it has come to, and lambda its height.
+        changes |= {"latent_noise": 0.0, "latent_warmup": 0.0, "latent_weight": start.latent_weight}
     config = job.config.with_options(changes)
-    start = read_start(out / BEST, config, None)
     run = describe_run(config, job.root, frames, None, job.weights_digest)
     run |= {"start_from": start.digest, "refit_epochs": epochs}
     _train_one(job, config, run, frames, None, out / REFIT, start)
