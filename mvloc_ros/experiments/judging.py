@@ -53,7 +53,7 @@ class Judge:
         """Every finished run of the rows, in every protocol that takes something away that the system sees."""
         for row in rows:
             for seed in range(seeds):
-                run = self.runs.find(scene, row.config.with_options({}, seed=seed), self.weights)
+                run = self.runs.find(scene, scene.adapt(row.config.with_options({}, seed=seed)), self.weights)
                 if run is not None and run.finished:
                     yield from self._run(scene, row, seed, run)
 

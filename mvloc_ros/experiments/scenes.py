@@ -19,8 +19,11 @@ from mvloc_ros.recordings.seven_scenes import is_seven_scenes
 from mvloc_ros.recordings.tum import is_tum
 from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.datasets import PosedFrames, Reading, open_readable, read_frames
-from mvloc_ros.training.options import InputConfig
+from mvloc_ros.training.depth_range import with_folder_range
 from mvloc_ros.training.records import visible
+
+# Which frames, how many, and what of `InputConfig` decides their arrays.
+FramesKey = tuple[str, int, int, bool]
 
 
 @dataclass(frozen=True)
@@ -52,13 +55,19 @@ class Truth:
 
 
 class Scene:
-    """One folder of posed frames; the images are read when someone asks for them, once."""
+    """One folder of posed frames; the images are read when someone asks for them, once.
 
-    def __init__(self, name: str, root: Path, test_fraction: float, reading: Reading | None = None) -> None:
+    `range_given` says that the command line has the depth range, which then goes before the folder's own.
+    """
+
+    def __init__(
+        self, name: str, root: Path, test_fraction: float, reading: Reading | None = None, range_given: bool = False
+    ) -> None:
         self.name, self.root, self.test_fraction = name, root, test_fraction
+        self.range_given = range_given
         self.reading = reading or Reading()
-        self._frames: dict[tuple[str, int, InputConfig], PosedFrames] = {}
-        self._digests: dict[tuple[str, int, InputConfig], str] = {}
+        self._frames: dict[FramesKey, PosedFrames] = {}
+        self._digests: dict[FramesKey, str] = {}
 
     @cached_property
     def folder(self) -> PosedFolder:
@@ -78,6 +87,10 @@ class Scene:
         paper = published.paper_name(self.name)
         official = paper is not None and published.TEST_SEQUENCES[paper] == sequences
         return (Part(paper or self.name, sequences, paper, official),)
+
+    def adapt(self, config: TrainingConfig) -> TrainingConfig:
+        """The values with what the folder decides of them, as `mvloc train` takes them: the depth range."""
+        return with_folder_range(config, self.root, self.range_given)
 
     def training_frames(self, config: TrainingConfig) -> PosedFrames:
         """All training frames that show the system something, at its network's size."""
@@ -107,18 +120,25 @@ class Scene:
             self._frames[key] = read_frames(config.input, self.folder, records, which, self.reading)
         return self._frames[key]
 
-    def _records(
-        self, which: str, config: TrainingConfig
-    ) -> tuple[tuple[FrameRecord, ...], tuple[str, int, InputConfig]]:
-        """The records that the system sees, and the key of their frames, which systems that see the same share."""
+    def _records(self, which: str, config: TrainingConfig) -> tuple[tuple[FrameRecord, ...], FramesKey]:
+        """The records that the system sees, and the key of their frames, which systems that see the same share.
+
+        The depth range is no part of it: frames have all depth that was measured.
+        """
         records = visible(config, self.folder.train if which == "training" else self.folder.test)
-        return records, (which, len(records), config.input)
+        return records, (which, len(records), config.input.short_side, config.input.register_depth)
 
 
 def find_scenes(
-    data: Path, names: Sequence[str] | None, test_fraction: float, reading: Reading | None = None
+    data: Path,
+    names: Sequence[str] | None,
+    test_fraction: float,
+    reading: Reading | None = None,
+    range_given: bool = False,
 ) -> list[Scene]:
     """The folder itself if it holds posed frames, else those of its folders that do, or the named ones.
+
+    `range_given`: see `Scene`.
 
     Raises:
         ExperimentError: there is no such folder, or no scene in it.
@@ -129,13 +149,13 @@ def find_scenes(
         missing = [name for name in names if not (data / name).is_dir()]
         if missing:
             raise ExperimentError(f"There is no scene {missing[0]} in {data}; check --scenes.")
-        return [Scene(name, data / name, test_fraction, reading) for name in dict.fromkeys(names)]
+        return [Scene(name, data / name, test_fraction, reading, range_given) for name in dict.fromkeys(names)]
     if is_seven_scenes(data) or is_tum(data):
-        return [Scene(data.resolve().name, data, test_fraction, reading)]
+        return [Scene(data.resolve().name, data, test_fraction, reading, range_given)]
     roots = sorted(path for path in data.iterdir() if path.is_dir() and (is_seven_scenes(path) or is_tum(path)))
     if not roots:
         raise ExperimentError(f"Neither {data} nor a folder in it holds posed frames (7-Scenes or TUM); check --data.")
-    return [Scene(path.name, path, test_fraction, reading) for path in roots]
+    return [Scene(path.name, path, test_fraction, reading, range_given) for path in roots]
 
 
 def check_labels(scenes: Sequence[Scene]) -> None:

@@ -3,12 +3,13 @@
 
     {"color": {"width": 640, "height": 480, "fx": 525, "fy": 525, "cx": 320, "cy": 240},
      "depth": {...}, "depth_registered": true, "pose_of": "color", "rate_hz": 15,
-     "depth_units_per_metre": 1000, "licence": "CC BY 4.0",
+     "depth_units_per_metre": 1000, "max_depth": 80, "licence": "CC BY 4.0",
      "T_color_depth": [[1, 0, 0, -0.025], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]}
 
 Every key may be left out; a key that is not listed here is refused, so that a typing error does not
 pass as a default. `T_color_depth` says where the cameras of depth that is not registered sit: it maps
-coordinates of the depth camera (metres, optical frame) into the colour camera.
+coordinates of the depth camera (metres, optical frame) into the colour camera. `max_depth` says how many
+metres the measurements go, which training takes for its range unless the command line gives one.
 """
 
 from __future__ import annotations
@@ -35,7 +36,10 @@ CAMERA_FILE = "camera.json"
 
 @dataclass(frozen=True, eq=False)
 class CameraSettings:
-    """Cameras and conventions of a folder: the layout's defaults, or what `camera.json` says."""
+    """Cameras and conventions of a folder: the layout's defaults, or what `camera.json` says.
+
+    `max_depth_m` is how far the depth measurements go, None where nothing says it.
+    """
 
     color_camera: PinholeCamera
     depth_camera: PinholeCamera
@@ -45,6 +49,7 @@ class CameraSettings:
     rate_hz: float
     licence: str = ""
     T_color_depth: npt.NDArray[np.float64] | None = None
+    max_depth_m: float | None = None
 
 
 def apply_camera_file(root: Path, defaults: CameraSettings) -> tuple[CameraSettings, frozenset[str]]:
@@ -52,9 +57,21 @@ def apply_camera_file(root: Path, defaults: CameraSettings) -> tuple[CameraSetti
 
     Raises RecordingError where the file is not JSON, has an unknown key or an impossible value.
     """
+    values = read_camera_file(root)
+    if {"color_camera", "depth_camera"} & values.keys():
+        # Other cameras than the layout's sit otherwise to each other, too.
+        defaults = replace(defaults, T_color_depth=None)
+    return replace(defaults, **values), frozenset(key for key, (field, _) in _READERS.items() if field in values)
+
+
+def read_camera_file(root: Path) -> dict[str, Any]:
+    """What `root/camera.json` sets, by the fields of `CameraSettings`; nothing where there is no such file.
+
+    Raises RecordingError where the file is not JSON, has an unknown key or an impossible value.
+    """
     path = root / CAMERA_FILE
     if not path.is_file():
-        return defaults, frozenset()
+        return {}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -71,10 +88,7 @@ def apply_camera_file(root: Path, defaults: CameraSettings) -> tuple[CameraSetti
             values[field] = read(value)
         except (KeyError, TypeError, ValueError) as error:
             raise RecordingError(f"{path}: the value of {key!r} is not usable ({error}).") from error
-    if {"color_camera", "depth_camera"} & values.keys():
-        # Other cameras than the layout's sit otherwise to each other, too.
-        defaults = replace(defaults, T_color_depth=None)
-    return replace(defaults, **values), frozenset(content)
+    return values
 
 
 def fit_to_images(
@@ -157,4 +171,5 @@ _READERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "rate_hz": ("rate_hz", _positive),
     "licence": ("licence", str),
     "T_color_depth": ("T_color_depth", _transform),
+    "max_depth": ("max_depth_m", _positive),
 }

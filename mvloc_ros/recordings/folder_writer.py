@@ -136,6 +136,8 @@ class FolderWriter:
             "depth_units_per_metre": cameras.depth_units_per_metre,
             "licence": cameras.licence,
         }
+        if cameras.max_depth_m is not None:
+            content["max_depth"] = cameras.max_depth_m
         if cameras.T_color_depth is not None:
             content["T_color_depth"] = cameras.T_color_depth.tolist()
         self._write(self.partial / CAMERA_FILE, (json.dumps(content, indent=1) + "\n").encode())
