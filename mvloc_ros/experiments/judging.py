@@ -60,7 +60,7 @@ class Judge:
     def _run(self, scene: Scene, row: Row, seed: int, run: FoundRun) -> Iterator[Judged]:
         trained = read_network(run.folder / LAST, half_weights=False)
         network = trained.network.to(self.device)
-        frames = scene.test_frames(row.config)
+        frames = scene.test_frames(scene.adapt(row.config))
         batch = row.config.optimiser.batch_size
         for protocol in self.protocols:
             if protocol.missing is not None and not SYSTEMS[row.system].uses_depth:
@@ -72,6 +72,7 @@ class Judge:
 
     def baselines(self, scene: Scene, config: TrainingConfig) -> Iterator[Judged]:
         """Constant pose, image retrieval and the nearest training pose, of all test frames."""
+        config = scene.adapt(config)
         training, frames = scene.training_frames(config), scene.test_frames(config)
         database = describe(training)
         count = choose_count(database, training.poses, training.sequences)

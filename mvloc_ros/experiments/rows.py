@@ -23,7 +23,7 @@ ALL_SYSTEMS = ("posenet", "vidloc", "vidloc-causal", "mapnet", "atloc", "mvloc-v
 STAGE_OPTIONS = tuple(item.name for item in fields(StageConfig))
 # What means nothing to a system that sees colour alone.
 DEPTH_OPTIONS = (
-    *("drop_color", "drop_depth", "min_depth", "max_depth", "depth_encoding"),
+    *("drop_color", "drop_depth", "min_depth", "max_depth", "depth_of_points", "depth_encoding"),
     *("depth_erasing", "depth_noise", "depth_dropout"),
 )
 # What is not the user's to choose where the system says it.

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,11 +19,11 @@ from mvloc_ros.recordings.seven_scenes import is_seven_scenes
 from mvloc_ros.recordings.tum import is_tum
 from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.datasets import PosedFrames, Reading, open_readable, read_frames
-from mvloc_ros.training.depth_range import with_folder_range
+from mvloc_ros.training.depth_range import with_folder_depth
 from mvloc_ros.training.records import visible
 
 # Which frames, how many, and what of `InputConfig` decides their arrays.
-FramesKey = tuple[str, int, int, bool]
+FramesKey = tuple[str, int, int, bool, bool]
 
 
 @dataclass(frozen=True)
@@ -57,14 +57,19 @@ class Truth:
 class Scene:
     """One folder of posed frames; the images are read when someone asks for them, once.
 
-    `range_given` says that the command line has the depth range, which then goes before the folder's own.
+    `given` are the names of the values that the command line gives, which go before what the folder states.
     """
 
     def __init__(
-        self, name: str, root: Path, test_fraction: float, reading: Reading | None = None, range_given: bool = False
+        self,
+        name: str,
+        root: Path,
+        test_fraction: float,
+        reading: Reading | None = None,
+        given: Collection[str] = (),
     ) -> None:
         self.name, self.root, self.test_fraction = name, root, test_fraction
-        self.range_given = range_given
+        self.given = given
         self.reading = reading or Reading()
         self._frames: dict[FramesKey, PosedFrames] = {}
         self._digests: dict[FramesKey, str] = {}
@@ -89,8 +94,8 @@ class Scene:
         return (Part(paper or self.name, sequences, paper, official),)
 
     def adapt(self, config: TrainingConfig) -> TrainingConfig:
-        """The values with what the folder decides of them, as `mvloc train` takes them: the depth range."""
-        return with_folder_range(config, self.root, self.range_given)
+        """The values with what the folder decides of them, as `mvloc train` takes them: range and kind of its depth."""
+        return with_folder_depth(config, self.root, self.given)
 
     def training_frames(self, config: TrainingConfig) -> PosedFrames:
         """All training frames that show the system something, at its network's size."""
@@ -126,7 +131,8 @@ class Scene:
         The depth range is no part of it: frames have all depth that was measured.
         """
         records = visible(config, self.folder.train if which == "training" else self.folder.test)
-        return records, (which, len(records), config.input.short_side, config.input.register_depth)
+        seen = config.input
+        return records, (which, len(records), seen.short_side, seen.register_depth, seen.depth_of_points)
 
 
 def find_scenes(
@@ -134,11 +140,11 @@ def find_scenes(
     names: Sequence[str] | None,
     test_fraction: float,
     reading: Reading | None = None,
-    range_given: bool = False,
+    given: Collection[str] = (),
 ) -> list[Scene]:
     """The folder itself if it holds posed frames, else those of its folders that do, or the named ones.
 
-    `range_given`: see `Scene`.
+    `given`: see `Scene`.
 
     Raises:
         ExperimentError: there is no such folder, or no scene in it.
@@ -149,13 +155,13 @@ def find_scenes(
         missing = [name for name in names if not (data / name).is_dir()]
         if missing:
             raise ExperimentError(f"There is no scene {missing[0]} in {data}; check --scenes.")
-        return [Scene(name, data / name, test_fraction, reading, range_given) for name in dict.fromkeys(names)]
+        return [Scene(name, data / name, test_fraction, reading, given) for name in dict.fromkeys(names)]
     if is_seven_scenes(data) or is_tum(data):
-        return [Scene(data.resolve().name, data, test_fraction, reading, range_given)]
+        return [Scene(data.resolve().name, data, test_fraction, reading, given)]
     roots = sorted(path for path in data.iterdir() if path.is_dir() and (is_seven_scenes(path) or is_tum(path)))
     if not roots:
         raise ExperimentError(f"Neither {data} nor a folder in it holds posed frames (7-Scenes or TUM); check --data.")
-    return [Scene(path.name, path, test_fraction, reading, range_given) for path in roots]
+    return [Scene(path.name, path, test_fraction, reading, given) for path in roots]
 
 
 def check_labels(scenes: Sequence[Scene]) -> None:

@@ -46,7 +46,7 @@ class Workshop:
         if config.samples_latent:
             starts = self.runs.starts(scene, config, self.digest)
             start, weights = next(iter(starts.values())) if begun is None else starts[begun.start], None
-        depth = explain_range(config, scene.root, scene.range_given)
+        depth = explain_range(config, scene.root, scene.given)
         print(f"{scene.name}: {label}, seed {config.seed}, in {folder}{depth and '; '}{depth}", flush=True)
         fraction, reading = scene.test_fraction, scene.reading
         train(config, scene.root, folder, self.device, weights, fraction, start_from=start, reading=reading)

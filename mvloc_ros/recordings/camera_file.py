@@ -3,13 +3,14 @@
 
     {"color": {"width": 640, "height": 480, "fx": 525, "fy": 525, "cx": 320, "cy": 240},
      "depth": {...}, "depth_registered": true, "pose_of": "color", "rate_hz": 15,
-     "depth_units_per_metre": 1000, "max_depth": 80, "licence": "CC BY 4.0",
+     "depth_units_per_metre": 1000, "max_depth": 80, "depth_of_points": false, "licence": "CC BY 4.0",
      "T_color_depth": [[1, 0, 0, -0.025], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]}
 
 Every key may be left out; a key that is not listed here is refused, so that a typing error does not
 pass as a default. `T_color_depth` says where the cameras of depth that is not registered sit: it maps
 coordinates of the depth camera (metres, optical frame) into the colour camera. `max_depth` says how many
 metres the measurements go, which training takes for its range unless the command line gives one.
+`depth_of_points` says that depth images are of single points, as those of a LIDAR are.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ CAMERA_FILE = "camera.json"
 class CameraSettings:
     """Cameras and conventions of a folder: the layout's defaults, or what `camera.json` says.
 
-    `max_depth_m` is how far the depth measurements go, None where nothing says it.
+    `max_depth_m` is how far the depth measurements go, None where nothing says it; `depth_of_points` says that depth
+    images are of single points, with nothing between them.
     """
 
     color_camera: PinholeCamera
@@ -50,6 +52,7 @@ class CameraSettings:
     licence: str = ""
     T_color_depth: npt.NDArray[np.float64] | None = None
     max_depth_m: float | None = None
+    depth_of_points: bool = False
 
 
 def apply_camera_file(root: Path, defaults: CameraSettings) -> tuple[CameraSettings, frozenset[str]]:
@@ -172,4 +175,5 @@ _READERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "licence": ("licence", str),
     "T_color_depth": ("T_color_depth", _transform),
     "max_depth": ("max_depth_m", _positive),
+    "depth_of_points": ("depth_of_points", _boolean),
 }

@@ -138,6 +138,8 @@ class FolderWriter:
         }
         if cameras.max_depth_m is not None:
             content["max_depth"] = cameras.max_depth_m
+        if cameras.depth_of_points:
+            content["depth_of_points"] = True
         if cameras.T_color_depth is not None:
             content["T_color_depth"] = cameras.T_color_depth.tolist()
         self._write(self.partial / CAMERA_FILE, (json.dumps(content, indent=1) + "\n").encode())

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far depth counts: the command line's word, else the folder's, else the preset's; and whether that fits the data.
+"""What a folder says of its depth: how far it counts, and whether it is points; and whether the range fits the data.
+
+The command line's word goes first, the folder's next, the preset's last.
 
 What lies beyond the range is to the network as if it had not been measured. A preset's is that of rooms; a LIDAR
 measures ten times as far, and its folder says so in `camera.json`.
@@ -8,6 +10,7 @@ measures ten times as far, and its folder says so in `camera.json`.
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -17,33 +20,38 @@ from mvloc_ros.training.config import SYSTEMS, TrainingConfig
 from mvloc_ros.training.datasets import PosedFrames
 
 SAMPLE = 50  # frames, evenly spread, that the range is compared with
+# Values of a run that the folder may state, and how `CameraSettings` calls them.
+STATED = {"max_depth": "max_depth_m", "depth_of_points": "depth_of_points"}
 _log = logging.getLogger(__name__)
 
 
-def with_folder_range(config: TrainingConfig, root: Path, given: bool) -> TrainingConfig:
-    """The values with the folder's `max_depth`, if it states one, the command line gave none, and depth is seen.
+def with_folder_depth(config: TrainingConfig, root: Path, given: Collection[str]) -> TrainingConfig:
+    """The values with what the folder's camera.json states of its depth, if the system sees depth.
 
     Args:
-        config: values of a run, with the preset's range or the command line's.
+        config: values of a run, of the preset and the command line.
         root: folder of posed frames.
-        given: whether the range is the command line's.
+        given: names of the values that the command line gives; these stay.
 
     Raises:
         RecordingError: the folder's camera.json cannot be used.
         TrainingError: its range ends before `min_depth`.
     """
-    stated = None if given or not SYSTEMS[config.system].uses_depth else read_camera_file(root).get("max_depth_m")
-    return config if stated is None else config.with_options({"max_depth": stated})
+    if not SYSTEMS[config.system].uses_depth:
+        return config
+    stated = read_camera_file(root)
+    changes = {name: stated[field] for name, field in STATED.items() if field in stated and name not in given}
+    return config.with_options(changes) if changes else config
 
 
-def explain_range(config: TrainingConfig, root: Path, given: bool) -> str:
-    """Which depth counts and who says so, of values that `with_folder_range` returned; empty where none is seen."""
+def explain_range(config: TrainingConfig, root: Path, given: Collection[str]) -> str:
+    """Which depth counts and who says so, of values that `with_folder_depth` returned; empty where none is seen."""
     if not SYSTEMS[config.system].uses_depth:
         return ""
     whose = f"the preset {config.preset}"
-    if given:
+    if "max_depth" in given:
         whose = "--max-depth"
-    elif "max_depth_m" in read_camera_file(root):
+    elif STATED["max_depth"] in read_camera_file(root):
         whose = str(root / CAMERA_FILE)
     return f"depth counts from {config.input.min_depth:g} to {config.input.max_depth:g} m, says {whose}"
 

@@ -194,12 +194,12 @@ def run_train(args: argparse.Namespace) -> int:
     if args.timeout <= 0.0:
         raise TrainingError(f"--timeout {args.timeout:g} must be more than 0 seconds.")
     require_torch("mvloc train")
-    from mvloc_ros.training.depth_range import explain_range, with_folder_range
+    from mvloc_ros.training.depth_range import explain_range, with_folder_depth
     from mvloc_ros.training.launched import launched
     from mvloc_ros.training.train import train
 
-    given = args.max_depth is not None
-    config = with_folder_range(config, args.data, given)
+    given = given_values(args)
+    config = with_folder_depth(config, args.data, given)
     try:
         with launched(args.timeout) as processes:
             if processes.is_main and (depth := explain_range(config, args.data, given)):

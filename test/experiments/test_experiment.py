@@ -247,18 +247,21 @@ def test_a_run_on_other_frames_of_the_same_name_is_neither_judged_nor_trained_on
     assert row["median_m"]
 
 
-def test_a_folder_s_depth_range_is_that_of_its_runs(
+def test_what_a_folder_says_of_its_depth_holds_for_its_runs(
     experiment: Experiment, write_scene: Callable[..., Path], tmp_path: Path, capsys
 ) -> None:
     root = write_scene(tmp_path / "yard")
-    (root / "camera.json").write_text('{"max_depth": 70}')
+    (root / "camera.json").write_text('{"max_depth": 70, "depth_of_points": true}')
     options = ("--seeds", "1", "--stage", "both", "--systems", "mvloc-v,mvloc")
     assert experiment("table3", tmp_path, *options, data=root) == 0
-    ranges = {
-        path.parent.name: json.loads(path.read_text(encoding="utf-8"))["config"]["input"]["max_depth"]
+    names = ("max_depth", "depth_of_points")
+    stated = {
+        path.parent.name: [json.loads(path.read_text(encoding="utf-8"))["config"]["input"][name] for name in names]
         for path in (tmp_path / "runs").rglob("config.json")
     }
-    assert ranges == {"mvloc-v-seed0": 6.0, "mvloc-seed0": 70.0, "mvloc-stage2-seed0": 70.0}
+    assert stated == {
+        "mvloc-v-seed0": [6.0, False], "mvloc-seed0": [70.0, True], "mvloc-stage2-seed0": [70.0, True],
+    }  # fmt: skip
     rows = of_all_seeds(tmp_path, "table3", scene="yard")
     assert all(row["median_m"] for row in rows.values())
     assert f"depth counts from 0.1 to 70 m, says {root / 'camera.json'}" in capsys.readouterr().out

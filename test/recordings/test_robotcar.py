@@ -145,7 +145,7 @@ def test_depth_lands_on_the_pixel_and_only_from_the_past(tmp_path: Path, capsys:
         (12, column): pytest.approx(second, abs=1 / 500),
     }
     assert (folder.depth_registered, folder.depth_camera) == (True, folder.color_camera)
-    assert folder.max_depth_m == 80.0
+    assert (folder.max_depth_m, folder.depth_of_points) == (80.0, True)
     assert folder.rate_hz == pytest.approx(16.0)
     assert {frame.sequence for frame in folder.train} == {f"seq-{TRAIN}"}
     assert {frame.sequence for frame in folder.test} == {f"seq-{TEST}"}

@@ -314,7 +314,7 @@ def test_clouds_become_depth_of_the_colour_camera(tmp_path: Path):
     assert depth[11, 17] == pytest.approx(8.0, abs=1 / 256)
     assert np.count_nonzero(depth) == 1
     assert folder.depth_registered
-    assert folder.max_depth_m == 80.0
+    assert (folder.max_depth_m, folder.depth_of_points) == (80.0, True)
     assert convert(bag, tmp_path / "paired").left_out == {"without depth within 60 ms": 5}
 
 
@@ -334,7 +334,7 @@ def test_clouds_of_a_depth_camera_state_no_range_of_a_lidar(tmp_path: Path):
     convert(recording.write(tmp_path / "bag"), tmp_path / "out")
     folder = open_folder(tmp_path / "out")
     assert np.count_nonzero(read_depth(folder.train[0].depth, folder.depth_units_per_metre)) > 0
-    assert folder.max_depth_m is None
+    assert (folder.max_depth_m, folder.depth_of_points) == (None, False)
 
 
 def test_unregistered_depth_is_registered_on_request(tmp_path: Path):

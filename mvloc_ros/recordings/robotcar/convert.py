@@ -83,6 +83,7 @@ def convert(roots: Sequence[Path], out: Path, options: RobotCarOptions, progress
             rate_hz=1e9 / period,
             licence=LICENCE,
             max_depth_m=MAX_DEPTH_M if options.lidars else None,
+            depth_of_points=bool(options.lidars),
         )
         writer.finish(settings, [sequence_name(name) for name in train], [sequence_name(name) for name in test])
     left_out["images that cannot be read"] += len(lost)

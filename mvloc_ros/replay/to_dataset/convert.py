@@ -95,7 +95,7 @@ def to_dataset(bag: Path, out: Path, options: DatasetOptions, progress: bool = T
         )
         cameras, to_map = _cameras(options, selected, collected, plan)
         if _is_lidar(reader, selected):
-            cameras = replace(cameras, max_depth_m=LIDAR_RANGE_M)
+            cameras = replace(cameras, max_depth_m=LIDAR_RANGE_M, depth_of_points=True)
         with FolderWriter(out, _identity(reader, options)) as writer:
             if writer.complete:
                 folder = open_folder(out)

@@ -83,6 +83,7 @@ def read_frames(
         (color.width, color.height),
         (depth.width, depth.height),
         registration(config, folder, height, width),
+        config.depth_of_points,
     )
     return load_decoded(records, decoding, label, reading)
 
