@@ -10,7 +10,9 @@ Every key may be left out; a key that is not listed here is refused, so that a t
 pass as a default. `T_color_depth` says where the cameras of depth that is not registered sit: it maps
 coordinates of the depth camera (metres, optical frame) into the colour camera. `max_depth` says how many
 metres the measurements go, which training takes for its range unless the command line gives one.
-`depth_of_points` says that depth images are of single points, as those of a LIDAR are.
+`depth_of_points` says that depth images are of single points, as those of a LIDAR are. `depth_projection` is
+"pinhole", or "cylindrical" where depth images are panoramas: their camera then is made up, and nothing may project
+through it.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ from mvloc_ros.recordings.frames import FrameRecord
 from mvloc_ros.recordings.images import image_size
 
 CAMERA_FILE = "camera.json"
+PROJECTIONS = ("pinhole", "cylindrical")
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +43,8 @@ class CameraSettings:
     """Cameras and conventions of a folder: the layout's defaults, or what `camera.json` says.
 
     `max_depth_m` is how far the depth measurements go, None where nothing says it; `depth_of_points` says that depth
-    images are of single points, with nothing between them.
+    images are of single points, with nothing between them. Of depth that is a panorama (`depth_projection` is
+    'cylindrical', not 'pinhole') the depth camera means nothing.
     """
 
     color_camera: PinholeCamera
@@ -53,6 +57,7 @@ class CameraSettings:
     T_color_depth: npt.NDArray[np.float64] | None = None
     max_depth_m: float | None = None
     depth_of_points: bool = False
+    depth_projection: str = "pinhole"
 
 
 def apply_camera_file(root: Path, defaults: CameraSettings) -> tuple[CameraSettings, frozenset[str]]:
@@ -157,6 +162,12 @@ def _camera_name(value: Any) -> str:
     return str(value)
 
 
+def _projection(value: Any) -> str:
+    if value not in PROJECTIONS:
+        raise ValueError(f"{value!r} is neither 'pinhole' nor 'cylindrical'")
+    return str(value)
+
+
 def _transform(value: Any) -> npt.NDArray[np.float64]:
     matrix = np.array(value, dtype=np.float64)
     if not se3.is_rigid(matrix, tolerance=1e-3):
@@ -176,4 +187,5 @@ _READERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "T_color_depth": ("T_color_depth", _transform),
     "max_depth": ("max_depth_m", _positive),
     "depth_of_points": ("depth_of_points", _boolean),
+    "depth_projection": ("depth_projection", _projection),
 }

@@ -140,6 +140,8 @@ class FolderWriter:
             content["max_depth"] = cameras.max_depth_m
         if cameras.depth_of_points:
             content["depth_of_points"] = True
+        if cameras.depth_projection != "pinhole":
+            content["depth_projection"] = cameras.depth_projection
         if cameras.T_color_depth is not None:
             content["T_color_depth"] = cameras.T_color_depth.tolist()
         self._write(self.partial / CAMERA_FILE, (json.dumps(content, indent=1) + "\n").encode())

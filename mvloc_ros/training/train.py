@@ -25,7 +25,7 @@ from mvloc_ros.training.records import split_records, visible
 from mvloc_ros.training.run_identity import describe_run
 from mvloc_ros.training.start import StartingPoint, read_start
 from mvloc_ros.training.trainer import Trainer
-from mvloc_ros.training.views import RgbdCameras
+from mvloc_ros.training.views import RgbdCameras, check_projection
 
 FIRST_STAGE = "stage1"  # folder inside a run of both stages
 # Peak learning rate of a brief refit, as a share of the training's: enough to take in new frames, too little
@@ -46,6 +46,7 @@ def read_data(config: TrainingConfig, root: Path, test_fraction: float, reading:
     """Open a folder, hold validation frames out of its training sequences, and read both."""
     reading = reading or Reading()
     folder = open_readable(root, test_fraction, reading)
+    check_projection(config, folder)
     trained, held = split_records(config, folder)
     training = read_frames(config.input, folder, trained, "training", reading)
     return TrainingData(

@@ -144,3 +144,12 @@ def test_depth_in_a_wrong_unit_gives_no_map(folder, plain_bundle, tmp_path):
     (tmp_path / "folder" / "camera.json").write_text(settings[:-1] + ', "depth_units_per_metre": 1000000}')
     with pytest.raises(MappingError, match="check the unit"):
         add_map(tmp_path / "bundle", tmp_path / "folder", replace(MapOptions(), resolution_m=0.04))
+
+
+def test_panoramas_give_no_map(folder, plain_bundle, tmp_path):
+    shutil.copytree(plain_bundle, tmp_path / "bundle")
+    shutil.copytree(folder, tmp_path / "folder")
+    settings = (folder / "camera.json").read_text()
+    (tmp_path / "folder" / "camera.json").write_text(settings[:-1] + ', "depth_projection": "cylindrical"}')
+    with pytest.raises(MappingError, match="are panoramas, which `mvloc map` cannot"):
+        add_map(tmp_path / "bundle", tmp_path / "folder", MapOptions())

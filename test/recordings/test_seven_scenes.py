@@ -143,6 +143,7 @@ def test_camera_json_states_what_differs(seven_scenes: Path):
         ('{"rate_hz": -1}', "value of 'rate_hz' is not usable"),
         ('{"rate_hz": "fast"}', "value of 'rate_hz' is not usable"),
         ('{"max_depth": 0}', "value of 'max_depth' is not usable"),
+        ('{"depth_projection": "fisheye"}', "neither 'pinhole' nor 'cylindrical'"),
         ('{"pose_of": "lidar"}', "neither 'color' nor 'depth'"),
         ('{"depth_registered": "no"}', "neither true nor false"),
         ('{"color": {"width": 32}}', "value of 'color' is not usable"),

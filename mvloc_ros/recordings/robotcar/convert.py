@@ -84,6 +84,7 @@ def convert(roots: Sequence[Path], out: Path, options: RobotCarOptions, progress
             licence=LICENCE,
             max_depth_m=MAX_DEPTH_M if options.lidars else None,
             depth_of_points=bool(options.lidars),
+            depth_projection="pinhole" if options.panorama is None else "cylindrical",
         )
         writer.finish(settings, [sequence_name(name) for name in train], [sequence_name(name) for name in test])
     left_out["images that cannot be read"] += len(lost)
