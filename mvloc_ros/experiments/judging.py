@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mvloc_ros.experiments.errors import ExperimentError
 from mvloc_ros.experiments.protocols import Protocol
 from mvloc_ros.experiments.retrieval import Retrieval, choose_count, describe
 from mvloc_ros.experiments.rows import Row
@@ -44,36 +43,24 @@ class Judged:
 
 
 class Judge:
-    """Judges the finished runs of a folder; what is missing or unfinished is left out."""
+    """Judges the finished runs of a folder; what is missing, unfinished or of other frames is left out."""
 
     def __init__(self, runs: RunFolder, weights: str, device: str, protocols: Sequence[Protocol]) -> None:
         self.runs, self.weights, self.protocols = runs, weights, protocols
         self.device = pick_device(device)
 
     def rows(self, scene: Scene, rows: Sequence[Row], seeds: int) -> Iterator[Judged]:
-        """Every finished run of the rows, in every protocol that takes something away that the system sees.
-
-        Raises:
-            ExperimentError: the runs were not trained on the same frames.
-        """
-        digests: dict[int, FoundRun] = {}
+        """Every finished run of the rows, in every protocol that takes something away that the system sees."""
         for row in rows:
             for seed in range(seeds):
-                run = self.runs.find(scene, row.config.with_options({}, seed=seed), self.weights)
-                if run is None or not run.finished:
-                    continue
-                first = digests.setdefault(run.frames, run)
-                if first.digest != run.digest:
-                    raise ExperimentError(
-                        f"{first.folder} and {run.folder} were trained on different frames named {scene.name}; "
-                        "give each data set a --runs folder of its own."
-                    )
-                yield from self._run(scene, row, seed, run)
+                run = self.runs.find(scene, scene.adapt(row.config.with_options({}, seed=seed)), self.weights)
+                if run is not None and run.finished:
+                    yield from self._run(scene, row, seed, run)
 
     def _run(self, scene: Scene, row: Row, seed: int, run: FoundRun) -> Iterator[Judged]:
         trained = read_network(run.folder / LAST, half_weights=False)
         network = trained.network.to(self.device)
-        frames = scene.test_frames(row.config)
+        frames = scene.test_frames(scene.adapt(row.config))
         batch = row.config.optimiser.batch_size
         for protocol in self.protocols:
             if protocol.missing is not None and not SYSTEMS[row.system].uses_depth:
@@ -85,6 +72,7 @@ class Judge:
 
     def baselines(self, scene: Scene, config: TrainingConfig) -> Iterator[Judged]:
         """Constant pose, image retrieval and the nearest training pose, of all test frames."""
+        config = scene.adapt(config)
         training, frames = scene.training_frames(config), scene.test_frames(config)
         database = describe(training)
         count = choose_count(database, training.poses, training.sequences)

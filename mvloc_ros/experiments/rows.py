@@ -21,6 +21,11 @@ DEFAULT_SYSTEMS = {
 }
 ALL_SYSTEMS = ("posenet", "vidloc", "vidloc-causal", "mapnet", "atloc", "mvloc-v", "mvloc-c", "mvloc-p", "mvloc")
 STAGE_OPTIONS = tuple(item.name for item in fields(StageConfig))
+# What means nothing to a system that sees colour alone.
+DEPTH_OPTIONS = (
+    *("drop_color", "drop_depth", "min_depth", "max_depth", "depth_of_points", "depth_encoding"),
+    *("depth_erasing", "depth_noise", "depth_dropout"),
+)
 # What is not the user's to choose where the system says it.
 FIXED = {"mvloc-p": ("stage", "estimator", "samples")}
 
@@ -90,7 +95,7 @@ def _means_something(system: str, name: str) -> bool:
     described = SYSTEMS[system]
     if name in FIXED.get(system, ()):
         return False
-    if name in ("drop_color", "drop_depth", "min_depth", "max_depth", "depth_erasing", "depth_noise", "depth_dropout"):
+    if name in DEPTH_OPTIONS:
         return described.uses_depth
     if name in STAGE_OPTIONS:
         return described.samples

@@ -6,6 +6,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.options import StageConfig
 from mvloc_ros.training.run_log import CONFIG_FILE, METRICS_FILE
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -57,9 +60,12 @@ class RunFolder:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._foreign: set[Path] = set()  # runs that were said to be of other frames
 
     def find(self, scene: Scene, config: TrainingConfig, weights: str) -> FoundRun | None:
         """The run of these values on all training frames of the scene; the furthest, if there are several.
+
+        A run on other frames, of a folder of the same name, is none; it is left as it is, and said once.
 
         Args:
             scene: what it was trained on.
@@ -84,7 +90,21 @@ class RunFolder:
     def _of(self, scene: Scene, config: TrainingConfig) -> list[FoundRun]:
         read = (_read(path) for path in sorted(self.root.rglob(CONFIG_FILE)))
         wanted = identity(config)
-        return [run for run, data in filter(None, read) if identity(run.config) == wanted and _is_of(data, scene)]
+        named = (run for run, data in filter(None, read) if identity(run.config) == wanted and _is_of(data, scene))
+        return [run for run in named if self._saw(run, scene, config)]
+
+    def _saw(self, run: FoundRun, scene: Scene, config: TrainingConfig) -> bool:
+        """Whether a run was trained on the frames that the scene has now: a folder can be made anew under its name."""
+        if run.digest == scene.digest(config):
+            return True
+        if run.folder not in self._foreign:
+            self._foreign.add(run.folder)
+            _log.warning(
+                "%s was trained on other frames than %s has now, so it does not count and stays as it is.",
+                run.folder,
+                scene.root,
+            )
+        return False
 
     def new(self, scene: Scene, config: TrainingConfig) -> Path:
         """A folder for another run: `scene/system-seed0`, with a number behind it where that is taken."""
@@ -112,7 +132,7 @@ def _read(path: Path) -> tuple[FoundRun, dict[str, Any]] | None:
 
 
 def _is_of(data: Mapping[str, Any], scene: Scene) -> bool:
-    """Whether a run's data are all training frames of the scene."""
+    """Whether a run's data are called as all training frames of the scene are."""
     return (
         data["name"] == scene.root.resolve().name
         and data["validation_frames"] == 0

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,13 +14,16 @@ from numpy.typing import NDArray
 
 from mvloc_ros.experiments import published
 from mvloc_ros.experiments.errors import ExperimentError
-from mvloc_ros.recordings import PosedFolder
+from mvloc_ros.recordings import FrameRecord, PosedFolder
 from mvloc_ros.recordings.seven_scenes import is_seven_scenes
 from mvloc_ros.recordings.tum import is_tum
 from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.datasets import PosedFrames, Reading, open_readable, read_frames
-from mvloc_ros.training.options import InputConfig
+from mvloc_ros.training.depth_range import with_folder_depth
 from mvloc_ros.training.records import visible
+
+# Which frames, how many, and what of `InputConfig` decides their arrays.
+FramesKey = tuple[str, int, int, bool, bool]
 
 
 @dataclass(frozen=True)
@@ -52,12 +55,24 @@ class Truth:
 
 
 class Scene:
-    """One folder of posed frames; the images are read when someone asks for them, once."""
+    """One folder of posed frames; the images are read when someone asks for them, once.
 
-    def __init__(self, name: str, root: Path, test_fraction: float, reading: Reading | None = None) -> None:
+    `given` are the names of the values that the command line gives, which go before what the folder states.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        root: Path,
+        test_fraction: float,
+        reading: Reading | None = None,
+        given: Collection[str] = (),
+    ) -> None:
         self.name, self.root, self.test_fraction = name, root, test_fraction
+        self.given = given
         self.reading = reading or Reading()
-        self._frames: dict[tuple[str, int, InputConfig], PosedFrames] = {}
+        self._frames: dict[FramesKey, PosedFrames] = {}
+        self._digests: dict[FramesKey, str] = {}
 
     @cached_property
     def folder(self) -> PosedFolder:
@@ -78,6 +93,10 @@ class Scene:
         official = paper is not None and published.TEST_SEQUENCES[paper] == sequences
         return (Part(paper or self.name, sequences, paper, official),)
 
+    def adapt(self, config: TrainingConfig) -> TrainingConfig:
+        """The values with what the folder decides of them, as `mvloc train` takes them: range and kind of its depth."""
+        return with_folder_depth(config, self.root, self.given)
+
     def training_frames(self, config: TrainingConfig) -> PosedFrames:
         """All training frames that show the system something, at its network's size."""
         return self._load("training", config)
@@ -86,23 +105,46 @@ class Scene:
         """The test frames that show the system something, at its network's size."""
         return self._load("test", config)
 
+    def digest(self, config: TrainingConfig) -> str:
+        """`PosedFrames.digest` of the training frames, computed once; the frames are not kept in memory for it."""
+        records, key = self._records("training", config)
+        if key not in self._digests:
+            frames = self._frames.get(key)
+            if frames is None:
+                frames = read_frames(config.input, self.folder, records, "training", self.reading)
+            self._digests[key] = frames.digest()
+        return self._digests[key]
+
     def forget(self) -> None:
         """Give the memory of all images back."""
         self._frames.clear()
 
     def _load(self, which: str, config: TrainingConfig) -> PosedFrames:
-        records = visible(config, self.folder.train if which == "training" else self.folder.test)
-        # Systems that see the same records share the arrays.
-        key = (which, len(records), config.input)
+        records, key = self._records(which, config)
         if key not in self._frames:
             self._frames[key] = read_frames(config.input, self.folder, records, which, self.reading)
         return self._frames[key]
 
+    def _records(self, which: str, config: TrainingConfig) -> tuple[tuple[FrameRecord, ...], FramesKey]:
+        """The records that the system sees, and the key of their frames, which systems that see the same share.
+
+        The depth range is no part of it: frames have all depth that was measured.
+        """
+        records = visible(config, self.folder.train if which == "training" else self.folder.test)
+        seen = config.input
+        return records, (which, len(records), seen.short_side, seen.register_depth, seen.depth_of_points)
+
 
 def find_scenes(
-    data: Path, names: Sequence[str] | None, test_fraction: float, reading: Reading | None = None
+    data: Path,
+    names: Sequence[str] | None,
+    test_fraction: float,
+    reading: Reading | None = None,
+    given: Collection[str] = (),
 ) -> list[Scene]:
     """The folder itself if it holds posed frames, else those of its folders that do, or the named ones.
+
+    `given`: see `Scene`.
 
     Raises:
         ExperimentError: there is no such folder, or no scene in it.
@@ -113,13 +155,13 @@ def find_scenes(
         missing = [name for name in names if not (data / name).is_dir()]
         if missing:
             raise ExperimentError(f"There is no scene {missing[0]} in {data}; check --scenes.")
-        return [Scene(name, data / name, test_fraction, reading) for name in dict.fromkeys(names)]
+        return [Scene(name, data / name, test_fraction, reading, given) for name in dict.fromkeys(names)]
     if is_seven_scenes(data) or is_tum(data):
-        return [Scene(data.resolve().name, data, test_fraction, reading)]
+        return [Scene(data.resolve().name, data, test_fraction, reading, given)]
     roots = sorted(path for path in data.iterdir() if path.is_dir() and (is_seven_scenes(path) or is_tum(path)))
     if not roots:
         raise ExperimentError(f"Neither {data} nor a folder in it holds posed frames (7-Scenes or TUM); check --data.")
-    return [Scene(path.name, path, test_fraction, reading) for path in roots]
+    return [Scene(path.name, path, test_fraction, reading, given) for path in roots]
 
 
 def check_labels(scenes: Sequence[Scene]) -> None:

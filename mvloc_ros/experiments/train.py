@@ -15,6 +15,7 @@ from mvloc_ros.experiments.rows import Row, first_stage
 from mvloc_ros.experiments.runs import FoundRun, RunFolder
 from mvloc_ros.experiments.scenes import Scene
 from mvloc_ros.training.config import TrainingConfig
+from mvloc_ros.training.depth_range import explain_range
 from mvloc_ros.training.train import train
 
 LOCK_FILE = ".experiment.lock"
@@ -32,6 +33,7 @@ class Workshop:
 
         A second stage starts from the run of its first, which is trained before where it is missing.
         """
+        config = scene.adapt(config)
         if config.samples_latent:
             self.train(scene, first_stage(config), label)
         found = self.runs.find(scene, config, self.digest)
@@ -44,7 +46,8 @@ class Workshop:
         if config.samples_latent:
             starts = self.runs.starts(scene, config, self.digest)
             start, weights = next(iter(starts.values())) if begun is None else starts[begun.start], None
-        print(f"{scene.name}: {label}, seed {config.seed}, in {folder}", flush=True)
+        depth = explain_range(config, scene.root, scene.given)
+        print(f"{scene.name}: {label}, seed {config.seed}, in {folder}{depth and '; '}{depth}", flush=True)
         fraction, reading = scene.test_fraction, scene.reading
         train(config, scene.root, folder, self.device, weights, fraction, start_from=start, reading=reading)
         return folder

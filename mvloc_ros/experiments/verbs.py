@@ -96,7 +96,7 @@ def run_experiment(args: argparse.Namespace) -> int:
     from mvloc_ros.experiments.scenes import check_labels, find_scenes
     from mvloc_ros.experiments.train import Workshop, train_all, weights_digest
 
-    scenes = find_scenes(args.data, args.scenes, args.test_fraction, reading_of(args))
+    scenes = find_scenes(args.data, args.scenes, args.test_fraction, reading_of(args), tuple(given))
     check_labels(scenes)
     plan = Plan(
         name=args.name,

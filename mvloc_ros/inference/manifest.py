@@ -14,18 +14,23 @@ from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.inference.calibration_spec import NetworkCalibration, network_calibration_from_json
 from mvloc_ros.inference.map_spec import SceneMapSpec, scene_map_from_json
 
-SCHEMA_VERSION = 2
-"""The newest schema that is read. 2 came with `T_color_depth`: a reader of 1 would feed the network raw depth."""
+SCHEMA_VERSION = 3
+"""The newest schema that is read. 2 came with `T_color_depth`: a reader of 1 would feed the network raw depth. 3 came
+with `depth_of_points`: a reader of 2 would feed it few of the points that it was trained on."""
 
 
 @dataclass(frozen=True)
 class InputSpec:
-    """What the graph takes: image size in pixels, and the depth range in metres that counts as valid."""
+    """What the graph takes: image size in pixels, and the depth range in metres that counts as valid.
+
+    `depth_of_points` says that depth maps are resized as maps of single points (`resize_depth`), as in training.
+    """
 
     height: int
     width: int
     depth_min_m: float
     depth_max_m: float
+    depth_of_points: bool = False
 
 
 @dataclass(frozen=True)
@@ -126,8 +131,12 @@ def manifest_to_json(manifest: Manifest, files: Mapping[str, str]) -> dict[str, 
     """The manifest as JSON values, listing `files` (name -> SHA-256)."""
     values = {name: value for name, value in asdict(manifest).items() if value is not None}
     values["files"] = {name: {"sha256": digest} for name, digest in files.items()}
-    # Bundles that need nothing of schema 2 stay readable for who reads 1 only.
+    # Bundles that need nothing of a newer schema stay readable for who reads an older one only.
     schema = 1 if manifest.T_color_depth is None else 2
+    if manifest.input.depth_of_points:
+        schema = 3
+    else:
+        del values["input"]["depth_of_points"]
     return {"schema": schema, **values}
 
 
@@ -153,6 +162,7 @@ def manifest_from_json(values: Mapping[str, Any]) -> Manifest:
             int(values["input"]["width"]),
             float(values["input"]["depth_min_m"]),
             float(values["input"]["depth_max_m"]),
+            bool(values["input"].get("depth_of_points", False)),
         ),
         latent_dim=int(values["latent_dim"]),
         position=PositionSpec((offset[0], offset[1], offset[2]), float(values["position"]["scale_m"])),

@@ -85,18 +85,33 @@ def _divides(shape: tuple[int, ...], height: int, width: int) -> bool:
     return shape[0] % 2 == 0 and shape[1] % 2 == 0 and shape[0] >= height and shape[1] >= width
 
 
-def resize_depth(depth: NDArray[np.generic], height: int, width: int) -> NDArray[np.generic]:
+def resize_depth(depth: NDArray[Any], height: int, width: int, of_points: bool = False) -> NDArray[Any]:
     """Resize `[H, W]` by nearest neighbour: an average over an edge or a hole is a surface nowhere.
 
-    The type is kept (uint16 millimetres resize as well as float32 metres).
+    The type is kept (uint16 millimetres resize as well as float32 metres). With `of_points` the map is one of single
+    points with nothing between them, of which a sample would lose most: where it shrinks, each new pixel gets the
+    nearest of its points.
     """
     if depth.shape == (height, width):
         return np.ascontiguousarray(depth)
+    if of_points and depth.shape[0] >= height and depth.shape[1] >= width:
+        return _nearest_points(depth, height, width)
     # The sample nearest to each new pixel's centre; cv2's INTER_NEAREST takes its corner instead.
     rows = (np.arange(height) * 2 + 1) * depth.shape[0] // (2 * height)
     columns = (np.arange(width) * 2 + 1) * depth.shape[1] // (2 * width)
     # Whole rows first: half the time of picking single pixels.
     return depth[rows].take(columns, axis=1)
+
+
+def _nearest_points(depth: NDArray[Any], height: int, width: int) -> NDArray[Any]:
+    """The smallest measurement of those pixels that fall into each new one; 0 where none of them has one."""
+    nothing = depth.dtype.type(np.inf if depth.dtype.kind == "f" else np.iinfo(depth.dtype).max)
+    # NaN compares false, so it is no measurement either.
+    found = np.where(depth > 0, depth, nothing)
+    for axis, (old, new) in enumerate(zip(depth.shape, (height, width), strict=True)):
+        first = -(-np.arange(new) * old // new)  # the first old pixel whose place falls into the new one, rounded up
+        found = np.minimum.reduceat(found, first, axis=axis)
+    return np.where(found == nothing, depth.dtype.type(0), found)
 
 
 def crop(image: NDArray[Any], view: View | None) -> NDArray[Any]:
@@ -133,11 +148,16 @@ def prepare_color(image: ColorImage, height: int, width: int) -> NDArray[np.uint
 
 
 def prepare_depth(
-    image: DepthImage, height: int, width: int, registration: DepthRegistration | None = None
+    image: DepthImage,
+    height: int,
+    width: int,
+    registration: DepthRegistration | None = None,
+    of_points: bool = False,
 ) -> NDArray[np.float32]:
     """The network's depth input, metres float32 `[height, width]`, invalid as it came (0, NaN, infinite).
 
-    With a registration, of the depth camera's image as the colour camera would have taken it.
+    With a registration, of the depth camera's image as the colour camera would have taken it. `of_points` as in
+    `resize_depth`.
 
     Raises:
         FrameError: the image is empty or of another aspect ratio than the model was trained on.
@@ -145,7 +165,7 @@ def prepare_depth(
     size = (height, width) if registration is None else registration.depth_size
     values = crop(image.values, image.view)
     _check_shape("depth", values.shape, *size, image.view)
-    resized = resize_depth(values, *size)
+    resized = resize_depth(values, *size, of_points)
     metres = resized.astype(np.float32)
     if image.metres_per_unit != 1.0:
         metres *= np.float32(image.metres_per_unit)

@@ -233,7 +233,10 @@ class Localizer:
     def _prepare(self, frame: Frame) -> tuple[NDArray[np.uint8] | None, NDArray[np.float32] | None, str]:
         spec = self._bundle.manifest.input
         color = None if frame.color is None else prepare_color(frame.color, spec.height, spec.width)
-        depth = None if frame.depth is None else prepare_depth(frame.depth, spec.height, spec.width, self._registration)
+        depth = None
+        if frame.depth is not None:
+            size = spec.height, spec.width
+            depth = prepare_depth(frame.depth, *size, self._registration, spec.depth_of_points)
         remark = "no colour image" if color is None else ""
         if depth is None:
             remark = "no depth image"

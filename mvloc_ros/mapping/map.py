@@ -53,6 +53,11 @@ def add_map(
     bundle = read_bundle(model)
     folder = open_folder(data, test_fraction)
     check_cameras(bundle, folder)
+    if folder.depth_projection != "pinhole":
+        raise MappingError(
+            f"The depth images of {folder.root} are panoramas, which `mvloc map` cannot put into a map; convert the "
+            "recording with --projection pinhole and train on that."
+        )
     cameras = Cameras.of(folder)
     seen, held = hold_out(folder.train)
     trials: list[Trial] = []

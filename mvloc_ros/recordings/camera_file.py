@@ -3,12 +3,16 @@
 
     {"color": {"width": 640, "height": 480, "fx": 525, "fy": 525, "cx": 320, "cy": 240},
      "depth": {...}, "depth_registered": true, "pose_of": "color", "rate_hz": 15,
-     "depth_units_per_metre": 1000, "licence": "CC BY 4.0",
+     "depth_units_per_metre": 1000, "max_depth": 80, "depth_of_points": false, "licence": "CC BY 4.0",
      "T_color_depth": [[1, 0, 0, -0.025], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]}
 
 Every key may be left out; a key that is not listed here is refused, so that a typing error does not
 pass as a default. `T_color_depth` says where the cameras of depth that is not registered sit: it maps
-coordinates of the depth camera (metres, optical frame) into the colour camera.
+coordinates of the depth camera (metres, optical frame) into the colour camera. `max_depth` says how many
+metres the measurements go, which training takes for its range unless the command line gives one.
+`depth_of_points` says that depth images are of single points, as those of a LIDAR are. `depth_projection` is
+"pinhole", or "cylindrical" where depth images are panoramas: their camera then is made up, and nothing may project
+through it.
 """
 
 from __future__ import annotations
@@ -31,11 +35,17 @@ from mvloc_ros.recordings.frames import FrameRecord
 from mvloc_ros.recordings.images import image_size
 
 CAMERA_FILE = "camera.json"
+PROJECTIONS = ("pinhole", "cylindrical")
 
 
 @dataclass(frozen=True, eq=False)
 class CameraSettings:
-    """Cameras and conventions of a folder: the layout's defaults, or what `camera.json` says."""
+    """Cameras and conventions of a folder: the layout's defaults, or what `camera.json` says.
+
+    `max_depth_m` is how far the depth measurements go, None where nothing says it; `depth_of_points` says that depth
+    images are of single points, with nothing between them. Of depth that is a panorama (`depth_projection` is
+    'cylindrical', not 'pinhole') the depth camera means nothing.
+    """
 
     color_camera: PinholeCamera
     depth_camera: PinholeCamera
@@ -45,6 +55,9 @@ class CameraSettings:
     rate_hz: float
     licence: str = ""
     T_color_depth: npt.NDArray[np.float64] | None = None
+    max_depth_m: float | None = None
+    depth_of_points: bool = False
+    depth_projection: str = "pinhole"
 
 
 def apply_camera_file(root: Path, defaults: CameraSettings) -> tuple[CameraSettings, frozenset[str]]:
@@ -52,9 +65,21 @@ def apply_camera_file(root: Path, defaults: CameraSettings) -> tuple[CameraSetti
 
     Raises RecordingError where the file is not JSON, has an unknown key or an impossible value.
     """
+    values = read_camera_file(root)
+    if {"color_camera", "depth_camera"} & values.keys():
+        # Other cameras than the layout's sit otherwise to each other, too.
+        defaults = replace(defaults, T_color_depth=None)
+    return replace(defaults, **values), frozenset(key for key, (field, _) in _READERS.items() if field in values)
+
+
+def read_camera_file(root: Path) -> dict[str, Any]:
+    """What `root/camera.json` sets, by the fields of `CameraSettings`; nothing where there is no such file.
+
+    Raises RecordingError where the file is not JSON, has an unknown key or an impossible value.
+    """
     path = root / CAMERA_FILE
     if not path.is_file():
-        return defaults, frozenset()
+        return {}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -71,10 +96,7 @@ def apply_camera_file(root: Path, defaults: CameraSettings) -> tuple[CameraSetti
             values[field] = read(value)
         except (KeyError, TypeError, ValueError) as error:
             raise RecordingError(f"{path}: the value of {key!r} is not usable ({error}).") from error
-    if {"color_camera", "depth_camera"} & values.keys():
-        # Other cameras than the layout's sit otherwise to each other, too.
-        defaults = replace(defaults, T_color_depth=None)
-    return replace(defaults, **values), frozenset(content)
+    return values
 
 
 def fit_to_images(
@@ -140,6 +162,12 @@ def _camera_name(value: Any) -> str:
     return str(value)
 
 
+def _projection(value: Any) -> str:
+    if value not in PROJECTIONS:
+        raise ValueError(f"{value!r} is neither 'pinhole' nor 'cylindrical'")
+    return str(value)
+
+
 def _transform(value: Any) -> npt.NDArray[np.float64]:
     matrix = np.array(value, dtype=np.float64)
     if not se3.is_rigid(matrix, tolerance=1e-3):
@@ -157,4 +185,7 @@ _READERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "rate_hz": ("rate_hz", _positive),
     "licence": ("licence", str),
     "T_color_depth": ("T_color_depth", _transform),
+    "max_depth": ("max_depth_m", _positive),
+    "depth_of_points": ("depth_of_points", _boolean),
+    "depth_projection": ("depth_projection", _projection),
 }

@@ -136,6 +136,12 @@ class FolderWriter:
             "depth_units_per_metre": cameras.depth_units_per_metre,
             "licence": cameras.licence,
         }
+        if cameras.max_depth_m is not None:
+            content["max_depth"] = cameras.max_depth_m
+        if cameras.depth_of_points:
+            content["depth_of_points"] = True
+        if cameras.depth_projection != "pinhole":
+            content["depth_projection"] = cameras.depth_projection
         if cameras.T_color_depth is not None:
             content["T_color_depth"] = cameras.T_color_depth.tolist()
         self._write(self.partial / CAMERA_FILE, (json.dumps(content, indent=1) + "\n").encode())

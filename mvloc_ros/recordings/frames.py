@@ -48,6 +48,9 @@ class PosedFolder:
     carry. `depth_units_per_metre` is the value of a depth pixel at one metre. `depth_registered`
     says whether depth and colour pixels already correspond. `licence` is empty where unknown.
     `T_color_depth` (4x4) maps coordinates of the depth camera into the colour camera, None where unknown.
+    `max_depth_m` is how far the depth measurements go, None where the folder does not say.
+    `depth_of_points` says that depth images are of single points, as those of a LIDAR are.
+    `depth_projection` is 'pinhole', or 'cylindrical' for panoramas, through whose `depth_camera` nothing may project.
     `left_out` are the frames whose pose could not be read.
     """
 
@@ -64,6 +67,9 @@ class PosedFolder:
     test: tuple[FrameRecord, ...]
     T_color_depth: npt.NDArray[np.float64] | None = None
     left_out: tuple[LeftOut, ...] = ()
+    max_depth_m: float | None = None
+    depth_of_points: bool = False
+    depth_projection: str = "pinhole"
 
     def frames(self) -> Iterator[FrameRecord]:
         """All frames, training and test, in order of time."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from mvloc_ros.training.errors import TrainingError
 
@@ -18,27 +20,44 @@ LAST, BEST = "last.pt", "best.pt"  # of a run folder: the last epoch, and the be
 REFIT = "refit"  # folder inside a run: the same training once more, on all training frames
 
 
-def random_state() -> dict[str, Any]:
-    """State of every global generator: Python, numpy, torch on the CPU and on each GPU."""
+def random_state(device: torch.device) -> dict[str, Any]:
+    """State of every global generator: Python, numpy, torch on the CPU and, if that is a GPU, on the device.
+
+    Not of the other GPUs, which a run does not use and another machine need not have.
+    """
     algorithm, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
     return {
         "python": random.getstate(),
         # As plain integers, because a checkpoint is loaded without unpickling arbitrary classes.
         "numpy": (algorithm, [int(key) for key in keys], position, has_gauss, cached),
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
     }
 
 
-def restore_random_state(state: dict[str, Any]) -> None:
-    """Put every generator where `random_state` found it."""
+def restore_random_state(state: dict[str, Any], device: torch.device) -> None:
+    """Put every generator where `random_state` found it; the GPU's only if the device is one now and was then."""
     version, internal, gauss = state["python"]
     random.setstate((version, tuple(internal), gauss))
     algorithm, keys, position, has_gauss, cached = state["numpy"]
     np.random.set_state((algorithm, np.array(keys, dtype=np.uint32), position, has_gauss, cached))
     torch.set_rng_state(state["torch"])
-    if state["cuda"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(state["cuda"])
+    if device.type == "cuda":
+        index = torch.cuda.current_device() if device.index is None else device.index
+        found = gpu_state(state["cuda"], index)
+        if found is not None:
+            torch.cuda.set_rng_state(found, device)
+
+
+def gpu_state(saved: Tensor | Sequence[Tensor] | None, index: int) -> Tensor | None:
+    """The generator's state for the GPU of that number, None where there is none.
+
+    Older checkpoints have a list of all GPUs that were visible then; where it is too short, training was on another
+    one, most likely the first.
+    """
+    if saved is None or isinstance(saved, Tensor):
+        return saved
+    return saved[index] if index < len(saved) else next(iter(saved), None)
 
 
 def seed_everything(seed: int, process: int = 0) -> None:

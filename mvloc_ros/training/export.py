@@ -215,7 +215,7 @@ def make_manifest(
     return Manifest(
         system=config.system,
         preset=config.preset,
-        input=InputSpec(size[0], size[1], config.input.min_depth, config.input.max_depth),
+        input=InputSpec(*size, config.input.min_depth, config.input.max_depth, config.input.depth_of_points),
         latent_dim=config.network.latent_size,
         position=PositionSpec(normalisation.offset_m, normalisation.scale_m),
         frames=FrameSpec(pose_of=folder.pose_of),

@@ -28,6 +28,9 @@ class InputConfig:
     short_side: int = option(120, "shorter side of the network's input, pixels; the aspect ratio stays", low=32)
     min_depth: float = option(0.1, "depth below this is invalid, metres", low=0.0)
     max_depth: float = option(6.0, "depth beyond this is invalid, metres", low=0.01)
+    depth_of_points: bool = option(
+        False, "depth is single points, as a LIDAR's: shrunk images keep the nearest of each pixel's, here and live"
+    )
     depth_encoding: str = option(
         "metric", "depth as one metric channel, or as the colour scale of the paper", choices=("metric", "colors")
     )

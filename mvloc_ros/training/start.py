@@ -23,13 +23,15 @@ class StartingPoint:
     """A trained network, and the SHA-256 of the checkpoint it is from.
 
     `scales` are beta and gamma, and where clips have scales of their own for their steps, those two.
-    `normalisation` is what the network's poses mean; another would move the origin under it.
+    `normalisation` is what the network's poses mean; another would move the origin under it. `latent_weight` is
+    lambda as a second stage left it, None of a first.
     """
 
     network: dict[str, Tensor]
     normalisation: PoseNormalisation
     scales: tuple[float, ...]
     digest: str
+    latent_weight: float | None = None
 
 
 def read_start(path: Path, config: TrainingConfig, data: Mapping[str, Any] | None) -> StartingPoint:
@@ -61,4 +63,5 @@ def read_start(path: Path, config: TrainingConfig, data: Mapping[str, Any] | Non
         PoseNormalisation.from_dict(values["normalisation"]),
         tuple(last[name] for name in names if name in last),
         hashlib.sha256(path.read_bytes()).hexdigest(),
+        last.get("train/lambda"),
     )

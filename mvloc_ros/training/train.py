@@ -15,6 +15,7 @@ from mvloc_ros.recordings import PosedFolder
 from mvloc_ros.training.checkpoint import BEST, LAST, REFIT
 from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.datasets import PosedFrames, Reading, network_size, open_readable, read_frames
+from mvloc_ros.training.depth_range import warn_of_far_depth
 from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.evaluation import PoseErrors
 from mvloc_ros.training.judge import judge
@@ -24,7 +25,7 @@ from mvloc_ros.training.records import split_records, visible
 from mvloc_ros.training.run_identity import describe_run
 from mvloc_ros.training.start import StartingPoint, read_start
 from mvloc_ros.training.trainer import Trainer
-from mvloc_ros.training.views import RgbdCameras
+from mvloc_ros.training.views import RgbdCameras, check_projection
 
 FIRST_STAGE = "stage1"  # folder inside a run of both stages
 # Peak learning rate of a brief refit, as a share of the training's: enough to take in new frames, too little
@@ -45,6 +46,7 @@ def read_data(config: TrainingConfig, root: Path, test_fraction: float, reading:
     """Open a folder, hold validation frames out of its training sequences, and read both."""
     reading = reading or Reading()
     folder = open_readable(root, test_fraction, reading)
+    check_projection(config, folder)
     trained, held = split_records(config, folder)
     training = read_frames(config.input, folder, trained, "training", reading)
     return TrainingData(
@@ -120,6 +122,8 @@ def train(
     state = None if weights is None else read_weights(weights)
     digest = "" if weights is None else hashlib.sha256(weights.read_bytes()).hexdigest()
     data = processes.after_main(lambda: read_data(config, root, test_fraction, chosen))
+    if processes.is_main:
+        warn_of_far_depth(config, data.training)
     job = Job(config, root, test_fraction, device, state, digest, scaled_cameras(data.folder, config), processes)
     _train_stages(job, out, start_from, data.training, data.validation)
     if refit:
@@ -153,10 +157,13 @@ def _train_stages(
 def _refit_briefly(job: Job, out: Path, frames: PosedFrames, epochs: int) -> None:
     """Take the best network of the finished run in `out` to all its training frames."""
     options = job.config.stage_optimiser()
+    start = read_start(out / BEST, job.config, None)
     prefix = "stage2_" if job.config.samples_latent else ""
     changes = {f"{prefix}epochs": epochs, f"{prefix}learning_rate": BRIEF_RATE * options.learning_rate}
+    if start.latent_weight is not None:
+        # The second stage goes on where it was: the latent keeps the unit that it has come to, and lambda its height.
+        changes |= {"latent_noise": 0.0, "latent_warmup": 0.0, "latent_weight": start.latent_weight}
     config = job.config.with_options(changes)
-    start = read_start(out / BEST, config, None)
     run = describe_run(config, job.root, frames, None, job.weights_digest)
     run |= {"start_from": start.digest, "refit_epochs": epochs}
     _train_one(job, config, run, frames, None, out / REFIT, start)

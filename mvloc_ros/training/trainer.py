@@ -124,7 +124,7 @@ class Trainer:
             while progress.epoch < self.epochs:
                 started = time.monotonic()
                 row = self._train_epoch(bar)
-                random = self.processes.gather(checkpoint.random_state())
+                random = self.processes.gather(checkpoint.random_state(self.device))
                 progress.epoch += 1
                 if log is not None:
                     self._conclude_epoch(log, row, random, started, bar)
@@ -223,7 +223,7 @@ class Trainer:
         check_same_run(self.folder, values["run"], self.run)
         self.minimiser.restore(values)
         random = [values["random"], *values.get("random_of_others", [])]
-        checkpoint.restore_random_state(random[self.processes.rank])
+        checkpoint.restore_random_state(random[self.processes.rank], self.device)
         self.progress = Progress(**values["progress"])
         self.history = values["history"]
 

@@ -188,17 +188,22 @@ def run_train(args: argparse.Namespace) -> int:
     """Train; 0 when finished, 130 when interrupted (the same command continues).
 
     Raises:
-        TrainingError: the data, the values or the run folder do not serve, or torch is missing.
+        MvlocError: the data, the values or the run folder do not serve, or torch is missing.
     """
     config = configuration(args)
     if args.timeout <= 0.0:
         raise TrainingError(f"--timeout {args.timeout:g} must be more than 0 seconds.")
     require_torch("mvloc train")
+    from mvloc_ros.training.depth_range import explain_range, with_folder_depth
     from mvloc_ros.training.launched import launched
     from mvloc_ros.training.train import train
 
+    given = given_values(args)
+    config = with_folder_depth(config, args.data, given)
     try:
         with launched(args.timeout) as processes:
+            if processes.is_main and (depth := explain_range(config, args.data, given)):
+                print(f"{depth}.")
             train(
                 config,
                 args.data,

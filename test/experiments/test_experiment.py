@@ -221,16 +221,53 @@ def test_figure3_shows_every_system(fusion: Path, experiment: Experiment) -> Non
     assert ink[1] < 0.2 * min(ink[0], ink[2]), "atloc was not run"
 
 
-def test_runs_on_other_frames_of_the_same_name_are_not_mixed(
-    fusion: Path, experiment: Experiment, tmp_path: Path, capsys
+def test_a_run_on_other_frames_of_the_same_name_is_neither_judged_nor_trained_on(
+    fusion: Path, experiment: Experiment, write_scene: Callable[..., Path], tmp_path: Path, caplog
 ) -> None:
+    """The folder was made anew: the same names and numbers of everything, and other poses."""
+    again = write_scene(tmp_path / "data" / "heads", names=("seq-02", "seq-03", "seq-01"))
+    for path in again.rglob("*.pose.txt"):
+        pose = np.loadtxt(path)
+        pose[0, 3] *= 2.0
+        np.savetxt(path, pose)
     shutil.copytree(fusion / "runs", tmp_path / "runs")
-    path = tmp_path / "runs" / "heads" / "mvloc-c-seed0" / "config.json"
-    run = json.loads(path.read_text(encoding="utf-8"))
-    run["data"]["digest"] = "of other frames"
-    path.write_text(json.dumps(run), encoding="utf-8")
-    assert experiment("table3", tmp_path, "--seeds", "1", "--only-report") == 2
-    assert "trained on different frames" in capsys.readouterr().err
+    before = written(tmp_path)
+    options = ("--seeds", "1", "--systems", "mvloc-v")
+    assert experiment("table3", tmp_path, *options, "--only-report", data=again) == 0
+    assert of_all_seeds(tmp_path, "table3")["mvloc-v"]["median_m"] == ""
+    foreign = tmp_path / "runs" / "heads" / "mvloc-v-seed0"
+    said = [record.getMessage() for record in caplog.records if str(foreign) in record.getMessage()]
+    assert len(said) == 1
+    assert "was trained on other frames" in said[0]
+    assert experiment("table3", tmp_path, *options, data=again) == 0
+    assert {path: time for path, time in written(tmp_path).items() if path in before} == before
+    assert set(written(tmp_path)) - set(before) == {foreign.with_name("mvloc-v-seed0-2") / "last.pt"}
+    row = of_all_seeds(tmp_path, "table3")["mvloc-v"]
+    assert row["median_m"] != of_all_seeds(fusion, "table3")["mvloc-v"]["median_m"]
+    assert row["median_m"]
+
+
+def test_what_a_folder_says_of_its_depth_holds_for_its_runs(
+    experiment: Experiment, write_scene: Callable[..., Path], tmp_path: Path, capsys
+) -> None:
+    root = write_scene(tmp_path / "yard")
+    (root / "camera.json").write_text('{"max_depth": 70, "depth_of_points": true}')
+    options = ("--seeds", "1", "--stage", "both", "--systems", "mvloc-v,mvloc")
+    assert experiment("table3", tmp_path, *options, data=root) == 0
+    names = ("max_depth", "depth_of_points")
+    stated = {
+        path.parent.name: [json.loads(path.read_text(encoding="utf-8"))["config"]["input"][name] for name in names]
+        for path in (tmp_path / "runs").rglob("config.json")
+    }
+    assert stated == {
+        "mvloc-v-seed0": [6.0, False], "mvloc-seed0": [70.0, True], "mvloc-stage2-seed0": [70.0, True],
+    }  # fmt: skip
+    rows = of_all_seeds(tmp_path, "table3", scene="yard")
+    assert all(row["median_m"] for row in rows.values())
+    assert f"depth counts from 0.1 to 70 m, says {root / 'camera.json'}" in capsys.readouterr().out
+    before = written(tmp_path)
+    assert experiment("table3", tmp_path, *options, data=root) == 0
+    assert written(tmp_path) == before
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,12 @@ def test_every_system_is_a_row_with_the_same_budget(name: str) -> None:
             assert "then 3 of stage 2" in budget(row.config)
 
 
+def test_depth_in_colours_goes_to_the_rows_that_see_depth() -> None:
+    rows = make_rows(ALL_SYSTEMS, "small", {"depth_encoding": "colors"})
+    for row in rows:
+        assert row.config.input.depth_encoding == ("colors" if SYSTEMS[row.system].uses_depth else "metric")
+
+
 def test_both_stages_of_mvloc_are_two_rows_and_the_last_is_beside_the_published_one() -> None:
     rows = make_rows(DEFAULT_SYSTEMS["table3"], "small", {"stage": "both"})
     assert [row.label for row in rows] == [

@@ -79,3 +79,13 @@ def test_runs_of_mvloc_train_on_all_frames_are_found_and_others_are_not(scenes: 
     # A second stage whose first is gone is none: nobody knows what it is of.
     (run / "refit" / "stage1" / "config.json").unlink()
     assert runs.find(wall, rows[1].config, "") is None
+
+
+def test_a_folder_decides_the_depth_range_as_in_mvloc_train(write_scene: Writer, tmp_path: Path) -> None:
+    root = write_scene(tmp_path / "yard")
+    (root / "camera.json").write_text('{"max_depth": 70}')
+    for system, given, metres in (("mvloc", (), 70.0), ("mvloc", ("max_depth",), 6.0), ("atloc", (), 6.0)):
+        scene = Scene("yard", root, 0.2, given=given)
+        config = scene.adapt(preset(system, "small"))
+        assert config.input.max_depth == metres
+        assert scene.adapt(config) == config

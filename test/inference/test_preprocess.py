@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mvloc_ros.geometry.camera import PinholeCamera, View
 from mvloc_ros.inference.frame import ColorImage, DepthImage
-from mvloc_ros.inference.preprocess import crop, prepare_color, prepare_depth, resize_color
+from mvloc_ros.inference.preprocess import crop, prepare_color, prepare_depth, resize_color, resize_depth
 
 cameras = st.builds(
     PinholeCamera,
@@ -90,3 +90,42 @@ def test_shrinking_by_halves_averages_as_in_one_step(height: int, width: int, se
     # OpenCV rounds a half up, each time: a quarter of a level at the mean. Pixels that a boundary cuts differ further.
     assert np.abs(found - whole).max() <= 3 + halvings
     assert abs((found - whole).mean()) < 0.05 + 0.3 * halvings
+
+
+@settings(deadline=None)
+@given(
+    st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    st.tuples(st.integers(0, 20), st.integers(0, 20)),
+    st.sampled_from([np.float32, np.float64, np.uint16]),
+    st.integers(0, 2**32 - 1),
+)
+def test_of_points_each_new_pixel_keeps_the_nearest(size: tuple, more: tuple, kind: type, seed: int):
+    rng, (height, width) = np.random.default_rng(seed), size
+    depth = (rng.integers(1, 60000, (height + more[0], width + more[1])) * (rng.random() > 0.2)).astype(kind)
+    depth[rng.random(depth.shape) < 0.7] = 0
+    if kind is not np.uint16:
+        depth[rng.random(depth.shape) < 0.1] = np.nan
+        depth[rng.random(depth.shape) < 0.1] = np.inf
+        depth[rng.random(depth.shape) < 0.1] = -1.0
+    before = depth.copy()
+    result = resize_depth(depth, height, width, of_points=True)
+    np.testing.assert_array_equal(depth, before)
+    assert result.dtype == depth.dtype
+    assert result.shape == size
+    if depth.shape == size:
+        np.testing.assert_array_equal(result, depth)
+        return
+    expected = np.zeros(size, kind)
+    for v, u in np.argwhere(np.isfinite(depth) & (depth > 0)):
+        new = v * height // depth.shape[0], u * width // depth.shape[1]
+        expected[new] = min(depth[v, u], expected[new] or depth[v, u])
+    np.testing.assert_array_equal(result, expected)
+
+
+def test_depth_of_surfaces_and_what_grows_is_sampled():
+    rng = np.random.default_rng(1)
+    depth = rng.uniform(0.5, 5.0, (48, 64)).astype(np.float32)
+    rows, columns = (np.arange(12) * 2 + 1) * 48 // 24, (np.arange(16) * 2 + 1) * 64 // 32
+    np.testing.assert_array_equal(resize_depth(depth, 12, 16), depth[np.ix_(rows, columns)])
+    for size in ((96, 128), (24, 128)):
+        np.testing.assert_array_equal(resize_depth(depth, *size, of_points=True), resize_depth(depth, *size))

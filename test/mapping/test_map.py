@@ -191,3 +191,12 @@ def test_without_small_gicp_the_network_is_left_and_what_to_install_is_said(mapp
     assert said[-2].startswith("poses are the network's alone: ")
     assert said[-1].startswith("refused: ")
     assert all("pip install small_gicp" in line for line in said[-2:])
+
+
+def test_panoramas_give_no_map(folder, plain_bundle, tmp_path):
+    shutil.copytree(plain_bundle, tmp_path / "bundle")
+    shutil.copytree(folder, tmp_path / "folder")
+    settings = (folder / "camera.json").read_text()
+    (tmp_path / "folder" / "camera.json").write_text(settings[:-1] + ', "depth_projection": "cylindrical"}')
+    with pytest.raises(MappingError, match="are panoramas, which `mvloc map` cannot"):
+        add_map(tmp_path / "bundle", tmp_path / "folder", MapOptions())

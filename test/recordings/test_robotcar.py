@@ -145,6 +145,7 @@ def test_depth_lands_on_the_pixel_and_only_from_the_past(tmp_path: Path, capsys:
         (12, column): pytest.approx(second, abs=1 / 500),
     }
     assert (folder.depth_registered, folder.depth_camera) == (True, folder.color_camera)
+    assert (folder.max_depth_m, folder.depth_of_points, folder.depth_projection) == (80.0, True, "pinhole")
     assert folder.rate_hz == pytest.approx(16.0)
     assert {frame.sequence for frame in folder.train} == {f"seq-{TRAIN}"}
     assert {frame.sequence for frame in folder.test} == {f"seq-{TEST}"}
@@ -220,7 +221,7 @@ def test_a_panorama_sees_all_around(tmp_path: Path):
         write_drive(tmp_path, name, scans)
     assert run(tmp_path, "--projection", "cylindrical", "--elevation", "-30", "30") == 0
     folder = open_folder(tmp_path / "out")
-    assert not folder.depth_registered
+    assert (folder.depth_registered, folder.depth_projection) == (False, "cylindrical")
     # 32 columns of 11.25 degrees: ahead 16, to the right 24, behind on the left 0; the horizon is row 12.
     assert pixels(folder.train[0].depth) == {
         (12, 16): pytest.approx(8.0, abs=0.01),

@@ -121,12 +121,16 @@ def test_camera_json_states_what_differs(seven_scenes: Path):
         "rate_hz": 10,
         "depth_units_per_metre": 4000,
         "licence": "CC0",
+        "max_depth": 12.5,
+        "depth_of_points": True,
     }
+    plain = open_folder(seven_scenes)
+    assert (plain.max_depth_m, plain.depth_of_points) == (None, False)
     (seven_scenes / "camera.json").write_text(json.dumps(values))
     folder = open_folder(seven_scenes)
     assert folder.color_camera.to_dict() == folder.depth_camera.to_dict() == camera
     assert (folder.pose_of, folder.depth_registered, folder.rate_hz, folder.licence) == ("color", True, 10.0, "CC0")
-    assert folder.depth_units_per_metre == 4000.0
+    assert (folder.depth_units_per_metre, folder.max_depth_m, folder.depth_of_points) == (4000.0, 12.5, True)
     assert folder.train[1].stamp_ns - folder.train[0].stamp_ns == 100_000_000
 
 
@@ -138,6 +142,8 @@ def test_camera_json_states_what_differs(seven_scenes: Path):
         ('{"rate": 3}', "unknown key 'rate'"),
         ('{"rate_hz": -1}', "value of 'rate_hz' is not usable"),
         ('{"rate_hz": "fast"}', "value of 'rate_hz' is not usable"),
+        ('{"max_depth": 0}', "value of 'max_depth' is not usable"),
+        ('{"depth_projection": "fisheye"}', "neither 'pinhole' nor 'cylindrical'"),
         ('{"pose_of": "lidar"}', "neither 'color' nor 'depth'"),
         ('{"depth_registered": "no"}', "neither true nor false"),
         ('{"color": {"width": 32}}', "value of 'color' is not usable"),

@@ -314,7 +314,27 @@ def test_clouds_become_depth_of_the_colour_camera(tmp_path: Path):
     assert depth[11, 17] == pytest.approx(8.0, abs=1 / 256)
     assert np.count_nonzero(depth) == 1
     assert folder.depth_registered
+    assert (folder.max_depth_m, folder.depth_of_points) == (80.0, True)
     assert convert(bag, tmp_path / "paired").left_out == {"without depth within 60 ms": 5}
+
+
+def test_clouds_of_a_depth_camera_state_no_range_of_a_lidar(tmp_path: Path):
+    recording = Recording()
+    build = recording.build
+    rows, columns = (grid.reshape(-1) for grid in np.mgrid[:240, :4])
+    points = np.stack([columns / 100 - 0.02, rows / 1000 - 0.1, np.full(960, 2.0)], axis=1)
+    for index in range(COUNT):
+        stamp = START + index * PERIOD
+        recording.add(COLOR, stamp, build.color_image(stamp, FRAME, rgb_of(index)))
+        recording.add(INFO, stamp, build.camera_info(stamp, FRAME, CAMERA))
+        cloud = build.cloud(stamp, FRAME, points)
+        cloud.height, cloud.width, cloud.row_step = 240, 4, 48
+        recording.add("/points", stamp, cloud)
+    recording.add_poses("/pose", lambda stamp: build.pose(stamp, "map", base_pose(stamp)))
+    convert(recording.write(tmp_path / "bag"), tmp_path / "out")
+    folder = open_folder(tmp_path / "out")
+    assert np.count_nonzero(read_depth(folder.train[0].depth, folder.depth_units_per_metre)) > 0
+    assert (folder.max_depth_m, folder.depth_of_points) == (None, False)
 
 
 def test_unregistered_depth_is_registered_on_request(tmp_path: Path):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from mvloc_ros.inference.bundle import read_bundle
 from mvloc_ros.recordings import open_folder
@@ -21,6 +22,7 @@ from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.datasets import Reading
 from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.export import export, training_summary
+from mvloc_ros.training.networks.mvloc import MVLoc
 from mvloc_ros.training.residuals import judge_residuals
 from mvloc_ros.training.start import read_start
 from mvloc_ros.training.systems import build_objective
@@ -110,6 +112,30 @@ def test_a_brief_refit_of_both_stages_is_of_the_second(tiny_folder: Path, tiny_c
     assert [last[name] for name in ("train/beta", "train/gamma")] == [
         first[name] for name in ("train/beta", "train/gamma")
     ]
+
+
+def test_a_brief_refit_of_the_second_stage_keeps_the_latent_and_lambda(
+    tiny_folder: Path, tiny_config: TrainingConfig, no_augmentation: dict[str, int], tmp_path: Path
+):
+    """Hardly moving, it has the latent that the second stage came to, and lambda where that had brought it."""
+    options = no_augmentation | {"epochs": 1, "stage": "both", "stage2_epochs": 2, "stage2_learning_rate": 1e-8}
+    options |= {"samples": 4, "target_ess": 4.0, "latent_noise": 0.1, "latent_warmup": 1.0, "validation_fraction": 0.6}
+    config = tiny_config.with_options(options | {"latent_size": 16})
+    train(config, tiny_folder, tmp_path, "cpu", None, 0.2)
+    best = checkpoint.load(tmp_path / "best.pt")
+    # As if the stage had found another unit than the one that it began with.
+    network = MVLoc(config.network, config.input)
+    network.load_state_dict(best["network"])
+    network.scale_latent(3.0)
+    checkpoint.save(tmp_path / "best.pt", best | {"network": network.state_dict()})
+    train(config, tiny_folder, tmp_path, "cpu", None, 0.2, refit=True, refit_epochs=1)
+    refitted = checkpoint.load(tmp_path / "refit" / "last.pt")
+    scale = network.state_dict()["color.mean.weight"]
+    torch.testing.assert_close(refitted["network"]["color.mean.weight"], scale, rtol=1e-3, atol=1e-5)
+    stages, found = refitted["run"]["config"]["stages"], best["history"][-1]["train/lambda"]
+    assert 0.0 < found < config.stages.latent_weight
+    assert (stages["latent_noise"], stages["latent_warmup"], stages["latent_weight"]) == (0.0, 0.0, found)
+    assert 0.0 < refitted["history"][0]["train/lambda"] <= found
 
 
 def test_a_brief_refit_of_clips_keeps_the_scales_of_their_steps(

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import argparse
+import json
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,16 +16,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from mvloc_ros.cli import main
 from mvloc_ros.geometry import quaternion, se3
 from mvloc_ros.geometry.camera import PinholeCamera
+from mvloc_ros.recordings import open_folder
 from mvloc_ros.training import checkpoint, verbs
 from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.datasets import PosedFrames
 from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.normalisation import PoseNormalisation
 from mvloc_ros.training.options import AugmentationConfig
+from mvloc_ros.training.presets import preset
 from mvloc_ros.training.trainer import Trainer
-from mvloc_ros.training.views import NovelViews, RgbdCameras, prepare_views
+from mvloc_ros.training.views import NovelViews, RgbdCameras, check_projection, prepare_views
 from mvloc_ros.training.views.motion import Motion, draw_motion, move_target
 from mvloc_ros.training.views.rotations import multiply, rotation_matrix
 
@@ -235,3 +240,20 @@ def test_systems_of_clips_train_on_new_views(tiny_folder: Path, tmp_path: Path, 
     clips = ["--system", system, "--clip-length", "2", "--clip-skip", "3", "--epochs", "1"]
     assert train(tiny_folder, tmp_path, *clips) == 0
     assert math.isfinite(checkpoint.load(tmp_path / "last.pt")["history"][0]["train/loss"])
+
+
+def test_panoramas_are_not_moved(tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = Path(shutil.copytree(tiny_folder, tmp_path / "around"))
+    path = root / "camera.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"depth_projection": "cylindrical"}))
+    command = ["train", "--data", str(root), "--device", "cpu", "--epochs", "1", "--short-side", "32"]
+    for number, options in enumerate((["--turn", "6"], ["--shift", "0.1"], ["--shift", "0.1", "--system", "atloc"])):
+        out = tmp_path / str(number)
+        assert main([*command, "--out", str(out), *options]) == 2
+        assert "are panoramas, which --turn and --shift cannot move" in capsys.readouterr().err
+        assert not out.exists()
+    folder = open_folder(root)
+    turned = {"turn": 6.0}
+    check_projection(preset("atloc", "small").with_options(turned), folder)  # of colour, which has its camera
+    check_projection(preset("mvloc", "small"), folder)
+    check_projection(preset("mvloc", "small").with_options(turned), open_folder(tiny_folder))

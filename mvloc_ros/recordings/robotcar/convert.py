@@ -20,6 +20,8 @@ from mvloc_ros.recordings.robotcar.options import RobotCarOptions
 from mvloc_ros.recordings.robotcar.splits import split_traversals
 from mvloc_ros.recordings.robotcar.writing import DEPTH_UNITS, write_images
 
+MAX_DEPTH_M = 80.0
+"""What a folder states as the range of its depth: the LIDARs see about so far, and little lies beyond it."""
 LICENCE = "CC BY-NC-SA 4.0 (Oxford RobotCar)"
 
 
@@ -80,6 +82,9 @@ def convert(roots: Sequence[Path], out: Path, options: RobotCarOptions, progress
             pose_of="color",
             rate_hz=1e9 / period,
             licence=LICENCE,
+            max_depth_m=MAX_DEPTH_M if options.lidars else None,
+            depth_of_points=bool(options.lidars),
+            depth_projection="pinhole" if options.panorama is None else "cylindrical",
         )
         writer.finish(settings, [sequence_name(name) for name in train], [sequence_name(name) for name in test])
     left_out["images that cannot be read"] += len(lost)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,10 @@ _log = logging.getLogger(__name__)
 
 IMAGE_UNITS, CLOUD_UNITS = 1000.0, 256.0
 """Depth units per metre: millimetres of a depth camera up to 65 m; a LIDAR needs 256 m, at 4 mm."""
+LIDAR_RANGE_M = 80.0
+"""What a folder of LIDAR clouds states as the range of its depth; a preset's would leave most of it out."""
+LIDAR_RINGS = 128
+"""An organised cloud of more rows is a depth camera's."""
 IMAGE_SKEW_NS, CLOUD_SKEW_NS = 20_000_000, 60_000_000
 
 
@@ -90,6 +94,8 @@ def to_dataset(bag: Path, out: Path, options: DatasetOptions, progress: bool = T
             test_fraction=options.test_fraction,
         )
         cameras, to_map = _cameras(options, selected, collected, plan)
+        if _is_lidar(reader, selected):
+            cameras = replace(cameras, max_depth_m=LIDAR_RANGE_M, depth_of_points=True)
         with FolderWriter(out, _identity(reader, options)) as writer:
             if writer.complete:
                 folder = open_folder(out)
@@ -163,6 +169,17 @@ def _cameras(
         T_color_depth=raw_extrinsic,
     )
     return settings, to_map
+
+
+def _is_lidar(reader: BagReader, selected: Selection) -> bool:
+    """Whether depth is the clouds of a LIDAR; told from the first cloud, as that of a depth camera has more rows."""
+    if selected.depth is None or selected.depth.type != CLOUD:
+        return False
+    first = next(reader.raw({selected.depth.name}), None)
+    try:
+        return first is None or _decoded(reader, first).height <= LIDAR_RINGS
+    except DecodeError:
+        return True
 
 
 def _extrinsic(selected: Selection, collected: PoseCollector, plan: Plan) -> NDArray[np.float64]:

@@ -49,6 +49,7 @@ class Decoding:
         depth_units_per_metre: value of a depth pixel at one metre.
         color_size, depth_size: (width, height) that the images must have; None: any.
         registration: what raw depth is carried into the colour camera with; None: it stays as it is.
+        depth_of_points: whether depth is resized as a map of single points (`resize_depth`).
     """
 
     height: int
@@ -57,6 +58,7 @@ class Decoding:
     color_size: tuple[int, int] | None = None
     depth_size: tuple[int, int] | None = None
     registration: DepthRegistration | None = None
+    depth_of_points: bool = False
 
     def read(self, record: FrameRecord) -> Decoded | LostFrame:
         """The frame of a record."""
@@ -78,13 +80,17 @@ class Decoding:
             return None
         metres = _sized(record.depth, read_depth(record.depth, self.depth_units_per_metre), self.depth_size)
         if self.registration is None:
-            return np.asarray(resize_depth(metres, self.height, self.width), dtype=np.float32)
-        resized = resize_depth(metres, *self.registration.depth_size)
+            resized = resize_depth(metres, self.height, self.width, self.depth_of_points)
+            return np.asarray(resized, dtype=np.float32)
+        resized = resize_depth(metres, *self.registration.depth_size, self.depth_of_points)
         return self.registration.apply(np.asarray(resized, dtype=np.float32))
 
     def describe(self) -> dict[str, Any]:
         """As plain values, for the key of a cache."""
         values = {**vars(self), "format": CACHE_FORMAT, "opencv": cv2.__version__}
+        if not self.depth_of_points:
+            # Caches from before there was the choice are of this kind.
+            del values["depth_of_points"]
         if self.registration is not None:
             cameras = self.registration.depth_camera.to_dict(), self.registration.color_camera.to_dict()
             values["registration"] = [*cameras, self.registration.T_color_depth.tolist()]

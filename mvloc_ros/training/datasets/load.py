@@ -83,6 +83,7 @@ def read_frames(
         (color.width, color.height),
         (depth.width, depth.height),
         registration(config, folder, height, width),
+        config.depth_of_points,
     )
     return load_decoded(records, decoding, label, reading)
 
@@ -91,12 +92,16 @@ def registration(config: InputConfig, folder: PosedFolder, height: int, width: i
     """What carries the folder's depth into its colour camera; None where that is not asked for.
 
     Raises:
-        TrainingError: the depth is registered already, or nothing says where the cameras are.
+        TrainingError: the depth is registered already, or is a panorama, or nothing says where the cameras are.
     """
     if not config.register_depth:
         return None
     if folder.depth_registered:
         raise TrainingError(f"The depth of {folder.root} is registered to its colour; leave --register-depth away.")
+    if folder.depth_projection != "pinhole":
+        raise TrainingError(
+            f"The depth images of {folder.root} are panoramas, which no camera registers; leave --register-depth away."
+        )
     if folder.T_color_depth is None:
         raise TrainingError(
             f"--register-depth must know how the cameras of {folder.root} sit to each other; state T_color_depth in "

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from mvloc_ros.training.views.novel_views import NovelViews, prepare_views
+from mvloc_ros.training.views.novel_views import NovelViews, check_projection, prepare_views
 from mvloc_ros.training.views.projection import RgbdCameras
 
-__all__ = ["NovelViews", "RgbdCameras", "prepare_views"]
+__all__ = ["NovelViews", "RgbdCameras", "check_projection", "prepare_views"]

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mvloc_ros.training.config import TrainingConfig
+from mvloc_ros.recordings import PosedFolder
+from mvloc_ros.training.config import SYSTEMS, TrainingConfig
 from mvloc_ros.training.datasets import PosedFrames
 from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.normalisation import PoseNormalisation
@@ -70,6 +71,21 @@ class NovelViews:
             motion = Motion(motion.quaternion, motion.translation * movable)
         frames = moves.repeat_interleave(self.clip_length).nonzero().squeeze(1)
         return frames, motion.of(frames // self.clip_length)
+
+
+def check_projection(config: TrainingConfig, folder: PosedFolder) -> None:
+    """Refuse new views of depth that is a panorama: they move depth through a pinhole camera, and it has none.
+
+    Raises:
+        TrainingError: with the options to leave away.
+    """
+    options, shown = config.augmentation, SYSTEMS[config.system].uses_depth
+    if folder.depth_projection == "pinhole" or not (options.shift > 0.0 or (options.turn > 0.0 and shown)):
+        return
+    raise TrainingError(
+        f"The depth images of {folder.root} are panoramas, which --turn and --shift cannot move; leave both away, or "
+        "convert the recording with --projection pinhole."
+    )
 
 
 def prepare_views(
