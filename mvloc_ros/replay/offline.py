@@ -19,6 +19,7 @@ from mvloc_ros.localization.localizer import Localizer, PoseEstimate
 from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import BagReader
+from mvloc_ros.recordings.stamps import SECOND_NS
 from mvloc_ros.replay.run import Floats, Run, StampedPoses, header_stamp, pose_matrix
 from mvloc_ros.sensors.decode import DecodeError, decode_color, decode_depth
 from mvloc_ros.sensors.synchronizer import Synchronizer
@@ -26,7 +27,11 @@ from mvloc_ros.sensors.synchronizer import Synchronizer
 
 @dataclass(frozen=True)
 class OfflineOptions:
-    """Backend, pairing and topics of an offline run; `without`: the image (color or depth) that is left out."""
+    """Backend, pairing and topics of an offline run.
+
+    `tolerance_s`: largest difference of the stamps of a frame and its truth. `without`: the image (color or depth)
+    that is left out.
+    """
 
     backend: str = "auto"
     threads: int = 0
@@ -35,6 +40,7 @@ class OfflineOptions:
     color_topic: str = topics.COLOR_IMAGE
     depth_topic: str = topics.DEPTH_IMAGE
     truth_topic: str = topics.GROUND_TRUTH
+    tolerance_s: float = 0.0
     progress: bool = True
     refinement: RefinementOptions = field(default_factory=RefinementOptions)
     without: str = ""
@@ -152,6 +158,7 @@ class _OfflineRun:
             latency_ms=self._steps,
             drops={"unpaired": sum(count.received - count.paired for count in counts), **self._drops},
             training_poses=None if training is None else training.poses,
+            tolerance_ns=round(self._options.tolerance_s * SECOND_NS),
             covariances=self._covariances,
             network=StampedPoses.collect(self._network) if self._refined else None,
         )

@@ -49,7 +49,7 @@ def write_report(result: EvaluationResult, out: Path | str) -> str:
 
 
 def report_values(result: EvaluationResult) -> dict[str, Any]:
-    """The content of report.json. Errors are of the frames with a pose; recall is of all frames."""
+    """The content of report.json. Of the frames with truth, errors are of those with a pose, recall is of all."""
     run = result.run
     return {
         "schema": SCHEMA,
@@ -58,6 +58,7 @@ def report_values(result: EvaluationResult) -> dict[str, Any]:
         "model": run.model,
         "backend": run.backend,
         "frames": result.frames,
+        "frames_with_truth": result.frames_with_truth,
         "poses": result.poses,
         "stray_poses": result.stray_poses,
         "drops": dict(run.drops),

@@ -17,12 +17,19 @@ def text_table(result: EvaluationResult) -> str:
         + (f", model {run.model}" if run.model else "")
         + (f", {run.backend}" if run.backend else ""),
         f"frames {result.frames}, poses {result.poses} ({result.poses / result.frames:.1%})"
-        + (f", {result.stray_poses} poses of no frame" if result.stray_poses else ""),
+        + (f", {result.stray_poses} poses of no frame" if result.stray_poses else "")
+        + _truth_count(result),
     ]
     if run.drops:
         lines.append("dropped: " + ", ".join(f"{cause} {count}" for cause, count in run.drops.items()))
     lines += ["", *_error_lines(result), *_covariance_lines(result), *_latency_lines(result)]
     return "\n".join([*lines, *(f"note: {note}" for note in run.notes)])
+
+
+def _truth_count(result: EvaluationResult) -> str:
+    """How many frames the errors and recalls are of, where that is not all of them."""
+    count = result.frames_with_truth
+    return "" if count in (0, result.frames) else f", {count} frames have ground truth and are judged"
 
 
 def _error_lines(result: EvaluationResult) -> list[str]:

@@ -142,6 +142,7 @@ def run_replay(args: argparse.Namespace) -> int:
         color_topic=args.color_topic or topics.COLOR_IMAGE,
         depth_topic=args.depth_topic or topics.DEPTH_IMAGE,
         truth_topic=args.truth_topic or topics.GROUND_TRUTH,
+        tolerance_s=args.tolerance,
         refinement=RefinementOptions(args.refine, args.refine_budget),
         without=args.without,
     )
@@ -165,13 +166,6 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="the recording that was played: says how many frames there were, and holds the ground "
         "truth where the live recording does not",
-    )
-    parser.add_argument(
-        "--tolerance",
-        type=float,
-        default=0.0,
-        metavar="S",
-        help="largest difference of the stamps of a pose and its ground truth (default: 0, exact)",
     )
     parser.add_argument("--pose-topic", help="default: /mvloc/pose")
     parser.add_argument("--status-topic", help="default: /mvloc/status")
@@ -209,6 +203,13 @@ def _add_model_and_out(parser: argparse.ArgumentParser, required: bool = True) -
         help="folder for report.json, frames.csv, estimate.tum, ground_truth.tum, trajectory.png",
     )
     parser.add_argument("--truth-topic", help="default: /ground_truth/pose")
+    parser.add_argument(
+        "--tolerance",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="largest difference of the stamps of a pose and its ground truth (default: 0, exact)",
+    )
 
 
 def add_live_arguments(parser: argparse.ArgumentParser) -> None:
@@ -239,6 +240,10 @@ def run_live(args: argparse.Namespace) -> int:
     from mvloc_ros.replay.report import write_report
 
     recording = live.run_live(args.bag, args.model, args.out, live.NodeOptions(tuple(args.parameter), args.rate))
-    reading = LiveOptions(played_bag=args.bag, truth_topic=args.truth_topic or topics.GROUND_TRUTH)
+    reading = LiveOptions(
+        played_bag=args.bag,
+        tolerance_s=args.tolerance,
+        truth_topic=args.truth_topic or topics.GROUND_TRUTH,
+    )
     print(write_report(evaluate(read_live_run(recording, args.model, reading)), args.out))
     return 0

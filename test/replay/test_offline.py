@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
+from mvloc_ros.cli import main
 from mvloc_ros.geometry.trajectory import read_tum
 from mvloc_ros.recordings import RecordingError, topics
 from mvloc_ros.replay.errors import ReplayError
@@ -100,6 +101,19 @@ def test_a_report_of_a_run_without_poses_or_truth(camera_bag, tiny_bundle: Path,
     assert "no ground truth" in write_report(no_truth, tmp_path / "b_out")
     assert json.loads((tmp_path / "b_out" / "report.json").read_text())["translation_m"] is None
     assert (tmp_path / "b_out" / "trajectory.png").stat().st_size > 10_000
+
+
+def test_truth_a_microsecond_off_needs_a_tolerance(camera_bag, tiny_bundle: Path, tmp_path: Path):
+    def later(topic, index, message):
+        if topic == topics.GROUND_TRUTH:
+            message.header.stamp.nanosec += 1000
+        return message
+
+    words = ["replay", str(camera_bag(spoil=later)), "--model", str(tiny_bundle), "--out", str(tmp_path / "out")]
+    assert main(words) == 2
+    assert main([*words, "--tolerance", "0.00001"]) == 0
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert (report["frames"], report["frames_with_truth"]) == (8, 8)
 
 
 def test_a_report_that_cannot_be_written_is_said(camera_bag, tiny_bundle: Path, tmp_path: Path):
