@@ -22,8 +22,12 @@ from mvloc_ros.replay.run import Floats, Run, StampedPoses, Stamps
 
 @dataclass(frozen=True, eq=False)
 class NetworkAlone:
-    """The network's own poses `[N, 4, 4]` and their errors `[N]`, where those that were published are refined."""
+    """The network's own poses `[N, 4, 4]` and their errors `[N]`, where those that were published are refined.
 
+    `label` says of which frames they are.
+    """
+
+    label: str
     poses: Floats
     translation_m: Floats
     rotation_deg: Floats
@@ -92,7 +96,7 @@ def evaluate(run: Run) -> EvaluationResult:
     _require_common_stamps("pose", run.estimates, run, found, "evaluate against the recording that was played")
     translation, rotation = pose_errors(estimates, truth)
     known = _known(truth)
-    steps = {name: _per_frame(run, found, values) for name, values in run.latency_ms.items()}
+    steps = {name: _per_frame(run, values) for name, values in run.latency_ms.items()}
     covariances = _covariances(run, found)
     judged = known & _known(estimates) & _known(covariances)
     summaries = {name: summary for name, values in steps.items() if (summary := percentiles(values)) is not None}
@@ -120,7 +124,8 @@ def _network_alone(run: Run, truth: Floats) -> NetworkAlone | None:
         return None
     poses = take(run.network, match(run.frames_ns, run.network.stamps_ns, run.tolerance_ns))
     translation, rotation = pose_errors(poses, truth)
-    return NetworkAlone(poses, translation, rotation, accuracy(translation[known], rotation[known]))
+    label = "the network, of believed frames" if run.network_of_believed else "the network alone"
+    return NetworkAlone(label, poses, translation, rotation, accuracy(translation[known], rotation[known]))
 
 
 def _known(matrices: Floats) -> npt.NDArray[np.bool_]:
@@ -165,10 +170,11 @@ def _require_common_stamps(what: str, poses: StampedPoses, run: Run, found: npt.
         )
 
 
-def _per_frame(run: Run, found: npt.NDArray[np.int64], values: Mapping[int, float]) -> Floats:
-    """Milliseconds [N]; a step is known by the stamp of the pose that the frame got."""
-    stamps = run.estimates.stamps_ns
-    return np.array([values.get(int(stamps[i]), np.nan) if i >= 0 else np.nan for i in found], dtype=np.float64)
+def _per_frame(run: Run, values: Mapping[int, float]) -> Floats:
+    """Milliseconds [N], of frames without a pose as well; NaN where the step was not taken."""
+    stamps = np.array(sorted(values), dtype=np.int64)
+    found = match(run.frames_ns, stamps, run.tolerance_ns)
+    return np.array([values[int(stamps[i])] if i >= 0 else np.nan for i in found], dtype=np.float64)
 
 
 def _covariances(run: Run, found: npt.NDArray[np.int64]) -> Floats:

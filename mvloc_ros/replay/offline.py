@@ -127,16 +127,17 @@ class _OfflineRun:
         except FrameError:
             self._drops["failed"] += 1
             return
+        images = ((self._options.color_topic, color_ns), (self._options.depth_topic, depth_ns))
+        decode = sum(self._decode_ms.pop(image) for image in images)
+        self._note_times(stamp, estimate, decode, decode + (time.perf_counter() - start) * 1e3)
+        # A rejected frame took its time too, and the network alone would have answered.
+        self._network[stamp] = estimate.T_map_camera_network
         if estimate.rejection:
             self._drops["rejected"] += 1
             return
         self._estimates[stamp] = estimate.T_map_camera
         self._covariances[stamp] = estimate.covariance
-        self._network[stamp] = estimate.T_map_camera_network
         self._refined |= estimate.refined
-        images = ((self._options.color_topic, color_ns), (self._options.depth_topic, depth_ns))
-        decode = sum(self._decode_ms.pop(image) for image in images)
-        self._note_times(stamp, estimate, decode, decode + (time.perf_counter() - start) * 1e3)
 
     def _note_times(self, stamp: int, estimate: PoseEstimate, decode_ms: float, total_ms: float) -> None:
         times = {"decode": decode_ms, **{key.removesuffix("_ms"): ms for key, ms in vars(estimate.times).items()}}

@@ -17,16 +17,9 @@ from mvloc_ros.recordings.stamps import SECOND_NS, read_stamp
 from mvloc_ros.replay.errors import ReplayError
 from mvloc_ros.replay.run import Floats, Run, StampedPoses, Stamps, header_stamp, pose_matrix
 
-STEPS = (
-    "decode",
-    "wait",
-    "preprocess",
-    "inference",
-    "localization",
-    "publish",
-    "callback_to_publication",
-    "stamp_to_publication",
-)
+STEPS = ("decode", "wait", "preprocess", "inference", "localization")
+"""What is done with every frame that reaches the network, believed or not."""
+PUBLICATION_STEPS = ("publish", "callback_to_publication", "stamp_to_publication")
 STEP_STAMP_TO_RECEIPT = "stamp_to_receipt"
 PLAUSIBLE_AGE_S = 3600.0
 """Above this the stamps were not taken by the clock they are compared with."""
@@ -89,6 +82,7 @@ def read_live_run(bag: Path | str, model: Path | str | None, options: LiveOption
         notes=notes if last is not None else (*notes, f"no message on {options.status_topic}: drops are unknown"),
         covariances=covariances,
         network=recorded.network,
+        network_of_believed=last is not None and bool(last.rejected),
     )
 
 
@@ -124,13 +118,12 @@ def _read(bag: Path, options: LiveOptions) -> _Recorded:
                 covariances[stamp] = np.array(message.pose.covariance, dtype=np.float64).reshape(6, 6)
             else:
                 last_status = message
-                if message.pose_valid:
-                    # A recording brings its own definitions, and an older one lacks this field.
-                    if hasattr(message, "network_pose"):
-                        refined |= message.refined
-                        network[stamp] = pose_matrix(message.network_pose)
-                    for step in STEPS:
-                        latency[step][stamp] = float(getattr(message, f"{step}_ms"))
+                # A recording brings its own definitions, and an older one lacks this field.
+                if message.pose_valid and hasattr(message, "network_pose"):
+                    refined |= message.refined
+                    network[stamp] = pose_matrix(message.network_pose)
+                for step in _steps_of(message):
+                    latency[step][stamp] = float(getattr(message, f"{step}_ms"))
     return _Recorded(
         StampedPoses.collect(truth),
         StampedPoses.collect(estimates),
@@ -139,6 +132,13 @@ def _read(bag: Path, options: LiveOptions) -> _Recorded:
         covariances,
         StampedPoses.collect(network) if refined else None,
     )
+
+
+def _steps_of(status: Any) -> tuple[str, ...]:
+    """The steps whose times a status tells: it may also be of silence, or of a frame whose processing failed."""
+    if status.pose_valid:
+        return (*STEPS, *PUBLICATION_STEPS)
+    return STEPS if status.inference_ms > 0.0 else ()
 
 
 def _is_covariance(matrix: Floats) -> bool:

@@ -18,7 +18,7 @@ from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.trajectory import Trajectory, write_tum
 from mvloc_ros.replay.baselines import NEAREST_MEASURE
 from mvloc_ros.replay.errors import ReplayError
-from mvloc_ros.replay.evaluation import EvaluationResult
+from mvloc_ros.replay.evaluation import EvaluationResult, NetworkAlone
 from mvloc_ros.replay.metrics import Accuracy
 from mvloc_ros.replay.plots import save_trajectory_figure
 from mvloc_ros.replay.plots_covariance import save_covariance_figure
@@ -63,7 +63,7 @@ def report_values(result: EvaluationResult) -> dict[str, Any]:
         "stray_poses": result.stray_poses,
         "drops": dict(run.drops),
         **_accuracy_values(result.accuracy),
-        "network_alone": None if result.network is None else result.network.accuracy.to_dict(),
+        "network_alone": None if result.network is None else _network_values(result.network),
         "baselines": {name: _baseline_values(name, value) for name, value in result.baselines.items()},
         "covariance": None if result.consistency is None else result.consistency.to_dict(),
         "latency_ms": {step: asdict(summary) for step, summary in result.latency_ms.items()},
@@ -75,6 +75,10 @@ def _accuracy_values(accuracy: Accuracy | None) -> dict[str, Any]:
     if accuracy is None:
         return {"translation_m": None, "rotation_deg": None, "recall": None}
     return accuracy.to_dict()
+
+
+def _network_values(network: NetworkAlone) -> dict[str, Any]:
+    return {"meaning": network.label, **network.accuracy.to_dict()}
 
 
 def _baseline_values(name: str, accuracy: Accuracy) -> dict[str, Any]:

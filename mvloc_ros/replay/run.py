@@ -38,8 +38,9 @@ class Run:
     `frames_ns` are the stamps of the frames that were there to be localized; `truth` may lack some of
     them, or all. `latency_ms` holds, per step, {stamp of the frame: milliseconds}. `drops` counts by
     cause what gave no pose. `covariances` are 6x6 in ROS order, {stamp of the pose: covariance}. `notes` are
-    remarks for the reader of the report. `network` are the network's own poses of the frames that have one, if any of
-    them was refined; else None.
+    remarks for the reader of the report. `network` are the network's own poses of the frames that have one, rejected
+    ones included, if any pose of `estimates` was refined; else None. `network_of_believed`: of the rejected frames
+    nobody knows the network's poses.
     """
 
     source: str
@@ -56,6 +57,7 @@ class Run:
     notes: tuple[str, ...] = field(default=())
     covariances: Mapping[int, Floats] = field(default_factory=dict)
     network: StampedPoses | None = None
+    network_of_believed: bool = False
 
 
 def header_stamp(message: object) -> int:

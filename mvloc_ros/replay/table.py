@@ -37,7 +37,7 @@ def _error_lines(result: EvaluationResult) -> list[str]:
         return ["no ground truth: no errors"]
     rows = [("this run", result.accuracy)]
     if result.network is not None:
-        rows = [("this run, refined", result.accuracy), ("the network alone", result.network.accuracy)]
+        rows = [("this run, refined", result.accuracy), (result.network.label, result.network.accuracy)]
     rows += [(_NAMES[name], value) for name, value in result.baselines.items()]
     head = f"{'error':32}{'median':>20}{'mean':>20}{'p95':>20}{'5cm/5deg':>10}{'10cm/5deg':>11}"
     return [head, *(_error_line(name, value) for name, value in rows)]

@@ -14,11 +14,15 @@ import pytest
 
 from mvloc_ros.cli import main
 from mvloc_ros.geometry.trajectory import read_tum
+from mvloc_ros.inference.frame import Frame
+from mvloc_ros.localization.localizer import Localizer, PoseEstimate
 from mvloc_ros.recordings import RecordingError, topics
+from mvloc_ros.replay import offline
 from mvloc_ros.replay.errors import ReplayError
 from mvloc_ros.replay.evaluation import evaluate
 from mvloc_ros.replay.offline import OfflineOptions, run_offline
 from mvloc_ros.replay.report import write_report
+from mvloc_ros.replay.table import text_table
 
 QUIET = OfflineOptions(progress=False, threads=1)
 
@@ -121,6 +125,24 @@ def test_a_report_that_cannot_be_written_is_said(camera_bag, tiny_bundle: Path, 
     (tmp_path / "file").write_text("")
     with pytest.raises(ReplayError, match="cannot be written"):
         write_report(result, tmp_path / "file" / "out")
+
+
+class Doubtful(Localizer):
+    """Refines all poses and believes every second one."""
+
+    def process(self, frame: Frame) -> PoseEstimate:
+        second = frame.stamp_ns % 2 == 0  # start and period of the recording are odd
+        return replace(super().process(frame), refined=not second, rejection="not this one" if second else "")
+
+
+def test_rejected_frames_are_in_the_networks_row_and_in_the_times(camera_bag, tiny_bundle: Path, monkeypatch):
+    monkeypatch.setattr(offline, "Localizer", Doubtful)
+    result = evaluate(run_offline(camera_bag(), tiny_bundle, QUIET))
+    assert (result.poses, result.run.drops["rejected"]) == (4, 4)
+    np.testing.assert_allclose(result.network.translation_m, 0.01 * np.arange(8), atol=1e-4)
+    assert result.network.accuracy.recall["5cm_5deg"] == 6 / 8
+    assert np.all(result.step_ms["total"] > 0)
+    assert "the network alone " in text_table(result)
 
 
 @pytest.mark.parametrize(("without", "x", "y", "z"), [("color", 0, 1, 0), ("depth", 1, 0, 1)])

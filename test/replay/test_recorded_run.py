@@ -18,6 +18,7 @@ from mvloc_ros.replay.errors import ReplayError
 from mvloc_ros.replay.evaluation import evaluate
 from mvloc_ros.replay.recorded_run import LiveOptions, read_live_run
 from mvloc_ros.replay.run import pose_matrix
+from mvloc_ros.replay.table import text_table
 
 OFFSET = 1_700_000_000_000_000_000
 TRANSPORT_NS = 40_000_000
@@ -37,6 +38,7 @@ def live_bag(tmp_path: Path) -> Callable[..., Path]:
         lost_pose: tuple[int, ...] = (),
         status: bool = True,
         refined: bool = False,
+        rejected: int = 0,
     ) -> Path:
         path = tmp_path / name
         with BagReader(played) as reader, BagWriter(path) as writer:
@@ -60,7 +62,8 @@ def live_bag(tmp_path: Path) -> Callable[..., Path]:
                     writer.write("/mvloc/pose", stamp + TRANSPORT_NS, build.pose(stamp, "map", error @ pose))
                 if status:
                     far = build.pose(stamp, "map", se3.from_parts(np.array([0.3, 0, 0]), [0, 0, 0, 1.0]) @ pose).pose
-                    said = status_message(writer.store, stamp, valid, index, network_pose=far, refined=refined)
+                    more = {"network_pose": far, "refined": refined, "rejected": rejected}
+                    said = status_message(writer.store, stamp, valid, index, **more)
                     writer.write("/mvloc/status", stamp + TRANSPORT_NS, said)
         return path
 
@@ -73,7 +76,7 @@ def status_message(store, stamp: int, valid: bool, index: int, **more):
     values = {name: defaults[description[1][0]] for name, description in fields if name not in ("header", *more)}
     values.update(
         pose_valid=valid,
-        inference_ms=10.0 + index,
+        inference_ms=0.0 if index == 6 and not valid else 10.0 + index,
         stamp_to_publication_ms=(30.0 if stamp > OFFSET else 1e12),
         color_received=index + 1,
         dropped_busy=index // 2,
@@ -103,6 +106,16 @@ def test_the_networks_own_poses_are_judged_beside_refined_ones(camera_bag, live_
     np.testing.assert_allclose(network.translation_m, [0.3] * 3 + [np.nan] + [0.3] * 4)
     assert network.accuracy.translation_m.median == pytest.approx(0.3)
     assert read_live_run(live_bag(played, "plain"), tiny_bundle, LiveOptions()).network is None
+
+
+def test_rejected_frames_took_their_time_and_their_network_poses_are_unknown(camera_bag, live_bag, tiny_bundle: Path):
+    # Of frame 6 nothing is known: its processing failed.
+    live = live_bag(camera_bag(), lost_pose=(3, 6), refined=True, rejected=1)
+    result = evaluate(read_live_run(live, tiny_bundle, LiveOptions()))
+    np.testing.assert_allclose(result.step_ms["inference"], [10, 11, 12, 13, 14, 15, np.nan, 17])
+    np.testing.assert_array_equal(np.isnan(result.step_ms["stamp_to_publication"]), ~result.has_pose)
+    assert "the network, of believed frames" in text_table(result)
+    assert result.network.accuracy.translation_m.median == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize("rate", [1.0, 2.0, 0.3])
