@@ -20,7 +20,7 @@ from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import BagReader
 from mvloc_ros.recordings.stamps import SECOND_NS
-from mvloc_ros.replay.run import Floats, Run, StampedPoses, header_stamp, pose_matrix
+from mvloc_ros.replay.run import CollectedPoses, Floats, Run, StampedPoses, header_stamp
 from mvloc_ros.sensors.decode import DecodeError, decode_color, decode_depth
 from mvloc_ros.sensors.synchronizer import Synchronizer
 
@@ -78,7 +78,7 @@ class _OfflineRun:
         self._carrier = options.color_topic if pose_of == "color" else options.depth_topic
         self._pairs = Synchronizer(round(options.sync_tolerance_s * 1e9), self._localize)
         self._frames: set[int] = set()
-        self._truth: dict[int, Floats] = {}
+        self._truth = CollectedPoses(options.truth_topic)
         self._estimates: dict[int, Floats] = {}
         self._covariances: dict[int, Floats] = {}
         self._network: dict[int, Floats] = {}
@@ -94,10 +94,10 @@ class _OfflineRun:
 
     def take(self, topic: str, message: Any) -> None:
         """One message of the recording, in order of time."""
-        stamp = header_stamp(message)
         if topic == self._options.truth_topic:
-            self._truth[stamp] = pose_matrix(message.pose)
+            self._truth.take(message)
             return
+        stamp = header_stamp(message)
         is_color = topic == self._options.color_topic
         if topic == self._carrier:
             self._frames.add(stamp)
@@ -154,12 +154,13 @@ class _OfflineRun:
             model=bundle.name,
             backend=backend,
             frames_ns=np.array(sorted(self._frames), dtype=np.int64),
-            truth=StampedPoses.collect(self._truth),
+            truth=self._truth.stamped(),
             estimates=StampedPoses.collect(self._estimates),
             latency_ms=self._steps,
             drops={"unpaired": sum(count.received - count.paired for count in counts), **self._drops},
             training_poses=None if training is None else training.poses,
             tolerance_ns=round(self._options.tolerance_s * SECOND_NS),
+            notes=self._truth.notes(),
             covariances=self._covariances,
             network=StampedPoses.collect(self._network) if self._refined else None,
         )

@@ -15,7 +15,7 @@ from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import BagReader
 from mvloc_ros.recordings.stamps import SECOND_NS, read_stamp
 from mvloc_ros.replay.errors import ReplayError
-from mvloc_ros.replay.run import Floats, Run, StampedPoses, Stamps, header_stamp, pose_matrix
+from mvloc_ros.replay.run import CollectedPoses, Floats, Run, StampedPoses, Stamps, header_stamp, pose_matrix
 
 STEPS = ("decode", "wait", "preprocess", "inference", "localization")
 """What is done with every frame that reaches the network, believed or not."""
@@ -62,7 +62,8 @@ def read_live_run(bag: Path | str, model: Path | str | None, options: LiveOption
         )
     training = None if bundle is None else bundle.training_trajectory()
     last = recorded.last_status
-    notes, latency = _plausible(recorded.latency_ms)
+    of_clock, latency = _plausible(recorded.latency_ms)
+    notes = (*recorded.notes, *of_clock)
     covariances = {stamp: value for stamp, value in recorded.covariances.items() if _is_covariance(value)}
     if len(covariances) < len(recorded.covariances):
         count = len(recorded.covariances) - len(covariances)
@@ -94,11 +95,11 @@ class _Recorded:
     last_status: Any | None
     covariances: dict[int, Floats]
     network: StampedPoses | None
+    notes: tuple[str, ...]
 
 
 def _read(bag: Path, options: LiveOptions) -> _Recorded:
-    truth: dict[int, Floats] = {}
-    estimates: dict[int, Floats] = {}
+    truth, estimates = CollectedPoses(options.truth_topic), CollectedPoses(options.pose_topic)
     latency: dict[str, dict[int, float]] = defaultdict(dict)
     covariances: dict[int, Floats] = {}
     network: dict[int, Floats] = {}
@@ -110,9 +111,9 @@ def _read(bag: Path, options: LiveOptions) -> _Recorded:
         ):
             stamp = header_stamp(message)
             if topic == options.truth_topic:
-                truth[stamp] = pose_matrix(message.pose)
+                truth.take(message)
             elif topic == options.pose_topic:
-                estimates[stamp] = pose_matrix(message.pose)
+                estimates.take(message)
                 latency[STEP_STAMP_TO_RECEIPT][stamp] = (received_ns - stamp) / 1e6
             elif topic == options.covariance_topic:
                 covariances[stamp] = np.array(message.pose.covariance, dtype=np.float64).reshape(6, 6)
@@ -120,17 +121,20 @@ def _read(bag: Path, options: LiveOptions) -> _Recorded:
                 last_status = message
                 # A recording brings its own definitions, and an older one lacks this field.
                 if message.pose_valid and hasattr(message, "network_pose"):
-                    refined |= message.refined
-                    network[stamp] = pose_matrix(message.network_pose)
+                    T = pose_matrix(message.network_pose)
+                    if T is not None:
+                        refined |= message.refined
+                        network[stamp] = T
                 for step in _steps_of(message):
                     latency[step][stamp] = float(getattr(message, f"{step}_ms"))
     return _Recorded(
-        StampedPoses.collect(truth),
-        StampedPoses.collect(estimates),
+        truth.stamped(),
+        estimates.stamped(),
         dict(latency),
         last_status,
         covariances,
         StampedPoses.collect(network) if refined else None,
+        (*truth.notes(), *estimates.notes()),
     )
 
 
@@ -148,16 +152,15 @@ def _is_covariance(matrix: Floats) -> bool:
 
 def _played(bag: Path, image_topic: str, truth_topic: str, recorded: StampedPoses) -> tuple[Stamps, StampedPoses]:
     """Stamps of the played images, and their ground truth, as the live run saw them."""
-    truth: dict[int, Floats] = {}
+    truth = CollectedPoses(truth_topic)
     frames: set[int] = set()
     with BagReader(bag) as reader:
         for raw in reader.raw((image_topic, truth_topic)):
             if raw.topic == image_topic:
                 frames.add(read_stamp(raw.data))
             else:
-                message = reader.decode(raw)
-                truth[header_stamp(message)] = pose_matrix(message.pose)
-    played = StampedPoses.collect(truth)
+                truth.take(reader.decode(raw))
+    played = truth.stamped()
     stamps = np.array(sorted(frames), dtype=np.int64) if frames else played.stamps_ns
     moved = _Moved(played, recorded, bag)
     return moved(stamps), StampedPoses(moved(played.stamps_ns), played.poses)

@@ -64,7 +64,8 @@ def _covariance_lines(result: EvaluationResult) -> list[str]:
         cells = [f"{block.anees:.2f}", f"{low:.2f} to {high:.2f}"]
         cells += [f"{share:.1%}" for share in block.coverage.values()]
         cells.append("" if block.ause is None else f"{block.ause:.3f}")
-        lines.append(f"{f'{name} ({block.dof} dof), {block.verdict}':32}" + "".join(f"{cell:>14}" for cell in cells))
+        judged = ", ".join(word for word in (f"{name} ({block.dof} dof)", block.verdict) if word)
+        lines.append(f"{judged:32}" + "".join(f"{cell:>14}" for cell in cells))
     return lines
 
 

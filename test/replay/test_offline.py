@@ -120,6 +120,22 @@ def test_truth_a_microsecond_off_needs_a_tolerance(camera_bag, tiny_bundle: Path
     assert (report["frames"], report["frames_with_truth"]) == (8, 8)
 
 
+def test_truth_that_is_no_pose_is_left_out_and_counted(camera_bag, tiny_bundle: Path, tmp_path: Path):
+    def lost(topic, index, message):
+        if topic == topics.GROUND_TRUTH and index == 2:
+            message.pose.orientation.w = message.pose.orientation.z = 0.0
+        if topic == topics.GROUND_TRUTH and index == 3:
+            message.pose.position.y = float("nan")
+        return message
+
+    result = evaluate(run_offline(camera_bag(spoil=lost), tiny_bundle, QUIET))
+    assert list(np.flatnonzero(np.isnan(result.translation_m))) == [2, 3]
+    table = write_report(result, tmp_path)
+    assert f"2 messages on {topics.GROUND_TRUTH} hold no pose and are left out" in table
+    report = json.loads((tmp_path / "report.json").read_text(), parse_constant=pytest.fail)
+    assert (report["frames_with_truth"], report["covariance"]["frames"]) == (6, 6)
+
+
 def test_a_report_that_cannot_be_written_is_said(camera_bag, tiny_bundle: Path, tmp_path: Path):
     result = evaluate(run_offline(camera_bag(), tiny_bundle, QUIET))
     (tmp_path / "file").write_text("")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -138,6 +139,25 @@ def test_truth_comes_from_the_played_recording_where_it_was_not_recorded(camera_
     assert result.poses == 8
     assert "stamp_to_publication" not in result.latency_ms
     assert any("of another clock" in note for note in result.run.notes)
+
+
+def test_recorded_poses_that_are_none_are_left_out_and_counted(camera_bag, live_bag, tmp_path: Path):
+    spoilt = tmp_path / "spoilt"
+    with BagReader(live_bag(camera_bag())) as reader, BagWriter(spoilt) as writer:
+        for topic in reader.topics.values():
+            writer.add_topic(topic.name, topic.type)
+        seen: Counter[str] = Counter()
+        for topic, stamp, message in reader.messages():
+            seen[topic] += 1
+            if (topic, seen[topic]) in (("/mvloc/pose", 3), (topics.GROUND_TRUTH, 6)):
+                message.pose.orientation.x = float("nan")
+            writer.write(topic, stamp, message)
+    result = evaluate(read_live_run(spoilt, None, LiveOptions()))
+    notes = " ".join(result.run.notes)
+    assert "messages on /mvloc/pose hold no pose" in notes
+    assert f"messages on {topics.GROUND_TRUTH} hold no pose" in notes
+    assert (result.frames, result.poses, result.stray_poses) == (7, 6, 1)
+    np.testing.assert_allclose(result.translation_m[result.has_pose], 0.01)
 
 
 def test_another_recording_is_not_taken_for_the_played_one(camera_bag, live_bag, tiny_bundle: Path):
