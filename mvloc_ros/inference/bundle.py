@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.errors import MvlocError
+from mvloc_ros.folders import replace_folder
 from mvloc_ros.geometry.trajectory import Trajectory, read_tum
 from mvloc_ros.inference.manifest import SCHEMA_VERSION, Manifest, manifest_from_json, manifest_to_json
 from mvloc_ros.inference.map_spec import SceneMapSpec
@@ -150,9 +151,7 @@ def write_bundle(path: Path | str, manifest: Manifest, files: Mapping[str, Path]
         text = json.dumps(manifest_to_json(manifest, digests), indent=2) + "\n"
         (staging / MANIFEST_FILE).write_text(text, encoding="utf-8")
         os.chmod(staging, 0o755)
-        if path.exists():
-            shutil.rmtree(path)
-        os.replace(staging, path)
+        replace_folder(staging, path)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return read_bundle(path)

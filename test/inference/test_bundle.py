@@ -108,6 +108,23 @@ def test_a_folder_that_is_no_bundle_is_never_replaced(bundle: Path, tmp_path: Pa
     assert (precious / "data").read_text() == "mine"
 
 
+def test_an_interruption_at_the_last_step_keeps_the_old_bundle(bundle: Path, tmp_path: Path, monkeypatch):
+    old, rename = read_bundle(bundle), os.replace
+    files = {name: Path(shutil.copy(bundle / name, tmp_path)) for name in old.manifest.files}
+
+    def interrupted(source: Path, target: Path) -> None:
+        if ".old." in str(source) or Path(target) != bundle:
+            rename(source, target)
+        else:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_bundle(bundle, replace(old.manifest, licence="another"), files)
+    assert read_bundle(bundle).manifest == old.manifest
+    assert not list(tmp_path.glob(".*"))
+
+
 def test_backends_that_cannot_serve_say_so(bundle: Path):
     model = read_bundle(bundle)
     with pytest.raises(BackendError, match="choose one of"):
