@@ -239,11 +239,9 @@ def run_live(args: argparse.Namespace) -> int:
     from mvloc_ros.replay.recorded_run import LiveOptions, read_live_run
     from mvloc_ros.replay.report import write_report
 
-    recording = live.run_live(args.bag, args.model, args.out, live.NodeOptions(tuple(args.parameter), args.rate))
-    reading = LiveOptions(
-        played_bag=args.bag,
-        tolerance_s=args.tolerance,
-        truth_topic=args.truth_topic or topics.GROUND_TRUTH,
-    )
+    truth_topic = args.truth_topic or topics.GROUND_TRUTH
+    options = live.NodeOptions(tuple(args.parameter), args.rate, truth_topic)
+    recording = live.run_live(args.bag, args.model, args.out, options)
+    reading = LiveOptions(played_bag=args.bag, tolerance_s=args.tolerance, truth_topic=truth_topic)
     print(write_report(evaluate(read_live_run(recording, args.model, reading)), args.out))
     return 0
