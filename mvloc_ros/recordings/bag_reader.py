@@ -161,6 +161,12 @@ class BagReader:
             raise RecordingError(f"{topic} in {self.path} is of type {found.type}, not {expected_type}.")
         return found
 
+    def expect(self, topic: str, expected_type: str, *, optional: bool) -> None:
+        """As `require`, but where `optional` is set the topic may be absent; if it is there, it is of the type."""
+        found = self.topics.get(topic)
+        if not optional or (found is not None and found.count):
+            self.require(topic, expected_type)
+
     def _open_reader(self) -> Reader | rosbag1.Reader:
         assert self._reader is not None, "BagReader is a context manager"
         return self._reader

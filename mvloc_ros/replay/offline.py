@@ -56,6 +56,8 @@ def run_offline(bag: Path | str, model: Path | str, options: OfflineOptions) -> 
     with BagReader(bag) as reader:
         color = reader.require(options.color_topic, topics.IMAGE)
         reader.require(options.depth_topic, topics.IMAGE)
+        # A recording may be without truth, but not without the topic that the user named.
+        reader.expect(options.truth_topic, topics.POSE, optional=options.truth_topic == topics.GROUND_TRUTH)
         backend = create_backend(options.backend, bundle, options.threads, precision=options.precision)
         try:
             localizer = Localizer(bundle, backend, options.refinement)

@@ -13,7 +13,7 @@ import numpy as np
 from mvloc_ros.inference.bundle import read_bundle
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import BagReader
-from mvloc_ros.recordings.stamps import SECOND_NS, read_stamp
+from mvloc_ros.recordings.stamps import SECOND_NS
 from mvloc_ros.replay.errors import ReplayError
 from mvloc_ros.replay.run import CollectedPoses, Floats, Run, StampedPoses, Stamps, header_stamp, pose_matrix
 
@@ -105,10 +105,7 @@ def _read(bag: Path, options: LiveOptions) -> _Recorded:
     network: dict[int, Floats] = {}
     last_status, refined = None, False
     with BagReader(bag) as reader:
-        reader.require(options.pose_topic, topics.POSE)
-        for topic, received_ns, message in reader.messages(
-            (options.truth_topic, options.pose_topic, options.covariance_topic, options.status_topic)
-        ):
+        for topic, received_ns, message in reader.messages(_topics(reader, options)):
             stamp = header_stamp(message)
             if topic == options.truth_topic:
                 truth.take(message)
@@ -138,6 +135,19 @@ def _read(bag: Path, options: LiveOptions) -> _Recorded:
     )
 
 
+def _topics(reader: BagReader, options: LiveOptions) -> tuple[str, ...]:
+    """What is read; a topic that the user named must be there, and every one of its type."""
+    reader.require(options.pose_topic, topics.POSE)
+    unnamed = options.truth_topic == topics.GROUND_TRUTH or options.played_bag is not None
+    reader.expect(options.truth_topic, topics.POSE, optional=unnamed)
+    reader.expect(options.status_topic, topics.STATUS, optional=options.status_topic == LiveOptions.status_topic)
+    # Named by nobody: another program may have something else under this name.
+    covariance = reader.topics.get(options.covariance_topic)
+    of_type = covariance is not None and covariance.type == topics.POSE_WITH_COVARIANCE
+    read = (options.truth_topic, options.pose_topic, options.status_topic)
+    return (*read, options.covariance_topic) if of_type else read
+
+
 def _steps_of(status: Any) -> tuple[str, ...]:
     """The steps whose times a status tells: it may also be of silence, or of a frame whose processing failed."""
     if status.pose_valid:
@@ -155,12 +165,18 @@ def _played(bag: Path, image_topic: str, truth_topic: str, recorded: StampedPose
     truth = CollectedPoses(truth_topic)
     frames: set[int] = set()
     with BagReader(bag) as reader:
+        reader.expect(truth_topic, topics.POSE, optional=True)
         for raw in reader.raw((image_topic, truth_topic)):
             if raw.topic == image_topic:
-                frames.add(read_stamp(raw.data))
+                frames.add(reader.header_stamp(raw))
             else:
                 truth.take(reader.decode(raw))
     played = truth.stamped()
+    if not len(played.stamps_ns):
+        raise ReplayError(
+            f"{bag} has no ground truth on {truth_topic}, by which its frames are found in the live recording: name "
+            "its topic with --truth-topic."
+        )
     stamps = np.array(sorted(frames), dtype=np.int64) if frames else played.stamps_ns
     moved = _Moved(played, recorded, bag)
     return moved(stamps), StampedPoses(moved(played.stamps_ns), played.poses)

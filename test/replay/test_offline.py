@@ -71,6 +71,14 @@ def test_a_recording_without_images_is_named(camera_bag, tiny_bundle: Path):
         run_offline(camera_bag(), tiny_bundle, OfflineOptions(color_topic="/rgb", progress=False))
 
 
+def test_a_truth_topic_that_is_named_is_there_and_of_poses(camera_bag, tiny_bundle: Path):
+    bag = camera_bag()
+    with pytest.raises(RecordingError, match="no message on /mocap/pose"):
+        run_offline(bag, tiny_bundle, replace(QUIET, truth_topic="/mocap/pose"))
+    with pytest.raises(RecordingError, match=r"/tf_static .* is of type tf2_msgs/msg/TFMessage, not geometry_msgs"):
+        run_offline(bag, tiny_bundle, replace(QUIET, truth_topic=topics.TF_STATIC))
+
+
 def test_the_report_is_complete(camera_bag, tiny_bundle: Path, tmp_path: Path):
     result = evaluate(run_offline(camera_bag(), tiny_bundle, QUIET))
     out = tmp_path / "out" / "deep"

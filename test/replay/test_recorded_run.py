@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mvloc_ros.errors import MvlocError
 from mvloc_ros.geometry import se3
 from mvloc_ros.recordings import RecordingError, topics
 from mvloc_ros.recordings.bag_reader import BagReader
@@ -170,6 +171,22 @@ def test_another_recording_is_not_taken_for_the_played_one(camera_bag, live_bag,
 
     with pytest.raises(ReplayError, match="is not that of"):
         read_live_run(live, tiny_bundle, LiveOptions(played_bag=camera_bag("b", spoil=elsewhere)))
+
+
+def test_topics_of_another_type_and_missing_truth_are_named(camera_bag, live_bag, tiny_bundle: Path):
+    played, bare = camera_bag(), camera_bag("bare", truth=False)
+    live = live_bag(played)
+    for options, words in (
+        (LiveOptions(truth_topic="/mvloc/status"), "/mvloc/status .* is of type mvloc_ros/msg/LocalizationStatus, not"),
+        (LiveOptions(status_topic="/mvloc/pose"), "/mvloc/pose .* is of type geometry_msgs/msg/PoseStamped, not"),
+        (LiveOptions(truth_topic="/nope"), "no message on /nope"),
+        (LiveOptions(status_topic="/nope"), "no message on /nope"),
+        (LiveOptions(truth_topic="/nope", played_bag=bare), "bare has no ground truth on /nope"),
+        (LiveOptions(played_bag=bare), "bare has no ground truth on /ground_truth/pose"),
+        (LiveOptions(truth_topic=topics.COLOR_IMAGE, played_bag=played), "is of type sensor_msgs/msg/Image, not"),
+    ):
+        with pytest.raises(MvlocError, match=words):
+            read_live_run(live, tiny_bundle, options)
 
 
 def test_a_run_without_status_or_poses(camera_bag, live_bag, tiny_bundle: Path, tmp_path: Path):
