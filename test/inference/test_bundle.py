@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from mvloc_ros.inference.backend import BackendError, create_backend
-from mvloc_ros.inference.bundle import BundleError, file_digest, read_bundle, write_bundle
+from mvloc_ros.inference.bundle import BundleError, file_digest, read_bundle, replace_manifest, write_bundle
 from mvloc_ros.inference.manifest import PrecisionSpec
 from mvloc_ros.inference.onnxruntime_backend import cores_to_spread_over
 
@@ -71,6 +71,7 @@ def test_position_is_unnormalised_in_double_precision(bundle: Path):
         (lambda v: v.update(residual_variance_color_only=[0.0] * 6), "positive"),
         (lambda v: v["frames"].update(pose_of="lidar"), "lidar"),
         (lambda v: v["files"].pop("model.onnx"), "does not list"),
+        (lambda v: v.update(files=None), "incomplete or wrong"),
         (lambda v: v["files"].update({"../x": {"sha256": "0"}}), "plain file name"),
     ],
 )
@@ -95,6 +96,18 @@ def test_missing_and_damaged_files_are_named(bundle: Path, tmp_path: Path):
         read_bundle(bundle)
     (bundle / "manifest.json").write_text("{")
     with pytest.raises(BundleError, match=r"Cannot read .*manifest\.json"):
+        read_bundle(bundle)
+
+
+def test_files_that_the_system_refuses_are_named(bundle: Path):
+    old = read_bundle(bundle)
+    (bundle / ".manifest.json.part").mkdir()
+    with pytest.raises(BundleError, match=r"manifest\.json cannot be written"):
+        replace_manifest(old, old.manifest)
+    # Opens, and cannot be read, for root neither.
+    (bundle / "model.onnx").unlink()
+    (bundle / "model.onnx").symlink_to("/proc/self/mem")
+    with pytest.raises(BundleError, match=r"model\.onnx cannot be read"):
         read_bundle(bundle)
 
 
