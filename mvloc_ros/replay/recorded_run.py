@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ STEPS = ("decode", "wait", "preprocess", "inference", "localization")
 """What is done with every frame that reaches the network, believed or not."""
 PUBLICATION_STEPS = ("publish", "callback_to_publication", "stamp_to_publication")
 STEP_STAMP_TO_RECEIPT = "stamp_to_receipt"
+_PROPOSERS, _ENOUGH_OFFSETS, _PROPOSALS = 100, 100_000, 10
+"""How many poses propose offsets of the stamps, until how many are proposed, and how many of them are tried."""
 PLAUSIBLE_AGE_S = 3600.0
 """Above this the stamps were not taken by the clock they are compared with."""
 
@@ -210,21 +213,51 @@ def _same_poses(played: StampedPoses, recorded: StampedPoses) -> tuple[Stamps, S
     by_pose: dict[bytes, list[int]] = defaultdict(list)
     for stamp, pose in zip(played.stamps_ns, played.poses, strict=True):
         by_pose[pose.tobytes()].append(int(stamp))
-    pairs = [
-        (before, int(after))
-        for after, pose in zip(recorded.stamps_ns, recorded.poses, strict=True)
-        for before in by_pose[pose.tobytes()]
+    after = [
+        (int(stamp), by_pose[pose.tobytes()]) for stamp, pose in zip(recorded.stamps_ns, recorded.poses, strict=True)
     ]
-    offset, votes = Counter(after - before for before, after in pairs).most_common(1)[0] if pairs else (0, 0)
-    if votes >= 0.9 * len(recorded.stamps_ns):
-        chosen = [(before, after) for before, after in pairs if after - before == offset]
-    else:
-        chosen = []
-        for before, after in pairs:
-            if not chosen or (before > chosen[-1][0] and after > chosen[-1][1]):
-                chosen.append((before, after))
+    chosen = _at_one_offset(after)
+    if len(chosen) < 0.9 * len(after):
+        chosen = _in_order(after)
     array = np.array(chosen, dtype=np.int64).reshape(-1, 2)
     return array[:, 0], array[:, 1]
+
+
+_Candidates = list[tuple[int, list[int]]]
+"""Per recorded pose its stamp, and the stamps before, in order, of the played poses that equal it."""
+
+
+def _at_one_offset(candidates: _Candidates) -> list[tuple[int, int]]:
+    """(before, after) at the most frequent offset.
+
+    The poses with the fewest candidates propose it: those of a parked robot all equal each other, and counting each
+    of them with each would take memory by their square.
+    """
+    fewest = sorted((c for c in candidates if c[1]), key=lambda c: len(c[1]))[:_PROPOSERS]
+    proposed: Counter[int] = Counter()
+    for after, stamps in fewest:
+        if len(proposed) < _ENOUGH_OFFSETS:
+            proposed.update(after - before for before in stamps)
+    best: list[tuple[int, int]] = []
+    for offset, _ in proposed.most_common(_PROPOSALS):
+        pairs = [(after - offset, after) for after, stamps in candidates if _contains(stamps, after - offset)]
+        best = max(best, pairs, key=len)
+    return best
+
+
+def _contains(stamps: list[int], stamp: int) -> bool:
+    place = bisect_left(stamps, stamp)
+    return place < len(stamps) and stamps[place] == stamp
+
+
+def _in_order(candidates: _Candidates) -> list[tuple[int, int]]:
+    """(before, after), each the first of its candidates that comes after all that were chosen."""
+    chosen: list[tuple[int, int]] = []
+    for after, stamps in candidates:
+        place = bisect_right(stamps, chosen[-1][0]) if chosen else 0
+        if place < len(stamps):
+            chosen.append((stamps[place], after))
+    return chosen
 
 
 def _drops(status: Any, frames: int) -> dict[str, int]:

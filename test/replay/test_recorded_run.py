@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -18,8 +19,8 @@ from mvloc_ros.recordings.bag_writer import BagWriter
 from mvloc_ros.recordings.messages import MessageBuilder
 from mvloc_ros.replay.errors import ReplayError
 from mvloc_ros.replay.evaluation import evaluate
-from mvloc_ros.replay.recorded_run import LiveOptions, read_live_run
-from mvloc_ros.replay.run import pose_matrix
+from mvloc_ros.replay.recorded_run import LiveOptions, _same_poses, read_live_run
+from mvloc_ros.replay.run import StampedPoses, pose_matrix
 from mvloc_ros.replay.table import text_table
 
 OFFSET = 1_700_000_000_000_000_000
@@ -171,6 +172,26 @@ def test_another_recording_is_not_taken_for_the_played_one(camera_bag, live_bag,
 
     with pytest.raises(ReplayError, match="is not that of"):
         read_live_run(live, tiny_bundle, LiveOptions(played_bag=camera_bag("b", spoil=elsewhere)))
+
+
+def test_a_parked_robot_takes_little_memory_and_its_offset_is_found():
+    """1500 equal poses, of which every tenth was lost, and a few more after it has set out."""
+    rng = np.random.default_rng(0)
+    stamps = np.cumsum(rng.integers(30_000_000, 36_000_000, 1520))
+    poses = np.tile(np.eye(4), (1520, 1, 1))
+    poses[1500:, 0, 3] = np.arange(1, 21)
+    received = np.arange(1520) % 10 != 3
+    for parked_only in (False, True):
+        end = 1500 if parked_only else 1520
+        played = StampedPoses(stamps[:end], poses[:end])
+        recorded = StampedPoses(stamps[:end][received[:end]] + OFFSET, poses[:end][received[:end]])
+        tracemalloc.start()
+        before, after = _same_poses(played, recorded)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 50e6
+        np.testing.assert_array_equal(before, played.stamps_ns[received[:end]])
+        np.testing.assert_array_equal(after, recorded.stamps_ns)
 
 
 def test_topics_of_another_type_and_missing_truth_are_named(camera_bag, live_bag, tiny_bundle: Path):
