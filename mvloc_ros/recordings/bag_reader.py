@@ -29,7 +29,7 @@ _DAMAGE = (
     EOFError,
     TypeError,
     ValueError,
-    KeyError,
+    LookupError,
     AssertionError,
 )
 """What `rosbags` raises on a recording that was cut short or overwritten."""
@@ -78,6 +78,11 @@ class BagReader:
         return self
 
     def _check_path(self) -> None:
+        if self.path.suffix == ".bag" and self.path.is_file():
+            raise RecordingError(
+                f"{self.path} is a ROS 1 bag, which `mvloc bag to-dataset` and `mvloc bag info` read: make it a "
+                "rosbag2 for this command (`rosbags-convert --src FILE --dst FOLDER` does)."
+            )
         if self.path.is_dir() and not (self.path / "metadata.yaml").is_file():
             raise RecordingError(
                 f"{self.path} is not a recording (it has no metadata.yaml): name a folder that `mvloc bag`, "

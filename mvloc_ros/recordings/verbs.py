@@ -51,9 +51,9 @@ def run_from_folder(args: argparse.Namespace) -> int:
 def add_info_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `mvloc bag info`."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.description = "Show the topics, counts, rates and gaps of a rosbag2 recording."
+    parser.description = "Show the topics, counts, rates and gaps of a recording (rosbag2 or a ROS 1 .bag)."
     parser.epilog = "example:\n  mvloc bag info bags/redkitchen_test"
-    parser.add_argument("bag", type=Path, help="recording (folder, .mcap or .db3 file)")
+    parser.add_argument("bag", type=Path, help="recording (folder, .mcap, .db3 or ROS 1 .bag file)")
 
 
 def run_info(args: argparse.Namespace) -> int:
