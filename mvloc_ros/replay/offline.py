@@ -18,9 +18,10 @@ from mvloc_ros.inference.frame import ColorImage, DepthImage, Frame, FrameError
 from mvloc_ros.localization.localizer import Localizer, PoseEstimate
 from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.recordings import topics
-from mvloc_ros.recordings.bag_reader import BagReader
+from mvloc_ros.recordings.bag_reader import BagReader, RawMessage
+from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.stamps import SECOND_NS
-from mvloc_ros.replay.run import CollectedPoses, Floats, Run, StampedPoses, header_stamp
+from mvloc_ros.replay.run import CollectedPoses, Floats, Run, StampedPoses
 from mvloc_ros.sensors.decode import DecodeError, decode_color, decode_depth
 from mvloc_ros.sensors.synchronizer import Synchronizer
 
@@ -50,7 +51,8 @@ def run_offline(bag: Path | str, model: Path | str, options: OfflineOptions) -> 
     """Localize every pair of a recording with a model bundle.
 
     Raises RecordingError, BundleError or BackendError where recording, bundle or backend cannot be used.
-    Frames that cannot be decoded or localized are counted, as in the node, and do not end the run.
+    Messages that are damaged and frames that cannot be decoded or localized are counted, as in the node, and do not end
+    the run.
     """
     bundle = read_bundle(model)
     with BagReader(bag) as reader:
@@ -64,12 +66,22 @@ def run_offline(bag: Path | str, model: Path | str, options: OfflineOptions) -> 
             localizer.warm_up()
             work = _OfflineRun(localizer, options, bundle.manifest.frames.pose_of)
             with tqdm(total=color.count, desc="localizing", unit=" frames", disable=not options.progress) as bar:
-                for topic, _, message in reader.messages(work.topics()):
-                    work.take(topic, message)
-                    bar.update(topic == options.color_topic)
+                for raw in reader.raw(work.topics()):
+                    work.take(raw.topic, *_read(reader, raw))
+                    bar.update(raw.topic == options.color_topic)
             return work.result(reader.path, bundle, backend.description)
         finally:
             backend.close()
+
+
+def _read(reader: BagReader, raw: RawMessage) -> tuple[int | None, Any | None]:
+    """Header stamp and message; None for what damage has made unreadable."""
+    stamp = None
+    try:
+        stamp = reader.header_stamp(raw)
+        return stamp, reader.decode(raw)
+    except RecordingError:
+        return stamp, None
 
 
 class _OfflineRun:
@@ -94,15 +106,18 @@ class _OfflineRun:
         """The topics that a run needs."""
         return self._options.color_topic, self._options.depth_topic, self._options.truth_topic
 
-    def take(self, topic: str, message: Any) -> None:
-        """One message of the recording, in order of time."""
+    def take(self, topic: str, stamp: int | None, message: Any | None) -> None:
+        """One message of the recording, in order of time; None for what is unreadable."""
         if topic == self._options.truth_topic:
             self._truth.take(message)
             return
-        stamp = header_stamp(message)
         is_color = topic == self._options.color_topic
-        if topic == self._carrier:
+        if topic == self._carrier and stamp is not None:
             self._frames.add(stamp)
+        if stamp is None or message is None:
+            self._drops["invalid"] += 1
+            return
+        if topic == self._carrier:
             self._frame_id = message.header.frame_id
         start = time.perf_counter()
         try:

@@ -79,9 +79,9 @@ class CollectedPoses:
     poses: dict[int, Floats] = field(default_factory=dict)
     no_poses: int = 0
 
-    def take(self, message: Any) -> None:
-        """A decoded geometry_msgs/PoseStamped."""
-        T = pose_matrix(message.pose)
+    def take(self, message: Any | None) -> None:
+        """A decoded geometry_msgs/PoseStamped; None where it is damaged."""
+        T = None if message is None else pose_matrix(message.pose)
         if T is None:  # a tracking system that lost its target sends zeros, or NaN
             self.no_poses += 1
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from mvloc_ros.geometry.trajectory import read_tum
 from mvloc_ros.inference.frame import Frame
 from mvloc_ros.localization.localizer import Localizer, PoseEstimate
 from mvloc_ros.recordings import RecordingError, topics
+from mvloc_ros.recordings.bag_reader import BagReader
+from mvloc_ros.recordings.bag_writer import BagWriter
 from mvloc_ros.replay import offline
 from mvloc_ros.replay.errors import ReplayError
 from mvloc_ros.replay.evaluation import evaluate
@@ -64,6 +67,29 @@ def test_bad_frames_are_counted_and_do_not_end_the_run(camera_bag, tiny_bundle: 
     assert result.run.drops["invalid"] == 1
     assert result.run.drops["unpaired"] == 2, "the depth image of frame 2 and the colour image of frame 4"
     assert result.accuracy.recall["10cm_5deg"] == pytest.approx(4 / 8)
+
+
+def test_damaged_messages_are_counted_and_do_not_end_the_run(camera_bag, tiny_bundle: Path, tmp_path: Path):
+    damaged = tmp_path / "damaged"
+    cut = {
+        (topics.COLOR_IMAGE, 2): 30,
+        (topics.DEPTH_IMAGE, 4): 40,
+        (topics.COLOR_IMAGE, 6): 1,
+        (topics.GROUND_TRUTH, 3): 30,
+    }
+    with BagReader(camera_bag()) as reader, BagWriter(damaged) as writer:
+        for topic in reader.topics.values():
+            writer.add_topic(topic.name, topic.type)
+        seen: Counter[str] = Counter()
+        for raw in reader.raw():
+            writer.write_raw(raw.topic, raw.stamp_ns, raw.data[: cut.get((raw.topic, seen[raw.topic]))])
+            seen[raw.topic] += 1
+    run = run_offline(damaged, tiny_bundle, QUIET)
+    assert run.drops["invalid"] == 3
+    assert run.drops["unpaired"] == 3
+    result = evaluate(run)
+    assert (result.frames, result.poses, result.frames_with_truth) == (7, 5, 6), "one image has lost its stamp too"
+    assert any("hold no pose" in note for note in run.notes)
 
 
 def test_a_recording_without_images_is_named(camera_bag, tiny_bundle: Path):
