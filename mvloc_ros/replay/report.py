@@ -38,7 +38,9 @@ def write_report(result: EvaluationResult, out: Path | str) -> str:
         _write_trajectory(folder / "ground_truth.tum", result, result.truth)
         _replace(folder / "trajectory.png", lambda path: save_trajectory_figure(result, path))
         judged = result.consistency
-        if judged is not None:
+        if judged is None:
+            (folder / "covariance.png").unlink(missing_ok=True)  # of an earlier run with the same --out
+        else:
             name = result.run.recording
             _replace(folder / "covariance.png", lambda path: save_covariance_figure(judged, name, path))
         # Last: where the report is, the rest is too.

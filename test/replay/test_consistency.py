@@ -146,6 +146,7 @@ def test_a_run_is_judged_by_the_covariance_of_each_pose(tmp_path: Path):
 
 
 def test_a_run_without_covariances_is_judged_without_them(tmp_path: Path):
+    (tmp_path / "covariance.png").write_bytes(b"of an earlier run")
     result = evaluate(run({}))
     assert result.consistency is None
     assert "ANEES" not in write_report(result, tmp_path)
