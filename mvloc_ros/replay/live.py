@@ -112,6 +112,14 @@ def _node_arguments(model: Path, options: NodeOptions) -> list[str]:
     return arguments
 
 
+def _own_domain(robots: str, process: int) -> int:
+    """A ROS domain in 1 ... 100 that is not the environment's, which may be a robot's."""
+    domain = 1 + process % 100
+    # Domains above 101 collide with the ephemeral ports of Linux; 0 is what is used where nothing is set.
+    taken = int(robots) if robots.strip().isdecimal() else 0
+    return domain if domain != taken else 1 + domain % 100
+
+
 class _Processes:
     """Children that end with the block, however it ends."""
 
@@ -120,7 +128,7 @@ class _Processes:
         self._running: dict[subprocess.Popen[bytes], str] = {}
         self._environment = {
             **os.environ,
-            "ROS_DOMAIN_ID": str(1 + os.getpid() % 100),
+            "ROS_DOMAIN_ID": str(_own_domain(os.environ.get("ROS_DOMAIN_ID", ""), os.getpid())),
             "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
             "ROS_LOCALHOST_ONLY": "1",  # the same before Iron
             "RCUTILS_LOGGING_BUFFERED_STREAM": "0",
