@@ -62,20 +62,32 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one verb; 0 on success, 2 after one sentence about bad input, 130 after Ctrl-C."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     logging.getLogger("mvloc_ros").setLevel(logging.INFO)
-    parsed = _parser().parse_args(arguments)
     # SIGTERM unwinds like Ctrl-C, so that half-written files and child processes are cleaned up either way.
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-    verb: Verb = parsed.verb
+    name = "mvloc"
     try:
+        parsed = _parser().parse_args(arguments)
+        verb: Verb = parsed.verb
+        name = f"mvloc {' '.join(verb.words)}"
         code: int = getattr(_verbs(verb.room), f"run_{verb.function}")(parsed)
         return code
     except MvlocError as error:
-        print(f"mvloc {' '.join(verb.words)}: {error}", file=sys.stderr)
+        print(f"{name}: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"{name}: {_refused(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"\nmvloc {' '.join(verb.words)}: interrupted", file=sys.stderr)
+        print(f"\n{name}: interrupted", file=sys.stderr)
         return 130
+
+
+def _refused(error: OSError) -> str:
+    """What the system refused, where the room that asked has no better sentence."""
+    if error.filename is None:
+        return f"The system refused ({error.strerror or error}): check the files that were named, and the disk's space."
+    return f"{error.filename} cannot be used ({error.strerror}): check the path and its permissions."
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -2,8 +2,9 @@
 """The root of the errors that a user can cause and mend.
 
 Every room derives its own class from `MvlocError` and raises it with one sentence: what happened,
-where, and what to do. The command line and the node print that sentence without a traceback; any
-other exception is a defect of this project and keeps its traceback.
+where, and what to do. The command line and the node print that sentence without a traceback; so does
+the command line with a file that the system refuses (OSError). Any other exception is a defect of this
+project and keeps its traceback.
 """
 
 from __future__ import annotations

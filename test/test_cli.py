@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from mvloc_ros import cli
 from mvloc_ros.cli import VERBS, main
 
 
@@ -44,6 +45,53 @@ def test_bad_input_gets_one_sentence_and_leaves_nothing(arguments, tmp_path: Pat
     assert "nowhere" in error
     assert error.startswith("mvloc ")
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(["live", "bag", "--model", "m", "--out", "x", "--rate", value] for value in ("0", "-1", "nan", "fast")),
+        ["play", "bag", "--delay", "-1"],
+        ["record", "--out", "x", "--for", "-1"],
+        *(["replay", "bag", "--model", "m", "--out", "x", "--sync-tolerance", value] for value in ("-1", "nan")),
+        *(["replay", "bag", "--model", "m", "--out", "x", "--refine-budget", value] for value in ("0", "-5")),
+        *(["replay", "bag", "--model", "m", "--out", "x", "--threads", value] for value in ("-3", "1.5")),
+        ["evaluate", "bag", "--out", "x", "--tolerance", "nan"],
+        ["bag", "to-dataset", "bag", "--out", "x", "--max-gap", "nan"],
+        ["bag", "to-dataset", "bag", "--out", "x", "--max-skew", "inf"],
+        ["bag", "from-folder", "folder", "--out", "x", "--rate", "0"],
+        ["demo", "render", "--out", "x", "--workers", "0"],
+        ["doctor", "--seconds", "-1"],
+    ],
+    ids=" ".join,
+)
+def test_numbers_out_of_range_are_said_with_their_option(words, tmp_path: Path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert f"argument {words[-2]}: must be" in last
+    assert last.endswith(words[-1]) or last.endswith(repr(words[-1]))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("words", [["demo", "render"], ["demo", "run", "--model", "{model}"]], ids=" ".join)
+def test_a_folder_that_cannot_be_made_gets_one_sentence(words, tiny_bundle: Path, tmp_path: Path, capsys):
+    (tmp_path / "file").write_text("")
+    assert main([*(word.format(model=tiny_bundle) for word in words), "--out", str(tmp_path / "file" / "out")]) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith(f"mvloc {' '.join(words[:2])}: {tmp_path / 'file' / 'out'}")
+    assert "Not a directory" in error
+
+
+def test_an_interrupt_while_the_verbs_are_imported_is_said(monkeypatch, capsys):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_parser", interrupted)
+    assert main(["doctor"]) == 130
+    assert "interrupted" in capsys.readouterr().err
 
 
 def test_help_and_errors_need_neither_torch_nor_ros():

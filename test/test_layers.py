@@ -15,7 +15,9 @@ ROS = {
     "rcl_interfaces", "lifecycle_msgs", "tf2_ros", "tf2_msgs", "cv_bridge", "sensor_msgs_py", "tf_transformations",
     "mvloc_ros.msg", "std_srvs", "rosidl_runtime_py",
 }  # fmt: skip
-# Room -> rooms of ours that it may import, besides `errors` and itself.
+# Modules beside the rooms: for everyone, and they import nothing of ours.
+SHARED = {"arguments", "errors", "folders"}
+# Room -> rooms of ours that it may import, besides itself and what is shared.
 ALLOWED = {
     "geometry": set(),
     "recordings": {"geometry"},
@@ -57,12 +59,17 @@ def test_a_file_imports_only_what_its_room_may(path: Path):
     room = relative.split("/")[0]
     imported = modules(path)
     ours = {name.split(".")[1] for name in imported if name.startswith("mvloc_ros.")} - {"__version__"}
-    assert ours <= ALLOWED[room] | {room, "errors"} | ({"msg"} if room == "node" else set())
+    assert ours <= ALLOWED[room] | {room} | SHARED | ({"msg"} if room == "node" else set())
     ros = {name for name in imported for package in ROS if name == package or name.startswith(package + ".")}
     if room != "node" and relative not in ROS_FILES:
         assert not ros
     if room != "training" and not relative.startswith("inference/torch_backend/"):
         assert not {name for name in imported if name.split(".")[0] in ("torch", "onnx", "tensorboard")}
+
+
+@pytest.mark.parametrize("name", sorted(SHARED))
+def test_what_is_shared_stands_alone(name: str):
+    assert not {module for module in modules(PACKAGE / f"{name}.py") if module.startswith("mvloc_ros")}
 
 
 def test_every_room_has_its_rule():

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from mvloc_ros.arguments import positive_count
 from mvloc_ros.demo.plan import TEST_FRAMES, TRAIN_FRAMES
 
 RENDER_EXAMPLES = """examples:
@@ -30,7 +31,7 @@ def add_render_arguments(parser: argparse.ArgumentParser) -> None:
         "--frames", type=int, help=f"of each split (default: {TRAIN_FRAMES} for training, {TEST_FRAMES} for test)"
     )
     parser.add_argument("--seed", type=int, default=0, help="decides drives and noise (default: %(default)s)")
-    parser.add_argument("--workers", type=int, help="processes (default: one for each core, at most 2)")
+    parser.add_argument("--workers", type=positive_count, help="processes (default: one for each core, at most 2)")
 
 
 def run_render(args: argparse.Namespace) -> int:

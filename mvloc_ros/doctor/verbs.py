@@ -7,6 +7,8 @@ import argparse
 import json
 from pathlib import Path
 
+from mvloc_ros.arguments import positive
+
 
 def add_doctor_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `mvloc doctor`."""
@@ -23,7 +25,7 @@ def add_doctor_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=Path, action="append", metavar="BUNDLE", help="model bundle (repeatable; "
                         "default: those in ./models)")  # fmt: skip
     parser.add_argument("--backend", default="auto", help="backend to load them with (default: auto)")
-    parser.add_argument("--seconds", type=float, default=3.0, help="how long to listen to topics (default: 3)")
+    parser.add_argument("--seconds", type=positive, default=3.0, help="how long to listen to topics (default: 3)")
     parser.add_argument("--no-topics", action="store_true", help="do not look for a camera")
     parser.add_argument("--json", action="store_true", help="print JSON")
 

@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.errors import MvlocError
+from mvloc_ros.folders import replace_folder
 from mvloc_ros.geometry.trajectory import Trajectory, read_tum
 from mvloc_ros.inference.manifest import SCHEMA_VERSION, Manifest, manifest_from_json, manifest_to_json
 from mvloc_ros.inference.map_spec import SceneMapSpec
@@ -104,7 +105,7 @@ def read_bundle(path: Path | str, verify: bool = True) -> Bundle:
         )
     try:
         manifest = manifest_from_json(values)
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise BundleError(f"{manifest_path} is incomplete or wrong ({error}); export the model again.") from error
     if verify:
         _verify_files(path, manifest)
@@ -122,7 +123,12 @@ def _verify_files(path: Path, manifest: Manifest) -> None:
             raise BundleError(f"{path / MANIFEST_FILE} lists {name!r}, no plain file name; do not trust this bundle.")
         if not (path / name).is_file():
             raise BundleError(f"The bundle {path} lacks {name}; copy or export it again.")
-        actual = file_digest(path / name)
+        try:
+            actual = file_digest(path / name)
+        except OSError as error:
+            raise BundleError(
+                f"{path / name} cannot be read ({error.strerror}); check its permissions, or copy the bundle again."
+            ) from error
         if actual != digest:
             raise BundleError(
                 f"{path / name} is damaged or was replaced: its SHA-256 begins {actual[:12]}, the manifest says "
@@ -150,9 +156,7 @@ def write_bundle(path: Path | str, manifest: Manifest, files: Mapping[str, Path]
         text = json.dumps(manifest_to_json(manifest, digests), indent=2) + "\n"
         (staging / MANIFEST_FILE).write_text(text, encoding="utf-8")
         os.chmod(staging, 0o755)
-        if path.exists():
-            shutil.rmtree(path)
-        os.replace(staging, path)
+        replace_folder(staging, path)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return read_bundle(path)
@@ -189,10 +193,15 @@ def replace_manifest(bundle: Bundle, manifest: Manifest) -> Bundle:
 def _write_atomically(path: Path, content: bytes) -> None:
     temporary = path.with_name(f".{path.name}.part")
     try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        try:
+            temporary.write_bytes(content)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise BundleError(
+            f"{path} cannot be written ({error.strerror}); check the permissions of the bundle and the disk's space."
+        ) from error
 
 
 def file_digest(path: Path) -> str:

@@ -29,7 +29,7 @@ _DAMAGE = (
     EOFError,
     TypeError,
     ValueError,
-    KeyError,
+    LookupError,
     AssertionError,
 )
 """What `rosbags` raises on a recording that was cut short or overwritten."""
@@ -78,6 +78,11 @@ class BagReader:
         return self
 
     def _check_path(self) -> None:
+        if self.path.suffix == ".bag" and self.path.is_file():
+            raise RecordingError(
+                f"{self.path} is a ROS 1 bag, which `mvloc bag to-dataset` and `mvloc bag info` read: make it a "
+                "rosbag2 for this command (`rosbags-convert --src FILE --dst FOLDER` does)."
+            )
         if self.path.is_dir() and not (self.path / "metadata.yaml").is_file():
             raise RecordingError(
                 f"{self.path} is not a recording (it has no metadata.yaml): name a folder that `mvloc bag`, "
@@ -160,6 +165,12 @@ class BagReader:
         if found.type != expected_type:
             raise RecordingError(f"{topic} in {self.path} is of type {found.type}, not {expected_type}.")
         return found
+
+    def expect(self, topic: str, expected_type: str, *, optional: bool) -> None:
+        """As `require`, but where `optional` is set the topic may be absent; if it is there, it is of the type."""
+        found = self.topics.get(topic)
+        if not optional or (found is not None and found.count):
+            self.require(topic, expected_type)
 
     def _open_reader(self) -> Reader | rosbag1.Reader:
         assert self._reader is not None, "BagReader is a context manager"

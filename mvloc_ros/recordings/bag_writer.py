@@ -7,7 +7,6 @@ beside it, which an interruption leaves without a trace.
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -25,6 +24,7 @@ from rosbags.interfaces import (
 )
 from rosbags.rosbag2 import StoragePlugin, Writer
 
+from mvloc_ros.folders import replace_folder
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.typestore import new_typestore, require_type
 
@@ -57,6 +57,8 @@ class BagWriter:
 
     def __init__(self, path: Path | str, *, force: bool = False) -> None:
         self.path = Path(path)
+        # Where the recording will lie: a link to an older one stays a link.
+        self._target = self.path.resolve()
         self.store = new_typestore()
         self._force = force
         self._topics: dict[str, Connection] = {}
@@ -68,15 +70,14 @@ class BagWriter:
             raise RecordingError(f"{self.path} exists and is no recording: choose another name or remove it yourself.")
 
     def __enter__(self) -> BagWriter:
-        parent = self.path.absolute().parent
         try:
-            parent.mkdir(parents=True, exist_ok=True)
-            self._staging = Path(tempfile.mkdtemp(prefix=f".{self.path.name}.", dir=parent))
+            self._target.parent.mkdir(parents=True, exist_ok=True)
+            self._staging = Path(tempfile.mkdtemp(prefix=f".{self._target.name}.", dir=self._target.parent))
         except OSError as error:
             raise RecordingError(f"The recording {self.path} cannot be written ({error.strerror}).") from error
         # The storage file is named after its folder, so the folder inside has the final name already.
         self._writer = Writer(
-            self._staging / self.path.name, version=METADATA_VERSION, storage_plugin=StoragePlugin.MCAP
+            self._staging / self._target.name, version=METADATA_VERSION, storage_plugin=StoragePlugin.MCAP
         )
         self._writer.open()
         return self
@@ -89,9 +90,7 @@ class BagWriter:
         try:
             if kind is None:
                 self._writer.close()
-                if self.path.exists():
-                    shutil.rmtree(self.path)
-                os.replace(self._staging / self.path.name, self.path)
+                replace_folder(self._staging / self._target.name, self._target)
             else:
                 self._writer.abort()
         finally:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from mvloc_ros.recordings.bag_reader import BagReader
+from mvloc_ros.recordings.bag_reader import open_bag
 from mvloc_ros.recordings.stamps import SECOND_NS
 
 GAP_FACTOR = 1.5
@@ -61,8 +61,11 @@ class BagSummary:
 
 
 def summarise(path: Path | str) -> BagSummary:
-    """Read a recording once and describe it. Raises RecordingError where it is missing or damaged."""
-    with BagReader(path) as reader:
+    """Read a recording once, rosbag2 or ROS 1, and describe it.
+
+    Raises RecordingError where it is missing or damaged.
+    """
+    with open_bag(path) as reader:
         stamps: dict[str, list[int]] = {name: [] for name in reader.topics}
         size = 0
         for message in reader.raw():

@@ -6,6 +6,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from mvloc_ros.arguments import positive
+
 
 def add_from_folder_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `mvloc bag from-folder`."""
@@ -21,7 +23,7 @@ def add_from_folder_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="recording to write (a new folder)")
     parser.add_argument("--split", choices=("train", "test", "all"), default="all", help="frames (default: all)")
     parser.add_argument("--sequence", help="only this sequence, e.g. seq-02")
-    parser.add_argument("--rate", type=float, help="frames per second (default: as recorded)")
+    parser.add_argument("--rate", type=positive, help="frames per second (default: as recorded)")
     parser.add_argument(
         "--keep-pauses", action="store_true", help="keep the time between sequences (default: cut it to one second)"
     )
@@ -49,9 +51,9 @@ def run_from_folder(args: argparse.Namespace) -> int:
 def add_info_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `mvloc bag info`."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.description = "Show the topics, counts, rates and gaps of a rosbag2 recording."
+    parser.description = "Show the topics, counts, rates and gaps of a recording (rosbag2 or a ROS 1 .bag)."
     parser.epilog = "example:\n  mvloc bag info bags/redkitchen_test"
-    parser.add_argument("bag", type=Path, help="recording (folder, .mcap or .db3 file)")
+    parser.add_argument("bag", type=Path, help="recording (folder, .mcap, .db3 or ROS 1 .bag file)")
 
 
 def run_info(args: argparse.Namespace) -> int:

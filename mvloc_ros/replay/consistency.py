@@ -49,9 +49,20 @@ class BlockConsistency:
 
     @property
     def verdict(self) -> str:
-        """In words."""
+        """In words; empty where `anees` is no number that could be judged."""
+        if not np.isfinite(self.anees):
+            return ""
         low, high = self.bounds
         return "too confident" if self.anees > high else "too cautious" if self.anees < low else "as stated"
+
+    def to_dict(self) -> dict[str, object]:
+        """For JSON, which has no NaN and no infinity: null."""
+        values = {name: value if _is_json(value) else None for name, value in asdict(self).items()}
+        return {**values, "verdict": self.verdict or None}
+
+
+def _is_json(value: object) -> bool:
+    return not isinstance(value, float) or bool(np.isfinite(value))
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +87,7 @@ class Consistency:
         curves = {name: dict(zip(("stated", "oracle"), c.tolist(), strict=True)) for name, c in self.curves.items()}
         return {
             "frames": self.frames,
-            **{name: {**asdict(block), "verdict": block.verdict} for name, block in self.blocks.items()},
+            **{name: block.to_dict() for name, block in self.blocks.items()},
             "sparsification": {"removed": REMOVED.tolist(), **curves},
         }
 

@@ -22,8 +22,12 @@ from mvloc_ros.replay.run import Floats, Run, StampedPoses, Stamps
 
 @dataclass(frozen=True, eq=False)
 class NetworkAlone:
-    """The network's own poses `[N, 4, 4]` and their errors `[N]`, where those that were published are refined."""
+    """The network's own poses `[N, 4, 4]` and their errors `[N]`, where those that were published are refined.
 
+    `label` says of which frames they are.
+    """
+
+    label: str
     poses: Floats
     translation_m: Floats
     rotation_deg: Floats
@@ -63,31 +67,38 @@ class EvaluationResult:
     @property
     def has_pose(self) -> npt.NDArray[np.bool_]:
         """[N]: which frames got a pose."""
-        return np.isfinite(self.estimates[:, 0, 0])
+        return _known(self.estimates)
 
     @property
     def poses(self) -> int:
         """Frames that got a pose."""
         return int(np.sum(self.has_pose))
 
+    @property
+    def frames_with_truth(self) -> int:
+        """Frames that could be judged; recall is a share of these."""
+        return int(np.sum(_known(self.truth)))
+
 
 def evaluate(run: Run) -> EvaluationResult:
     """Join and judge a run.
 
-    Raises ReplayError where there are no frames, or poses and ground truth but no common stamp: the
-    figures would look like a failed localization and be a mistake of the set-up.
+    Raises ReplayError where there are no frames, or poses or ground truth but no stamp in common with the frames:
+    the figures would look like a failed localization, or be missing, and be a mistake of the set-up.
     """
     if not len(run.frames_ns):
         raise ReplayError(f"{run.recording} has no frame to evaluate: neither ground truth nor images.")
-    truth = take(run.truth, match(run.frames_ns, run.truth.stamps_ns, run.tolerance_ns))
+    with_truth = match(run.frames_ns, run.truth.stamps_ns, run.tolerance_ns)
+    _require_common_stamps("ground truth", run.truth, run, with_truth, "name its topic with --truth-topic")
+    truth = take(run.truth, with_truth)
     found = match(run.frames_ns, run.estimates.stamps_ns, run.tolerance_ns)
     estimates = take(run.estimates, found)
-    _require_common_stamps(run, found)
+    _require_common_stamps("pose", run.estimates, run, found, "evaluate against the recording that was played")
     translation, rotation = pose_errors(estimates, truth)
-    with_truth = np.isfinite(truth[:, 0, 0])
-    steps = {name: _per_frame(run, found, values) for name, values in run.latency_ms.items()}
+    known = _known(truth)
+    steps = {name: _per_frame(run, values) for name, values in run.latency_ms.items()}
     covariances = _covariances(run, found)
-    judged = with_truth & np.isfinite(estimates[:, 0, 0]) & np.isfinite(covariances[:, 0, 0])
+    judged = known & _known(estimates) & _known(covariances)
     summaries = {name: summary for name, values in steps.items() if (summary := percentiles(values)) is not None}
     return EvaluationResult(
         run=run,
@@ -97,8 +108,8 @@ def evaluate(run: Run) -> EvaluationResult:
         translation_m=translation,
         rotation_deg=rotation,
         step_ms=steps,
-        accuracy=accuracy(translation[with_truth], rotation[with_truth]) if with_truth.any() else None,
-        baselines=_baselines(run, truth[with_truth]),
+        accuracy=accuracy(translation[known], rotation[known]) if known.any() else None,
+        baselines=_baselines(run, truth[known]),
         latency_ms=summaries,
         stray_poses=len(run.estimates.stamps_ns) - int(np.sum(found >= 0)),
         judged=judged,
@@ -108,12 +119,18 @@ def evaluate(run: Run) -> EvaluationResult:
 
 
 def _network_alone(run: Run, truth: Floats) -> NetworkAlone | None:
-    with_truth = np.isfinite(truth[:, 0, 0])
-    if run.network is None or not with_truth.any():
+    known = _known(truth)
+    if run.network is None or not known.any():
         return None
     poses = take(run.network, match(run.frames_ns, run.network.stamps_ns, run.tolerance_ns))
     translation, rotation = pose_errors(poses, truth)
-    return NetworkAlone(poses, translation, rotation, accuracy(translation[with_truth], rotation[with_truth]))
+    label = "the network, of believed frames" if run.network_of_believed else "the network alone"
+    return NetworkAlone(label, poses, translation, rotation, accuracy(translation[known], rotation[known]))
+
+
+def _known(matrices: Floats) -> npt.NDArray[np.bool_]:
+    """[N]: which of [N, D, D] are there, that is finite in every number."""
+    return np.asarray(np.isfinite(matrices).all(axis=(1, 2)))
 
 
 def match(frames_ns: Stamps, stamps_ns: Stamps, tolerance_ns: int) -> npt.NDArray[np.int64]:
@@ -144,19 +161,20 @@ def take(poses: StampedPoses, indices: npt.NDArray[np.int64]) -> Floats:
     return result
 
 
-def _require_common_stamps(run: Run, found: npt.NDArray[np.int64]) -> None:
-    if len(run.estimates.stamps_ns) and not np.any(found >= 0):
-        apart = float(np.min(np.abs(run.estimates.stamps_ns[0] - run.frames_ns))) / 1e9
+def _require_common_stamps(what: str, poses: StampedPoses, run: Run, found: npt.NDArray[np.int64], remedy: str) -> None:
+    if len(poses.stamps_ns) and not np.any(found >= 0):
+        apart = min(int(np.min(np.abs(run.frames_ns - stamp))) for stamp in poses.stamps_ns)
         raise ReplayError(
-            f"No pose in {run.recording} has the stamp of a frame (the first is {apart:.6f} s from the nearest one): "
-            "evaluate against the recording that was played, or allow a difference with --tolerance."
+            f"No {what} in {run.recording} has the stamp of a frame (the nearest is {apart / 1e9:.9f} s off): "
+            f"{remedy}, or allow a difference with --tolerance."
         )
 
 
-def _per_frame(run: Run, found: npt.NDArray[np.int64], values: Mapping[int, float]) -> Floats:
-    """Milliseconds [N]; a step is known by the stamp of the pose that the frame got."""
-    stamps = run.estimates.stamps_ns
-    return np.array([values.get(int(stamps[i]), np.nan) if i >= 0 else np.nan for i in found], dtype=np.float64)
+def _per_frame(run: Run, values: Mapping[int, float]) -> Floats:
+    """Milliseconds [N], of frames without a pose as well; NaN where the step was not taken."""
+    stamps = np.array(sorted(values), dtype=np.int64)
+    found = match(run.frames_ns, stamps, run.tolerance_ns)
+    return np.array([values[int(stamps[i])] if i >= 0 else np.nan for i in found], dtype=np.float64)
 
 
 def _covariances(run: Run, found: npt.NDArray[np.int64]) -> Floats:

@@ -22,8 +22,10 @@ from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import BagReader
 from mvloc_ros.replay.errors import ReplayError
 
-# What must be connected before the first frame is sent, so that none is lost to discovery.
-_WAIT_TOPICS = (topics.COLOR_IMAGE, topics.DEPTH_IMAGE, topics.GROUND_TRUTH, "/mvloc/pose", "/mvloc/status")
+_IMAGES = (topics.COLOR_IMAGE, topics.DEPTH_IMAGE)
+# Of the node: what is recorded besides the ground truth, and what must be connected before the first frame is sent.
+_OUTPUTS = ("/mvloc/pose", "/mvloc/pose_with_covariance", "/mvloc/status", "/tf")
+_AWAITED = ("/mvloc/pose", "/mvloc/status")
 _READY_S = 60.0
 _STOP_S = 10.0
 _POLL_S = 0.05
@@ -31,10 +33,11 @@ _POLL_S = 0.05
 
 @dataclass(frozen=True)
 class NodeOptions:
-    """How the node is run: parameters of its own as `name:=value`, and the rate of play."""
+    """How the node is run: parameters of its own as `name:=value`, the rate of play, and the recording's truth."""
 
     parameters: tuple[str, ...] = ()
     rate: float = 1.0
+    truth_topic: str = topics.GROUND_TRUTH
 
 
 def run_live(bag: Path, model: Path, out: Path, options: NodeOptions) -> Path:
@@ -50,18 +53,23 @@ def run_live(bag: Path, model: Path, out: Path, options: NodeOptions) -> Path:
         The recording of the node's outputs and the (restamped) ground truth.
 
     Raises:
-        ReplayError: a process failed; the message quotes its last words and names its log.
+        ReplayError: the recording has no ground truth, or a process failed; the message quotes its last words and
+            names its log.
         BundleError, RecordingError: the model or the recording cannot be used.
     """
     read_bundle(model)  # a sentence now instead of a wait for a node that cannot start
     with BagReader(bag) as reader:
+        _require_topics(reader, options.truth_topic)
         seconds = 1e-9 * (reader.end_ns - reader.start_ns) / options.rate
     out.mkdir(parents=True, exist_ok=True)
     recording = out / "live"
     with _Processes(out) as processes:
-        recorder = processes.start("recorder", "mvloc_ros.cli", "record", "--out", str(recording), "--force")
+        stored = ("--out", str(recording), "--force", "--topics", *_OUTPUTS, options.truth_topic)
+        recorder = processes.start("recorder", "mvloc_ros.cli", "record", *stored)
         node = processes.start("node", "mvloc_ros.node.main", *_node_arguments(model, options))
-        waits = [word for topic in _WAIT_TOPICS for word in ("--wait-topic", topic)]
+        # So that no frame is lost to discovery.
+        awaited = (*_IMAGES, options.truth_topic, *_AWAITED)
+        waits = [word for topic in awaited for word in ("--wait-topic", topic)]
         player = processes.start(
             "player",
             "mvloc_ros.cli",
@@ -81,6 +89,19 @@ def run_live(bag: Path, model: Path, out: Path, options: NodeOptions) -> Path:
     return recording
 
 
+def _require_topics(reader: BagReader, truth_topic: str) -> None:
+    """Refuse now what the player would wait for in vain."""
+    for topic in _IMAGES:
+        reader.require(topic, topics.IMAGE)
+    truth = reader.topics.get(truth_topic)
+    if truth is None or truth.count == 0:
+        raise ReplayError(
+            f"{reader.path} has no ground truth on {truth_topic}, by which a live run's frames are found again: name "
+            "its topic with --truth-topic, or use `mvloc replay`, which needs none."
+        )
+    reader.require(truth_topic, topics.POSE)
+
+
 def _node_arguments(model: Path, options: NodeOptions) -> list[str]:
     # A recording is of a camera, not of a robot with odometry; and what is judged are all poses, so that a live run
     # and an offline one can be compared. `parameters` come after these and win.
@@ -91,6 +112,14 @@ def _node_arguments(model: Path, options: NodeOptions) -> list[str]:
     return arguments
 
 
+def _own_domain(robots: str, process: int) -> int:
+    """A ROS domain in 1 ... 100 that is not the environment's, which may be a robot's."""
+    domain = 1 + process % 100
+    # Domains above 101 collide with the ephemeral ports of Linux; 0 is what is used where nothing is set.
+    taken = int(robots) if robots.strip().isdecimal() else 0
+    return domain if domain != taken else 1 + domain % 100
+
+
 class _Processes:
     """Children that end with the block, however it ends."""
 
@@ -99,7 +128,7 @@ class _Processes:
         self._running: dict[subprocess.Popen[bytes], str] = {}
         self._environment = {
             **os.environ,
-            "ROS_DOMAIN_ID": str(1 + os.getpid() % 100),
+            "ROS_DOMAIN_ID": str(_own_domain(os.environ.get("ROS_DOMAIN_ID", ""), os.getpid())),
             "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
             "ROS_LOCALHOST_ONLY": "1",  # the same before Iron
             "RCUTILS_LOGGING_BUFFERED_STREAM": "0",

@@ -27,7 +27,7 @@ class ErrorSummary:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Errors of a set of poses; recall is the share of ALL frames, so that one without a pose is a failure."""
+    """Errors of a set of poses; recall is the share of ALL frames that have truth: one without a pose is a failure."""
 
     translation_m: ErrorSummary | None
     rotation_deg: ErrorSummary | None

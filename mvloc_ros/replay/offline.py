@@ -18,15 +18,21 @@ from mvloc_ros.inference.frame import ColorImage, DepthImage, Frame, FrameError
 from mvloc_ros.localization.localizer import Localizer, PoseEstimate
 from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.recordings import topics
-from mvloc_ros.recordings.bag_reader import BagReader
-from mvloc_ros.replay.run import Floats, Run, StampedPoses, header_stamp, pose_matrix
+from mvloc_ros.recordings.bag_reader import BagReader, RawMessage
+from mvloc_ros.recordings.errors import RecordingError
+from mvloc_ros.recordings.stamps import SECOND_NS
+from mvloc_ros.replay.run import CollectedPoses, Floats, Run, StampedPoses
 from mvloc_ros.sensors.decode import DecodeError, decode_color, decode_depth
 from mvloc_ros.sensors.synchronizer import Synchronizer
 
 
 @dataclass(frozen=True)
 class OfflineOptions:
-    """Backend, pairing and topics of an offline run; `without`: the image (color or depth) that is left out."""
+    """Backend, pairing and topics of an offline run.
+
+    `tolerance_s`: largest difference of the stamps of a frame and its truth. `without`: the image (color or depth)
+    that is left out.
+    """
 
     backend: str = "auto"
     threads: int = 0
@@ -35,6 +41,7 @@ class OfflineOptions:
     color_topic: str = topics.COLOR_IMAGE
     depth_topic: str = topics.DEPTH_IMAGE
     truth_topic: str = topics.GROUND_TRUTH
+    tolerance_s: float = 0.0
     progress: bool = True
     refinement: RefinementOptions = field(default_factory=RefinementOptions)
     without: str = ""
@@ -44,24 +51,37 @@ def run_offline(bag: Path | str, model: Path | str, options: OfflineOptions) -> 
     """Localize every pair of a recording with a model bundle.
 
     Raises RecordingError, BundleError or BackendError where recording, bundle or backend cannot be used.
-    Frames that cannot be decoded or localized are counted, as in the node, and do not end the run.
+    Messages that are damaged and frames that cannot be decoded or localized are counted, as in the node, and do not end
+    the run.
     """
     bundle = read_bundle(model)
     with BagReader(bag) as reader:
         color = reader.require(options.color_topic, topics.IMAGE)
         reader.require(options.depth_topic, topics.IMAGE)
+        # A recording may be without truth, but not without the topic that the user named.
+        reader.expect(options.truth_topic, topics.POSE, optional=options.truth_topic == topics.GROUND_TRUTH)
         backend = create_backend(options.backend, bundle, options.threads, precision=options.precision)
         try:
             localizer = Localizer(bundle, backend, options.refinement)
             localizer.warm_up()
             work = _OfflineRun(localizer, options, bundle.manifest.frames.pose_of)
             with tqdm(total=color.count, desc="localizing", unit=" frames", disable=not options.progress) as bar:
-                for topic, _, message in reader.messages(work.topics()):
-                    work.take(topic, message)
-                    bar.update(topic == options.color_topic)
+                for raw in reader.raw(work.topics()):
+                    work.take(raw.topic, *_read(reader, raw))
+                    bar.update(raw.topic == options.color_topic)
             return work.result(reader.path, bundle, backend.description)
         finally:
             backend.close()
+
+
+def _read(reader: BagReader, raw: RawMessage) -> tuple[int | None, Any | None]:
+    """Header stamp and message; None for what damage has made unreadable."""
+    stamp = None
+    try:
+        stamp = reader.header_stamp(raw)
+        return stamp, reader.decode(raw)
+    except RecordingError:
+        return stamp, None
 
 
 class _OfflineRun:
@@ -72,7 +92,7 @@ class _OfflineRun:
         self._carrier = options.color_topic if pose_of == "color" else options.depth_topic
         self._pairs = Synchronizer(round(options.sync_tolerance_s * 1e9), self._localize)
         self._frames: set[int] = set()
-        self._truth: dict[int, Floats] = {}
+        self._truth = CollectedPoses(options.truth_topic)
         self._estimates: dict[int, Floats] = {}
         self._covariances: dict[int, Floats] = {}
         self._network: dict[int, Floats] = {}
@@ -86,15 +106,18 @@ class _OfflineRun:
         """The topics that a run needs."""
         return self._options.color_topic, self._options.depth_topic, self._options.truth_topic
 
-    def take(self, topic: str, message: Any) -> None:
-        """One message of the recording, in order of time."""
-        stamp = header_stamp(message)
+    def take(self, topic: str, stamp: int | None, message: Any | None) -> None:
+        """One message of the recording, in order of time; None for what is unreadable."""
         if topic == self._options.truth_topic:
-            self._truth[stamp] = pose_matrix(message.pose)
+            self._truth.take(message)
             return
         is_color = topic == self._options.color_topic
-        if topic == self._carrier:
+        if topic == self._carrier and stamp is not None:
             self._frames.add(stamp)
+        if stamp is None or message is None:
+            self._drops["invalid"] += 1
+            return
+        if topic == self._carrier:
             self._frame_id = message.header.frame_id
         start = time.perf_counter()
         try:
@@ -121,16 +144,17 @@ class _OfflineRun:
         except FrameError:
             self._drops["failed"] += 1
             return
+        images = ((self._options.color_topic, color_ns), (self._options.depth_topic, depth_ns))
+        decode = sum(self._decode_ms.pop(image) for image in images)
+        self._note_times(stamp, estimate, decode, decode + (time.perf_counter() - start) * 1e3)
+        # A rejected frame took its time too, and the network alone would have answered.
+        self._network[stamp] = estimate.T_map_camera_network
         if estimate.rejection:
             self._drops["rejected"] += 1
             return
         self._estimates[stamp] = estimate.T_map_camera
         self._covariances[stamp] = estimate.covariance
-        self._network[stamp] = estimate.T_map_camera_network
         self._refined |= estimate.refined
-        images = ((self._options.color_topic, color_ns), (self._options.depth_topic, depth_ns))
-        decode = sum(self._decode_ms.pop(image) for image in images)
-        self._note_times(stamp, estimate, decode, decode + (time.perf_counter() - start) * 1e3)
 
     def _note_times(self, stamp: int, estimate: PoseEstimate, decode_ms: float, total_ms: float) -> None:
         times = {"decode": decode_ms, **{key.removesuffix("_ms"): ms for key, ms in vars(estimate.times).items()}}
@@ -147,11 +171,13 @@ class _OfflineRun:
             model=bundle.name,
             backend=backend,
             frames_ns=np.array(sorted(self._frames), dtype=np.int64),
-            truth=StampedPoses.collect(self._truth),
+            truth=self._truth.stamped(),
             estimates=StampedPoses.collect(self._estimates),
             latency_ms=self._steps,
             drops={"unpaired": sum(count.received - count.paired for count in counts), **self._drops},
             training_poses=None if training is None else training.poses,
+            tolerance_ns=round(self._options.tolerance_s * SECOND_NS),
+            notes=self._truth.notes(),
             covariances=self._covariances,
             network=StampedPoses.collect(self._network) if self._refined else None,
         )

@@ -101,7 +101,7 @@ def _view(axes: Axes, result: EvaluationResult, breaks: npt.NDArray[np.int64], a
     training = result.run.training_poses
     if training is not None:
         axes.plot(training[:, across, 3], training[:, up, 3], ".", color=TRAINING, markersize=2, label="training")
-    network = [] if result.network is None else [(result.network.poses, NETWORK, "+", "the network alone")]
+    network = [] if result.network is None else [(result.network.poses, NETWORK, "+", result.network.label)]
     for poses, color, style, label in (
         *network,
         (result.truth, TRUTH, "-", "ground truth"),
@@ -144,7 +144,8 @@ def _errors(
     summary: ErrorSummary | None,
 ) -> None:
     if of_network is not None:
-        alone = f"the network alone, median {np.nanmedian(of_network):.3g}"
+        name = "" if result.network is None else result.network.label
+        alone = f"{name}, median {np.nanmedian(of_network):.3g}"
         axes.plot(broken(seconds, breaks), broken(of_network, breaks), "-", color=NETWORK, linewidth=1, label=alone)
     axes.plot(broken(seconds, breaks), broken(errors, breaks), "-", color=ESTIMATE, linewidth=1)
     if summary is not None:

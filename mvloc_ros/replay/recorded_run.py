@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,21 +14,16 @@ import numpy as np
 from mvloc_ros.inference.bundle import read_bundle
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import BagReader
-from mvloc_ros.recordings.stamps import SECOND_NS, read_stamp
+from mvloc_ros.recordings.stamps import SECOND_NS
 from mvloc_ros.replay.errors import ReplayError
-from mvloc_ros.replay.run import Floats, Run, StampedPoses, Stamps, header_stamp, pose_matrix
+from mvloc_ros.replay.run import CollectedPoses, Floats, Run, StampedPoses, Stamps, header_stamp, pose_matrix
 
-STEPS = (
-    "decode",
-    "wait",
-    "preprocess",
-    "inference",
-    "localization",
-    "publish",
-    "callback_to_publication",
-    "stamp_to_publication",
-)
+STEPS = ("decode", "wait", "preprocess", "inference", "localization")
+"""What is done with every frame that reaches the network, believed or not."""
+PUBLICATION_STEPS = ("publish", "callback_to_publication", "stamp_to_publication")
 STEP_STAMP_TO_RECEIPT = "stamp_to_receipt"
+_PROPOSERS, _ENOUGH_OFFSETS, _PROPOSALS = 100, 100_000, 10
+"""How many poses propose offsets of the stamps, until how many are proposed, and how many of them are tried."""
 PLAUSIBLE_AGE_S = 3600.0
 """Above this the stamps were not taken by the clock they are compared with."""
 
@@ -69,7 +65,8 @@ def read_live_run(bag: Path | str, model: Path | str | None, options: LiveOption
         )
     training = None if bundle is None else bundle.training_trajectory()
     last = recorded.last_status
-    notes, latency = _plausible(recorded.latency_ms)
+    of_clock, latency = _plausible(recorded.latency_ms)
+    notes = (*recorded.notes, *of_clock)
     covariances = {stamp: value for stamp, value in recorded.covariances.items() if _is_covariance(value)}
     if len(covariances) < len(recorded.covariances):
         count = len(recorded.covariances) - len(covariances)
@@ -89,6 +86,7 @@ def read_live_run(bag: Path | str, model: Path | str | None, options: LiveOption
         notes=notes if last is not None else (*notes, f"no message on {options.status_topic}: drops are unknown"),
         covariances=covariances,
         network=recorded.network,
+        network_of_believed=last is not None and bool(last.rejected),
     )
 
 
@@ -100,45 +98,64 @@ class _Recorded:
     last_status: Any | None
     covariances: dict[int, Floats]
     network: StampedPoses | None
+    notes: tuple[str, ...]
 
 
 def _read(bag: Path, options: LiveOptions) -> _Recorded:
-    truth: dict[int, Floats] = {}
-    estimates: dict[int, Floats] = {}
+    truth, estimates = CollectedPoses(options.truth_topic), CollectedPoses(options.pose_topic)
     latency: dict[str, dict[int, float]] = defaultdict(dict)
     covariances: dict[int, Floats] = {}
     network: dict[int, Floats] = {}
     last_status, refined = None, False
     with BagReader(bag) as reader:
-        reader.require(options.pose_topic, topics.POSE)
-        for topic, received_ns, message in reader.messages(
-            (options.truth_topic, options.pose_topic, options.covariance_topic, options.status_topic)
-        ):
+        for topic, received_ns, message in reader.messages(_topics(reader, options)):
             stamp = header_stamp(message)
             if topic == options.truth_topic:
-                truth[stamp] = pose_matrix(message.pose)
+                truth.take(message)
             elif topic == options.pose_topic:
-                estimates[stamp] = pose_matrix(message.pose)
+                estimates.take(message)
                 latency[STEP_STAMP_TO_RECEIPT][stamp] = (received_ns - stamp) / 1e6
             elif topic == options.covariance_topic:
                 covariances[stamp] = np.array(message.pose.covariance, dtype=np.float64).reshape(6, 6)
             else:
                 last_status = message
-                if message.pose_valid:
-                    # A recording brings its own definitions, and an older one lacks this field.
-                    if hasattr(message, "network_pose"):
+                # A recording brings its own definitions, and an older one lacks this field.
+                if message.pose_valid and hasattr(message, "network_pose"):
+                    T = pose_matrix(message.network_pose)
+                    if T is not None:
                         refined |= message.refined
-                        network[stamp] = pose_matrix(message.network_pose)
-                    for step in STEPS:
-                        latency[step][stamp] = float(getattr(message, f"{step}_ms"))
+                        network[stamp] = T
+                for step in _steps_of(message):
+                    latency[step][stamp] = float(getattr(message, f"{step}_ms"))
     return _Recorded(
-        StampedPoses.collect(truth),
-        StampedPoses.collect(estimates),
+        truth.stamped(),
+        estimates.stamped(),
         dict(latency),
         last_status,
         covariances,
         StampedPoses.collect(network) if refined else None,
+        (*truth.notes(), *estimates.notes()),
     )
+
+
+def _topics(reader: BagReader, options: LiveOptions) -> tuple[str, ...]:
+    """What is read; a topic that the user named must be there, and every one of its type."""
+    reader.require(options.pose_topic, topics.POSE)
+    unnamed = options.truth_topic == topics.GROUND_TRUTH or options.played_bag is not None
+    reader.expect(options.truth_topic, topics.POSE, optional=unnamed)
+    reader.expect(options.status_topic, topics.STATUS, optional=options.status_topic == LiveOptions.status_topic)
+    # Named by nobody: another program may have something else under this name.
+    covariance = reader.topics.get(options.covariance_topic)
+    of_type = covariance is not None and covariance.type == topics.POSE_WITH_COVARIANCE
+    read = (options.truth_topic, options.pose_topic, options.status_topic)
+    return (*read, options.covariance_topic) if of_type else read
+
+
+def _steps_of(status: Any) -> tuple[str, ...]:
+    """The steps whose times a status tells: it may also be of silence, or of a frame whose processing failed."""
+    if status.pose_valid:
+        return (*STEPS, *PUBLICATION_STEPS)
+    return STEPS if status.inference_ms > 0.0 else ()
 
 
 def _is_covariance(matrix: Floats) -> bool:
@@ -148,16 +165,21 @@ def _is_covariance(matrix: Floats) -> bool:
 
 def _played(bag: Path, image_topic: str, truth_topic: str, recorded: StampedPoses) -> tuple[Stamps, StampedPoses]:
     """Stamps of the played images, and their ground truth, as the live run saw them."""
-    truth: dict[int, Floats] = {}
+    truth = CollectedPoses(truth_topic)
     frames: set[int] = set()
     with BagReader(bag) as reader:
+        reader.expect(truth_topic, topics.POSE, optional=True)
         for raw in reader.raw((image_topic, truth_topic)):
             if raw.topic == image_topic:
-                frames.add(read_stamp(raw.data))
+                frames.add(reader.header_stamp(raw))
             else:
-                message = reader.decode(raw)
-                truth[header_stamp(message)] = pose_matrix(message.pose)
-    played = StampedPoses.collect(truth)
+                truth.take(reader.decode(raw))
+    played = truth.stamped()
+    if not len(played.stamps_ns):
+        raise ReplayError(
+            f"{bag} has no ground truth on {truth_topic}, by which its frames are found in the live recording: name "
+            "its topic with --truth-topic."
+        )
     stamps = np.array(sorted(frames), dtype=np.int64) if frames else played.stamps_ns
     moved = _Moved(played, recorded, bag)
     return moved(stamps), StampedPoses(moved(played.stamps_ns), played.poses)
@@ -191,21 +213,51 @@ def _same_poses(played: StampedPoses, recorded: StampedPoses) -> tuple[Stamps, S
     by_pose: dict[bytes, list[int]] = defaultdict(list)
     for stamp, pose in zip(played.stamps_ns, played.poses, strict=True):
         by_pose[pose.tobytes()].append(int(stamp))
-    pairs = [
-        (before, int(after))
-        for after, pose in zip(recorded.stamps_ns, recorded.poses, strict=True)
-        for before in by_pose[pose.tobytes()]
+    after = [
+        (int(stamp), by_pose[pose.tobytes()]) for stamp, pose in zip(recorded.stamps_ns, recorded.poses, strict=True)
     ]
-    offset, votes = Counter(after - before for before, after in pairs).most_common(1)[0] if pairs else (0, 0)
-    if votes >= 0.9 * len(recorded.stamps_ns):
-        chosen = [(before, after) for before, after in pairs if after - before == offset]
-    else:
-        chosen = []
-        for before, after in pairs:
-            if not chosen or (before > chosen[-1][0] and after > chosen[-1][1]):
-                chosen.append((before, after))
+    chosen = _at_one_offset(after)
+    if len(chosen) < 0.9 * len(after):
+        chosen = _in_order(after)
     array = np.array(chosen, dtype=np.int64).reshape(-1, 2)
     return array[:, 0], array[:, 1]
+
+
+_Candidates = list[tuple[int, list[int]]]
+"""Per recorded pose its stamp, and the stamps before, in order, of the played poses that equal it."""
+
+
+def _at_one_offset(candidates: _Candidates) -> list[tuple[int, int]]:
+    """(before, after) at the most frequent offset.
+
+    The poses with the fewest candidates propose it: those of a parked robot all equal each other, and counting each
+    of them with each would take memory by their square.
+    """
+    fewest = sorted((c for c in candidates if c[1]), key=lambda c: len(c[1]))[:_PROPOSERS]
+    proposed: Counter[int] = Counter()
+    for after, stamps in fewest:
+        if len(proposed) < _ENOUGH_OFFSETS:
+            proposed.update(after - before for before in stamps)
+    best: list[tuple[int, int]] = []
+    for offset, _ in proposed.most_common(_PROPOSALS):
+        pairs = [(after - offset, after) for after, stamps in candidates if _contains(stamps, after - offset)]
+        best = max(best, pairs, key=len)
+    return best
+
+
+def _contains(stamps: list[int], stamp: int) -> bool:
+    place = bisect_left(stamps, stamp)
+    return place < len(stamps) and stamps[place] == stamp
+
+
+def _in_order(candidates: _Candidates) -> list[tuple[int, int]]:
+    """(before, after), each the first of its candidates that comes after all that were chosen."""
+    chosen: list[tuple[int, int]] = []
+    for after, stamps in candidates:
+        place = bisect_right(stamps, chosen[-1][0]) if chosen else 0
+        if place < len(stamps):
+            chosen.append((stamps[place], after))
+    return chosen
 
 
 def _drops(status: Any, frames: int) -> dict[str, int]:

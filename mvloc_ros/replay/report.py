@@ -18,7 +18,7 @@ from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.trajectory import Trajectory, write_tum
 from mvloc_ros.replay.baselines import NEAREST_MEASURE
 from mvloc_ros.replay.errors import ReplayError
-from mvloc_ros.replay.evaluation import EvaluationResult
+from mvloc_ros.replay.evaluation import EvaluationResult, NetworkAlone
 from mvloc_ros.replay.metrics import Accuracy
 from mvloc_ros.replay.plots import save_trajectory_figure
 from mvloc_ros.replay.plots_covariance import save_covariance_figure
@@ -38,7 +38,9 @@ def write_report(result: EvaluationResult, out: Path | str) -> str:
         _write_trajectory(folder / "ground_truth.tum", result, result.truth)
         _replace(folder / "trajectory.png", lambda path: save_trajectory_figure(result, path))
         judged = result.consistency
-        if judged is not None:
+        if judged is None:
+            (folder / "covariance.png").unlink(missing_ok=True)  # of an earlier run with the same --out
+        else:
             name = result.run.recording
             _replace(folder / "covariance.png", lambda path: save_covariance_figure(judged, name, path))
         # Last: where the report is, the rest is too.
@@ -49,7 +51,7 @@ def write_report(result: EvaluationResult, out: Path | str) -> str:
 
 
 def report_values(result: EvaluationResult) -> dict[str, Any]:
-    """The content of report.json. Errors are of the frames with a pose; recall is of all frames."""
+    """The content of report.json. Of the frames with truth, errors are of those with a pose, recall is of all."""
     run = result.run
     return {
         "schema": SCHEMA,
@@ -58,11 +60,12 @@ def report_values(result: EvaluationResult) -> dict[str, Any]:
         "model": run.model,
         "backend": run.backend,
         "frames": result.frames,
+        "frames_with_truth": result.frames_with_truth,
         "poses": result.poses,
         "stray_poses": result.stray_poses,
         "drops": dict(run.drops),
         **_accuracy_values(result.accuracy),
-        "network_alone": None if result.network is None else result.network.accuracy.to_dict(),
+        "network_alone": None if result.network is None else _network_values(result.network),
         "baselines": {name: _baseline_values(name, value) for name, value in result.baselines.items()},
         "covariance": None if result.consistency is None else result.consistency.to_dict(),
         "latency_ms": {step: asdict(summary) for step, summary in result.latency_ms.items()},
@@ -74,6 +77,10 @@ def _accuracy_values(accuracy: Accuracy | None) -> dict[str, Any]:
     if accuracy is None:
         return {"translation_m": None, "rotation_deg": None, "recall": None}
     return accuracy.to_dict()
+
+
+def _network_values(network: NetworkAlone) -> dict[str, Any]:
+    return {"meaning": network.label, **network.accuracy.to_dict()}
 
 
 def _baseline_values(name: str, accuracy: Accuracy) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mvloc_ros.geometry import se3
 from mvloc_ros.recordings.stamps import SECOND_NS
+from mvloc_ros.recordings.transforms import transform_of
 
 Floats = npt.NDArray[np.float64]
 Stamps = npt.NDArray[np.int64]
@@ -38,8 +38,9 @@ class Run:
     `frames_ns` are the stamps of the frames that were there to be localized; `truth` may lack some of
     them, or all. `latency_ms` holds, per step, {stamp of the frame: milliseconds}. `drops` counts by
     cause what gave no pose. `covariances` are 6x6 in ROS order, {stamp of the pose: covariance}. `notes` are
-    remarks for the reader of the report. `network` are the network's own poses of the frames that have one, if any of
-    them was refined; else None.
+    remarks for the reader of the report. `network` are the network's own poses of the frames that have one, rejected
+    ones included, if any pose of `estimates` was refined; else None. `network_of_believed`: of the rejected frames
+    nobody knows the network's poses.
     """
 
     source: str
@@ -56,6 +57,7 @@ class Run:
     notes: tuple[str, ...] = field(default=())
     covariances: Mapping[int, Floats] = field(default_factory=dict)
     network: StampedPoses | None = None
+    network_of_believed: bool = False
 
 
 def header_stamp(message: object) -> int:
@@ -64,7 +66,31 @@ def header_stamp(message: object) -> int:
     return int(stamp.sec) * SECOND_NS + int(stamp.nanosec)
 
 
-def pose_matrix(pose: Any) -> Floats:
-    """4x4 of a decoded geometry_msgs/Pose."""
-    p, q = pose.position, pose.orientation
-    return se3.from_parts(np.array([p.x, p.y, p.z]), np.array([q.x, q.y, q.z, q.w]))
+def pose_matrix(pose: Any) -> Floats | None:
+    """4x4 of a decoded geometry_msgs/Pose; None where it is no pose (NaN, a quaternion that nobody filled)."""
+    return transform_of(pose.position, pose.orientation)
+
+
+@dataclass
+class CollectedPoses:
+    """Poses by the stamps of their messages; those that are none are counted and left out."""
+
+    topic: str
+    poses: dict[int, Floats] = field(default_factory=dict)
+    no_poses: int = 0
+
+    def take(self, message: Any | None) -> None:
+        """A decoded geometry_msgs/PoseStamped; None where it is damaged."""
+        T = None if message is None else pose_matrix(message.pose)
+        if T is None:  # a tracking system that lost its target sends zeros, or NaN
+            self.no_poses += 1
+        else:
+            self.poses[header_stamp(message)] = T
+
+    def stamped(self) -> StampedPoses:
+        """What was collected, in order of time."""
+        return StampedPoses.collect(self.poses)
+
+    def notes(self) -> tuple[str, ...]:
+        """For the reader of the report: what was left out."""
+        return (f"{self.no_poses} messages on {self.topic} hold no pose and are left out",) if self.no_poses else ()

@@ -17,7 +17,8 @@ def text_table(result: EvaluationResult) -> str:
         + (f", model {run.model}" if run.model else "")
         + (f", {run.backend}" if run.backend else ""),
         f"frames {result.frames}, poses {result.poses} ({result.poses / result.frames:.1%})"
-        + (f", {result.stray_poses} poses of no frame" if result.stray_poses else ""),
+        + (f", {result.stray_poses} poses of no frame" if result.stray_poses else "")
+        + _truth_count(result),
     ]
     if run.drops:
         lines.append("dropped: " + ", ".join(f"{cause} {count}" for cause, count in run.drops.items()))
@@ -25,12 +26,18 @@ def text_table(result: EvaluationResult) -> str:
     return "\n".join([*lines, *(f"note: {note}" for note in run.notes)])
 
 
+def _truth_count(result: EvaluationResult) -> str:
+    """How many frames the errors and recalls are of, where that is not all of them."""
+    count = result.frames_with_truth
+    return "" if count in (0, result.frames) else f", {count} frames have ground truth and are judged"
+
+
 def _error_lines(result: EvaluationResult) -> list[str]:
     if result.accuracy is None:
         return ["no ground truth: no errors"]
     rows = [("this run", result.accuracy)]
     if result.network is not None:
-        rows = [("this run, refined", result.accuracy), ("the network alone", result.network.accuracy)]
+        rows = [("this run, refined", result.accuracy), (result.network.label, result.network.accuracy)]
     rows += [(_NAMES[name], value) for name, value in result.baselines.items()]
     head = f"{'error':32}{'median':>20}{'mean':>20}{'p95':>20}{'5cm/5deg':>10}{'10cm/5deg':>11}"
     return [head, *(_error_line(name, value) for name, value in rows)]
@@ -57,7 +64,8 @@ def _covariance_lines(result: EvaluationResult) -> list[str]:
         cells = [f"{block.anees:.2f}", f"{low:.2f} to {high:.2f}"]
         cells += [f"{share:.1%}" for share in block.coverage.values()]
         cells.append("" if block.ause is None else f"{block.ause:.3f}")
-        lines.append(f"{f'{name} ({block.dof} dof), {block.verdict}':32}" + "".join(f"{cell:>14}" for cell in cells))
+        judged = ", ".join(word for word in (f"{name} ({block.dof} dof)", block.verdict) if word)
+        lines.append(f"{judged:32}" + "".join(f"{cell:>14}" for cell in cells))
     return lines
 
 

@@ -6,6 +6,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from mvloc_ros.arguments import count, not_negative, positive
+
 
 def add_play_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `mvloc play`."""
@@ -20,12 +22,14 @@ def add_play_arguments(parser: argparse.ArgumentParser) -> None:
         "time, so that the age of an image at publication is meaningful."
     )
     parser.add_argument("bag", type=Path, help="recording to play")
-    parser.add_argument("--rate", type=float, default=1.0, help="times real time (default: 1.0)")
+    parser.add_argument("--rate", type=positive, default=1.0, help="times real time (default: 1.0)")
     parser.add_argument("--loop", action="store_true", help="begin again at the end, until interrupted")
     parser.add_argument("--clock", action="store_true", help="publish the recording's time on /clock at 100 Hz")
     parser.add_argument("--restamp", choices=("now",), help="move header stamps to the system's time")
     start = parser.add_mutually_exclusive_group()
-    start.add_argument("--delay", type=float, default=0.0, metavar="S", help="wait this long before the first message")
+    start.add_argument(
+        "--delay", type=not_negative, default=0.0, metavar="S", help="wait this long before the first message"
+    )
     start.add_argument(
         "--wait-for-subscribers",
         action="store_true",
@@ -39,7 +43,11 @@ def add_play_arguments(parser: argparse.ArgumentParser) -> None:
         "recording is waited for until it has a publisher and a subscriber",
     )
     parser.add_argument(
-        "--wait-deadline", type=float, default=30.0, metavar="S", help="give up waiting after this time (default: 30)"
+        "--wait-deadline",
+        type=not_negative,
+        default=30.0,
+        metavar="S",
+        help="give up waiting after this time (default: 30)",
     )
 
 
@@ -77,7 +85,7 @@ def add_record_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TOPIC",
         help="topics (default: the node's pose, pose with covariance, status, /tf, ground truth)",
     )
-    parser.add_argument("--for", dest="seconds", type=float, metavar="S", help="end after this time")
+    parser.add_argument("--for", dest="seconds", type=positive, metavar="S", help="end after this time")
     parser.add_argument("--force", action="store_true", help="overwrite an existing recording")
 
 
@@ -101,11 +109,11 @@ def add_replay_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bag", type=Path, help="recording with images (and, for errors, ground truth)")
     _add_model_and_out(parser)
     parser.add_argument("--backend", default="auto", help="auto, onnxruntime, tensorrt or torch (default: auto)")
-    parser.add_argument("--threads", type=int, default=0, help="threads of the backend (default: it chooses)")
+    parser.add_argument("--threads", type=count, default=0, help="threads of the backend (default: it chooses)")
     parser.add_argument("--precision", default="auto", help="auto, fp32, fp16, bf16 or int8 (default: auto)")
     parser.add_argument(
         "--sync-tolerance",
-        type=float,
+        type=not_negative,
         default=0.02,
         metavar="S",
         help="largest difference of the stamps of colour and depth (default: 0.02)",
@@ -119,7 +127,11 @@ def add_replay_arguments(parser: argparse.ArgumentParser) -> None:
         help="refine poses against the model's scene map: where it has one (auto), never, or no pose without",
     )
     parser.add_argument(
-        "--refine-budget", type=float, default=60.0, metavar="MS", help="time for one pose's refinement (default: 60)"
+        "--refine-budget",
+        type=positive,
+        default=60.0,
+        metavar="MS",
+        help="time for one pose's refinement (default: 60)",
     )
     parser.add_argument(
         "--without", choices=("color", "depth"), default="", help="leave this image out, as if its sensor were lost"
@@ -142,6 +154,7 @@ def run_replay(args: argparse.Namespace) -> int:
         color_topic=args.color_topic or topics.COLOR_IMAGE,
         depth_topic=args.depth_topic or topics.DEPTH_IMAGE,
         truth_topic=args.truth_topic or topics.GROUND_TRUTH,
+        tolerance_s=args.tolerance,
         refinement=RefinementOptions(args.refine, args.refine_budget),
         without=args.without,
     )
@@ -165,13 +178,6 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="the recording that was played: says how many frames there were, and holds the ground "
         "truth where the live recording does not",
-    )
-    parser.add_argument(
-        "--tolerance",
-        type=float,
-        default=0.0,
-        metavar="S",
-        help="largest difference of the stamps of a pose and its ground truth (default: 0, exact)",
     )
     parser.add_argument("--pose-topic", help="default: /mvloc/pose")
     parser.add_argument("--status-topic", help="default: /mvloc/status")
@@ -209,6 +215,13 @@ def _add_model_and_out(parser: argparse.ArgumentParser, required: bool = True) -
         help="folder for report.json, frames.csv, estimate.tum, ground_truth.tum, trajectory.png",
     )
     parser.add_argument("--truth-topic", help="default: /ground_truth/pose")
+    parser.add_argument(
+        "--tolerance",
+        type=not_negative,
+        default=0.0,
+        metavar="S",
+        help="largest difference of the stamps of a pose and its ground truth (default: 0, exact)",
+    )
 
 
 def add_live_arguments(parser: argparse.ArgumentParser) -> None:
@@ -224,7 +237,7 @@ def add_live_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("bag", type=Path, help="recording with images and ground truth (`mvloc bag from-folder`)")
     _add_model_and_out(parser)
-    parser.add_argument("--rate", type=float, default=1.0, help="times real time (default: 1.0)")
+    parser.add_argument("--rate", type=positive, default=1.0, help="times real time (default: 1.0)")
     parser.add_argument(
         "--parameter", action="append", default=[], metavar="NAME:=VALUE", help="parameter of the node (repeatable)"
     )
@@ -238,7 +251,9 @@ def run_live(args: argparse.Namespace) -> int:
     from mvloc_ros.replay.recorded_run import LiveOptions, read_live_run
     from mvloc_ros.replay.report import write_report
 
-    recording = live.run_live(args.bag, args.model, args.out, live.NodeOptions(tuple(args.parameter), args.rate))
-    reading = LiveOptions(played_bag=args.bag, truth_topic=args.truth_topic or topics.GROUND_TRUTH)
+    truth_topic = args.truth_topic or topics.GROUND_TRUTH
+    options = live.NodeOptions(tuple(args.parameter), args.rate, truth_topic)
+    recording = live.run_live(args.bag, args.model, args.out, options)
+    reading = LiveOptions(played_bag=args.bag, tolerance_s=args.tolerance, truth_topic=truth_topic)
     print(write_report(evaluate(read_live_run(recording, args.model, reading)), args.out))
     return 0

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from mvloc_ros.inference.backend import BackendError, create_backend
-from mvloc_ros.inference.bundle import BundleError, file_digest, read_bundle, write_bundle
+from mvloc_ros.inference.bundle import BundleError, file_digest, read_bundle, replace_manifest, write_bundle
 from mvloc_ros.inference.manifest import PrecisionSpec
 from mvloc_ros.inference.onnxruntime_backend import cores_to_spread_over
 
@@ -71,6 +71,7 @@ def test_position_is_unnormalised_in_double_precision(bundle: Path):
         (lambda v: v.update(residual_variance_color_only=[0.0] * 6), "positive"),
         (lambda v: v["frames"].update(pose_of="lidar"), "lidar"),
         (lambda v: v["files"].pop("model.onnx"), "does not list"),
+        (lambda v: v.update(files=None), "incomplete or wrong"),
         (lambda v: v["files"].update({"../x": {"sha256": "0"}}), "plain file name"),
     ],
 )
@@ -98,6 +99,18 @@ def test_missing_and_damaged_files_are_named(bundle: Path, tmp_path: Path):
         read_bundle(bundle)
 
 
+def test_files_that_the_system_refuses_are_named(bundle: Path):
+    old = read_bundle(bundle)
+    (bundle / ".manifest.json.part").mkdir()
+    with pytest.raises(BundleError, match=r"manifest\.json cannot be written"):
+        replace_manifest(old, old.manifest)
+    # Opens, and cannot be read, for root neither.
+    (bundle / "model.onnx").unlink()
+    (bundle / "model.onnx").symlink_to("/proc/self/mem")
+    with pytest.raises(BundleError, match=r"model\.onnx cannot be read"):
+        read_bundle(bundle)
+
+
 def test_a_folder_that_is_no_bundle_is_never_replaced(bundle: Path, tmp_path: Path):
     precious = tmp_path / "precious"
     precious.mkdir()
@@ -106,6 +119,23 @@ def test_a_folder_that_is_no_bundle_is_never_replaced(bundle: Path, tmp_path: Pa
     with pytest.raises(BundleError, match="no model bundle"):
         write_bundle(precious, manifest, {"model.onnx": bundle / "model.onnx"})
     assert (precious / "data").read_text() == "mine"
+
+
+def test_an_interruption_at_the_last_step_keeps_the_old_bundle(bundle: Path, tmp_path: Path, monkeypatch):
+    old, rename = read_bundle(bundle), os.replace
+    files = {name: Path(shutil.copy(bundle / name, tmp_path)) for name in old.manifest.files}
+
+    def interrupted(source: Path, target: Path) -> None:
+        if ".old." in str(source) or Path(target) != bundle:
+            rename(source, target)
+        else:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_bundle(bundle, replace(old.manifest, licence="another"), files)
+    assert read_bundle(bundle).manifest == old.manifest
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_backends_that_cannot_serve_say_so(bundle: Path):

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -145,6 +146,31 @@ def test_an_existing_recording_is_kept_unless_forced(bag: Path, seven_scenes: Pa
     assert (bag / "bag.mcap").read_bytes() == before
     write_bag(folder, folder.train, bag, force=True, progress=False)
     assert summarise(bag).messages == 1 + 5 * 8
+
+
+def test_a_link_to_a_recording_is_followed(bag: Path, seven_scenes: Path, tmp_path: Path):
+    folder, link = open_folder(seven_scenes), tmp_path / "link"
+    link.symlink_to(bag)
+    write_bag(folder, folder.train, link, force=True, progress=False)
+    assert link.is_symlink()
+    assert summarise(bag).messages == summarise(link).messages == 1 + 5 * len(folder.train)
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_an_interruption_at_the_last_step_keeps_the_old_recording(bag: Path, seven_scenes: Path, monkeypatch):
+    before, rename = summarise(bag), os.replace
+
+    def interrupted(source: Path, target: Path) -> None:
+        if ".old." in str(source) or Path(target) != bag:
+            rename(source, target)
+        else:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    folder = open_folder(seven_scenes)
+    with pytest.raises(KeyboardInterrupt):
+        write_bag(folder, folder.train, bag, force=True, progress=False)
+    assert summarise(bag) == before
 
 
 def test_what_is_no_recording_is_never_overwritten(seven_scenes: Path):

@@ -21,7 +21,9 @@ from mvloc_ros.cli import main
 from mvloc_ros.geometry import quaternion, se3
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.recordings import RecordingError, open_folder, read_color, read_depth, topics
+from mvloc_ros.recordings.bag_reader import BagReader
 from mvloc_ros.recordings.from_folder import select_frames, write_bag
+from mvloc_ros.recordings.info import summarise
 from mvloc_ros.recordings.messages import OPTICAL_ROTATION, MessageBuilder
 from mvloc_ros.recordings.transforms import TransformTree
 from mvloc_ros.recordings.typestore import new_typestore
@@ -265,6 +267,9 @@ def test_a_ros1_bag_with_a_chain_of_moving_and_static_transforms(tmp_path: Path)
     recording.add("/tf", START, build.transform(START - 10**12, "/base_link", "/mast", T_mast))
     recording.add(topics.TF_STATIC, START, build.transform(START, "/mast", FRAME, T_BASE_CAMERA))
     bag = recording.write(tmp_path / "place.bag")
+    assert summarise(bag).messages > 0
+    with pytest.raises(RecordingError, match="is a ROS 1 bag, which `mvloc bag to-dataset`"), BagReader(bag):
+        pass
     assert main(["bag", "to-dataset", str(bag), "--out", str(tmp_path / "out")]) == 0
     check(tmp_path / "out", lambda stamp: map_odom(stamp) @ base_pose(stamp) @ T_mast @ T_BASE_CAMERA)
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -52,6 +53,24 @@ def test_wrong_covariances_are_flagged(drawn, factor: float, verdict: str):
         assert block.verdict == verdict
         assert block.anees == pytest.approx(factor**-2, rel=0.15)
         assert (block.coverage["95%"] < 0.8) == (factor < 1)
+
+
+def test_what_is_no_number_gets_no_verdict_and_is_valid_json():
+    found = consistency(np.array([[np.nan] * 6]), np.eye(6)[None])
+    assert {block.verdict for block in found.blocks.values()} == {""}
+    position = json.loads(json.dumps(found.to_dict()["position"]), parse_constant=pytest.fail)
+    assert position["anees"] is None
+    assert position["verdict"] is None
+
+
+def test_a_truth_that_is_nan_in_part_judges_nothing():
+    stated = dict.fromkeys((10, 20, 40), np.eye(6))
+    whole = run(stated)
+    poses = whole.truth.poses.copy()
+    poses[1, 1, 3] = np.nan
+    result = evaluate(replace(whole, truth=StampedPoses(whole.truth.stamps_ns, poses)))
+    np.testing.assert_array_equal(result.judged, [True, False, False, True])
+    assert np.isfinite(result.consistency.blocks["pose"].anees)
 
 
 def test_blocks_are_in_ros_order():
@@ -127,6 +146,7 @@ def test_a_run_is_judged_by_the_covariance_of_each_pose(tmp_path: Path):
 
 
 def test_a_run_without_covariances_is_judged_without_them(tmp_path: Path):
+    (tmp_path / "covariance.png").write_bytes(b"of an earlier run")
     result = evaluate(run({}))
     assert result.consistency is None
     assert "ANEES" not in write_report(result, tmp_path)

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from mvloc_ros.geometry import se3
 from mvloc_ros.replay.errors import ReplayError
 from mvloc_ros.replay.evaluation import evaluate, match
+from mvloc_ros.replay.report import report_values
 from mvloc_ros.replay.run import Run, StampedPoses
+from mvloc_ros.replay.table import text_table
 
 
 def at(x: float) -> np.ndarray:
@@ -56,6 +58,21 @@ def test_frames_without_truth_have_no_error_and_do_not_count_as_failures():
     assert result.accuracy.recall["5cm_5deg"] == 1.0
 
 
+def test_how_many_frames_have_truth_is_said_where_it_is_not_all_of_them():
+    frames = np.array([10, 20, 30], dtype=np.int64)
+    partly = evaluate(run({10: 0, 20: 0}, {10: 0, 20: 0, 30: 0}, frames_ns=frames))
+    assert "2 frames have ground truth" in text_table(partly)
+    assert report_values(partly)["frames_with_truth"] == 2
+    assert "have ground truth" not in text_table(evaluate(run({10: 0, 20: 0}, {10: 0})))
+
+
+def test_truth_that_no_frame_shares_is_a_mistake_and_not_a_recording_without_truth():
+    apart = {"frames_ns": np.array([10_000, 20_000], dtype=np.int64)}
+    with pytest.raises(ReplayError, match=r"No ground truth .* \(the nearest is 0\.000001000 s off\): .*--tolerance"):
+        evaluate(run({11_000: 0, 22_000: 0}, {10_000: 0}, **apart))
+    assert evaluate(run({11_000: 0}, {10_000: 0}, **apart, tolerance_ns=1000)).accuracy is not None
+
+
 def test_no_truth_gives_no_accuracy():
     result = evaluate(run({}, {10: 0}, frames_ns=np.array([10], dtype=np.int64)))
     assert result.accuracy is None
@@ -63,7 +80,7 @@ def test_no_truth_gives_no_accuracy():
 
 
 def test_stamps_of_another_recording_are_a_mistake_and_not_a_failure():
-    with pytest.raises(ReplayError, match=r"No pose in bag has the stamp of a frame \(the first is 0\.9"):
+    with pytest.raises(ReplayError, match=r"No pose in bag has the stamp of a frame \(the nearest is 0\.9"):
         evaluate(run({10**9: 0}, {10**8: 0}))
     with pytest.raises(ReplayError, match="no frame to evaluate"):
         evaluate(run({}, {}))

@@ -16,7 +16,9 @@ import pytest
 from mvloc_ros.demo.write_folder import write_folder
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.trajectory import read_tum
-from mvloc_ros.recordings import open_folder
+from mvloc_ros.recordings import open_folder, topics
+from mvloc_ros.recordings.bag_reader import BagReader
+from mvloc_ros.recordings.bag_writer import BagWriter
 from mvloc_ros.recordings.from_folder import select_frames, write_bag
 
 pytestmark = [pytest.mark.dds, pytest.mark.timeout(240)]
@@ -70,6 +72,45 @@ def test_the_shipped_scene_map_takes_the_demos_drive_to_millimetres(bag: Path, t
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["poses"] >= 0.95 * FRAMES
     assert report["translation_m"]["p95"] < 0.02 < report["network_alone"]["translation_m"]["median"]
+
+
+def renamed_truth(bag: Path, path: Path, topic: str | None) -> Path:
+    """The recording with its ground truth on another topic, or without."""
+    with BagReader(bag) as reader, BagWriter(path) as writer:
+        for name, entry in reader.topics.items():
+            if name != topics.GROUND_TRUTH:
+                writer.add_topic(name, entry.type, entry.qos[0])
+            elif topic is not None:
+                writer.add_topic(topic, entry.type, entry.qos[0])
+        for raw in reader.raw():
+            if raw.topic != topics.GROUND_TRUTH:
+                writer.write_raw(raw.topic, raw.stamp_ns, raw.data)
+            elif topic is not None:
+                writer.write_raw(topic, raw.stamp_ns, raw.data)
+    return path
+
+
+def test_ground_truth_may_have_another_topic(bag: Path, tiny_bundle: Path, tmp_path: Path):
+    other = renamed_truth(bag, tmp_path / "other", "/mocap/pose")
+    words = ["live", str(other), "--model", str(tiny_bundle), "--out", str(tmp_path / "out")]
+    result = mvloc(*words, "--truth-topic", "/mocap/pose")
+    assert result.returncode == 0, result.stderr
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["frames"] == report["frames_with_truth"] == FRAMES
+    assert report["poses"] > 0
+    assert report["translation_m"] is not None
+
+
+def test_a_recording_that_cannot_be_evaluated_is_refused_at_once(bag: Path, tiny_bundle: Path, tmp_path: Path):
+    for name, words in (
+        (renamed_truth(bag, tmp_path / "no_truth", None), ["no ground truth on /ground_truth/pose", "mvloc replay"]),
+        (renamed_truth(bag, tmp_path / "other", "/mocap/pose"), ["no ground truth on /ground_truth/pose"]),
+    ):
+        result = mvloc("live", str(name), "--model", str(tiny_bundle), "--out", str(tmp_path / "out"))
+        assert result.returncode == 2
+        assert all(word in result.stderr for word in words)
+        assert len(result.stderr.splitlines()) == 1
+        assert not (tmp_path / "out").exists(), "no process was started"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,12 +13,19 @@ import cv2
 import numpy as np
 import pytest
 
+from mvloc_ros.cli import main
 from mvloc_ros.geometry.trajectory import read_tum
+from mvloc_ros.inference.frame import Frame
+from mvloc_ros.localization.localizer import Localizer, PoseEstimate
 from mvloc_ros.recordings import RecordingError, topics
+from mvloc_ros.recordings.bag_reader import BagReader
+from mvloc_ros.recordings.bag_writer import BagWriter
+from mvloc_ros.replay import offline
 from mvloc_ros.replay.errors import ReplayError
 from mvloc_ros.replay.evaluation import evaluate
 from mvloc_ros.replay.offline import OfflineOptions, run_offline
 from mvloc_ros.replay.report import write_report
+from mvloc_ros.replay.table import text_table
 
 QUIET = OfflineOptions(progress=False, threads=1)
 
@@ -61,9 +69,40 @@ def test_bad_frames_are_counted_and_do_not_end_the_run(camera_bag, tiny_bundle: 
     assert result.accuracy.recall["10cm_5deg"] == pytest.approx(4 / 8)
 
 
+def test_damaged_messages_are_counted_and_do_not_end_the_run(camera_bag, tiny_bundle: Path, tmp_path: Path):
+    damaged = tmp_path / "damaged"
+    cut = {
+        (topics.COLOR_IMAGE, 2): 30,
+        (topics.DEPTH_IMAGE, 4): 40,
+        (topics.COLOR_IMAGE, 6): 1,
+        (topics.GROUND_TRUTH, 3): 30,
+    }
+    with BagReader(camera_bag()) as reader, BagWriter(damaged) as writer:
+        for topic in reader.topics.values():
+            writer.add_topic(topic.name, topic.type)
+        seen: Counter[str] = Counter()
+        for raw in reader.raw():
+            writer.write_raw(raw.topic, raw.stamp_ns, raw.data[: cut.get((raw.topic, seen[raw.topic]))])
+            seen[raw.topic] += 1
+    run = run_offline(damaged, tiny_bundle, QUIET)
+    assert run.drops["invalid"] == 3
+    assert run.drops["unpaired"] == 3
+    result = evaluate(run)
+    assert (result.frames, result.poses, result.frames_with_truth) == (7, 5, 6), "one image has lost its stamp too"
+    assert any("hold no pose" in note for note in run.notes)
+
+
 def test_a_recording_without_images_is_named(camera_bag, tiny_bundle: Path):
     with pytest.raises(RecordingError, match="no message on /rgb"):
         run_offline(camera_bag(), tiny_bundle, OfflineOptions(color_topic="/rgb", progress=False))
+
+
+def test_a_truth_topic_that_is_named_is_there_and_of_poses(camera_bag, tiny_bundle: Path):
+    bag = camera_bag()
+    with pytest.raises(RecordingError, match="no message on /mocap/pose"):
+        run_offline(bag, tiny_bundle, replace(QUIET, truth_topic="/mocap/pose"))
+    with pytest.raises(RecordingError, match=r"/tf_static .* is of type tf2_msgs/msg/TFMessage, not geometry_msgs"):
+        run_offline(bag, tiny_bundle, replace(QUIET, truth_topic=topics.TF_STATIC))
 
 
 def test_the_report_is_complete(camera_bag, tiny_bundle: Path, tmp_path: Path):
@@ -102,11 +141,58 @@ def test_a_report_of_a_run_without_poses_or_truth(camera_bag, tiny_bundle: Path,
     assert (tmp_path / "b_out" / "trajectory.png").stat().st_size > 10_000
 
 
+def test_truth_a_microsecond_off_needs_a_tolerance(camera_bag, tiny_bundle: Path, tmp_path: Path):
+    def later(topic, index, message):
+        if topic == topics.GROUND_TRUTH:
+            message.header.stamp.nanosec += 1000
+        return message
+
+    words = ["replay", str(camera_bag(spoil=later)), "--model", str(tiny_bundle), "--out", str(tmp_path / "out")]
+    assert main(words) == 2
+    assert main([*words, "--tolerance", "0.00001"]) == 0
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert (report["frames"], report["frames_with_truth"]) == (8, 8)
+
+
+def test_truth_that_is_no_pose_is_left_out_and_counted(camera_bag, tiny_bundle: Path, tmp_path: Path):
+    def lost(topic, index, message):
+        if topic == topics.GROUND_TRUTH and index == 2:
+            message.pose.orientation.w = message.pose.orientation.z = 0.0
+        if topic == topics.GROUND_TRUTH and index == 3:
+            message.pose.position.y = float("nan")
+        return message
+
+    result = evaluate(run_offline(camera_bag(spoil=lost), tiny_bundle, QUIET))
+    assert list(np.flatnonzero(np.isnan(result.translation_m))) == [2, 3]
+    table = write_report(result, tmp_path)
+    assert f"2 messages on {topics.GROUND_TRUTH} hold no pose and are left out" in table
+    report = json.loads((tmp_path / "report.json").read_text(), parse_constant=pytest.fail)
+    assert (report["frames_with_truth"], report["covariance"]["frames"]) == (6, 6)
+
+
 def test_a_report_that_cannot_be_written_is_said(camera_bag, tiny_bundle: Path, tmp_path: Path):
     result = evaluate(run_offline(camera_bag(), tiny_bundle, QUIET))
     (tmp_path / "file").write_text("")
     with pytest.raises(ReplayError, match="cannot be written"):
         write_report(result, tmp_path / "file" / "out")
+
+
+class Doubtful(Localizer):
+    """Refines all poses and believes every second one."""
+
+    def process(self, frame: Frame) -> PoseEstimate:
+        second = frame.stamp_ns % 2 == 0  # start and period of the recording are odd
+        return replace(super().process(frame), refined=not second, rejection="not this one" if second else "")
+
+
+def test_rejected_frames_are_in_the_networks_row_and_in_the_times(camera_bag, tiny_bundle: Path, monkeypatch):
+    monkeypatch.setattr(offline, "Localizer", Doubtful)
+    result = evaluate(run_offline(camera_bag(), tiny_bundle, QUIET))
+    assert (result.poses, result.run.drops["rejected"]) == (4, 4)
+    np.testing.assert_allclose(result.network.translation_m, 0.01 * np.arange(8), atol=1e-4)
+    assert result.network.accuracy.recall["5cm_5deg"] == 6 / 8
+    assert np.all(result.step_ms["total"] > 0)
+    assert "the network alone " in text_table(result)
 
 
 @pytest.mark.parametrize(("without", "x", "y", "z"), [("color", 0, 1, 0), ("depth", 1, 0, 1)])

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from mvloc_ros.errors import MvlocError
 from mvloc_ros.geometry import se3
 from mvloc_ros.recordings import RecordingError, topics
 from mvloc_ros.recordings.bag_reader import BagReader
@@ -16,8 +19,9 @@ from mvloc_ros.recordings.bag_writer import BagWriter
 from mvloc_ros.recordings.messages import MessageBuilder
 from mvloc_ros.replay.errors import ReplayError
 from mvloc_ros.replay.evaluation import evaluate
-from mvloc_ros.replay.recorded_run import LiveOptions, read_live_run
-from mvloc_ros.replay.run import pose_matrix
+from mvloc_ros.replay.recorded_run import LiveOptions, _same_poses, read_live_run
+from mvloc_ros.replay.run import StampedPoses, pose_matrix
+from mvloc_ros.replay.table import text_table
 
 OFFSET = 1_700_000_000_000_000_000
 TRANSPORT_NS = 40_000_000
@@ -37,6 +41,7 @@ def live_bag(tmp_path: Path) -> Callable[..., Path]:
         lost_pose: tuple[int, ...] = (),
         status: bool = True,
         refined: bool = False,
+        rejected: int = 0,
     ) -> Path:
         path = tmp_path / name
         with BagReader(played) as reader, BagWriter(path) as writer:
@@ -60,7 +65,8 @@ def live_bag(tmp_path: Path) -> Callable[..., Path]:
                     writer.write("/mvloc/pose", stamp + TRANSPORT_NS, build.pose(stamp, "map", error @ pose))
                 if status:
                     far = build.pose(stamp, "map", se3.from_parts(np.array([0.3, 0, 0]), [0, 0, 0, 1.0]) @ pose).pose
-                    said = status_message(writer.store, stamp, valid, index, network_pose=far, refined=refined)
+                    more = {"network_pose": far, "refined": refined, "rejected": rejected}
+                    said = status_message(writer.store, stamp, valid, index, **more)
                     writer.write("/mvloc/status", stamp + TRANSPORT_NS, said)
         return path
 
@@ -73,7 +79,7 @@ def status_message(store, stamp: int, valid: bool, index: int, **more):
     values = {name: defaults[description[1][0]] for name, description in fields if name not in ("header", *more)}
     values.update(
         pose_valid=valid,
-        inference_ms=10.0 + index,
+        inference_ms=0.0 if index == 6 and not valid else 10.0 + index,
         stamp_to_publication_ms=(30.0 if stamp > OFFSET else 1e12),
         color_received=index + 1,
         dropped_busy=index // 2,
@@ -105,6 +111,16 @@ def test_the_networks_own_poses_are_judged_beside_refined_ones(camera_bag, live_
     assert read_live_run(live_bag(played, "plain"), tiny_bundle, LiveOptions()).network is None
 
 
+def test_rejected_frames_took_their_time_and_their_network_poses_are_unknown(camera_bag, live_bag, tiny_bundle: Path):
+    # Of frame 6 nothing is known: its processing failed.
+    live = live_bag(camera_bag(), lost_pose=(3, 6), refined=True, rejected=1)
+    result = evaluate(read_live_run(live, tiny_bundle, LiveOptions()))
+    np.testing.assert_allclose(result.step_ms["inference"], [10, 11, 12, 13, 14, 15, np.nan, 17])
+    np.testing.assert_array_equal(np.isnan(result.step_ms["stamp_to_publication"]), ~result.has_pose)
+    assert "the network, of believed frames" in text_table(result)
+    assert result.network.accuracy.translation_m.median == pytest.approx(0.3)
+
+
 @pytest.mark.parametrize("rate", [1.0, 2.0, 0.3])
 def test_the_played_recording_knows_frames_whose_truth_was_lost(camera_bag, live_bag, tiny_bundle: Path, rate: float):
     played = camera_bag()
@@ -127,6 +143,25 @@ def test_truth_comes_from_the_played_recording_where_it_was_not_recorded(camera_
     assert any("of another clock" in note for note in result.run.notes)
 
 
+def test_recorded_poses_that_are_none_are_left_out_and_counted(camera_bag, live_bag, tmp_path: Path):
+    spoilt = tmp_path / "spoilt"
+    with BagReader(live_bag(camera_bag())) as reader, BagWriter(spoilt) as writer:
+        for topic in reader.topics.values():
+            writer.add_topic(topic.name, topic.type)
+        seen: Counter[str] = Counter()
+        for topic, stamp, message in reader.messages():
+            seen[topic] += 1
+            if (topic, seen[topic]) in (("/mvloc/pose", 3), (topics.GROUND_TRUTH, 6)):
+                message.pose.orientation.x = float("nan")
+            writer.write(topic, stamp, message)
+    result = evaluate(read_live_run(spoilt, None, LiveOptions()))
+    notes = " ".join(result.run.notes)
+    assert "messages on /mvloc/pose hold no pose" in notes
+    assert f"messages on {topics.GROUND_TRUTH} hold no pose" in notes
+    assert (result.frames, result.poses, result.stray_poses) == (7, 6, 1)
+    np.testing.assert_allclose(result.translation_m[result.has_pose], 0.01)
+
+
 def test_another_recording_is_not_taken_for_the_played_one(camera_bag, live_bag, tiny_bundle: Path):
     live = live_bag(camera_bag("a"))
 
@@ -137,6 +172,42 @@ def test_another_recording_is_not_taken_for_the_played_one(camera_bag, live_bag,
 
     with pytest.raises(ReplayError, match="is not that of"):
         read_live_run(live, tiny_bundle, LiveOptions(played_bag=camera_bag("b", spoil=elsewhere)))
+
+
+def test_a_parked_robot_takes_little_memory_and_its_offset_is_found():
+    """1500 equal poses, of which every tenth was lost, and a few more after it has set out."""
+    rng = np.random.default_rng(0)
+    stamps = np.cumsum(rng.integers(30_000_000, 36_000_000, 1520))
+    poses = np.tile(np.eye(4), (1520, 1, 1))
+    poses[1500:, 0, 3] = np.arange(1, 21)
+    received = np.arange(1520) % 10 != 3
+    for parked_only in (False, True):
+        end = 1500 if parked_only else 1520
+        played = StampedPoses(stamps[:end], poses[:end])
+        recorded = StampedPoses(stamps[:end][received[:end]] + OFFSET, poses[:end][received[:end]])
+        tracemalloc.start()
+        before, after = _same_poses(played, recorded)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 50e6
+        np.testing.assert_array_equal(before, played.stamps_ns[received[:end]])
+        np.testing.assert_array_equal(after, recorded.stamps_ns)
+
+
+def test_topics_of_another_type_and_missing_truth_are_named(camera_bag, live_bag, tiny_bundle: Path):
+    played, bare = camera_bag(), camera_bag("bare", truth=False)
+    live = live_bag(played)
+    for options, words in (
+        (LiveOptions(truth_topic="/mvloc/status"), "/mvloc/status .* is of type mvloc_ros/msg/LocalizationStatus, not"),
+        (LiveOptions(status_topic="/mvloc/pose"), "/mvloc/pose .* is of type geometry_msgs/msg/PoseStamped, not"),
+        (LiveOptions(truth_topic="/nope"), "no message on /nope"),
+        (LiveOptions(status_topic="/nope"), "no message on /nope"),
+        (LiveOptions(truth_topic="/nope", played_bag=bare), "bare has no ground truth on /nope"),
+        (LiveOptions(played_bag=bare), "bare has no ground truth on /ground_truth/pose"),
+        (LiveOptions(truth_topic=topics.COLOR_IMAGE, played_bag=played), "is of type sensor_msgs/msg/Image, not"),
+    ):
+        with pytest.raises(MvlocError, match=words):
+            read_live_run(live, tiny_bundle, options)
 
 
 def test_a_run_without_status_or_poses(camera_bag, live_bag, tiny_bundle: Path, tmp_path: Path):

@@ -6,6 +6,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from mvloc_ros.arguments import not_negative, positive
+
 
 def add_to_dataset_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `mvloc bag to-dataset`."""
@@ -43,10 +45,10 @@ def _add_images(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--color-info", metavar="TOPIC", help="camera_info of the colour camera")
     group.add_argument("--depth-info", metavar="TOPIC", help="camera_info of the depth camera")
     group.add_argument("--register", action="store_true", help="map depth images into the colour camera, through /tf")
-    group.add_argument("--splat", type=float, default=1.0, help="pixels that a point of a cloud covers (default: 1)")
+    group.add_argument("--splat", type=positive, default=1.0, help="pixels that a point of a cloud covers (default: 1)")
     group.add_argument(
         "--max-skew",
-        type=float,
+        type=not_negative,
         metavar="MS",
         help="largest time between colour and depth (default: 20, for clouds 60)",
     )
@@ -58,7 +60,7 @@ def _add_images(parser: argparse.ArgumentParser) -> None:
         help="file format of raw colour images; compressed ones stay as they are (default: png)",
     )
     group.add_argument(
-        "--depth-units", type=float, metavar="N", help="depth pixel values per metre (default: 1000, for clouds 256)"
+        "--depth-units", type=positive, metavar="N", help="depth pixel values per metre (default: 1000, for clouds 256)"
     )
 
 
@@ -92,7 +94,7 @@ def _add_poses(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--max-gap",
-        type=float,
+        type=not_negative,
         default=200.0,
         metavar="MS",
         help="longest time between poses that is interpolated (default: 200)",

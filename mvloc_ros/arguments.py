@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Numbers on the command line that must lie in a range: `type=` of argparse, which says the rest."""
+
+from __future__ import annotations
+
+import argparse
+import math
+
+
+def positive(text: str) -> float:
+    """A finite number above 0."""
+    value = _number(text)
+    if value <= 0.0:
+        raise argparse.ArgumentTypeError(f"must be more than 0, not {text}")
+    return value
+
+
+def not_negative(text: str) -> float:
+    """A finite number of at least 0."""
+    value = _number(text)
+    if value < 0.0:
+        raise argparse.ArgumentTypeError(f"must be at least 0, not {text}")
+    return value
+
+
+def count(text: str) -> int:
+    """A whole number of at least 0."""
+    value = not_negative(text)
+    if value != int(value):
+        raise argparse.ArgumentTypeError(f"must be a whole number, not {text}")
+    return int(value)
+
+
+def positive_count(text: str) -> int:
+    """A whole number of at least 1."""
+    positive(text)
+    return count(text)
+
+
+def _number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a number, not {text!r}") from None
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"must be a finite number, not {text}")
+    return value
