@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from mvloc_ros.node.localization_node import LocalizationNode
 
-# How long a signal may go unnoticed while nothing arrives, and a service after the last message.
-_SPIN_S = 0.1
+# How long a signal may go unnoticed while nothing arrives.
+_SPIN_S = 0.2
 # How long one thread may keep Python from another that wants it. By default 5 ms: that long a pair would wait for the
 # worker to begin, while the executor's thread takes the next messages.
 _SWITCH_S = 1e-4
@@ -51,14 +51,13 @@ def main(args: list[str] | None = None) -> int:
     """Run until SIGINT or SIGTERM; the exit code is 0 then, and 2 where what was given at the start is wrong."""
     ending = Ending()
     import rclpy
-
-    from mvloc_ros.node.lean_executor import LeanExecutor
+    from rclpy.executors import SingleThreadedExecutor
 
     node = _create_node(args, ending)
     if node is None:
         return _CANNOT_START
     sys.setswitchinterval(_SWITCH_S)
-    executor = LeanExecutor()
+    executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:
         if node.get_parameter("autostart").value and not ending():
