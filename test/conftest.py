@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 import atexit
+import fcntl
 import os
 import shutil
 import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import pytest
 
@@ -23,9 +25,27 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parent.parent
 
+
+def _own_domain() -> tuple[str, TextIO | None]:
+    """A ROS domain that no other run of tests on this machine has, and the lock on it; where all are taken, any.
+
+    Another run's node would answer under the same names. Domains above 101 collide with the ephemeral ports of Linux.
+    """
+    for n in range(80):
+        domain = str(20 + (os.getpid() + n) % 80)
+        with suppress(OSError):  # of another user
+            lock = (Path(tempfile.gettempdir()) / f"mvloc-test-domain-{domain}.lock").open("a")
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return domain, lock
+            except BlockingIOError:
+                lock.close()
+    return str(20 + os.getpid() % 80), None
+
+
 # A domain and a network scope of this run's own: tests neither disturb a running robot nor are disturbed.
-# Domains above 101 collide with the ephemeral ports of Linux.
-os.environ.setdefault("ROS_DOMAIN_ID", str(20 + os.getpid() % 80))
+_DOMAIN, _LOCK = _own_domain()
+os.environ.setdefault("ROS_DOMAIN_ID", _DOMAIN)
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 
 # Decoded frames of tests go nowhere near the user's.
