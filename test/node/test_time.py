@@ -93,7 +93,7 @@ def test_simulated_time(peer, start_node, tiny_bundle, wait_for):
         clock.publish(Clock(clock=to_time(start - PERIOD)))  # no status of then has the stamp of a frame
         return peer.node_sees_it()
 
-    wait_for(node_has_the_time, 30, "the node to find the clock and the peer")
+    wait_for(node_has_the_time, 10, "the node to find the clock and the peer")
     for n in range(5):
         status = camera.frame(start + n * PERIOD)
         assert status.state == LocalizationStatus.TRACKING, status.reason
