@@ -21,7 +21,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
 from lifecycle_msgs.srv import ChangeState, GetState
 from mvloc_ros.msg import LocalizationStatus
-from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
+from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue, SetParametersResult
 from rcl_interfaces.srv import GetParameters, SetParameters
 from rclpy.executors import SingleThreadedExecutor
 from sensor_msgs.msg import Image
@@ -141,7 +141,13 @@ class Peer:
 
     def set_string(self, name: str, value: str) -> Any:
         parameter = Parameter(name=name, value=ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=value))
-        return self.ask("set_parameters", SetParameters.Request(parameters=[parameter])).results[0]
+        for _ in range(15):
+            with suppress(AssertionError):
+                return self.call("set_parameters", SetParameters.Request(parameters=[parameter]), 2.0).results[0]
+            # The answer may be lost and the change made; asked again, a node that loads a model would refuse it.
+            if self.get_string(name) == value:
+                return SetParametersResult(successful=True)
+        raise AssertionError("no answer from set_parameters")
 
     def get_string(self, name: str) -> str:
         return str(self.ask("get_parameters", GetParameters.Request(names=[name])).values[0].string_value)
