@@ -162,6 +162,6 @@ def _share_in(positions: NDArray[np.float64], folder: PosedFolder) -> float:
     theirs = [frame.T_map_camera[:3, 3] for frame in folder.train if frame.T_map_camera is not None]
     if not theirs:
         return 0.0
+    taken = np.array(theirs)
     some = positions[:: max(1, len(positions) // _POSES_COMPARED)]
-    nearest = [float(np.min(np.linalg.norm(np.array(theirs) - position, axis=1))) for position in some]
-    return float(np.mean(np.array(nearest) < _SAME_POSITION_M))
+    return float(np.mean([np.linalg.norm(taken - position, axis=1).min() < _SAME_POSITION_M for position in some]))

@@ -24,7 +24,6 @@ from mvloc_ros.sensors.decode import DecodeError, decode_color, decode_depth
 
 COLOR_TYPES = {"raw": Image, "compressed": CompressedImage}
 DEPTH_TYPES = {"image": Image, "compressed": CompressedImage, "cloud": PointCloud2}
-_WORDS = {"color": "colour", "depth": "depth"}
 
 
 class ImageReader:
@@ -113,8 +112,7 @@ def _view(model: CameraModel | None, trained: PinholeCamera, side: str) -> Any:
     """What the training camera would have shown of an image. Unscaled it would give a wrong pose, which is believed."""
     if model is None:
         raise DecodeError(
-            f"The {_WORDS[side]} image cannot be rescaled before {side}/camera_info comes; publish it, or set "
-            "rescale_input to false."
+            f"An image cannot be rescaled before {side}/camera_info comes; publish it, or set rescale_input to false."
         )
     try:
         return training_view(model, trained)

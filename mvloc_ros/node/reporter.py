@@ -98,16 +98,15 @@ class Reporter:
             return
         if not self._time.is_simulated:
             self._stamps.compare_clocks()
+        working_for = pipeline.working_for_s
         quiet_for = time.monotonic() - (pipeline.last_frame_time or self._started)
         header = Header(stamp=self._node.get_clock().now().to_msg(), frame_id=self._models.current.map_frame)
         if not pipeline.enabled:
             self._publish_idle(header, LocalizationStatus.INITIALISING, "disabled by ~/set_enabled")
         elif self._time.is_missing:
             self._publish_idle(header, LocalizationStatus.STARVED, "use_sim_time is set, but nothing comes on /clock")
-        elif pipeline.working_for_s > max(self._values.lost_after, self._values.starvation_timeout):
-            reason = (
-                f"the frame in work has not been finished for {pipeline.working_for_s:.0f} s, and the next ones wait"
-            )
+        elif working_for > max(self._values.lost_after, self._values.starvation_timeout):
+            reason = f"the frame in work has not been finished for {working_for:.0f} s, and the next ones wait"
             self._publish_idle(header, LocalizationStatus.LOST, reason)
         elif quiet_for > self._values.starvation_timeout:
             self._publish_idle(header, LocalizationStatus.STARVED, self._explain_silence(pipeline, inputs))

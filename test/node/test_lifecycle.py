@@ -172,30 +172,42 @@ def test_no_timer_waits_for_a_system_clock_that_was_set_back(tiny_bundle, simula
 
 
 HANGING = """
-import sys, time
+import os, sys, time
 from mvloc_ros.localization.localizer import Localizer
 from mvloc_ros.node.main import main
 
-Localizer.process = lambda *_: time.sleep(4.0)
-sys.exit(main(sys.argv[1:]))
+def hang(*_):
+    while os.path.exists(sys.argv[1]):
+        time.sleep(0.01)
+    raise RuntimeError("injected")
+
+Localizer.process = hang
+sys.exit(main(sys.argv[2:]))
 """
 
 
 def test_a_frame_that_hangs_in_work_is_told(peer, tiny_bundle, wait_for, tmp_path):
     options = ("publish_frame:=camera", "status_period:=0.1", "lost_after:=0.5", "starvation_timeout:=0.5")
-    command = [sys.executable, "-c", HANGING, "--ros-args"]
+    hangs = tmp_path / "hangs"  # for as long as this is there
+    hangs.touch()
+    command = [sys.executable, "-c", HANGING, str(hangs), "--ros-args"]
     for option in (f"model:={tiny_bundle}", *options):
         command += ["-p", option]
     with (tmp_path / "node.log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
-        wait_for(lambda: peer.is_connected() and peer.node_sees_it(), 30, "the node and the peer to find each other")
+        try:
+            wait_for(
+                lambda: peer.is_connected() and peer.node_sees_it(), 30, "the node and the peer to find each other"
+            )
 
-        def told() -> bool:
-            stamp_ns = time.time_ns()
-            peer.send_color(stamp_ns)
-            peer.send_depth(stamp_ns)
-            time.sleep(0.02)
-            return any("the frame in work has not been finished for" in status.reason for status in list(peer.statuses))
+            def told() -> LocalizationStatus | None:
+                stamp_ns = time.time_ns()
+                peer.send_color(stamp_ns)
+                peer.send_depth(stamp_ns)
+                words = "the frame in work has not been finished for"
+                return next((status for status in list(peer.statuses) if words in status.reason), None)
 
-        wait_for(told, 10, "the frame that hangs")
-        assert next(s for s in peer.statuses if "the frame in work" in s.reason).state == LocalizationStatus.LOST
-        process.terminate()
+            assert wait_for(told, 10, "the frame that hangs").state == LocalizationStatus.LOST
+        finally:
+            hangs.unlink()
+            process.terminate()
+    assert process.returncode == 0
