@@ -17,6 +17,7 @@ from mvloc_ros.replay.baselines import constant_pose, nearest_training_poses
 from mvloc_ros.replay.consistency import Consistency, consistency
 from mvloc_ros.replay.errors import ReplayError
 from mvloc_ros.replay.metrics import Accuracy, Percentiles, accuracy, percentiles, pose_errors
+from mvloc_ros.replay.outcomes import ReasonCount, group_reasons
 from mvloc_ros.replay.run import Floats, Run, StampedPoses, Stamps
 
 
@@ -73,6 +74,12 @@ class EvaluationResult:
     def poses(self) -> int:
         """Frames that got a pose."""
         return int(np.sum(self.has_pose))
+
+    @property
+    def reasons(self) -> tuple[ReasonCount, ...]:
+        """Why frames have no pose, the most frequent reason first; empty where the run does not tell."""
+        without = (int(stamp) for stamp in self.stamps_ns[~self.has_pose])
+        return group_reasons(outcome for stamp in without if (outcome := self.run.outcomes.get(stamp)) is not None)
 
     @property
     def frames_with_truth(self) -> int:

@@ -21,6 +21,7 @@ from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import BagReader, RawMessage
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.stamps import SECOND_NS
+from mvloc_ros.replay.outcomes import ACCEPTED, FAILED, INVALID, REJECTED, UNPAIRED, Outcome
 from mvloc_ros.replay.run import CollectedPoses, Floats, Run, StampedPoses
 from mvloc_ros.sensors.decode import DecodeError, decode_color, decode_depth
 from mvloc_ros.sensors.synchronizer import Synchronizer
@@ -100,6 +101,8 @@ class _OfflineRun:
         self._steps: dict[str, dict[int, float]] = {}
         self._decode_ms: dict[tuple[str, int], float] = {}
         self._frame_id = ""
+        self._outcomes: dict[int, Outcome] = {}
+        self._partners: dict[int, str] = {}  # stamp of an image that the frames are to be paired with -> its fault
         self._drops: Counter[str] = Counter(invalid=0, failed=0, rejected=0)
 
     def topics(self) -> tuple[str, str, str]:
@@ -115,18 +118,30 @@ class _OfflineRun:
         if topic == self._carrier and stamp is not None:
             self._frames.add(stamp)
         if stamp is None or message is None:
-            self._drops["invalid"] += 1
+            self._refuse(topic, stamp, "the message is damaged")
             return
         if topic == self._carrier:
             self._frame_id = message.header.frame_id
         start = time.perf_counter()
         try:
             image = decode_color(message) if is_color else decode_depth(message)
-        except DecodeError:
-            self._drops["invalid"] += 1
+        except DecodeError as error:
+            self._refuse(topic, stamp, str(error))
             return
+        if topic != self._carrier:
+            self._partners[stamp] = ""
         self._decode_ms[topic, stamp] = (time.perf_counter() - start) * 1e3
         (self._pairs.add_color if is_color else self._pairs.add_depth)(stamp, image)
+
+    def _refuse(self, topic: str, stamp: int | None, fault: str) -> None:
+        """Count an image that cannot be used, and keep why."""
+        self._drops["invalid"] += 1
+        if stamp is None:
+            return
+        if topic == self._carrier:
+            self._outcomes[stamp] = Outcome(INVALID, fault)
+        else:
+            self._partners[stamp] = fault
 
     def _localize(self, color_ns: int, color: ColorImage, depth_ns: int, depth: DepthImage) -> None:
         stamp = color_ns if self._carrier == self._options.color_topic else depth_ns
@@ -141,14 +156,18 @@ class _OfflineRun:
         start = time.perf_counter()
         try:
             estimate = self._localizer.process(frame)
-        except FrameError:
+        except FrameError as error:
             self._drops["failed"] += 1
+            self._outcomes[stamp] = Outcome(FAILED, str(error))
             return
         images = ((self._options.color_topic, color_ns), (self._options.depth_topic, depth_ns))
         decode = sum(self._decode_ms.pop(image) for image in images)
         self._note_times(stamp, estimate, decode, decode + (time.perf_counter() - start) * 1e3)
         # A rejected frame took its time too, and the network alone would have answered.
         self._network[stamp] = estimate.T_map_camera_network
+        kind = REJECTED if estimate.rejection else ACCEPTED
+        said = kind, estimate.rejection, estimate.remark
+        self._outcomes[stamp] = Outcome(*said, score=estimate.score, refined=estimate.refined)
         if estimate.rejection:
             self._drops["rejected"] += 1
             return
@@ -160,6 +179,25 @@ class _OfflineRun:
         times = {"decode": decode_ms, **{key.removesuffix("_ms"): ms for key, ms in vars(estimate.times).items()}}
         for step, milliseconds in {**times, "total": total_ms}.items():
             self._steps.setdefault(step, {})[stamp] = milliseconds
+
+    def _unpaired(self) -> dict[int, Outcome]:
+        """The frames that nothing was said of: no partner, and how far away the nearest one is."""
+        partners = np.array(sorted(self._partners), dtype=np.int64)
+        other = "depth" if self._carrier == self._options.color_topic else "color"
+        tolerance = self._options.sync_tolerance_s
+        result = {}
+        for frame in self._frames - set(self._outcomes):
+            reason = f"the recording has no {other} image"
+            if len(partners):
+                nearest = int(partners[np.argmin(np.abs(partners - frame))])
+                away, fault = abs(nearest - frame) / SECOND_NS, self._partners[nearest]
+                reason = f"the nearest {other} image is {away:.6f} s away, {tolerance:g} s are allowed"
+                if away <= tolerance:
+                    reason = (
+                        f"its {other} image cannot be used: {fault}" if fault else f"its {other} image went elsewhere"
+                    )
+            result[frame] = Outcome(UNPAIRED, reason)
+        return result
 
     def result(self, recording: Path, bundle: Bundle, backend: str) -> Run:
         """The run, with all images that found no partner counted."""
@@ -180,4 +218,5 @@ class _OfflineRun:
             notes=self._truth.notes(),
             covariances=self._covariances,
             network=StampedPoses.collect(self._network) if self._refined else None,
+            outcomes={**self._outcomes, **self._unpaired()},
         )

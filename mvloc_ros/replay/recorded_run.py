@@ -16,6 +16,8 @@ from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import BagReader
 from mvloc_ros.recordings.stamps import SECOND_NS
 from mvloc_ros.replay.errors import ReplayError
+from mvloc_ros.replay.outcomes import REJECTED
+from mvloc_ros.replay.recorded_status import RecordedStatuses
 from mvloc_ros.replay.run import CollectedPoses, Floats, Run, StampedPoses, Stamps, header_stamp, pose_matrix
 
 STEPS = ("decode", "wait", "preprocess", "inference", "localization")
@@ -52,10 +54,10 @@ def read_live_run(bag: Path | str, model: Path | str | None, options: LiveOption
     was played.
     """
     bundle = None if model is None else read_bundle(model)
-    recorded = _read(Path(bag), options)
+    of_depth = bundle is not None and bundle.manifest.frames.pose_of == "depth"
+    recorded = _read(Path(bag), options, RecordedStatuses("depth_received" if of_depth else "color_received"))
     frames_ns, truth = recorded.truth.stamps_ns, recorded.truth
     if options.played_bag is not None:
-        of_depth = bundle is not None and bundle.manifest.frames.pose_of == "depth"
         images = topics.DEPTH_IMAGE if of_depth else topics.COLOR_IMAGE
         frames_ns, truth = _played(options.played_bag, images, options.truth_topic, recorded.truth)
     if not len(frames_ns):
@@ -64,9 +66,10 @@ def read_live_run(bag: Path | str, model: Path | str | None, options: LiveOption
             "was played with --played-bag."
         )
     training = None if bundle is None else bundle.training_trajectory()
-    last = recorded.last_status
+    statuses, last = recorded.statuses, recorded.statuses.last
     of_clock, latency = _plausible(recorded.latency_ms)
-    notes = (*recorded.notes, *of_clock)
+    notes = (*recorded.notes, *of_clock, *statuses.notes())
+    tolerance_ns = round(options.tolerance_s * SECOND_NS)
     covariances = {stamp: value for stamp, value in recorded.covariances.items() if _is_covariance(value)}
     if len(covariances) < len(recorded.covariances):
         count = len(recorded.covariances) - len(covariances)
@@ -80,13 +83,14 @@ def read_live_run(bag: Path | str, model: Path | str | None, options: LiveOption
         truth=truth,
         estimates=recorded.estimates,
         latency_ms=latency,
-        drops={} if last is None else _drops(last, len(frames_ns)),
+        drops={} if last is None else statuses.drops(len(frames_ns)),
         training_poses=None if training is None else training.poses,
-        tolerance_ns=round(options.tolerance_s * SECOND_NS),
+        tolerance_ns=tolerance_ns,
         notes=notes if last is not None else (*notes, f"no message on {options.status_topic}: drops are unknown"),
         covariances=covariances,
         network=recorded.network,
-        network_of_believed=last is not None and bool(last.rejected),
+        network_of_believed=bool(statuses.totals[REJECTED]),
+        outcomes=statuses.outcomes(frames_ns, recorded.estimates.stamps_ns, tolerance_ns),
     )
 
 
@@ -95,18 +99,18 @@ class _Recorded:
     truth: StampedPoses
     estimates: StampedPoses
     latency_ms: dict[str, dict[int, float]]
-    last_status: Any | None
+    statuses: RecordedStatuses
     covariances: dict[int, Floats]
     network: StampedPoses | None
     notes: tuple[str, ...]
 
 
-def _read(bag: Path, options: LiveOptions) -> _Recorded:
+def _read(bag: Path, options: LiveOptions, statuses: RecordedStatuses) -> _Recorded:
     truth, estimates = CollectedPoses(options.truth_topic), CollectedPoses(options.pose_topic)
     latency: dict[str, dict[int, float]] = defaultdict(dict)
     covariances: dict[int, Floats] = {}
     network: dict[int, Floats] = {}
-    last_status, refined = None, False
+    refined = False
     with BagReader(bag) as reader:
         for topic, received_ns, message in reader.messages(_topics(reader, options)):
             stamp = header_stamp(message)
@@ -118,7 +122,7 @@ def _read(bag: Path, options: LiveOptions) -> _Recorded:
             elif topic == options.covariance_topic:
                 covariances[stamp] = np.array(message.pose.covariance, dtype=np.float64).reshape(6, 6)
             else:
-                last_status = message
+                statuses.take(message)
                 # A recording brings its own definitions, and an older one lacks this field.
                 if message.pose_valid and hasattr(message, "network_pose"):
                     T = pose_matrix(message.network_pose)
@@ -127,11 +131,16 @@ def _read(bag: Path, options: LiveOptions) -> _Recorded:
                         network[stamp] = T
                 for step in _steps_of(message):
                     latency[step][stamp] = float(getattr(message, f"{step}_ms"))
+    if statuses.accepted and not (estimates.poses or estimates.no_poses):
+        raise ReplayError(
+            f"{bag} has no message on {options.pose_topic}, and its statuses tell of {statuses.accepted} published "
+            "poses: name the topic that these are on with --pose-topic, or record it."
+        )
     return _Recorded(
         truth.stamped(),
         estimates.stamped(),
         dict(latency),
-        last_status,
+        statuses,
         covariances,
         StampedPoses.collect(network) if refined else None,
         (*truth.notes(), *estimates.notes()),
@@ -140,7 +149,9 @@ def _read(bag: Path, options: LiveOptions) -> _Recorded:
 
 def _topics(reader: BagReader, options: LiveOptions) -> tuple[str, ...]:
     """What is read; a topic that the user named must be there, and every one of its type."""
-    reader.require(options.pose_topic, topics.POSE)
+    # A node that accepted no pose published none, and its statuses say why.
+    status = reader.topics.get(options.status_topic)
+    reader.expect(options.pose_topic, topics.POSE, optional=status is not None and status.count > 0)
     unnamed = options.truth_topic == topics.GROUND_TRUTH or options.played_bag is not None
     reader.expect(options.truth_topic, topics.POSE, optional=unnamed)
     reader.expect(options.status_topic, topics.STATUS, optional=options.status_topic == LiveOptions.status_topic)
@@ -258,14 +269,6 @@ def _in_order(candidates: _Candidates) -> list[tuple[int, int]]:
         if place < len(stamps):
             chosen.append((stamps[place], after))
     return chosen
-
-
-def _drops(status: Any, frames: int) -> dict[str, int]:
-    """The node's counters since its activation, and colour images that never reached it."""
-    causes = ("unpaired", "busy", "invalid", "failed")
-    counts = {cause: int(getattr(status, f"dropped_{cause}")) for cause in causes}
-    rejected = {"rejected": int(status.rejected)} if status.rejected else {}
-    return {**counts, **rejected, "not_received": max(0, frames - int(status.color_received))}
 
 
 def _plausible(latency: dict[str, dict[int, float]]) -> tuple[tuple[str, ...], dict[str, dict[int, float]]]:

@@ -7,7 +7,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,14 @@ from mvloc_ros.replay.baselines import NEAREST_MEASURE
 from mvloc_ros.replay.errors import ReplayError
 from mvloc_ros.replay.evaluation import EvaluationResult, NetworkAlone
 from mvloc_ros.replay.metrics import Accuracy
+from mvloc_ros.replay.outcomes import Outcome
 from mvloc_ros.replay.plots import save_trajectory_figure
 from mvloc_ros.replay.plots_covariance import save_covariance_figure
 from mvloc_ros.replay.run import Floats
 from mvloc_ros.replay.table import text_table
 
 SCHEMA = 1
+_OUTCOME_COLUMNS = ("outcome", "reason", "state", "score", "refined", "remark")
 
 
 def write_report(result: EvaluationResult, out: Path | str) -> str:
@@ -64,6 +66,7 @@ def report_values(result: EvaluationResult) -> dict[str, Any]:
         "poses": result.poses,
         "stray_poses": result.stray_poses,
         "drops": dict(run.drops),
+        "reasons": [asdict(reason) for reason in result.reasons],
         **_accuracy_values(result.accuracy),
         "network_alone": None if result.network is None else _network_values(result.network),
         "baselines": {name: _baseline_values(name, value) for name, value in result.baselines.items()},
@@ -92,23 +95,37 @@ def _baseline_values(name: str, accuracy: Accuracy) -> dict[str, Any]:
 
 
 def _frames_csv(result: EvaluationResult) -> str:
-    """One row a frame; a cell is empty where there is no pose or no measurement."""
+    """One row a frame; a cell is empty where there is no pose or no measurement, or nothing is known."""
     axes = ("x", "y", "z", "qx", "qy", "qz", "qw")
     header = ["stamp_ns", "pose", "translation_m", "rotation_deg"]
     header += [f"truth_{axis}" for axis in axes] + [f"estimate_{axis}" for axis in axes]
     header += [f"{step}_ms" for step in result.step_ms]
     nees = _nees(result)
-    header += list(nees)
+    header += [*_OUTCOME_COLUMNS, *nees]
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(header)
     for i, stamp in enumerate(result.stamps_ns):
         numbers = [result.translation_m[i], result.rotation_deg[i]]
         numbers += [*_parts(result.truth[i]), *_parts(result.estimates[i])]
-        numbers += [values[i] for values in (*result.step_ms.values(), *nees.values())]
-        cells = [f"{value:.9g}" if np.isfinite(value) else "" for value in numbers]
-        writer.writerow([int(stamp), int(result.has_pose[i]), *cells])
+        numbers += [values[i] for values in result.step_ms.values()]
+        outcome = _outcome_cells(result.run.outcomes.get(int(stamp)))
+        judged = _cells([values[i] for values in nees.values()])
+        writer.writerow([int(stamp), int(result.has_pose[i]), *_cells(numbers), *outcome, *judged])
     return stream.getvalue()
+
+
+def _cells(numbers: Iterable[float]) -> list[str]:
+    return [f"{value:.9g}" if np.isfinite(value) else "" for value in numbers]
+
+
+def _outcome_cells(outcome: Outcome | None) -> list[str]:
+    """Of `_OUTCOME_COLUMNS`; `refined` is 0 or 1."""
+    if outcome is None:
+        return [""] * len(_OUTCOME_COLUMNS)
+    score = f"{outcome.score:.3g}" if np.isfinite(outcome.score) else ""
+    refined = "" if outcome.refined is None else str(int(outcome.refined))
+    return [outcome.kind, outcome.reason, outcome.state, score, refined, outcome.remark]
 
 
 def _nees(result: EvaluationResult) -> dict[str, Floats]:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from mvloc_ros.recordings.stamps import SECOND_NS
 from mvloc_ros.recordings.transforms import transform_of
+from mvloc_ros.replay.outcomes import Outcome
 
 Floats = npt.NDArray[np.float64]
 Stamps = npt.NDArray[np.int64]
@@ -40,7 +41,7 @@ class Run:
     cause what gave no pose. `covariances` are 6x6 in ROS order, {stamp of the pose: covariance}. `notes` are
     remarks for the reader of the report. `network` are the network's own poses of the frames that have one, rejected
     ones included, if any pose of `estimates` was refined; else None. `network_of_believed`: of the rejected frames
-    nobody knows the network's poses.
+    nobody knows the network's poses. `outcomes` say what became of each frame, {stamp of the frame: outcome}.
     """
 
     source: str
@@ -58,6 +59,7 @@ class Run:
     covariances: Mapping[int, Floats] = field(default_factory=dict)
     network: StampedPoses | None = None
     network_of_believed: bool = False
+    outcomes: Mapping[int, Outcome] = field(default_factory=dict)
 
 
 def header_stamp(message: object) -> int:

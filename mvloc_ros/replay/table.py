@@ -6,6 +6,7 @@ from __future__ import annotations
 from mvloc_ros.replay.evaluation import EvaluationResult
 from mvloc_ros.replay.metrics import Accuracy
 
+_MOST_REASONS = 10
 _NAMES = {"constant_pose": "constant pose", "nearest_training_pose": "nearest training pose (oracle)"}
 
 
@@ -22,6 +23,7 @@ def text_table(result: EvaluationResult) -> str:
     ]
     if run.drops:
         lines.append("dropped: " + ", ".join(f"{cause} {count}" for cause, count in run.drops.items()))
+    lines += _reason_lines(result)
     lines += ["", *_error_lines(result), *_covariance_lines(result), *_latency_lines(result)]
     return "\n".join([*lines, *(f"note: {note}" for note in run.notes)])
 
@@ -30,6 +32,18 @@ def _truth_count(result: EvaluationResult) -> str:
     """How many frames the errors and recalls are of, where that is not all of them."""
     count = result.frames_with_truth
     return "" if count in (0, result.frames) else f", {count} frames have ground truth and are judged"
+
+
+def _reason_lines(result: EvaluationResult) -> list[str]:
+    """Why frames have no pose, the most frequent reasons first."""
+    reasons = result.reasons
+    if not reasons:
+        return []
+    lines = [f"no pose of {result.frames - result.poses} frames, and why:"]
+    lines += [f"{reason.frames:>7}  {reason.text()}" for reason in reasons[:_MOST_REASONS]]
+    left = reasons[_MOST_REASONS:]
+    rest = f"{sum(reason.frames for reason in left):>7}  for {len(left)} more reasons: see report.json"
+    return [*lines, rest] if left else lines
 
 
 def _error_lines(result: EvaluationResult) -> list[str]:

@@ -4,9 +4,17 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mvloc_ros.arguments import count, not_negative, positive
+
+if TYPE_CHECKING:
+    from mvloc_ros.replay.evaluation import EvaluationResult
+
+NO_POSE = 1
+"""Exit code of a run that was evaluated and has no accepted pose."""
 
 
 def add_play_arguments(parser: argparse.ArgumentParser) -> None:
@@ -144,7 +152,6 @@ def run_replay(args: argparse.Namespace) -> int:
     from mvloc_ros.recordings import topics
     from mvloc_ros.replay.evaluation import evaluate
     from mvloc_ros.replay.offline import OfflineOptions, run_offline
-    from mvloc_ros.replay.report import write_report
 
     options = OfflineOptions(
         backend=args.backend,
@@ -158,8 +165,7 @@ def run_replay(args: argparse.Namespace) -> int:
         refinement=RefinementOptions(args.refine, args.refine_budget),
         without=args.without,
     )
-    print(write_report(evaluate(run_offline(args.bag, args.model, options)), args.out))
-    return 0
+    return _report(evaluate(run_offline(args.bag, args.model, options)), args.out)
 
 
 def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
@@ -188,7 +194,6 @@ def run_evaluate(args: argparse.Namespace) -> int:
     from mvloc_ros.recordings import topics
     from mvloc_ros.replay.evaluation import evaluate
     from mvloc_ros.replay.recorded_run import LiveOptions, read_live_run
-    from mvloc_ros.replay.report import write_report
 
     options = LiveOptions(
         played_bag=args.played_bag,
@@ -197,8 +202,19 @@ def run_evaluate(args: argparse.Namespace) -> int:
         status_topic=args.status_topic or LiveOptions.status_topic,
         truth_topic=args.truth_topic or topics.GROUND_TRUTH,
     )
-    print(write_report(evaluate(read_live_run(args.bag, args.model, options)), args.out))
-    return 0
+    return _report(evaluate(read_live_run(args.bag, args.model, options)), args.out)
+
+
+def _report(result: EvaluationResult, out: Path) -> int:
+    """Write and print a report; 1 where no frame gave an accepted pose, after a sentence with the reasons."""
+    from mvloc_ros.replay.outcomes import no_pose_sentence
+    from mvloc_ros.replay.report import write_report
+
+    print(write_report(result, out), flush=True)
+    if result.poses:
+        return 0
+    print(no_pose_sentence(result.frames, result.reasons), file=sys.stderr)
+    return NO_POSE
 
 
 def _add_model_and_out(parser: argparse.ArgumentParser, required: bool = True) -> None:
@@ -249,11 +265,9 @@ def run_live(args: argparse.Namespace) -> int:
     from mvloc_ros.replay import live
     from mvloc_ros.replay.evaluation import evaluate
     from mvloc_ros.replay.recorded_run import LiveOptions, read_live_run
-    from mvloc_ros.replay.report import write_report
 
     truth_topic = args.truth_topic or topics.GROUND_TRUTH
     options = live.NodeOptions(tuple(args.parameter), args.rate, truth_topic)
     recording = live.run_live(args.bag, args.model, args.out, options)
     reading = LiveOptions(played_bag=args.bag, tolerance_s=args.tolerance, truth_topic=truth_topic)
-    print(write_report(evaluate(read_live_run(recording, args.model, reading)), args.out))
-    return 0
+    return _report(evaluate(read_live_run(recording, args.model, reading)), args.out)

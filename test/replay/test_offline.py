@@ -202,3 +202,42 @@ def test_a_lost_sensor_is_left_out(tiny_bundle: Path, camera_bag, without: str, 
     metres = 1.0 + 0.1 * np.arange(8)
     expected = np.stack([10 + 2 * x * 20 * np.arange(8) / 255, 20 + 2 * y * metres, np.full(8, 30 + 2 * z)], axis=-1)
     np.testing.assert_allclose(run.estimates.poses[:, :3, 3], expected, atol=1e-4)
+
+
+def test_every_frame_without_a_pose_has_its_reason(camera_bag, tiny_bundle: Path, monkeypatch, tmp_path: Path):
+    def spoil(topic: str, index: int, message):
+        if (topic, index) == (topics.DEPTH_IMAGE, 2):
+            return None
+        if (topic, index) in ((topics.COLOR_IMAGE, 4), (topics.DEPTH_IMAGE, 6)):
+            message.encoding = "nonsense8"
+        return message
+
+    monkeypatch.setattr(offline, "Localizer", Doubtful)
+    result = evaluate(run_offline(camera_bag(spoil=spoil), tiny_bundle, QUIET))
+    write_report(result, tmp_path)
+    rows = list(csv.DictReader((tmp_path / "frames.csv").open()))
+    assert [row["outcome"] for row in rows] == [
+        "accepted", "rejected", "unpaired", "rejected", "invalid", "rejected", "unpaired", "rejected",
+    ]  # fmt: skip
+    assert rows[1]["reason"] == "not this one"
+    assert rows[2]["reason"] == "the nearest depth image is 0.033333 s away, 0.02 s are allowed"
+    assert "nonsense8" in rows[4]["reason"]
+    assert rows[6]["reason"].startswith("its depth image cannot be used: ")
+    assert [(rows[0][name], rows[1][name]) for name in ("reason", "refined")] == [("", "not this one"), ("1", "0")]
+    reasons = json.loads((tmp_path / "report.json").read_text())["reasons"]
+    assert sum(reason["frames"] for reason in reasons) == 7
+    assert (reasons[0]["kind"], reasons[0]["reason"], reasons[0]["frames"]) == ("rejected", "not this one", 4)
+    assert "      4  rejected: not this one" in text_table(result)
+
+
+def test_an_offline_run_without_a_pose_says_so(camera_bag, tiny_bundle: Path, tmp_path: Path, capsys):
+    bag = camera_bag(skew_ns=15_000_000)
+    words = ["--sync-tolerance", "0.001", "--threads", "1", "--out", str(tmp_path / "out")]
+    assert main(["replay", str(bag), "--model", str(tiny_bundle), *words]) == 1
+    assert (
+        capsys.readouterr()
+        .err.strip()
+        .endswith(
+            "0 of 8 frames gave an accepted pose (8 unpaired: the nearest depth image is N s away, N s are allowed)."
+        )
+    )

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import tracemalloc
 from collections import Counter
 from collections.abc import Callable
@@ -11,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mvloc_ros.cli import main
 from mvloc_ros.errors import MvlocError
 from mvloc_ros.geometry import se3
 from mvloc_ros.recordings import RecordingError, topics
@@ -19,6 +22,7 @@ from mvloc_ros.recordings.bag_writer import BagWriter
 from mvloc_ros.recordings.messages import MessageBuilder
 from mvloc_ros.replay.errors import ReplayError
 from mvloc_ros.replay.evaluation import evaluate
+from mvloc_ros.replay.outcomes import Outcome, group_reasons
 from mvloc_ros.replay.recorded_run import LiveOptions, _same_poses, read_live_run
 from mvloc_ros.replay.run import StampedPoses, pose_matrix
 from mvloc_ros.replay.table import text_table
@@ -42,6 +46,8 @@ def live_bag(tmp_path: Path) -> Callable[..., Path]:
         status: bool = True,
         refined: bool = False,
         rejected: int = 0,
+        silent: tuple[int, ...] = (),
+        said: Callable[[int], dict[str, object]] = lambda index: {},
     ) -> Path:
         path = tmp_path / name
         with BagReader(played) as reader, BagWriter(path) as writer:
@@ -63,11 +69,11 @@ def live_bag(tmp_path: Path) -> Callable[..., Path]:
                 if valid:
                     error = se3.from_parts(np.array([0.01, 0, 0]), np.array([0, 0, 0, 1.0]))
                     writer.write("/mvloc/pose", stamp + TRANSPORT_NS, build.pose(stamp, "map", error @ pose))
-                if status:
+                if status and index not in silent:
                     far = build.pose(stamp, "map", se3.from_parts(np.array([0.3, 0, 0]), [0, 0, 0, 1.0]) @ pose).pose
                     more = {"network_pose": far, "refined": refined, "rejected": rejected}
-                    said = status_message(writer.store, stamp, valid, index, **more)
-                    writer.write("/mvloc/status", stamp + TRANSPORT_NS, said)
+                    told = status_message(writer.store, stamp, valid, index, **{**more, **said(index)})
+                    writer.write("/mvloc/status", stamp + TRANSPORT_NS, told)
         return path
 
     return write
@@ -77,16 +83,17 @@ def status_message(store, stamp: int, valid: bool, index: int, **more):
     defaults = {"string": "", "bool": False, "float32": 0.0, "float64": 0.0, "uint8": 0, "uint64": 0}
     fields = store.fielddefs[topics.STATUS][1]
     values = {name: defaults[description[1][0]] for name, description in fields if name not in ("header", *more)}
-    values.update(
-        pose_valid=valid,
-        inference_ms=0.0 if index == 6 and not valid else 10.0 + index,
-        stamp_to_publication_ms=(30.0 if stamp > OFFSET else 1e12),
-        color_received=index + 1,
-        dropped_busy=index // 2,
-        model="tiny",
-        backend="arithmetic",
+    values |= {
+        "pose_valid": valid,
+        "decode_ms": 1.0,
+        "inference_ms": 0.0 if index == 6 and not valid else 10.0 + index,
+        "stamp_to_publication_ms": 30.0 if stamp > OFFSET else 1e12,
+        "color_received": index + 1,
+        "dropped_busy": index // 2,
+        "model": "tiny",
+        "backend": "arithmetic",
         **more,
-    )
+    }
     return store.types[topics.STATUS](header=MessageBuilder(store).header(stamp, "camera"), **values)
 
 
@@ -215,5 +222,127 @@ def test_a_run_without_status_or_poses(camera_bag, live_bag, tiny_bundle: Path, 
     assert dict(run.drops) == {}
     assert any("drops are unknown" in note for note in run.notes)
     assert run.training_poses is None
+    nothing = live_bag(camera_bag("other"), "none", status=False, lost_pose=tuple(range(8)))
     with pytest.raises(RecordingError, match="no message on /mvloc/pose"):
-        read_live_run(live_bag(camera_bag("other"), "none", lost_pose=tuple(range(8))), None, LiveOptions())
+        read_live_run(nothing, None, LiveOptions())
+
+
+FAR = "the pose is {:.2f} m from the pose 0.1 s before, 0.50 m are allowed"
+
+
+def rejected_all(index: int) -> dict[str, object]:
+    reason = FAR.format(1 + index) if index < 6 else "only 3% of the depth image fits the scene map"
+    last = {"last_rejection": reason, "rejected": index + 1, "dropped_busy": 0}
+    return {"state": 3, "reason": f"{reason}; no depth image", "score": 0.25, "inference_ms": 9.0, **last}
+
+
+def test_a_run_in_which_every_pose_was_rejected_says_why(camera_bag, live_bag, tmp_path: Path, capsys):
+    live = live_bag(camera_bag(), lost_pose=tuple(range(8)), said=rejected_all)
+    out = tmp_path / "out"
+    assert main(["evaluate", str(live), "--out", str(out)]) == 1
+    printed = capsys.readouterr()
+    assert printed.err == (
+        "0 of 8 frames gave an accepted pose (6 rejected: the pose is N m from the pose N s before, N m are allowed; "
+        "2 rejected: only N% of the depth image fits the scene map).\n"
+    )
+    assert "frames 8, poses 0 (0.0%)" in printed.out
+    assert "no pose of 8 frames, and why:" in printed.out
+    reasons = json.loads((out / "report.json").read_text())["reasons"]
+    assert [(reason["kind"], reason["frames"]) for reason in reasons] == [("rejected", 6), ("rejected", 2)]
+    assert reasons[0]["example"] == FAR.format(1)
+    rows = list(csv.DictReader((out / "frames.csv").open()))
+    assert [row["reason"] for row in rows[:6]] == [FAR.format(1 + index) for index in range(6)]
+    row = rows[7]
+    shown = [row[name] for name in ("pose", "outcome", "state", "score", "refined", "remark")]
+    assert shown == ["0", "rejected", "LOST", "0.25", "0", "no depth image"]
+
+
+def test_poses_on_another_topic_are_no_run_without_poses(camera_bag, live_bag):
+    live = live_bag(camera_bag())
+    with pytest.raises(ReplayError, match=r"tell of 8 published poses: name the topic .* --pose-topic"):
+        read_live_run(live, None, LiveOptions(pose_topic="/elsewhere"))
+
+
+def kinds(run) -> list[str]:
+    return [run.outcomes[int(stamp)].kind for stamp in run.frames_ns]
+
+
+def test_frames_that_no_status_tells_of_get_the_cause_that_was_counted(camera_bag, live_bag, tiny_bundle: Path):
+    def busy(index: int) -> dict[str, object]:
+        return {"dropped_busy": 2 if index > 3 else 0, "color_received": 8}
+
+    played = camera_bag()
+    run = read_live_run(live_bag(played, lost_pose=(3, 4), silent=(3, 4), said=busy), None, LiveOptions())
+    assert kinds(run) == ["accepted"] * 3 + ["busy"] * 2 + ["accepted"] * 3
+
+    def two_causes(index: int) -> dict[str, object]:
+        return {"dropped_busy": 1, "dropped_unpaired": int(index > 4), "color_received": 8}
+
+    run = read_live_run(live_bag(played, "two", lost_pose=(1, 4), silent=(1, 4), said=two_causes), None, LiveOptions())
+    assert kinds(run) == ["accepted", "busy", "accepted", "accepted", "unpaired", *["accepted"] * 3]
+
+    def at_once(index: int) -> dict[str, object]:
+        return {"dropped_busy": 1, "dropped_unpaired": 1, "color_received": 8}
+
+    run = read_live_run(live_bag(played, "at_once", lost_pose=(1, 4), silent=(1, 4), said=at_once), None, LiveOptions())
+    assert kinds(run)[1] == kinds(run)[4] == "busy or unpaired", "it is open, and no guess is made"
+
+    def never_came(index: int) -> dict[str, object]:
+        return {"dropped_busy": 0, "color_received": min(index + 1, 7)}
+
+    run = read_live_run(live_bag(played, "lost", lost_pose=(7,), silent=(7,), said=never_came), None, LiveOptions())
+    assert kinds(run)[7] == "not_received"
+    run = read_live_run(
+        live_bag(played, "open", lost_pose=(5,), silent=(5,), said=lambda i: {"dropped_busy": 0, "color_received": 8}),
+        None,
+        LiveOptions(),
+    )
+    assert kinds(run)[5] == "unknown"
+
+
+def test_failed_frames_and_poses_that_were_not_recorded_are_told_apart(camera_bag, live_bag):
+    def said(index: int) -> dict[str, object]:
+        words = {6: "TF does not tell where 'camera_1' is", 2: "colour alone"}.get(index, "")
+        return {
+            "reason": words,
+            "pose_valid": index != 6,
+            "state": 3 if index == 6 else 2,
+            "dropped_failed": index // 6,
+        }
+
+    run = read_live_run(live_bag(camera_bag(), lost_pose=(3, 6), said=said), None, LiveOptions())
+    assert kinds(run) == [*["accepted"] * 3, "not_recorded", "accepted", "accepted", "failed", "accepted"]
+    outcomes = [run.outcomes[int(stamp)] for stamp in run.frames_ns]
+    assert (outcomes[6].reason, outcomes[6].refined) == ("TF does not tell where 'camera_1' is", None)
+    assert (outcomes[2].reason, outcomes[2].remark, outcomes[2].state) == ("", "colour alone", "DEGRADED")
+
+
+def test_counters_of_a_node_that_was_activated_again_add_up(camera_bag, live_bag):
+    def again(index: int) -> dict[str, object]:
+        return {"dropped_busy": (5, 6, 7, 8, 0, 1, 2, 2)[index], "color_received": (1, 2, 3, 4, 1, 2, 3, 4)[index]}
+
+    run = read_live_run(live_bag(camera_bag(), said=again), None, LiveOptions())
+    assert (run.drops["busy"], run.drops["not_received"]) == (10, 0)
+
+
+def test_what_a_node_counted_before_the_recording_began_is_not_of_the_run(camera_bag, live_bag):
+    def running(index: int) -> dict[str, object]:
+        return {"published": 900 + index, "dropped_busy": 500 + index // 4, "color_received": 1500 + index}
+
+    run = read_live_run(live_bag(camera_bag(), said=running), None, LiveOptions())
+    assert run.drops["busy"] == 1
+    assert "not_received" not in run.drops
+    assert any("active before the recording began" in note for note in run.notes)
+
+
+@pytest.mark.parametrize(
+    ("words", "pattern"),
+    [
+        ("0.53 m from (1.2, -3e-05), 16UC1 of 640x480", "N m from (N, N), 16UC1 of N"),
+        ("only 12% of camera_1, rgb8", "only N% of camera_1, rgb8"),
+        ("5 of 3.", "N of N."),
+    ],
+)
+def test_reasons_are_grouped_without_their_numbers(words: str, pattern: str):
+    (group,) = group_reasons([Outcome("rejected", words), Outcome("rejected", words)])
+    assert (group.reason, group.frames, group.example) == (pattern, 2, words)
