@@ -6,12 +6,12 @@ from __future__ import annotations
 import argparse
 import importlib
 import logging
-import signal
 import sys
 import threading
 from dataclasses import dataclass
+from typing import NoReturn
 
-from mvloc_ros import __version__
+from mvloc_ros import __version__, interrupts
 from mvloc_ros.errors import MvlocError
 
 
@@ -64,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
     logging.getLogger("mvloc_ros").setLevel(logging.INFO)
     # SIGTERM unwinds like Ctrl-C, so that half-written files and child processes are cleaned up either way.
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        interrupts.unwind_once()
     name = "mvloc"
     try:
         parsed = _parser().parse_args(arguments)
@@ -81,6 +81,15 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"\n{name}: interrupted", file=sys.stderr)
         return 130
+
+
+def command() -> NoReturn:
+    """Run one verb as the whole of this process."""
+    try:
+        code = main()
+    finally:
+        interrupts.ignore()
+    sys.exit(code)
 
 
 def _refused(error: OSError) -> str:
@@ -123,4 +132,4 @@ def _verbs(room: str) -> object:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command()

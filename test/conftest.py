@@ -8,12 +8,13 @@ import fcntl
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import pytest
 
@@ -181,3 +182,18 @@ def tiny_model(path: Path, height: int = 12, width: int = 16) -> None:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     onnx.checker.check_model(model)
     onnx.save(model, str(path))
+
+
+@pytest.fixture
+def interrupt() -> Callable[[subprocess.Popen[Any], Callable[[], object]], int]:
+    """Send a signal again and again for a second, or until the process has ended; its exit status."""
+
+    def send_and_wait(process: subprocess.Popen[Any], send: Callable[[], object]) -> int:
+        for _ in range(40):
+            with suppress(ProcessLookupError):
+                send()
+            with suppress(subprocess.TimeoutExpired):
+                return process.wait(0.025)
+        return process.wait(30)
+
+    return send_and_wait

@@ -83,6 +83,11 @@ def read_bundle(path: Path | str, verify: bool = True) -> Bundle:
         BundleError: the folder, the manifest or a listed file is missing, a digest differs, or the
             manifest is of a newer schema.
     """
+    if not str(path).strip():  # else the current folder
+        raise BundleError(
+            "No model is named: set the parameter `model` to the folder that `mvloc export` wrote, as in "
+            "`ros2 launch mvloc_ros mvloc.launch.py model:=/path/to/bundle`."
+        )
     path = Path(path).expanduser().resolve()
     if not path.is_dir():
         raise BundleError(

@@ -10,6 +10,8 @@ import threading
 import traceback
 from typing import TYPE_CHECKING
 
+from mvloc_ros import interrupts
+
 if TYPE_CHECKING:
     from rclpy.executors import SingleThreadedExecutor
 
@@ -34,7 +36,7 @@ class Ending:
     def __init__(self) -> None:
         self.is_awaited = self._requested = False
         # rclpy's own handlers take the context away at once, under a worker that is about to publish.
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in interrupts.SIGNALS:
             signal.signal(number, self._request)
 
     def __call__(self) -> bool:
@@ -55,6 +57,7 @@ def main(args: list[str] | None = None) -> int:
 
     node = _create_node(args, ending)
     if node is None:
+        interrupts.ignore()
         return _CANNOT_START
     sys.setswitchinterval(_SWITCH_S)
     executor = SingleThreadedExecutor()
@@ -69,6 +72,7 @@ def main(args: list[str] | None = None) -> int:
         executor.shutdown()
         node.destroy_node()
         rclpy.try_shutdown()
+        interrupts.ignore()
     _leave_loads_behind()
     return 0
 

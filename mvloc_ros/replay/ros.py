@@ -18,6 +18,7 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 
+from mvloc_ros import interrupts
 from mvloc_ros.replay.errors import ReplayError
 
 _PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
@@ -75,8 +76,13 @@ class Stop:
 def stop_on_signals() -> Iterator[Stop]:
     """A `Stop` that SIGINT and SIGTERM state, so that what was begun can be ended properly."""
     stop = Stop()
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    previous = [signal.signal(number, lambda *_: stop.set()) for number in numbers]
+    numbers = interrupts.SIGNALS
+
+    def state(*_: object) -> None:
+        interrupts.is_repeated()  # noted: what comes after it, and after this block, may be the same Ctrl-C
+        stop.set()
+
+    previous = [signal.signal(number, state) for number in numbers]
     try:
         yield stop
     finally:

@@ -19,6 +19,7 @@ from types import FrameType
 import torch
 from torch import distributed as dist
 
+from mvloc_ros import interrupts
 from mvloc_ros.errors import MvlocError
 from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.processes import ALONE, Processes
@@ -82,6 +83,8 @@ class _Asked:
         signal.signal(signal.SIGTERM, self._unwind)
 
     def _unwind(self, number: int, frame: FrameType | None) -> None:
+        if interrupts.is_repeated():  # `torchrun` passes on the Ctrl-C that this process has had from the terminal
+            return
         self.to_end = True
         raise KeyboardInterrupt
 

@@ -86,6 +86,8 @@ def test_missing_and_damaged_files_are_named(bundle: Path, tmp_path: Path):
         read_bundle(tmp_path / "nowhere")
     with pytest.raises(BundleError, match=r"no manifest\.json"):
         read_bundle(tmp_path)
+    with pytest.raises(BundleError, match=r"No model is named: set the parameter `model` .* model:=/path/to/bundle"):
+        read_bundle("")
     data = bytearray((bundle / "model.onnx").read_bytes())
     data[100] ^= 1
     (bundle / "model.onnx").write_bytes(data)

@@ -184,3 +184,11 @@ def test_cleanup_does_not_wait_for_a_model_that_is_being_loaded(peer, robot_node
     assert time.monotonic() - started < 5.0
     assert peer.state() == "unconfigured"
     ends_at_once(process, signal.SIGINT)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_signals_that_repeat_end_it_in_order_too(peer, robot_node, wait_for, interrupt, number):
+    """As `ros2 launch` and the terminal send them; Python takes its handlers away before the process has ended."""
+    process = robot_node("publish_frame:=camera")
+    assert interrupt(process.process, lambda: process.process.send_signal(number)) == 0, process.text()
+    assert "Traceback" not in process.text()
