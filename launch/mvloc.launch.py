@@ -46,6 +46,9 @@ ARGUMENTS = {
     "use_sim_time": ("false", "take the time from /clock"),
     "log_level": ("info", "debug, info, warn, error"),
 }
+# Of arguments that take a few values only; launch refuses any other one and lists these.
+CAMERAS = sorted(file.removesuffix(".yaml") for file in os.listdir(os.path.join(SHARE, "config", "cameras")))
+CHOICES = {"camera": ["", *CAMERAS], "use_sim_time": ["true", "false", "True", "False"]}
 
 
 def camera_file(name: str) -> dict[str, str]:
@@ -90,7 +93,10 @@ def generate_launch_description() -> LaunchDescription:
         [
             # The stock shared-memory segment of Fast DDS is smaller than an image; a profile of the user's wins.
             SetEnvironmentVariable("FASTDDS_DEFAULT_PROFILES_FILE", profile),
-            *(DeclareLaunchArgument(name, default_value=d, description=text) for name, (d, text) in defaults.items()),
+            *(
+                DeclareLaunchArgument(name, default_value=d, description=text, choices=CHOICES.get(name))
+                for name, (d, text) in defaults.items()
+            ),
             OpaqueFunction(function=start_node),
         ]
     )

@@ -45,6 +45,11 @@ def generate_launch_description() -> LaunchDescription:
         DeclareLaunchArgument("model", description="folder of the model bundle"),
         DeclareLaunchArgument("map", description="YAML file of the occupancy grid"),
         DeclareLaunchArgument("camera", default_value="", description="file of config/cameras without .yaml"),
-        DeclareLaunchArgument("use_sim_time", default_value="false", description="take the time from /clock"),
+        DeclareLaunchArgument(
+            "use_sim_time",
+            default_value="false",
+            description="take the time from /clock",
+            choices=["true", "false", "True", "False"],
+        ),
     ]
     return LaunchDescription([*arguments, map_server, mvloc, manager])

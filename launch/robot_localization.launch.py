@@ -40,7 +40,12 @@ def generate_launch_description() -> LaunchDescription:
     arguments = [
         DeclareLaunchArgument("model", description="folder of the model bundle"),
         DeclareLaunchArgument("camera", default_value="", description="file of config/cameras without .yaml"),
-        DeclareLaunchArgument("use_sim_time", default_value="false", description="take the time from /clock"),
+        DeclareLaunchArgument(
+            "use_sim_time",
+            default_value="false",
+            description="take the time from /clock",
+            choices=["true", "false", "True", "False"],
+        ),
     ]
     filters = [ekf("ekf_odom", "odometry/local"), ekf("ekf_map", "odometry/global")]
     return LaunchDescription([*arguments, mvloc, *filters])

@@ -79,3 +79,49 @@ def test_launch_files_parse_and_name_files_that_exist(path: Path):
     assert any(isinstance(item, ast.FunctionDef) and item.name == "generate_launch_description" for item in tree.body)
     for name in re.findall(r'"config", "integration", "([\w.]+)"', path.read_text(encoding="utf-8")):
         assert (ROOT / "config" / "integration" / name).is_file()
+
+
+def test_launch_refuses_unknown_cameras_and_words_that_are_neither_true_nor_false():
+    """By the argument's own `choices`, of which launch says a sentence that lists them."""
+    tree = ast.parse(LAUNCH)
+    values = {
+        statement.targets[0].id: statement.value
+        for statement in tree.body
+        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name)
+    }
+    choices = dict(zip(map(ast.literal_eval, values["CHOICES"].keys), values["CHOICES"].values, strict=True))
+    assert "CAMERAS" in ast.unparse(choices["camera"])
+    booleans = {
+        ast.literal_eval(name)
+        for name, value in zip(values["ARGUMENTS"].keys, values["ARGUMENTS"].values, strict=True)
+        if isinstance(value.elts[0], ast.Constant) and value.elts[0].value in ("true", "false")
+    }
+    assert "use_sim_time" in booleans
+    for name in booleans:
+        assert ast.literal_eval(choices[name]) == ["true", "false", "True", "False"]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "launch").glob("*.py")), ids=lambda path: path.stem)
+def test_every_boolean_launch_argument_has_its_choices(path: Path):
+    for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "DeclareLaunchArgument":
+            given = {word.arg: ast.unparse(word.value) for word in call.keywords}
+            assert "choices" in given or given.get("default_value") not in ("'true'", "'false'"), ast.unparse(call)
+
+
+def test_launch_itself_refuses_them(monkeypatch: pytest.MonkeyPatch):
+    pytest.importorskip("launch_ros", reason="`launch` comes with ROS, not from PyPI")
+    import importlib.util
+
+    from launch import LaunchContext
+
+    monkeypatch.setattr("ament_index_python.packages.get_package_share_directory", lambda _: str(ROOT))
+    spec = importlib.util.spec_from_file_location("mvloc_launch", ROOT / "launch" / "mvloc.launch.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    declared = {argument.name: argument for argument in module.generate_launch_description().get_launch_arguments()}
+    for name, value, words in (("camera", "nosuch", "realsense"), ("use_sim_time", "1", "true")):
+        context = LaunchContext()
+        context.launch_configurations[name] = value
+        with pytest.raises(RuntimeError, match=words):
+            declared[name].execute(context)

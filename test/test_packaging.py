@@ -123,3 +123,8 @@ def test_messages_of_the_installed_package_are_those_of_the_source():
     text = (ROOT / "msg" / "LocalizationStatus.msg").read_text(encoding="utf-8")
     fields = re.findall(r"^[\w/]+\s+([a-z]\w*)\s*(?:#.*)?$", text, re.MULTILINE)
     assert list(LocalizationStatus.get_fields_and_field_types()) == fields
+
+
+def test_no_advice_installs_this_package_from_an_index_that_does_not_have_it():
+    texts = [*(ROOT / "mvloc_ros").rglob("*.py"), *(ROOT / "docs").rglob("*.md"), ROOT / "README.md"]
+    assert not [path for path in texts if re.search(r"install '?\"?mvloc_ros", path.read_text(encoding="utf-8"))]

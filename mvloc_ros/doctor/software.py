@@ -88,7 +88,7 @@ def _gpu() -> Finding:
 def _tensorrt() -> Finding:
     if importlib.util.find_spec("tensorrt") is None:
         return note("TensorRT", "not installed; it is needed only for the backend tensorrt",
-                    "on a machine with an NVIDIA GPU: pip install 'mvloc_ros[tensorrt]'")  # fmt: skip
+                    "on a machine with an NVIDIA GPU: pip install tensorrt cuda-python")  # fmt: skip
     try:
         asked = subprocess.run(
             [sys.executable, "-c", _TENSORRT], capture_output=True, text=True, timeout=60, check=False

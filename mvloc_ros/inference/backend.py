@@ -135,7 +135,7 @@ def _open(name: str, bundle: Bundle, options: BackendOptions) -> Backend:
             from mvloc_ros.inference.torch_backend.backend import TorchBackend
         except ImportError as error:
             raise BackendError(
-                f"The torch backend needs the packages torch and onnx (pip install 'mvloc_ros[train]'): {error}."
+                f"The torch backend needs the packages torch and onnx (pip install torch onnx): {error}."
             ) from error
         return TorchBackend(bundle, options)
     from mvloc_ros.inference.onnxruntime_providers import open_onnxruntime

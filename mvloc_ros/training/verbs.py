@@ -302,4 +302,7 @@ def require_torch(verb: str) -> None:
     """Raise TrainingError with the remedy where a package of the extra `train` is missing."""
     missing = [name for name in ("torch", "onnx", "onnxscript", "tensorboard") if find_spec(name) is None]
     if missing:
-        raise TrainingError(f"{verb} needs {', '.join(missing)}; run: pip install 'mvloc_ros[train]'.")
+        raise TrainingError(
+            f"{verb} needs {', '.join(missing)}; run `make setup-dev` in a clone, or, in a ROS workspace, "
+            f"`pip install {' '.join(missing)}`."
+        )

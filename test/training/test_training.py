@@ -182,7 +182,7 @@ def test_impossible_values_are_refused(words: list[str], message: str) -> None:
 
 def test_without_torch_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(TrainingError, match=r"mvloc train needs torch; run: pip install 'mvloc_ros\[train\]'"):
+    with pytest.raises(TrainingError, match=r"mvloc train needs torch; run `make setup-dev` .* `pip install torch`"):
         train(tmp_path, tmp_path / "out")
 
 
