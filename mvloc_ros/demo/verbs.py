@@ -62,7 +62,6 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
 def run_run(args: argparse.Namespace) -> int:
     """`mvloc demo run`."""
     from mvloc_ros.demo.run import run_demo
+    from mvloc_ros.replay.verbs import show
 
-    _, table = run_demo(args.out, args.model)
-    print(table)
-    return 0
+    return show(*run_demo(args.out, args.model))

@@ -160,7 +160,14 @@ class BagReader:
         """The topic, if it has messages of the type; else RecordingError that lists what there is."""
         found = self.topics.get(topic)
         if found is None or found.count == 0:
-            there = ", ".join(sorted(name for name, entry in self.topics.items() if entry.count)) or "nothing"
+            there = ", ".join(sorted(name for name, entry in self.topics.items() if entry.count))
+            if not there:
+                raise RecordingError(f"{self.path} holds no message at all: record it again, while something is sent.")
+            if found is not None:
+                raise RecordingError(
+                    f"{self.path} has no message on {topic}, although the topic was recorded (it has messages on "
+                    f"{there}): record it again while something is sent there, or name another topic."
+                )
             raise RecordingError(f"{self.path} has no message on {topic} (it has {there}): name the topic that it has.")
         if found.type != expected_type:
             raise RecordingError(f"{topic} in {self.path} is of type {found.type}, not {expected_type}.")

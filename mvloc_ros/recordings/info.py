@@ -30,7 +30,7 @@ class TopicSummary:
 
 @dataclass(frozen=True)
 class BagSummary:
-    """A whole recording; times are log times in nanoseconds."""
+    """A whole recording; times are log times in nanoseconds, 0 where there is no message."""
 
     path: Path
     start_ns: int
@@ -46,10 +46,14 @@ class BagSummary:
         lines = [
             f"{self.path}: {self.messages} messages, {max(0, self.end_ns - self.start_ns) / SECOND_NS:.3f} s, "
             f"{self.bytes / 1e6:.1f} MB",
-            f"from {self.start_ns / SECOND_NS:.3f} to {self.end_ns / SECOND_NS:.3f} s",
+            f"from {self.start_ns / SECOND_NS:.3f} to {self.end_ns / SECOND_NS:.3f} s"
+            if self.messages
+            else "it holds no message: nothing was sent while it was recorded, or its topics have other names",
             "",
             f"{'topic':{width}}  {'type':{type_width}}  {'count':>7}  {'rate':>9}  {'gaps':>5}  {'longest':>10}",
         ]
+        if not self.topics:
+            return "\n".join(lines[:2])
         for topic in self.topics:
             rate = "-" if topic.rate_hz is None else f"{topic.rate_hz:.2f} Hz"
             longest = "-" if topic.longest_gap_s is None else f"{topic.longest_gap_s * 1e3:.1f} ms"

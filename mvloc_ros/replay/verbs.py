@@ -206,11 +206,17 @@ def run_evaluate(args: argparse.Namespace) -> int:
 
 
 def _report(result: EvaluationResult, out: Path) -> int:
-    """Write and print a report; 1 where no frame gave an accepted pose, after a sentence with the reasons."""
-    from mvloc_ros.replay.outcomes import no_pose_sentence
+    """Write and print a report; the exit code."""
     from mvloc_ros.replay.report import write_report
 
-    print(write_report(result, out), flush=True)
+    return show(result, write_report(result, out))
+
+
+def show(result: EvaluationResult, table: str) -> int:
+    """Print an evaluation; the exit code is 1 where no frame gave an accepted pose, after a sentence with the reasons."""
+    from mvloc_ros.replay.outcomes import no_pose_sentence
+
+    print(table, flush=True)
     if result.poses:
         return 0
     print(no_pose_sentence(result.frames, result.reasons), file=sys.stderr)

@@ -272,3 +272,30 @@ def test_stamps_are_read_and_replaced_in_place(store, stamp: int, moved: int):
     changed = with_stamp(data, moved)
     assert nanoseconds(store.deserialize_cdr(changed, topics.POSE)) == moved
     assert with_stamp(changed, stamp) == data
+
+
+def test_a_recording_without_messages_is_said_to_be_empty(tmp_path: Path):
+    with BagWriter(tmp_path / "bare"):
+        pass
+    with BagWriter(tmp_path / "silent") as writer:
+        writer.add_topic(topics.COLOR_IMAGE, topics.IMAGE)
+    for name in ("bare", "silent"):
+        said = summarise(tmp_path / name).text()
+        assert "it holds no message" in said
+        assert "from 0.000" not in said
+        with BagReader(tmp_path / name) as reader, pytest.raises(RecordingError, match="holds no message at all"):
+            reader.require(topics.COLOR_IMAGE, topics.IMAGE)
+    assert topics.COLOR_IMAGE in said
+
+
+def test_a_topic_that_was_recorded_without_messages_is_told_from_one_that_was_not(tmp_path: Path):
+    with BagWriter(tmp_path / "bag") as writer:
+        for topic in (topics.COLOR_IMAGE, topics.DEPTH_IMAGE):
+            writer.add_topic(topic, topics.IMAGE)
+        depth = MessageBuilder(writer.store).depth_image(5, "depth", np.zeros((4, 4), np.uint16))
+        writer.write(topics.DEPTH_IMAGE, 5, depth)
+    with BagReader(tmp_path / "bag") as reader:
+        with pytest.raises(RecordingError, match=f"{topics.COLOR_IMAGE}, although the topic was recorded"):
+            reader.require(topics.COLOR_IMAGE, topics.IMAGE)
+        with pytest.raises(RecordingError, match=f"no message on /rgb .it has {topics.DEPTH_IMAGE}"):
+            reader.require("/rgb", topics.IMAGE)
