@@ -213,7 +213,7 @@ def _report(result: EvaluationResult, out: Path) -> int:
 
 
 def show(result: EvaluationResult, table: str) -> int:
-    """Print an evaluation; the exit code is 1 where no frame gave an accepted pose, after a sentence with the reasons."""
+    """Print an evaluation; the exit code: 1 where no frame gave an accepted pose, after a sentence with the reasons."""
     from mvloc_ros.replay.outcomes import no_pose_sentence
 
     print(table, flush=True)
