@@ -138,11 +138,16 @@ class _Processes:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for process in list(self._running):
-            if process.poll() is None:
-                process.send_signal(signal.SIGINT)
-        for process in list(self._running):
-            self._join(process)
+        try:
+            for process in self._running:
+                if process.poll() is None:
+                    process.send_signal(signal.SIGINT)
+            for process in self._running:
+                self._join(process)
+        finally:  # another Ctrl-C while these end
+            for process in self._running:
+                process.kill()
+                process.wait()
 
     def start(self, name: str, module: str, *arguments: str) -> subprocess.Popen[bytes]:
         with (self._logs / f"{name}.log").open("wb") as log:

@@ -16,6 +16,7 @@ UNPAIRED = "unpaired"
 BUSY = "busy"
 INVALID = "invalid"
 NOT_RECEIVED = "not_received"
+NOT_RECORDED = "not_recorded"
 UNKNOWN = "unknown"
 
 WORDS = {
@@ -24,7 +25,8 @@ WORDS = {
     UNPAIRED: "no image of the other kind came within the tolerance of its stamp",
     BUSY: "replaced by a newer frame before the node had finished the one in work",
     INVALID: "the image could not be used; the node's log says why",
-    NOT_RECEIVED: "its image never reached the node",
+    NOT_RECEIVED: "no image with its stamp reached the node",
+    NOT_RECORDED: "its pose was published, as its status says, and is not in the recording",
     UNKNOWN: "no status tells of this frame",
 }
 """What is said of a frame of which only the kind is known."""

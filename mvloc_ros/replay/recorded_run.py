@@ -68,8 +68,9 @@ def read_live_run(bag: Path | str, model: Path | str | None, options: LiveOption
     training = None if bundle is None else bundle.training_trajectory()
     statuses, last = recorded.statuses, recorded.statuses.last
     of_clock, latency = _plausible(recorded.latency_ms)
-    notes = (*recorded.notes, *of_clock, *statuses.notes())
     tolerance_ns = round(options.tolerance_s * SECOND_NS)
+    outcomes = statuses.outcomes(frames_ns, recorded.estimates.stamps_ns, tolerance_ns)
+    notes = (*recorded.notes, *of_clock, *statuses.notes(outcomes))
     covariances = {stamp: value for stamp, value in recorded.covariances.items() if _is_covariance(value)}
     if len(covariances) < len(recorded.covariances):
         count = len(recorded.covariances) - len(covariances)
@@ -90,7 +91,7 @@ def read_live_run(bag: Path | str, model: Path | str | None, options: LiveOption
         covariances=covariances,
         network=recorded.network,
         network_of_believed=bool(statuses.totals[REJECTED]),
-        outcomes=statuses.outcomes(frames_ns, recorded.estimates.stamps_ns, tolerance_ns),
+        outcomes=outcomes,
     )
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from mvloc_ros.replay.outcomes import (
     FAILED,
     INVALID,
     NOT_RECEIVED,
+    NOT_RECORDED,
     REJECTED,
     UNKNOWN,
     UNPAIRED,
@@ -26,6 +28,7 @@ from mvloc_ros.replay.run import Stamps, header_stamp
 STATES = ("INITIALISING", "TRACKING", "DEGRADED", "LOST", "STARVED")
 """By the value of LocalizationStatus.state."""
 _DROPPED = (UNPAIRED, BUSY, INVALID, FAILED)
+_TOLD = (ACCEPTED, REJECTED, FAILED, NOT_RECORDED)
 _FRAMES_DONE = ("published", "rejected", "dropped_failed")
 
 
@@ -62,9 +65,11 @@ class RecordedStatuses:
         """Statuses of a published pose."""
         return sum(outcome.kind == ACCEPTED for outcome in self._outcomes.values())
 
-    def notes(self) -> tuple[str, ...]:
-        """For the reader of the report: what the node said while it had nothing to process, and what is not counted."""
-        notes = [f"while it processed nothing the node said: {reason}" for reason, _ in self._idle.most_common(2)]
+    def notes(self, outcomes: Mapping[int, Outcome]) -> tuple[str, ...]:
+        """For the reader of the report: what is not counted, and what the node said while frames did not get to it."""
+        notes = []
+        if any(outcome.kind not in _TOLD for outcome in outcomes.values()):
+            notes = [f"while it processed nothing the node said: {reason}" for reason, _ in self._idle.most_common(2)]
         if self.began_earlier:
             notes.append("the node was active before the recording began: drops are counted from its first status on")
         return tuple(notes)
@@ -110,7 +115,7 @@ class RecordedStatuses:
 
     def _unexplained(self, frames: int, silent: int) -> Counter[str]:
         """How many of the frames that no status tells of each cause can explain, at most; the rest is unknown."""
-        left = Counter(self.drops(frames))
+        left = Counter({} if self.last is None else self.drops(frames))
         for kind in (REJECTED, FAILED):
             left[kind] -= sum(outcome.kind == kind for outcome in self._outcomes.values())
         left = +left
@@ -142,8 +147,7 @@ def _alternatives(kinds: list[str]) -> str:
 
 def _checked(outcome: Outcome, has_pose: bool) -> Outcome:
     if outcome.kind == ACCEPTED and not has_pose:
-        words = "its pose was published, as its status says, and is not in the recording"
-        return Outcome("not_recorded", words, outcome.remark, outcome.state, outcome.score, outcome.refined)
+        return Outcome(NOT_RECORDED, WORDS[NOT_RECORDED], outcome.remark, outcome.state, outcome.score, outcome.refined)
     return outcome
 
 

@@ -222,6 +222,8 @@ def test_a_run_without_status_or_poses(camera_bag, live_bag, tiny_bundle: Path, 
     assert dict(run.drops) == {}
     assert any("drops are unknown" in note for note in run.notes)
     assert run.training_poses is None
+    unknown = read_live_run(live_bag(camera_bag("third"), "lost", status=False, lost_pose=(3,)), None, LiveOptions())
+    assert kinds(unknown) == [*["accepted"] * 3, "unknown", *["accepted"] * 4]
     nothing = live_bag(camera_bag("other"), "none", status=False, lost_pose=tuple(range(8)))
     with pytest.raises(RecordingError, match="no message on /mvloc/pose"):
         read_live_run(nothing, None, LiveOptions())
@@ -315,6 +317,19 @@ def test_failed_frames_and_poses_that_were_not_recorded_are_told_apart(camera_ba
     outcomes = [run.outcomes[int(stamp)] for stamp in run.frames_ns]
     assert (outcomes[6].reason, outcomes[6].refined) == ("TF does not tell where 'camera_1' is", None)
     assert (outcomes[2].reason, outcomes[2].remark, outcomes[2].state) == ("", "colour alone", "DEGRADED")
+
+
+def test_what_an_idle_node_said_is_told_where_frames_did_not_get_to_it(camera_bag, live_bag):
+    idle = {"reason": "no publisher on /depth", "decode_ms": 0.0, "inference_ms": 0.0, "pose_valid": False}
+
+    def said(index: int) -> dict[str, object]:
+        return {**idle, "dropped_busy": 0, "dropped_unpaired": index + 1}
+
+    every = tuple(range(8))
+    # Statuses of silence have stamps of their own, which belong to no frame.
+    run = read_live_run(live_bag(camera_bag(), lost_pose=every, said=said), None, LiveOptions())
+    assert kinds(run) == ["unpaired"] * 8
+    assert "while it processed nothing the node said: no publisher on /depth" in run.notes
 
 
 def test_counters_of_a_node_that_was_activated_again_add_up(camera_bag, live_bag):
