@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import logging
+import os
 import sys
 import threading
 from dataclasses import dataclass
@@ -49,6 +50,7 @@ VERBS = (
     Verb(("evaluate",), "replay", "evaluate", "evaluate recorded poses against a recording's ground truth"),
     Verb(("doctor",), "doctor", "doctor", "examine installation, models and camera, and say what to do"),
 )
+UNREAD = 141
 _GROUPS = {
     "demo": "the synthetic room",
     "bag": "recordings",
@@ -59,7 +61,11 @@ _GROUPS = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one verb; 0 on success, 2 after one sentence about bad input, 130 after Ctrl-C."""
+    """Run one verb.
+
+    The exit code is 0 on success, 1 where a run gave no accepted pose, 2 after one sentence about bad input, 130 after
+    Ctrl-C, and 141 where nobody reads the output any more (`mvloc ... | head`).
+    """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     logging.getLogger("mvloc_ros").setLevel(logging.INFO)
     # SIGTERM unwinds like Ctrl-C, so that half-written files and child processes are cleaned up either way.
@@ -76,6 +82,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{name}: {error}", file=sys.stderr)
         return 2
     except OSError as error:
+        if isinstance(error, BrokenPipeError) and _is_unread():
+            return UNREAD
         print(f"{name}: {_refused(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -90,6 +98,16 @@ def command() -> NoReturn:
     finally:
         interrupts.ignore()
     sys.exit(code)
+
+
+def _is_unread() -> bool:
+    """Whether nobody reads this process's output any more; what is yet to be written then goes nowhere."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
 
 
 def _refused(error: OSError) -> str:

@@ -106,6 +106,20 @@ def test_help_and_errors_need_neither_torch_nor_ros():
     assert result.returncode == 0, result.stderr
 
 
+def test_output_that_nobody_reads_any_more_is_no_fault():
+    code = (
+        "import sys; from mvloc_ros import cli; from mvloc_ros.demo import verbs\n"
+        "verbs.run_render = lambda args: [print('x' * 1000, flush=True) for _ in range(1000)]\n"
+        "sys.exit(cli.main(['demo', 'render', '--out', 'x']))"
+    )
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(30) == 141
+        assert process.stderr.read() == b""
+
+
 def test_sigterm_unwinds_even_where_a_shell_had_sigint_ignored(tmp_path: Path):
     """A command in the background of a script starts with SIGINT ignored; SIGTERM must end it all the same."""
     code = (

@@ -193,15 +193,18 @@ def test_bundles_from_before_there_were_precisions_are_read(bundle: Path):
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="threads are not bound to cores on this system")
-def test_threads_have_cores_of_their_own_and_the_caller_keeps_its_freedom(bundle: Path):
+def test_threads_have_cores_of_their_own_and_the_caller_keeps_its_freedom(bundle: Path, wait_for):
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2:
         pytest.skip("needs two cores")
     before = {int(task.name) for task in Path("/proc/self/task").iterdir()}
     backend = create_backend("onnxruntime", read_bundle(bundle), threads=len(cores))
     pool = [int(task.name) for task in Path("/proc/self/task").iterdir() if int(task.name) not in before]
-    bound = sorted(min(own) for own in map(os.sched_getaffinity, pool) if len(own) == 1)
-    assert bound == cores[1:]
+
+    def bound() -> list[int]:
+        return sorted(min(own) for own in map(os.sched_getaffinity, pool) if len(own) == 1)
+
+    wait_for(lambda: bound() == cores[1:], 10, "the threads to bind themselves")
     backend.run(np.zeros((12, 16, 3), np.uint8), np.zeros((12, 16), np.float32), np.ones(2, np.float32))
     assert sorted(os.sched_getaffinity(0)) == cores
     backend.close()
