@@ -7,6 +7,7 @@ import argparse
 import importlib
 import logging
 import os
+import select
 import sys
 import threading
 from dataclasses import dataclass
@@ -102,12 +103,12 @@ def command() -> NoReturn:
 
 def _is_unread() -> bool:
     """Whether nobody reads this process's output any more; what is yet to be written then goes nowhere."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return True
-    return False
+    output, watch = sys.stdout.fileno(), select.poll()
+    watch.register(output, 0)
+    unread = any(event & select.POLLERR for _, event in watch.poll(0))
+    if unread:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+    return unread
 
 
 def _refused(error: OSError) -> str:
