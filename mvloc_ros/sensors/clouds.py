@@ -14,20 +14,31 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mvloc_ros.geometry.camera import PinholeCamera
-from mvloc_ros.geometry.projection import NEAREST_M, image_points, project_pinhole, transform_points
+from mvloc_ros.geometry.projection import (
+    NEAREST_M,
+    image_points,
+    measured_points,
+    project_pinhole,
+    transform_points,
+)
 from mvloc_ros.sensors.decode import DecodeError
 
 _AXES = ("x", "y", "z")
+# Datatype of sensor_msgs/PointField -> bytes of one value.
+_BYTES = {1: 1, 2: 1, 3: 2, 4: 2, 5: 4, 6: 4, 7: 4, 8: 8}
 
 
 def decode_cloud(message: Any) -> NDArray[np.float32]:
-    """The points `[N, 3]` float32 in the message's frame and units; those that are not finite are left out.
+    """The points `[N, 3]` float32 in the message's frame and units; what is no measurement is left out.
+
+    No measurement are points that are not finite, and (0, 0, 0), which drivers of LIDARs send where no echo returned:
+    seen from another sensor that would be a surface at the LIDAR's own place.
 
     Raises:
         DecodeError: the cloud has no x, y, z, or its sizes contradict each other.
     """
     points = _xyz(message).reshape(-1, 3)
-    return points[np.isfinite(points).all(axis=1)]
+    return measured_points(points)
 
 
 def project_cloud(
@@ -93,15 +104,18 @@ def _point_type(message: Any) -> np.dtype[Any]:
             f"Point clouds are read through sensor_msgs_py, which is not installed ({error}); install ROS's "
             "sensor_msgs_py or use a depth image topic."
         ) from error
-    names = [field.name for field in message.fields]
+    names = {field.name: None for field in message.fields}
     missing = [axis for axis in _AXES if axis not in names]
     if missing:
         raise DecodeError(
             f"The cloud has no field {missing[0]!r} (it has {', '.join(map(repr, names)) or 'none'}); "
             "check that the topic carries x, y, z points."
         )
+    axes = [field for field in message.fields if field.name in _AXES]
     try:
-        point = np.dtype(dtype_from_fields(message.fields, point_step=int(message.point_step)))
+        # The library writes each of a field's `count` values out, so a damaged count would keep it busy for ever.
+        _check_extents(message)
+        point = np.dtype(dtype_from_fields(axes, point_step=int(message.point_step)))
     except (AssertionError, KeyError, TypeError, ValueError) as error:
         raise DecodeError(
             f"The fields of the cloud contradict its points of {message.point_step} bytes ({error}); "
@@ -110,3 +124,13 @@ def _point_type(message: Any) -> np.dtype[Any]:
     if any(point[axis].kind != "f" for axis in _AXES):
         raise DecodeError("The cloud's x, y, z are no floating-point numbers in metres; check the topic.")
     return point.newbyteorder(">" if message.is_bigendian else "<")
+
+
+def _check_extents(message: Any) -> None:
+    """ValueError for a field that does not lie within a point, or an axis of several values."""
+    for field in message.fields:
+        end = int(field.offset) + int(field.count) * _BYTES.get(int(field.datatype), 1)
+        if end > message.point_step:
+            raise ValueError(f"the field {field.name!r} of {field.count} value(s) ends at byte {end}")
+        if field.name in _AXES and field.count != 1:
+            raise ValueError(f"the field {field.name!r} has {field.count} values")
