@@ -30,7 +30,8 @@ class ImageReader:
     """Reads one activation's messages. Fed by the executor's thread; what it returns to be called runs in the worker's.
 
     Attributes:
-        color_model, depth_model: what camera_info said last; None until it comes.
+        color_model, depth_model: what the last usable camera_info said; None until it comes.
+        info_problems: by `colour` and `depth`, why the last camera_info cannot be used.
         cloud_problem: why the last cloud could not be placed, in words; empty when it could.
     """
 
@@ -44,6 +45,7 @@ class ImageReader:
         self._color_frame = ""
         self.color_model: CameraModel | None = None
         self.depth_model: CameraModel | None = None
+        self.info_problems: dict[str, str] = {}
         self.cloud_problem = ""
 
     def read_color(self, message: Any) -> ColorImage | Callable[[], ColorImage]:

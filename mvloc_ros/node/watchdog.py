@@ -8,12 +8,12 @@ import time
 from rclpy.node import Node
 
 from mvloc_ros.inference.manifest import Manifest
-from mvloc_ros.node.camera_check import differences
 from mvloc_ros.node.findings import Finding, Level
 from mvloc_ros.node.image_reader import ImageReader
 from mvloc_ros.node.parameters import NodeParameters
 from mvloc_ros.node.pipeline import Pipeline
 from mvloc_ros.node.topic_monitor import TopicMonitor
+from mvloc_ros.sensors.camera_check import differences
 
 _LOSS = 0.05
 """Share of lost images in a check from which on it is worth a word."""
@@ -100,7 +100,13 @@ class Watchdog:
             return []
         model = self._reader.color_model if is_color else self._reader.depth_model
         trained = manifest.color_camera if is_color else manifest.depth_camera
+        problem = self._reader.info_problems.get(monitor.name)
+        unusable = (
+            [Finding(monitor.name, f"{monitor.name} camera_info unusable", Level.WARN, problem)] if problem else []
+        )
         if model is None:
+            if unusable:
+                return unusable
             waited = monitor.last_arrival is not None and now - self._started > self._values.starvation_timeout
             return [self._without_info(monitor.name)] if waited else []
         texts = differences(monitor.name, model, trained, manifest.input, self._values.rescale_input)
@@ -109,7 +115,7 @@ class Watchdog:
                 f"the {monitor.name} images are {monitor.size[0]}x{monitor.size[1]}, but their camera_info is for "
                 f"{model.camera.width}x{model.camera.height}; check the driver"
             )
-        return [
+        return unusable + [
             Finding(monitor.name, f"{monitor.name} camera differs ({n})", Level.WARN, text)
             for n, text in enumerate(texts, start=1)
         ]

@@ -254,7 +254,7 @@ def test_another_camera_is_noticed_and_can_be_rescaled(peer, start, wait_for):
     wait_for(lambda: peer.is_connected() and matched(info)(), 20, "the subscriptions")
     send_until(send, lambda: peer.poses and abs(last_position(peer)[1] - POSE[1]) < 0.01, 10, "a rescaled frame")
     assert last_position(peer) == pytest.approx(POSE, abs=1e-3)
-    wait_for(lambda: "not rectified (plumb_bob, up to" in process.text(), 5, "the distortion to be named")
+    wait_for(lambda: "not rectified (plumb_bob distortion of up to" in process.text(), 5, "the distortion to be named")
     assert "focal length" not in process.text()
     assert "cannot be rescaled before color/camera_info comes" in process.text()
     assert {round(message.pose.position.y, 2) for message in peer.poses} == {round(POSE[1], 2)}  # the first ones too
@@ -270,6 +270,16 @@ def test_a_camera_that_differs_is_told_with_what_that_means(peer, start, wait_fo
         send_both(peer)(stamp)
         info.publish(stamped(tele, stamp, COLOR_FRAME))
 
+    # One impossible camera_info must end nothing: it is named, and the next one is read.
+    broken = CameraInfo(width=640, height=480, k=tele.k, binning_x=1000, binning_y=1000)
+    huge = CameraInfo(width=100_000, height=100_000, k=tele.k)
+    for impossible, why in ((broken, "binned by 1000x1000 nothing is left"), (huge, "at most 67108864 pixels")):
+
+        def send_impossible(stamp: int, impossible: CameraInfo = impossible) -> None:
+            send_both(peer)(stamp)
+            info.publish(stamped(impossible, stamp, COLOR_FRAME))
+
+        send_until(send_impossible, lambda why=why: why in process.text(), 5, why)
     words = "focal length is 1.25 times the training's"
     send_until(send, lambda: words in process.text(), 5, "the focal length")
     assert "poses come out too near to what is seen" in process.text()

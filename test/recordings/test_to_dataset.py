@@ -559,3 +559,66 @@ def test_contradicting_transforms_are_refused():
     circle.add("b", "a", None, np.eye(4))
     with pytest.raises(RecordingError, match=r"circle through"):
         circle.lookup("a", "b", 0, 0)
+
+
+def with_camera(tmp_path: Path, change: Callable[[int, object], None], color: str = COLOR) -> Path:
+    """A recording with poses whose camera_info messages were changed by `change(index, message)`."""
+    recording = Recording()
+    for index in range(COUNT):
+        stamp = START + index * PERIOD
+        info = recording.build.camera_info(stamp, FRAME, CAMERA)
+        change(index, info)
+        recording.add(color.rsplit("/", 1)[0] + "/camera_info", stamp, info)
+        recording.add(color, stamp, recording.build.color_image(stamp, FRAME, rgb_of(index)))
+        recording.add(DEPTH, stamp, recording.build.depth_image(stamp, FRAME, millimetres_of(index)))
+    recording.add_poses("/pose", lambda stamp: recording.build.pose(stamp, "map", base_pose(stamp)))
+    return recording.write(tmp_path / "changed")
+
+
+def focal(message: object, k: float, p: float | None = None) -> None:
+    message.k[0] = message.k[4] = k
+    message.p[0] = message.p[5] = k if p is None else p
+
+
+@pytest.mark.parametrize(
+    ("color", "expected"), [("/rgb/rect/image", 25.0), ("/rectified/left/image", 25.0), ("/rgb/raw/image", 31.0)]
+)
+def test_the_rectified_image_has_the_intrinsics_p(tmp_path: Path, color: str, expected: float):
+    bag = with_camera(tmp_path, lambda _, message: focal(message, 31.0, 25.0), color)
+    summary = convert(bag, tmp_path / "out")
+    assert open_folder(tmp_path / "out").color_camera.fx == expected
+    matrix = "P" if expected == 25.0 else "K"
+    assert f"colour camera: 32x24, focal lengths {expected} and {expected} px, {matrix} of " in summary.text()
+
+
+def test_every_camera_info_is_looked_at(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    def change(index: int, message: object) -> None:
+        if index < 2:  # a driver that has not read its calibration yet
+            message.k[:] = message.p[:] = 0.0
+        elif index == 2:
+            focal(message, float("nan"))
+        elif index > 6:
+            focal(message, 29.0)
+
+    text = convert(with_camera(tmp_path, change), tmp_path / "out").text()
+    assert open_folder(tmp_path / "out").color_camera == CAMERA
+    assert "2 messages of /cam/color/camera_info are of an uncalibrated camera and are skipped" in text
+    assert "1 messages of /cam/color/camera_info cannot be used: " in text
+    assert "3 of 10 messages of /cam/color/camera_info state another one (focal lengths 26.2 to 29.0 px" in text
+    assert "the camera changes within the recording" in caplog.text
+
+
+def test_a_recording_without_a_usable_camera_says_why(tmp_path: Path):
+    bag = with_camera(tmp_path, lambda _, message: focal(message, float("nan")))
+    with pytest.raises(
+        RecordingError, match=r"cannot be right .*must be finite.* no message can be used.*--color-info"
+    ):
+        convert(bag, tmp_path / "out")
+
+
+def test_distortion_is_said_in_the_summary(tmp_path: Path):
+    def bend(_: int, message: object) -> None:
+        message.d[0] = 0.3
+
+    text = convert(with_camera(tmp_path, bend), tmp_path / "out").text()
+    assert "note: the colour images are not rectified (plumb_bob distortion of up to 3 px) and are stored" in text

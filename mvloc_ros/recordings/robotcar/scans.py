@@ -36,7 +36,10 @@ def scan_file(folder: Path, stamp_us: int) -> Path | None:
 
 
 def read_scan(path: Path, sensor: str) -> Array:
-    """The points of one file; what is no measurement (not finite, or 0, 0, 0) is left out. Raises RecordingError where the file is damaged."""
+    """The points of one file; what is no measurement (not finite, or 0, 0, 0) is left out.
+
+    Raises RecordingError where the file is damaged.
+    """
     if sensor.startswith("velodyne"):
         points = _velodyne_raw(path) if path.suffix == ".png" else _velodyne_points(path)
     else:

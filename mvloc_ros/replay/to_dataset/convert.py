@@ -22,6 +22,7 @@ from mvloc_ros.replay.to_dataset.images import ToDepthMap, cloud_to_depth_map, i
 from mvloc_ros.replay.to_dataset.plan import Plan, make_plan
 from mvloc_ros.replay.to_dataset.poses import PoseCollector, PoseOptions
 from mvloc_ros.replay.to_dataset.selection import CLOUD, Selection, select
+from mvloc_ros.sensors.camera_check import is_distorted
 from mvloc_ros.sensors.decode import DecodeError
 
 _log = logging.getLogger(__name__)
@@ -57,17 +58,18 @@ class DatasetOptions:
 
 @dataclass(frozen=True)
 class DatasetSummary:
-    """What was written; `left_out` counts colour images by the reason."""
+    """What was written; `left_out` counts colour images by the reason, `inputs` says what cameras and depth are."""
 
     out: Path
     train: int
     test: int
     left_out: Counter[str]
     source: str
+    inputs: tuple[str, ...] = ()
 
     def text(self) -> str:
         """Two or three lines for the terminal."""
-        lines = [f"{self.out}: {self.train} training and {self.test} test frames", self.source]
+        lines = [f"{self.out}: {self.train} training and {self.test} test frames", self.source, *self.inputs]
         lines += [f"left out: {count} colour images {reason}" for reason, count in sorted(self.left_out.items())]
         return "\n".join(lines)
 
@@ -101,7 +103,8 @@ def to_dataset(bag: Path, out: Path, options: DatasetOptions, progress: bool = T
                 folder = open_folder(out)
                 return DatasetSummary(out, len(folder.train), len(folder.test), Counter(), "complete already")
             lost = _second_pass(reader, selected, plan, cameras, to_map, writer, options.color_format, progress)
-            return _finish(writer, plan, lost, cameras, f"poses: {poses.text()}; {_images_text(selected)}")
+            summary = _finish(writer, plan, lost, cameras, f"poses: {poses.text()}; {_images_text(selected)}")
+            return replace(summary, inputs=tuple(_camera_lines(selected)))
 
 
 def _check_options(options: DatasetOptions, selected: Selection) -> None:
@@ -277,6 +280,26 @@ def _images_text(selected: Selection) -> str:
     if selected.depth is None:
         return f"colour: {selected.color.name}; no depth topic"
     return f"colour: {selected.color.name}; depth: {selected.depth.name}"
+
+
+def _camera_lines(selected: Selection) -> list[str]:
+    """Which cameras were taken, and what is to be known of them; what needs attention is logged as a warning too."""
+    infos = {"colour": selected.color_info}
+    if selected.depth_info is not None:
+        infos["depth"] = selected.depth_info
+    lines = []
+    for kind, info in infos.items():
+        lines.append(f"{kind} camera: {info.text()}")
+        remarks = list(info.remarks)
+        if is_distorted(info.model):
+            remarks.append(
+                f"the {kind} images are not rectified ({info.model.distortion_text}) and are stored as they came: "
+                "record the rectified topic, or let the node read this very topic"
+            )
+        for remark in remarks:
+            _log.warning("%s.", remark)
+        lines += [f"note: {remark}" for remark in remarks]
+    return lines
 
 
 def _identity(reader: BagReader, options: DatasetOptions) -> dict[str, Any]:
