@@ -98,7 +98,10 @@ class Inputs:
         for image in self._images:
             image.renew()
         now = time.monotonic()
+        said = bool(self.watchdog.depth_text)
         self._log.update(self.watchdog.look(self._manifest(), now), now)
+        if self.watchdog.depth_text and not said:
+            self._node.get_logger().info(f"depth is read as {self.watchdog.depth_text}")
 
     def reason(self) -> str:
         """What is wrong, worst first, in one line; empty if nothing is."""
@@ -122,6 +125,7 @@ class Inputs:
             }
             for monitor in (self.color, self.depth)
         }
+        parts["depth"]["measurements"] = self.watchdog.depth_text
         miss_ns = self._pipeline.synchronizer.smallest_miss_ns
         parts["synchronization"] = {
             "pairs": self._pipeline.counts.pairs,

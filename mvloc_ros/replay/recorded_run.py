@@ -15,6 +15,7 @@ from mvloc_ros.inference.bundle import read_bundle
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import BagReader
 from mvloc_ros.recordings.stamps import SECOND_NS
+from mvloc_ros.replay.camera_findings import camera_findings
 from mvloc_ros.replay.errors import ReplayError
 from mvloc_ros.replay.run import CollectedPoses, Floats, Run, StampedPoses, Stamps, header_stamp, pose_matrix
 
@@ -54,10 +55,14 @@ def read_live_run(bag: Path | str, model: Path | str | None, options: LiveOption
     bundle = None if model is None else read_bundle(model)
     recorded = _read(Path(bag), options)
     frames_ns, truth = recorded.truth.stamps_ns, recorded.truth
+    cameras: tuple[str, ...] = ()
     if options.played_bag is not None:
         of_depth = bundle is not None and bundle.manifest.frames.pose_of == "depth"
         images = topics.DEPTH_IMAGE if of_depth else topics.COLOR_IMAGE
         frames_ns, truth = _played(options.played_bag, images, options.truth_topic, recorded.truth)
+        if bundle is not None:
+            with BagReader(options.played_bag) as reader:
+                cameras = camera_findings(reader, topics.COLOR_IMAGE, topics.DEPTH_IMAGE, bundle.manifest).texts
     if not len(frames_ns):
         raise ReplayError(
             f"{bag} holds no ground truth on {options.truth_topic}: record that topic too, or name the recording that "
@@ -66,7 +71,7 @@ def read_live_run(bag: Path | str, model: Path | str | None, options: LiveOption
     training = None if bundle is None else bundle.training_trajectory()
     last = recorded.last_status
     of_clock, latency = _plausible(recorded.latency_ms)
-    notes = (*recorded.notes, *of_clock)
+    notes = (*recorded.notes, *of_clock, *cameras)
     covariances = {stamp: value for stamp, value in recorded.covariances.items() if _is_covariance(value)}
     if len(covariances) < len(recorded.covariances):
         count = len(recorded.covariances) - len(covariances)

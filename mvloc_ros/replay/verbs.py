@@ -136,6 +136,18 @@ def add_replay_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--without", choices=("color", "depth"), default="", help="leave this image out, as if its sensor were lost"
     )
+    parser.add_argument(
+        "--depth-unit-m",
+        type=positive,
+        default=0.0,
+        metavar="M",
+        help="metres of one unit of the depth images, as the node's parameter (default: 16UC1 0.001, 32FC1 1)",
+    )
+    parser.add_argument(
+        "--rescale-input",
+        action="store_true",
+        help="rescale and crop the images to the training cameras, as the node's parameter",
+    )
 
 
 def run_replay(args: argparse.Namespace) -> int:
@@ -157,6 +169,8 @@ def run_replay(args: argparse.Namespace) -> int:
         tolerance_s=args.tolerance,
         refinement=RefinementOptions(args.refine, args.refine_budget),
         without=args.without,
+        depth_unit_m=args.depth_unit_m,
+        rescale_input=args.rescale_input,
     )
     print(write_report(evaluate(run_offline(args.bag, args.model, options)), args.out))
     return 0

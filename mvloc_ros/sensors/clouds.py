@@ -28,8 +28,10 @@ _AXES = ("x", "y", "z")
 _BYTES = {1: 1, 2: 1, 3: 2, 4: 2, 5: 4, 6: 4, 7: 4, 8: 8}
 
 
-def decode_cloud(message: Any) -> NDArray[np.float32]:
-    """The points `[N, 3]` float32 in the message's frame and units; what is no measurement is left out.
+def decode_cloud(message: Any, unit_m: float = 0.0) -> NDArray[np.float32]:
+    """The points `[N, 3]` float32 in metres in the message's frame; what is no measurement is left out.
+
+    `unit_m` are the metres of one unit of the coordinates; 0 takes REP 118's, which are metres.
 
     No measurement are points that are not finite, and (0, 0, 0), which drivers of LIDARs send where no echo returned:
     seen from another sensor that would be a surface at the LIDAR's own place.
@@ -37,12 +39,12 @@ def decode_cloud(message: Any) -> NDArray[np.float32]:
     Raises:
         DecodeError: the cloud has no x, y, z, or its sizes contradict each other.
     """
-    points = _xyz(message).reshape(-1, 3)
+    points = _xyz(message, unit_m).reshape(-1, 3)
     return measured_points(points)
 
 
 def project_cloud(
-    message: Any, camera: PinholeCamera, T_camera_cloud: ArrayLike, splat: float = 1.0
+    message: Any, camera: PinholeCamera, T_camera_cloud: ArrayLike, splat: float = 1.0, unit_m: float = 0.0
 ) -> NDArray[np.float32]:
     """The depth image `[H, W]` in metres that a camera has of a cloud; 0 where no point fell. As in training.
 
@@ -51,17 +53,18 @@ def project_cloud(
         camera: whose image it is to be.
         T_camera_cloud: 4x4, the cloud's frame in the camera's optical frame.
         splat: width and height in pixels of what a point covers.
+        unit_m: as in `decode_cloud`.
 
     Raises:
         DecodeError: what `decode_cloud` refuses.
     """
     same_size = (int(message.height), int(message.width)) == (camera.height, camera.width)
     if same_size and splat == 1.0 and np.array_equal(T_camera_cloud, np.eye(4)):
-        points = _xyz(message)
+        points = _xyz(message, unit_m)
         if _is_image_of(points, camera):
             z = points[:, :, 2]
             return np.where(np.isfinite(z) & (z > NEAREST_M), z, np.float32(0.0))
-    return project_pinhole(transform_points(T_camera_cloud, decode_cloud(message)), camera, splat)
+    return project_pinhole(transform_points(T_camera_cloud, decode_cloud(message, unit_m)), camera, splat)
 
 
 def _is_image_of(points: NDArray[np.float32], camera: PinholeCamera) -> bool:
@@ -76,8 +79,8 @@ def _is_image_of(points: NDArray[np.float32], camera: PinholeCamera) -> bool:
     return bool(seen.any() and np.abs(at_u - u[seen]).max() < 0.5 and np.abs(at_v - v[seen]).max() < 0.5)
 
 
-def _xyz(message: Any) -> NDArray[np.float32]:
-    """`[height, width, 3]` float32, copied out of the message."""
+def _xyz(message: Any, unit_m: float) -> NDArray[np.float32]:
+    """`[height, width, 3]` float32 in metres, copied out of the message."""
     height, width = int(message.height), int(message.width)
     if height < 1 or width < 1:
         return np.zeros((max(height, 0), max(width, 0), 3), dtype=np.float32)
@@ -92,7 +95,8 @@ def _xyz(message: Any) -> NDArray[np.float32]:
         )
     points = np.ndarray((height, width), dtype=point, buffer=data, strides=(row_step, point.itemsize))
     with np.errstate(over="ignore", invalid="ignore"):  # a float64 beyond float32 becomes infinite: no measurement
-        return np.stack([points[axis].astype(np.float32) for axis in _AXES], axis=-1)
+        xyz = np.stack([points[axis].astype(np.float32) for axis in _AXES], axis=-1)
+        return xyz if unit_m in (0.0, 1.0) else xyz * np.float32(unit_m)
 
 
 def _point_type(message: Any) -> np.dtype[Any]:
