@@ -91,3 +91,9 @@ def unit_hint(median_m: float, unit_m: float) -> str:
         return ""
     name, other = guess
     return f"the values look like {name} ({other:g} m), in which the median would be {median_m / unit_m * other:.3g} m"
+
+
+def unusual(median_m: float, unit_m: float) -> str:
+    """A sentence where a depth camera's median is that of no room, and another unit would make it one; else empty."""
+    hint = "" if _USUAL_M[0] <= median_m <= _USUAL_M[1] else unit_hint(median_m, unit_m)
+    return f"a median depth of {median_m:.3g} m is unusual for a depth camera; {hint}" if hint else ""

@@ -518,7 +518,7 @@ def test_an_interrupted_run_goes_on_and_nothing_is_mixed(tmp_path: Path, monkeyp
     [
         ({"test_fraction": 1.0}, "test fraction must lie between"),
         ({"splat": 0.5}, "--splat must be 1 or more"),
-        ({"depth_units_per_metre": 0.0}, "not --depth-units 0"),
+        ({"depth_units_per_metre": 0.0}, "not --stored-depth-units 0"),
         ({"register": True, "pose_of": "depth"}, "use --pose-of color with --register"),
     ],
 )
