@@ -36,7 +36,8 @@ def depth_summary(folder: PosedFolder, near_m: float, far_m: float, purpose: str
 
     Args:
         folder: what is read.
-        near_m, far_m: range of the measurements that are used.
+        near_m: least measurement that is used, in metres.
+        far_m: largest one.
         purpose: what uses them, for the sentence, as `mvloc map`.
     """
     paths = [frame.depth for frame in folder.train if frame.depth is not None]

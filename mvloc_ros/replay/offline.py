@@ -27,7 +27,7 @@ from mvloc_ros.recordings.stamps import SECOND_NS
 from mvloc_ros.replay.camera_findings import CameraFindings, camera_findings
 from mvloc_ros.replay.run import CollectedPoses, Floats, Run, StampedPoses
 from mvloc_ros.sensors.decode import DecodeError, decode_color, decode_depth
-from mvloc_ros.sensors.depth_check import add_image, depth_problem, unit_text
+from mvloc_ros.sensors.depth_check import add_image, depth_notes
 from mvloc_ros.sensors.synchronizer import Synchronizer
 
 _DEPTH_EVERY = 10
@@ -176,10 +176,8 @@ class _OfflineRun:
     def _depth_notes(self) -> list[str]:
         if not self._depth_images:
             return []
-        found, unit_m = self._depth.result(), self._depth_unit_m
-        text = f"depth: {unit_text(unit_m, self._options.depth_unit_m, '--depth-unit-m')}, {found.text()}"
-        problem = depth_problem(found, unit_m, self._manifest.input, "--depth-unit-m")
-        return [text, problem] if problem else [text]
+        options, network = self._options, self._manifest.input
+        return depth_notes(self._depth.result(), self._depth_unit_m, options.depth_unit_m, network, "--depth-unit-m")
 
     def _localize(self, color_ns: int, color: ColorImage, depth_ns: int, depth: DepthImage) -> None:
         stamp = color_ns if self._carrier == self._options.color_topic else depth_ns

@@ -17,6 +17,7 @@ from mvloc_ros.recordings.bag_reader import BagReader
 from mvloc_ros.recordings.stamps import SECOND_NS
 from mvloc_ros.replay.camera_findings import camera_findings
 from mvloc_ros.replay.errors import ReplayError
+from mvloc_ros.replay.recorded_depth import recorded_depth_notes
 from mvloc_ros.replay.run import CollectedPoses, Floats, Run, StampedPoses, Stamps, header_stamp, pose_matrix
 
 STEPS = ("decode", "wait", "preprocess", "inference", "localization")
@@ -31,13 +32,15 @@ PLAUSIBLE_AGE_S = 3600.0
 
 @dataclass(frozen=True)
 class LiveOptions:
-    """Topics, and the recording that was played."""
+    """Topics, the recording that was played, and the node's parameters of the same names."""
 
     played_bag: Path | None = None
     tolerance_s: float = 0.0
     pose_topic: str = "/mvloc/pose"
     status_topic: str = "/mvloc/status"
     truth_topic: str = topics.GROUND_TRUTH
+    depth_unit_m: float = 0.0
+    rescale_input: bool = False
 
     @property
     def covariance_topic(self) -> str:
@@ -55,14 +58,16 @@ def read_live_run(bag: Path | str, model: Path | str | None, options: LiveOption
     bundle = None if model is None else read_bundle(model)
     recorded = _read(Path(bag), options)
     frames_ns, truth = recorded.truth.stamps_ns, recorded.truth
-    cameras: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
     if options.played_bag is not None:
         of_depth = bundle is not None and bundle.manifest.frames.pose_of == "depth"
         images = topics.DEPTH_IMAGE if of_depth else topics.COLOR_IMAGE
         frames_ns, truth = _played(options.played_bag, images, options.truth_topic, recorded.truth)
         if bundle is not None:
             with BagReader(options.played_bag) as reader:
-                cameras = camera_findings(reader, topics.COLOR_IMAGE, topics.DEPTH_IMAGE, bundle.manifest).texts
+                color, depth, manifest = topics.COLOR_IMAGE, topics.DEPTH_IMAGE, bundle.manifest
+                inputs = camera_findings(reader, color, depth, manifest, options.rescale_input).texts
+                inputs += tuple(recorded_depth_notes(reader, depth, manifest, options.depth_unit_m))
     if not len(frames_ns):
         raise ReplayError(
             f"{bag} holds no ground truth on {options.truth_topic}: record that topic too, or name the recording that "
@@ -71,7 +76,7 @@ def read_live_run(bag: Path | str, model: Path | str | None, options: LiveOption
     training = None if bundle is None else bundle.training_trajectory()
     last = recorded.last_status
     of_clock, latency = _plausible(recorded.latency_ms)
-    notes = (*recorded.notes, *of_clock, *cameras)
+    notes = (*recorded.notes, *of_clock, *inputs)
     covariances = {stamp: value for stamp, value in recorded.covariances.items() if _is_covariance(value)}
     if len(covariances) < len(recorded.covariances):
         count = len(recorded.covariances) - len(covariances)

@@ -268,6 +268,12 @@ def run_live(args: argparse.Namespace) -> int:
     truth_topic = args.truth_topic or topics.GROUND_TRUTH
     options = live.NodeOptions(tuple(args.parameter), args.rate, truth_topic)
     recording = live.run_live(args.bag, args.model, args.out, options)
-    reading = LiveOptions(played_bag=args.bag, tolerance_s=args.tolerance, truth_topic=truth_topic)
+    reading = LiveOptions(
+        played_bag=args.bag,
+        tolerance_s=args.tolerance,
+        truth_topic=truth_topic,
+        depth_unit_m=float(options.value_of("depth_unit_m") or 0.0),
+        rescale_input=options.value_of("rescale_input").lower() == "true",
+    )
     print(write_report(evaluate(read_live_run(recording, args.model, reading)), args.out))
     return 0

@@ -44,3 +44,10 @@ def depth_problem(found: DepthStatistics, unit_m: float, network: InputSpec, nam
         f"read as {unit_m:g} m a unit)"
         + (f"; {hint}: set {name}" if hint else f"; check the depth camera, or set {name}")
     )
+
+
+def depth_notes(found: DepthStatistics, unit_m: float, depth_unit_m: float, network: InputSpec, name: str) -> list[str]:
+    """For a report: unit, its source and the median; and what cannot be right. `name` as in `depth_problem`."""
+    problem = depth_problem(found, unit_m, network, name)
+    text = f"depth: {unit_text(unit_m, depth_unit_m, name)}, {found.text()}"
+    return [text, problem] if problem else [text]

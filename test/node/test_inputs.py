@@ -290,6 +290,32 @@ def test_a_camera_that_differs_is_told_with_what_that_means(peer, start, wait_fo
     assert process.text().count("no camera_info of the depth images comes") == 1
 
 
+def test_the_unit_of_depth_is_told_questioned_and_can_be_stated(peer, start, wait_for):
+    """Depth in tenths of a millimetre: 15 m in millimetres, which is beyond the model's range."""
+    tenths = np.full((48, 64), 15_000, np.uint16)
+
+    def send(stamp: int) -> None:
+        peer.send_color(stamp)
+        peer.send_depth(stamp, tenths)
+
+    process = start()
+    wait_for(peer.is_connected, 20, "the subscriptions")
+    words = (
+        "the values look like tenths of a millimetre (0.0001 m), in which the median would be 1.5 m: set depth_unit_m"
+    )
+    send_until(send, lambda: words in process.text(), 10, "the likely unit")
+    assert "depth is read as 0.001 m a unit (REP 118), median 15 m" in process.text()
+    process.end()
+    peer.poses.clear()
+    peer.statuses.clear()
+    process = start("depth_unit_m:=0.0001")
+    wait_for(peer.is_connected, 20, "the subscriptions")
+    send_until(send, lambda: peer.poses, 10, "a pose")
+    assert last_position(peer) == pytest.approx(POSE, abs=1e-3)
+    words = "depth is read as 0.0001 m a unit (by depth_unit_m), median 1.5 m"
+    send_until(send, lambda: words in process.text(), 5, "the unit")
+
+
 def test_a_fifth_lost_skewed_and_jittering_is_counted_to_the_image(peer, start, wait_for):
     """20 % of each topic's images are never sent; depth lags by 6 ms, stamps jitter by 1 ms, arrivals are shuffled."""
     process = start("single_modality_wait:=2.0", "image_queue_size:=100", "image_reliability:=reliable")

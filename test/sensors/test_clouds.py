@@ -167,6 +167,19 @@ def test_an_organised_cloud_that_is_no_image_of_the_camera_is_projected(change):
     assert np.array_equal(projected, depth) == (change == "order")
 
 
+def test_a_cloud_in_millimetres_is_projected_in_metres():
+    camera = PinholeCamera(12, 10, 5.0, 5.0, 5.5, 4.5)
+    depth, message = depth_cloud(camera)
+    values = np.frombuffer(message.data, np.float32) * np.float32(1000.0)
+    message.data = values.tobytes()
+    np.testing.assert_allclose(project_cloud(message, camera, np.eye(4), unit_m=1e-3), depth, rtol=1e-6)
+    T = np.eye(4)
+    T[2, 3] = 1.0
+    moved = project_cloud(message, camera, T, unit_m=1e-3)
+    np.testing.assert_allclose(decode_cloud(message, 1e-3), values.reshape(-1, 3)[depth.reshape(-1) > 0] * 1e-3)
+    assert 2.0 <= moved[moved > 0].min() < moved.max() <= 6.0
+
+
 def test_a_splat_covers_more_pixels():
     camera = PinholeCamera(12, 10, 5.0, 5.0, 5.5, 4.5)
     message = cloud(np.array([[[0.0, 0.0, 2.0]]]))

@@ -41,8 +41,8 @@ IMAGE_SKEW_NS, CLOUD_SKEW_NS = 20_000_000, 60_000_000
 class DatasetOptions:
     """What a user may choose; None is found in the recording or has a default by the kind of depth.
 
-    `depth_unit_m` are the metres of one unit of the recorded depth, 0 for REP 118's; `depth_units_per_metre` are those of
-    the folder's depth images.
+    `depth_unit_m` are the metres of one unit of the recorded depth, 0 for REP 118's; `depth_units_per_metre` are those
+    of the folder's depth images.
     """
 
     color: str | None = None

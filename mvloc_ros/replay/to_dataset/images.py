@@ -16,6 +16,7 @@ from mvloc_ros.inference.preprocess import prepare_color, prepare_depth
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.folder_writer import FolderWriter, FrameName
 from mvloc_ros.recordings.images import JPEG_START, PNG_SIGNATURE, damage_of
+from mvloc_ros.replay.to_dataset.selection import CLOUD
 from mvloc_ros.sensors.clouds import project_cloud
 from mvloc_ros.sensors.compressed import decode_compressed_color, decode_compressed_depth
 from mvloc_ros.sensors.decode import DecodeError, decode_color, decode_depth
@@ -62,7 +63,7 @@ def image_to_depth_map(
 
 def unit_of(message: Any, message_type: str, unit_m: float) -> float:
     """The metres of one unit of a depth message or cloud: `unit_m`, or REP 118's where that is 0."""
-    if unit_m or (not hasattr(message, "encoding") and message_type != topics.COMPRESSED_IMAGE):
+    if unit_m or message_type == CLOUD:
         return unit_m or 1.0
     return _decode_depth(message, message_type, 0.0).metres_per_unit
 
