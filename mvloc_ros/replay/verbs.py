@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Command line of this room: `mvloc play`, `record`, `replay` and `evaluate`."""
+"""Command line of this room: `mvloc bag info`, `play`, `record`, `replay`, `live` and `evaluate`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,24 @@ import argparse
 from pathlib import Path
 
 from mvloc_ros.arguments import count, not_negative, positive
+from mvloc_ros.recordings import verbs as recordings
+
+
+def add_info_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `mvloc bag info`."""
+    recordings.add_info_arguments(parser)
+
+
+def run_info(args: argparse.Namespace) -> int:
+    """`mvloc bag info`: the topics, and how far depth images measure."""
+    from mvloc_ros.recordings.bag_reader import open_bag
+    from mvloc_ros.replay.recorded_depth import depth_lines
+
+    code = recordings.run_info(args)
+    with open_bag(args.bag) as reader:
+        if lines := depth_lines(reader):
+            print("\n" + "\n".join(lines))
+    return code
 
 
 def add_play_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from mvloc_ros.geometry.depth_statistics import DepthStatistics, DepthTally, unit_hint
 from mvloc_ros.inference.frame import DepthImage
 from mvloc_ros.inference.manifest import InputSpec
-from mvloc_ros.inference.preprocess import crop, in_metres
+from mvloc_ros.inference.preprocess import in_metres
 
 
 def statistics_of(images: list[DepthImage], network: InputSpec) -> DepthStatistics:
@@ -19,7 +19,8 @@ def statistics_of(images: list[DepthImage], network: InputSpec) -> DepthStatisti
 
 def add_image(tally: DepthTally, image: DepthImage) -> None:
     """Add a sample of an image's pixels; cheap, since only they are converted."""
-    values = crop(image.values, image.view)
+    # All of the image, whatever part of it the network sees: this is about the camera, and a view may be large.
+    values = image.values
     if min(values.shape) > 32:
         values = values[4::8, 4::8]
     tally.add(in_metres(values, image.metres_per_unit), step=1)

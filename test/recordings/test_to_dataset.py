@@ -705,3 +705,11 @@ def test_the_default_unit_leaves_the_source_as_it_was(tmp_path: Path):
     """An interrupted run of a version without the option can be continued."""
     convert(with_depth(tmp_path, np.full((24, 32), 1500, np.uint16)), tmp_path / "out")
     assert "depth_unit_m" not in (tmp_path / "out" / "source.json").read_text()
+
+
+def test_bag_info_tells_how_far_depth_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    bag = with_depth(tmp_path, np.full((24, 32), 15_000, np.uint16))
+    assert main(["bag", "info", str(bag)]) == 0
+    said = capsys.readouterr().out
+    assert f"{DEPTH}: 16UC1, 0.001 m a unit (REP 118), first image: median 15 m, 100% of the pixels measured" in said
+    assert "values look like tenths of a millimetre (0.0001 m)" in said

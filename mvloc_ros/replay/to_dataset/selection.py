@@ -55,7 +55,7 @@ def select(
     """
     first = {name: message for name in _with_messages(reader, topics.IMAGE, topics.COMPRESSED_IMAGE, CLOUD)
              if (message := _first(reader, name)) is not None}  # fmt: skip
-    depths = [name for name, message in first.items() if _is_depth(reader.topics[name].type, message)]
+    depths = [name for name, message in first.items() if is_depth(reader.topics[name].type, message)]
     clouds = [name for name in first if reader.topics[name].type == CLOUD]
     colors = [name for name in first if name not in depths and name not in clouds]
     chosen_color = _one(reader, color, colors, "colour image", "--color")
@@ -83,7 +83,8 @@ def _first(reader: BagReader, topic: str) -> Any:
     return next((message for _, _, message in reader.messages((topic,))), None)
 
 
-def _is_depth(message_type: str, message: Any) -> bool:
+def is_depth(message_type: str, message: Any) -> bool:
+    """Whether an image of a type is depth, by its encoding or format."""
     if message_type == topics.IMAGE:
         return message.encoding in _DEPTH_ENCODINGS
     return message_type == topics.COMPRESSED_IMAGE and (
