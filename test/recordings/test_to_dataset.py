@@ -713,3 +713,11 @@ def test_bag_info_tells_how_far_depth_is(tmp_path: Path, capsys: pytest.CaptureF
     said = capsys.readouterr().out
     assert f"{DEPTH}: 16UC1, 0.001 m a unit (REP 118), first image: median 15 m, 100% of the pixels measured" in said
     assert "values look like tenths of a millimetre (0.0001 m)" in said
+
+
+def test_a_camera_info_of_another_frame_is_said(tmp_path: Path):
+    def other(_: int, message: object) -> None:
+        message.header.frame_id = "infra_optical"
+
+    text = convert(with_camera(tmp_path, other), tmp_path / "out").text()
+    assert "note: /cam/color/camera_info is of the frame 'infra_optical', the images of /cam/color/image_raw" in text

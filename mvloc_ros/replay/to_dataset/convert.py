@@ -305,6 +305,8 @@ def _camera_lines(selected: Selection) -> list[str]:
     lines = []
     for kind, info in infos.items():
         lines.append(f"{kind} camera: {info.text()}")
+        if kind == "depth" and info is selected.color_info:
+            continue  # the remarks on it are told
         remarks = list(info.remarks)
         if is_distorted(info.model):
             remarks.append(

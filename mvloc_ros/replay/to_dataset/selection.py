@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import BagReader
 from mvloc_ros.recordings.errors import RecordingError
+from mvloc_ros.recordings.transforms import frame_name
 from mvloc_ros.replay.recorded_camera import RecordedCamera, near_infos, recorded_camera
 
 CLOUD = "sensor_msgs/msg/PointCloud2"
@@ -119,6 +120,14 @@ def _camera(reader: BagReader, topic: ImageTopic, named: str | None, option: str
     there = _with_messages(reader, topics.CAMERA_INFO)
     info = _one(reader, named, near_infos(reader, topic.name) or there, f"camera_info of {topic.name}", option, there)
     try:
-        return recorded_camera(reader, info, topic.name)
+        found = recorded_camera(reader, info, topic.name)
     except RecordingError as error:
         raise RecordingError(f"{error} Another topic can be named with {option}.") from error
+    frame = found.model.frame_id
+    if frame_name(frame) == frame_name(topic.frame) or not (frame and topic.frame):
+        return found
+    remark = (
+        f"{info} is of the frame {frame!r}, the images of {topic.name} are of {topic.frame!r}: check that it is of the "
+        f"same camera, or name another with {option}"
+    )
+    return replace(found, remarks=(*found.remarks, remark))
