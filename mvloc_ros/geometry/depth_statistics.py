@@ -57,9 +57,11 @@ class DepthTally:
         self._measured: list[NDArray[np.float32]] = []
 
     def add(self, metres: ArrayLike, step: int = _STEP) -> None:
-        """Take every `step`-th row and column of a map `[H, W]`."""
+        """Take every `step`-th row and column of a map `[H, W]`; all of it where those have no measurement."""
         values = np.asarray(metres, dtype=np.float32)
-        values = values[step // 2 :: step, step // 2 :: step] if min(values.shape) > 4 * step else values
+        sample = values[step // 2 :: step, step // 2 :: step]
+        if min(values.shape) > 4 * step and (sample > 0.0).any():  # points of a LIDAR may all lie beside the sample
+            values = sample
         self._pixels += values.size
         self._measured.append(values[np.isfinite(values) & (values > 0.0)])
 

@@ -69,11 +69,14 @@ def read_camera_info(message: Any, image_topic: str) -> CameraModel:
     k, d, p = (np.asarray(_field(message, name), dtype=np.float64).reshape(-1) for name in "kdp")
     rectified = is_rectified(image_topic)
     distorted = not rectified and bool(np.any(d != 0.0))
-    by_p = bool(p.any()) and (rectified or not (k.any() or distorted))
+    # A matrix that nobody filled in has no focal length, but its last element may be 1.
+    by_p = p[0] != 0.0 and (rectified or (k[0] == 0.0 and not distorted))
     matrix, f = ("P", (p[0], p[5], p[2], p[6])) if by_p else ("K", (k[0], k[4], k[2], k[5]))
     name = f"The camera_info of {image_topic}"
-    if not any(f):
-        raise CameraInfoError(f"{name} is of an uncalibrated camera ({matrix} is all zero): calibrate the camera.")
+    if f[0] == 0.0:
+        raise CameraInfoError(
+            f"{name} is of an uncalibrated camera ({matrix} has no focal length): calibrate the camera."
+        )
     try:
         values = dict(zip(("fx", "fy", "cx", "cy"), map(float, f), strict=True))
         full = PinholeCamera.from_dict({"width": message.width, "height": message.height, **values})
@@ -85,15 +88,15 @@ def read_camera_info(message: Any, image_topic: str) -> CameraModel:
     model = str(message.distortion_model) or "unnamed" if distorted else ""
     displacement = _displacement(full, model, d) * camera.fx / full.fx if distorted else 0.0
     if by_p and not rectified:
-        remark = "; ".join(filter(None, ("K is all zero, so P is taken", remark)))
+        remark = "; ".join(filter(None, ("K has no focal length, so P is taken", remark)))
     elif rectified and not by_p:
-        remark = "; ".join(filter(None, ("P is all zero, so K is taken for the rectified images", remark)))
+        remark = "; ".join(filter(None, ("P has no focal length, so K is taken for the rectified images", remark)))
     return CameraModel(camera, message.header.frame_id, model, displacement, matrix, remark)
 
 
 def is_uncalibrated(message: Any) -> bool:
     """Whether a camera_info says only that its camera has no calibration, as drivers do before they have read it."""
-    return not any(np.any(np.asarray(_field(message, name)) != 0.0) for name in "kp")
+    return not any(_field(message, name)[0] != 0.0 for name in "kp")
 
 
 def is_rectified(image_topic: str) -> bool:
@@ -128,9 +131,11 @@ def _field(message: Any, name: str) -> Any:
     return getattr(message, name.upper()) if value is None else value
 
 
-def _as_sent(full: PinholeCamera, message: Any) -> tuple[PinholeCamera, str]:
+def _as_sent(stated: PinholeCamera, message: Any) -> tuple[PinholeCamera, str]:
     """The camera of the image that is sent (the region of interest, binned), and a remark; ValueError if impossible."""
+    _require_possible(stated)
     bins = max(int(message.binning_x), 1), max(int(message.binning_y), 1)
+    full, remark = _unbinned(stated, bins)
     roi = message.roi
     left, top, width, height = (int(roi.x_offset), int(roi.y_offset), int(roi.width), int(roi.height))
     if not (width and height):
@@ -139,28 +144,35 @@ def _as_sent(full: PinholeCamera, message: Any) -> tuple[PinholeCamera, str]:
         raise ValueError(f"a region of {width}x{height} at ({left}, {top}) is not in {full.width}x{full.height} pixels")
     if width // bins[0] < 1 or height // bins[1] < 1:
         raise ValueError(f"binned by {bins[0]}x{bins[1]} nothing is left of {width}x{height} pixels")
-    if not (-0.5 <= full.cx < full.width - 0.5 and -0.5 <= full.cy < full.height - 0.5):
-        raise ValueError(
-            f"its principal point ({full.cx:g}, {full.cy:g}) is not in the image of {full.width}x{full.height} pixels"
-        )
-    if min(full.fx / full.width, full.fy / full.height) < _SHORTEST:
-        raise ValueError(
-            f"a focal length of {min(full.fx, full.fy):g} px is too short for {full.width}x{full.height} pixels; "
-            "intrinsics must be in pixels, not in shares of the image"
-        )
-    remark = ""
-    if bins != (1, 1) and _is_middle(full, bins) and not _is_middle(full, (1, 1)):
-        # Its principal point lies where the binned image's middle is: K was never brought to the size that is stated.
-        stated = f"{full.width}x{full.height}"
-        full = PinholeCamera(
-            full.width // bins[0], full.height // bins[1], full.fx, full.fy, full.cx, full.cy
-        ).scaled_to(full.width, full.height)
-        remark = (
-            f"its intrinsics are taken for those of the image binned by {bins[0]}x{bins[1]}, in whose middle their "
-            f"principal point lies, though it states the sensor's {stated} pixels"
-        )
     camera = PinholeCamera(width, height, full.fx, full.fy, full.cx - left, full.cy - top)
     return camera if bins == (1, 1) else camera.scaled_to(width // bins[0], height // bins[1]), remark
+
+
+def _require_possible(camera: PinholeCamera) -> None:
+    """ValueError for intrinsics that no camera of this size has."""
+    size = f"{camera.width}x{camera.height} pixels"
+    if not (-0.5 <= camera.cx < camera.width - 0.5 and -0.5 <= camera.cy < camera.height - 0.5):
+        raise ValueError(f"its principal point ({camera.cx:g}, {camera.cy:g}) is not in the image of {size}")
+    if min(camera.fx / camera.width, camera.fy / camera.height) < _SHORTEST:
+        raise ValueError(
+            f"a focal length of {min(camera.fx, camera.fy):g} px is too short for {size}; intrinsics must be in "
+            "pixels, not in shares of the image"
+        )
+
+
+def _unbinned(stated: PinholeCamera, bins: tuple[int, int]) -> tuple[PinholeCamera, str]:
+    """The camera at the sensor's size, which K should be of, and a remark where it is the binned image's instead.
+
+    That shows in the principal point, which then lies about the middle of the binned image.
+    """
+    if bins == (1, 1) or not _is_middle(stated, bins) or _is_middle(stated, (1, 1)):
+        return stated, ""
+    width, height = max(stated.width // bins[0], 1), max(stated.height // bins[1], 1)
+    binned = PinholeCamera(width, height, stated.fx, stated.fy, stated.cx, stated.cy)
+    return binned.scaled_to(stated.width, stated.height), (
+        f"its intrinsics are taken for those of the image binned by {bins[0]}x{bins[1]}, in whose middle their "
+        f"principal point lies, though it states the sensor's {stated.width}x{stated.height} pixels"
+    )
 
 
 def _is_middle(camera: PinholeCamera, bins: tuple[int, int]) -> bool:

@@ -3,6 +3,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from numpy.typing import NDArray
+
 from mvloc_ros.geometry.depth_statistics import DepthStatistics, DepthTally, unit_hint
 from mvloc_ros.inference.frame import DepthImage
 from mvloc_ros.inference.manifest import InputSpec
@@ -20,9 +24,10 @@ def statistics_of(images: list[DepthImage], network: InputSpec) -> DepthStatisti
 def add_image(tally: DepthTally, image: DepthImage) -> None:
     """Add a sample of an image's pixels; cheap, since only they are converted."""
     # All of the image, whatever part of it the network sees: this is about the camera, and a view may be large.
-    values = image.values
+    values: NDArray[Any] = image.values
     if min(values.shape) > 32:
-        values = values[4::8, 4::8]
+        sample = values[4::8, 4::8]
+        values = sample if (sample > 0).any() else values  # points of a LIDAR may all lie beside the sample
     tally.add(in_metres(values, image.metres_per_unit), step=1)
 
 

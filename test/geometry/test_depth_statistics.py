@@ -28,6 +28,14 @@ def test_large_maps_are_sampled():
     assert tally.result().pixels == 60 * 80
 
 
+def test_no_measurement_is_overlooked_by_the_sampling():
+    sparse = np.zeros((480, 640), np.float32)
+    sparse[0, 0] = 7.0
+    tally = DepthTally(0.0, 9.0)
+    tally.add(sparse)
+    assert tally.result().median_m == 7.0
+
+
 @pytest.mark.parametrize(
     ("median_m", "read_as", "unit"),
     [

@@ -11,7 +11,13 @@ import numpy as np
 import pytest
 
 from mvloc_ros.geometry.camera import PinholeCamera
-from mvloc_ros.sensors.camera_info import CameraInfoError, is_rectified, read_camera_info, training_view
+from mvloc_ros.sensors.camera_info import (
+    CameraInfoError,
+    is_rectified,
+    is_uncalibrated,
+    read_camera_info,
+    training_view,
+)
 
 RAW = PinholeCamera(640, 480, 600.0, 610.0, 319.5, 239.5)
 
@@ -82,10 +88,14 @@ def test_a_region_of_interest_and_binning_change_the_camera():
 def test_of_k_and_p_the_one_that_is_filled_in_counts_and_it_is_said():
     only_p = read_camera_info(info(k=[0.0] * 9), "/sim/image")
     assert (only_p.camera, only_p.matrix) == (PinholeCamera(640, 480, 500.0, 505.0, 310.0, 230.0), "P")
-    assert only_p.remark == "K is all zero, so P is taken"
+    assert only_p.remark == "K has no focal length, so P is taken"
+    for empty in ([0.0] * 12, [0.0] * 10 + [1.0, 0.0]):
+        assert read_camera_info(info(p=empty), "/cam/rect/image").camera == RAW
+        assert is_uncalibrated(info(k=[0.0] * 8 + [1.0], p=empty))
+    assert not is_uncalibrated(info(k=[NAN] * 9, p=[0.0] * 12))
     only_k = read_camera_info(info(p=[0.0] * 12), "/cam/rect/image")
     assert (only_k.camera, only_k.matrix) == (RAW, "K")
-    assert "P is all zero" in only_k.remark
+    assert "P has no focal length" in only_k.remark
 
 
 def test_intrinsics_of_the_binned_image_are_not_binned_twice():
