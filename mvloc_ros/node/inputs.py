@@ -98,10 +98,10 @@ class Inputs:
         for image in self._images:
             image.renew()
         now = time.monotonic()
-        said = bool(self.watchdog.depth_text)
-        self._log.update(self.watchdog.look(self._manifest(), now), now)
+        said, found = bool(self.watchdog.depth_text), self.watchdog.look(self._manifest(), now)
         if self.watchdog.depth_text and not said:
             self._node.get_logger().info(f"depth is read as {self.watchdog.depth_text}")
+        self._log.update(found, now)
 
     def reason(self) -> str:
         """What is wrong, worst first, in one line; empty if nothing is."""
