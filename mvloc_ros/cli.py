@@ -42,7 +42,7 @@ VERBS = (
     Verb(("calibrate",), "calibration", "calibrate", "set a model's covariances by its validation frames"),
     Verb(("bag", "from-folder"), "recordings", "from_folder", "turn a 7-Scenes or TUM folder into a rosbag2"),
     Verb(("bag", "to-dataset"), "replay.to_dataset", "to_dataset", "turn a recording into a folder to train on"),
-    Verb(("bag", "info"), "recordings", "info", "what a recording holds"),
+    Verb(("bag", "info"), "replay", "info", "what a recording holds"),
     Verb(("dataset", "robotcar"), "recordings.robotcar", "robotcar", "turn Oxford RobotCar into a folder to train on"),
     Verb(("play",), "replay", "play", "publish a recording over DDS in real time"),
     Verb(("record",), "replay", "record", "store the node's outputs in a recording"),

@@ -20,7 +20,7 @@ from mvloc_ros.inference.bundle import Bundle, read_bundle, replace_manifest
 from mvloc_ros.inference.calibration_spec import covariance_matrix
 from mvloc_ros.inference.validation_file import VALIDATION_FILE, ValidationPoses, read_validation
 from mvloc_ros.mapping.build import MapOptions
-from mvloc_ros.mapping.map import check_cameras
+from mvloc_ros.mapping.map import check_cameras, check_depth
 from mvloc_ros.recordings import FrameRecord, PosedFolder, open_folder
 
 _log = logging.getLogger(__name__)
@@ -62,6 +62,7 @@ def calibrate(
     manifest = replace(bundle.manifest, calibration=network)
     spec = manifest.scene_map
     if spec is not None and not network_alone:
+        check_depth(folder, spec.depth_min_m, spec.depth_max_m, "mvloc calibrate")
         trials = run_trials(Bundle(bundle.path, manifest), folder, min_frames)
         refined = calibrate_refined(trials, covariance_matrix(network.both))
         if refined is None:

@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+MOST_PIXELS = 1 << 26
+"""Of the largest camera: 64 megapixels are more than any camera here has, and a damaged size must not ask for GiBs."""
+
 
 @dataclass(frozen=True)
 class View:
@@ -81,7 +84,7 @@ class PinholeCamera:
         """Build from JSON values.
 
         Raises:
-            ValueError: a value is missing, not a number, or not positive where it must be.
+            ValueError: a value is missing, not a finite number, not positive where it must be, or too large.
         """
         try:
             camera = PinholeCamera(
@@ -92,8 +95,12 @@ class PinholeCamera:
                 float(values["cx"]),
                 float(values["cy"]),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"A camera needs width, height, fx, fy, cx, cy as numbers: {error}.") from error
+        if not np.isfinite([camera.fx, camera.fy, camera.cx, camera.cy]).all():
+            raise ValueError(f"A camera's intrinsics must be finite: {camera.to_dict()}.")
         if min(camera.width, camera.height, camera.fx, camera.fy) <= 0:
             raise ValueError(f"A camera's size and focal lengths must be positive: {camera.to_dict()}.")
+        if camera.width * camera.height > MOST_PIXELS:
+            raise ValueError(f"A camera has at most {MOST_PIXELS} pixels, not {camera.width}x{camera.height}.")
         return camera

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from mvloc_ros.geometry.camera import PinholeCamera
 
 Array = NDArray[np.float64]
+_Number = TypeVar("_Number", np.float32, np.float64)
 
 NEAREST_M = 1e-3
 """Points closer than this to the camera's plane are inside the lens: no measurement."""
@@ -119,6 +121,14 @@ def transform_points(T: ArrayLike, points: ArrayLike) -> Array:
     """Points `[N, 3]` mapped by a 4x4 transform."""
     T, points = np.asarray(T, dtype=np.float64), np.asarray(points, dtype=np.float64)
     return points @ T[:3, :3].T + T[:3, 3]
+
+
+def measured_points(points: NDArray[_Number]) -> NDArray[_Number]:
+    """Those of points `[N, 3]` in their sensor's own frame that are measurements: finite, and not (0, 0, 0).
+
+    To be called before the points are carried into another frame, where the sensor's origin is a place like any other.
+    """
+    return points[np.isfinite(points).all(axis=1) & points.any(axis=1)]
 
 
 def register_depth(

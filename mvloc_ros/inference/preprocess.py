@@ -166,10 +166,21 @@ def prepare_depth(
     values = crop(image.values, image.view)
     _check_shape("depth", values.shape, *size, image.view)
     resized = resize_depth(values, *size, of_points)
-    metres = resized.astype(np.float32)
-    if image.metres_per_unit != 1.0:
-        metres *= np.float32(image.metres_per_unit)
+    metres = in_metres(resized, image.metres_per_unit)
     return metres if registration is None else registration.apply(metres)
+
+
+def in_metres(values: NDArray[Any], metres_per_unit: float) -> NDArray[np.float32]:
+    """Depth values of any shape as float32 metres; 0 for 65535 of 16 bits, which cameras send for "nothing seen".
+
+    In units finer than a millimetre 65535 would be a distance that the network takes for a measurement.
+    """
+    metres = values.astype(np.float32)
+    if metres_per_unit != 1.0:
+        metres *= np.float32(metres_per_unit)
+    if values.dtype == np.uint16:
+        metres[values == np.iinfo(np.uint16).max] = 0.0
+    return metres
 
 
 def _check_shape(name: str, shape: tuple[int, ...], height: int, width: int, view: View | None) -> None:

@@ -61,7 +61,10 @@ class DepthCamera:
         height, width = values.shape
         step = max(1, round(width / columns))
         first = step // 2
-        z = values[first::step, first::step].astype(np.float64) * image.metres_per_unit
+        thinned = values[first::step, first::step]
+        z = thinned.astype(np.float64) * image.metres_per_unit
+        if thinned.dtype == np.uint16:
+            z[thinned == np.iinfo(np.uint16).max] = 0.0  # "nothing seen"
         valid = (z > self.near_m) & (z < self.far_m)
         row, column = np.nonzero(valid)
         row, column = row * step + first, column * step + first

@@ -23,6 +23,7 @@ from mvloc_ros.mapping.build import Cameras, MapOptions, build_map
 from mvloc_ros.mapping.errors import MappingError
 from mvloc_ros.mapping.trials import Trial, run_trials
 from mvloc_ros.recordings import FrameRecord, PosedFolder, open_folder
+from mvloc_ros.recordings.depth_summary import depth_summary
 
 _log = logging.getLogger(__name__)
 
@@ -58,6 +59,7 @@ def add_map(
             f"The depth images of {folder.root} are panoramas, which `mvloc map` cannot put into a map; convert the "
             "recording with --projection pinhole and train on that."
         )
+    check_depth(folder, options.near_m, options.far_m, "mvloc map")
     cameras = Cameras.of(folder)
     seen, held = hold_out(folder.train)
     trials: list[Trial] = []
@@ -72,6 +74,20 @@ def add_map(
     scene_map = build_map(folder.train, cameras, options)
     spec = make_spec(scene_map, cameras, options, inflation(trials) or DEFAULT_INFLATION, acceptance)
     return add_scene_map(bundle, scene_map.to_bytes(), spec)
+
+
+def check_depth(folder: PosedFolder, near_m: float, far_m: float, command: str) -> None:
+    """Say in which unit the folder's depth is read and how far it is; warn where most of it is not used.
+
+    Raises:
+        MappingError: there is no depth at all.
+    """
+    summary = depth_summary(folder, near_m, far_m, command)
+    if not summary.statistics.measured:
+        raise MappingError(f"{summary.problem}; {command} needs depth images: check them, and depth_units_per_metre.")
+    print(f"{summary.text}.")
+    if summary.problem:
+        _log.warning("%s.", summary.problem)
 
 
 def hold_out(records: Sequence[FrameRecord]) -> tuple[list[FrameRecord], list[FrameRecord]]:

@@ -30,7 +30,9 @@ class ImageReader:
     """Reads one activation's messages. Fed by the executor's thread; what it returns to be called runs in the worker's.
 
     Attributes:
-        color_model, depth_model: what camera_info said last; None until it comes.
+        color_model, depth_model: what the last usable camera_info said; None until it comes.
+        info_problems: by `colour` and `depth`, why the last camera_info cannot be used.
+        last_depth: the last depth image that was read; None before the first.
         cloud_problem: why the last cloud could not be placed, in words; empty when it could.
     """
 
@@ -44,6 +46,8 @@ class ImageReader:
         self._color_frame = ""
         self.color_model: CameraModel | None = None
         self.depth_model: CameraModel | None = None
+        self.last_depth: DepthImage | None = None
+        self.info_problems: dict[str, str] = {}
         self.cloud_problem = ""
 
     def read_color(self, message: Any) -> ColorImage | Callable[[], ColorImage]:
@@ -56,10 +60,10 @@ class ImageReader:
     def read_depth(self, message: Any) -> DepthImage | Callable[[], DepthImage]:
         """A depth image; one that is compressed or a cloud is made when the worker asks for it."""
         if self._values.depth_source == "compressed":
-            return lambda: self._fit_depth(decode_compressed_depth(message))
+            return lambda: self._fit_depth(decode_compressed_depth(message, self._values.depth_unit_m))
         if self._values.depth_source == "cloud":
             return lambda: self._project(message)
-        return self._fit_depth(decode_depth(message))
+        return self._fit_depth(decode_depth(message, self._values.depth_unit_m))
 
     def _fit_color(self, image: ColorImage) -> ColorImage:
         if not self._values.rescale_input:
@@ -70,14 +74,17 @@ class ImageReader:
         manifest = self._manifest()
         # Registered depth without a camera_info of its own is seen by the colour camera.
         model = self.depth_model or (self.color_model if manifest.depth_registered else None)
-        if not self._values.rescale_input:
-            return image
-        return replace(image, view=_view(model, manifest.depth_camera, "depth"))
+        if self._values.rescale_input:
+            image = replace(image, view=_view(model, manifest.depth_camera, "depth"))
+        self.last_depth = image
+        return image
 
     def _project(self, message: Any) -> DepthImage:
         camera, frame = self._projection()
         T = self._place(frame, message.header.frame_id, to_nanoseconds(message.header.stamp))
-        return DepthImage(project_cloud(message, camera, T, self._values.cloud_splat), 1.0)
+        unit_m = self._values.depth_unit_m
+        self.last_depth = DepthImage(project_cloud(message, camera, T, self._values.cloud_splat, unit_m), 1.0)
+        return self.last_depth
 
     def _projection(self) -> tuple[PinholeCamera, str]:
         """The camera whose depth image the model expects, and its frame."""

@@ -15,6 +15,7 @@ class InputParameters:
     color_transport: str
     depth_source: str
     cloud_splat: float
+    depth_unit_m: float
     rescale_input: bool
     pair_tolerance: float
     single_modality_wait: float
@@ -34,6 +35,11 @@ INPUT_SPECS: dict[str, Spec] = {
     ),
     "cloud_splat": Spec(
         1.0, "Width in pixels of a projected point, as in `mvloc bag to-dataset --splat`.", range=(1.0, 64.0)
+    ),
+    "depth_unit_m": Spec(
+        0.0,
+        "Metres of one unit of the depth input; 0 takes REP 118's: 16UC1 millimetres, 32FC1 and clouds metres.",
+        range=(0.0, 10.0),
     ),
     "rescale_input": Spec(
         False, "Rescale and crop the images to the intrinsics of the training cameras, by their camera_info."

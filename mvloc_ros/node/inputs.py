@@ -63,7 +63,7 @@ class Inputs:
             info_subscription(node, values, "color", self._take_color_info, self._info_groups["colour"]),
             info_subscription(node, values, "depth", self._take_depth_info, self._info_groups["depth"]),
         ]
-        self._raw_infos: dict[str, Any] = {}
+        self._raw_infos: dict[str, str] = {}
         self.watchdog = Watchdog(node, values, pipeline, reader, [self.color, self.depth])
         pipeline.explain_missing = self.watchdog.explain_missing
         logger = node.get_logger()
@@ -98,7 +98,10 @@ class Inputs:
         for image in self._images:
             image.renew()
         now = time.monotonic()
-        self._log.update(self.watchdog.look(self._manifest(), now), now)
+        said, found = bool(self.watchdog.depth_text), self.watchdog.look(self._manifest(), now)
+        if self.watchdog.depth_text and not said:
+            self._node.get_logger().info(f"depth is read as {self.watchdog.depth_text}")
+        self._log.update(found, now)
 
     def reason(self) -> str:
         """What is wrong, worst first, in one line; empty if nothing is."""
@@ -122,6 +125,7 @@ class Inputs:
             }
             for monitor in (self.color, self.depth)
         }
+        parts["depth"]["measurements"] = self.watchdog.depth_text
         miss_ns = self._pipeline.synchronizer.smallest_miss_ns
         parts["synchronization"] = {
             "pairs": self._pipeline.counts.pairs,
@@ -162,27 +166,31 @@ class Inputs:
 
     def _read_info(self, side: str, message: CameraInfo) -> CameraModel | None:
         """The camera, if anything but the stamp is new."""
-        content = (
-            message.width,
-            message.height,
-            *message.k,
-            *message.d,
-            *message.p,
-            message.distortion_model,
-            *((message.roi.x_offset, message.roi.y_offset, message.roi.width, message.roi.height, message.binning_x)),
-        )
+        region, bins = message.roi, (message.binning_x, message.binning_y)
+        matrices = (*message.k, *message.d, *message.p)
+        window = (region.x_offset, region.y_offset, region.width, region.height)
+        # As text, in which NaN equals itself: what is unusable is told once, not with every message.
+        content = repr((message.width, message.height, matrices, message.distortion_model, window, bins))
         if content == self._raw_infos.get(side):
             return None
         self._raw_infos[side] = content
         if side == self._pose_of and not self._pipeline.carrier_frame:
             self._pipeline.carrier_frame = message.header.frame_id
+        name = (self.color if side == "color" else self.depth).name
         try:
             model = read_camera_info(message, self._node.resolve_topic_name(f"{side}/image"))
         except CameraInfoError as error:
+            known = self._reader.color_model if side == "color" else self._reader.depth_model
             until_then = "not used" if self._rescales else "taken for the training camera's"
-            self._node.get_logger().warning(f"{error} Until then its images are {until_then}.")
+            until_then = "read by the camera_info before" if known is not None else until_then
+            self._reader.info_problems[name] = f"{error} Until then its images are {until_then}."
+            self._node.get_logger().warning(self._reader.info_problems[name])
             return None
-        self._node.get_logger().info(f"camera_info of {side}: {model.camera}, {model.distortion or 'no'} distortion")
+        self._reader.info_problems.pop(name, None)
+        self._node.get_logger().info(
+            f"camera_info of {side}: {model.camera} ({model.matrix}), {model.distortion_text}"
+            + (f"; {model.remark}" if model.remark else "")
+        )
         return model
 
 

@@ -8,12 +8,13 @@ import time
 from rclpy.node import Node
 
 from mvloc_ros.inference.manifest import Manifest
-from mvloc_ros.node.camera_check import differences
 from mvloc_ros.node.findings import Finding, Level
 from mvloc_ros.node.image_reader import ImageReader
 from mvloc_ros.node.parameters import NodeParameters
 from mvloc_ros.node.pipeline import Pipeline
 from mvloc_ros.node.topic_monitor import TopicMonitor
+from mvloc_ros.sensors.camera_check import differences
+from mvloc_ros.sensors.depth_check import depth_problem, statistics_of, unit_text
 
 _LOSS = 0.05
 """Share of lost images in a check from which on it is worth a word."""
@@ -33,6 +34,8 @@ class Watchdog:
         self._losing = {monitor.name: 0 for monitor in monitors}
         self._losses: list[Finding] = []
         self.findings: list[Finding] = []
+        self.depth_text = ""
+        """Unit and median of the last depth image, in words; empty before the first."""
 
     def look(self, manifest: Manifest, now: float) -> list[Finding]:
         """All that is wrong at `now` (monotonic s)."""
@@ -40,6 +43,7 @@ class Watchdog:
         found = silent if silent else self._gap(now)
         for monitor in self._monitors:
             found += self._camera(monitor, manifest, now)
+        found += self._depth(manifest)
         found += self._losses
         if self._reader.cloud_problem:
             found.append(Finding("transforms", "clouds without a transform", Level.WARN, self._reader.cloud_problem))
@@ -100,7 +104,13 @@ class Watchdog:
             return []
         model = self._reader.color_model if is_color else self._reader.depth_model
         trained = manifest.color_camera if is_color else manifest.depth_camera
+        problem = self._reader.info_problems.get(monitor.name)
+        unusable = (
+            [Finding(monitor.name, f"{monitor.name} camera_info unusable", Level.WARN, problem)] if problem else []
+        )
         if model is None:
+            if unusable:
+                return unusable
             waited = monitor.last_arrival is not None and now - self._started > self._values.starvation_timeout
             return [self._without_info(monitor.name)] if waited else []
         texts = differences(monitor.name, model, trained, manifest.input, self._values.rescale_input)
@@ -109,10 +119,23 @@ class Watchdog:
                 f"the {monitor.name} images are {monitor.size[0]}x{monitor.size[1]}, but their camera_info is for "
                 f"{model.camera.width}x{model.camera.height}; check the driver"
             )
-        return [
+        return unusable + [
             Finding(monitor.name, f"{monitor.name} camera differs ({n})", Level.WARN, text)
             for n, text in enumerate(texts, start=1)
         ]
+
+    def _depth(self, manifest: Manifest) -> list[Finding]:
+        """Whether most of the last image's depth is out of range; notes its unit and how far it is."""
+        image = self._reader.last_depth
+        if image is None:
+            return []
+        found = statistics_of([image], manifest.input)
+        # The projection of a cloud is in metres whatever the cloud is in.
+        is_cloud = self._values.depth_source == "cloud"
+        unit_m = (self._values.depth_unit_m or 1.0) if is_cloud else image.metres_per_unit
+        self.depth_text = f"{unit_text(unit_m, self._values.depth_unit_m, 'depth_unit_m')}, {found.text()}"
+        problem = depth_problem(found, unit_m, manifest.input, "depth_unit_m")
+        return [Finding("depth", "depth out of range", Level.WARN, problem)] if problem else []
 
     @staticmethod
     def _without_info(name: str) -> Finding:

@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from pathlib import Path
 
 from mvloc_ros.arguments import positive
+
+_log = logging.getLogger(__name__)
 
 
 def add_from_folder_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,11 +41,17 @@ def add_from_folder_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_from_folder(args: argparse.Namespace) -> int:
     """`mvloc bag from-folder`."""
+    from mvloc_ros.recordings.depth_summary import depth_summary
     from mvloc_ros.recordings.folder import open_folder
     from mvloc_ros.recordings.from_folder import select_frames, write_bag
 
     folder = open_folder(args.folder, args.test_fraction)
     frames = select_frames(folder, args.split, args.sequence)
+    if any(frame.depth is not None for frame in folder.train):
+        depth = depth_summary(folder, 0.0005, 65.5, "a recording, in millimetres of 16 bits,")
+        print(f"{depth.text}.")
+        if depth.problem:
+            _log.warning("%s.", depth.problem)
     count = write_bag(folder, frames, args.out, rate_hz=args.rate, keep_pauses=args.keep_pauses, force=args.force)
     print(f"{args.out}: {len(frames)} frames, {count} messages")
     return 0

@@ -39,6 +39,11 @@ class NodeOptions:
     rate: float = 1.0
     truth_topic: str = topics.GROUND_TRUTH
 
+    def value_of(self, name: str) -> str:
+        """What a parameter was set to, the last time it was named; empty if it was not."""
+        values = [value for key, _, value in (word.partition(":=") for word in self.parameters) if key == name]
+        return values[-1] if values else ""
+
 
 def run_live(bag: Path, model: Path, out: Path, options: NodeOptions) -> Path:
     """Play `bag` into a node that runs `model` and record what it says.

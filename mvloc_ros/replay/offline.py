@@ -5,26 +5,34 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
+from mvloc_ros.geometry.camera import View
+from mvloc_ros.geometry.depth_statistics import DepthTally
 from mvloc_ros.inference.backend import create_backend
 from mvloc_ros.inference.bundle import Bundle, read_bundle
 from mvloc_ros.inference.frame import ColorImage, DepthImage, Frame, FrameError
+from mvloc_ros.inference.manifest import Manifest
 from mvloc_ros.localization.localizer import Localizer, PoseEstimate
 from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import BagReader, RawMessage
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.stamps import SECOND_NS
+from mvloc_ros.replay.camera_findings import CameraFindings, camera_findings
 from mvloc_ros.replay.outcomes import ACCEPTED, FAILED, INVALID, REJECTED, UNPAIRED, Outcome
 from mvloc_ros.replay.run import CollectedPoses, Floats, Run, StampedPoses
 from mvloc_ros.sensors.decode import DecodeError, decode_color, decode_depth
+from mvloc_ros.sensors.depth_check import add_image, depth_notes
 from mvloc_ros.sensors.synchronizer import Synchronizer
+
+_DEPTH_EVERY = 10
+"""Of how many depth images one is looked at for how far they measure."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +40,7 @@ class OfflineOptions:
     """Backend, pairing and topics of an offline run.
 
     `tolerance_s`: largest difference of the stamps of a frame and its truth. `without`: the image (color or depth)
-    that is left out.
+    that is left out. `depth_unit_m` and `rescale_input`: as the node's parameters.
     """
 
     backend: str = "auto"
@@ -46,6 +54,8 @@ class OfflineOptions:
     progress: bool = True
     refinement: RefinementOptions = field(default_factory=RefinementOptions)
     without: str = ""
+    depth_unit_m: float = 0.0
+    rescale_input: bool = False
 
 
 def run_offline(bag: Path | str, model: Path | str, options: OfflineOptions) -> Run:
@@ -65,7 +75,10 @@ def run_offline(bag: Path | str, model: Path | str, options: OfflineOptions) -> 
         try:
             localizer = Localizer(bundle, backend, options.refinement)
             localizer.warm_up()
-            work = _OfflineRun(localizer, options, bundle.manifest.frames.pose_of)
+            cameras = camera_findings(
+                reader, options.color_topic, options.depth_topic, bundle.manifest, options.rescale_input
+            )
+            work = _OfflineRun(localizer, options, bundle.manifest, cameras)
             with tqdm(total=color.count, desc="localizing", unit=" frames", disable=not options.progress) as bar:
                 for raw in reader.raw(work.topics()):
                     work.take(raw.topic, *_read(reader, raw))
@@ -88,8 +101,17 @@ def _read(reader: BagReader, raw: RawMessage) -> tuple[int | None, Any | None]:
 class _OfflineRun:
     """Collects what a run over one recording gives."""
 
-    def __init__(self, localizer: Localizer, options: OfflineOptions, pose_of: str) -> None:
-        self._localizer, self._options = localizer, options
+    def __init__(
+        self, localizer: Localizer, options: OfflineOptions, manifest: Manifest, cameras: CameraFindings
+    ) -> None:
+        self._localizer, self._options, self._manifest, self._cameras = localizer, options, manifest, cameras
+        self._views: tuple[View | None, View | None] = (
+            cameras.views(manifest) if options.rescale_input else (None, None)
+        )
+        self._depth = DepthTally(manifest.input.depth_min_m, manifest.input.depth_max_m)
+        self._depth_images, self._depth_unit_m = 0, 0.0
+        self._sizes: dict[str, str] = {}
+        pose_of = manifest.frames.pose_of
         self._carrier = options.color_topic if pose_of == "color" else options.depth_topic
         self._pairs = Synchronizer(round(options.sync_tolerance_s * 1e9), self._localize)
         self._frames: set[int] = set()
@@ -124,14 +146,43 @@ class _OfflineRun:
             self._frame_id = message.header.frame_id
         start = time.perf_counter()
         try:
-            image = decode_color(message) if is_color else decode_depth(message)
+            if is_color:
+                color = replace(decode_color(message), view=self._views[0])
+            else:
+                depth = replace(decode_depth(message, self._options.depth_unit_m), view=self._views[1])
         except DecodeError as error:
             self._refuse(topic, stamp, str(error))
             return
         if topic != self._carrier:
             self._partners[stamp] = ""
         self._decode_ms[topic, stamp] = (time.perf_counter() - start) * 1e3
-        (self._pairs.add_color if is_color else self._pairs.add_depth)(stamp, image)
+        self._check_size(is_color, message)
+        if is_color:
+            self._pairs.add_color(stamp, color)
+        else:
+            self._look_at_depth(depth)
+            self._pairs.add_depth(stamp, depth)
+
+    def _check_size(self, is_color: bool, message: Any) -> None:
+        model, kind = (self._cameras.color, "colour") if is_color else (self._cameras.depth, "depth")
+        if model is None or (message.width, message.height) == (model.camera.width, model.camera.height):
+            return
+        self._sizes[kind] = (
+            f"the {kind} images are {message.width}x{message.height}, but their camera_info is for "
+            f"{model.camera.width}x{model.camera.height}; check the driver"
+        )
+
+    def _look_at_depth(self, image: DepthImage) -> None:
+        if self._depth_images % _DEPTH_EVERY == 0:
+            add_image(self._depth, image)
+            self._depth_unit_m = image.metres_per_unit
+        self._depth_images += 1
+
+    def _depth_notes(self) -> list[str]:
+        if not self._depth_images:
+            return []
+        options, network = self._options, self._manifest.input
+        return depth_notes(self._depth.result(), self._depth_unit_m, options.depth_unit_m, network, "--depth-unit-m")
 
     def _refuse(self, topic: str, stamp: int | None, fault: str) -> None:
         """Count an image that cannot be used, and keep why."""
@@ -215,7 +266,7 @@ class _OfflineRun:
             drops={"unpaired": sum(count.received - count.paired for count in counts), **self._drops},
             training_poses=None if training is None else training.poses,
             tolerance_ns=round(self._options.tolerance_s * SECOND_NS),
-            notes=self._truth.notes(),
+            notes=(*self._truth.notes(), *self._cameras.texts, *self._sizes.values(), *self._depth_notes()),
             covariances=self._covariances,
             network=StampedPoses.collect(self._network) if self._refined else None,
             outcomes={**self._outcomes, **self._unpaired()},

@@ -15,8 +15,10 @@ from mvloc_ros.inference.bundle import read_bundle
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import BagReader
 from mvloc_ros.recordings.stamps import SECOND_NS
+from mvloc_ros.replay.camera_findings import camera_findings
 from mvloc_ros.replay.errors import ReplayError
 from mvloc_ros.replay.outcomes import REJECTED
+from mvloc_ros.replay.recorded_depth import recorded_depth_notes
 from mvloc_ros.replay.recorded_status import RecordedStatuses
 from mvloc_ros.replay.run import CollectedPoses, Floats, Run, StampedPoses, Stamps, header_stamp, pose_matrix
 
@@ -32,13 +34,15 @@ PLAUSIBLE_AGE_S = 3600.0
 
 @dataclass(frozen=True)
 class LiveOptions:
-    """Topics, and the recording that was played."""
+    """Topics, the recording that was played, and the node's parameters of the same names."""
 
     played_bag: Path | None = None
     tolerance_s: float = 0.0
     pose_topic: str = "/mvloc/pose"
     status_topic: str = "/mvloc/status"
     truth_topic: str = topics.GROUND_TRUTH
+    depth_unit_m: float = 0.0
+    rescale_input: bool = False
 
     @property
     def covariance_topic(self) -> str:
@@ -57,9 +61,15 @@ def read_live_run(bag: Path | str, model: Path | str | None, options: LiveOption
     of_depth = bundle is not None and bundle.manifest.frames.pose_of == "depth"
     recorded = _read(Path(bag), options, RecordedStatuses("depth_received" if of_depth else "color_received"))
     frames_ns, truth = recorded.truth.stamps_ns, recorded.truth
+    inputs: tuple[str, ...] = ()
     if options.played_bag is not None:
         images = topics.DEPTH_IMAGE if of_depth else topics.COLOR_IMAGE
         frames_ns, truth = _played(options.played_bag, images, options.truth_topic, recorded.truth)
+        if bundle is not None:
+            with BagReader(options.played_bag) as reader:
+                color, depth, manifest = topics.COLOR_IMAGE, topics.DEPTH_IMAGE, bundle.manifest
+                inputs = camera_findings(reader, color, depth, manifest, options.rescale_input).texts
+                inputs += tuple(recorded_depth_notes(reader, depth, manifest, options.depth_unit_m))
     if not len(frames_ns):
         raise ReplayError(
             f"{bag} holds no ground truth on {options.truth_topic}: record that topic too, or name the recording that "
@@ -70,7 +80,7 @@ def read_live_run(bag: Path | str, model: Path | str | None, options: LiveOption
     of_clock, latency = _plausible(recorded.latency_ms)
     tolerance_ns = round(options.tolerance_s * SECOND_NS)
     outcomes = statuses.outcomes(frames_ns, recorded.estimates.stamps_ns, tolerance_ns)
-    notes = (*recorded.notes, *of_clock, *statuses.notes(outcomes))
+    notes = (*recorded.notes, *of_clock, *inputs, *statuses.notes(outcomes))
     covariances = {stamp: value for stamp, value in recorded.covariances.items() if _is_covariance(value)}
     if len(covariances) < len(recorded.covariances):
         count = len(recorded.covariances) - len(covariances)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Command line of this room: `mvloc play`, `record`, `replay` and `evaluate`."""
+"""Command line of this room: `mvloc bag info`, `play`, `record`, `replay`, `live` and `evaluate`."""
 
 from __future__ import annotations
 
@@ -9,12 +9,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mvloc_ros.arguments import count, not_negative, positive
+from mvloc_ros.recordings import verbs as recordings
 
 if TYPE_CHECKING:
     from mvloc_ros.replay.evaluation import EvaluationResult
 
 NO_POSE = 1
 """Exit code of a run that was evaluated and has no accepted pose."""
+
+
+def add_info_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `mvloc bag info`."""
+    recordings.add_info_arguments(parser)
+
+
+def run_info(args: argparse.Namespace) -> int:
+    """`mvloc bag info`: the topics, and how far depth images measure."""
+    from mvloc_ros.recordings.bag_reader import open_bag
+    from mvloc_ros.replay.recorded_depth import depth_lines
+
+    code = recordings.run_info(args)
+    with open_bag(args.bag) as reader:
+        if lines := depth_lines(reader):
+            print("\n" + "\n".join(lines))
+    return code
 
 
 def add_play_arguments(parser: argparse.ArgumentParser) -> None:
@@ -144,6 +162,18 @@ def add_replay_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--without", choices=("color", "depth"), default="", help="leave this image out, as if its sensor were lost"
     )
+    parser.add_argument(
+        "--depth-unit-m",
+        type=positive,
+        default=0.0,
+        metavar="M",
+        help="metres of one unit of the depth images, as the node's parameter (default: 16UC1 0.001, 32FC1 1)",
+    )
+    parser.add_argument(
+        "--rescale-input",
+        action="store_true",
+        help="rescale and crop the images to the training cameras, as the node's parameter",
+    )
 
 
 def run_replay(args: argparse.Namespace) -> int:
@@ -164,6 +194,8 @@ def run_replay(args: argparse.Namespace) -> int:
         tolerance_s=args.tolerance,
         refinement=RefinementOptions(args.refine, args.refine_budget),
         without=args.without,
+        depth_unit_m=args.depth_unit_m,
+        rescale_input=args.rescale_input,
     )
     return _report(evaluate(run_offline(args.bag, args.model, options)), args.out)
 
@@ -275,5 +307,11 @@ def run_live(args: argparse.Namespace) -> int:
     truth_topic = args.truth_topic or topics.GROUND_TRUTH
     options = live.NodeOptions(tuple(args.parameter), args.rate, truth_topic)
     recording = live.run_live(args.bag, args.model, args.out, options)
-    reading = LiveOptions(played_bag=args.bag, tolerance_s=args.tolerance, truth_topic=truth_topic)
+    reading = LiveOptions(
+        played_bag=args.bag,
+        tolerance_s=args.tolerance,
+        truth_topic=truth_topic,
+        depth_unit_m=float(options.value_of("depth_unit_m") or 0.0),
+        rescale_input=options.value_of("rescale_input").lower() == "true",
+    )
     return _report(evaluate(read_live_run(recording, args.model, reading)), args.out)

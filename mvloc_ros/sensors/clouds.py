@@ -14,24 +14,37 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mvloc_ros.geometry.camera import PinholeCamera
-from mvloc_ros.geometry.projection import NEAREST_M, image_points, project_pinhole, transform_points
+from mvloc_ros.geometry.projection import (
+    NEAREST_M,
+    image_points,
+    measured_points,
+    project_pinhole,
+    transform_points,
+)
 from mvloc_ros.sensors.decode import DecodeError
 
 _AXES = ("x", "y", "z")
+# Datatype of sensor_msgs/PointField -> bytes of one value.
+_BYTES = {1: 1, 2: 1, 3: 2, 4: 2, 5: 4, 6: 4, 7: 4, 8: 8}
 
 
-def decode_cloud(message: Any) -> NDArray[np.float32]:
-    """The points `[N, 3]` float32 in the message's frame and units; those that are not finite are left out.
+def decode_cloud(message: Any, unit_m: float = 0.0) -> NDArray[np.float32]:
+    """The points `[N, 3]` float32 in metres in the message's frame; what is no measurement is left out.
+
+    `unit_m` are the metres of one unit of the coordinates; 0 takes REP 118's, which are metres.
+
+    No measurement are points that are not finite, and (0, 0, 0), which drivers of LIDARs send where no echo returned:
+    seen from another sensor that would be a surface at the LIDAR's own place.
 
     Raises:
         DecodeError: the cloud has no x, y, z, or its sizes contradict each other.
     """
-    points = _xyz(message).reshape(-1, 3)
-    return points[np.isfinite(points).all(axis=1)]
+    points = _xyz(message, unit_m).reshape(-1, 3)
+    return measured_points(points)
 
 
 def project_cloud(
-    message: Any, camera: PinholeCamera, T_camera_cloud: ArrayLike, splat: float = 1.0
+    message: Any, camera: PinholeCamera, T_camera_cloud: ArrayLike, splat: float = 1.0, unit_m: float = 0.0
 ) -> NDArray[np.float32]:
     """The depth image `[H, W]` in metres that a camera has of a cloud; 0 where no point fell. As in training.
 
@@ -40,17 +53,18 @@ def project_cloud(
         camera: whose image it is to be.
         T_camera_cloud: 4x4, the cloud's frame in the camera's optical frame.
         splat: width and height in pixels of what a point covers.
+        unit_m: as in `decode_cloud`.
 
     Raises:
         DecodeError: what `decode_cloud` refuses.
     """
     same_size = (int(message.height), int(message.width)) == (camera.height, camera.width)
     if same_size and splat == 1.0 and np.array_equal(T_camera_cloud, np.eye(4)):
-        points = _xyz(message)
+        points = _xyz(message, unit_m)
         if _is_image_of(points, camera):
             z = points[:, :, 2]
             return np.where(np.isfinite(z) & (z > NEAREST_M), z, np.float32(0.0))
-    return project_pinhole(transform_points(T_camera_cloud, decode_cloud(message)), camera, splat)
+    return project_pinhole(transform_points(T_camera_cloud, decode_cloud(message, unit_m)), camera, splat)
 
 
 def _is_image_of(points: NDArray[np.float32], camera: PinholeCamera) -> bool:
@@ -65,8 +79,8 @@ def _is_image_of(points: NDArray[np.float32], camera: PinholeCamera) -> bool:
     return bool(seen.any() and np.abs(at_u - u[seen]).max() < 0.5 and np.abs(at_v - v[seen]).max() < 0.5)
 
 
-def _xyz(message: Any) -> NDArray[np.float32]:
-    """`[height, width, 3]` float32, copied out of the message."""
+def _xyz(message: Any, unit_m: float) -> NDArray[np.float32]:
+    """`[height, width, 3]` float32 in metres, copied out of the message."""
     height, width = int(message.height), int(message.width)
     if height < 1 or width < 1:
         return np.zeros((max(height, 0), max(width, 0), 3), dtype=np.float32)
@@ -81,7 +95,8 @@ def _xyz(message: Any) -> NDArray[np.float32]:
         )
     points = np.ndarray((height, width), dtype=point, buffer=data, strides=(row_step, point.itemsize))
     with np.errstate(over="ignore", invalid="ignore"):  # a float64 beyond float32 becomes infinite: no measurement
-        return np.stack([points[axis].astype(np.float32) for axis in _AXES], axis=-1)
+        xyz = np.stack([points[axis].astype(np.float32) for axis in _AXES], axis=-1)
+        return xyz if unit_m in (0.0, 1.0) else xyz * np.float32(unit_m)
 
 
 def _point_type(message: Any) -> np.dtype[Any]:
@@ -93,15 +108,18 @@ def _point_type(message: Any) -> np.dtype[Any]:
             f"Point clouds are read through sensor_msgs_py, which is not installed ({error}); install ROS's "
             "sensor_msgs_py or use a depth image topic."
         ) from error
-    names = [field.name for field in message.fields]
+    names = {field.name: None for field in message.fields}
     missing = [axis for axis in _AXES if axis not in names]
     if missing:
         raise DecodeError(
             f"The cloud has no field {missing[0]!r} (it has {', '.join(map(repr, names)) or 'none'}); "
             "check that the topic carries x, y, z points."
         )
+    axes = [field for field in message.fields if field.name in _AXES]
     try:
-        point = np.dtype(dtype_from_fields(message.fields, point_step=int(message.point_step)))
+        # The library writes each of a field's `count` values out, so a damaged count would keep it busy for ever.
+        _check_extents(message)
+        point = np.dtype(dtype_from_fields(axes, point_step=int(message.point_step)))
     except (AssertionError, KeyError, TypeError, ValueError) as error:
         raise DecodeError(
             f"The fields of the cloud contradict its points of {message.point_step} bytes ({error}); "
@@ -110,3 +128,13 @@ def _point_type(message: Any) -> np.dtype[Any]:
     if any(point[axis].kind != "f" for axis in _AXES):
         raise DecodeError("The cloud's x, y, z are no floating-point numbers in metres; check the topic.")
     return point.newbyteorder(">" if message.is_bigendian else "<")
+
+
+def _check_extents(message: Any) -> None:
+    """ValueError for a field that does not lie within a point, or an axis of several values."""
+    for field in message.fields:
+        end = int(field.offset) + int(field.count) * _BYTES.get(int(field.datatype), 1)
+        if end > message.point_step:
+            raise ValueError(f"the field {field.name!r} of {field.count} value(s) ends at byte {end}")
+        if field.name in _AXES and field.count != 1:
+            raise ValueError(f"the field {field.name!r} has {field.count} values")

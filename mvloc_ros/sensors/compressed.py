@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mvloc_ros.geometry.camera import MOST_PIXELS
 from mvloc_ros.inference.frame import ColorImage, DepthImage
 from mvloc_ros.sensors.decode import DecodeError
 from mvloc_ros.sensors.rvl import RvlError, decode_rvl
@@ -22,8 +23,6 @@ _CONFIG = struct.Struct("<iff")
 """compressed_depth_image_transport's header: an enumeration and the quantisation's A and B."""
 _RVL_SIZE = struct.Struct("<II")
 """Columns and rows, which that transport puts before the RVL code."""
-_MOST_PIXELS = 1 << 26
-"""A damaged header must not ask for gigabytes: 64 megapixels are more than any depth camera has."""
 
 
 def decode_compressed_color(message: Any) -> ColorImage:
@@ -44,10 +43,11 @@ def decode_compressed_color(message: Any) -> ColorImage:
     return ColorImage(np.asarray(image, dtype=np.uint8), orders[image.ndim if image.ndim == 2 else image.shape[2]])
 
 
-def decode_compressed_depth(message: Any) -> DepthImage:
+def decode_compressed_depth(message: Any, unit_m: float = 0.0) -> DepthImage:
     """Read a depth image: PNG or RVL with the header of compressedDepth, or a bare PNG (16 bits, millimetres).
 
-    Quantised 32FC1 is inverse depth: metres = A / (value - B), 0 is no measurement.
+    Quantised 32FC1 is inverse depth: metres = A / (value - B), 0 is no measurement. `unit_m` as in `decode_depth`: the
+    metres of one unit of the image before its compression.
 
     Raises:
         DecodeError: the bytes are no 16-bit image.
@@ -64,9 +64,9 @@ def decode_compressed_depth(message: Any) -> DepthImage:
     else:
         raw = _decode_png(payload, message)
     if not headed or not message.format.strip().startswith("32FC1"):
-        return DepthImage(raw, 0.001)
+        return DepthImage(raw, unit_m or 0.001)
     _, a, b = _CONFIG.unpack(data[: _CONFIG.size].tobytes())
-    return DepthImage(_dequantise(raw, a, b), 1.0)
+    return DepthImage(_dequantise(raw, a, b), unit_m or 1.0)
 
 
 def _decode_png(data: NDArray[np.uint8], message: Any) -> NDArray[np.uint16]:
@@ -83,7 +83,7 @@ def _decode_rvl(data: NDArray[np.uint8], message: Any) -> NDArray[np.uint16]:
     if data.size < _RVL_SIZE.size:
         raise _undecodable(message, "it ends within its header")
     columns, rows = _RVL_SIZE.unpack(data[: _RVL_SIZE.size].tobytes())
-    if not 0 < columns * rows <= _MOST_PIXELS:
+    if not 0 < columns * rows <= MOST_PIXELS:
         raise _undecodable(message, f"it claims {columns}x{rows} pixels")
     try:
         return decode_rvl(data[_RVL_SIZE.size :], columns * rows).reshape(rows, columns)

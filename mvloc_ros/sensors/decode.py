@@ -53,8 +53,12 @@ def decode_color(message: Any) -> ColorImage:
     return ColorImage(_through_cv_bridge(message, "rgb8"), "rgb")
 
 
-def decode_depth(message: Any) -> DepthImage:
-    """Read a depth image: 16UC1 or mono16 in millimetres, 32FC1 in metres.
+def decode_depth(message: Any, unit_m: float = 0.0) -> DepthImage:
+    """Read a depth image: 16UC1 or mono16 in millimetres, 32FC1 in metres, unless `unit_m` states another unit.
+
+    Args:
+        message: sensor_msgs/Image.
+        unit_m: metres of one unit of the values; 0 takes REP 118's.
 
     Raises:
         DecodeError: the image is empty, its sizes contradict each other, or it is no depth image.
@@ -66,8 +70,7 @@ def decode_depth(message: Any) -> DepthImage:
         )
     kind, metres_per_unit = _DEPTH_VIEWS[message.encoding]
     view = _view(message, np.dtype(kind), 1)[:, :, 0]
-    # 65535, "no measurement" of Kinect-era drivers and files, falls to the model's depth range.
-    return DepthImage(view, metres_per_unit)
+    return DepthImage(view, unit_m or metres_per_unit)
 
 
 def _view(message: Any, item: np.dtype[Any], channels: int) -> NDArray[Any]:

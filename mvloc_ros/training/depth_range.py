@@ -10,12 +10,15 @@ measures ten times as far, and its folder says so in `camera.json`.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
 
 from mvloc_ros.recordings.camera_file import CAMERA_FILE, read_camera_file
+from mvloc_ros.recordings.depth_summary import depth_summary
+from mvloc_ros.recordings.frames import PosedFolder
 from mvloc_ros.training.config import SYSTEMS, TrainingConfig
 from mvloc_ros.training.datasets import PosedFrames
 
@@ -54,6 +57,16 @@ def explain_range(config: TrainingConfig, root: Path, given: Collection[str]) ->
     elif STATED["max_depth"] in read_camera_file(root):
         whose = str(root / CAMERA_FILE)
     return f"depth counts from {config.input.min_depth:g} to {config.input.max_depth:g} m, says {whose}"
+
+
+def report_depth(config: TrainingConfig, folder: PosedFolder) -> None:
+    """Say in which unit the folder's depth is read and how far it is; warn where that cannot be right."""
+    if not SYSTEMS[config.system].uses_depth:
+        return
+    summary = depth_summary(folder, config.input.min_depth, math.inf, "training")
+    print(f"{summary.text}.")
+    if summary.problem:
+        _log.warning("%s.", summary.problem)
 
 
 def warn_of_far_depth(config: TrainingConfig, frames: PosedFrames) -> None:

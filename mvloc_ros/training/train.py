@@ -15,7 +15,7 @@ from mvloc_ros.recordings import PosedFolder
 from mvloc_ros.training.checkpoint import BEST, LAST, REFIT
 from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.datasets import PosedFrames, Reading, network_size, open_readable, read_frames
-from mvloc_ros.training.depth_range import warn_of_far_depth
+from mvloc_ros.training.depth_range import report_depth, warn_of_far_depth
 from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.evaluation import PoseErrors
 from mvloc_ros.training.judge import judge
@@ -123,6 +123,7 @@ def train(
     digest = "" if weights is None else hashlib.sha256(weights.read_bytes()).hexdigest()
     data = processes.after_main(lambda: read_data(config, root, test_fraction, chosen))
     if processes.is_main:
+        report_depth(config, data.folder)
         warn_of_far_depth(config, data.training)
     job = Job(config, root, test_fraction, device, state, digest, scaled_cameras(data.folder, config), processes)
     _train_stages(job, out, start_from, data.training, data.validation)

@@ -9,6 +9,7 @@ import sys
 from contextlib import nullcontext
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -21,7 +22,7 @@ from mvloc_ros.mapping.build import MapOptions
 from mvloc_ros.mapping.distortion import measure
 from mvloc_ros.mapping.errors import MappingError
 from mvloc_ros.mapping.fusion import PosedDepth, fuse
-from mvloc_ros.mapping.map import add_map, check_cameras, hold_out
+from mvloc_ros.mapping.map import add_map, check_cameras, check_depth, hold_out
 from mvloc_ros.mapping.surfaces import thin
 from mvloc_ros.recordings import open_folder
 
@@ -148,6 +149,19 @@ def test_depth_in_a_wrong_unit_gives_no_map(folder, plain_bundle, tmp_path):
     (tmp_path / "folder" / "camera.json").write_text(settings[:-1] + ', "depth_units_per_metre": 1000000}')
     with pytest.raises(MappingError, match="check the unit"):
         add_map(tmp_path / "bundle", tmp_path / "folder", replace(MapOptions(), resolution_m=0.04))
+
+
+def test_depth_is_looked_at_before_a_map_is_built(folder, tmp_path, caplog, capsys):
+    check_depth(open_folder(folder), 0.3, 4.5, "mvloc map")
+    assert "values a metre (" in capsys.readouterr().out
+    assert not caplog.records
+    check_depth(open_folder(folder), 0.001, 0.01, "mvloc map")
+    assert "100% of the measured depth" in caplog.text
+    shutil.copytree(folder, tmp_path / "blind")
+    for path in (tmp_path / "blind").glob("*/*depth.png"):
+        cv2.imwrite(str(path), np.zeros_like(cv2.imread(str(path), cv2.IMREAD_UNCHANGED)))
+    with pytest.raises(MappingError, match=r"has no usable depth: no pixel is measured; mvloc map needs depth images"):
+        check_depth(open_folder(tmp_path / "blind"), 0.3, 4.5, "mvloc map")
 
 
 def test_the_folder_of_another_scene_is_refused_before_anything_is_built(plain_bundle, folder, tmp_path):

@@ -254,7 +254,7 @@ def test_another_camera_is_noticed_and_can_be_rescaled(peer, start, wait_for):
     wait_for(lambda: peer.is_connected() and matched(info)(), 20, "the subscriptions")
     send_until(send, lambda: peer.poses and abs(last_position(peer)[1] - POSE[1]) < 0.01, 10, "a rescaled frame")
     assert last_position(peer) == pytest.approx(POSE, abs=1e-3)
-    wait_for(lambda: "not rectified (plumb_bob, up to" in process.text(), 5, "the distortion to be named")
+    wait_for(lambda: "not rectified (plumb_bob distortion of up to" in process.text(), 5, "the distortion to be named")
     assert "focal length" not in process.text()
     assert "cannot be rescaled before color/camera_info comes" in process.text()
     assert {round(message.pose.position.y, 2) for message in peer.poses} == {round(POSE[1], 2)}  # the first ones too
@@ -270,6 +270,16 @@ def test_a_camera_that_differs_is_told_with_what_that_means(peer, start, wait_fo
         send_both(peer)(stamp)
         info.publish(stamped(tele, stamp, COLOR_FRAME))
 
+    # One impossible camera_info must end nothing: it is named, and the next one is read.
+    broken = CameraInfo(width=640, height=480, k=tele.k, binning_x=1000, binning_y=1000)
+    huge = CameraInfo(width=100_000, height=100_000, k=tele.k)
+    for impossible, why in ((broken, "binned by 1000x1000 nothing is left"), (huge, "at most 67108864 pixels")):
+
+        def send_impossible(stamp: int, impossible: CameraInfo = impossible) -> None:
+            send_both(peer)(stamp)
+            info.publish(stamped(impossible, stamp, COLOR_FRAME))
+
+        send_until(send_impossible, lambda why=why: why in process.text(), 5, why)
     words = "focal length is 1.25 times the training's"
     send_until(send, lambda: words in process.text(), 5, "the focal length")
     assert "poses come out too near to what is seen" in process.text()
@@ -278,6 +288,32 @@ def test_a_camera_that_differs_is_told_with_what_that_means(peer, start, wait_fo
     )
     send_until(send, lambda: "no camera_info of the depth images comes" in process.text(), 5, "the missing info")
     assert process.text().count("no camera_info of the depth images comes") == 1
+
+
+def test_the_unit_of_depth_is_told_questioned_and_can_be_stated(peer, start, wait_for):
+    """Depth in tenths of a millimetre: 15 m in millimetres, which is beyond the model's range."""
+    tenths = np.full((48, 64), 15_000, np.uint16)
+
+    def send(stamp: int) -> None:
+        peer.send_color(stamp)
+        peer.send_depth(stamp, tenths)
+
+    process = start()
+    wait_for(peer.is_connected, 20, "the subscriptions")
+    words = (
+        "the values look like tenths of a millimetre (0.0001 m), in which the median would be 1.5 m: set depth_unit_m"
+    )
+    send_until(send, lambda: words in process.text(), 10, "the likely unit")
+    assert "depth is read as 0.001 m a unit (REP 118), median 15 m" in process.text()
+    process.end()
+    peer.poses.clear()
+    peer.statuses.clear()
+    process = start("depth_unit_m:=0.0001")
+    wait_for(peer.is_connected, 20, "the subscriptions")
+    send_until(send, lambda: peer.poses, 10, "a pose")
+    assert last_position(peer) == pytest.approx(POSE, abs=1e-3)
+    words = "depth is read as 0.0001 m a unit (by depth_unit_m), median 1.5 m"
+    send_until(send, lambda: words in process.text(), 5, "the unit")
 
 
 def test_a_fifth_lost_skewed_and_jittering_is_counted_to_the_image(peer, start, wait_for):

@@ -256,7 +256,7 @@ def test_velodyne_scans_of_both_forms_are_the_same_points(tmp_path: Path):
     np.testing.assert_allclose(read_scan(tmp_path / "1.png", "velodyne_left"), expected, atol=1e-9)
     np.vstack([expected.T, [[7.0, 8.0]]]).astype("<f4").tofile(tmp_path / "2.bin")
     np.testing.assert_allclose(read_scan(tmp_path / "2.bin", "velodyne_left"), expected, atol=1e-6)
-    np.array([[1.0, 2.0, 3.0], [np.nan, 0.0, 0.0]]).tofile(tmp_path / "3.bin")
+    np.array([[1.0, 2.0, 3.0], [np.nan, 0.0, 0.0], [0.0, 0.0, 0.0]]).tofile(tmp_path / "3.bin")
     np.testing.assert_array_equal(read_scan(tmp_path / "3.bin", "ldmrs"), [[1.0, 2.0, 3.0]])
     np.testing.assert_array_equal(read_scan(tmp_path / "3.bin", "lms_rear"), [[1.0, 2.0, 0.0]])
 

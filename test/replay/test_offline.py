@@ -14,12 +14,14 @@ import numpy as np
 import pytest
 
 from mvloc_ros.cli import main
+from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.geometry.trajectory import read_tum
 from mvloc_ros.inference.frame import Frame
 from mvloc_ros.localization.localizer import Localizer, PoseEstimate
 from mvloc_ros.recordings import RecordingError, topics
 from mvloc_ros.recordings.bag_reader import BagReader
 from mvloc_ros.recordings.bag_writer import BagWriter
+from mvloc_ros.recordings.messages import MessageBuilder
 from mvloc_ros.replay import offline
 from mvloc_ros.replay.errors import ReplayError
 from mvloc_ros.replay.evaluation import evaluate
@@ -241,3 +243,81 @@ def test_an_offline_run_without_a_pose_says_so(camera_bag, tiny_bundle: Path, tm
             "0 of 8 frames gave an accepted pose (8 unpaired: the nearest depth image is N s away, N s are allowed)."
         )
     )
+
+
+def with_infos(bag: Path, out: Path, camera: PinholeCamera) -> Path:
+    """The recording, with camera_info of both images."""
+    with BagReader(bag) as reader, BagWriter(out) as writer:
+        for topic in reader.topics.values():
+            writer.add_topic(topic.name, topic.type)
+        build = MessageBuilder(writer.store)
+        for name in (topics.COLOR_INFO, topics.DEPTH_INFO):
+            writer.add_topic(name, topics.CAMERA_INFO)
+        for raw in reader.raw():
+            if raw.topic == topics.COLOR_IMAGE:
+                for name in (topics.COLOR_INFO, topics.DEPTH_INFO):
+                    writer.write(name, raw.stamp_ns, build.camera_info(raw.stamp_ns, topics.COLOR_FRAME, camera))
+            writer.write_raw(raw.topic, raw.stamp_ns, raw.data)
+    return out
+
+
+TRAINED = PinholeCamera(64, 48, 60.0, 60.0, 31.5, 23.5)  # of the tiny bundle
+
+
+def test_another_camera_is_told_as_by_the_node(camera_bag, tiny_bundle: Path, tmp_path: Path):
+    longer = replace(TRAINED, fx=84.0, fy=84.0)
+    bag = with_infos(camera_bag(), tmp_path / "tele", longer)
+    assert main(["replay", str(bag), "--model", str(tiny_bundle), "--out", str(tmp_path / "out")]) == 0
+    notes = json.loads((tmp_path / "out" / "report.json").read_text())["notes"]
+    for kind in ("colour", "depth"):
+        words = f"the {kind} camera's focal length is 1.40 times the training's"
+        assert any(note.startswith(words) for note in notes)
+    rescaled = run_offline(bag, tiny_bundle, replace(QUIET, rescale_input=True))
+    assert any("the colour camera sees 51% of what the training camera saw" in note for note in rescaled.notes)
+
+
+def test_the_training_camera_is_no_finding_and_a_wrong_size_is_one(camera_bag, tiny_bundle: Path, tmp_path: Path):
+    same = run_offline(with_infos(camera_bag(), tmp_path / "same", TRAINED), tiny_bundle, QUIET)
+    assert same.notes == ("depth: 0.001 m a unit (REP 118), median 1 m, 100% of the pixels measured",)
+    other = run_offline(with_infos(camera_bag("b"), tmp_path / "size", TRAINED.scaled_to(128, 96)), tiny_bundle, QUIET)
+    assert "the depth images are 64x48, but their camera_info is for 128x96; check the driver" in other.notes
+    none = run_offline(camera_bag("c"), tiny_bundle, QUIET)
+    assert any("no camera_info is beside /camera/color/image_raw: its images are taken" in note for note in none.notes)
+    with pytest.raises(ReplayError, match="leave --rescale-input out"):
+        run_offline(camera_bag("d"), tiny_bundle, replace(QUIET, rescale_input=True))
+
+
+def test_rescaled_images_show_what_the_training_camera_saw(camera_bag, tiny_bundle: Path, tmp_path: Path):
+    """A camera of twice the pixels and the same lens in the middle, with other things around it."""
+
+    def wide(topic, index, message):
+        if topic == topics.GROUND_TRUTH:
+            return message
+        channels = 3 if topic == topics.COLOR_IMAGE else 2
+        inner = np.asarray(message.data).reshape(48, 64, channels)
+        image = np.full((96, 128, channels), 33, np.uint8)
+        image[24:72, 32:96] = inner
+        message.width, message.height, message.step = 128, 96, 128 * channels
+        message.data = image.reshape(-1)
+        return message
+
+    bag = with_infos(camera_bag(spoil=wide), tmp_path / "wide", PinholeCamera(128, 96, 60.0, 60.0, 63.5, 47.5))
+    result = evaluate(run_offline(bag, tiny_bundle, replace(QUIET, rescale_input=True)))
+    np.testing.assert_allclose(result.translation_m, 0.01 * np.arange(8), atol=1e-3)
+    assert evaluate(run_offline(bag, tiny_bundle, QUIET)).translation_m.min() > 0.05
+
+
+def test_depth_in_another_unit_is_noticed_and_can_be_stated(camera_bag, tiny_bundle: Path):
+    def tenths(topic, index, message):
+        if topic == topics.DEPTH_IMAGE:
+            values = np.asarray(message.data).view(np.uint16) * np.uint16(10)
+            values[:5] = 65535  # nothing seen: 6.5 m in this unit, which the model would take for a measurement
+            message.data = values.view(np.uint8)
+        return message
+
+    bag = camera_bag(spoil=tenths)
+    notes = " | ".join(run_offline(bag, tiny_bundle, QUIET).notes)
+    assert "depth: 0.001 m a unit (REP 118), median 10 m" in notes
+    stated = run_offline(bag, tiny_bundle, replace(QUIET, depth_unit_m=1e-4))
+    assert any("depth: 0.0001 m a unit (by --depth-unit-m), median 1 m" in note for note in stated.notes)
+    np.testing.assert_allclose(evaluate(stated).translation_m, 0.01 * np.arange(8), atol=1e-3)

@@ -22,6 +22,7 @@ from mvloc_ros.recordings.bag_writer import BagWriter
 from mvloc_ros.recordings.messages import MessageBuilder
 from mvloc_ros.replay.errors import ReplayError
 from mvloc_ros.replay.evaluation import evaluate
+from mvloc_ros.replay.live import NodeOptions
 from mvloc_ros.replay.outcomes import Outcome, group_reasons
 from mvloc_ros.replay.recorded_run import LiveOptions, _same_poses, read_live_run
 from mvloc_ros.replay.run import StampedPoses, pose_matrix
@@ -126,6 +127,19 @@ def test_rejected_frames_took_their_time_and_their_network_poses_are_unknown(cam
     np.testing.assert_array_equal(np.isnan(result.step_ms["stamp_to_publication"]), ~result.has_pose)
     assert "the network, of believed frames" in text_table(result)
     assert result.network.accuracy.translation_m.median == pytest.approx(0.3)
+
+
+def test_the_played_recordings_cameras_and_depth_are_looked_at_as_offline(camera_bag, live_bag, tiny_bundle: Path):
+    played = camera_bag()
+    run = read_live_run(live_bag(played), tiny_bundle, LiveOptions(played_bag=played))
+    assert "depth: 0.001 m a unit (REP 118), median 1.35 m, 100% of the pixels measured" in run.notes
+    assert any(note.startswith("no camera_info is beside /camera/depth/image_raw") for note in run.notes)
+    options = NodeOptions(("depth_unit_m:=0.01", "depth_unit_m:=0.1", "rescale_input:=True"))
+    assert (options.value_of("depth_unit_m"), options.value_of("rescale_input"), options.value_of("gate")) == (
+        "0.1",
+        "True",
+        "",
+    )
 
 
 @pytest.mark.parametrize("rate", [1.0, 2.0, 0.3])

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -97,6 +98,28 @@ def test_points_without_a_measurement_are_left_out():
     np.testing.assert_array_equal(decode_cloud(cloud(points, kind=FLOAT64)), points[0, [3]])
 
 
+def test_points_at_the_sensor_itself_are_no_measurement():
+    """Drivers of LIDARs send (0, 0, 0) for no return; half a metre behind the camera's plane that is no surface."""
+    camera = PinholeCamera(12, 10, 5.0, 5.0, 5.5, 4.5)
+    T_camera_lidar = np.eye(4)
+    T_camera_lidar[2, 3] = 0.5
+    message = cloud(np.array([[[0.0, 0.0, 0.0], [1.0, 0.0, 2.0], [0.0, 0.0, 0.0]]]))
+    np.testing.assert_array_equal(decode_cloud(message), [[1.0, 0.0, 2.0]])
+    depth = project_cloud(message, camera, T_camera_lidar)
+    assert (np.count_nonzero(depth), depth.max()) == (1, 2.5)
+
+
+def test_an_absurd_count_of_a_field_costs_no_time():
+    message = cloud(np.ones((1, 4, 3)), extra=True)
+    for name in ("ring", "x"):
+        fields = [SimpleNamespace(**vars(field)) for field in message.fields]
+        next(field for field in fields if field.name == name).count = 2**32 - 1
+        started = time.process_time()
+        with pytest.raises(DecodeError, match=f"'{name}' of 4294967295 value.s. ends at byte"):
+            decode_cloud(SimpleNamespace(**{**vars(message), "fields": fields}))
+        assert time.process_time() - started < 1.0
+
+
 def test_an_empty_cloud_has_no_points():
     message = SimpleNamespace(height=0, width=0, fields=[], is_bigendian=False, point_step=0, row_step=0, data=b"")
     assert decode_cloud(message).shape == (0, 3)
@@ -142,6 +165,19 @@ def test_an_organised_cloud_that_is_no_image_of_the_camera_is_projected(change):
     expected = project_pinhole(transform_points(T, decode_cloud(message)), camera)
     np.testing.assert_array_equal(projected, expected)
     assert np.array_equal(projected, depth) == (change == "order")
+
+
+def test_a_cloud_in_millimetres_is_projected_in_metres():
+    camera = PinholeCamera(12, 10, 5.0, 5.0, 5.5, 4.5)
+    depth, message = depth_cloud(camera)
+    values = np.frombuffer(message.data, np.float32) * np.float32(1000.0)
+    message.data = values.tobytes()
+    np.testing.assert_allclose(project_cloud(message, camera, np.eye(4), unit_m=1e-3), depth, rtol=1e-6)
+    T = np.eye(4)
+    T[2, 3] = 1.0
+    moved = project_cloud(message, camera, T, unit_m=1e-3)
+    np.testing.assert_allclose(decode_cloud(message, 1e-3), values.reshape(-1, 3)[depth.reshape(-1) > 0] * 1e-3)
+    assert 2.0 <= moved[moved > 0].min() < moved.max() <= 6.0
 
 
 def test_a_splat_covers_more_pixels():
@@ -196,6 +232,7 @@ def damaged(**changes: object) -> SimpleNamespace:
         (damaged(point_step=8), "contradict its points of 8 bytes"),
         (damaged(fields=[*damaged().fields, damaged().fields[0]]), "contradict its points"),
         (damaged(fields=[SimpleNamespace(name=n, offset=0, datatype=99, count=1) for n in "xyz"]), "contradict"),
+        (damaged(fields=[SimpleNamespace(name=n, offset=0, datatype=FLOAT32, count=2) for n in "xyz"]), "has 2 values"),
         (cloud(np.zeros((1, 2, 3)), kind=INT32), "no floating-point numbers in metres"),
     ],
 )  # fmt: skip

@@ -58,6 +58,14 @@ def test_millimetres_keep_all_16_bits(name, header):
     assert depth.metres_per_unit == 0.001
 
 
+def test_a_stated_unit_counts_in_every_code():
+    assert decode_compressed_depth(rvl(MILLIMETRES), 1e-4).metres_per_unit == 1e-4
+    header = struct.pack("<iff", 0, A, B)
+    quantised = message(MILLIMETRES, ".png", "32FC1; compressedDepth png", header)
+    assert decode_compressed_depth(quantised, 1e-3).metres_per_unit == 1e-3
+    assert decode_compressed_depth(quantised).metres_per_unit == 1.0
+
+
 def test_rvl_keeps_all_16_bits():
     depth = decode_compressed_depth(rvl(MILLIMETRES))
     np.testing.assert_array_equal(depth.values, MILLIMETRES)

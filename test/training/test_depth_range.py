@@ -8,6 +8,7 @@ import json
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -104,3 +105,16 @@ def test_a_range_that_leaves_most_depth_out_is_noticed(
 def test_training_notices_it(tiny_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert train(tiny_folder, tmp_path / "near", "--max-depth", "0.5") == 0
     assert [record for record in caplog.records if "beyond --max-depth 0.5 m" in record.getMessage()]
+
+
+def test_the_unit_and_the_median_are_told_and_no_usable_depth_is_said(
+    tiny_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train(tiny_folder, tmp_path / "run") == 0
+    assert "1000 values a metre (camera.json), median " in capsys.readouterr().out
+    assert "depth" not in caplog.text
+    empty = Path(shutil.copytree(tiny_folder, tmp_path / "empty"))
+    for path in empty.glob("*/*depth.png"):
+        cv2.imwrite(str(path), np.zeros_like(cv2.imread(str(path), cv2.IMREAD_UNCHANGED)))
+    assert train(empty, tmp_path / "blind") == 0
+    assert f"{empty} has no usable depth: no pixel is measured" in caplog.text

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mvloc_ros.geometry.projection import measured_points
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.images import read_gray
 
@@ -35,14 +36,17 @@ def scan_file(folder: Path, stamp_us: int) -> Path | None:
 
 
 def read_scan(path: Path, sensor: str) -> Array:
-    """The points of one file; what is not finite is left out. Raises RecordingError where the file is damaged."""
+    """The points of one file; what is no measurement (not finite, or 0, 0, 0) is left out.
+
+    Raises RecordingError where the file is damaged.
+    """
     if sensor.startswith("velodyne"):
         points = _velodyne_raw(path) if path.suffix == ".png" else _velodyne_points(path)
     else:
         points = _numbers(path, "<f8", 3).reshape(-1, 3)
         if sensor != "ldmrs":
             points[:, 2] = 0.0
-    return points[np.isfinite(points).all(axis=1)]
+    return measured_points(points)
 
 
 def _velodyne_points(path: Path) -> Array:

@@ -18,10 +18,12 @@ from mvloc_ros.recordings.camera_file import CameraSettings
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.folder import open_folder
 from mvloc_ros.recordings.folder_writer import FolderWriter, FrameName
+from mvloc_ros.replay.to_dataset.depth_report import DepthReport
 from mvloc_ros.replay.to_dataset.images import ToDepthMap, cloud_to_depth_map, image_to_depth_map, write_color
 from mvloc_ros.replay.to_dataset.plan import Plan, make_plan
 from mvloc_ros.replay.to_dataset.poses import PoseCollector, PoseOptions
 from mvloc_ros.replay.to_dataset.selection import CLOUD, Selection, select
+from mvloc_ros.sensors.camera_check import is_distorted
 from mvloc_ros.sensors.decode import DecodeError
 
 _log = logging.getLogger(__name__)
@@ -37,7 +39,11 @@ IMAGE_SKEW_NS, CLOUD_SKEW_NS = 20_000_000, 60_000_000
 
 @dataclass(frozen=True)
 class DatasetOptions:
-    """What a user may choose; None is found in the recording or has a default by the kind of depth."""
+    """What a user may choose; None is found in the recording or has a default by the kind of depth.
+
+    `depth_unit_m` are the metres of one unit of the recorded depth, 0 for REP 118's; `depth_units_per_metre` are those
+    of the folder's depth images.
+    """
 
     color: str | None = None
     depth: str | None = None
@@ -52,22 +58,24 @@ class DatasetOptions:
     test_fraction: float = 0.2
     color_format: str = "png"
     depth_units_per_metre: float | None = None
+    depth_unit_m: float = 0.0
     licence: str = ""
 
 
 @dataclass(frozen=True)
 class DatasetSummary:
-    """What was written; `left_out` counts colour images by the reason."""
+    """What was written; `left_out` counts colour images by the reason, `inputs` says what cameras and depth are."""
 
     out: Path
     train: int
     test: int
     left_out: Counter[str]
     source: str
+    inputs: tuple[str, ...] = ()
 
     def text(self) -> str:
         """Two or three lines for the terminal."""
-        lines = [f"{self.out}: {self.train} training and {self.test} test frames", self.source]
+        lines = [f"{self.out}: {self.train} training and {self.test} test frames", self.source, *self.inputs]
         lines += [f"left out: {count} colour images {reason}" for reason, count in sorted(self.left_out.items())]
         return "\n".join(lines)
 
@@ -99,9 +107,14 @@ def to_dataset(bag: Path, out: Path, options: DatasetOptions, progress: bool = T
         with FolderWriter(out, _identity(reader, options)) as writer:
             if writer.complete:
                 folder = open_folder(out)
-                return DatasetSummary(out, len(folder.train), len(folder.test), Counter(), "complete already")
-            lost = _second_pass(reader, selected, plan, cameras, to_map, writer, options.color_format, progress)
-            return _finish(writer, plan, lost, cameras, f"poses: {poses.text()}; {_images_text(selected)}")
+                inputs = tuple(_camera_lines(selected))
+                return DatasetSummary(out, len(folder.train), len(folder.test), Counter(), "complete already", inputs)
+            depth_type = "" if selected.depth is None else selected.depth.type
+            report = DepthReport(depth_type, options.depth_unit_m, cameras.depth_units_per_metre, len(plan.frames))
+            lost = _second_pass(reader, selected, plan, cameras, to_map, writer, options.color_format, progress, report)
+            summary = _finish(writer, plan, lost, cameras, f"poses: {poses.text()}; {_images_text(selected)}")
+            depth_lines = _depth_lines(report, cameras.depth_of_points)
+            return replace(summary, inputs=(*_camera_lines(selected), *depth_lines))
 
 
 def _check_options(options: DatasetOptions, selected: Selection) -> None:
@@ -113,7 +126,9 @@ def _check_options(options: DatasetOptions, selected: Selection) -> None:
         raise RecordingError("Registered depth is seen from the colour camera: use --pose-of color with --register.")
     units = options.depth_units_per_metre
     if units is not None and not 0.0 < units < np.inf:
-        raise RecordingError(f"Depth needs a positive number of pixel values per metre, not --depth-units {units}.")
+        raise RecordingError(
+            f"Depth needs a positive number of pixel values per metre, not --stored-depth-units {units}."
+        )
     if not options.splat >= 1.0:
         raise RecordingError(f"A point covers at least its own pixel: --splat must be 1 or more, not {options.splat}.")
 
@@ -151,10 +166,10 @@ def _cameras(
     to_map: ToDepthMap | None = None
     registered, raw_extrinsic = True, None
     if depth is not None and depth_camera is None:
-        to_map = cloud_to_depth_map(color, _extrinsic(selected, collected, plan), options.splat)
+        to_map = cloud_to_depth_map(color, _extrinsic(selected, collected, plan), options.splat, options.depth_unit_m)
     elif depth is not None and depth_camera is not None:
         register = (color, _extrinsic(selected, collected, plan)) if options.register else None
-        to_map = image_to_depth_map(depth.type, depth_camera, register)
+        to_map = image_to_depth_map(depth.type, depth_camera, register, options.depth_unit_m)
         registered = options.register or _corresponds(selected, collected, plan)
         if not registered and collected.tree.connects(selected.color.frame, depth.frame):
             raw_extrinsic = _extrinsic(selected, collected, plan)
@@ -216,6 +231,7 @@ def _second_pass(
     writer: FolderWriter,
     color_format: str,
     progress: bool,
+    report: DepthReport,
 ) -> dict[FrameName, str]:
     """Write all images; the frames whose images cannot be read, and why."""
     color_frames = {frame.color_ns: frame.name for frame in plan.frames}
@@ -235,7 +251,9 @@ def _second_pass(
             if is_color:
                 write_color(writer, name, message, selected.color_camera, color_format)
             elif to_map is not None:
-                writer.write_depth(name, to_map(message), cameras.depth_units_per_metre)
+                metres = to_map(message)
+                writer.write_depth(name, metres, cameras.depth_units_per_metre)
+                report.add(message, metres)
         except DecodeError as error:
             lost[name] = str(error)
     return lost
@@ -279,11 +297,42 @@ def _images_text(selected: Selection) -> str:
     return f"colour: {selected.color.name}; depth: {selected.depth.name}"
 
 
+def _camera_lines(selected: Selection) -> list[str]:
+    """Which cameras were taken, and what is to be known of them; what needs attention is logged as a warning too."""
+    infos = {"colour": selected.color_info}
+    if selected.depth_info is not None:
+        infos["depth"] = selected.depth_info
+    lines = []
+    for kind, info in infos.items():
+        lines.append(f"{kind} camera: {info.text()}")
+        if kind == "depth" and info is selected.color_info:
+            continue  # the remarks on it are told
+        remarks = list(info.remarks)
+        if is_distorted(info.model):
+            remarks.append(
+                f"the {kind} images are not rectified ({info.model.distortion_text}) and are stored as they came: "
+                "record the rectified topic, or let the node read this very topic"
+            )
+        for remark in remarks:
+            _log.warning("%s.", remark)
+        lines += [f"note: {remark}" for remark in remarks]
+    return lines
+
+
+def _depth_lines(report: DepthReport, is_lidar: bool) -> list[str]:
+    text, problem = report.lines(is_lidar)
+    if problem:
+        _log.warning("%s.", problem)
+    return [text, *([f"note: {problem}"] if problem else [])] if text else []
+
+
 def _identity(reader: BagReader, options: DatasetOptions) -> dict[str, Any]:
     """What tells two recordings, or two ways to convert one, apart."""
     chosen = asdict(options)
     T = options.poses.T_pose_camera
     chosen["poses"]["T_pose_camera"] = None if T is None else T.tolist()
+    if not options.depth_unit_m:
+        del chosen["depth_unit_m"]  # as in folders from before there was the choice
     return {
         "recording": reader.path.name,
         "start_ns": reader.start_ns,

@@ -16,6 +16,7 @@ from mvloc_ros.inference.preprocess import prepare_color, prepare_depth
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.folder_writer import FolderWriter, FrameName
 from mvloc_ros.recordings.images import JPEG_START, PNG_SIGNATURE, damage_of
+from mvloc_ros.replay.to_dataset.selection import CLOUD
 from mvloc_ros.sensors.clouds import project_cloud
 from mvloc_ros.sensors.compressed import decode_compressed_color, decode_compressed_depth
 from mvloc_ros.sensors.decode import DecodeError, decode_color, decode_depth
@@ -44,28 +45,40 @@ def write_color(writer: FolderWriter, name: FrameName, message: Any, camera: Pin
 
 
 def image_to_depth_map(
-    message_type: str, camera: PinholeCamera, register: tuple[PinholeCamera, Array] | None
+    message_type: str, camera: PinholeCamera, register: tuple[PinholeCamera, Array] | None, unit_m: float
 ) -> ToDepthMap:
-    """A function from depth messages to metres `[H, W]`, registered to a colour camera where that is given."""
+    """A function from depth messages to metres `[H, W]`, registered to a colour camera where that is given.
+
+    `unit_m` are the metres of one unit of the messages' values; 0 takes REP 118's.
+    """
 
     def convert(message: Any) -> NDArray[np.float32]:
-        image: DepthImage = (
-            decode_compressed_depth(message) if message_type == topics.COMPRESSED_IMAGE else decode_depth(message)
-        )
+        image = _decode_depth(message, message_type, unit_m)
         _check_size(image.values, camera, "depth")
         metres = prepare_depth(image, camera.height, camera.width)
-        if image.metres_per_unit != 1.0:
-            metres[image.values == np.iinfo(np.uint16).max] = 0.0  # "nothing seen", where 0 is not used for it
         return metres if register is None else register_depth(metres, camera, register[0], register[1])
 
     return convert
 
 
-def cloud_to_depth_map(camera: PinholeCamera, T_camera_cloud: Array, splat: float) -> ToDepthMap:
-    """A function from clouds to metres `[H, W]` in a camera."""
+def unit_of(message: Any, message_type: str, unit_m: float) -> float:
+    """The metres of one unit of a depth message or cloud: `unit_m`, or REP 118's where that is 0."""
+    if unit_m or message_type == CLOUD:
+        return unit_m or 1.0
+    return _decode_depth(message, message_type, 0.0).metres_per_unit
+
+
+def _decode_depth(message: Any, message_type: str, unit_m: float) -> DepthImage:
+    if message_type == topics.COMPRESSED_IMAGE:
+        return decode_compressed_depth(message, unit_m)
+    return decode_depth(message, unit_m)
+
+
+def cloud_to_depth_map(camera: PinholeCamera, T_camera_cloud: Array, splat: float, unit_m: float) -> ToDepthMap:
+    """A function from clouds to metres `[H, W]` in a camera; `unit_m` as in `image_to_depth_map`."""
 
     def convert(message: Any) -> NDArray[np.float32]:
-        return project_cloud(message, camera, T_camera_cloud, splat)
+        return project_cloud(message, camera, T_camera_cloud, splat, unit_m)
 
     return convert
 

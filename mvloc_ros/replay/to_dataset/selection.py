@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import BagReader
 from mvloc_ros.recordings.errors import RecordingError
-from mvloc_ros.sensors.camera_info import CameraInfoError, read_camera_info
+from mvloc_ros.recordings.transforms import frame_name
+from mvloc_ros.replay.recorded_camera import RecordedCamera, near_infos, recorded_camera
 
 CLOUD = "sensor_msgs/msg/PointCloud2"
 _DEPTH_ENCODINGS = ("16UC1", "32FC1", "mono16")
@@ -31,9 +32,19 @@ class Selection:
     """What the folder is made from; `depth` is an image or a cloud, or None for colour alone."""
 
     color: ImageTopic
-    color_camera: PinholeCamera
+    color_info: RecordedCamera
     depth: ImageTopic | None
-    depth_camera: PinholeCamera | None  # None for a cloud
+    depth_info: RecordedCamera | None  # None for a cloud
+
+    @property
+    def color_camera(self) -> PinholeCamera:
+        """The colour camera's intrinsics."""
+        return self.color_info.model.camera
+
+    @property
+    def depth_camera(self) -> PinholeCamera | None:
+        """The depth camera's intrinsics; None where depth is no image."""
+        return None if self.depth_info is None else self.depth_info.model.camera
 
 
 def select(
@@ -45,7 +56,7 @@ def select(
     """
     first = {name: message for name in _with_messages(reader, topics.IMAGE, topics.COMPRESSED_IMAGE, CLOUD)
              if (message := _first(reader, name)) is not None}  # fmt: skip
-    depths = [name for name, message in first.items() if _is_depth(reader.topics[name].type, message)]
+    depths = [name for name, message in first.items() if is_depth(reader.topics[name].type, message)]
     clouds = [name for name in first if reader.topics[name].type == CLOUD]
     colors = [name for name in first if name not in depths and name not in clouds]
     chosen_color = _one(reader, color, colors, "colour image", "--color")
@@ -54,15 +65,15 @@ def select(
         kind = "depth image" if depths else "point cloud"
         chosen_depth = _one(reader, depth, depths or clouds, kind, "--depth", [*depths, *clouds])
     color_topic = ImageTopic(chosen_color, reader.topics[chosen_color].type, first[chosen_color].header.frame_id)
-    color_camera = _camera(reader, color_topic, color_info, "--color-info")
+    color_model = _camera(reader, color_topic, color_info, "--color-info")
     if chosen_depth is None:
-        return Selection(color_topic, color_camera, None, None)
+        return Selection(color_topic, color_model, None, None)
     depth_topic = ImageTopic(chosen_depth, reader.topics[chosen_depth].type, first[chosen_depth].header.frame_id)
     if depth_topic.type == CLOUD:
-        return Selection(color_topic, color_camera, depth_topic, None)
-    if depth_info is None and depth_topic.frame == color_topic.frame and not _near_infos(reader, depth_topic.name):
-        return Selection(color_topic, color_camera, depth_topic, color_camera)
-    return Selection(color_topic, color_camera, depth_topic, _camera(reader, depth_topic, depth_info, "--depth-info"))
+        return Selection(color_topic, color_model, depth_topic, None)
+    if depth_info is None and depth_topic.frame == color_topic.frame and not near_infos(reader, depth_topic.name):
+        return Selection(color_topic, color_model, depth_topic, color_model)
+    return Selection(color_topic, color_model, depth_topic, _camera(reader, depth_topic, depth_info, "--depth-info"))
 
 
 def _with_messages(reader: BagReader, *types: str) -> list[str]:
@@ -73,7 +84,8 @@ def _first(reader: BagReader, topic: str) -> Any:
     return next((message for _, _, message in reader.messages((topic,))), None)
 
 
-def _is_depth(message_type: str, message: Any) -> bool:
+def is_depth(message_type: str, message: Any) -> bool:
+    """Whether an image of a type is depth, by its encoding or format."""
     if message_type == topics.IMAGE:
         return message.encoding in _DEPTH_ENCODINGS
     return message_type == topics.COMPRESSED_IMAGE and (
@@ -103,20 +115,19 @@ def _one(
     raise RecordingError(f"{reader.path} has {len(found)} {kind} topics, {', '.join(found)}: choose one with {option}.")
 
 
-def _near_infos(reader: BagReader, image_topic: str) -> list[str]:
-    """camera_info topics in the namespace of an image topic (or of what it is a transport of)."""
-    folders = [image_topic.rsplit("/", depth)[0] for depth in (1, 2) if image_topic.count("/") >= depth]
+def _camera(reader: BagReader, topic: ImageTopic, named: str | None, option: str) -> RecordedCamera:
+    """The camera of an image topic, whose name tells whether its images are rectified."""
     there = _with_messages(reader, topics.CAMERA_INFO)
-    return next((near for folder in folders if (near := [n for n in there if n.rsplit("/", 1)[0] == folder])), [])
-
-
-def _camera(reader: BagReader, topic: ImageTopic, named: str | None, option: str) -> PinholeCamera:
-    """The intrinsics of an image topic: of the rectified image (P) where the topic's name says so, else K."""
-    there = _with_messages(reader, topics.CAMERA_INFO)
-    info = _one(reader, named, _near_infos(reader, topic.name) or there, f"camera_info of {topic.name}", option, there)
+    info = _one(reader, named, near_infos(reader, topic.name) or there, f"camera_info of {topic.name}", option, there)
     try:
-        return read_camera_info(_first(reader, info), topic.name).camera
-    except CameraInfoError as error:
-        raise RecordingError(
-            f"{error} In {reader.path} it is {info}; another topic can be named with {option}."
-        ) from error
+        found = recorded_camera(reader, info, topic.name)
+    except RecordingError as error:
+        raise RecordingError(f"{error} Another topic can be named with {option}.") from error
+    frame = found.model.frame_id
+    if frame_name(frame) == frame_name(topic.frame) or not (frame and topic.frame):
+        return found
+    remark = (
+        f"{info} is of the frame {frame!r}, the images of {topic.name} are of {topic.frame!r}: check that it is of the "
+        f"same camera, or name another with {option}"
+    )
+    return replace(found, remarks=(*found.remarks, remark))

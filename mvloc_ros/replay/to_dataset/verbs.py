@@ -60,7 +60,21 @@ def _add_images(parser: argparse.ArgumentParser) -> None:
         help="file format of raw colour images; compressed ones stay as they are (default: png)",
     )
     group.add_argument(
-        "--depth-units", type=positive, metavar="N", help="depth pixel values per metre (default: 1000, for clouds 256)"
+        "--depth-unit-m",
+        type=positive,
+        default=0.0,
+        metavar="M",
+        help="metres of one unit of the recorded depth, as the node's parameter (default: by REP 118 0.001 for 16UC1, "
+        "1 for 32FC1 and clouds)",
+    )
+    group.add_argument(
+        "--stored-depth-units",
+        "--depth-units",
+        dest="depth_units",
+        type=positive,
+        metavar="N",
+        help="values per metre of the depth images that are WRITTEN; says nothing of those that are read (default: "
+        "1000, for clouds 256)",
     )
 
 
@@ -127,6 +141,7 @@ def run_to_dataset(args: argparse.Namespace) -> int:
         test_fraction=args.test_fraction,
         color_format=args.color_format,
         depth_units_per_metre=args.depth_units,
+        depth_unit_m=args.depth_unit_m,
         licence=args.licence,
     )
     print(to_dataset(args.bag, args.out, options).text())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is said of a camera that is not the training's, and how often the log says what is wrong."""
+"""What is said of a camera that is not the training's."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import pytest
 
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.inference.manifest import InputSpec
-from mvloc_ros.node.camera_check import differences
-from mvloc_ros.node.findings import Finding, FindingLog, Level
+from mvloc_ros.sensors.camera_check import differences
 from mvloc_ros.sensors.camera_info import CameraModel
 
 TRAINED = PinholeCamera(640, 480, 525.0, 525.0, 319.5, 239.5)
@@ -50,19 +49,6 @@ def test_rescaling_mends_what_lies_in_the_image():
 
 @pytest.mark.parametrize("rescale", [False, True])
 def test_distortion_counts_from_a_hundredth_of_the_width(rescale: bool):
-    assert "not rectified (plumb_bob, up to 12 px)" in said(TRAINED, rescale, "plumb_bob", 12.0)
-    assert "not rectified (odd" in said(TRAINED, rescale, "odd", float("nan"))
+    assert "not rectified (plumb_bob distortion of up to 12 px)" in said(TRAINED, rescale, "plumb_bob", 12.0)
+    assert "not rectified (odd distortion of unknown size)" in said(TRAINED, rescale, "odd", float("nan"))
     assert said(TRAINED, rescale, "plumb_bob", 5.0) == ""
-
-
-def test_the_log_backs_off_and_tells_the_end():
-    lines: list[tuple[int, str]] = []
-    now = 0
-    log = FindingLog(lambda text: lines.append((now, text)), lambda text: lines.append((now, text)))
-    wrong = Finding("colour", "no colour images", Level.ERROR, "nothing publishes")
-    known = Finding("colour", "no colour camera_info", Level.OK, "no camera_info")
-    for now in range(100):
-        log.update([wrong, known] if now < 80 else [known], float(now))
-    assert [when for when, text in lines if text == "nothing publishes"] == [0, 5, 15, 35, 75]
-    assert [when for when, text in lines if text == "no camera_info"] == [0]
-    assert (80, "no longer: no colour images") in lines

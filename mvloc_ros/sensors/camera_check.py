@@ -28,9 +28,9 @@ def differences(kind: str, seen: CameraModel, trained: PinholeCamera, network: I
         rescale: whether the images are cut to the training camera's view, which mends all but distortion.
     """
     found = _when_rescaled(kind, seen, trained) if rescale else _as_it_is(kind, seen, trained)
-    if seen.distortion and not seen.displacement_px <= _DISTORTION * seen.camera.width:
+    if is_distorted(seen):
         found.append(
-            f"the {kind} images are not rectified ({seen.distortion}, up to {seen.displacement_px:.0f} px): unless the "
+            f"the {kind} images are not rectified ({seen.distortion_text}): unless the "
             "model was trained on this camera's raw images, subscribe to its rectified topic (image_rect)"
         )
     if seen.camera.width < network.width:
@@ -39,6 +39,11 @@ def differences(kind: str, seen: CameraModel, trained: PinholeCamera, network: I
             f"{network.width}x{network.height}: detail that the model was trained on is missing"
         )
     return found
+
+
+def is_distorted(seen: CameraModel) -> bool:
+    """Whether the images are distorted by more than a pixel of the network's input."""
+    return bool(seen.distortion) and not seen.displacement_px <= _DISTORTION * seen.camera.width
 
 
 def _when_rescaled(kind: str, seen: CameraModel, trained: PinholeCamera) -> list[str]:
