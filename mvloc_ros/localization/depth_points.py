@@ -55,6 +55,11 @@ class DepthCamera:
         """Points `[N, 3]` in metres of every n-th valid pixel, so that about `columns` are left of a row."""
         return self.sampled(image, columns)[0]
 
+    def nearer(self, image: DepthImage, columns: int = _COLUMNS) -> Array:
+        """Points `[N, 3]` in metres that are nearer than `near_m`, sampled as `points`, uncorrected."""
+        uncorrected = DepthCamera(self.camera, 0.0, self.near_m, np.zeros_like(self.correction))
+        return uncorrected.points(image, columns)
+
     def share_nearer(self, image: DepthImage) -> float:
         """Share of the valid pixels that are nearer than `near_m`; 0 without any."""
         z = crop(image.values, image.view).astype(np.float64) * image.metres_per_unit

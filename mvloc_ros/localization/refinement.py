@@ -179,7 +179,9 @@ class Refiner:
         source = Source.of(self._depth.points(depth), self._resolution_m, self._options.points, self._options.threads)
         if source is None:
             return None
-        return _Frame(source, color, _is_blank(color), network, believed)
+        # What is too near to be registered hides the scene all the same.
+        seen = np.concatenate([source.points, self._depth.nearer(depth, 2 * free_space.COLUMNS)])
+        return _Frame(source, seen, color, _is_blank(color), network, believed)
 
     def _starts(self, frame: _Frame) -> Iterator[Array]:
         # A covered lens is covered wherever the camera is.
@@ -226,8 +228,7 @@ class Refiner:
         target = self._maps.at(T_map_depth[:3, 3])
         if target is None:
             return ""
-        points = frame.source.points
-        space = free_space.compare(points, target, T_map_depth, self._depth.camera, self._resolution_m)
+        space = free_space.compare(frame.seen, target, T_map_depth, self._depth.camera, self._resolution_m)
         return verification.blocked(space)
 
     def _judge(self, frame: _Frame, target: LocalMap, T_map_depth: Array, left_m: float) -> Refined:
@@ -247,7 +248,7 @@ class Refiner:
         T_map_depth = moved(network_depth, delta)
         T_depth_camera = se3.inverse(self._T_camera_depth)
         T_map_camera = T_map_depth @ T_depth_camera
-        space = free_space.compare(source.points, target, T_map_depth, self._depth.camera, self._resolution_m)
+        space = free_space.compare(frame.seen, target, T_map_depth, self._depth.camera, self._resolution_m)
         evidence = verification.evidence(
             found,
             space,
@@ -290,9 +291,16 @@ class Refiner:
 
 @dataclass(frozen=True, eq=False)
 class _Frame:
-    """What is known of one frame before any start; `blank`: the colour image shows nothing."""
+    """What is known of one frame before any start.
+
+    Attributes:
+        source: the depth image's points in the map's range.
+        seen: these, and the ones that are nearer, `[N, 3]` in the depth camera's frame.
+        blank: whether the colour image shows nothing.
+    """
 
     source: Source
+    seen: Array
     color: NDArray[np.uint8] | None
     blank: bool
     network: Expectation

@@ -60,6 +60,20 @@ def test_depth_nearer_than_the_maps_is_a_blocked_view_however_long(localize, roo
         localize(near(room.frame_of(scene, truth)), truth, mode="required")
 
 
+@pytest.mark.parametrize(("columns", "is_blocked"), [(32, False), (128, True)])
+def test_a_hand_nearer_than_the_maps_range_hides_what_is_behind_it(localize, room, truth, mapped, columns, is_blocked):
+    """The rest of the depth image fits the map, and the score takes everything."""
+    spec = mapped.manifest.scene_map
+    acceptance = replace(spec.acceptance, threshold=1e-6, bias=50.0)
+    bundle = replace(mapped, manifest=replace(mapped.manifest, scene_map=replace(spec, acceptance=acceptance)))
+    frame = room.frame_of(room.Scene(), truth)
+    depth = frame.depth.values.copy()
+    depth[:, :columns] = 200
+    estimate, _ = localize(replace(frame, depth=DepthImage(depth, 0.001)), truth, bundle=bundle, starts=1)
+    assert estimate.details is not None, "it is judged"
+    assert ("in front of most of the scene" in estimate.rejection) == is_blocked
+
+
 @pytest.mark.parametrize("what", ["no depth", "all zeros", "too far", "outside of the map"])
 def test_a_pose_without_a_verdict_is_rejected_until_there_was_none_for_the_stated_time(localize, room, truth, what):
     scene = room.Scene()
