@@ -123,7 +123,7 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         depth_camera=camera,
         depth_registered=True,
         residual_variance=(0.01, 0.02, 0.03, 0.001, 0.002, 0.003),
-        training={"seed": 0},
+        training={"seed": 0, "validation_frames": 24},
         licence="Apache-2.0",
         created_with="test",
     )

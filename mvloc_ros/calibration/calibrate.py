@@ -61,7 +61,9 @@ def calibrate(
     network = calibrate_network(bundle.manifest, found, truth)
     manifest = replace(bundle.manifest, calibration=network)
     spec = manifest.scene_map
-    if spec is not None and not network_alone:
+    if spec is not None and spec.acceptance is None and not network_alone:
+        _log.warning("%s: its scene map has no acceptance threshold, so there are no refined poses", bundle.path)
+    elif spec is not None and not network_alone:
         check_depth(folder, spec.depth_min_m, spec.depth_max_m, "mvloc calibrate")
         trials = run_trials(Bundle(bundle.path, manifest), folder, min_frames)
         refined = calibrate_refined(trials, covariance_matrix(network.both))

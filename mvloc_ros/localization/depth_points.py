@@ -55,6 +55,17 @@ class DepthCamera:
         """Points `[N, 3]` in metres of every n-th valid pixel, so that about `columns` are left of a row."""
         return self.sampled(image, columns)[0]
 
+    def nearer(self, image: DepthImage, columns: int = _COLUMNS) -> Array:
+        """Points `[N, 3]` in metres that are nearer than `near_m`, sampled as `points`, uncorrected."""
+        uncorrected = DepthCamera(self.camera, 0.0, self.near_m, np.zeros_like(self.correction))
+        return uncorrected.points(image, columns)
+
+    def share_nearer(self, image: DepthImage) -> float:
+        """Share of the valid pixels that are nearer than `near_m`; 0 without any."""
+        z = crop(image.values, image.view).astype(np.float64) * image.metres_per_unit
+        valid = np.isfinite(z) & (z > 0.0)
+        return int(np.count_nonzero(valid & (z <= self.near_m))) / max(1, int(np.count_nonzero(valid)))
+
     def sampled(self, image: DepthImage, columns: int = _COLUMNS) -> tuple[Array, NDArray[np.intp], NDArray[np.intp]]:
         """As `points`, and the cell of the correction's grid, row and column `[N]`, that each one lies in."""
         values = crop(image.values, image.view)

@@ -17,6 +17,7 @@ from mvloc_ros.inference.backend import Backend, NetworkOutput
 from mvloc_ros.inference.bundle import Bundle
 from mvloc_ros.inference.frame import ColorImage, Frame, FrameError
 from mvloc_ros.inference.manifest import Manifest
+from mvloc_ros.inference.map_spec import SceneMapSpec
 from mvloc_ros.inference.preprocess import DepthRegistration, prepare_color, prepare_depth
 from mvloc_ros.localization.belief import Belief
 from mvloc_ros.localization.expectation import Expectation
@@ -24,7 +25,8 @@ from mvloc_ros.localization.frozen_depth import FrozenDepth
 from mvloc_ros.localization.motion import MotionModel
 from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.localization.scene_map import SceneMapError, read_scene_map
-from mvloc_ros.localization.uncertainty import ResidualCovariance
+from mvloc_ros.localization.uncertainty import ResidualCovariance, after, uncalibrated
+from mvloc_ros.localization.unverified import Unrefined, UnverifiedPoses
 
 if TYPE_CHECKING:
     from mvloc_ros.localization.refinement import Refined, Refiner
@@ -59,7 +61,8 @@ class PoseEstimate:
         T_map_camera_network: the network's own pose; the same as `T_map_camera` where nothing refined it.
         refined: whether the pose was registered to the scene map.
         score: how well geometry and colour support it, 0 to 1; NaN where nothing verified it.
-        rejection: why the pose is not to be believed, in words; empty if nothing speaks against it.
+        rejection: why the pose is rejected, in words: by verification, or because nothing could verify it (see
+            `unverified`); else empty.
         details: of the refinement; None where there was none.
     """
 
@@ -117,6 +120,7 @@ class Localizer:
         self._frozen = FrozenDepth()
         self._refiner, self.map_problem = refiner_of(bundle, self._options)
         self._belief = Belief(motion or MotionModel())
+        self._unverified = UnverifiedPoses(self._options.unverified_after_s)
 
     @property
     def covariance(self) -> NDArray[np.float64]:
@@ -131,6 +135,7 @@ class Localizer:
     def forget(self) -> None:
         """Expect the camera anywhere in the next frame; any thread may call it."""
         self._belief.forget()
+        self._unverified.forget()
 
     @property
     def refines(self) -> bool:
@@ -169,17 +174,39 @@ class Localizer:
         T_odom_camera = odometry(frame) if self.refines else None
         expected = self._belief.at(frame.stamp_ns, T_odom_camera)
         stated = Expectation(network.T_map_camera, network.covariance)
-        refined, problem = self._refine(frame, stated, expected, color, depth)
+        found = self._refine(frame, stated, expected, color, depth)
+        if found is None:
+            return self._remarked(network, self.map_problem)
+        problem = _problem_of(found)
         if problem and self._options.mode == "required":
             raise FrameError(f"The pose cannot be refined, which is required: {problem}.")
-        network = replace(network, remark="; ".join(text for text in (network.remark, problem) if text))
-        estimate = network if refined is None else _with(network, refined)
-        fault = self._frozen.fault_of(frame.stamp_ns, color, depth) if self.refines else ""
-        if fault:
-            return replace(estimate, rejection=fault)
+        estimate = network if isinstance(found, Unrefined) else _with(network, found)
+        # That depth is missing is in the network's own remark.
+        estimate = self._remarked(estimate, "" if depth is None else problem)
+        age = self._frozen.age_of(
+            frame.stamp_ns, color, depth, lambda then: self._belief.moved_since(then, frame.stamp_ns, T_odom_camera)
+        )
+        estimate = self._judged(estimate, found, age.fault)
+        if age.moved is not None:
+            # The pose is of the moment when the depth image first came, and so is what is believed already.
+            return replace(estimate, covariance=after(estimate.covariance, age.moved))
         if estimate.refined and not estimate.rejection:
             self._belief.believe(frame.stamp_ns, estimate.T_map_camera, estimate.covariance, T_odom_camera)
         return estimate
+
+    def _judged(self, estimate: PoseEstimate, found: Refined | Unrefined, fault: str) -> PoseEstimate:
+        """The estimate with its rejection: by a fault of its images, by verification, or for want of it."""
+        rejection = fault or found.rejection or self.map_problem
+        if isinstance(found, Unrefined) and not rejection:
+            rejection = self._unverified.rejection_of(estimate.stamp_ns, found.reason)
+        else:
+            self._unverified.judged(estimate.stamp_ns)
+        return replace(estimate, rejection=rejection)
+
+    def _remarked(self, estimate: PoseEstimate, problem: str) -> PoseEstimate:
+        """With what is less than was asked for, in words."""
+        remarks = estimate.remark, problem, uncalibrated(self._bundle.manifest, refined=estimate.refined)
+        return replace(estimate, remark="; ".join(text for text in remarks if text))
 
     def _run_network(self, frame: Frame) -> tuple[PoseEstimate, NDArray[np.uint8] | None, NDArray[np.float32] | None]:
         """The network's own estimate, and the images as it saw them; None for one that it did not use."""
@@ -219,16 +246,13 @@ class Localizer:
         expected: Expectation | None,
         color: NDArray[np.uint8] | None,
         depth: NDArray[np.float32] | None,
-    ) -> tuple[Refined | None, str]:
-        """What refinement found, and why the pose is not refined, in words; neither where nobody asked for it."""
+    ) -> Refined | Unrefined | None:
+        """What refinement found, or why there is none; None where nothing refines."""
         if self._refiner is None:
-            return None, self.map_problem
+            return None
         if depth is None or frame.depth is None:
-            return None, "" if self._options.mode == "auto" else "there is no depth image"
-        found = self._refiner.refine(network, frame.depth, color, expected)
-        if isinstance(found, str):
-            return None, found
-        return found, "" if found.iterations else "the time budget was used up before it was registered to the map"
+            return self._refiner.without_depth(color)
+        return self._refiner.refine(network, frame.depth, color, expected)
 
     def _prepare(self, frame: Frame) -> tuple[NDArray[np.uint8] | None, NDArray[np.float32] | None, str]:
         spec = self._bundle.manifest.input
@@ -260,6 +284,13 @@ class Localizer:
         return se3.from_parts(self._bundle.position_in_map(output.position), rotation)
 
 
+def _problem_of(found: Refined | Unrefined) -> str:
+    """Why a pose is not refined, in words; empty if it is."""
+    if isinstance(found, Unrefined):
+        return found.reason
+    return "" if found.iterations else "the time budget was used up before it was registered to the map"
+
+
 def _with(network: PoseEstimate, refined: Refined) -> PoseEstimate:
     times = replace(network.times, refinement_ms=refined.refinement_ms, verification_ms=refined.verification_ms)
     judged = replace(network, score=refined.score, rejection=refined.rejection, details=refined, times=times)
@@ -278,7 +309,7 @@ def _registration(manifest: Manifest) -> DepthRegistration | None:
 
 
 def refiner_of(bundle: Bundle, options: RefinementOptions) -> tuple[Refiner | None, str]:
-    """What refines, or why nothing does although it should, in words.
+    """What refines, or None; and why nothing does although it should, or why all poses are rejected, in words.
 
     A model without a map is no fault of `auto`; one whose map cannot be used is. Raises SceneMapError if `required`.
     """
@@ -290,11 +321,26 @@ def refiner_of(bundle: Bundle, options: RefinementOptions) -> tuple[Refiner | No
 
         scene_map = read_scene_map(bundle)
         assert spec is not None
-        return Refiner(bundle.manifest, spec, scene_map, options), ""
+        refiner = Refiner(bundle.manifest, spec, scene_map, options)
     except ImportError as error:
         problem = SceneMapError(f"Refining poses needs the package small_gicp (pip install small_gicp): {error}.")
     except SceneMapError as error:
         problem = error
+    else:
+        return refiner, _no_threshold(spec, options)
     if options.mode == "required":
         raise problem
     return None, f"poses are the network's alone: {problem}"
+
+
+def _no_threshold(spec: SceneMapSpec, options: RefinementOptions) -> str:
+    """Why all poses are rejected although the map can be used, in words; empty if they are not."""
+    if spec.acceptance is not None:
+        return ""
+    problem = (
+        "the scene map has no acceptance threshold, so nothing tells right poses from wrong ones; train the network "
+        "further or on more frames and run `mvloc map` again, or set refine to off for the network's own poses"
+    )
+    if options.mode == "required":
+        raise SceneMapError(f"No pose would be accepted: {problem}.")
+    return f"poses are rejected: {problem}"

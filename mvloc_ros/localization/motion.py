@@ -29,6 +29,20 @@ class Growth:
 
 
 @dataclass(frozen=True)
+class Distance:
+    """How far a camera came: `metres`, and turned by `radians`."""
+
+    metres: float
+    radians: float
+
+    @staticmethod
+    def of(T_then_now: Array) -> Distance:
+        """Of a motion, 4x4."""
+        angle = np.arccos(np.clip(0.5 * (np.trace(T_then_now[:3, :3]) - 1.0), -1.0, 1.0))
+        return Distance(float(np.linalg.norm(T_then_now[:3, 3])), float(angle))
+
+
+@dataclass(frozen=True)
 class Moved:
     """What happened between two stamps.
 
@@ -72,12 +86,10 @@ class MotionModel:
         if T_odom_camera_then is None or T_odom_camera_now is None:
             return Moved(np.eye(4), self.max_speed * seconds, self.max_turn_rate * seconds, False)
         motion = se3.inverse(T_odom_camera_then) @ T_odom_camera_now
-        distance = float(np.linalg.norm(motion[:3, 3]))
-        angle = float(np.arccos(np.clip(0.5 * (np.trace(motion[:3, :3]) - 1.0), -1.0, 1.0)))
-        growth = self.odometry
+        came, growth = Distance.of(motion), self.odometry
         return Moved(
             motion,
-            growth.per_metre * distance + growth.metres_per_second * seconds,
-            growth.per_radian * angle + growth.radians_per_second * seconds,
+            growth.per_metre * came.metres + growth.metres_per_second * seconds,
+            growth.per_radian * came.radians + growth.radians_per_second * seconds,
             True,
         )

@@ -33,6 +33,7 @@ from mvloc_ros.localization.registration import Source, register
 from mvloc_ros.localization.scene_map import SceneMap
 from mvloc_ros.localization.support import Support, fused, support
 from mvloc_ros.localization.uncertainty import with_floor
+from mvloc_ros.localization.unverified import Unrefined
 from mvloc_ros.localization.verification import Evidence
 
 Array = NDArray[np.float64]
@@ -94,7 +95,7 @@ class Refiner:
 
     def refine(
         self, network: Expectation, depth: DepthImage, color: NDArray[np.uint8] | None, believed: Expectation | None
-    ) -> Refined | str:
+    ) -> Refined | Unrefined:
         """Refine one pose, or say why it cannot be.
 
         Args:
@@ -108,7 +109,7 @@ class Refiner:
         deadline = began + 1e-3 * self._options.budget_ms
         frame = self._frame(network, depth, color, believed)
         if frame is None:
-            return "the depth image has too few points in range to be registered to the scene map"
+            return self._out_of_range(depth, color)
         best: Refined | None = None
         refinement_s = time.perf_counter() - began
         verification_s = slowest_s = 0.0
@@ -129,7 +130,10 @@ class Refiner:
             if not best.rejection:
                 break
         if best is None:
-            return "the scene map has nothing where the network puts the camera"
+            return Unrefined(
+                "the scene map has nothing where the network puts the camera",
+                verification.color_fault(frame.blank),
+            )
         if best.rejection and not frame.blank and time.perf_counter() < deadline:
             # Whatever blocks the view is itself what registration fits to the map, at some pose where it hides nothing.
             best = replace(best, rejection=self._blocked(frame) or best.rejection)
@@ -140,6 +144,22 @@ class Refiner:
             refinement_ms=1e3 * refinement_s,
             verification_ms=1e3 * verification_s,
         )
+
+    @staticmethod
+    def without_depth(color: NDArray[np.uint8] | None) -> Unrefined:
+        """What is to be said of a frame that has no usable depth image."""
+        return Unrefined("there is no depth image", verification.color_fault(_is_blank(color)))
+
+    def _out_of_range(self, depth: DepthImage, color: NDArray[np.uint8] | None) -> Unrefined:
+        near_m, nearer = self._spec.depth_min_m, self._depth.share_nearer(depth)
+        blank = verification.color_fault(_is_blank(color))
+        if verification.hides_too_much(nearer):
+            reason = (
+                f"{nearer:.0%} of the depth image is nearer than the {near_m:g} m from which the scene map is used "
+                "(the view is blocked, or the depth is in another unit)"
+            )
+            return Unrefined(reason, blank or reason)
+        return Unrefined("the depth image has too few points in range to be registered to the scene map", blank)
 
     def attempt(
         self,
@@ -159,8 +179,9 @@ class Refiner:
         source = Source.of(self._depth.points(depth), self._resolution_m, self._options.points, self._options.threads)
         if source is None:
             return None
-        blank = color is not None and appearance.is_blank(color)
-        return _Frame(source, color, blank, network, believed)
+        # What is too near to be registered hides the scene all the same.
+        seen = np.concatenate([source.points, self._depth.nearer(depth, 2 * free_space.COLUMNS)])
+        return _Frame(source, seen, color, _is_blank(color), network, believed)
 
     def _starts(self, frame: _Frame) -> Iterator[Array]:
         # A covered lens is covered wherever the camera is.
@@ -207,8 +228,7 @@ class Refiner:
         target = self._maps.at(T_map_depth[:3, 3])
         if target is None:
             return ""
-        points = frame.source.points
-        space = free_space.compare(points, target, T_map_depth, self._depth.camera, self._resolution_m)
+        space = free_space.compare(frame.seen, target, T_map_depth, self._depth.camera, self._resolution_m)
         return verification.blocked(space)
 
     def _judge(self, frame: _Frame, target: LocalMap, T_map_depth: Array, left_m: float) -> Refined:
@@ -228,7 +248,7 @@ class Refiner:
         T_map_depth = moved(network_depth, delta)
         T_depth_camera = se3.inverse(self._T_camera_depth)
         T_map_camera = T_map_depth @ T_depth_camera
-        space = free_space.compare(source.points, target, T_map_depth, self._depth.camera, self._resolution_m)
+        space = free_space.compare(frame.seen, target, T_map_depth, self._depth.camera, self._resolution_m)
         evidence = verification.evidence(
             found,
             space,
@@ -271,9 +291,16 @@ class Refiner:
 
 @dataclass(frozen=True, eq=False)
 class _Frame:
-    """What is known of one frame before any start; `blank`: the colour image shows nothing."""
+    """What is known of one frame before any start.
+
+    Attributes:
+        source: the depth image's points in the map's range.
+        seen: these, and the ones that are nearer, `[N, 3]` in the depth camera's frame.
+        blank: whether the colour image shows nothing.
+    """
 
     source: Source
+    seen: Array
     color: NDArray[np.uint8] | None
     blank: bool
     network: Expectation
@@ -283,6 +310,10 @@ class _Frame:
     def expected(self) -> tuple[Expectation, ...]:
         """Where the camera may be expected."""
         return (self.network,) if self.believed is None else (self.network, self.believed)
+
+
+def _is_blank(color: NDArray[np.uint8] | None) -> bool:
+    return color is not None and appearance.is_blank(color)
 
 
 def moved(T: Array, delta: Array) -> Array:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from mvloc_ros.geometry.covariance import at_least
 from mvloc_ros.inference.calibration_spec import NetworkCalibration, RefinedCalibration, covariance_matrix
 from mvloc_ros.inference.manifest import Manifest
+from mvloc_ros.localization.motion import Distance
 
 Array = NDArray[np.float64]
 
@@ -40,6 +41,24 @@ class ResidualCovariance:
         if color_used and depth_used:
             return self._both
         return self._color_only if color_used else self._depth_only
+
+
+def uncalibrated(manifest: Manifest, *, refined: bool) -> str:
+    """Why the covariance of the model's poses is not one that errors were measured for, in words; empty if it is."""
+    spec = manifest.scene_map
+    if refined and spec is not None and spec.calibration is None:
+        return "the covariances of refined poses are not calibrated and too small (run `mvloc calibrate`)"
+    if manifest.calibration is None and not manifest.training.get("validation_frames"):
+        return (
+            "no frames were held out of the training to measure the covariance on (train with a --validation-fraction "
+            "above 0, export, and run `mvloc calibrate`)"
+        )
+    return ""
+
+
+def after(covariance: Array, moved: Distance) -> Array:
+    """The covariance of a pose, 6x6, that the camera may have left by so much since."""
+    return covariance + np.diag([moved.metres**2] * 3 + [moved.radians**2] * 3)
 
 
 def with_floor(registration: Array, calibration: RefinedCalibration | None) -> Array:

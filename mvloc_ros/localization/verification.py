@@ -120,15 +120,25 @@ def agreement(T_map_camera: Array, expected: Iterable[Expectation]) -> float:
     return 1.0 / (1.0 + best / 54.0)
 
 
+def hides_too_much(share: float) -> bool:
+    """Whether a view of which this share is hidden is blocked."""
+    return share > _MAX_HIDDEN
+
+
 def blocked(space: FreeSpace) -> str:
     """Whether something hides most of the scene, in words; empty if not."""
-    return _WORDS["in_view"] if space.hidden > _MAX_HIDDEN else ""
+    return _WORDS["in_view"] if hides_too_much(space.hidden) else ""
+
+
+def color_fault(color_is_blank: bool) -> str:
+    """By which rule a pose is rejected for its colour image, whatever the depth image shows; empty if by none."""
+    return _BLANK if color_is_blank else ""
 
 
 def fault(found: Support, space: FreeSpace, color_is_blank: bool) -> str:
     """By which rule a pose is not to be believed, in words; empty if by none."""
     if color_is_blank:
-        return _BLANK
+        return color_fault(color_is_blank)
     too_little = _WORDS["support"].format(share=found.share) if found.share < _MIN_SUPPORT else ""
     return blocked(space) or too_little
 

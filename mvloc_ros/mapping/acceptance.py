@@ -17,10 +17,17 @@ from mvloc_ros.mapping.trials import Trial
 Array = NDArray[np.float64]
 
 FALSE_ACCEPT_RATE = 0.005
-_MIN_TRIALS = 30
+MIN_TRIALS = 30
+"""Right ones, and wrong ones, that a threshold is set on at least."""
 _STEPS = 4000
 # Weight decay per trial: evidence that separates right from wrong without exception would else get weights without end.
 _DECAY = 1e-3
+
+
+def right_and_wrong(trials: Sequence[Trial]) -> tuple[int, int]:
+    """How many trials ended at the right pose and how many elsewhere, of those that no rule rejects."""
+    judged = [trial.right for trial in trials if not trial.ruled_out]
+    return sum(judged), len(judged) - sum(judged)
 
 
 def fit_acceptance(trials: Sequence[Trial], false_accept_rate: float = FALSE_ACCEPT_RATE) -> AcceptanceSpec | None:
@@ -33,7 +40,7 @@ def fit_acceptance(trials: Sequence[Trial], false_accept_rate: float = FALSE_ACC
     judged = np.array([not trial.ruled_out for trial in trials], dtype=bool)
     counted = [trial for trial in trials if not trial.ruled_out]
     right = np.array([trial.right for trial in counted], dtype=bool)
-    if np.count_nonzero(right) < _MIN_TRIALS or np.count_nonzero(~right) < _MIN_TRIALS:
+    if min(right_and_wrong(trials)) < MIN_TRIALS:
         return None
     values = np.array([[trial.evidence.values()[name] for name in NAMES] for trial in counted])
     weights, bias = _logistic(values, right)
@@ -65,7 +72,7 @@ def inflation(trials: Sequence[Trial]) -> float | None:
         for trial in trials
         if trial.right and trial.error is not None
     ]
-    if len(squared) < _MIN_TRIALS:
+    if len(squared) < MIN_TRIALS:
         return None
     return max(1.0, float(np.median(squared)) / 5.348)
 

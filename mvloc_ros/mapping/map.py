@@ -18,7 +18,7 @@ from mvloc_ros.localization.localizer import Localizer
 from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.localization.refinement import Refiner
 from mvloc_ros.localization.scene_map import SceneMap
-from mvloc_ros.mapping.acceptance import FALSE_ACCEPT_RATE, fit_acceptance, inflation
+from mvloc_ros.mapping.acceptance import FALSE_ACCEPT_RATE, MIN_TRIALS, fit_acceptance, inflation, right_and_wrong
 from mvloc_ros.mapping.build import Cameras, MapOptions, build_map
 from mvloc_ros.mapping.errors import MappingError
 from mvloc_ros.mapping.trials import Trial, run_trials
@@ -42,14 +42,25 @@ def add_map(
     options: MapOptions,
     test_fraction: float = 0.2,
     false_accept_rate: float = FALSE_ACCEPT_RATE,
+    *,
+    without_threshold: bool = False,
 ) -> Bundle:
     """Build the scene map of a bundle from the folder's training frames and put it into the bundle.
 
-    When to believe a pose is found on the last tenth of each training sequence, with a map of the rest; then the map
+    When to accept a pose is found on the last tenth of each training sequence, with a map of the rest; then the map
     is built from all of them.
 
+    Args:
+        model: the bundle; it stays as it is where this raises.
+        data: the folder it was trained on.
+        options: of the map.
+        test_fraction: end of each recording kept for tests if the folder has no split.
+        false_accept_rate: the share of wrong trials that may be accepted.
+        without_threshold: put the map into the bundle also where there are too few trials to find a threshold; all
+            poses are rejected with it.
+
     Raises:
-        BundleError, RecordingError, MappingError: the bundle or the folder cannot be used.
+        BundleError, RecordingError, MappingError: the bundle or the folder cannot be used, or no threshold is found.
     """
     bundle = read_bundle(model)
     folder = open_folder(data, test_fraction)
@@ -68,9 +79,10 @@ def add_map(
         trials = _trials(bundle, make_spec(scene_map, cameras, options), scene_map, held, folder.train, cameras)
     acceptance = fit_acceptance(trials, false_accept_rate)
     if acceptance is None:
-        _log.warning(
-            "%s: too few frames could be held out to say when a refined pose is right: poses get no score", data
-        )
+        problem = _no_threshold(data, len(held), trials)
+        if not without_threshold:
+            raise MappingError(f"{problem}, or keep the map with --without-threshold.")
+        _log.warning("%s. Until then all poses are rejected.", problem)
     scene_map = build_map(folder.train, cameras, options)
     spec = make_spec(scene_map, cameras, options, inflation(trials) or DEFAULT_INFLATION, acceptance)
     return add_scene_map(bundle, scene_map.to_bytes(), spec)
@@ -88,6 +100,18 @@ def check_depth(folder: PosedFolder, near_m: float, far_m: float, command: str) 
     print(f"{summary.text}.")
     if summary.problem:
         _log.warning("%s.", summary.problem)
+
+
+def _no_threshold(data: Path, held: int, trials: Sequence[Trial]) -> str:
+    """Why no threshold was found and what to do about it; without a full stop."""
+    right, wrong = right_and_wrong(trials)
+    text = (
+        f"Nothing tells when a pose in the scene map of {data} is right: of the trials on {held} held-out frames "
+        f"{right} ended at the right pose and {wrong} at a wrong one, and {MIN_TRIALS} of each are needed"
+    )
+    if right < MIN_TRIALS <= wrong:
+        return f"{text}. Registration starts where the network errs too much: train it longer, or on more frames"
+    return f"{text}. Record and train on more frames, so that more of them are held out"
 
 
 def hold_out(records: Sequence[FrameRecord]) -> tuple[list[FrameRecord], list[FrameRecord]]:

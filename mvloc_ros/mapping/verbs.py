@@ -12,7 +12,9 @@ MAP_EXAMPLES = """examples:
 
 The map is built from the folder's training frames and put into the bundle; test frames are never read. A map that the
 bundle already has is replaced at the end. `mvloc export` writes a bundle without one, so run this after it. The
-covariances are calibrated by the way, where frames were held out of the training."""
+covariances are calibrated by the way, where frames were held out of the training. Held-out training frames set the
+score from which poses are accepted; where they do not suffice for it, the command ends with an error and the bundle
+gets no map."""
 
 
 def add_map_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +43,12 @@ def add_map_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.005,
         metavar="SHARE",
-        help="of wrong poses that may be believed, on held-out frames (default: %(default)s)",
+        help="of wrong poses that may be accepted, on held-out frames (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--without-threshold",
+        action="store_true",
+        help="keep a map for which no acceptance threshold is found; the node rejects all poses with it",
     )
     parser.add_argument(
         "--test-fraction",
@@ -64,13 +71,22 @@ def run_map(args: argparse.Namespace) -> int:
         far_m=args.max_range,
         correct_depth=not args.no_depth_correction,
     )
-    bundle = add_map(args.model, args.data, options, args.test_fraction, args.false_accept_rate)
+    bundle = add_map(
+        args.model,
+        args.data,
+        options,
+        args.test_fraction,
+        args.false_accept_rate,
+        without_threshold=args.without_threshold,
+    )
     spec = bundle.manifest.scene_map
     assert spec is not None
     size = (bundle.path / spec.file).stat().st_size
     print(f"{bundle.path / spec.file}: {spec.points} points, {size / 1e6:.1f} MB")
-    if spec.acceptance is not None:
-        print(f"poses are believed from a score of {spec.acceptance.threshold:.3f}; on held-out frames:")
+    if spec.acceptance is None:
+        print("no acceptance threshold: all poses are rejected with this map")
+    else:
+        print(f"poses are accepted from a score of {spec.acceptance.threshold:.3f}; on held-out frames:")
         for kind, figures in spec.acceptance.summary.items():
-            print(f"  {kind:10} {figures['trials']:5} trials, {figures['accepted']:7.2%} believed")
+            print(f"  {kind:10} {figures['trials']:5} trials, {figures['accepted']:7.2%} accepted")
     return 0

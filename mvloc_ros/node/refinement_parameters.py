@@ -19,11 +19,18 @@ class RefinementParameters:
     refine_budget_ms: float
     refine_points: int
     refine_starts: int
+    unverified_after: float
 
     @property
     def refinement(self) -> RefinementOptions:
         """The same for the localizer."""
-        return RefinementOptions(self.refine, self.refine_budget_ms, self.refine_points, self.refine_starts)
+        return RefinementOptions(
+            self.refine,
+            self.refine_budget_ms,
+            self.refine_points,
+            self.refine_starts,
+            unverified_after_s=self.unverified_after,
+        )
 
 
 REFINEMENT_SPECS: dict[str, Spec] = {
@@ -40,5 +47,10 @@ REFINEMENT_SPECS: dict[str, Spec] = {
     ),
     "refine_starts": Spec(
         _DEFAULTS.starts, "Starting poses that are tried, at most, while time is left.", range=(1, 64)
+    ),
+    "unverified_after": Spec(
+        _DEFAULTS.unverified_after_s,
+        "Seconds without a verdict of the scene map until poses that it cannot judge are accepted; 0: at once.",
+        range=(0.0, 3600.0),
     ),
 }

@@ -130,7 +130,7 @@ def add_replay_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "examples:\n"
         "  mvloc replay bags/redkitchen_test --model models/redkitchen --out out/redkitchen\n"
-        "  mvloc replay bags/redkitchen_test --model models/redkitchen --out out/no_depth --without depth"
+        "  mvloc replay bags/redkitchen_test --model models/redkitchen --out out/no_depth --without depth --refine off"
     )
     parser.add_argument("bag", type=Path, help="recording with images (and, for errors, ground truth)")
     _add_model_and_out(parser)
@@ -160,7 +160,11 @@ def add_replay_arguments(parser: argparse.ArgumentParser) -> None:
         help="time for one pose's refinement (default: 60)",
     )
     parser.add_argument(
-        "--without", choices=("color", "depth"), default="", help="leave this image out, as if its sensor were lost"
+        "--without",
+        choices=("color", "depth"),
+        default="",
+        help="leave this image out, as if its sensor were lost (with a scene map, poses without depth are rejected at "
+        "first; --refine off gives the network's throughout)",
     )
     parser.add_argument(
         "--depth-unit-m",

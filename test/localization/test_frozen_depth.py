@@ -6,7 +6,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mvloc_ros.localization.frozen_depth import HANGS_NS, FrozenDepth
+from mvloc_ros.geometry import se3
+from mvloc_ros.localization.belief import Belief
+from mvloc_ros.localization.frozen_depth import HANGS_NS, TOLERATED_NS, DepthAge, FrozenDepth
+from mvloc_ros.localization.motion import Distance, MotionModel
 
 PERIOD_NS = 33_333_333
 RNG = np.random.default_rng(0)
@@ -24,9 +27,16 @@ def depth(noise: float = 0.003) -> np.ndarray:
     return (2.0 + noise * RNG.standard_normal((120, 160))).astype(np.float32)
 
 
+class Frozen(FrozenDepth):
+    """With the words alone, of a camera whose motion nobody knows."""
+
+    def fault_of(self, stamp_ns: int, color: np.ndarray | None, depth: np.ndarray | None) -> str:
+        return self.age_of(stamp_ns, color, depth, lambda _: None).fault
+
+
 @pytest.fixture
-def frozen() -> FrozenDepth:
-    return FrozenDepth()
+def frozen() -> Frozen:
+    return Frozen()
 
 
 def test_depth_that_hangs_while_the_camera_turns_is_told_from_a_single_repetition(frozen):
@@ -71,3 +81,64 @@ def test_invalid_pixels_count_as_equal_and_a_missing_image_as_nothing(frozen):
     assert frozen.fault_of(2, color(), None) == ""
     assert frozen.fault_of(3, color(), hanging.copy()) == "", "the first colour image beside it"
     assert "to the last bit" in frozen.fault_of(4, color(20.0), hanging.copy())
+
+
+def ages(motion: Distance | None, period_ns: int, repetitions: int) -> list[DepthAge]:
+    """Of a camera that turns, and whose depth image comes so many times more."""
+    frozen, repeated = FrozenDepth(), depth()
+    return [frozen.age_of(i * period_ns, color(3.0 * i), repeated, lambda _: motion) for i in range(1 + repetitions)]
+
+
+def test_one_repetition_within_two_frame_periods_and_little_motion_is_tolerated_and_no_second():
+    little = Distance(0.015, np.radians(1.5))
+    new, once, twice, thrice = ages(little, PERIOD_NS, 3)
+    assert (new.fault, new.moved) == ("", None)
+    assert (once.fault, once.moved) == ("", little), "the motion that its covariance has to state"
+    assert "to the last bit for 0.07 s" in twice.fault
+    assert "to the last bit for 0.10 s" in thrice.fault
+    assert ages(little, TOLERATED_NS, 1)[1].moved == little
+
+
+@pytest.mark.parametrize(
+    ("motion", "period_ns"),
+    [
+        (None, PERIOD_NS),
+        (Distance(0.025, 0.0), PERIOD_NS),
+        (Distance(0.0, np.radians(2.5)), PERIOD_NS),
+        (Distance(0.001, 0.001), TOLERATED_NS + 1_000_000),
+    ],
+)
+def test_a_repetition_is_rejected_where_motion_is_unknown_or_large_or_the_image_old(motion, period_ns):
+    age = ages(motion, period_ns, 1)[1]
+    assert "to the last bit" in age.fault
+    assert age.moved is None
+
+
+def test_a_driver_at_half_the_rate_of_colour_is_tolerated_throughout():
+    frozen, little = FrozenDepth(), Distance(0.01, 0.01)
+    for i in range(20):
+        image = depth()
+        assert frozen.age_of(2 * i * PERIOD_NS, color(6.0 * i), image, lambda _: little) == DepthAge()
+        age = frozen.age_of((2 * i + 1) * PERIOD_NS, color(6.0 * i + 3.0), image, lambda _: little)
+        assert age == DepthAge(moved=little)
+
+
+def along(x: float) -> np.ndarray:
+    return se3.from_parts([x, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0])
+
+
+def test_motion_since_a_stamp_is_by_odometry_or_as_fast_as_the_last_poses():
+    belief, covariance = Belief(MotionModel()), 1e-4 * np.eye(6)
+    belief.believe(0, along(0.0), covariance, along(5.0))
+    assert belief.moved_since(0, PERIOD_NS, None) is None, "one pose has no speed"
+    # By odometry: the distance, and what it may be wrong by.
+    assert belief.moved_since(0, PERIOD_NS, along(5.01)).metres == pytest.approx(0.01 * 1.05 + 0.02 * 1e-9 * PERIOD_NS)
+    belief.believe(PERIOD_NS, along(0.01), covariance, None)
+    came = belief.moved_since(PERIOD_NS, 3 * PERIOD_NS, along(9.0))
+    assert (came.metres, came.radians) == pytest.approx((0.02, 0.0))
+    assert belief.moved_since(0, PERIOD_NS, None) is None, "not the last pose that was believed"
+    belief.believe(10 * PERIOD_NS, along(0.02), covariance, None)
+    assert belief.moved_since(10 * PERIOD_NS, 11 * PERIOD_NS, None) is None, "0.3 s before tells no speed"
+    belief.forget()
+    belief.at(11 * PERIOD_NS, None)
+    assert belief.moved_since(10 * PERIOD_NS, 11 * PERIOD_NS, None) is None

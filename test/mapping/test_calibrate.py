@@ -191,4 +191,4 @@ def test_a_map_comes_with_its_calibration(copy: Path, folder: Path, capsys: pyte
     assert manifest.calibration is not None
     assert manifest.scene_map.calibration is not None
     said = capsys.readouterr().out
-    assert said.index("poses are believed from") < said.index("refined: ")
+    assert said.index("poses are accepted from") < said.index("refined: ")

@@ -60,7 +60,7 @@ def test_another_place_is_rejected(localize, room, truths):
 
 def test_without_depth_the_pose_is_the_networks_and_required_gives_none(localize, room, truths):
     frame = replace(room.frame_of(room.Scene(), truths[0]), depth=None)
-    estimate, _ = localize(frame, truths[0])
+    estimate, _ = localize(frame, truths[0], unverified_after_s=0.0)
     assert (estimate.refined, estimate.remark, estimate.rejection) == (False, "no depth image", "")
     assert np.isnan(estimate.score)
     with pytest.raises(FrameError, match="required: there is no depth image"):
@@ -71,6 +71,7 @@ def test_outside_of_the_map_the_pose_is_the_networks_with_a_remark(localize, roo
     estimate, _ = localize(room.frame_of(room.Scene(), truths[0]), room.looking(60.0, 0.0, 1.0, 0.0, 0.0), starts=1)
     assert not estimate.refined
     assert "nothing where the network puts the camera" in estimate.remark
+    assert "could not be verified (the scene map has nothing" in estimate.rejection
 
 
 def test_without_colour_geometry_decides_alone(localize, room, truths):
