@@ -10,6 +10,7 @@ from rclpy.node import Node
 from mvloc_ros.inference.manifest import Manifest
 from mvloc_ros.node.findings import Finding, Level
 from mvloc_ros.node.image_reader import ImageReader
+from mvloc_ros.node.odometry import RobotTransforms
 from mvloc_ros.node.parameters import NodeParameters
 from mvloc_ros.node.pipeline import Pipeline
 from mvloc_ros.node.topic_monitor import TopicMonitor
@@ -24,9 +25,16 @@ class Watchdog:
     """Looks at the inputs every second or so; the findings last until the next look."""
 
     def __init__(
-        self, node: Node, values: NodeParameters, pipeline: Pipeline, reader: ImageReader, monitors: list[TopicMonitor]
+        self,
+        node: Node,
+        values: NodeParameters,
+        pipeline: Pipeline,
+        reader: ImageReader,
+        monitors: list[TopicMonitor],
+        transforms: RobotTransforms | None = None,
     ) -> None:
         """Take what there is to look at: the monitors are those of colour and depth."""
+        self._transforms = transforms
         self._node, self._values, self._pipeline, self._reader = node, values, pipeline, reader
         self._monitors = monitors
         self._started = time.monotonic()
@@ -47,6 +55,9 @@ class Watchdog:
         found += self._losses
         if self._reader.cloud_problem:
             found.append(Finding("transforms", "clouds without a transform", Level.WARN, self._reader.cloud_problem))
+        if self._transforms is not None:
+            texts = [*self._transforms.unheard(), *self._transforms.watch.problems()]
+            found += [Finding("transforms", f"transforms ({n})", Level.WARN, text) for n, text in enumerate(texts, 1)]
         self.findings = found
         return found
 
