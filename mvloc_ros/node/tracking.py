@@ -205,10 +205,8 @@ class Tracker:
         values = self._values
         children = {"odom": values.odom_frame, "base_link": values.base_frame, "camera": camera}
         child = children.get(values.publish_frame, "")
-        used = (
-            frozenset((values.odom_frame, values.base_frame, camera)) if self._transforms is not None else frozenset()
-        )
-        notes += self._watch.problems(used)
+        if self._transforms is not None:
+            notes += self._watch.problems(frozenset((values.odom_frame, values.base_frame, camera)))
         parent = self._watch.other_parent(child, self._map_frame) if child else ""
         problem = ""
         if parent and values.publish_frame == "odom":

@@ -7,20 +7,20 @@ the buffer. Written by the executor's thread, read by the worker's too.
 
 from __future__ import annotations
 
+import math
+import operator
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import numpy as np
 from geometry_msgs.msg import TransformStamped
-from numpy.typing import NDArray
 
-from mvloc_ros.geometry import se3
-from mvloc_ros.node.messages import matrix_of, to_nanoseconds
+from mvloc_ros.node.messages import to_nanoseconds
 
-Array = NDArray[np.float64]
+# Metres and quaternion as plain numbers: all of /tf passes here, and arrays would take many times as long.
+_Placed = tuple[tuple[float, float, float], tuple[float, float, float, float]]
 
 RECENT_S = 2.0
 """What was seen within this wall time counts as going on."""
@@ -34,7 +34,7 @@ _MAX_SPEED, _MAX_TURN_RATE = 50.0, 50.0  # m/s, rad/s: more than any robot's odo
 class _Edge:
     """What came of one parent and child on one of the two topics."""
 
-    recent: deque[tuple[int, Array]] = field(default_factory=lambda: deque(maxlen=2))  # stamp, T_parent_child
+    recent: deque[tuple[int, _Placed]] = field(default_factory=lambda: deque(maxlen=2))  # with the stamps
     last_seen: float = 0.0
     oddities: deque[float] = field(default_factory=lambda: deque(maxlen=_REPEATED))
     oddity: str = ""
@@ -47,13 +47,13 @@ class TransformWatch:
         """Start with nothing seen; `now` tells the steady time in seconds."""
         self._now = now
         self._lock = threading.Lock()
-        self._own: deque[tuple[str, str, int]] = deque(maxlen=2000)
+        self._own: dict[tuple[str, str], deque[int]] = {}
         self._edges: dict[tuple[str, str, bool], _Edge] = {}
 
     def note_own(self, parent: str, child: str, stamp_ns: int) -> None:
         """The node is about to send this transform, which will come back to it."""
         with self._lock:
-            self._own.append((parent, child, stamp_ns))
+            self._own.setdefault((parent, child), deque(maxlen=500)).append(stamp_ns)
 
     def forget(self) -> None:
         """Drop what moved, as after a jump back of the clock."""
@@ -63,21 +63,19 @@ class TransformWatch:
     def take(self, message: TransformStamped, is_static: bool) -> bool:
         """Look at a transform; False for one that is not finite, which counts as not sent."""
         parent, child = message.header.frame_id.lstrip("/"), message.child_frame_id.lstrip("/")
-        rotation, stamp_ns = message.transform.rotation, to_nanoseconds(message.header.stamp)
-        length = np.linalg.norm([rotation.x, rotation.y, rotation.z, rotation.w])
-        T = matrix_of(message) if np.isfinite(length) and length > 0.0 else np.full((4, 4), np.nan)
+        stamp_ns, placed = to_nanoseconds(message.header.stamp), _placed(message)
         with self._lock:
-            if not is_static and (parent, child, stamp_ns) in self._own:
+            if not is_static and stamp_ns in self._own.get((parent, child), ()):
                 return True
             edge = self._edges.setdefault((parent, child, is_static), _Edge())
             now = edge.last_seen = self._now()
-            if not np.isfinite(T).all():
+            if placed is None:
                 _note(edge, now, "has numbers that are not finite and is not used; mend its publisher")
                 return False
-            problem = _conflict(edge, T) if is_static else _step(edge, stamp_ns, T)
+            problem = _conflict(edge, placed) if is_static else _step(edge, stamp_ns, placed)
             if problem:
                 _note(edge, now, problem)
-            edge.recent.append((stamp_ns, T))
+            edge.recent.append((stamp_ns, placed))
         return True
 
     def other_parent(self, child: str, own_parent: str) -> str:
@@ -110,39 +108,52 @@ def _note(edge: _Edge, now: float, what: str) -> None:
     edge.oddity = what
 
 
-def _difference(T_a: Array, T_b: Array) -> tuple[float, float]:
-    return float(se3.translation_error(T_a, T_b)), float(se3.rotation_error(T_a, T_b))
+def _placed(message: TransformStamped) -> _Placed | None:
+    """Metres and unit quaternion; None where they are not finite or no rotation."""
+    t, q = message.transform.translation, message.transform.rotation
+    length = math.sqrt(q.x * q.x + q.y * q.y + q.z * q.z + q.w * q.w)
+    if not (math.isfinite(t.x + t.y + t.z) and math.isfinite(length) and length > 0.0):
+        return None
+    return (t.x, t.y, t.z), (q.x / length, q.y / length, q.z / length, q.w / length)
 
 
-def _conflict(edge: _Edge, T: Array) -> str:
+def _difference(a: _Placed, b: _Placed) -> tuple[float, float]:
+    """Metres and radians between two places."""
+    # The chord keeps its precision for small angles, where the arccosine of the cosine has none.
+    sign = math.copysign(1.0, sum(map(operator.mul, a[1], b[1])))
+    chord = math.dist(a[1], [sign * value for value in b[1]])
+    return math.dist(a[0], b[0]), 4.0 * math.asin(min(1.0, chord / 2.0))
+
+
+def _conflict(edge: _Edge, place: _Placed) -> str:
     """What is wrong with another value of a static transform; empty where it is the same."""
     if not edge.recent:
         return ""
-    metres, radians = _difference(edge.recent[-1][1], T)
+    metres, radians = _difference(edge.recent[-1][1], place)
     if metres <= _SAME_M and radians <= _SAME_RAD:
         return ""
     return (
-        f"was sent with two values, {metres:.3f} m and {np.rad2deg(radians):.1f} degrees apart, and the last one is "
+        f"was sent with two values, {metres:.3f} m and {math.degrees(radians):.1f} degrees apart, and the last one is "
         "used; leave one source (the URDF or the driver)"
     )
 
 
-def _step(edge: _Edge, stamp_ns: int, T: Array) -> str:
+def _step(edge: _Edge, stamp_ns: int, place: _Placed) -> str:
     """What is wrong with the step to a moving transform; empty where it is plausible."""
     if not edge.recent:
         return ""
     before_ns, before = edge.recent[-1]
-    metres, radians = _difference(before, T)
+    metres, radians = _difference(before, place)
     seconds = 1e-9 * abs(stamp_ns - before_ns)
-    alternates = len(edge.recent) == 2 and _difference(edge.recent[0][1], T)[0] < 0.2 * metres
+    alternates = len(edge.recent) == 2 and _difference(edge.recent[0][1], place)[0] < 0.2 * metres
     if metres > _ALTERNATION_M and (alternates and metres > 5.0 * seconds):
         return (
-            f"alternates between values {metres:.2f} m and {np.rad2deg(radians):.1f} degrees apart: two publishers; "
+            f"alternates between values {metres:.2f} m and {math.degrees(radians):.1f} degrees apart: two publishers; "
             "leave one of them"
         )
     if metres > _ALTERNATION_M + _MAX_SPEED * seconds or radians > 0.1 + _MAX_TURN_RATE * seconds:
         return (
-            f"steps by {metres:.2f} m and {np.rad2deg(radians):.1f} degrees within {seconds:.3f} s: impossible for "
+            f"steps by {metres:.2f} m and {math.degrees(radians):.1f} degrees within {seconds:.3f} s: impossible for "
             "odometry; look for a second publisher, or at its source"
         )
     return ""

@@ -8,6 +8,7 @@ import time
 import numpy as np
 import pytest
 from mvloc_ros.msg import LocalizationStatus
+from tf2_msgs.msg import TFMessage
 
 from mvloc_ros.geometry import se3
 from mvloc_ros.node.messages import matrix_of, transform_message
@@ -102,3 +103,17 @@ def test_an_infinite_odometry_does_not_stay(peer, robot, robot_node, wait_for):
     wait_for(lambda: image_pairs(peer, wait_for, robot).state == LocalizationStatus.TRACKING, 20, "tracking")
     sent = wait_for(lambda: [t for t in peer.transforms if t.child_frame_id == "odom"], 10, "map -> odom")
     assert all(np.isfinite(matrix_of(t)).all() for t in sent)
+
+
+@pytest.mark.dds
+def test_old_stamps_and_a_volatile_tf_static_are_named(peer, robot_node, wait_for):
+    process = robot_node("publish_frame:=camera")
+    volatile = peer.node.create_publisher(TFMessage, "/tf_static", 10)
+
+    def named() -> bool:
+        peer.send_color(uptime := 3_600_000 * MS + time.monotonic_ns())
+        peer.send_depth(uptime)
+        return "colour images are stamped" in process.text() and "publishes /tf_static with an inc" in process.text()
+
+    wait_for(named, 20, "both to be named")
+    peer.node.destroy_publisher(volatile)
