@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from mvloc_ros.msg import LocalizationStatus
 from tf2_msgs.msg import TFMessage
+from tf2_ros import TransformBroadcaster
 
 from mvloc_ros.geometry import se3
 from mvloc_ros.node.messages import matrix_of, transform_message
@@ -117,3 +118,21 @@ def test_old_stamps_and_a_volatile_tf_static_are_named(peer, robot_node, wait_fo
 
     wait_for(named, 20, "both to be named")
     peer.node.destroy_publisher(volatile)
+
+
+@pytest.mark.dds
+def test_a_second_publisher_of_map_to_odom_is_named(peer, robot, robot_node, wait_for):
+    robot_node("transform_timeout:=2.0")
+    robot.mount_camera(place(0.3))
+    wait_for(lambda: image_pairs(peer, wait_for, robot).state == LocalizationStatus.TRACKING, 20, "tracking")
+    for _ in range(3):
+        assert "second publisher" not in image_pairs(peer, wait_for, robot).reason  # the node's own come back to it
+    other = TransformBroadcaster(peer.node)
+
+    def named() -> LocalizationStatus | None:
+        other.sendTransform(transform_message(place(3.0), time.time_ns(), "map", "odom"))
+        status = image_pairs(peer, wait_for, robot)
+        return status if "a second publisher of this transform" in status.reason else None
+
+    status = wait_for(named, 20, "the second publisher to be named")
+    assert (status.state, status.pose_valid) == (LocalizationStatus.DEGRADED, True)
