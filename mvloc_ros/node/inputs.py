@@ -15,6 +15,7 @@ from sensor_msgs.msg import CameraInfo
 from mvloc_ros.inference.manifest import Manifest
 from mvloc_ros.node.findings import Finding, FindingLog, Level
 from mvloc_ros.node.image_reader import ImageReader
+from mvloc_ros.node.odometry import RobotTransforms
 from mvloc_ros.node.parameters import NodeParameters
 from mvloc_ros.node.pipeline import TICK_S, Pipeline
 from mvloc_ros.node.subscriptions import ImageSubscription, info_subscription
@@ -37,6 +38,7 @@ class Inputs:
         manifest: Callable[[], Manifest],
         pipeline: Pipeline,
         reader: ImageReader,
+        transforms: RobotTransforms | None = None,
     ) -> None:
         """Subscribe and begin to watch.
 
@@ -46,6 +48,7 @@ class Inputs:
             manifest: of the model that runs.
             pipeline: gets the images; it reads them with `reader`.
             reader: told what camera_info says.
+            transforms: the robot's, where they are listened to.
 
         Raises:
             QosError: this distribution lacks the QoS that is asked for.
@@ -64,7 +67,7 @@ class Inputs:
             info_subscription(node, values, "depth", self._take_depth_info, self._info_groups["depth"]),
         ]
         self._raw_infos: dict[str, str] = {}
-        self.watchdog = Watchdog(node, values, pipeline, reader, [self.color, self.depth])
+        self.watchdog = Watchdog(node, values, pipeline, reader, [self.color, self.depth], transforms)
         pipeline.explain_missing = self.watchdog.explain_missing
         logger = node.get_logger()
         self._log = FindingLog(logger.warning, logger.info)

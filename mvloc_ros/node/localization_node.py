@@ -34,6 +34,7 @@ from mvloc_ros.node.services import Answer, create_services
 from mvloc_ros.node.stamps import StampGuard
 from mvloc_ros.node.tf_publisher import TfPublisher
 from mvloc_ros.node.tracking import Tracker
+from mvloc_ros.node.transform_watch import TransformWatch
 from mvloc_ros.node.transitions import logged
 
 _NOT_ACTIVE = "the node is not active"
@@ -55,7 +56,8 @@ class LocalizationNode(LifecycleNode):
         self._active: ExitStack | None = None
         self._pipeline: Pipeline | None = None
         self._time = RosClock(self, self._on_clock_jump)
-        self._tf = TfPublisher(self, self._time.now_ns)
+        self._watch = TransformWatch()
+        self._tf = TfPublisher(self, self._time.now_ns, self._watch.note_own)
         self.add_on_set_parameters_callback(self._on_set_parameters)
         create_services(self, self._relocalize, self._set_enabled, self._publish_initialpose, self._await_model)
 
@@ -75,8 +77,10 @@ class LocalizationNode(LifecycleNode):
             self._initial_pose = InitialPose(self)
             undo.callback(self._initial_pose.close)
             self._tf.tolerance_ns = round(1e9 * self._settings.transform_tolerance)
-            listens = self._settings.needs_tf or self._settings.depth_source == "cloud"
-            self._transforms = RobotTransforms(self, self._settings.transform_timeout) if listens else None
+            # Also for publish_frame camera: whether the camera has a parent already is seen on TF alone.
+            sends = self._settings.publish_frame != "none"
+            listens = sends or self._settings.needs_tf or self._settings.depth_source == "cloud"
+            self._transforms = RobotTransforms(self, self._settings.transform_timeout, self._watch) if listens else None
             if self._transforms is not None:
                 undo.callback(self._transforms.close)
             self._configured = undo.pop_all()
@@ -148,6 +152,7 @@ class LocalizationNode(LifecycleNode):
             self._stamps.is_from_before,
             self.get_logger().warning,
             self._forget_believed_pose,
+            self._watch,
         )
         reporter = Reporter(self, self._settings, self._models, self._outputs, self._time, self._stamps, self._tracker)
         reader = ImageReader(self._settings, self._manifest, self._transforms)
@@ -174,7 +179,7 @@ class LocalizationNode(LifecycleNode):
             undo.callback(self._transforms.stop_waiting)
         self._initial_pose.listen(self._tracker, lambda: self._models.current.map_frame)
         undo.callback(self._initial_pose.stop_listening)
-        self._inputs = Inputs(self, self._settings, self._manifest, pipeline, reader)
+        self._inputs = Inputs(self, self._settings, self._manifest, pipeline, reader, self._transforms)
         undo.callback(self._inputs.close)
         reporter.attach(pipeline, self._inputs)
         # Of the steady clock: the status must say that simulated time does not come.

@@ -13,12 +13,15 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
+from geometry_msgs.msg import TransformStamped
 from numpy.typing import NDArray
 from rclpy.node import Node
 from rclpy.time import Time
 from tf2_ros import Buffer, TransformException, TransformListener
 
 from mvloc_ros.node.messages import matrix_of
+from mvloc_ros.node.qos import incompatibility
+from mvloc_ros.node.transform_watch import TransformWatch
 
 _POLL_S = 0.005
 
@@ -38,18 +41,37 @@ class Found:
     reason: str
 
 
+class _WatchedBuffer(Buffer):
+    """tf2's buffer, with a look at each transform before it is stored."""
+
+    def __init__(self, watch: TransformWatch) -> None:
+        super().__init__()
+        self._watch = watch
+
+    def set_transform(self, transform: TransformStamped, authority: str) -> None:
+        if self._watch.take(transform, is_static=False):
+            super().set_transform(transform, authority)
+
+    def set_transform_static(self, transform: TransformStamped, authority: str) -> None:
+        if self._watch.take(transform, is_static=True):
+            super().set_transform_static(transform, authority)
+
+
 class RobotTransforms:
     """Listens to /tf and /tf_static of one node."""
 
-    def __init__(self, node: Node, timeout_s: float) -> None:
+    def __init__(self, node: Node, timeout_s: float, watch: TransformWatch | None = None) -> None:
         """Start listening.
 
         Args:
             node: whose executor receives the transforms; its remappings of /tf hold.
             timeout_s: longest wait of one lookup, wall time.
+            watch: looks at each transform that comes.
         """
         # Without `node`, which would add a service to it and, on some distributions only, watch its clock.
-        self._buffer = Buffer()
+        self._node = node
+        self.watch = TransformWatch() if watch is None else watch
+        self._buffer = _WatchedBuffer(self.watch)
         self._listener = TransformListener(self._buffer, node)
         self._timeout_s = timeout_s
         self._interrupted = threading.Event()
@@ -71,7 +93,22 @@ class RobotTransforms:
     def forget(self) -> None:
         """Drop what moved, as after a jump back of the clock; static transforms stay."""
         self._buffer.clear()
+        self.watch.forget()
         self._stalled.clear()
+
+    def unheard(self) -> list[str]:
+        """Publishers of /tf and /tf_static whose QoS keeps them from being heard, in words."""
+        found = []
+        for subscription in (self._listener.tf_sub, self._listener.tf_static_sub):
+            topic = subscription.topic_name
+            for publisher in self._node.get_publishers_info_by_topic(topic):
+                reason = incompatibility(publisher.qos_profile, subscription.qos_profile)
+                if reason:
+                    found.append(
+                        f"{publisher.node_name} publishes {topic} with an incompatible QoS ({reason}), so that its "
+                        "transforms are not heard; let it publish reliable, and /tf_static transient_local"
+                    )
+        return found
 
     def lookup(self, target: str, source: str, stamp_ns: int, wait: bool = True) -> Found:
         """`T_target_source` at a stamp.

@@ -24,13 +24,17 @@ Array = NDArray[np.float64]
 class TfPublisher:
     """Sends transforms on /tf. Called by the worker (fixes) and by the executor (repetition)."""
 
-    def __init__(self, node: Node, now_ns: Callable[[], int]) -> None:
+    def __init__(
+        self, node: Node, now_ns: Callable[[], int], before_send: Callable[[str, str, int], object] = lambda *_: None
+    ) -> None:
         """Create the publisher; nothing is sent before the first fix.
 
         Args:
             node: of the publisher.
             now_ns: the node's ROS time in nanoseconds.
+            before_send: told parent, child and stamp of what is sent, since it comes back to the node.
         """
+        self._before_send = before_send
         self._broadcaster = TransformBroadcaster(node)
         self._now_ns = now_ns
         self._lock = threading.Lock()
@@ -57,6 +61,9 @@ class TfPublisher:
 
     def send(self, parent: str, child: str, T_parent_child: Array, stamp_ns: int) -> None:
         """Send a transform that is true at one stamp."""
+        if not np.isfinite(T_parent_child).all():
+            return  # one such transform would stay in every listener's tree
+        self._before_send(parent, child, stamp_ns)
         self._broadcaster.sendTransform(transform_message(T_parent_child, stamp_ns, parent, child))
 
     def _send_held(self) -> None:

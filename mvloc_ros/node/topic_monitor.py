@@ -21,6 +21,7 @@ class TopicMonitor:
     Attributes:
         name: `colour` or `depth`.
         received: messages that came, usable or not.
+        last_stamp_ns: of the last message; 0 before the first.
         last_arrival: when the last came (monotonic s); None before the first.
         gaps: what was lost on the way.
         look: encoding and size of the last image; empty before the first.
@@ -32,6 +33,7 @@ class TopicMonitor:
         self.subscription: Subscription | None = None
         self.type_name = ""
         self.received = 0
+        self.last_stamp_ns = 0
         self.last_arrival: float | None = None
         self.gaps = GapCounter()
         self.size: tuple[int, int] | None = None
@@ -49,7 +51,7 @@ class TopicMonitor:
         """A message came at `now` (monotonic s)."""
         self.received += 1
         self.last_arrival = now
-        stamp_ns = to_nanoseconds(message.header.stamp)
+        stamp_ns = self.last_stamp_ns = to_nanoseconds(message.header.stamp)
         if stamp_ns:
             self.gaps.add(stamp_ns)
         what = getattr(message, "encoding", None) or getattr(message, "format", None)

@@ -23,6 +23,7 @@ from mvloc_ros.localization.localizer import PoseEstimate
 from mvloc_ros.node.frame_parameters import FrameParameters, gate_limits
 from mvloc_ros.node.odometry import RobotTransforms
 from mvloc_ros.node.tf_publisher import TfPublisher
+from mvloc_ros.node.transform_watch import TransformWatch
 
 Array = NDArray[np.float64]
 
@@ -75,6 +76,7 @@ class Tracker:
         is_from_before: Callable[[int], bool],
         warn: Callable[[str], object],
         on_forget: Callable[[], object],
+        watch: TransformWatch,
     ) -> None:
         """Start believing nothing.
 
@@ -86,6 +88,7 @@ class Tracker:
             is_from_before: whether a stamp belongs to the time before the clock jumped back.
             warn: told once when something of the robot's transforms is missing, and when it is there again.
             on_forget: called whenever what was believed is forgotten.
+            watch: what others send on TF.
         """
         self._values = values
         self._map_frame = map_frame
@@ -93,6 +96,7 @@ class Tracker:
         self._tf = tf
         self._is_from_before = is_from_before
         self._warn, self._on_forget = warn, on_forget
+        self._watch = watch
         self._lock = threading.Lock()
         self._gate = Gate(gate_limits(values))
         self._hint: _Hint | None = None
@@ -180,20 +184,44 @@ class Tracker:
         child, T_camera_child = camera, np.eye(4)
         if T_camera_base is not None and not self._values.poses_are_of_camera:
             child, T_camera_child = self._values.base_frame, T_camera_base
+        may_send = self._may_send(camera, notes)
         with self._lock:
             if self._is_from_before(stamp_ns):
                 raise FrameError("The frame is from before the clock jumped back.")
             self._apply_hint(fix, camera, T_camera_child)
             verdict = self._gate.judge(fix)
-            if verdict.accepted:
+            if verdict.accepted and may_send:
                 self._tell_tf(fix, camera, T_camera_base)
-            else:
+            if not verdict.accepted:
                 self.last_rejection = verdict.reason
             self._last = self._placement(verdict, fix, child, T_camera_child, tuple(notes))
             return self._last
 
     def _camera_of(self, frame_id: str) -> str:
         return self._values.camera_frame or frame_id
+
+    def _may_send(self, camera: str, notes: list[str]) -> bool:
+        """Whether the transform may be sent: not where it would take a frame away from another parent."""
+        values = self._values
+        children = {"odom": values.odom_frame, "base_link": values.base_frame, "camera": camera}
+        child = children.get(values.publish_frame, "")
+        if self._transforms is not None:
+            notes += self._watch.problems(frozenset((values.odom_frame, values.base_frame, camera)))
+        parent = self._watch.other_parent(child, self._map_frame) if child else ""
+        problem = ""
+        if parent and values.publish_frame == "odom":
+            problem = (
+                f"{child!r} has another parent, {parent}: listeners get both places in turn; stop its publisher "
+                "(AMCL, SLAM), or set publish_frame to none"
+            )
+        elif parent:
+            problem = (
+                f"{self._map_frame} -> {child} is not sent, since {child!r} already has the parent {parent} and would "
+                "be cut off from it; set publish_frame to odom (with odometry) or none; poses go on"
+            )
+        self._note("parent", problem)
+        notes += [problem] if problem else []
+        return not problem or values.publish_frame == "odom"
 
     def _tell_tf(self, fix: Fix, camera: str, T_camera_base: Array | None) -> None:
         publish_frame, T_map_camera = self._values.publish_frame, fix.T_map_camera
@@ -272,7 +300,7 @@ class Tracker:
             self._warn(problem)
         elif what in self._told and not problem:
             self._told.discard(what)
-            self._warn(f"{what} is on TF now")
+            self._warn("no other parent on TF any more" if what == "parent" else f"{what} is on TF now")
 
 
 def state_of(placement: Placement, estimate: PoseEstimate) -> State:

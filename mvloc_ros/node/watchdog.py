@@ -10,6 +10,7 @@ from rclpy.node import Node
 from mvloc_ros.inference.manifest import Manifest
 from mvloc_ros.node.findings import Finding, Level
 from mvloc_ros.node.image_reader import ImageReader
+from mvloc_ros.node.odometry import RobotTransforms
 from mvloc_ros.node.parameters import NodeParameters
 from mvloc_ros.node.pipeline import Pipeline
 from mvloc_ros.node.topic_monitor import TopicMonitor
@@ -18,15 +19,24 @@ from mvloc_ros.sensors.depth_check import depth_problem, statistics_of, unit_tex
 
 _LOSS = 0.05
 """Share of lost images in a check from which on it is worth a word."""
+_OLD_S = 60.0
+"""No camera and no link delays an image by this much."""
 
 
 class Watchdog:
     """Looks at the inputs every second or so; the findings last until the next look."""
 
     def __init__(
-        self, node: Node, values: NodeParameters, pipeline: Pipeline, reader: ImageReader, monitors: list[TopicMonitor]
+        self,
+        node: Node,
+        values: NodeParameters,
+        pipeline: Pipeline,
+        reader: ImageReader,
+        monitors: list[TopicMonitor],
+        transforms: RobotTransforms | None = None,
     ) -> None:
         """Take what there is to look at: the monitors are those of colour and depth."""
+        self._transforms = transforms
         self._node, self._values, self._pipeline, self._reader = node, values, pipeline, reader
         self._monitors = monitors
         self._started = time.monotonic()
@@ -43,10 +53,14 @@ class Watchdog:
         found = silent if silent else self._gap(now)
         for monitor in self._monitors:
             found += self._camera(monitor, manifest, now)
+            found += self._age(monitor)
         found += self._depth(manifest)
         found += self._losses
         if self._reader.cloud_problem:
             found.append(Finding("transforms", "clouds without a transform", Level.WARN, self._reader.cloud_problem))
+        if self._transforms is not None:
+            texts = [*self._transforms.unheard(), *self._transforms.watch.problems()]
+            found += [Finding("transforms", f"transforms ({n})", Level.WARN, text) for n, text in enumerate(texts, 1)]
         self.findings = found
         return found
 
@@ -97,6 +111,20 @@ class Watchdog:
             "config/fastdds.xml) or never taken"
         )
         return [Finding(monitor.name, f"{monitor.name} images lost", Level.WARN, text)]
+
+    def _age(self, monitor: TopicMonitor) -> list[Finding]:
+        """Stamps far behind the clock: recordings have them, and cameras whose clock is another one."""
+        now_ns = int(self._node.get_clock().now().nanoseconds)
+        age_s = 1e-9 * (now_ns - monitor.last_stamp_ns)
+        silent = time.monotonic() - (monitor.last_arrival or 0.0) > self._values.starvation_timeout
+        if silent or not monitor.last_stamp_ns or age_s < _OLD_S:
+            return []
+        text = (
+            f"the {monitor.name} images are stamped {1e-9 * monitor.last_stamp_ns:.0f} s, this node's clock is at "
+            f"{1e-9 * now_ns:.0f} s ({age_s:.0f} s later): stamps of a recording or of another clock, which do not fit "
+            "transforms of now; synchronise the clocks, or set use_sim_time for a recording or simulation"
+        )
+        return [Finding(monitor.name, f"{monitor.name} stamps of another clock", Level.WARN, text)]
 
     def _camera(self, monitor: TopicMonitor, manifest: Manifest, now: float) -> list[Finding]:
         is_color = monitor.name == "colour"

@@ -165,7 +165,7 @@ def test_structured_points_of_mixed_types() -> None:
 
 
 def test_a_step_of_ones_own() -> None:
-    cloud = point_cloud2.create_cloud(Header(), XYZ, POINTS, step=16)
+    cloud = point_cloud2.create_cloud(Header(), XYZ, POINTS, point_step=16)
     assert (cloud.point_step, cloud.row_step, len(cloud.data)) == (16, 64, 64)
     np.testing.assert_array_equal(point_cloud2.read_points_numpy(cloud), POINTS)
 

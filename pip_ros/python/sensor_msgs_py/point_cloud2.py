@@ -125,14 +125,16 @@ def read_points_list(
     return [point._make(values) for values in points.tolist()]
 
 
-def create_cloud(header: Header, fields: Sequence[PointField], points: Any, step: int | None = None) -> PointCloud2:
+def create_cloud(
+    header: Header, fields: Sequence[PointField], points: Any, point_step: int | None = None
+) -> PointCloud2:
     """A cloud from points.
 
     :param points: a structured array of the fields' own type; or an array [N, fields] where the fields are of one
         type; or a list of tuples.
-    :param step: bytes from one point to the next; what the fields need unless told.
+    :param point_step: bytes from one point to the next; what the fields need unless told.
     """
-    dtype = dtype_from_fields(fields, point_step=step)
+    dtype = dtype_from_fields(fields, point_step=point_step)
     if not isinstance(points, np.ndarray):
         points = np.array([tuple(point) for point in points], dtype=dtype)
     elif points.dtype.names is None:

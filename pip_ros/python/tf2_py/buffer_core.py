@@ -92,23 +92,23 @@ class BufferCore:
             stamp_ns, out_of_fixed = self._find(target_frame, fixed_frame, stamp_ns_of(target_time))
         return to_message(stamp_ns, target_frame, source_frame, compose(out_of_fixed, into_fixed))
 
-    def can_transform_core(self, target_frame: str, source_frame: str, time: Time) -> tuple[bool, str]:
-        """(whether the lookup would succeed, why not)."""
+    def can_transform_core(self, target_frame: str, source_frame: str, time: Time) -> tuple[int, str]:
+        """(1 or 0: whether the lookup would succeed, why not)."""
         try:
             self.lookup_transform_core(target_frame, source_frame, time)
         except TransformException as error:
-            return False, str(error)
-        return True, ""
+            return 0, str(error)
+        return 1, ""
 
     def can_transform_full_core(
         self, target_frame: str, target_time: Time, source_frame: str, source_time: Time, fixed_frame: str
-    ) -> tuple[bool, str]:
-        """(whether the full lookup would succeed, why not)."""
+    ) -> tuple[int, str]:
+        """(1 or 0: whether the full lookup would succeed, why not)."""
         try:
             self.lookup_transform_full_core(target_frame, target_time, source_frame, source_time, fixed_frame)
         except TransformException as error:
-            return False, str(error)
-        return True, ""
+            return 0, str(error)
+        return 1, ""
 
     def get_latest_common_time(self, target_frame: str, source_frame: str) -> Time:
         """The newest time at which the two frames are connected; zero where every step is static."""

@@ -82,7 +82,7 @@ class Buffer(BufferCore):
         timeout: Duration = NO_WAIT,
         return_debug_tuple: bool = False,
     ) -> Any:
-        """A bool: whether the lookup would succeed within the timeout; or (bool, why not) where asked for."""
+        """1 or 0: whether the lookup would succeed within the timeout; or (1 or 0, why not) where asked for."""
         result = self._wait(lambda: self.can_transform_core(target_frame, source_frame, time), timeout)
         return result if return_debug_tuple else result[0]
 
@@ -96,7 +96,7 @@ class Buffer(BufferCore):
         timeout: Duration = NO_WAIT,
         return_debug_tuple: bool = False,
     ) -> Any:
-        """A bool: whether the full lookup would succeed within the timeout; or a tuple as in `can_transform`."""
+        """1 or 0: whether the full lookup would succeed within the timeout; or a tuple as in `can_transform`."""
         result = self._wait(
             lambda: self.can_transform_full_core(target_frame, target_time, source_frame, source_time, fixed_frame),
             timeout,
@@ -122,7 +122,7 @@ class Buffer(BufferCore):
         """The transform, awaited."""
         return await self.wait_for_transform_async(target_frame, source_frame, time)
 
-    def _wait(self, attempt: Callable[[], tuple[bool, str]], timeout: Duration) -> tuple[bool, str]:
+    def _wait(self, attempt: Callable[[], tuple[int, str]], timeout: Duration) -> tuple[int, str]:
         """Try now and after each new transform, for `timeout` of real time (simulated time may stand still)."""
         with self._changed:
             result = attempt()
@@ -132,7 +132,7 @@ class Buffer(BufferCore):
             def succeeded() -> bool:
                 nonlocal result
                 result = attempt()
-                return result[0]
+                return bool(result[0])
 
             self._changed.wait_for(succeeded, timeout.nanoseconds / 1e9)
             return result

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Transforms of others: what contradicts, what is taken from another parent, and what is the node's own."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from mvloc_ros.msg import LocalizationStatus
+from tf2_msgs.msg import TFMessage
+from tf2_ros import TransformBroadcaster
+
+from mvloc_ros.geometry import se3
+from mvloc_ros.node.messages import matrix_of, transform_message
+from mvloc_ros.node.transform_watch import TransformWatch
+
+MS = 1_000_000
+NOW = 1_800_000_000_000 * MS
+
+
+def place(x: float, yaw_deg: float = 0.0) -> np.ndarray:
+    half = np.deg2rad(yaw_deg) / 2
+    return se3.from_parts([x, 0.0, 0.0], [0.0, 0.0, np.sin(half), np.cos(half)])
+
+
+@pytest.fixture
+def watch() -> TransformWatch:
+    return TransformWatch(lambda: 0.0)
+
+
+def test_two_static_mounts_are_named_with_their_difference(watch):
+    watch.take(transform_message(place(0.1), 0, "base_link", "camera"), True)
+    watch.take(transform_message(place(0.1), 5, "base_link", "camera"), True)
+    assert not watch.problems()
+    watch.take(transform_message(place(0.1, 90.0), 0, "base_link", "camera"), True)
+    (text,) = watch.problems()
+    assert "base_link -> camera on /tf_static" in text
+    assert "0.000 m and 90.0 degrees" in text
+
+
+def test_two_publishers_of_odometry_are_named_and_a_fast_robot_is_not(watch):
+    for n in range(20):
+        watch.take(transform_message(place(0.3 * n), NOW + n * 10 * MS, "odom", "base_link"), False)  # 30 m/s
+    assert not watch.problems()
+    for n in range(20, 30):
+        T = place(6.0 + 0.4 * (n % 2))
+        watch.take(transform_message(T, NOW + n * 10 * MS, "odom", "base_link"), False)
+    (text,) = watch.problems()
+    assert "alternates between values 0.40 m" in text
+
+
+def test_own_transforms_are_no_other_parent(watch):
+    for n in range(5):
+        watch.note_own("map", "odom", NOW + n)
+        watch.take(transform_message(place(n), NOW + n, "map", "odom"), False)
+    assert not watch.other_parent("odom", "map")
+    for n in range(5):
+        watch.take(transform_message(place(3.0), NOW + 100 + n, "map", "odom"), False)
+    assert "second publisher" in watch.other_parent("odom", "map")
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+def test_what_is_not_finite_is_not_taken(watch, value: float):
+    message = transform_message(place(0.0), NOW, "odom", "base_link")
+    message.transform.translation.z = value
+    assert not watch.take(message, False)
+    assert watch.take(transform_message(place(0.0), NOW + MS, "odom", "base_link"), False)
+
+
+def image_pairs(peer, wait_for, robot=None, T=None):
+    """Send a pair and return the newest status that has a pose."""
+    stamp = time.time_ns() - 100 * MS
+    if robot is not None:
+        for shift in (-50 * MS, 50 * MS):
+            robot.drive(stamp + shift, place(0.0) if T is None else T)
+    count = len(peer.statuses)
+    peer.send_color(stamp)
+    peer.send_depth(stamp)
+    return wait_for(lambda: next((s for s in peer.statuses[count:] if s.pairs), None), 15, "a status")
+
+
+@pytest.mark.dds
+def test_a_camera_that_has_a_parent_is_not_taken_from_it(peer, robot, robot_node, wait_for):
+    robot_node("publish_frame:=camera")
+    robot.mount_camera(place(0.3))
+    status = wait_for(
+        lambda: (s := image_pairs(peer, wait_for)) and "already has the parent 'base_link'" in s.reason and s, 20, "it"
+    )
+    assert (status.state, status.pose_valid) == (LocalizationStatus.DEGRADED, True)
+    assert "publish_frame to odom" in status.reason
+    peer.transforms.clear()
+    image_pairs(peer, wait_for)
+    assert not [t for t in peer.transforms if t.header.frame_id == "map"]
+
+
+@pytest.mark.dds
+def test_an_infinite_odometry_does_not_stay(peer, robot, robot_node, wait_for):
+    robot_node("transform_timeout:=2.0")
+    robot.mount_camera(place(0.3))
+    infinite = place(0.0)
+    infinite[0, 3] = np.inf
+    image_pairs(peer, wait_for, robot, infinite)
+    wait_for(lambda: image_pairs(peer, wait_for, robot).state == LocalizationStatus.TRACKING, 20, "tracking")
+    sent = wait_for(lambda: [t for t in peer.transforms if t.child_frame_id == "odom"], 10, "map -> odom")
+    assert all(np.isfinite(matrix_of(t)).all() for t in sent)
+
+
+@pytest.mark.dds
+def test_old_stamps_and_a_volatile_tf_static_are_named(peer, robot_node, wait_for):
+    process = robot_node("publish_frame:=camera")
+    volatile = peer.node.create_publisher(TFMessage, "/tf_static", 10)
+
+    def named() -> bool:
+        peer.send_color(uptime := 3_600_000 * MS + time.monotonic_ns())
+        peer.send_depth(uptime)
+        return "colour images are stamped" in process.text() and "publishes /tf_static with an inc" in process.text()
+
+    wait_for(named, 20, "both to be named")
+    peer.node.destroy_publisher(volatile)
+
+
+@pytest.mark.dds
+def test_a_second_publisher_of_map_to_odom_is_named(peer, robot, robot_node, wait_for):
+    robot_node("transform_timeout:=2.0")
+    robot.mount_camera(place(0.3))
+    wait_for(lambda: image_pairs(peer, wait_for, robot).state == LocalizationStatus.TRACKING, 20, "tracking")
+    for _ in range(3):
+        assert "second publisher" not in image_pairs(peer, wait_for, robot).reason  # the node's own come back to it
+    other = TransformBroadcaster(peer.node)
+
+    def named() -> LocalizationStatus | None:
+        other.sendTransform(transform_message(place(3.0), time.time_ns(), "map", "odom"))
+        status = image_pairs(peer, wait_for, robot)
+        return status if "a second publisher of this transform" in status.reason else None
+
+    status = wait_for(named, 20, "the second publisher to be named")
+    assert (status.state, status.pose_valid) == (LocalizationStatus.DEGRADED, True)
