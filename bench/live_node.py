@@ -28,6 +28,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
 
+from mvloc_ros import fastdds_profile
 from mvloc_ros.demo.plan import plan_test
 from mvloc_ros.demo.renderer import demo_renderer
 
@@ -45,7 +46,7 @@ def isolate() -> None:
     """A ROS domain of its own, on this machine alone, with the shipped profile; before rclpy.init and the node."""
     os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    os.environ.setdefault("FASTDDS_DEFAULT_PROFILES_FILE", str(ROOT / "config" / "fastdds.xml"))
+    os.environ.update(fastdds_profile.settings())
 
 
 class RunningNode:

@@ -7,6 +7,7 @@ ros2 launch mvloc_ros mvloc.launch.py model:=/path/to/bundle camera:=realsense
 """
 
 import os
+from pathlib import Path
 
 import yaml
 from ament_index_python.packages import get_package_share_directory
@@ -15,6 +16,7 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode
 
 from launch import LaunchContext, LaunchDescription
+from mvloc_ros import fastdds_profile
 
 SHARE = get_package_share_directory("mvloc_ros")
 # Parameters of the node that are arguments too; an empty one leaves the value to params_file.
@@ -88,11 +90,11 @@ def start_node(context: LaunchContext) -> list[LifecycleNode]:
 
 def generate_launch_description() -> LaunchDescription:
     defaults = {**ARGUMENTS, **{name: ("", text) for name, text in PARAMETERS.items()}}
-    profile = os.environ.get("FASTDDS_DEFAULT_PROFILES_FILE", os.path.join(SHARE, "config", "fastdds.xml"))
+    profile = fastdds_profile.settings(profile=Path(SHARE, "config", "fastdds.xml"))
     return LaunchDescription(
         [
             # The stock shared-memory segment of Fast DDS is smaller than an image; a profile of the user's wins.
-            SetEnvironmentVariable("FASTDDS_DEFAULT_PROFILES_FILE", profile),
+            *(SetEnvironmentVariable(name, path) for name, path in profile.items()),
             *(
                 DeclareLaunchArgument(name, default_value=d, description=text, choices=CHOICES.get(name))
                 for name, (d, text) in defaults.items()

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import psutil
 
+from mvloc_ros import fastdds_profile
+
 ROOT = Path(__file__).resolve().parents[2]
 END_S = 20.0
 
@@ -49,7 +51,7 @@ def own_domain() -> None:
     """Neither hear nor disturb a robot; use the shared memory that the project ships a profile for."""
     os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    os.environ.setdefault("FASTDDS_DEFAULT_PROFILES_FILE", str(ROOT / "config" / "fastdds.xml"))
+    os.environ.update(fastdds_profile.settings())
 
 
 @contextmanager

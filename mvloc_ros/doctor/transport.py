@@ -6,12 +6,13 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from xml.etree import ElementTree
 
 from mvloc_ros.doctor.findings import Finding, note, ok, warning
+from mvloc_ros.fastdds_profile import NEW, OLD, installed, shipped
 
 SHARED_MEMORY = Path("/dev/shm")
 SEGMENT_BYTES = 32 * 1024 * 1024  # config/fastdds.xml
-_PROFILES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
 
 
 def examine_transport(folder: Path = SHARED_MEMORY) -> list[Finding]:
@@ -20,15 +21,43 @@ def examine_transport(folder: Path = SHARED_MEMORY) -> list[Finding]:
 
 
 def _profile() -> Finding:
-    chosen = next((os.environ[name] for name in _PROFILES if os.environ.get(name)), None)
-    if chosen is None:
+    subject, rmw = "Fast DDS profile", os.environ.get("RMW_IMPLEMENTATION", "")
+    if rmw and "fastrtps" not in rmw:
+        return note(subject, f"not used with {rmw}")
+    fast_dds = installed()
+    read = fast_dds.variable if fast_dds else ""
+    given = {name: os.environ[name] for name in (NEW, OLD) if os.environ.get(name)}
+    name = read if read in given or not given else next(iter(given))
+    reader = f"{fast_dds}, which reads {read}" if fast_dds else "a Fast DDS of unknown version"
+    profile = shipped() or "<this package>/config/fastdds.xml"
+    export = f"export {read or f'{NEW} (Fast DDS 3.x) or {OLD} (2.x)'}={given.get(name, profile)}"
+    if name not in given:
         return warning(
-            "Fast DDS profile", "none is set: the stock shared-memory segment is smaller than one VGA image",
-            "export FASTDDS_DEFAULT_PROFILES_FILE=<this package>/config/fastdds.xml for the camera and the node",
+            subject, f"none is set for {reader}: the stock shared-memory segment is smaller than one VGA image",
+            f"{export} for the camera and the node",
         )  # fmt: skip
-    if not Path(chosen).is_file():
-        return warning("Fast DDS profile", f"{chosen} does not exist", "name an existing file, or unset the variable")
-    return ok("Fast DDS profile", chosen)
+    path = Path(given[name])
+    problem, size = _segment(path)
+    if problem:
+        return warning(
+            subject, f"{given[name]} ({name}) {problem}", f"name a profile, such as {profile}, or unset {name}"
+        )
+    if not fast_dds or name != read:
+        return warning(subject, f"{path.resolve()} is set with {name}, but here is {reader}", export)
+    return ok(subject, f"{path.resolve()}, read by {fast_dds} ({name}); {size}")
+
+
+def _segment(path: Path) -> tuple[str, str]:
+    """What is wrong with a profile, or else the shared-memory segment that it asks for."""
+    if not path.is_file():
+        return "does not exist", ""
+    try:
+        root = ElementTree.parse(path).getroot()
+    except (OSError, ElementTree.ParseError) as problem:
+        return f"is not XML ({problem})", ""
+    sizes = [item.text or "" for item in root.iter() if item.tag.rsplit("}", 1)[-1] == "segment_size"]
+    bytes_ = max((int(text) for text in sizes if text.strip().isdigit()), default=0)
+    return "", f"segment of {bytes_ / 2**20:.3g} MB" if bytes_ else "it sets no segment size"
 
 
 def _room(folder: Path) -> list[Finding]:

@@ -7,10 +7,8 @@ import importlib
 import os
 import select
 import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import rclpy
@@ -18,16 +16,15 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 
-from mvloc_ros import interrupts
+from mvloc_ros import fastdds_profile, interrupts
 from mvloc_ros.replay.errors import ReplayError
-
-_PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
 
 
 @contextmanager
 def ros_node(name: str) -> Iterator[Node]:
     """A node of a ROS context of its own, without rclpy's signal handlers: see `stop_on_signals`."""
-    _use_transport_profile()
+    # Fast DDS's stock segment is smaller than one VGA image, so that frames would be lost.
+    os.environ.update(fastdds_profile.settings())
     context = rclpy.Context()
     rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
     try:
@@ -110,24 +107,3 @@ def quality(depth: int = 5, *, reliable: bool = True, latched: bool = False) -> 
         reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
         durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
     )
-
-
-def _use_transport_profile() -> None:
-    """Let Fast DDS use the shared-memory profile of this package, unless the user chose one.
-
-    Its stock segment is smaller than one VGA image, so that frames would be lost.
-    """
-    if any(os.environ.get(variable) for variable in _PROFILE_VARIABLES):
-        return
-    roots = [Path(prefix) / "share" / "mvloc_ros" for prefix in _prefixes()]
-    for root in (Path(__file__).resolve().parents[2], *roots):
-        profile = root / "config" / "fastdds.xml"
-        if profile.is_file():
-            # Fast DDS 3 warns at the old name, Fast DDS 2 of the older distributions knows only that one.
-            old = os.environ.get("ROS_DISTRO") in ("humble", "iron", "jazzy")
-            os.environ[_PROFILE_VARIABLES[1 if old else 0]] = str(profile)
-            return
-
-
-def _prefixes() -> list[str]:
-    return [prefix for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if prefix] + [sys.prefix]

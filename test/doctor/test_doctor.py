@@ -17,11 +17,14 @@ from rclpy.node import Node
 from sensor_msgs.msg import Image
 
 from mvloc_ros.cli import main
-from mvloc_ros.doctor.findings import Level
+from mvloc_ros.doctor.findings import Finding, Level
 from mvloc_ros.doctor.models import examine_models, find_models
 from mvloc_ros.doctor.software import examine_software
 from mvloc_ros.doctor.topics import examine_topics
 from mvloc_ros.doctor.transport import abandoned_segments, examine_transport
+from mvloc_ros.fastdds_profile import NEW, OLD
+
+PROFILE = Path(__file__).resolve().parents[2] / "config" / "fastdds.xml"
 
 
 def test_this_installation_is_sound():
@@ -39,15 +42,54 @@ def test_a_segment_is_abandoned_when_nobody_maps_it(tmp_path: Path):
     assert abandoned_segments(tmp_path) == [left, used]
 
 
-def test_transport_names_a_missing_profile_and_what_was_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.fixture
+def no_profile(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name in (NEW, OLD, "RMW_IMPLEMENTATION"):
+        monkeypatch.delenv(name, raising=False)
+    return monkeypatch
+
+
+def of_the_profile(folder: Path) -> Finding:
+    return next(finding for finding in examine_transport(folder) if finding.subject == "Fast DDS profile")
+
+
+def test_transport_names_a_missing_profile_and_what_was_left(tmp_path: Path, no_profile: pytest.MonkeyPatch):
     (tmp_path / "fastdds_left").write_bytes(b"x")
-    monkeypatch.setenv("FASTDDS_DEFAULT_PROFILES_FILE", "/nowhere/profile.xml")
+    no_profile.setenv("FASTDDS_DEFAULT_PROFILES_FILE", "/nowhere/profile.xml")
     findings = {f.subject: f for f in examine_transport(tmp_path)}
     assert findings["Fast DDS profile"].level is Level.WARNING
     assert "/nowhere/profile.xml" in findings["Fast DDS profile"].fact
     assert "1 segments" in findings["dead segments"].fact
-    monkeypatch.delenv("FASTDDS_DEFAULT_PROFILES_FILE")
-    assert "export FASTDDS" in next(f.remedy for f in examine_transport(tmp_path) if f.subject == "Fast DDS profile")
+    no_profile.delenv("FASTDDS_DEFAULT_PROFILES_FILE")
+    assert "export FASTDDS" in of_the_profile(tmp_path).remedy
+
+
+@pytest.mark.parametrize(("package", "read", "other"), [("fastrtps", OLD, NEW), ("fastdds", NEW, OLD)])
+def test_a_profile_is_sound_only_under_the_name_that_this_fast_dds_reads(
+    package: str, read: str, other: str, tmp_path: Path, no_profile: pytest.MonkeyPatch
+):
+    (tmp_path / "share" / package).mkdir(parents=True)
+    no_profile.setenv("AMENT_PREFIX_PATH", str(tmp_path))
+    link = tmp_path / "link.xml"
+    link.symlink_to(PROFILE)
+    no_profile.setenv(other, str(link))
+    unread = of_the_profile(tmp_path)
+    assert unread.level is Level.WARNING
+    assert f"export {read}={link}" in unread.remedy
+    no_profile.setenv(read, str(link))
+    found = of_the_profile(tmp_path)
+    assert found.level is Level.OK
+    assert str(PROFILE) in found.fact
+    assert "32 MB" in found.fact
+
+
+def test_a_profile_that_is_not_xml_or_for_another_middleware_is_told(tmp_path: Path, no_profile: pytest.MonkeyPatch):
+    broken = tmp_path / "broken.xml"
+    broken.write_text("<dds>", encoding="utf-8")
+    no_profile.setenv(NEW, str(broken))
+    assert "not XML" in of_the_profile(tmp_path).fact
+    no_profile.setenv("RMW_IMPLEMENTATION", "rmw_cyclonedds_cpp")
+    assert of_the_profile(tmp_path).level is Level.NOTE
 
 
 def test_a_bundle_is_run_and_a_damaged_one_explained(tiny_bundle: Path, tmp_path: Path):
