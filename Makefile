@@ -2,11 +2,12 @@
 PYTHON ?= python3
 RUN := .venv/bin
 
-.PHONY: help demo test lint demo-model lock bench clean setup setup-dev
+.PHONY: help demo test test-oldest lint demo-model lock bench clean setup setup-dev
 
 help:
 	@echo "make demo        render a recording, play it through the node over DDS, evaluate: out/demo/"
 	@echo "make test        linters and all tests"
+	@echo "make test-oldest tests with the oldest supported libraries (PYTHON=python3.10)"
 	@echo "make lint        ruff and mypy alone"
 	@echo "make bench       benchmarks, about 20 minutes on a machine that does nothing else: out/bench/summary.md"
 	@echo "make demo-model  train models/demo again (about 20 minutes on 2 cores)"
@@ -25,6 +26,9 @@ demo: setup
 test: setup-dev
 	@$(MAKE) --no-print-directory lint
 	@OMP_NUM_THREADS=1 $(RUN)/pytest
+
+test-oldest:
+	@$(PYTHON) tools/test_oldest.py
 
 lint:
 	@$(RUN)/ruff check --quiet .
@@ -46,4 +50,4 @@ lock:
 	    --quiet $$name.in -o $$name.lock || exit 1; done
 
 clean:
-	rm -rf .venv build out
+	rm -rf .venv .venv-oldest build out

@@ -22,7 +22,8 @@ from mvloc_ros.recordings.images import read_gray
 
 Array = NDArray[np.float64]
 
-_DEMOSAIC = {"gbrg": cv2.COLOR_BayerGBRG2RGB, "rggb": cv2.COLOR_BayerRGGB2RGB}
+# By names that OpenCV 4.5.4 (Ubuntu 22.04) has: they name the second row of the pattern, from its second column.
+_DEMOSAIC = {"gbrg": cv2.COLOR_BayerGR2RGB, "rggb": cv2.COLOR_BayerBG2RGB}
 
 
 @dataclass(frozen=True, eq=False)
