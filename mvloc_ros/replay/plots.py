@@ -27,7 +27,8 @@ def save_trajectory_figure(result: EvaluationResult, path: Path) -> None:
     figure = Figure(figsize=(10, 7), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     views = figure.subplot_mosaic(
-        [["top", "side"], ["translation", "translation"], ["rotation", "rotation"]], height_ratios=[2.4, 1, 1]
+        [["top", "side"], ["translation", "translation"], ["rotation", "rotation"]],
+        gridspec_kw={"height_ratios": [2.4, 1, 1]},
     )
     widest, second, third = _axes_by_extent(result)
     breaks = breaks_of(result.stamps_ns)
