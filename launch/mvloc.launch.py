@@ -17,6 +17,7 @@ from launch_ros.actions import LifecycleNode
 
 from launch import LaunchContext, LaunchDescription
 from mvloc_ros import fastdds_profile
+from mvloc_ros.launch_support import sim_time
 
 SHARE = get_package_share_directory("mvloc_ros")
 # Parameters of the node that are arguments too; an empty one leaves the value to params_file.
@@ -31,11 +32,12 @@ PARAMETERS = {
     "base_frame": "frame of the robot; default: base_link",
     "camera_frame": "frame of the camera on TF; default: the image's frame_id",
 }
-# Where neither an argument nor the camera's file says otherwise.
+# Where neither an argument nor the camera's file says otherwise. Relative, as in the cameras' files: a robot in a
+# namespace has its camera there too.
 TOPICS = {
-    "color_topic": "/camera/color/image_raw",
-    "depth_topic": "/camera/depth/image_raw",
-    "cloud_topic": "/points",
+    "color_topic": "camera/color/image_raw",
+    "depth_topic": "camera/depth/image_raw",
+    "cloud_topic": "points",
 }
 ARGUMENTS = {
     "camera": ("", "file of config/cameras without .yaml: realsense, oak_d, zed, ...; its topics and parameters"),
@@ -45,12 +47,12 @@ ARGUMENTS = {
     "initialpose_out": ("initialpose_out", "where ~/publish_initialpose publishes; AMCL listens on initialpose"),
     "namespace": ("", "namespace of the node, its topics and /tf"),
     "params_file": (os.path.join(SHARE, "config", "mvloc.yaml"), "YAML file with all parameters"),
-    "use_sim_time": ("false", "take the time from /clock"),
+    "use_sim_time": ("", "take the time from /clock; empty: as the params_file says"),
     "log_level": ("info", "debug, info, warn, error"),
 }
 # Of arguments that take a few values only; launch refuses any other one and lists these.
 CAMERAS = sorted(file.removesuffix(".yaml") for file in os.listdir(os.path.join(SHARE, "config", "cameras")))
-CHOICES = {"camera": ["", *CAMERAS], "use_sim_time": ["true", "false", "True", "False"]}
+CHOICES = {"camera": ["", *CAMERAS], "use_sim_time": ["", "true", "false", "True", "False"]}
 
 
 def camera_file(name: str) -> dict[str, str]:
@@ -73,7 +75,7 @@ def start_node(context: LaunchContext) -> list[LifecycleNode]:
         name="mvloc",
         namespace=value["namespace"],
         output="screen",
-        parameters=[value["params_file"], {**parameters, "use_sim_time": value["use_sim_time"].lower() == "true"}],
+        parameters=[value["params_file"], parameters, *sim_time(value["use_sim_time"])],
         # /tf is relative so that several robots with a namespace each do not mix their trees (Nav2's convention).
         remappings=[
             ("color/image", value["color_topic"]),

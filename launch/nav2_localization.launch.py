@@ -7,49 +7,61 @@ ros2 launch mvloc_ros nav2_localization.launch.py model:=/path/to/bundle map:=/p
 import os
 
 from ament_index_python.packages import get_package_share_directory
-from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-from launch import LaunchDescription
+from launch import LaunchContext, LaunchDescription
+from mvloc_ros.launch_support import require_packages, sim_time
 
 SHARE = get_package_share_directory("mvloc_ros")
+VALUES = os.path.join(SHARE, "config", "integration", "nav2_instead_of_amcl.yaml")
+FORWARDED = ("model", "camera", "namespace", "params_file", "use_sim_time")
 
 
-def generate_launch_description() -> LaunchDescription:
-    use_sim_time = {"use_sim_time": LaunchConfiguration("use_sim_time")}
-    mvloc = IncludeLaunchDescription(
-        PythonLaunchDescriptionSource(os.path.join(SHARE, "launch", "mvloc.launch.py")),
-        launch_arguments={
-            "params_file": os.path.join(SHARE, "config", "integration", "nav2_instead_of_amcl.yaml"),
-            **{name: LaunchConfiguration(name) for name in ("model", "camera", "use_sim_time")},
-        }.items(),
-    )
+def start_map_server(context: LaunchContext) -> list[Node]:
+    given = {name: LaunchConfiguration(name).perform(context) for name in (*FORWARDED, "map")}
+    common = {"namespace": given["namespace"], "output": "screen"}
+    parameters = [given["params_file"], *sim_time(given["use_sim_time"])]
     map_server = Node(
         package="nav2_map_server",
         executable="map_server",
         name="map_server",
-        output="screen",
-        parameters=[{"yaml_filename": LaunchConfiguration("map")}, use_sim_time],
+        parameters=[*parameters, {"yaml_filename": given["map"]}],
+        **common,
     )
-    # The node configures and activates itself (`autostart`), so the manager has the map server alone.
+    # The localization node keeps no bond, without which the manager would end the bring-up after 4 s; it configures
+    # and activates itself (`autostart`), and the manager has the map server alone.
     manager = Node(
         package="nav2_lifecycle_manager",
         executable="lifecycle_manager",
         name="lifecycle_manager_localization",
-        output="screen",
-        parameters=[{"autostart": True, "node_names": ["map_server"]}, use_sim_time],
+        parameters=[*parameters, {"autostart": True, "node_names": ["map_server"]}],
+        **common,
+    )
+    return [map_server, manager]
+
+
+def generate_launch_description() -> LaunchDescription:
+    require_packages("nav2_map_server", "nav2_lifecycle_manager")
+    mvloc = IncludeLaunchDescription(
+        PythonLaunchDescriptionSource(os.path.join(SHARE, "launch", "mvloc.launch.py")),
+        launch_arguments={name: LaunchConfiguration(name) for name in FORWARDED}.items(),
     )
     arguments = [
         DeclareLaunchArgument("model", description="folder of the model bundle"),
         DeclareLaunchArgument("map", description="YAML file of the occupancy grid"),
         DeclareLaunchArgument("camera", default_value="", description="file of config/cameras without .yaml"),
+        DeclareLaunchArgument("namespace", default_value="", description="namespace of all nodes, topics and /tf"),
+        DeclareLaunchArgument(
+            "params_file", default_value=VALUES, description="YAML file of the node, the map server and its manager"
+        ),
         DeclareLaunchArgument(
             "use_sim_time",
-            default_value="false",
-            description="take the time from /clock",
-            choices=["true", "false", "True", "False"],
+            default_value="",
+            description="take the time from /clock; empty: as the params_file says",
+            choices=["", "true", "false", "True", "False"],
         ),
     ]
-    return LaunchDescription([*arguments, map_server, mvloc, manager])
+    return LaunchDescription([*arguments, mvloc, OpaqueFunction(function=start_map_server)])

@@ -7,45 +7,53 @@ ros2 launch mvloc_ros robot_localization.launch.py model:=/path/to/bundle camera
 import os
 
 from ament_index_python.packages import get_package_share_directory
-from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-from launch import LaunchDescription
+from launch import LaunchContext, LaunchDescription
+from mvloc_ros.launch_support import require_packages, sim_time
 
 SHARE = get_package_share_directory("mvloc_ros")
 VALUES = os.path.join(SHARE, "config", "integration", "robot_localization.yaml")
+FORWARDED = ("model", "camera", "namespace", "params_file", "use_sim_time")
 
 
-def ekf(name: str, output: str) -> Node:
-    return Node(
-        package="robot_localization",
-        executable="ekf_node",
-        name=name,
-        output="screen",
-        parameters=[VALUES, {"use_sim_time": LaunchConfiguration("use_sim_time")}],
-        remappings=[("odometry/filtered", output)],
-    )
+def start_filters(context: LaunchContext) -> list[Node]:
+    given = {name: LaunchConfiguration(name).perform(context) for name in FORWARDED}
+    return [
+        Node(
+            package="robot_localization",
+            executable="ekf_node",
+            name=name,
+            namespace=given["namespace"],
+            output="screen",
+            parameters=[given["params_file"], *sim_time(given["use_sim_time"])],
+            remappings=[("odometry/filtered", output), ("/tf", "tf"), ("/tf_static", "tf_static")],
+        )
+        for name, output in (("ekf_odom", "odometry/local"), ("ekf_map", "odometry/global"))
+    ]
 
 
 def generate_launch_description() -> LaunchDescription:
+    require_packages("robot_localization")
     mvloc = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(os.path.join(SHARE, "launch", "mvloc.launch.py")),
-        launch_arguments={
-            "params_file": VALUES,
-            **{name: LaunchConfiguration(name) for name in ("model", "camera", "use_sim_time")},
-        }.items(),
+        launch_arguments={name: LaunchConfiguration(name) for name in FORWARDED}.items(),
     )
     arguments = [
         DeclareLaunchArgument("model", description="folder of the model bundle"),
         DeclareLaunchArgument("camera", default_value="", description="file of config/cameras without .yaml"),
+        DeclareLaunchArgument("namespace", default_value="", description="namespace of all nodes, topics and /tf"),
+        DeclareLaunchArgument(
+            "params_file", default_value=VALUES, description="YAML file of the node and both filters"
+        ),
         DeclareLaunchArgument(
             "use_sim_time",
-            default_value="false",
-            description="take the time from /clock",
-            choices=["true", "false", "True", "False"],
+            default_value="",
+            description="take the time from /clock; empty: as the params_file says",
+            choices=["", "true", "false", "True", "False"],
         ),
     ]
-    filters = [ekf("ekf_odom", "odometry/local"), ekf("ekf_map", "odometry/global")]
-    return LaunchDescription([*arguments, mvloc, *filters])
+    return LaunchDescription([*arguments, mvloc, OpaqueFunction(function=start_filters)])

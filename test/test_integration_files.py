@@ -9,10 +9,14 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import rclpy
 import yaml
 from mvloc_ros.msg import LocalizationStatus
+from rclpy.node import Node
 
+from mvloc_ros.launch_support import require_packages, sim_time
 from mvloc_ros.node.parameters import SPECS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -32,7 +36,8 @@ def test_a_camera_names_topics_and_nothing_unknown(path: Path):
     values = yaml.safe_load(path.read_text(encoding="utf-8"))
     assert set(values) <= KEYS
     assert {"color_topic", "cloud_topic" if values.get("depth_source") == "cloud" else "depth_topic"} <= set(values)
-    assert all(value.startswith("/") for name, value in values.items() if name.endswith("_topic"))
+    # Relative: two robots in namespaces of their own do not hear one camera.
+    assert not [value for name, value in values.items() if name.endswith("_topic") and value.startswith("/")]
     for name in set(values) & set(SPECS):
         assert values[name] in SPECS[name].choices
 
@@ -56,11 +61,57 @@ def test_integration_parameters_exist_and_are_allowed(path: Path):
 def test_the_filters_fuse_fifteen_values_and_gate_by_a_distance():
     values = yaml.safe_load((ROOT / "config" / "integration" / "robot_localization.yaml").read_text(encoding="utf-8"))
     for name in ("ekf_odom", "ekf_map"):
-        parameters = values[name]["ros__parameters"]
+        parameters = values[f"/**/{name}"]["ros__parameters"]
         assert all(len(parameters[key]) == 15 for key in parameters if key.endswith("_config"))
-    assert values["ekf_map"]["ros__parameters"]["pose0"] == "mvloc/pose_with_covariance"
-    assert values["ekf_odom"]["ros__parameters"]["world_frame"] == "odom"
+    assert values["/**/ekf_map"]["ros__parameters"]["pose0"] == "mvloc/pose_with_covariance"
+    assert values["/**/ekf_odom"]["ros__parameters"]["world_frame"] == "odom"
     assert of_the_node(ROOT / "config" / "integration" / "robot_localization.yaml")[0]["publish_frame"] == "none"
+
+
+@pytest.mark.parametrize("namespace", ["", "/robot1"])
+def test_the_filter_of_the_map_accepts_a_first_pose_anywhere(namespace: str):
+    """As robot_localization reads it, through rcl: 15x15 values, with nothing known of x, y and yaw."""
+    path = ROOT / "config" / "integration" / "robot_localization.yaml"
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    try:
+        node = Node(
+            "ekf_map", namespace=namespace, context=context, cli_args=["--ros-args", "--params-file", str(path)],
+            automatically_declare_parameters_from_overrides=True,
+        )  # fmt: skip
+        covariance = np.reshape(node.get_parameter("initial_estimate_covariance").value, (15, 15))
+        fused = node.get_parameter("pose0_config").value
+        node.destroy_node()
+    finally:
+        rclpy.shutdown(context=context)
+    np.testing.assert_array_equal(covariance, np.diag(np.where(fused, 100.0, 1e-9)))
+
+
+def test_the_topics_of_the_launch_file_are_relative():
+    tree = ast.parse(LAUNCH)
+    (topics,) = (
+        ast.literal_eval(statement.value)
+        for statement in tree.body
+        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "TOPICS"
+    )
+    assert topics
+    assert not [topic for topic in topics.values() if topic.startswith("/")]
+
+
+def test_missing_packages_are_named_before_anything_is_started(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("ROS_DISTRO", "jazzy")
+    require_packages("rclpy")
+    with pytest.raises(RuntimeError, match=r"sudo apt install ros-jazzy-no-such-package$"):
+        require_packages("rclpy", "no_such_package")
+    for path in (ROOT / "launch").glob("*_localization.launch.py"):
+        body = path.read_text(encoding="utf-8").split("def generate_launch_description")[1]
+        assert body.index("require_packages(") < body.index("IncludeLaunchDescription(")
+
+
+def test_use_sim_time_that_is_not_given_is_left_to_the_parameter_file():
+    assert sim_time("") == []
+    assert sim_time("True") == [{"use_sim_time": True}]
+    assert sim_time("false") == [{"use_sim_time": False}]
 
 
 def test_the_views_show_fields_that_the_status_has():
@@ -94,11 +145,11 @@ def test_launch_refuses_unknown_cameras_and_words_that_are_neither_true_nor_fals
     booleans = {
         ast.literal_eval(name)
         for name, value in zip(values["ARGUMENTS"].keys, values["ARGUMENTS"].values, strict=True)
-        if isinstance(value.elts[0], ast.Constant) and value.elts[0].value in ("true", "false")
+        if name.value.startswith("use_")
     }
     assert "use_sim_time" in booleans
     for name in booleans:
-        assert ast.literal_eval(choices[name]) == ["true", "false", "True", "False"]
+        assert [text for text in ast.literal_eval(choices[name]) if text] == ["true", "false", "True", "False"]
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "launch").glob("*.py")), ids=lambda path: path.stem)

@@ -157,6 +157,7 @@ def build_messages() -> None:
         "--cmake-args",
         f"-DPython3_EXECUTABLE={PYTHON}",
         "-DBUILD_TESTING=OFF",
+        "-DMVLOC_COMMAND_ON_PATH=OFF",
         "-Wno-dev",
         "--no-warn-unused-cli",
     ]
