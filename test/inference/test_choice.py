@@ -54,7 +54,7 @@ def test_if_nothing_works_every_reason_is_given(bundle: Bundle, monkeypatch: pyt
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     monkeypatch.setitem(sys.modules, "mvloc_ros.inference.torch_backend.backend", None)
     with pytest.raises(
-        BackendError, match=r"No backend works here: tensorrt: .* onnxruntime: .* torch: .*mvloc_ros\[train"
+        BackendError, match=r"No backend works here: tensorrt: .* onnxruntime: .* torch: .*pip install torch onnx"
     ):
         create_backend("auto", bundle)
 
