@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from mvloc_ros.mapping import verbs as mapping
+from mvloc_ros.recordings import open_folder
+from mvloc_ros.recordings.agreement import add_force_argument, require_agreement
 
 CALIBRATE_EXAMPLES = """examples:
   mvloc calibrate models/kitchen --data recordings/kitchen
@@ -36,10 +38,16 @@ def add_calibrate_arguments(parser: argparse.ArgumentParser) -> None:
         default=0.2,
         help="end of each recording kept for tests if the folder has no split (default: %(default)s)",
     )
+    add_force_argument(parser)
 
 
 def run_calibrate(args: argparse.Namespace) -> int:
     """`mvloc calibrate`."""
+    require_agreement(open_folder(args.data, args.test_fraction), args.force)
+    return _calibrate(args)
+
+
+def _calibrate(args: argparse.Namespace) -> int:
     from mvloc_ros.calibration.calibrate import calibrate
 
     bundle = calibrate(args.model, args.data, args.test_fraction, args.min_frames)
@@ -63,6 +71,7 @@ def run_calibrate(args: argparse.Namespace) -> int:
 def add_map_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `mvloc map`."""
     mapping.add_map_arguments(parser)
+    add_force_argument(parser)
     parser.add_argument(
         "--no-calibration", action="store_true", help="leave the covariances alone (`mvloc calibrate` sets them)"
     )
@@ -74,11 +83,12 @@ def run_map(args: argparse.Namespace) -> int:
     from mvloc_ros.inference.bundle import read_bundle
 
     calibrates = not args.no_calibration and can_be_calibrated(read_bundle(args.model))
+    require_agreement(open_folder(args.data, args.test_fraction), args.force)
     if calibrates:
         calibrate(args.model, args.data, args.test_fraction, network_alone=True)
     code = mapping.run_map(args)
     if calibrates:
-        return code or run_calibrate(args)
+        return code or _calibrate(args)
     if not args.no_calibration:
         print("The covariances are not calibrated: the bundle says nothing of frames held out of the training.")
     return code

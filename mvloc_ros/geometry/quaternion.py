@@ -16,6 +16,9 @@ from numpy.typing import ArrayLike, NDArray
 Array = NDArray[np.float64]
 Number = TypeVar("Number", float, Array)
 
+UNIT_TOLERANCE = 1e-2
+"""Four decimals of a text file leave 1e-4, float32 1e-7."""
+
 
 def normalise(q: ArrayLike) -> Array:
     """Scale `[..., 4]` to unit length.
@@ -28,6 +31,11 @@ def normalise(q: ArrayLike) -> Array:
     if not np.all(np.isfinite(norm)) or np.any(norm < 1e-12):
         raise ValueError("A quaternion of zero or non-finite length is no rotation.")
     return q / norm
+
+
+def is_unit(q: ArrayLike) -> bool:
+    """Whether one quaternion's length is 1 but for rounding: Euler angles and half-filled messages have another."""
+    return abs(float(np.linalg.norm(np.asarray(q, dtype=np.float64))) - 1.0) <= UNIT_TOLERANCE
 
 
 def canonical(q: ArrayLike) -> Array:

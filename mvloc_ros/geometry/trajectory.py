@@ -66,7 +66,8 @@ def write_tum(path: Path | str, trajectory: Trajectory) -> None:
 def read_tum(path: Path | str, bad_lines: list[int] | None = None) -> Trajectory:
     """Read a trajectory; lines out of order are sorted, later ones of equal stamps dropped.
 
-    With `bad_lines`, the numbers of lines that are no pose (text, NaN) are added there and the rest is read.
+    With `bad_lines`, the numbers of lines that are no pose (text, NaN, no unit quaternion) are added there and the
+    rest is read.
 
     Raises:
         MvlocError: the file is missing, holds no pose, or, without `bad_lines`, has a line that is not eight numbers.
@@ -84,7 +85,7 @@ def read_tum(path: Path | str, bad_lines: list[int] | None = None) -> Trajectory
             continue
         try:
             values = [float(field) for field in fields[1:]]
-            if len(values) != 7 or not np.all(np.isfinite(values)) or not any(values[3:]):
+            if len(values) != 7 or not np.all(np.isfinite(values)) or not quaternion.is_unit(values[3:]):
                 raise ValueError
             stamps.append(_nanoseconds(fields[0]))
         except ValueError:
@@ -92,11 +93,12 @@ def read_tum(path: Path | str, bad_lines: list[int] | None = None) -> Trajectory
                 bad_lines.append(number)
                 continue
             raise MvlocError(
-                f"Line {number} of {path} is not `t x y z qx qy qz qw`: {line.strip()!r}; correct or delete it."
+                f"Line {number} of {path} is not `t x y z qx qy qz qw` with a quaternion of length 1: "
+                f"{line.strip()!r}; correct or delete it."
             ) from None
         rows.append(values)
     if not stamps:
-        raise MvlocError(f"The trajectory {path} holds no pose.")
+        raise MvlocError(f"The trajectory {path} holds no pose `t x y z qx qy qz qw` with a quaternion of length 1.")
     order, values_array = np.unique(np.array(stamps, dtype=np.int64), return_index=True)[1], np.array(rows)
     poses = se3.from_parts(values_array[order, :3], quaternion.normalise(values_array[order, 3:]))
     return Trajectory(np.array(stamps, dtype=np.int64)[order], poses)

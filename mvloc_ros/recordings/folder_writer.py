@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -125,8 +125,14 @@ class FolderWriter:
         for suffix in (*(f"color.{suffix}" for suffix in COLOR_FORMATS), "depth.png", "pose.txt"):
             self._path(name, suffix).unlink(missing_ok=True)
 
-    def finish(self, cameras: CameraSettings, train: Sequence[str], test: Sequence[str]) -> None:
-        """Write camera.json and the split, and give the folder its name."""
+    def finish(
+        self,
+        cameras: CameraSettings,
+        train: Sequence[str],
+        test: Sequence[str],
+        approve: Callable[[Path], None] | None = None,
+    ) -> None:
+        """Write camera.json and the split, and give the folder its name unless `approve` raises on what is there."""
         content = {
             "color": cameras.color_camera.to_dict(),
             "depth": cameras.depth_camera.to_dict(),
@@ -149,6 +155,8 @@ class FolderWriter:
             self._write(self.partial / file_name, "".join(f"{name}\n" for name in sequences).encode())
         for rest in self.partial.glob("*/*.part"):
             rest.unlink()
+        if approve is not None:
+            approve(self.partial)
         os.replace(self.partial, self.out)
 
     def _path(self, name: FrameName, suffix: str) -> Path:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from mvloc_ros.recordings import PosedFolder
+from mvloc_ros.recordings.agreement import require_agreement
 from mvloc_ros.training.checkpoint import BEST, LAST, REFIT
 from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.datasets import PosedFrames, Reading, network_size, open_readable, read_frames
@@ -42,11 +43,18 @@ class TrainingData:
     validation: PosedFrames | None
 
 
-def read_data(config: TrainingConfig, root: Path, test_fraction: float, reading: Reading | None = None) -> TrainingData:
-    """Open a folder, hold validation frames out of its training sequences, and read both."""
+def read_data(
+    config: TrainingConfig, root: Path, test_fraction: float, reading: Reading | None = None, force: bool = False
+) -> TrainingData:
+    """Open a folder, hold validation frames out of its training sequences, and read both.
+
+    Raises:
+        MvlocError: the folder does not serve, or its poses contradict its depth and `force` does not overrule that.
+    """
     reading = reading or Reading()
     folder = open_readable(root, test_fraction, reading)
     check_projection(config, folder)
+    require_agreement(folder, force)
     trained, held = split_records(config, folder)
     training = read_frames(config.input, folder, trained, "training", reading)
     return TrainingData(
@@ -88,6 +96,7 @@ def train(
     refit: bool = False,
     refit_epochs: int | None = None,
     test: bool = False,
+    force: bool = False,
     reading: Reading | None = None,
     processes: Processes = ALONE,
 ) -> None:
@@ -100,7 +109,8 @@ def train(
     then has the refitted weights, and the errors and the covariance of the first training, whose
     validation frames were unseen. With `refit_epochs`, the refit is brief: it starts from the best network of
     that training instead, and goes on for so many epochs at a low learning rate. With `test`, end with the
-    errors on the test frames. `reading` says how the frames are read.
+    errors on the test frames. With `force`, go on where poses and depth contradict each
+    other. `reading` says how the frames are read.
 
     Several `processes` each call this with the same arguments.
 
@@ -121,7 +131,7 @@ def train(
     device = pick_device(device_name, processes)
     state = None if weights is None else read_weights(weights)
     digest = "" if weights is None else hashlib.sha256(weights.read_bytes()).hexdigest()
-    data = processes.after_main(lambda: read_data(config, root, test_fraction, chosen))
+    data = processes.after_main(lambda: read_data(config, root, test_fraction, chosen, force))
     if processes.is_main:
         report_depth(config, data.folder)
         warn_of_far_depth(config, data.training)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mvloc_ros.inference.tensorrt.verbs import build_ahead
+from mvloc_ros.recordings.agreement import add_force_argument
 from mvloc_ros.training.cache import default_place
 from mvloc_ros.training.config import SYSTEMS, TrainingConfig
 from mvloc_ros.training.errors import TrainingError
@@ -103,6 +104,7 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="afterwards judge on the folder's test frames, with both images and without either; also in test.json",
     )
+    add_force_argument(parser)
     add_reading_arguments(parser)
     add_value_arguments(parser)
 
@@ -215,6 +217,7 @@ def run_train(args: argparse.Namespace) -> int:
                 refit=args.refit,
                 refit_epochs=args.refit_epochs,
                 test=args.test,
+                force=args.force,
                 reading=reading_of(args),
                 processes=processes,
             )

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from mvloc_ros.recordings.agreement import require_agreement
 from mvloc_ros.recordings.bag_reader import BagReader, RawMessage, open_bag
 from mvloc_ros.recordings.camera_file import CameraSettings
 from mvloc_ros.recordings.errors import RecordingError
@@ -80,11 +81,16 @@ class DatasetSummary:
         return "\n".join(lines)
 
 
-def to_dataset(bag: Path, out: Path, options: DatasetOptions, progress: bool = True) -> DatasetSummary:
+def to_dataset(
+    bag: Path, out: Path, options: DatasetOptions, progress: bool = True, *, force: bool = False
+) -> DatasetSummary:
     """Write a recording with images and poses as a folder in the 7-Scenes layout.
 
+    `force` gives the folder its name where poses and depth images contradict each other, too.
+
     Raises:
-        RecordingError: a topic is missing or ambiguous, there are no poses, or the folder holds something else.
+        RecordingError: a topic is missing or ambiguous, there are no poses or wrong ones, or the folder holds something
+            else.
     """
     with open_bag(bag) as reader:
         selected = select(reader, options.color, options.depth, options.color_info, options.depth_info)
@@ -112,7 +118,8 @@ def to_dataset(bag: Path, out: Path, options: DatasetOptions, progress: bool = T
             depth_type = "" if selected.depth is None else selected.depth.type
             report = DepthReport(depth_type, options.depth_unit_m, cameras.depth_units_per_metre, len(plan.frames))
             lost = _second_pass(reader, selected, plan, cameras, to_map, writer, options.color_format, progress, report)
-            summary = _finish(writer, plan, lost, cameras, f"poses: {poses.text()}; {_images_text(selected)}")
+            source = f"poses: {poses.text()}; {_images_text(selected)}"
+            summary = _finish(writer, plan, lost, cameras, source, force)
             depth_lines = _depth_lines(report, cameras.depth_of_points)
             return replace(summary, inputs=(*_camera_lines(selected), *depth_lines))
 
@@ -268,9 +275,9 @@ def _decoded(reader: BagReader, raw: RawMessage) -> Any:
 
 
 def _finish(
-    writer: FolderWriter, plan: Plan, lost: dict[FrameName, str], cameras: CameraSettings, source: str
+    writer: FolderWriter, plan: Plan, lost: dict[FrameName, str], cameras: CameraSettings, source: str, force: bool
 ) -> DatasetSummary:
-    """Write the poses and give the folder its name, if training and test have frames."""
+    """Write the poses and give the folder its name, if training and test have frames and the poses fit the depth."""
     written = [frame for frame in plan.frames if frame.name not in lost]
     train = [frame for frame in written if frame.name.sequence in plan.train]
     if not train or len(train) == len(written):
@@ -286,7 +293,10 @@ def _finish(
     for frame in written:
         writer.write_pose(frame.name, frame.T_map_camera)
     present = {frame.name.sequence for frame in written}
-    writer.finish(cameras, [s for s in plan.train if s in present], [s for s in plan.test if s in present])
+    train_names, test_names = ([name for name in names if name in present] for names in (plan.train, plan.test))
+    writer.finish(
+        cameras, train_names, test_names, lambda folder: require_agreement(open_folder(folder), force, writer.out)
+    )
     left_out = plan.left_out + Counter({"that cannot be read": len(lost)})
     return DatasetSummary(writer.out, len(train), len(written) - len(train), left_out, source)
 

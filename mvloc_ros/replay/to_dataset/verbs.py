@@ -7,6 +7,7 @@ import argparse
 from pathlib import Path
 
 from mvloc_ros.arguments import not_negative, positive
+from mvloc_ros.recordings.agreement import add_force_argument
 
 
 def add_to_dataset_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,6 +37,7 @@ def add_to_dataset_arguments(parser: argparse.ArgumentParser) -> None:
         help="share of the recording's time, at its end, that is for testing (default: 0.2)",
     )
     parser.add_argument("--licence", default="", help="licence of the recording, kept in camera.json")
+    add_force_argument(parser)
 
 
 def _add_images(parser: argparse.ArgumentParser) -> None:
@@ -144,5 +146,5 @@ def run_to_dataset(args: argparse.Namespace) -> int:
         depth_unit_m=args.depth_unit_m,
         licence=args.licence,
     )
-    print(to_dataset(args.bag, args.out, options).text())
+    print(to_dataset(args.bag, args.out, options, force=args.force).text())
     return 0
