@@ -49,7 +49,7 @@ def write_scene(root: Path, frames: int = 12, names: tuple[str, ...] = ("seq-01"
             left, top = round(160 + 60 * x), round(70 + 40 * z)
             stem = root / name / f"frame-{i:06d}"
             cv2.imwrite(f"{stem}.color.png", wall[top : top + 48, left : left + 64])
-            cv2.imwrite(f"{stem}.depth.png", np.full((48, 64), round(1000 * (2 + z)), dtype=np.uint16))
+            cv2.imwrite(f"{stem}.depth.png", np.full((48, 64), round(1000 * (2 - z)), dtype=np.uint16))
             pose = np.eye(4)
             pose[:3, 3] = (x, 0.0, z)
             np.savetxt(f"{stem}.pose.txt", pose)
