@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from mvloc_ros.recordings import PosedFolder
+from mvloc_ros.recordings.contents import contents_text
 from mvloc_ros.training.checkpoint import BEST, LAST, REFIT
 from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.datasets import PosedFrames, Reading, network_size, open_readable, read_frames
@@ -46,6 +47,7 @@ def read_data(config: TrainingConfig, root: Path, test_fraction: float, reading:
     """Open a folder, hold validation frames out of its training sequences, and read both."""
     reading = reading or Reading()
     folder = open_readable(root, test_fraction, reading)
+    print(f"{contents_text(folder)}.")
     check_projection(config, folder)
     trained, held = split_records(config, folder)
     training = read_frames(config.input, folder, trained, "training", reading)
