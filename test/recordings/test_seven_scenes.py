@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
+from mvloc_ros.cli import main
 from mvloc_ros.recordings import RecordingError, open_folder, read_color, read_depth
 from mvloc_ros.recordings.contents import contents_text
 
@@ -247,3 +248,10 @@ def test_what_is_wrong_with_a_pose_file_is_shown(seven_scenes: Path, caplog, con
         folder = open_folder(seven_scenes)
     assert re.search(rf"1 with an invalid pose; the first: .*{said}", caplog.text)
     assert contents_text(folder).endswith("; 1 left out")
+
+
+def test_from_folder_says_what_it_found(seven_scenes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (seven_scenes / "seq-03" / "frame-000001.color.jpg").unlink()
+    assert main(["bag", "from-folder", str(seven_scenes), "--out", str(tmp_path / "bag")]) == 0
+    said = "7-Scenes layout, 8 training and 4 test frames with 11 color and 12 depth images, 30 Hz"
+    assert said in capsys.readouterr().out

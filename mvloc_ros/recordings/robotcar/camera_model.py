@@ -63,8 +63,9 @@ def read_camera_model(folder: Path, name: str, pattern: str, size: tuple[int, in
         values = np.array([float(field) for field in read_text(path).split()])
         lut = np.fromfile(table, dtype="<f8")
     except (OSError, ValueError) as error:
+        reason = str(error).rstrip(".")
         raise RecordingError(
-            f"The camera model {path} and its table cannot be read ({error}): give the folder of the data set's kit "
+            f"The camera model {path} and its table cannot be read ({reason}): give the folder of the data set's kit "
             "with --models."
         ) from error
     if values.size != 20 or not se3.is_rigid(values[4:].reshape(4, 4), tolerance=1e-3):

@@ -107,8 +107,9 @@ def read_extrinsic(folder: Path, sensor: str) -> Array:
     try:
         values = [float(field) for field in read_text(path).split()]
     except ValueError as error:
+        reason = str(error).rstrip(".")
         raise RecordingError(
-            f"The extrinsics {path} cannot be read ({error}): give the folder of the data set's kit with --extrinsics."
+            f"The extrinsics {path} cannot be read ({reason}): give the folder of the data set's kit with --extrinsics."
         ) from error
     if len(values) != 6 or not np.isfinite(values).all():
         raise RecordingError(f"{path} must hold six numbers, x y z roll pitch yaw.")
