@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mvloc_ros.errors import MvlocError
 from mvloc_ros.geometry import quaternion, se3
+from mvloc_ros.geometry.pose_text import parse_trajectory
+from mvloc_ros.geometry.text_file import read_text
 
 
 @dataclass(frozen=True)
@@ -64,50 +65,19 @@ def write_tum(path: Path | str, trajectory: Trajectory) -> None:
 
 
 def read_tum(path: Path | str, bad_lines: list[int] | None = None) -> Trajectory:
-    """Read a trajectory; lines out of order are sorted, later ones of equal stamps dropped.
+    """Read a trajectory in one of the forms of `pose_text`.
+
+    Lines out of order are sorted, later ones of equal stamps dropped.
 
     With `bad_lines`, the numbers of lines that are no pose (text, NaN, no unit quaternion) are added there and the
     rest is read.
 
     Raises:
-        MvlocError: the file is missing, holds no pose, or, without `bad_lines`, has a line that is not eight numbers.
+        MvlocError: the file is missing or of another form (`pose_text`), holds no pose, or, without `bad_lines`, has a
+            line that is none.
     """
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise MvlocError(f"Cannot read the trajectory {path}: {error.strerror}.") from error
-    stamps: list[int] = []
-    rows: list[list[float]] = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        fields = line.split("#", 1)[0].split()
-        if not fields:
-            continue
-        try:
-            values = [float(field) for field in fields[1:]]
-            if len(values) != 7 or not np.all(np.isfinite(values)) or not quaternion.is_unit(values[3:]):
-                raise ValueError
-            stamps.append(_nanoseconds(fields[0]))
-        except ValueError:
-            if bad_lines is not None:
-                bad_lines.append(number)
-                continue
-            raise MvlocError(
-                f"Line {number} of {path} is not `t x y z qx qy qz qw` with a quaternion of length 1: "
-                f"{line.strip()!r}; correct or delete it."
-            ) from None
-        rows.append(values)
-    if not stamps:
-        raise MvlocError(f"The trajectory {path} holds no pose `t x y z qx qy qz qw` with a quaternion of length 1.")
-    order, values_array = np.unique(np.array(stamps, dtype=np.int64), return_index=True)[1], np.array(rows)
-    poses = se3.from_parts(values_array[order, :3], quaternion.normalise(values_array[order, 3:]))
-    return Trajectory(np.array(stamps, dtype=np.int64)[order], poses)
-
-
-def _nanoseconds(text: str) -> int:
-    """Decimal seconds to integer nanoseconds without passing through a float (1.7e9 s needs 61 bits)."""
-    if "e" in text.lower():
-        return round(float(text) * 1e9)
-    whole, _, fraction = text.partition(".")
-    sign = -1 if whole.startswith("-") else 1
-    return int(whole or "0") * 1_000_000_000 + sign * int((fraction + "000000000")[:9])
+    stamps, values = parse_trajectory(read_text(path, "trajectory"), path, bad_lines)
+    order = np.unique(stamps, return_index=True)[1]
+    poses = se3.from_parts(values[order, :3], quaternion.normalise(values[order, 3:]))
+    return Trajectory(stamps[order], poses)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import struct
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -18,8 +19,11 @@ from rosbags.serde import SerdeError
 from rosbags.typesys import Stores, TypesysError, get_types_from_msg, get_typestore
 
 from mvloc_ros.recordings.errors import RecordingError
+from mvloc_ros.recordings.mcap_kind import mcap_problem
 from mvloc_ros.recordings.stamps import read_ros1_stamp, read_stamp
 from mvloc_ros.recordings.typestore import new_typestore, require_type
+
+_log = logging.getLogger(__name__)
 
 _DAMAGE = (
     ReaderError,
@@ -84,6 +88,14 @@ class BagReader:
                 "rosbag2 for this command (`rosbags-convert --src FILE --dst FOLDER` does)."
             )
         if self.path.is_dir() and not (self.path / "metadata.yaml").is_file():
+            parts = [path for suffix in ("*.mcap", "*.db3") for path in sorted(self.path.glob(suffix))]
+            if parts:
+                cause, remedy = mcap_problem(parts[0])
+                raise RecordingError(
+                    f"{self.path} has no metadata.yaml, which a recorder writes at its end"
+                    + (f", and {cause}: {remedy}; then" if cause else ":")
+                    + f" write it with `ros2 bag reindex {self.path}`."
+                )
             raise RecordingError(
                 f"{self.path} is not a recording (it has no metadata.yaml): name a folder that `mvloc bag`, "
                 "`mvloc record` or `ros2 bag record` wrote, or its .mcap file."
@@ -107,7 +119,12 @@ class BagReader:
         definition = connection.msgdef
         if definition.format == MessageDefinitionFormat.MSG and connection.msgtype not in self.store.types:
             # The recording's own definition wins over the installed one: it is what was serialised.
-            types = get_types_from_msg(definition.data, connection.msgtype)
+            try:
+                types = get_types_from_msg(definition.data, connection.msgtype)
+            except TypesysError:
+                # Who reads the topic is told by `decode`; who does not need it is not kept from the others.
+                _log.warning("%s: the definition of %s cannot be read", self.path, connection.msgtype)
+                return
             self.store.register({name: fields for name, fields in types.items() if name not in self.store.types})
 
     @property
@@ -190,10 +207,21 @@ class BagReader:
         except RecordingError:
             raise
         except _DAMAGE as error:
-            reason = str(error).rstrip(".") or type(error).__name__
-            raise RecordingError(
-                f"The recording {self.path} is damaged or incomplete ({reason}): record or copy it again."
-            ) from error
+            reason, remedy = self._explain(error)
+            raise RecordingError(f"The recording {self.path} is {reason}: {remedy}.") from error
+
+    def _explain(self, error: Exception) -> tuple[str, str]:
+        """What the recording is instead of one that can be read, and what to do about it."""
+        files = sorted(self.path.glob("*.mcap")) if self.path.is_dir() else [self.path]
+        for file in files:
+            cause, remedy = mcap_problem(file)
+            if cause:
+                return f"{'damaged or incomplete' if 'recover' in remedy else 'of another kind'} ({cause})", remedy
+        reason = str(error).rstrip(".") or type(error).__name__
+        remedy = "record or copy it again"
+        if len(files) == 1 and files[0].suffix == ".mcap":
+            remedy += f", or keep what is whole with `mcap recover {files[0]} -o NEW.mcap`"
+        return f"damaged or incomplete ({reason})", remedy
 
 
 class Ros1BagReader(BagReader):

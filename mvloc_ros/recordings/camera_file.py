@@ -30,6 +30,7 @@ import numpy.typing as npt
 
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.camera import PinholeCamera
+from mvloc_ros.geometry.text_file import read_text
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.frames import FrameRecord
 from mvloc_ros.recordings.images import image_size
@@ -81,8 +82,8 @@ def read_camera_file(root: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content = json.loads(read_text(path, "camera file", RecordingError))
+    except json.JSONDecodeError as error:
         raise RecordingError(f"{path} is not valid JSON ({error}).") from error
     if not isinstance(content, dict):
         raise RecordingError(f"{path} must hold one JSON object with the keys {', '.join(sorted(_READERS))}.")

@@ -34,10 +34,14 @@ class FrameRecord:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A frame that is no record because a file of it is damaged or missing: that file, and what is wrong with it."""
+    """A frame that is no record because a file of it is damaged or missing: that file, and what is wrong with it.
+
+    `detail` is the whole sentence where there is more to say.
+    """
 
     path: Path
     reason: str
+    detail: str = ""
 
 
 @dataclass(frozen=True, eq=False)

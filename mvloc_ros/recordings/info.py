@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,10 @@ GAP_FACTOR = 1.5
 
 @dataclass(frozen=True)
 class TopicSummary:
-    """One topic: `rate_hz` and `longest_gap_s` are None below two messages."""
+    """One topic: `rate_hz` and `longest_gap_s` are None below two messages.
+
+    `stated` is how many messages the recording's own metadata names; `count` were there.
+    """
 
     name: str
     type: str
@@ -26,6 +29,7 @@ class TopicSummary:
     rate_hz: float | None
     gaps: int
     longest_gap_s: float | None
+    stated: int | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,12 @@ class BagSummary:
                 f"{topic.name:{width}}  {topic.type:{type_width}}  {topic.count:>7}  {rate:>9}  "
                 f"{topic.gaps:>5}  {longest:>10}"
             )
+        lines += [
+            f"{topic.name}: the recording's own metadata names {topic.stated} messages, {topic.count} are there: it "
+            "was cut short, or its metadata is of another file"
+            for topic in self.topics
+            if topic.stated not in (None, topic.count)
+        ]
         return "\n".join(lines)
 
 
@@ -76,7 +86,11 @@ def summarise(path: Path | str) -> BagSummary:
             stamps[message.topic].append(message.stamp_ns)
             size += len(message.data)
         topics = tuple(
-            _summary(name, reader.topics[name].type, np.array(stamps[name], dtype=np.int64)) for name in sorted(stamps)
+            replace(
+                _summary(name, reader.topics[name].type, np.array(stamps[name], dtype=np.int64)),
+                stated=reader.topics[name].count,
+            )
+            for name in sorted(stamps)
         )
         count = sum(topic.count for topic in topics)
         start, end = (reader.start_ns, reader.end_ns) if count else (0, 0)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reader of the 7-Scenes folder layout (Shotton et al., CVPR 2013).
 
-`seq-NN/frame-NNNNNN.{color.png|color.jpg,depth.png,pose.txt}` and, in `TrainSplit.txt` and
+`seq-NN/frame-NNNNNN.{color.png,depth.png,pose.txt}` (any kind of image that OpenCV reads) and, in `TrainSplit.txt` and
 `TestSplit.txt`, one `sequenceN` a line. Poses are 4x4 camera to world, of the DEPTH camera; their
 rotations are orthonormal only to about 4e-4 and are projected onto SO(3) here. The data set has no
 stamps: frames are 1 / rate apart, sequences follow each other with a pause.
@@ -10,7 +10,6 @@ stamps: frames are 1 / rate apart, sequences follow each other with a pause.
 from __future__ import annotations
 
 import logging
-import math
 import re
 from collections import Counter
 from pathlib import Path
@@ -18,8 +17,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.camera import PinholeCamera
+from mvloc_ros.geometry.pose_text import KITTI_NUMBERS, matrix_of
+from mvloc_ros.geometry.text_file import read_text, shortened
+from mvloc_ros.image_bytes import SUFFIXES
 from mvloc_ros.recordings.camera_file import CameraSettings, apply_camera_file, fit_to_images
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.frames import FrameRecord, LeftOut, PosedFolder
@@ -44,10 +45,11 @@ DEFAULTS = CameraSettings(
 )
 FIRST_STAMP_NS = 1_000_000_000
 PAUSE_NS = 1_000_000_000
-ROTATION_TOLERANCE = 0.05
-"""Largest deviation of R R^T from the identity that is taken for rounding and not for a wrong file."""
 
-_FRAME = re.compile(r"frame-(\d+)\.(color\.png|color\.jpg|depth\.png|pose\.txt)")
+MAX_DURATION_S = 30 * 86_400.0
+"""A frame's number that would be later than this, from the sequence's beginning, does not count frames."""
+
+_FRAME = re.compile(rf"frame-(\d+)\.(?:(color|depth)\.(?:{'|'.join(SUFFIXES)})|(pose)\.txt)", re.IGNORECASE)
 _log = logging.getLogger(__name__)
 
 
@@ -72,7 +74,8 @@ def open_seven_scenes(root: Path, test_fraction: float) -> PosedFolder:
         start_ns = last_ns + PAUSE_NS
     if left_out:
         causes = ", ".join(f"{n} {cause}" for cause, n in sorted(Counter(item.reason for item in left_out).items()))
-        _log.warning("%s: %d frames left out: %s; the first: %s", root, len(left_out), causes, left_out[0].path)
+        first = next((item.detail for item in left_out if item.detail), str(left_out[0].path))
+        _log.warning("%s: %d frames left out: %s; the first: %s", root, len(left_out), causes, first)
     settings = fit_to_images(root, settings, stated, [frame for frames in sequences.values() for frame in frames])
     train, test = _split(root, sequences, test_fraction)
     require_both(root, train, test)
@@ -83,11 +86,13 @@ def _read_sequence(
     folder: Path, start_ns: int, rate_hz: float, left_out: list[LeftOut]
 ) -> tuple[list[FrameRecord], int]:
     """The frames of one sequence that have a pose and an image, and the stamp of its last frame."""
-    files: dict[int, dict[str, Path]] = {}
-    for path in folder.iterdir():
-        match = _FRAME.fullmatch(path.name)
-        if match:
-            files.setdefault(int(match[1]), {})[match[2].split(".")[0]] = path
+    files = _files_of(folder)
+    if files and max(files) / rate_hz > MAX_DURATION_S:
+        raise RecordingError(
+            f"{folder} has a frame of the number {max(files)}, which would be {max(files) / rate_hz / 86_400:.6g} days "
+            f"after its first at {rate_hz:g} Hz: number frames from 0 on, or, where the names are times, write them "
+            "into rgb.txt, depth.txt and groundtruth.txt (TUM RGB-D layout)."
+        )
     frames, stamp_ns = [], start_ns
     for index in sorted(files):
         found = files[index]
@@ -95,29 +100,59 @@ def _read_sequence(
         if "color" not in found and "depth" not in found:
             left_out.append(LeftOut(found["pose"], "without an image"))
             continue
-        pose = read_pose(found["pose"]) if "pose" in found else None
-        if pose is None:
-            reason = "with an invalid pose" if "pose" in found else "without a pose file"
-            left_out.append(LeftOut(folder / f"frame-{index:06d}.pose.txt", reason))
+        if "pose" not in found:
+            left_out.append(LeftOut(folder / f"frame-{index:06d}.pose.txt", "without a pose file"))
+            continue
+        try:
+            pose = read_pose(found["pose"])
+        except RecordingError as problem:
+            left_out.append(LeftOut(found["pose"], "with an invalid pose", str(problem)))
             continue
         frames.append(FrameRecord(folder.name, index, stamp_ns, found.get("color"), found.get("depth"), pose, stamp_ns))
     return frames, stamp_ns
 
 
-def read_pose(path: Path) -> npt.NDArray[np.float64] | None:
-    """The 4x4 pose in a text file with its rotation on SO(3); None where the file holds no rigid pose."""
+def _files_of(folder: Path) -> dict[int, dict[str, Path]]:
+    """The files of each frame by `color`, `depth` and `pose`; images of any kind that is read.
+
+    Raises RecordingError where a frame has two files of one kind: nothing would say which one is meant.
+    """
+    files: dict[int, dict[str, Path]] = {}
+    unread: list[str] = []
+    for path in sorted(folder.iterdir()):
+        match = _FRAME.fullmatch(path.name)
+        if match is None:
+            unread += [path.name] if path.name.lower().startswith("frame-") else []
+            continue
+        kind = (match[2] or match[3]).lower()
+        other = files.setdefault(int(match[1]), {}).setdefault(kind, path)
+        if other != path:
+            raise RecordingError(
+                f"{folder} has two {kind} files of frame {int(match[1])}, {other.name} and {path.name}: keep one."
+            )
+    if unread and any(not {"color", "depth"} <= found.keys() for found in files.values()):
+        _log.warning(
+            "%s: %d files are not read, since their names are not frame-N.color.EXT, frame-N.depth.EXT (EXT: %s) or "
+            "frame-N.pose.txt; the first: %s", folder, len(unread), ", ".join(SUFFIXES), unread[0],
+        )  # fmt: skip
+    return files
+
+
+def read_pose(path: Path) -> npt.NDArray[np.float64]:
+    """The 4x4 pose in a text file, four rows or KITTI's 12 numbers in one, with its rotation on SO(3).
+
+    Raises RecordingError where the file holds no rigid pose.
+    """
+    lines = read_text(path, "pose file", RecordingError).strip().splitlines()
+    fields = [field for line in lines for field in line.split()]
     try:
-        values = [float(field) for field in path.read_text(encoding="ascii").split()]
-    except (OSError, ValueError):
-        return None
-    if len(values) != 16 or not all(map(math.isfinite, values)):
-        return None
-    pose = np.array(values, dtype=np.float64).reshape(4, 4)
-    if not se3.is_rigid(pose, tolerance=ROTATION_TOLERANCE):
-        return None
-    pose[:3, :3] = se3.project_to_so3(pose[:3, :3])
-    pose[3] = (0.0, 0.0, 0.0, 1.0)
-    return pose
+        if len(fields) == KITTI_NUMBERS and len(lines) > 1:
+            raise ValueError("its last row is missing")
+        return matrix_of(fields)
+    except ValueError as problem:
+        raise RecordingError(
+            f"{path} is not the 4x4 matrix of a pose ({problem}): {shortened(lines[0] if lines else '')}."
+        ) from None
 
 
 def _split(
@@ -143,7 +178,7 @@ def _split(
 def _named(path: Path, sequences: dict[str, list[FrameRecord]]) -> tuple[FrameRecord, ...]:
     """The frames of the sequences that a split file names, in order of time."""
     frames: list[FrameRecord] = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in read_text(path, "split file", RecordingError).splitlines():
         name = line.split("#", 1)[0].strip()
         if not name:
             continue

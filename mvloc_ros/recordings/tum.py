@@ -13,12 +13,15 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
 
 from mvloc_ros.geometry.camera import PinholeCamera
+from mvloc_ros.geometry.pose_text import stamps_of
+from mvloc_ros.geometry.stamp_text import read_number
+from mvloc_ros.geometry.text_file import read_text, shortened
 from mvloc_ros.geometry.trajectory import read_tum
 from mvloc_ros.recordings.camera_file import CameraSettings, apply_camera_file, fit_to_images
 from mvloc_ros.recordings.errors import RecordingError
@@ -129,16 +132,25 @@ def read_list(path: Path) -> list[tuple[int, Path]]:
 
     Stamps are read as decimals: a float64 of today's seconds is exact only to 240 ns.
     """
-    entries: dict[int, Path] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    stamps: list[Decimal] = []
+    files: list[Path] = []
+    for number, line in enumerate(read_text(path, "list", RecordingError).splitlines(), start=1):
         fields = line.split("#", 1)[0].split(maxsplit=1)
         if not fields:
             continue
         try:
-            stamp_ns = int(Decimal(fields[0]) * 1_000_000_000)
-            entries[stamp_ns] = path.parent / fields[1].strip()
-        except (IndexError, InvalidOperation, ValueError, OverflowError):
-            raise RecordingError(f"Line {number} of {path} is not `stamp file`: {line.strip()!r}.") from None
+            stamps.append(read_number(fields[0]))
+            files.append(path.parent / fields[1].strip())
+        except (IndexError, ValueError):
+            raise RecordingError(
+                f"Line {number} of {path} is not `stamp file` (seconds, and the image's path): {shortened(line)}."
+            ) from None
+    entries: dict[int, Path] = {}
+    for stamp_ns, file in zip(stamps_of(stamps, path).tolist(), files, strict=True):
+        if entries.setdefault(stamp_ns, file) != file:
+            raise RecordingError(
+                f"{path} has two images at {stamp_ns / 1e9:.9f} s, {entries[stamp_ns].name} and {file.name}: keep one."
+            )
     return sorted(entries.items())
 
 

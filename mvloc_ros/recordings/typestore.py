@@ -17,6 +17,7 @@ from rosbags.interfaces import Nodetype
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
+from mvloc_ros.geometry.text_file import read_text
 from mvloc_ros.recordings.errors import RecordingError
 
 PACKAGE = "mvloc_ros"
@@ -37,7 +38,7 @@ def require_type(store: Typestore, name: str) -> None:
     if name in store.types:
         return
     path = definition_file(name)
-    types = get_types_from_msg(path.read_text(encoding="utf-8"), name)
+    types = get_types_from_msg(read_text(path, "message definition", RecordingError), name)
     for contained in _contained(types[name][1]):
         require_type(store, contained)
     store.register(types)

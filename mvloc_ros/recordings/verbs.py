@@ -41,11 +41,13 @@ def add_from_folder_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_from_folder(args: argparse.Namespace) -> int:
     """`mvloc bag from-folder`."""
+    from mvloc_ros.recordings.contents import contents_text
     from mvloc_ros.recordings.depth_summary import depth_summary
     from mvloc_ros.recordings.folder import open_folder
     from mvloc_ros.recordings.from_folder import select_frames, write_bag
 
     folder = open_folder(args.folder, args.test_fraction)
+    print(f"{contents_text(folder)}.")
     frames = select_frames(folder, args.split, args.sequence)
     if any(frame.depth is not None for frame in folder.train):
         depth = depth_summary(folder, 0.0005, 65.5, "a recording, in millimetres of 16 bits,")

@@ -1,24 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
 """sensor_msgs/CompressedImage to arrays: JPEG, PNG, and the depth of compressed_depth_image_transport.
 
-cv_bridge reads the first two but not the last, whose PNG or RVL code follows a header of twelve bytes.
+The bytes are read as those of files are (`image_bytes`). Depth of that transport is PNG or RVL code after a header of
+twelve bytes.
 """
 
 from __future__ import annotations
 
 import struct
+import sys
+from types import SimpleNamespace
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mvloc_ros import image_bytes
 from mvloc_ros.geometry.camera import MOST_PIXELS
 from mvloc_ros.inference.frame import ColorImage, DepthImage
-from mvloc_ros.sensors.decode import DecodeError
+from mvloc_ros.sensors.decode import DecodeError, decode_color
 from mvloc_ros.sensors.rvl import RvlError, decode_rvl
 
-_PNG = b"\x89PNG\r\n\x1a\n"
+_PNG = image_bytes.PNG_SIGNATURE
+_COLORS = ("rgb8", "rgba8", "bgr8", "bgra8", "rgb16", "rgba16", "bgr16", "bgra16")
+"""What the transport takes for colours (sensor_msgs' isColor)."""
 _CONFIG = struct.Struct("<iff")
 """compressed_depth_image_transport's header: an enumeration and the quantisation's A and B."""
 _RVL_SIZE = struct.Struct("<II")
@@ -26,21 +31,53 @@ _RVL_SIZE = struct.Struct("<II")
 
 
 def decode_compressed_color(message: Any) -> ColorImage:
-    """Read a JPEG or PNG colour image.
+    """Read a colour image as the transport's own subscriber does, except that mosaics become colours.
+
+    `ENCODING; png compressed TARGET`: where ENCODING is a colour and TARGET is not `bgr...`, the file was encoded with
+    red and blue exchanged. With `bayer_...` and one channel the file holds the sensor's mosaic. Other formats say
+    nothing that the file does not. An EXIF orientation is ignored.
 
     Raises:
-        DecodeError: the bytes are no image of 8 bits.
+        DecodeError: the bytes are no colour image.
     """
     if "compressedDepth" in message.format:
         raise DecodeError("The colour topic carries compressed depth; check that the topics are not swapped.")
-    image = _decode(np.frombuffer(message.data, dtype=np.uint8), cv2.IMREAD_UNCHANGED, message)
-    if image.dtype != np.uint8:
+    encoding, separator, rest = message.format.partition(";")
+    if encoding.strip().startswith("bayer_") and (mosaic := _decode(message.data, message)).ndim == 2:
+        return _demosaic(np.ascontiguousarray(mosaic), encoding.strip())
+    image = _decode_color(message)
+    if image.ndim == 2:
+        return ColorImage(image, "mono")
+    exchanged = bool(separator) and encoding.strip() in _COLORS and "compressed bgr" not in rest
+    orders = {3: "rgb", 4: "rgba"} if exchanged else {3: "bgr", 4: "bgra"}
+    return ColorImage(image, orders[image.shape[2]])
+
+
+def _decode_color(message: Any) -> NDArray[np.uint8]:
+    try:
+        return image_bytes.decode_color(bytes(message.data))
+    except image_bytes.NoColorError as error:
         raise DecodeError(
-            f"The colour topic carries an image of {image.dtype} ({message.format}), which is no colour image; "
+            f"The colour topic carries an image of another kind ({message.format}; {error}), which is no colour image; "
             "check that the colour and depth topics are not swapped."
+        ) from error
+    except image_bytes.ImageBytesError as error:
+        raise _undecodable(message, str(error)) from error
+
+
+def _demosaic(mosaic: NDArray[Any], encoding: str) -> ColorImage:
+    """As the raw image of that encoding is read."""
+    height, width = mosaic.shape
+    return decode_color(
+        SimpleNamespace(
+            height=height,
+            width=width,
+            encoding=encoding,
+            is_bigendian=int(sys.byteorder == "big"),
+            step=width * mosaic.itemsize,
+            data=mosaic.tobytes(),
         )
-    orders = {2: "mono", 3: "bgr", 4: "bgra"}
-    return ColorImage(np.asarray(image, dtype=np.uint8), orders[image.ndim if image.ndim == 2 else image.shape[2]])
+    )
 
 
 def decode_compressed_depth(message: Any, unit_m: float = 0.0) -> DepthImage:
@@ -70,7 +107,7 @@ def decode_compressed_depth(message: Any, unit_m: float = 0.0) -> DepthImage:
 
 
 def _decode_png(data: NDArray[np.uint8], message: Any) -> NDArray[np.uint16]:
-    image = _decode(data, cv2.IMREAD_UNCHANGED, message)
+    image = _decode(data, message)
     if image.dtype != np.uint16 or image.ndim != 2:
         raise DecodeError(
             f"The depth topic carries an image of {image.dtype} ({message.format}) where 16 bits are needed; "
@@ -98,11 +135,11 @@ def _dequantise(raw: NDArray[np.uint16], a: float, b: float) -> NDArray[np.float
     return metres
 
 
-def _decode(data: NDArray[np.uint8], flags: int, message: Any) -> NDArray[np.generic]:
-    image = cv2.imdecode(data, flags) if data.size else None
-    if image is None:
-        raise _undecodable(message, "it is no PNG or JPEG")
-    return np.asarray(image)
+def _decode(data: Any, message: Any) -> NDArray[Any]:
+    try:
+        return image_bytes.decode(bytes(data))
+    except image_bytes.ImageBytesError as error:
+        raise _undecodable(message, str(error)) from error
 
 
 def _undecodable(message: Any, why: str) -> DecodeError:

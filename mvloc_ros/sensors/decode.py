@@ -8,6 +8,7 @@ attributes of sensor_msgs/Image are used.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -31,8 +32,22 @@ _COLOR_VIEWS = {
 _DEPTH_VIEWS = {"16UC1": (np.uint16, 0.001), "mono16": (np.uint16, 0.001), "32FC1": (np.float32, 1.0)}
 
 
+# OpenCV's types but those of 8U: numbers, and nothing says of what (16SC1 is disparity, or some drivers' depth).
+_NUMBERS = re.compile(r"(8S|16U|16S|32S|32F|64F)C\d*")
+
+
 class DecodeError(MvlocError):
     """An image message that cannot be read; the message says why and what to do."""
+
+
+def is_depth(encoding: str) -> bool:
+    """Whether images of the encoding are depth that `decode_depth` reads."""
+    return encoding in _DEPTH_VIEWS
+
+
+def is_color(encoding: str) -> bool:
+    """Whether images of the encoding can be colour: all but depth, and numbers of unknown meaning such as 16SC1."""
+    return not is_depth(encoding) and _NUMBERS.fullmatch(encoding) is None
 
 
 def decode_color(message: Any) -> ColorImage:
@@ -45,10 +60,15 @@ def decode_color(message: Any) -> ColorImage:
         channels, order = _COLOR_VIEWS[message.encoding]
         view = _view(message, np.dtype(np.uint8), channels)
         return ColorImage(view if channels > 1 else view[:, :, 0], order)
-    if message.encoding in _DEPTH_VIEWS:
+    if is_depth(message.encoding):
         raise DecodeError(
             f"The colour topic carries {message.encoding}, which is a depth image; check that the colour and depth "
             "topics are not swapped."
+        )
+    if not is_color(message.encoding):
+        raise DecodeError(
+            f"The colour topic carries {message.encoding}, which is no colour image but disparity, depth or other "
+            "numbers; name the topic of the colour images."
         )
     return ColorImage(_through_cv_bridge(message, "rgb8"), "rgb")
 

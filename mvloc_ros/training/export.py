@@ -22,6 +22,7 @@ from mvloc_ros.inference.bundle import MODEL_FILE, TRAINING_POSES_FILE, Bundle, 
 from mvloc_ros.inference.manifest import FrameSpec, InputSpec, Manifest, PositionSpec
 from mvloc_ros.inference.validation_file import VALIDATION_FILE, ValidationPoses
 from mvloc_ros.recordings import FrameRecord, PosedFolder
+from mvloc_ros.recordings.contents import contents_text
 from mvloc_ros.training import compact
 from mvloc_ros.training.config import SYSTEMS, TrainingConfig
 from mvloc_ros.training.datasets import PosedFrames, Reading, open_readable, read_frames
@@ -76,6 +77,7 @@ def export(
     if SYSTEMS[config.system].recurrent:
         raise TrainingError(f"A bundle maps single frames, and {config.system} needs clips; use `mvloc train --test`.")
     folder = open_readable(data if data is not None else described["root"], described["test_fraction"], reading)
+    print(f"{contents_text(folder)}.")
     judgement = judge_residuals(judged, folder, reading)
     if judgement is None:
         raise TrainingError(f"{folder.root} is not the data that {run} was trained on; name that with --data.")

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mvloc_ros.recordings.contents import contents_text
 from mvloc_ros.training.config import SYSTEMS
 from mvloc_ros.training.datasets import PosedFrames, Reading, open_readable, read_frames
 from mvloc_ros.training.evaluation import PoseErrors, constant_pose, predict
@@ -41,6 +42,7 @@ def judge(run: Path, device: torch.device, reading: Reading | None = None) -> di
     trained = read_refit(run, half_weights=False) or read_judged(run, half_weights=False)
     config = trained.config
     folder = open_readable(trained.run["root"], trained.run["test_fraction"], reading)
+    print(f"{contents_text(folder)}.")
     frames = read_frames(config.input, folder, visible(config, folder.test), "test", reading)
     network, present = trained.network.to(device), frames.present.copy()
     found: dict[str, Any] = {

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mvloc_ros.recordings import PosedFolder
 from mvloc_ros.recordings.agreement import require_agreement
+from mvloc_ros.recordings.contents import contents_text
 from mvloc_ros.training.checkpoint import BEST, LAST, REFIT
 from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.datasets import PosedFrames, Reading, network_size, open_readable, read_frames
@@ -53,6 +54,7 @@ def read_data(
     """
     reading = reading or Reading()
     folder = open_readable(root, test_fraction, reading)
+    print(f"{contents_text(folder)}.")
     check_projection(config, folder)
     require_agreement(folder, force)
     trained, held = split_records(config, folder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 import sys
 from pathlib import Path
 
@@ -15,10 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mvloc_ros.recordings import RecordingError, open_folder, read_color, topics
-from mvloc_ros.recordings.bag_reader import BagReader
+from mvloc_ros.recordings.bag_reader import BagReader, RawMessage
 from mvloc_ros.recordings.bag_writer import BagWriter
 from mvloc_ros.recordings.from_folder import select_frames, write_bag
 from mvloc_ros.recordings.info import summarise
+from mvloc_ros.recordings.mcap_kind import mcap_problem
 from mvloc_ros.recordings.messages import MessageBuilder
 from mvloc_ros.recordings.stamps import read_stamp, starts_with_header, with_stamp
 from mvloc_ros.recordings.typestore import new_typestore, require_type
@@ -299,3 +301,85 @@ def test_a_topic_that_was_recorded_without_messages_is_told_from_one_that_was_no
             reader.require(topics.COLOR_IMAGE, topics.IMAGE)
         with pytest.raises(RecordingError, match=f"no message on /rgb .it has {topics.DEPTH_IMAGE}"):
             reader.require("/rgb", topics.IMAGE)
+
+
+def mcap_file(path: Path, profile: str, channels: dict[str, tuple[str, str]], summary: bool = True) -> Path:
+    """A finished mcap without messages: topic -> (encoding of messages, of the schema)."""
+
+    def record(opcode: int, content: bytes) -> bytes:
+        return struct.pack("<BQ", opcode, len(content)) + content
+
+    def text(value: str) -> bytes:
+        return struct.pack("<I", len(value)) + value.encode()
+
+    records = b""
+    for number, (topic, (encoding, schema)) in enumerate(channels.items(), start=1):
+        records += record(
+            3, struct.pack("<H", number) + text("std_msgs/msg/String") + text(schema) + text("string data")
+        )
+        records += record(4, struct.pack("<HH", number, number) + text(topic) + text(encoding) + struct.pack("<I", 0))
+    magic = b"\x89MCAP0\r\n"
+    data = magic + record(1, text(profile) + text("test"))
+    start = len(data) + (9 + 4) if summary else 0
+    data += (record(15, bytes(4)) if summary else b"") + records
+    path.write_bytes(data + record(2, struct.pack("<QQI", start, 0, 0)) + magic)
+    return path
+
+
+ROS2 = ("cdr", "ros2msg")
+
+
+@pytest.mark.parametrize("summary", [True, False])
+@pytest.mark.parametrize(
+    ("profile", "channels", "sentence"),
+    [
+        ("ros1", {"/a": ("ros1", "ros1msg")}, r"mcap of ROS 1 messages\): read the \.bag file"),
+        ("", {"/a": ("json", "jsonschema")}, r"1 topics that are no messages of ROS 2: /a \(json\).*`mcap filter"),
+        ("ros2", {"/a": ROS2, "/b": ("protobuf", "protobuf")}, r"/b \(protobuf\)\): leave .* -n '/b'`"),
+        ("", {"/a": ROS2}, r"profile '' and not 'ros2'\): rewrite it with `ros2 bag convert`"),
+    ],
+)
+def test_an_mcap_of_another_kind_is_called_so(tmp_path: Path, profile: str, channels, sentence: str, summary: bool):
+    path = mcap_file(tmp_path / "a.mcap", profile, channels, summary)
+    with pytest.raises(RecordingError, match=sentence) as caught:
+        summarise(path)
+    assert "damaged" not in str(caught.value)
+
+
+@pytest.mark.parametrize("summary", [True, False])
+def test_an_mcap_of_ros2_is_not_accused(tmp_path: Path, summary: bool):
+    assert mcap_problem(mcap_file(tmp_path / "a.mcap", "ros2", {"/a": ROS2}, summary)) == ("", "")
+
+
+def test_an_unfinished_mcap_can_be_recovered(bag: Path):
+    file = bag / "bag.mcap"
+    assert mcap_problem(file) == ("", "")
+    file.write_bytes(file.read_bytes()[:-50])
+    with pytest.raises(RecordingError, match=r"bag\.mcap has no end.*`mcap recover .*bag\.mcap -o NEW\.mcap`"):
+        summarise(bag)
+    (bag / "metadata.yaml").unlink()
+    with pytest.raises(
+        RecordingError, match=r"no metadata\.yaml.*`mcap recover .*; then write it with `ros2 bag reindex"
+    ):
+        summarise(bag)
+
+
+def test_lost_messages_are_said(bag: Path):
+    assert "metadata names" not in summarise(bag).text()
+    content = yaml.safe_load((bag / "metadata.yaml").read_text())
+    for entry in content["rosbag2_bagfile_information"]["topics_with_message_count"]:
+        if entry["topic_metadata"]["name"] == topics.COLOR_IMAGE:
+            entry["message_count"] += 3
+    (bag / "metadata.yaml").write_text(yaml.safe_dump(content))
+    text = summarise(bag).text()
+    assert f"{topics.COLOR_IMAGE}: the recording's own metadata names 7 messages, 4 are there" in text
+    assert text.count("metadata names") == 1
+
+
+def test_a_definition_that_cannot_be_read_does_not_end_the_others(tmp_path: Path):
+    path = mcap_file(tmp_path / "odd.mcap", "ros2", {"/odd": ROS2})
+    odd = path.read_bytes().replace(b"std_msgs/msg/String", b"our_msgs/msg/Things")
+    path.write_bytes(odd.replace(b"string data", b"string ?ata"))
+    assert [topic.name for topic in summarise(path).topics] == ["/odd"]
+    with BagReader(path) as reader, pytest.raises(RecordingError, match="our_msgs/msg/Things"):
+        reader.decode(RawMessage("/odd", "our_msgs/msg/Things", 0, b""))

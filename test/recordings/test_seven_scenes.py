@@ -5,12 +5,16 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
+from mvloc_ros.cli import main
 from mvloc_ros.recordings import RecordingError, open_folder, read_color, read_depth
+from mvloc_ros.recordings.contents import contents_text
 
 
 def test_official_split_in_order_of_time(seven_scenes: Path):
@@ -163,3 +167,91 @@ def test_what_is_no_recording_is_refused(tmp_path: Path):
         open_folder(tmp_path / "nowhere")
     with pytest.raises(RecordingError, match="neither the 7-Scenes layout"):
         open_folder(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", ["jpeg", "JPG", "PNG", "bmp", "ppm", "tiff", "webp"])
+def test_images_of_any_kind_and_case_are_found(seven_scenes: Path, color_of, suffix: str):
+    for path in seven_scenes.glob("seq-*/*.color.*"):
+        image = cv2.imread(str(path))
+        path.unlink()
+        bare = path.with_name(path.name.split(".")[0] + f".color.{suffix}")
+        options = [cv2.IMWRITE_WEBP_QUALITY, 101] if suffix == "webp" else [cv2.IMWRITE_JPEG_QUALITY, 100]
+        bare.write_bytes(cv2.imencode(f".{suffix.lower()}", image, options)[1].tobytes())
+    folder = open_folder(seven_scenes)
+    found = read_color(folder.train[2].color)
+    assert np.abs(found.astype(int) - color_of(2)).max() <= (12 if suffix in ("jpeg", "JPG") else 0)
+    assert "8 training and 4 test frames with 12 color and 12 depth images, 30 Hz" in contents_text(folder)
+
+
+def test_files_that_are_not_read_are_said(seven_scenes: Path, caplog: pytest.LogCaptureFixture):
+    for path in seven_scenes.glob("seq-*/*.color.*"):
+        path.rename(path.with_name(path.name.split(".")[0] + ".rgb.png"))
+    with caplog.at_level(logging.WARNING):
+        folder = open_folder(seven_scenes)
+    assert "with 0 color and 12 depth images" in contents_text(folder)
+    assert "4 files are not read" in caplog.text
+    assert "the first: frame-000000.rgb.png" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["frame-0000.color.png", "frame-000000.color.jpg", "frame-0.pose.txt"])
+def test_two_files_for_one_frame_are_refused(seven_scenes: Path, name: str):
+    (seven_scenes / "seq-01" / name).write_bytes(b"")
+    with pytest.raises(RecordingError, match=r"two (color|pose) files of frame 0, .* and .*: keep one"):
+        open_folder(seven_scenes)
+
+
+def test_numbers_that_are_times_are_refused(seven_scenes: Path):
+    for path in (seven_scenes / "seq-01").glob("frame-000003.*"):
+        path.rename(path.with_name(path.name.replace("000003", "1305031102175304123")))
+    with pytest.raises(RecordingError, match=r"number 1305031102175304123, .*rgb\.txt"):
+        open_folder(seven_scenes)
+
+
+def test_text_of_other_systems_is_read(seven_scenes: Path, pose_of):
+    before = [frame.T_map_camera for frame in open_folder(seven_scenes).frames()]
+    first, second = (seven_scenes / "seq-01" / f"frame-00000{index}.pose.txt" for index in (0, 1))
+    first.write_text(" ".join(first.read_text().split()[:12]) + "\n")  # KITTI's
+    second.write_bytes(second.read_text().encode("utf-16"))
+    for name in ("TrainSplit.txt", "TestSplit.txt"):
+        path = seven_scenes / name
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    (seven_scenes / "camera.json").write_bytes(b"\xef\xbb\xbf" + b'{"rate_hz": 15}')
+    folder = open_folder(seven_scenes)
+    assert folder.rate_hz == 15
+    np.testing.assert_allclose([frame.T_map_camera for frame in folder.frames()], before, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("TrainSplit.txt", b"sequence1\nsequ\xe9nce3\n", r"Line 2 of the split file .* is not UTF-8"),
+        ("camera.json", b'{"licence": "\xe9"}', r"Line 1 of the camera file .* is not UTF-8"),
+    ],
+)
+def test_text_that_is_not_utf8_is_named(seven_scenes: Path, name: str, content: bytes, sentence: str):
+    (seven_scenes / name).write_bytes(content)
+    with pytest.raises(RecordingError, match=sentence):
+        open_folder(seven_scenes)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"1,0 0 0 0\n0 1 0 0\n0 0 1 0\n0 0 0 1", "commas.*'1,0 0 0 0'"),
+        (b"\xe9", "is not UTF-8"),
+        (b"1 2", "has 2 num"),
+    ],
+)
+def test_what_is_wrong_with_a_pose_file_is_shown(seven_scenes: Path, caplog, content: bytes, said: str):
+    (seven_scenes / "seq-01" / "frame-000001.pose.txt").write_bytes(content)
+    with caplog.at_level(logging.WARNING):
+        folder = open_folder(seven_scenes)
+    assert re.search(rf"1 with an invalid pose; the first: .*{said}", caplog.text)
+    assert contents_text(folder).endswith("; 1 left out")
+
+
+def test_from_folder_says_what_it_found(seven_scenes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (seven_scenes / "seq-03" / "frame-000001.color.jpg").unlink()
+    assert main(["bag", "from-folder", str(seven_scenes), "--out", str(tmp_path / "bag")]) == 0
+    said = "7-Scenes layout, 8 training and 4 test frames with 11 color and 12 depth images, 30 Hz"
+    assert said in capsys.readouterr().out

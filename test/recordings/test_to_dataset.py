@@ -21,6 +21,7 @@ from mvloc_ros.cli import main
 from mvloc_ros.geometry import quaternion, se3
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.geometry.projection import unproject
+from mvloc_ros.inference.preprocess import prepare_color
 from mvloc_ros.recordings import RecordingError, open_folder, read_color, read_depth, topics
 from mvloc_ros.recordings.bag_reader import BagReader
 from mvloc_ros.recordings.from_folder import select_frames, write_bag
@@ -30,6 +31,8 @@ from mvloc_ros.recordings.transforms import TransformTree
 from mvloc_ros.recordings.typestore import new_typestore
 from mvloc_ros.replay.to_dataset.convert import DatasetOptions, to_dataset
 from mvloc_ros.replay.to_dataset.poses import PoseOptions
+from mvloc_ros.sensors.compressed import decode_compressed_color
+from mvloc_ros.sensors.decode import DecodeError, decode_color, decode_depth
 
 ODOMETRY = "nav_msgs/msg/Odometry"
 CLOUD = "sensor_msgs/msg/PointCloud2"
@@ -721,3 +724,88 @@ def test_a_camera_info_of_another_frame_is_said(tmp_path: Path):
 
     text = convert(with_camera(tmp_path, other), tmp_path / "out").text()
     assert "note: /cam/color/camera_info is of the frame 'infra_optical', the images of /cam/color/image_raw" in text
+
+
+def turned_jpeg(rgb: np.ndarray) -> bytes:
+    """A JPEG whose EXIF says that it is to be turned by 90 degrees."""
+    data = encode(rgb, ".jpg")
+    tiff = b"II*\0\x08\0\0\0" + b"\x01\0" + b"\x12\x01\x03\0\x01\0\0\0\x06\0\0\0" + bytes(4)
+    exif = b"Exif\0\0" + tiff
+    return data[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + data[2:]
+
+
+def mosaic_of(rgb: np.ndarray, red_row: int = 0, red_column: int = 0) -> np.ndarray:
+    """What a sensor behind a Bayer filter sees of it."""
+    mosaic = rgb[..., 1].copy()
+    mosaic[red_row::2, red_column::2] = rgb[red_row::2, red_column::2, 0]
+    mosaic[1 - red_row :: 2, 1 - red_column :: 2] = rgb[1 - red_row :: 2, 1 - red_column :: 2, 2]
+    return mosaic
+
+
+PLAIN = np.full((24, 32, 3), (200, 100, 30), np.uint8)
+NOISE = rgb_of(3)
+FILES = {
+    "turned": ("jpeg", turned_jpeg(PLAIN), PLAIN, 4),
+    "bgr": ("rgb8; png compressed bgr8", encode(NOISE), NOISE, 0),
+    "exchanged": ("rgb8; png compressed rgb8", encode(NOISE[..., ::-1]), NOISE, 0),
+    "exchanged jpeg": ("bgr8; jpeg compressed rgb8", encode(PLAIN[..., ::-1], ".jpg"), PLAIN, 4),
+    "mosaic": ("bayer_rggb8; png compressed ", encode(mosaic_of(PLAIN)), PLAIN, 0),
+    "mosaic gbrg": ("bayer_gbrg8; png compressed ", encode(mosaic_of(PLAIN, red_row=1)), PLAIN, 0),
+    "mosaic made colours": ("bayer_rggb8; jpeg compressed bgr8", encode(PLAIN, ".jpg"), PLAIN, 4),
+    "16 bits": ("rgb16; png compressed bgr16", encode(NOISE.astype(np.uint16) * 257), NOISE, 0),
+    "grey": ("mono8; png compressed ", encode(NOISE[..., 0]), NOISE[..., :1].repeat(3, axis=2), 0),
+    "tiff": ("rgb8; tiff compressed bgr8", encode(NOISE, ".tiff"), NOISE, 0),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_node_folder_and_file_show_the_same_pixels(tmp_path: Path, name: str):
+    words, data, expected, error = FILES[name]
+    recording = Recording()
+    build = recording.build
+    for index in range(COUNT):
+        stamp = START + index * PERIOD
+        recording.add("/cam/color/image_raw/compressed", stamp, build.compressed(stamp, FRAME, words, data))
+        recording.add(INFO, stamp, build.camera_info(stamp, FRAME, CAMERA))
+    recording.add_poses("/pose", lambda stamp: build.pose(stamp, "map", base_pose(stamp)))
+    convert(recording.write(tmp_path / "bag"), tmp_path / "out")
+    trained = read_color(next(open_folder(tmp_path / "out").frames()).color)
+    message = build.compressed(START, FRAME, words, data)
+    seen = prepare_color(decode_compressed_color(message), 24, 32)
+    np.testing.assert_array_equal(seen, trained)
+    inside = np.s_[2:-2, 2:-2]  # a mosaic's border is interpolated otherwise
+    assert np.abs(seen[inside].astype(int) - expected[inside]).max() <= error
+    if name in ("turned", "bgr", "16 bits", "grey", "tiff"):
+        path = tmp_path / f"file.{'jpg' if name == 'turned' else 'png'}"
+        path.write_bytes(data)
+        np.testing.assert_array_equal(read_color(path), seen)
+
+
+def test_a_damaged_compressed_image_is_refused_where_a_file_is(tmp_path: Path):
+    for suffix in (".jpg", ".png"):
+        data = encode(NOISE, suffix)[:-40]
+        (tmp_path / f"a{suffix}").write_bytes(data)
+        with pytest.raises(RecordingError, match="it ends before"):
+            read_color(tmp_path / f"a{suffix}")
+        message = Recording().build.compressed(START, FRAME, "jpeg", data)
+        with pytest.raises(DecodeError, match="it ends before"):
+            decode_compressed_color(message)
+
+
+@pytest.mark.parametrize("encoding", ["16SC1", "32SC1", "64FC1"])
+def test_numbers_of_unknown_meaning_are_no_second_colour_topic(tmp_path: Path, encoding: str):
+    recording = Recording()
+    recording.add_images()
+    add_pose_topic(recording)
+    size = {"16SC1": np.int16, "32SC1": np.int32, "64FC1": np.float64}[encoding]
+    numbers = recording.build._image(START, FRAME, encoding, np.full((24, 32), 900, size))
+    recording.add("/cam/disparity", START, numbers)
+    recording.add("/cam/disparity/compressed", START,
+                  recording.build.compressed(START, FRAME, f"{encoding}; png compressed", b"x"))  # fmt: skip
+    assert convert(recording.write(tmp_path / "bag"), tmp_path / "out").train == 8
+    with pytest.raises(DecodeError, match=f"carries {encoding}, which is no colour image"):
+        decode_color(numbers)
+    with pytest.raises(DecodeError, match=f"carries the encoding '{encoding}'"):
+        decode_depth(numbers)
+    with pytest.raises(RecordingError, match="no colour image topic /cam/disparity"):
+        convert(tmp_path / "bag", tmp_path / "other", color="/cam/disparity")

@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
+from collections.abc import Callable
+from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mvloc_ros.errors import MvlocError
 from mvloc_ros.recordings import RecordingError, open_folder, read_depth
 from mvloc_ros.recordings.tum import associate, read_list
 
@@ -99,3 +103,47 @@ def test_association_is_one_to_one_and_leaves_no_better_pair(color: list[int], d
 def test_equal_skews_prefer_the_earlier_pair():
     assert associate([100, 110], [105], 20) == {0: 0}
     assert all(a < b for a, b in pairwise(associate([0, 10, 20], [1, 11, 21], 5).values()))
+
+
+def rewrite(path: Path, change: Callable[[str], str]) -> None:
+    """Change the stamps of a list."""
+    lines = [line.split(" ", 1) for line in path.read_text().splitlines() if not line.startswith("#")]
+    path.write_text("".join(f"{change(stamp)} {rest}\n" for stamp, rest in lines))
+
+
+@pytest.mark.parametrize("digits", [9, 6, 3])
+def test_lists_in_other_units_are_converted_and_said(tum: Path, caplog: pytest.LogCaptureFixture, digits: int):
+    before = [frame.stamp_ns for frame in open_folder(tum).frames()]
+    rewrite(tum / "rgb.txt", lambda stamp: str(int(Decimal(stamp) * 10**digits)))
+    rewrite(tum / "groundtruth.txt", lambda stamp: str(int(Decimal(stamp) * 10**digits)))
+    with caplog.at_level(logging.WARNING):
+        assert [frame.stamp_ns for frame in open_folder(tum).frames()] == before
+    unit = {9: "nanoseconds", 6: "microseconds", 3: "milliseconds"}[digits]
+    assert caplog.text.count(f"stamps are read as {unit}") == 2
+
+
+def test_relative_nanoseconds_are_refused(tum: Path):
+    rewrite(tum / "depth.txt", lambda stamp: str(int(Decimal(stamp) * 10**9) - START))
+    with pytest.raises(MvlocError, match=r"depth\.txt needs stamps in seconds: .*nanoseconds"):
+        open_folder(tum)
+
+
+def test_two_images_at_one_time_are_refused(tum: Path):
+    with (tum / "rgb.txt").open("a") as stream:
+        stream.write((tum / "rgb.txt").read_text().splitlines()[3].split()[0] + " rgb/other.png\n")
+    with pytest.raises(RecordingError, match=r"two images at 1305031102.* and other\.png: keep one"):
+        open_folder(tum)
+
+
+def test_a_list_that_is_not_utf8_is_named(tum: Path):
+    (tum / "rgb.txt").write_bytes(b"# caf\xe9\n" + (tum / "rgb.txt").read_bytes())
+    with pytest.raises(RecordingError, match=r"Line 1 of the list .*rgb\.txt is not UTF-8"):
+        open_folder(tum)
+
+
+def test_ground_truth_of_rtabmap_is_read(tum: Path):
+    before = [frame.T_map_camera[0, 3] for frame in open_folder(tum).frames()]
+    path = tum / "groundtruth.txt"
+    lines = [line for line in path.read_text().splitlines() if not line.startswith("#")]
+    path.write_text("".join(f"{line} {number}\n" for number, line in enumerate(lines)))
+    assert [frame.T_map_camera[0, 3] for frame in open_folder(tum).frames()] == before

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.camera import PinholeCamera
+from mvloc_ros.geometry.text_file import read_text
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.images import read_gray
 
@@ -59,11 +60,12 @@ def read_camera_model(folder: Path, name: str, pattern: str, size: tuple[int, in
     """
     path, table = folder / f"{name}.txt", folder / f"{name}_distortion_lut.bin"
     try:
-        values = np.array([float(field) for field in path.read_text(encoding="ascii").split()])
+        values = np.array([float(field) for field in read_text(path).split()])
         lut = np.fromfile(table, dtype="<f8")
     except (OSError, ValueError) as error:
+        reason = str(error).rstrip(".")
         raise RecordingError(
-            f"The camera model {path} and its table cannot be read ({error}): give the folder of the data set's kit "
+            f"The camera model {path} and its table cannot be read ({reason}): give the folder of the data set's kit "
             "with --models."
         ) from error
     if values.size != 20 or not se3.is_rigid(values[4:].reshape(4, 4), tolerance=1e-3):

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mvloc_ros.geometry.text_file import read_text, shortened
 from mvloc_ros.recordings.errors import RecordingError
 
 Array = NDArray[np.float64]
@@ -43,10 +44,14 @@ class Traversal:
         Raises RecordingError where the file is missing or has a line that does not begin with a number.
         """
         path = self.file(f"{sensor}.timestamps")
-        try:
-            stamps = [int(line.split()[0]) for line in path.read_text(encoding="ascii").splitlines() if line.strip()]
-        except (ValueError, OSError) as error:
-            raise RecordingError(f"{path} is not a list of `timestamp chunk` ({error}).") from error
+        stamps: list[int] = []
+        for number, line in enumerate(read_text(path, "list", RecordingError).splitlines(), start=1):
+            try:
+                stamps += [int(field) for field in line.split()[:1]]
+            except ValueError:
+                raise RecordingError(
+                    f"{path} is not a list of `timestamp chunk` (microseconds): its line {number} is {shortened(line)}."
+                ) from None
         if not stamps:
             raise RecordingError(f"{path} names no stamp: download the traversal's {sensor} files.")
         return np.unique(np.array(stamps, dtype=np.int64)) * MICROSECOND_NS
@@ -100,10 +105,11 @@ def read_extrinsic(folder: Path, sensor: str) -> Array:
     """
     path = folder / f"{sensor}.txt"
     try:
-        values = [float(field) for field in path.read_text(encoding="ascii").split()]
-    except (OSError, ValueError) as error:
+        values = [float(field) for field in read_text(path).split()]
+    except ValueError as error:
+        reason = str(error).rstrip(".")
         raise RecordingError(
-            f"The extrinsics {path} cannot be read ({error}): give the folder of the data set's kit with --extrinsics."
+            f"The extrinsics {path} cannot be read ({reason}): give the folder of the data set's kit with --extrinsics."
         ) from error
     if len(values) != 6 or not np.isfinite(values).all():
         raise RecordingError(f"{path} must hold six numbers, x y z roll pitch yaw.")

@@ -8,6 +8,7 @@ the vehicle.
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.geometry import se3
+from mvloc_ros.geometry.text_file import read_text
 from mvloc_ros.geometry.trajectory import Trajectory
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.robotcar.layout import MICROSECOND_NS, transforms
@@ -94,13 +96,13 @@ def _trajectory(poses: dict[int, Array]) -> Trajectory:
 def _read(path: Path, columns: Sequence[str]) -> list[list[str]]:
     """The named columns of a CSV file with a header line; all but the status are checked to be numbers."""
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file, skipinitialspace=True)
-            missing = [name for name in columns if name not in (reader.fieldnames or ())]
-            if missing:
-                raise RecordingError(f"{path} has no column {missing[0]!r}: it is not RobotCar's file of that name.")
-            rows = [[row[name] or "" for name in columns] for row in reader]
-    except (OSError, csv.Error, UnicodeDecodeError) as error:
+        text = read_text(path, "table", RecordingError)
+        reader = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True)
+        missing = [name for name in columns if name not in (reader.fieldnames or ())]
+        if missing:
+            raise RecordingError(f"{path} has no column {missing[0]!r}: it is not RobotCar's file of that name.")
+        rows = [[row[name] or "" for name in columns] for row in reader]
+    except csv.Error as error:
         raise RecordingError(f"{path} cannot be read ({error}).") from error
     for number, row in enumerate(rows, start=2):
         try:

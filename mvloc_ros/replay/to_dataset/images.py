@@ -11,37 +11,38 @@ from numpy.typing import NDArray
 
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.geometry.projection import register_depth
+from mvloc_ros.image_bytes import JPEG_START, PNG_SIGNATURE
 from mvloc_ros.inference.frame import DepthImage
 from mvloc_ros.inference.preprocess import prepare_color, prepare_depth
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.folder_writer import FolderWriter, FrameName
-from mvloc_ros.recordings.images import JPEG_START, PNG_SIGNATURE, damage_of
 from mvloc_ros.replay.to_dataset.selection import CLOUD
 from mvloc_ros.sensors.clouds import project_cloud
 from mvloc_ros.sensors.compressed import decode_compressed_color, decode_compressed_depth
 from mvloc_ros.sensors.decode import DecodeError, decode_color, decode_depth
 
 Array = NDArray[np.float64]
+_FILE_ORDERS = ("bgr", "bgra", "mono")
+"""What files are read as; in another order the file alone would be read as other colours."""
 ToDepthMap = Callable[[Any], NDArray[np.float32]]
 
 
 def write_color(writer: FolderWriter, name: FrameName, message: Any, camera: PinholeCamera, suffix: str) -> None:
     """Store a colour message; a JPEG or PNG as it came, so that it loses nothing a second time.
 
+    As a new PNG where the message's format says what no file can: that it is a mosaic, or has red and blue exchanged.
+
     Raises:
         DecodeError: the image cannot be read, or has not the size of its camera_info.
     """
     compressed = not hasattr(message, "encoding")
-    if compressed and (damage := damage_of(bytes(message.data))):
-        raise DecodeError(f"A compressed image is damaged ({damage}); the recording is faulty.")
     image = decode_compressed_color(message) if compressed else decode_color(message)
     _check_size(image.pixels, camera, "colour")
-    if compressed:
-        data = bytes(message.data)
-        assert data.startswith((PNG_SIGNATURE, JPEG_START)), "damage_of lets nothing else through"
+    data = bytes(message.data) if compressed else b""
+    if image.order in _FILE_ORDERS and data.startswith((PNG_SIGNATURE, JPEG_START)):
         writer.write_color_file(name, data, "png" if data.startswith(PNG_SIGNATURE) else "jpg")
         return
-    writer.write_color(name, prepare_color(image, camera.height, camera.width), suffix)
+    writer.write_color(name, prepare_color(image, camera.height, camera.width), "png" if compressed else suffix)
 
 
 def image_to_depth_map(

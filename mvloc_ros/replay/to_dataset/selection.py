@@ -13,9 +13,9 @@ from mvloc_ros.recordings.bag_reader import BagReader
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.transforms import frame_name
 from mvloc_ros.replay.recorded_camera import RecordedCamera, near_infos, recorded_camera
+from mvloc_ros.sensors import decode
 
 CLOUD = "sensor_msgs/msg/PointCloud2"
-_DEPTH_ENCODINGS = ("16UC1", "32FC1", "mono16")
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def select(
              if (message := _first(reader, name)) is not None}  # fmt: skip
     depths = [name for name, message in first.items() if is_depth(reader.topics[name].type, message)]
     clouds = [name for name in first if reader.topics[name].type == CLOUD]
-    colors = [name for name in first if name not in depths and name not in clouds]
+    colors = [name for name, message in first.items() if is_color(reader.topics[name].type, message)]
     chosen_color = _one(reader, color, colors, "colour image", "--color")
     chosen_depth = None
     if depth is not None or depths or clouds:
@@ -85,12 +85,26 @@ def _first(reader: BagReader, topic: str) -> Any:
 
 
 def is_depth(message_type: str, message: Any) -> bool:
-    """Whether an image of a type is depth, by its encoding or format."""
+    """Whether an image of a type is depth that can be read, by its encoding or format."""
     if message_type == topics.IMAGE:
-        return message.encoding in _DEPTH_ENCODINGS
-    return message_type == topics.COMPRESSED_IMAGE and (
-        "compressedDepth" in message.format or message.format.startswith(_DEPTH_ENCODINGS)
-    )
+        return decode.is_depth(message.encoding)
+    if message_type != topics.COMPRESSED_IMAGE:
+        return False
+    return "compressedDepth" in message.format or decode.is_depth(_encoding_word(message.format))
+
+
+def is_color(message_type: str, message: Any) -> bool:
+    """Whether an image of a type can be colour; what is neither this nor depth (16SC1) is left alone."""
+    if message_type == topics.IMAGE:
+        return decode.is_color(message.encoding)
+    if message_type != topics.COMPRESSED_IMAGE or is_depth(message_type, message):
+        return False
+    return decode.is_color(_encoding_word(message.format))
+
+
+def _encoding_word(name: str) -> str:
+    """What a compressed image was before: `16UC1` of `16UC1; png compressed`."""
+    return name.partition(";")[0].strip()
 
 
 def _one(

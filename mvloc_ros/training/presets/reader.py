@@ -16,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from mvloc_ros.geometry.text_file import read_text
 from mvloc_ros.training.config import SYSTEMS, TrainingConfig
 from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.options import all_options, is_switch
@@ -111,10 +112,8 @@ def _configuration(path: Path, system: str, name: str, values: Mapping[str, Any]
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise TrainingError(f"The preset {path} cannot be read ({error.strerror}); check --preset.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        content = yaml.safe_load(read_text(path, "preset", TrainingError))
+    except yaml.YAMLError as error:
         reason = " ".join(str(error).split())
         raise TrainingError(f"The preset {path} is not valid YAML ({reason}).") from error
     content = {} if content is None else content

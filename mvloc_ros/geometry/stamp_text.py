@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stamps in text files: decimal seconds, and what is plainly another unit.
+
+Seconds since 1970 have ten digits before the point, milliseconds 13, microseconds 16, nanoseconds 19. Nothing else can
+be meant by such numbers (1e11 seconds is the year 5138). Stamps that count from the file's beginning do not show their
+unit in that way, only in their distances.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
+from itertools import pairwise
+
+UNITS = (("nanoseconds", 1e17, 1), ("microseconds", 1e14, 1_000), ("milliseconds", 1e11, 1_000_000))
+"""Name, the least stamp that is in it, and its nanoseconds."""
+SECOND_NS = 1_000_000_000
+_LARGEST_NS = 2**63 - 1
+_LONGEST_STEP_S = 10_000.0
+"""No recording takes an image every three hours."""
+
+
+def read_number(text: str) -> Decimal:
+    """A finite decimal. Raises ValueError."""
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        raise ValueError(f"{text!r} is no number") from None
+    if not number.is_finite():
+        raise ValueError(f"{text!r} is not finite")
+    return number
+
+
+def to_nanoseconds(stamps: Sequence[Decimal]) -> tuple[list[int], str]:
+    """Stamps of one file in nanoseconds, without passing through a float, and the name of their unit.
+
+    Raises:
+        ValueError: they are in no one unit; the text says which it looks like.
+    """
+    units = {_unit(stamp) for stamp in stamps}
+    if len(units) > 1:
+        raise ValueError(f"its stamps, from {min(stamps)} to {max(stamps)}, are in no one unit of time")
+    name, factor = units.pop() if units else ("seconds", SECOND_NS)
+    found = [int(stamp * factor) for stamp in stamps]
+    if any(abs(stamp) > _LARGEST_NS for stamp in found):
+        raise ValueError("its stamps are no times")
+    ordered = sorted(set(found))
+    if len(ordered) > 2:
+        steps = sorted(b - a for a, b in pairwise(ordered))
+        median_s = steps[len(steps) // 2] / SECOND_NS
+        if median_s > _LONGEST_STEP_S:
+            looks = "nanoseconds" if median_s >= 1e5 else "microseconds"
+            raise ValueError(
+                f"its stamps would be {median_s:.6g} seconds apart and look like {looks}; write them in seconds"
+            )
+    return found, name
+
+
+def _unit(stamp: Decimal) -> tuple[str, int]:
+    return next(((name, factor) for name, least, factor in UNITS if abs(stamp) >= least), ("seconds", SECOND_NS))
