@@ -21,6 +21,7 @@ from mvloc_ros.cli import main
 from mvloc_ros.geometry import quaternion, se3
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.geometry.projection import unproject
+from mvloc_ros.geometry.trajectory import Interpolation
 from mvloc_ros.recordings import RecordingError, open_folder, read_color, read_depth, topics
 from mvloc_ros.recordings.bag_reader import BagReader
 from mvloc_ros.recordings.from_folder import select_frames, write_bag
@@ -463,7 +464,7 @@ def test_what_is_left_out_is_counted(tmp_path: Path, caplog: pytest.LogCaptureFi
     assert summary.left_out == {
         "with the stamp of another image": 1,
         "without depth within 20 ms": 1,
-        "without a pose at their time": 1,
+        "without a pose at their time, between two poses that are too far apart in time": 1,
         "that cannot be read": 1,
     }
     assert "left out: 1 colour images that cannot be read" in summary.text()
@@ -545,8 +546,8 @@ def test_frames_beside_each_other_are_connected_through_their_parent():
     tree.add("base", "left", None, T_base_left)
     tree.add("base", "right", None, T_base_right)
     expected = np.linalg.inv(T_base_left) @ T_base_right
-    np.testing.assert_allclose(tree.lookup("left", "right", 7, 0), expected, atol=1e-12)
-    np.testing.assert_allclose(tree.lookup("left", "base", 7, 0), np.linalg.inv(T_base_left), atol=1e-12)
+    np.testing.assert_allclose(tree.lookup("left", "right", 7, Interpolation(0)), expected, atol=1e-12)
+    np.testing.assert_allclose(tree.lookup("left", "base", 7, Interpolation(0)), np.linalg.inv(T_base_left), atol=1e-12)
 
 
 def test_contradicting_transforms_are_refused():
@@ -559,7 +560,7 @@ def test_contradicting_transforms_are_refused():
     circle.add("a", "b", None, np.eye(4))
     circle.add("b", "a", None, np.eye(4))
     with pytest.raises(RecordingError, match=r"circle through"):
-        circle.lookup("a", "b", 0, 0)
+        circle.lookup("a", "b", 0, Interpolation(0))
 
 
 def with_camera(tmp_path: Path, change: Callable[[int, object], None], color: str = COLOR) -> Path:
