@@ -33,7 +33,7 @@ class MotionLimits:
 
     def text(self) -> str:
         """Both limits, for the user."""
-        return f"{self.max_speed:g} m/s or {math.degrees(self.max_turn_rate):g} deg/s"
+        return f"{self.max_speed:.4g} m/s or {math.degrees(self.max_turn_rate):.4g} deg/s"
 
 
 @dataclass(frozen=True, eq=False)
