@@ -299,6 +299,30 @@ def test_uncertain_ins_solutions_are_left_out_on_request(tmp_path: Path):
         read_absolute(path, good_only=True)
 
 
+def test_no_pose_is_made_up_where_the_ins_jumps(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+):
+    write_kit(tmp_path)
+    for name in (TRAIN, TEST):
+        write_drive(tmp_path, name)
+    path = tmp_path / TRAIN / "gps" / "ins.csv"
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        if int(row["timestamp"]) > image_us(1):
+            row["northing"] = str(float(row["northing"]) + 10.0)
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    assert run(tmp_path) == 0
+    assert "1 images without a pose at their time, between two poses that no motion" in capsys.readouterr().out
+    assert "ins.csv: 1 step exceeds 60 m/s or 180 deg/s, at " in caplog.text
+    assert main(["dataset", "robotcar", str(tmp_path / TRAIN), str(tmp_path / TEST), "--lidar", "none", "--out",
+                 str(tmp_path / "fast"), "--max-speed", "1000"]) == 0  # fmt: skip
+    assert "without a pose" not in capsys.readouterr().out
+
+
 def test_splits_by_traversal():
     loop = ["2014-06-26-09-24-58", "2014-06-23-15-41-25", "2014-06-26-08-53-56"]
     assert split_traversals(loop, None) == ([loop[0], loop[2]], [loop[1]])
