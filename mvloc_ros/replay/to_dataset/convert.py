@@ -121,7 +121,7 @@ def to_dataset(
         with FolderWriter(out, _identity(reader, options)) as writer:
             if writer.complete:
                 folder = open_folder(out)
-                inputs = tuple(_camera_lines(selected))
+                inputs = (*_pose_lines(poses, plan, options.pose_of), *_camera_lines(selected))
                 return DatasetSummary(out, len(folder.train), len(folder.test), Counter(), "complete already", inputs)
             depth_type = "" if selected.depth is None else selected.depth.type
             report = DepthReport(depth_type, options.depth_unit_m, cameras.depth_units_per_metre, len(plan.frames))
