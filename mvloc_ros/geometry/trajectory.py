@@ -8,15 +8,35 @@ The format is one line a pose, `t x y z qx qy qz qw`, t in seconds, `#` before c
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.geometry import quaternion, se3
+from mvloc_ros.geometry.motion import MotionLimits, Steps
 from mvloc_ros.geometry.pose_text import parse_trajectory
 from mvloc_ros.geometry.text_file import read_text
+
+
+class NoPose(Enum):
+    """Why a trajectory has no pose at a stamp; the value completes "no pose: ..."."""
+
+    OUTSIDE = "before the first or after the last pose"
+    GAP = "between two poses that are too far apart in time"
+    JUMP = "between two poses that no motion within the limits connects"
+    ISOLATED = "at a pose that no motion within the limits connects to its neighbours"
+
+
+@dataclass(frozen=True)
+class Interpolation:
+    """What may be interpolated: at most this time in nanoseconds, and only motion within the limits."""
+
+    max_gap_ns: int
+    limits: MotionLimits = field(default_factory=MotionLimits)
 
 
 @dataclass(frozen=True)
@@ -37,17 +57,49 @@ class Trajectory:
     def __len__(self) -> int:
         return len(self.stamps_ns)
 
-    def at(self, stamp_ns: int, max_gap_ns: int) -> NDArray[np.float64] | None:
-        """The pose at a stamp, interpolated; None outside, or inside a gap wider than `max_gap_ns`."""
+    @cached_property
+    def steps(self) -> Steps:
+        """From each pose to the next."""
+        return Steps.between(self.stamps_ns, self.poses)
+
+    def jumps(self, how: Interpolation) -> NDArray[np.int64]:
+        """Indices of the poses after which the next one, within the gap, is out of reach of the limits."""
+        near = np.diff(self.stamps_ns) <= how.max_gap_ns
+        return np.flatnonzero(near & self.steps.impossible(how.limits))
+
+    def sample(self, stamp_ns: int, how: Interpolation) -> NDArray[np.float64] | NoPose:
+        """The pose at a stamp, interpolated, or why there is none.
+
+        No pose is made up between two that no motion within the limits connects, and a single pose that is out
+        of reach of its neighbours is not used.
+        """
         after = int(np.searchsorted(self.stamps_ns, stamp_ns))
         if after < len(self) and self.stamps_ns[after] == stamp_ns:
-            return self.poses[after].copy()
+            return NoPose.ISOLATED if self._isolated(after, how) else self.poses[after].copy()
         if after in (0, len(self)):
-            return None
+            return NoPose.OUTSIDE
         start, end = int(self.stamps_ns[after - 1]), int(self.stamps_ns[after])
-        if end - start > max_gap_ns:
-            return None
+        if end - start > how.max_gap_ns:
+            return NoPose.GAP
+        if self._is_jump(after - 1, how):
+            return NoPose.JUMP
         return se3.interpolate(self.poses[after - 1], self.poses[after], (stamp_ns - start) / (end - start))
+
+    def at(self, stamp_ns: int, how: Interpolation) -> NDArray[np.float64] | None:
+        """The pose of `sample`, None where there is none."""
+        pose = self.sample(stamp_ns, how)
+        return None if isinstance(pose, NoPose) else pose
+
+    def _isolated(self, index: int, how: Interpolation) -> bool:
+        """Whether there are poses near in time, and all of them are out of reach."""
+        steps = [i for i in (index - 1, index) if 0 <= i < len(self) - 1]
+        near = [i for i in steps if self.stamps_ns[i + 1] - self.stamps_ns[i] <= how.max_gap_ns]
+        return bool(near) and all(self._is_jump(i, how) for i in near)
+
+    def _is_jump(self, index: int, how: Interpolation) -> bool:
+        step = slice(index, index + 1)
+        seconds, distance, angle = self.steps.seconds, self.steps.distance_m, self.steps.angle_rad
+        return bool(how.limits.impossible(seconds[step], distance[step], angle[step])[0])
 
 
 def write_tum(path: Path | str, trajectory: Trajectory) -> None:

@@ -22,10 +22,11 @@ from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.geometry.pose_text import stamps_of
 from mvloc_ros.geometry.stamp_text import read_number
 from mvloc_ros.geometry.text_file import read_text, shortened
-from mvloc_ros.geometry.trajectory import read_tum
+from mvloc_ros.geometry.trajectory import Interpolation, NoPose, read_tum
 from mvloc_ros.recordings.camera_file import CameraSettings, apply_camera_file, fit_to_images
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.frames import FrameRecord, LeftOut, PosedFolder
+from mvloc_ros.recordings.pose_series import jump_text
 from mvloc_ros.recordings.split import require_both, tail_split
 
 FILES = ("rgb.txt", "depth.txt", "groundtruth.txt")
@@ -39,7 +40,8 @@ DEFAULTS = CameraSettings(
     rate_hz=30.0,
 )
 MAX_SKEW_NS = 20_000_000
-MAX_TRUTH_GAP_NS = 100_000_000
+TRUTH = Interpolation(100_000_000)
+"""What is interpolated of the ground truth."""
 
 _log = logging.getLogger(__name__)
 
@@ -112,14 +114,16 @@ def _read_recording(folder: Path, pose_of: str, skipped: Counter[str], left_out:
     bad_lines: list[int] = []
     truth = read_tum(folder / FILES[2], bad_lines)
     left_out += [LeftOut(folder / FILES[2], f"line {number}, which is no pose,") for number in bad_lines]
+    if jumps := jump_text(str(folder / FILES[2]), truth, TRUTH):
+        _log.warning("%s.", jumps)
     pairs = associate([stamp for stamp, _ in color], [stamp for stamp, _ in depth], MAX_SKEW_NS)
     frames = []
     for index, (stamp_ns, path) in enumerate(color):
         depth_stamp, depth_path = depth[pairs[index]] if index in pairs else (None, None)
         posed_ns = depth_stamp if pose_of == "depth" and depth_stamp is not None else stamp_ns
-        pose = truth.at(posed_ns, MAX_TRUTH_GAP_NS)
-        if pose is None:
-            skipped["frames left out without ground truth at their time"] += 1
+        pose = truth.sample(posed_ns, TRUTH)
+        if isinstance(pose, NoPose):
+            skipped[f"frames left out without ground truth at their time, {pose.value}"] += 1
             continue
         if depth_path is None:
             skipped[f"colour images without a depth image within {MAX_SKEW_NS // 1_000_000} ms"] += 1

@@ -266,8 +266,16 @@ class _OfflineRun:
             drops={"unpaired": sum(count.received - count.paired for count in counts), **self._drops},
             training_poses=None if training is None else training.poses,
             tolerance_ns=round(self._options.tolerance_s * SECOND_NS),
-            notes=(*self._truth.notes(), *self._cameras.texts, *self._sizes.values(), *self._depth_notes()),
+            notes=(
+                *self._truth.notes(),
+                *self._truth.step_notes(),
+                *self._cameras.texts,
+                *self._sizes.values(),
+                *self._depth_notes(),
+            ),
             covariances=self._covariances,
             network=StampedPoses.collect(self._network) if self._refined else None,
             outcomes={**self._outcomes, **self._unpaired()},
+            map_frame=bundle.manifest.frames.map,
+            truth_frame=self._truth.frame(),
         )

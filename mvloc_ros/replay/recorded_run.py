@@ -60,11 +60,11 @@ def read_live_run(bag: Path | str, model: Path | str | None, options: LiveOption
     bundle = None if model is None else read_bundle(model)
     of_depth = bundle is not None and bundle.manifest.frames.pose_of == "depth"
     recorded = _read(Path(bag), options, RecordedStatuses("depth_received" if of_depth else "color_received"))
-    frames_ns, truth = recorded.truth.stamps_ns, recorded.truth
+    frames_ns, truth, truth_frame = recorded.truth.stamps_ns, recorded.truth, recorded.truth_frame
     inputs: tuple[str, ...] = ()
     if options.played_bag is not None:
         images = topics.DEPTH_IMAGE if of_depth else topics.COLOR_IMAGE
-        frames_ns, truth = _played(options.played_bag, images, options.truth_topic, recorded.truth)
+        frames_ns, truth, truth_frame = _played(options.played_bag, images, options.truth_topic, recorded.truth)
         if bundle is not None:
             with BagReader(options.played_bag) as reader:
                 color, depth, manifest = topics.COLOR_IMAGE, topics.DEPTH_IMAGE, bundle.manifest
@@ -102,6 +102,8 @@ def read_live_run(bag: Path | str, model: Path | str | None, options: LiveOption
         network=recorded.network,
         network_of_believed=bool(statuses.totals[REJECTED]),
         outcomes=outcomes,
+        map_frame=recorded.map_frame or ("map" if bundle is None else bundle.manifest.frames.map),
+        truth_frame=truth_frame,
     )
 
 
@@ -114,6 +116,8 @@ class _Recorded:
     covariances: dict[int, Floats]
     network: StampedPoses | None
     notes: tuple[str, ...]
+    truth_frame: str
+    map_frame: str
 
 
 def _read(bag: Path, options: LiveOptions, statuses: RecordedStatuses) -> _Recorded:
@@ -154,7 +158,9 @@ def _read(bag: Path, options: LiveOptions, statuses: RecordedStatuses) -> _Recor
         statuses,
         covariances,
         StampedPoses.collect(network) if refined else None,
-        (*truth.notes(), *estimates.notes()),
+        (*truth.notes(), *truth.step_notes(), *estimates.notes()),
+        truth.frame(),
+        estimates.frame(),
     )
 
 
@@ -185,8 +191,8 @@ def _is_covariance(matrix: Floats) -> bool:
     return bool(np.all(np.isfinite(matrix)) and np.linalg.eigvalsh(0.5 * (matrix + matrix.T))[0] > 0.0)
 
 
-def _played(bag: Path, image_topic: str, truth_topic: str, recorded: StampedPoses) -> tuple[Stamps, StampedPoses]:
-    """Stamps of the played images, and their ground truth, as the live run saw them."""
+def _played(bag: Path, image_topic: str, truth_topic: str, recorded: StampedPoses) -> tuple[Stamps, StampedPoses, str]:
+    """Stamps of the played images, their ground truth, as the live run saw them, and the frame of that."""
     truth = CollectedPoses(truth_topic)
     frames: set[int] = set()
     with BagReader(bag) as reader:
@@ -204,7 +210,7 @@ def _played(bag: Path, image_topic: str, truth_topic: str, recorded: StampedPose
         )
     stamps = np.array(sorted(frames), dtype=np.int64) if frames else played.stamps_ns
     moved = _Moved(played, recorded, bag)
-    return moved(stamps), StampedPoses(moved(played.stamps_ns), played.poses)
+    return moved(stamps), StampedPoses(moved(played.stamps_ns), played.poses), truth.frame()
 
 
 class _Moved:

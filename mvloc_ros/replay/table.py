@@ -25,7 +25,7 @@ def text_table(result: EvaluationResult) -> str:
         lines.append("dropped: " + ", ".join(f"{cause} {count}" for cause, count in run.drops.items()))
     lines += _reason_lines(result)
     lines += ["", *_error_lines(result), *_covariance_lines(result), *_latency_lines(result)]
-    return "\n".join([*lines, *(f"note: {note}" for note in run.notes)])
+    return "\n".join([*lines, *(f"note: {note}" for note in (*run.frame_notes, *run.notes))])
 
 
 def _truth_count(result: EvaluationResult) -> str:

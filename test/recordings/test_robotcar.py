@@ -16,12 +16,15 @@ from hypothesis import strategies as st
 
 from mvloc_ros.cli import main
 from mvloc_ros.geometry import quaternion, se3
+from mvloc_ros.geometry.motion import MotionLimits
+from mvloc_ros.geometry.trajectory import Interpolation
 from mvloc_ros.recordings import RecordingError, open_folder, read_color, read_depth
 from mvloc_ros.recordings.robotcar.layout import transforms
 from mvloc_ros.recordings.robotcar.poses import read_absolute, read_odometry
 from mvloc_ros.recordings.robotcar.scans import read_scan
 from mvloc_ros.recordings.robotcar.splits import split_traversals
 
+FAST = MotionLimits(1e4, 1e4)  # for drives of metres and 90 degrees a millisecond
 TRAIN, TEST = "2014-06-26-08-53-56", "2014-06-23-15-36-04"
 WIDTH, HEIGHT = 32, 24
 START_US, PERIOD_US, COUNT = 1403772836_000000, 62_500, 4
@@ -267,19 +270,19 @@ def test_odometry_is_chained_in_either_direction_and_not_across_a_break(tmp_path
     lines += [f"2000,1000,1,0,0,0,0,{turn}", f"3000,2000,1,0,0,0,0,{turn}", "9000,8000,5,0,0,0,0,0"]
     (tmp_path / "vo.csv").write_text("\n".join(lines))
     odometry = read_odometry(tmp_path / "vo.csv")
-    number, T = odometry.at(3_000_000, 10**9)
+    number, T = odometry.at(3_000_000, Interpolation(10**9, FAST))
     assert number == 0
     np.testing.assert_allclose(T[:3, 3], [1.0, 1.0, 0.0], atol=1e-12)
     np.testing.assert_allclose(T[:3, 0], [-1.0, 0.0, 0.0], atol=1e-12)
-    assert odometry.at(5_000_000, 10**12) is None
-    assert odometry.at(8_500_000, 10**9)[0] == 1
+    assert odometry.at(5_000_000, Interpolation(10**12, FAST)) is None
+    assert odometry.at(8_500_000, Interpolation(10**9, FAST))[0] == 1
     # The same drive with sources before destinations.
     back = se3.inverse(from_six([1, 0, 0, 0, 0, turn]))
     (tmp_path / "back.csv").write_text("\n".join([
         lines[0], *(f"{a},{b},{back[0, 3]},{back[1, 3]},0,0,0,{-turn}" for a, b in ((1000, 2000), (2000, 3000))),
     ]))  # fmt: skip
     backwards = read_odometry(tmp_path / "back.csv")
-    first, last = (backwards.at(stamp, 10**9)[1] for stamp in (1_000_000, 3_000_000))
+    first, last = (backwards.at(stamp, Interpolation(10**9, FAST))[1] for stamp in (1_000_000, 3_000_000))
     np.testing.assert_allclose(se3.inverse(first) @ last, T, atol=1e-12)
 
 
@@ -294,6 +297,30 @@ def test_uncertain_ins_solutions_are_left_out_on_request(tmp_path: Path):
     path.write_text(path.read_text().replace("SOLUTION_GOOD", "INACTIVE"))
     with pytest.raises(RecordingError, match="holds no pose with INS_SOLUTION_GOOD"):
         read_absolute(path, good_only=True)
+
+
+def test_no_pose_is_made_up_where_the_ins_jumps(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+):
+    write_kit(tmp_path)
+    for name in (TRAIN, TEST):
+        write_drive(tmp_path, name)
+    path = tmp_path / TRAIN / "gps" / "ins.csv"
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        if int(row["timestamp"]) > image_us(1):
+            row["northing"] = str(float(row["northing"]) + 10.0)
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    assert run(tmp_path) == 0
+    assert "1 images without a pose at their time, between two poses that no motion" in capsys.readouterr().out
+    assert "ins.csv: 1 step exceeds 60 m/s or 180 deg/s, at " in caplog.text
+    assert main(["dataset", "robotcar", str(tmp_path / TRAIN), str(tmp_path / TEST), "--lidar", "none", "--out",
+                 str(tmp_path / "fast"), "--max-speed", "1000"]) == 0  # fmt: skip
+    assert "without a pose" not in capsys.readouterr().out
 
 
 def test_splits_by_traversal():

@@ -54,6 +54,16 @@ def test_ground_truth_with_a_gap_gives_no_pose_there(tum: Path):
     assert [frame.index for frame in open_folder(tum).frames()] == [1, 2, 3, 8, 9]
 
 
+def test_no_ground_truth_is_made_up_inside_a_jump(tum: Path, caplog: pytest.LogCaptureFixture):
+    path = tum / "groundtruth.txt"
+    lines = path.read_text().splitlines()
+    # From 160 to 170 ms; image 5 is at 165 ms.
+    path.write_text("\n".join([*lines[:18], *(line.replace(" 0 1 0 0 0 1", " 1.5 1 0 0 0 1") for line in lines[18:])]))
+    assert [frame.index for frame in open_folder(tum).frames()] == [1, 2, 3, 4, 6, 7, 8, 9]
+    assert "1 step exceeds 5 m/s or 360 deg/s, at 1305031102.160 s; the farthest is 1.500 m" in caplog.text
+    assert "1 frames left out without ground truth at their time, between two poses that no motion" in caplog.text
+
+
 def test_several_recordings_are_several_sequences(tum: Path):
     parent = tum.parent / "both"
     shutil.copytree(tum, parent / "a")

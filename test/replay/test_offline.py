@@ -156,6 +156,43 @@ def test_truth_a_microsecond_off_needs_a_tolerance(camera_bag, tiny_bundle: Path
     assert (report["frames"], report["frames_with_truth"]) == (8, 8)
 
 
+@pytest.mark.parametrize("frame", ["mocap", ""])
+def test_truth_in_another_frame_than_the_map_is_said(camera_bag, tiny_bundle: Path, tmp_path: Path, frame: str):
+    def elsewhere(topic, index, message):
+        if topic == topics.GROUND_TRUTH:
+            message.header.frame_id = frame
+        return message
+
+    said = f"note: the estimates are in 'map', the ground truth is in {frame!r}" if frame else "is in no named frame"
+    table = write_report(evaluate(run_offline(camera_bag("a", spoil=elsewhere), tiny_bundle, QUIET)), tmp_path / "a")
+    assert said in table
+    report = json.loads((tmp_path / "a" / "report.json").read_text())
+    assert (report["map_frame"], report["truth_frame"]) == ("map", frame)
+    assert "the ground truth is in" in report["notes"][0]
+    same = write_report(evaluate(run_offline(camera_bag("b"), tiny_bundle, QUIET)), tmp_path / "b")
+    assert "the ground truth is in" not in same
+
+
+def test_truth_whose_frame_changes_is_refused(camera_bag, tiny_bundle: Path):
+    def changing(topic, index, message):
+        if topic == topics.GROUND_TRUTH and index >= 4:
+            message.header.frame_id = "odom"
+        return message
+
+    with pytest.raises(ReplayError, match=r"frame_id of /ground_truth/pose changes from 'map' to 'odom' at "):
+        run_offline(camera_bag(spoil=changing), tiny_bundle, QUIET)
+
+
+def test_a_jump_of_the_truth_is_said(camera_bag, tiny_bundle: Path):
+    def jumping(topic, index, message):
+        if topic == topics.GROUND_TRUTH and index >= 4:
+            message.pose.position.x += 50.0
+        return message
+
+    notes = run_offline(camera_bag(spoil=jumping), tiny_bundle, QUIET).notes
+    assert any(note.startswith("/ground_truth/pose: 1 step exceeds ") for note in notes)
+
+
 def test_truth_that_is_no_pose_is_left_out_and_counted(camera_bag, tiny_bundle: Path, tmp_path: Path):
     def lost(topic, index, message):
         if topic == topics.GROUND_TRUTH and index == 2:

@@ -183,6 +183,25 @@ def test_recorded_poses_that_are_none_are_left_out_and_counted(camera_bag, live_
     np.testing.assert_allclose(result.translation_m[result.has_pose], 0.01)
 
 
+@pytest.mark.parametrize("with_played", [True, False])
+def test_truth_in_another_frame_than_the_poses_is_said(camera_bag, live_bag, tmp_path: Path, with_played: bool):
+    def elsewhere(topic, index, message):
+        if topic == topics.GROUND_TRUTH:
+            message.header.frame_id = "mocap"
+        return message
+
+    played = camera_bag("played", spoil=elsewhere)
+    live = tmp_path / "renamed"
+    with BagReader(live_bag(played)) as reader, BagWriter(live) as writer:
+        for topic in reader.topics.values():
+            writer.add_topic(topic.name, topic.type)
+        for topic, stamp, message in reader.messages():
+            writer.write(topic, stamp, elsewhere(topic, 0, message))
+    run = read_live_run(live, None, LiveOptions(played_bag=played if with_played else None))
+    assert (run.map_frame, run.truth_frame) == ("map", "mocap")
+    assert "the estimates are in 'map', the ground truth is in 'mocap'" in text_table(evaluate(run))
+
+
 def test_another_recording_is_not_taken_for_the_played_one(camera_bag, live_bag, tiny_bundle: Path):
     live = live_bag(camera_bag("a"))
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.projection import transform_points
+from mvloc_ros.geometry.trajectory import Interpolation
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.robotcar.layout import MICROSECOND_NS, Traversal
 from mvloc_ros.recordings.robotcar.poses import Odometry
@@ -44,7 +45,7 @@ class ScanAccumulator:
     sensor: str
     T_vehicle_lidar: Array
     odometry: Odometry
-    max_gap_ns: int
+    interpolation: Interpolation
     damaged: int = 0
     without_motion: int = 0
     _stamps: NDArray[np.int64] = field(init=False)
@@ -58,7 +59,7 @@ class ScanAccumulator:
         first, last = stamp_ns - window.before_ns, stamp_ns + window.after_ns
         begin, end = np.searchsorted(self._stamps, first), np.searchsorted(self._stamps, last, side="right")
         self._scans = {stamp: scan for stamp, scan in self._scans.items() if stamp >= first}
-        place = self.odometry.at(stamp_ns, self.max_gap_ns)
+        place = self.odometry.at(stamp_ns, self.interpolation)
         if place is None:
             return np.zeros((0, 3))
         stretch, T_stretch_vehicle = place
@@ -76,7 +77,7 @@ class ScanAccumulator:
         path = scan_file(self.traversal.root / self.sensor, stamp_ns // MICROSECOND_NS)
         if path is None:
             return None
-        place = self.odometry.at(stamp_ns, self.max_gap_ns)
+        place = self.odometry.at(stamp_ns, self.interpolation)
         if place is None:
             self.without_motion += 1
             return None

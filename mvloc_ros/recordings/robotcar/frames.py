@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.geometry import se3
+from mvloc_ros.geometry.trajectory import NoPose
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.folder_writer import FrameName
 from mvloc_ros.recordings.images import image_size
 from mvloc_ros.recordings.numbering import frame_numbers
+from mvloc_ros.recordings.pose_series import jump_text
 from mvloc_ros.recordings.robotcar.camera_model import CameraModel, read_camera_model
 from mvloc_ros.recordings.robotcar.layout import CAMERAS, Traversal, read_extrinsic
 from mvloc_ros.recordings.robotcar.options import RobotCarOptions, kit_folder
@@ -22,6 +25,8 @@ from mvloc_ros.recordings.robotcar.poses import POSE_FILES, read_absolute
 
 Array = NDArray[np.float64]
 PosedStamp = tuple[int, Array]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,10 @@ def sequence_name(traversal: str) -> str:
 def _posed_images(traversal: Traversal, options: RobotCarOptions, left_out: Counter[str]) -> list[PosedStamp]:
     """(stamp, T_map_camera) of the images that are there; the camera's own frame, x forward."""
     _, sensor, _ = CAMERAS[options.camera]
-    trajectory = read_absolute(traversal.file(POSE_FILES[options.poses]), options.good_only)
+    path = traversal.file(POSE_FILES[options.poses])
+    trajectory = read_absolute(path, options.good_only)
+    if jumps := jump_text(str(path), trajectory, options.interpolation):
+        _log.warning("%s.", jumps)
     folder = kit_folder(traversal, options.extrinsics, "extrinsics")
     T_ins_camera = se3.inverse(read_extrinsic(folder, sensor) @ read_extrinsic(folder, "ins"))
     images: list[PosedStamp] = []
@@ -70,9 +78,9 @@ def _posed_images(traversal: Traversal, options: RobotCarOptions, left_out: Coun
         if not traversal.image(options.camera, stamp).is_file():
             left_out["stamps without an image file"] += 1
             continue
-        T_world_ins = trajectory.at(stamp, options.max_gap_ns)
-        if T_world_ins is None:
-            left_out["images without a pose at their time"] += 1
+        T_world_ins = trajectory.sample(stamp, options.interpolation)
+        if isinstance(T_world_ins, NoPose):
+            left_out[f"images without a pose at their time, {T_world_ins.value}"] += 1
             continue
         images.append((stamp, T_world_ins @ T_ins_camera))
     if len(images) < 2:

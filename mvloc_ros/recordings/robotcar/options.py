@@ -7,10 +7,13 @@ import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from mvloc_ros.geometry.motion import MotionLimits
 from mvloc_ros.geometry.projection import Panorama
+from mvloc_ros.geometry.trajectory import Interpolation
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.robotcar.depth import Window
 from mvloc_ros.recordings.robotcar.layout import Traversal
+from mvloc_ros.recordings.robotcar.limits import CAR_LIMITS
 
 
 @dataclass(frozen=True)
@@ -30,10 +33,19 @@ class RobotCarOptions:
     short_side: int = 256
     every: int = 1
     max_gap_ns: int = 200_000_000
+    limits: MotionLimits = CAR_LIMITS
+
+    @property
+    def interpolation(self) -> Interpolation:
+        """What may be interpolated, of poses and of odometry."""
+        return Interpolation(self.max_gap_ns, self.limits)
 
     def stated(self) -> dict[str, object]:
         """What decides the content of the folder; where the kit lies does not."""
-        return {name: value for name, value in asdict(self).items() if name not in ("models", "extrinsics")}
+        left_out = {"models", "extrinsics"}
+        if self.limits == CAR_LIMITS:
+            left_out.add("limits")  # as in folders from before there was the choice
+        return {name: value for name, value in asdict(self).items() if name not in left_out}
 
 
 def kit_folder(traversal: Traversal, stated: Path | None, name: str) -> Path:

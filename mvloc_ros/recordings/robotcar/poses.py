@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.text_file import read_text
-from mvloc_ros.geometry.trajectory import Trajectory
+from mvloc_ros.geometry.trajectory import Interpolation, Trajectory
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.robotcar.layout import MICROSECOND_NS, transforms
 
@@ -55,11 +55,11 @@ class Odometry:
 
     stretches: tuple[Trajectory, ...]
 
-    def at(self, stamp_ns: int, max_gap_ns: int) -> tuple[int, Array] | None:
+    def at(self, stamp_ns: int, how: Interpolation) -> tuple[int, Array] | None:
         """Which stretch a stamp lies in, and T_stretch_vehicle there; None outside of all."""
         for number, stretch in enumerate(self.stretches):
             if stretch.stamps_ns[0] <= stamp_ns <= stretch.stamps_ns[-1]:
-                T = stretch.at(stamp_ns, max_gap_ns)
+                T = stretch.at(stamp_ns, how)
                 return None if T is None else (number, T)
         return None
 

@@ -92,7 +92,7 @@ def _accumulators(
         return [], T_image_vehicle
     odometry = read_odometry(traversal.file(ODOMETRY_FILE))
     accumulators = [
-        ScanAccumulator(traversal, lidar, read_extrinsic(folder, lidar), odometry, options.max_gap_ns)
+        ScanAccumulator(traversal, lidar, read_extrinsic(folder, lidar), odometry, options.interpolation)
         for lidar in options.lidars
     ]
     return accumulators, T_image_vehicle

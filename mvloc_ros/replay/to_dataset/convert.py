@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,16 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from mvloc_ros.geometry.motion import MotionLimits
+from mvloc_ros.geometry.trajectory import Interpolation
 from mvloc_ros.recordings.agreement import require_agreement
 from mvloc_ros.recordings.bag_reader import BagReader, RawMessage, open_bag
 from mvloc_ros.recordings.camera_file import CameraSettings
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.folder import open_folder
 from mvloc_ros.recordings.folder_writer import FolderWriter, FrameName
+from mvloc_ros.recordings.pose_series import stamps_text
 from mvloc_ros.replay.to_dataset.depth_report import DepthReport
 from mvloc_ros.replay.to_dataset.images import ToDepthMap, cloud_to_depth_map, image_to_depth_map, write_color
 from mvloc_ros.replay.to_dataset.plan import Plan, make_plan
-from mvloc_ros.replay.to_dataset.poses import PoseCollector, PoseOptions
+from mvloc_ros.replay.to_dataset.poses import PoseCollector, PoseOptions, PoseSource
 from mvloc_ros.replay.to_dataset.selection import CLOUD, Selection, select
 from mvloc_ros.sensors.camera_check import is_distorted
 from mvloc_ros.sensors.decode import DecodeError
@@ -73,11 +77,14 @@ class DatasetSummary:
     left_out: Counter[str]
     source: str
     inputs: tuple[str, ...] = ()
+    without_pose: Mapping[str, list[int]] = field(default_factory=dict)  # reason -> stamps of these images
 
     def text(self) -> str:
         """Two or three lines for the terminal."""
         lines = [f"{self.out}: {self.train} training and {self.test} test frames", self.source, *self.inputs]
-        lines += [f"left out: {count} colour images {reason}" for reason, count in sorted(self.left_out.items())]
+        for reason, count in sorted(self.left_out.items()):
+            times = f" ({stamps_text(self.without_pose[reason])})" if reason in self.without_pose else ""
+            lines.append(f"left out: {count} colour images {reason}{times}")
         return "\n".join(lines)
 
 
@@ -102,6 +109,7 @@ def to_dataset(
             color_ns,
             depth_ns,
             poses.at,
+            limits=options.poses.limits,
             pose_of=options.pose_of,
             max_skew_ns=_skew(options, selected),
             keep_unpaired=options.keep_unpaired,
@@ -113,7 +121,7 @@ def to_dataset(
         with FolderWriter(out, _identity(reader, options)) as writer:
             if writer.complete:
                 folder = open_folder(out)
-                inputs = tuple(_camera_lines(selected))
+                inputs = (*_pose_lines(poses, plan, options.pose_of), *_camera_lines(selected))
                 return DatasetSummary(out, len(folder.train), len(folder.test), Counter(), "complete already", inputs)
             depth_type = "" if selected.depth is None else selected.depth.type
             report = DepthReport(depth_type, options.depth_unit_m, cameras.depth_units_per_metre, len(plan.frames))
@@ -121,7 +129,9 @@ def to_dataset(
             source = f"poses: {poses.text()}; {_images_text(selected)}"
             summary = _finish(writer, plan, lost, cameras, source, force)
             depth_lines = _depth_lines(report, cameras.depth_of_points)
-            return replace(summary, inputs=(*_camera_lines(selected), *depth_lines))
+            return replace(
+                summary, inputs=(*_pose_lines(poses, plan, options.pose_of), *_camera_lines(selected), *depth_lines)
+            )
 
 
 def _check_options(options: DatasetOptions, selected: Selection) -> None:
@@ -168,18 +178,21 @@ def _cameras(
 ) -> tuple[CameraSettings, ToDepthMap | None]:
     """What camera.json says, and how depth messages become depth maps."""
     color, depth, depth_camera = selected.color_camera, selected.depth, selected.depth_camera
+    limits = options.poses.limits
     cloud = depth is not None and depth.type == CLOUD
     units = options.depth_units_per_metre or (CLOUD_UNITS if cloud else IMAGE_UNITS)
     to_map: ToDepthMap | None = None
     registered, raw_extrinsic = True, None
     if depth is not None and depth_camera is None:
-        to_map = cloud_to_depth_map(color, _extrinsic(selected, collected, plan), options.splat, options.depth_unit_m)
+        to_map = cloud_to_depth_map(
+            color, _extrinsic(selected, collected, plan, limits), options.splat, options.depth_unit_m
+        )
     elif depth is not None and depth_camera is not None:
-        register = (color, _extrinsic(selected, collected, plan)) if options.register else None
+        register = (color, _extrinsic(selected, collected, plan, limits)) if options.register else None
         to_map = image_to_depth_map(depth.type, depth_camera, register, options.depth_unit_m)
-        registered = options.register or _corresponds(selected, collected, plan)
+        registered = options.register or _corresponds(selected, collected, plan, limits)
         if not registered and collected.tree.connects(selected.color.frame, depth.frame):
-            raw_extrinsic = _extrinsic(selected, collected, plan)
+            raw_extrinsic = _extrinsic(selected, collected, plan, limits)
     settings = CameraSettings(
         color_camera=color,
         depth_camera=color if depth_camera is None or options.register else depth_camera,
@@ -204,26 +217,26 @@ def _is_lidar(reader: BagReader, selected: Selection) -> bool:
         return True
 
 
-def _extrinsic(selected: Selection, collected: PoseCollector, plan: Plan) -> NDArray[np.float64]:
+def _extrinsic(selected: Selection, collected: PoseCollector, plan: Plan, limits: MotionLimits) -> NDArray[np.float64]:
     """T_color_depth, as it is at the first frame that has it."""
     assert selected.depth is not None
     color, depth = selected.color.frame, selected.depth.frame
     if color == depth:
         return np.eye(4)
     for frame in plan.frames:
-        T = collected.tree.lookup(color, depth, frame.color_ns, 1_000_000_000)
+        T = collected.tree.lookup(color, depth, frame.color_ns, Interpolation(1_000_000_000, limits))
         if T is not None:
             return T
     raise RecordingError(f"The transform from {depth!r} to {color!r} has no value at any image: record /tf_static too.")
 
 
-def _corresponds(selected: Selection, collected: PoseCollector, plan: Plan) -> bool:
+def _corresponds(selected: Selection, collected: PoseCollector, plan: Plan, limits: MotionLimits) -> bool:
     """Whether pixels of depth and colour already look in the same directions from the same place."""
     assert selected.depth is not None
     assert selected.depth_camera is not None
     same_place = selected.color.frame == selected.depth.frame or (
         collected.tree.connects(selected.color.frame, selected.depth.frame)
-        and np.allclose(_extrinsic(selected, collected, plan), np.eye(4), atol=1e-6)
+        and np.allclose(_extrinsic(selected, collected, plan, limits), np.eye(4), atol=1e-6)
     )
     color = asdict(selected.color_camera.scaled_to(selected.depth_camera.width, selected.depth_camera.height))
     return same_place and np.allclose(list(color.values()), list(asdict(selected.depth_camera).values()), atol=0.51)
@@ -298,13 +311,35 @@ def _finish(
         cameras, train_names, test_names, lambda folder: require_agreement(open_folder(folder), force, writer.out)
     )
     left_out = plan.left_out + Counter({"that cannot be read": len(lost)})
-    return DatasetSummary(writer.out, len(train), len(written) - len(train), left_out, source)
+    return DatasetSummary(writer.out, len(train), len(written) - len(train), left_out, source,
+                          without_pose=plan.without_pose)  # fmt: skip
 
 
 def _images_text(selected: Selection) -> str:
     if selected.depth is None:
         return f"colour: {selected.color.name}; no depth topic"
     return f"colour: {selected.color.name}; depth: {selected.depth.name}"
+
+
+def _pose_lines(poses: PoseSource, plan: Plan, pose_of: str) -> list[str]:
+    """How fast the camera moved by the poses, on which clock, and what is to be known of them."""
+    steps, options = plan.steps, poses.options
+    lines = []
+    if len(steps.seconds):
+        speed = float(np.max(steps.distance_m / steps.seconds))
+        turn = float(np.degrees(np.max(steps.angle_rad / steps.seconds)))
+        lines.append(
+            f"motion from frame to frame: at most {float(np.max(steps.distance_m)):.3f} m, {speed:.2f} m/s and "
+            f"{turn:.0f} deg/s"
+        )
+    lines.append(
+        f"poses are interpolated at the header stamps of the {'depth' if pose_of == 'depth' else 'colour'} images, "
+        f"across at most {options.max_gap_ns / 1e6:g} ms, {options.limits.text()}"
+    )
+    for remark in poses.lines():
+        _log.warning("%s.", remark)
+        lines.append(f"note: {remark}")
+    return lines
 
 
 def _camera_lines(selected: Selection) -> list[str]:
@@ -341,6 +376,8 @@ def _identity(reader: BagReader, options: DatasetOptions) -> dict[str, Any]:
     chosen = asdict(options)
     T = options.poses.T_pose_camera
     chosen["poses"]["T_pose_camera"] = None if T is None else T.tolist()
+    if options.poses.limits == MotionLimits():
+        del chosen["poses"]["limits"]  # as in folders from before there was the choice
     if not options.depth_unit_m:
         del chosen["depth_unit_m"]  # as in folders from before there was the choice
     return {

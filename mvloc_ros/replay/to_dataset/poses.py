@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.geometry import quaternion, se3
-from mvloc_ros.geometry.trajectory import Trajectory
+from mvloc_ros.geometry.motion import MotionLimits
+from mvloc_ros.geometry.trajectory import Interpolation, NoPose, Trajectory
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import BagReader, RawMessage
 from mvloc_ros.recordings.errors import RecordingError
+from mvloc_ros.recordings.pose_series import PoseSeries, jump_text, stamp_text
 from mvloc_ros.recordings.transforms import TransformTree, frame_name, stamp_of, transform_of
 
 Array = NDArray[np.float64]
@@ -42,6 +44,7 @@ class PoseOptions:
         pose_frame: the frame that the topic places; "" is the camera itself.
         T_pose_camera: the camera in that frame, instead of the recording's transforms.
         max_gap_ns: the longest time that is interpolated.
+        limits: the fastest motion that is interpolated.
     """
 
     source: str | None = None
@@ -49,6 +52,12 @@ class PoseOptions:
     pose_frame: str | None = None
     T_pose_camera: Array | None = None
     max_gap_ns: int = 200_000_000
+    limits: MotionLimits = field(default_factory=MotionLimits)
+
+    @property
+    def interpolation(self) -> Interpolation:
+        """What may be interpolated."""
+        return Interpolation(self.max_gap_ns, self.limits)
 
 
 def extrinsic(values: Sequence[float]) -> Array:
@@ -62,13 +71,77 @@ def extrinsic(values: Sequence[float]) -> Array:
 
 
 @dataclass
+class _PoseTopic:
+    """What one topic of poses says."""
+
+    name: str
+    type: str
+    series: PoseSeries = field(default_factory=PoseSeries)
+    dropped: int = 0
+    _fixed: dict[str, int] = field(default_factory=dict)  # frame -> stamp of the first message with it
+    _placed: dict[str, int] = field(default_factory=dict)
+
+    def take(self, message: Any, stamp_ns: int) -> None:
+        T = transform_of(*_PARTS[self.type](message))
+        if T is None:
+            self.dropped += 1
+            return
+        self.series.add(stamp_ns, T)
+        self._fixed.setdefault(frame_name(message.header.frame_id), stamp_ns)
+        self._placed.setdefault(frame_name(getattr(message, "child_frame_id", "")), stamp_ns)
+
+    def frames(self, stated: str | None, camera_frame: str) -> tuple[str, str]:
+        """The fixed frame, and the frame that is placed in it ("" for the camera itself).
+
+        Raises RecordingError where one changes, or the message has a field for it that is empty.
+        """
+        fixed = self._one("frame_id", self._fixed)
+        if stated is not None:
+            return fixed, frame_name(stated)
+        placed = self._one("child_frame_id", self._placed)
+        if not placed and self.type in (ODOMETRY, TRANSFORM):
+            raise RecordingError(
+                f"{self.name} does not say what its poses are of (child_frame_id is empty): name that frame with "
+                f"--pose-frame, --pose-frame {frame_name(camera_frame) or chr(39) * 2} for the camera itself."
+            )
+        return fixed, placed
+
+    def _one(self, name: str, frames: dict[str, int]) -> str:
+        if len(frames) > 1:
+            (first, _), (second, stamp_ns) = list(frames.items())[:2]
+            raise RecordingError(
+                f"The {name} of {self.name} changes from {first!r} to {second!r} at {stamp_text(stamp_ns)}: its poses "
+                "do not belong together; name another source with --poses, or record it in one frame."
+            )
+        return next(iter(frames))
+
+    def remarks(self, stated: str | None) -> tuple[str, ...]:
+        """What was assumed or left out."""
+        remarks = []
+        if stated is None and self.type not in (ODOMETRY, TRANSFORM):
+            remarks.append(f"{self.name} is taken as the camera's own pose, since its type names no frame that it is of"
+                           " (else name it with --pose-frame)")  # fmt: skip
+        if self.dropped:
+            remarks.append(
+                f"{self.dropped} messages on {self.name} are left out: a number is not finite, or the quaternion is "
+                "not of length 1"
+            )
+        if self.series.conflicts:
+            first = next(iter(self.series.conflicts))
+            remarks.append(
+                f"{self.name} has two poses {self.series.conflicts[first]} apart at {stamp_text(first)}"
+                f" ({len(self.series.conflicts)} stamps like it): the first is used"
+            )
+        return tuple(remarks)
+
+
+@dataclass
 class PoseCollector:
     """Gathers the transforms and the poses of every candidate in one pass through the recording."""
 
     reader: BagReader
     tree: TransformTree = field(default_factory=TransformTree)
-    _poses: dict[str, dict[int, Array]] = field(default_factory=dict)
-    _frames: dict[str, tuple[str, str]] = field(default_factory=dict)  # fixed frame, frame that is placed
+    _topics: dict[str, _PoseTopic] = field(default_factory=dict)
 
     def topics(self) -> list[str]:
         """Everything that `take` wants to see."""
@@ -80,37 +153,48 @@ class PoseCollector:
         if raw.type in _TF_TYPES:
             self.tree.add_message(message, static=raw.topic.endswith("static"))
             return
-        T = transform_of(*_PARTS[raw.type](message))
-        if T is not None:
-            self._poses.setdefault(raw.topic, {})[stamp_of(message) or raw.stamp_ns] = T
-            placed = frame_name(getattr(message, "child_frame_id", ""))
-            self._frames[raw.topic] = (frame_name(message.header.frame_id), placed)
+        topic = self._topics.setdefault(raw.topic, _PoseTopic(raw.topic, raw.type))
+        topic.take(message, stamp_of(message) or raw.stamp_ns)
 
     def finish(self, options: PoseOptions, camera_frame: str) -> PoseSource:
         """The source of poses of a camera.
 
-        Raises RecordingError where there is none, more than one, or no way from it to the camera.
+        Raises RecordingError where there is none, more than one, no way from it to the camera, or where it does not
+        say or changes what it is of.
         """
         source = options.source or self._only_source(options.map_frame, camera_frame)
         if source == TF:
-            self.tree.lookup(options.map_frame, camera_frame, 0, 0)  # refuses frames that are not connected
-            return PoseSource(TF, None, options.map_frame, options.map_frame, camera_frame, self.tree, options)
-        if source not in self._poses:
+            return self._from_transforms(options, camera_frame)
+        if source not in self._candidates():
             raise RecordingError(
                 f"{self.reader.path} has no pose on {source} (pose topics: "
-                f"{', '.join(sorted(self._poses)) or 'none'}): name one of them with --poses, or `tf`."
+                f"{', '.join(self._candidates()) or 'none'}): name one of them with --poses, or `tf`."
             )
-        fixed, placed = self._frames[source]
-        frame = placed if options.pose_frame is None else frame_name(options.pose_frame)
+        topic = self._topics[source]
+        fixed, frame = topic.frames(options.pose_frame, camera_frame)
         if options.T_pose_camera is None and frame:
-            self.tree.lookup(frame, camera_frame, 0, 0)
-        poses = self._poses[source]
-        stamps = np.array(sorted(poses), dtype=np.int64)
-        trajectory = Trajectory(stamps, np.stack([poses[int(stamp)] for stamp in stamps]))
-        return PoseSource(source, trajectory, fixed, frame, camera_frame, self.tree, options)
+            self.tree.check(frame, camera_frame)
+        trajectory = topic.series.trajectory(source, "name another topic with --poses, or record one publisher alone")
+        assumed = topic.remarks(options.pose_frame)
+        return PoseSource(source, trajectory, fixed, frame, camera_frame, self.tree, options, assumed)
+
+    def _from_transforms(self, options: PoseOptions, camera_frame: str) -> PoseSource:
+        frame = camera_frame
+        if options.T_pose_camera is not None:
+            if not options.pose_frame:
+                raise RecordingError(
+                    "--extrinsic states the camera in a frame: name that frame with --pose-frame, or leave --extrinsic "
+                    "out for the recording's own transforms."
+                )
+            frame = frame_name(options.pose_frame)
+        self.tree.check(options.map_frame, frame)
+        return PoseSource(TF, None, options.map_frame, frame, camera_frame, self.tree, options)
+
+    def _candidates(self) -> list[str]:
+        return sorted(name for name, topic in self._topics.items() if topic.series.poses)
 
     def _only_source(self, map_frame: str, camera_frame: str) -> str:
-        candidates = sorted(self._poses) + ([TF] if self.tree.connects(map_frame, camera_frame) else [])
+        candidates = self._candidates() + ([TF] if self.tree.connects(map_frame, camera_frame) else [])
         if len(candidates) == 1:
             return candidates[0]
         if candidates:
@@ -127,7 +211,7 @@ class PoseCollector:
 
 @dataclass(frozen=True)
 class PoseSource:
-    """Poses of one camera over time."""
+    """Poses of one camera over time; `assumed` is what the user should know of them."""
 
     name: str
     trajectory: Trajectory | None  # None: the transforms alone
@@ -136,25 +220,45 @@ class PoseSource:
     camera_frame: str
     tree: TransformTree
     options: PoseOptions
+    assumed: tuple[str, ...] = ()
 
-    def at(self, stamp_ns: int) -> Array | None:
-        """T_map_camera at a stamp, interpolated; None outside, or inside of a gap that is too long."""
-        gap = self.options.max_gap_ns
+    def at(self, stamp_ns: int) -> Array | NoPose:
+        """T_map_camera at a stamp, interpolated, or why there is none."""
+        how = self.options.interpolation
         if self.trajectory is None:
-            return self.tree.lookup(self.fixed_frame, self.camera_frame, stamp_ns, gap)
-        T_map_pose = self.trajectory.at(stamp_ns, gap)
-        if T_map_pose is None:
-            return None
-        if self.options.T_pose_camera is not None:
-            return T_map_pose @ self.options.T_pose_camera
-        if not self.frame:
+            T_map_pose = self.tree.sample(self.fixed_frame, self.frame, stamp_ns, how)
+        else:
+            T_map_pose = self.trajectory.sample(stamp_ns, how)
+        T_pose_camera = self._camera(stamp_ns, how)
+        if isinstance(T_map_pose, NoPose):
             return T_map_pose
-        T_pose_camera = self.tree.lookup(self.frame, self.camera_frame, stamp_ns, gap)
-        return None if T_pose_camera is None else T_map_pose @ T_pose_camera
+        return T_pose_camera if isinstance(T_pose_camera, NoPose) else T_map_pose @ T_pose_camera
+
+    def _camera(self, stamp_ns: int, how: Interpolation) -> Array | NoPose:
+        if self.options.T_pose_camera is not None:
+            return self.options.T_pose_camera
+        if not self.frame:
+            return np.eye(4)
+        return self.tree.sample(self.frame, self.camera_frame, stamp_ns, how)
 
     def text(self) -> str:
         """Where the poses come from, for the user to check."""
-        if self.trajectory is None:
-            return f"/tf, {self.camera_frame} in {self.fixed_frame!r}"
+        fixed = repr(self.fixed_frame) if self.fixed_frame else "a frame that the messages do not name"
         placed = "with --extrinsic" if self.options.T_pose_camera is not None else f"of {self.frame or 'the camera'}"
-        return f"{self.name} {placed} in {self.fixed_frame!r}"
+        if self.trajectory is None:
+            return f"/tf, {self.camera_frame} in {fixed}"
+        return f"{self.name} {placed} in {fixed}"
+
+    def lines(self) -> Iterator[str]:
+        """What was assumed or left out, and steps that are too fast, each a sentence without its full stop."""
+        yield from self.assumed
+        motions = {} if self.trajectory is None else {self.name: self.trajectory}
+        if self.trajectory is None:
+            motions |= self.tree.motions(self.fixed_frame, self.frame)
+        if self.options.T_pose_camera is None and self.frame:
+            motions |= self.tree.motions(self.frame, self.camera_frame)
+        how = self.options.interpolation
+        yield from (text for name, motion in motions.items() if (text := jump_text(name, motion, how)))
+        if self.tree.dropped:
+            counts = ", ".join(f"{count} of {frame!r}" for frame, count in sorted(self.tree.dropped.items()))
+            yield (f"transforms left out, {counts}: a number is not finite, or the quaternion is not of length 1")

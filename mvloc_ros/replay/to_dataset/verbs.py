@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 
 from mvloc_ros.arguments import not_negative, positive
+from mvloc_ros.geometry.motion import MotionLimits
 from mvloc_ros.recordings.agreement import add_force_argument
 
 
@@ -93,7 +95,8 @@ def _add_poses(parser: argparse.ArgumentParser) -> None:
         "--pose-frame",
         metavar="FRAME",
         help="frame that the topic places (default: the message's "
-        "child_frame_id; a pose message without one is taken as the camera's own pose)",
+        "child_frame_id; a pose message without one is taken as the camera's own pose; name the camera's frame where "
+        "child_frame_id is empty and the poses are of the camera); with --poses tf the frame of --extrinsic",
     )
     group.add_argument(
         "--extrinsic",
@@ -115,6 +118,20 @@ def _add_poses(parser: argparse.ArgumentParser) -> None:
         metavar="MS",
         help="longest time between poses that is interpolated (default: 200)",
     )
+    group.add_argument(
+        "--max-speed",
+        type=positive,
+        default=MotionLimits.max_speed,
+        metavar="M/S",
+        help="no pose is interpolated between two that are further apart, as at a loop closure (default: 5)",
+    )
+    group.add_argument(
+        "--max-turn-rate",
+        type=positive,
+        default=math.degrees(MotionLimits.max_turn_rate),
+        metavar="DEG/S",
+        help="the same for turning (default: 360)",
+    )
 
 
 def run_to_dataset(args: argparse.Namespace) -> int:
@@ -128,6 +145,7 @@ def run_to_dataset(args: argparse.Namespace) -> int:
         pose_frame=args.pose_frame,
         T_pose_camera=None if args.extrinsic is None else extrinsic(args.extrinsic),
         max_gap_ns=round(args.max_gap * 1e6),
+        limits=MotionLimits(args.max_speed, math.radians(args.max_turn_rate)),
     )
     options = DatasetOptions(
         color=args.color,
