@@ -16,10 +16,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
-import tempfile
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,10 +26,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.errors import MvlocError
-from mvloc_ros.folders import replace_folder
 from mvloc_ros.geometry.trajectory import Trajectory, read_tum
 from mvloc_ros.inference.manifest import SCHEMA_VERSION, Manifest, manifest_from_json, manifest_to_json
 from mvloc_ros.inference.map_spec import SceneMapSpec
+from mvloc_ros.storage import exclusive, recover_folder, remove_leftovers, replace_folder, staging_folder, write_file
 
 MODEL_FILE = "model.onnx"
 MANIFEST_FILE = "manifest.json"
@@ -89,7 +88,7 @@ def read_bundle(path: Path | str, verify: bool = True) -> Bundle:
             "`ros2 launch mvloc_ros mvloc.launch.py model:=/path/to/bundle`."
         )
     path = Path(path).expanduser().resolve()
-    if not path.is_dir():
+    if not path.is_dir() and not recover_folder(path):
         raise BundleError(
             f"There is no model bundle at {path}; give the folder that `mvloc export` wrote (it holds {MANIFEST_FILE})."
         )
@@ -152,18 +151,20 @@ def write_bundle(path: Path | str, manifest: Manifest, files: Mapping[str, Path]
     path = Path(path).expanduser().resolve()
     if path.exists() and not (path / MANIFEST_FILE).is_file():
         raise BundleError(f"{path} exists and is no model bundle; choose another folder or remove it yourself.")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
-        for name, source in files.items():
-            shutil.copyfile(source, staging / name)
-        digests = {name: file_digest(staging / name) for name in sorted(files)}
-        text = json.dumps(manifest_to_json(manifest, digests), indent=2) + "\n"
-        (staging / MANIFEST_FILE).write_text(text, encoding="utf-8")
-        os.chmod(staging, 0o755)
-        replace_folder(staging, path)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        with staging_folder(path) as staging:
+            for name, source in files.items():
+                shutil.copyfile(source, staging / name)
+            digests = {name: file_digest(staging / name) for name in sorted(files)}
+            text = json.dumps(manifest_to_json(manifest, digests), indent=2) + "\n"
+            (staging / MANIFEST_FILE).write_text(text, encoding="utf-8")
+            with exclusive(path) if path.is_dir() else nullcontext():
+                replace_folder(staging, path)
+    except OSError as error:
+        raise BundleError(
+            f"The bundle {path} cannot be written ({error.strerror}): make room or choose another folder; nothing "
+            "was changed."
+        ) from error
     return read_bundle(path)
 
 
