@@ -32,15 +32,24 @@ _FILE, _FOLDER, _OLD = "part", "staging", "old"
 _YOUNGEST_LEFTOVER_S = 60.0
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 _NO_EXCHANGE = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
-_NO_LOCKS = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.ENOLCK)
+_NO_LOCKS = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.ENOLCK, errno.EBADF)  # EBADF: folders on NFS
+_NO_SYNC = (errno.EINVAL, errno.ENOTSUP)
 _held: set[tuple[int, int]] = set()
 
 
-class StorageError(MvlocError):
-    """A file or folder cannot be written; the old one, if any, is still there."""
+class StorageError(MvlocError, OSError):
+    """A file or folder cannot be written; the old one, if any, is still there.
+
+    An OSError as well, so that who can name a better remedy handles both alike; `strerror` is the system's reason.
+    """
+
+    def __init__(self, path: Path, error: OSError) -> None:
+        reason = error.strerror or str(error)
+        super().__init__(f"{path} cannot be written ({reason}): check the permissions and the disk's space.")
+        self.strerror = reason
 
 
-class InUseError(StorageError):
+class InUseError(MvlocError):
     """Another process is changing the same folder."""
 
 
@@ -83,9 +92,7 @@ def replacing(path: Path | str, *, durable: bool = True) -> Iterator[Path]:
         if durable:
             sync_folder(path.parent)
     except OSError as error:
-        raise StorageError(
-            f"{path} cannot be written ({error.strerror or error}): check the permissions and the disk's space."
-        ) from error
+        raise StorageError(path, error) from error
     finally:
         if descriptor >= 0:
             with contextlib.suppress(OSError):
@@ -97,10 +104,12 @@ def replacing(path: Path | str, *, durable: bool = True) -> Iterator[Path]:
 def staging_folder(path: Path | str) -> Iterator[Path]:
     """A new folder beside `path`, for `replace_folder`; what is left of it at the end is removed.
 
+    Where `path` is a symbolic link, it lies beside the folder that the link leads to.
+
     Raises:
         StorageError: the folder cannot be made.
     """
-    path = Path(path)
+    path = Path(path).resolve()
     staging = _beside(path, _FOLDER)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -108,9 +117,7 @@ def staging_folder(path: Path | str) -> Iterator[Path]:
         staging.mkdir()
         descriptor = os.open(staging, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
-        raise StorageError(
-            f"{path} cannot be written ({error.strerror}): check the permissions and the disk's space."
-        ) from error
+        raise StorageError(path, error) from error
     try:
         _lock(descriptor)
         yield staging
@@ -129,40 +136,38 @@ def replace_folder(new: Path, path: Path) -> None:
     """
     path = path.resolve()
     sync_tree(new)
-    if not path.exists():
-        os.replace(new, path)
-    elif _exchange(new, path):
-        shutil.rmtree(new, ignore_errors=True)
-    else:
-        _replace_in_two_steps(new, path)
+    if not _rename_to_free(new, path):
+        if not path.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
+        if _exchange(new, path):
+            shutil.rmtree(new, ignore_errors=True)
+        else:
+            _replace_in_two_steps(new, path)
     sync_folder(path.parent)
 
 
 def recover_folder(path: Path) -> bool:
-    """Put a folder back that `replace_folder` moved aside when its process was killed; whether there was one."""
+    """Put a folder back that `replace_folder` moved aside when its process was killed; whether a folder is there."""
     path = path.resolve()
     if path.exists():
-        return False
+        return path.is_dir()
     for aside in sorted(path.parent.glob(f".{_escaped(path.name)}.*.{_OLD}")):
         if (aside / path.name).is_dir() and _is_free(aside):
-            os.replace(aside / path.name, path)
-            shutil.rmtree(aside, ignore_errors=True)
-            _log.warning("%s was put back: a process that replaced it was killed.", path)
-            return True
-    return False
+            with contextlib.suppress(OSError):  # another process was faster
+                os.rename(aside / path.name, path)
+                shutil.rmtree(aside, ignore_errors=True)
+                _log.warning("%s was put back: a process that replaced it was killed.", path)
+    return path.is_dir()
 
 
 def remove_leftovers(path: Path) -> None:
     """Remove what killed writers of `path` left beside it; nothing that a running one holds."""
-    ours = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{16}}\.({_FILE}|{_FOLDER}|{_OLD})")
-    for found in path.parent.glob(f".{_escaped(path.name)}.*"):
-        kind = ours.fullmatch(found.name)
-        if kind is None or not _is_free(found, _YOUNGEST_LEFTOVER_S):
-            continue
-        if kind[1] == _FILE:
-            found.unlink(missing_ok=True)
-        elif kind[1] == _FOLDER or path.exists():  # without it, the old folder is all that there is
-            shutil.rmtree(found, ignore_errors=True)
+    _remove_leftovers(path.parent, re.escape(path.name), f".{_escaped(path.name)}.*")
+
+
+def remove_leftovers_in(folder: Path) -> None:
+    """Remove what killed writers left in a folder, whatever they were writing."""
+    _remove_leftovers(folder, ".+?", ".*")
 
 
 @contextmanager
@@ -192,9 +197,12 @@ def exclusive(folder: Path) -> Iterator[None]:
 
 def sync_folder(folder: Path) -> None:
     """Wait until a folder's list of names is on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
     finally:
         os.close(descriptor)
 
@@ -209,6 +217,19 @@ def sync_tree(folder: Path) -> None:
         sync_folder(Path(root))
 
 
+def _remove_leftovers(folder: Path, name: str, pattern: str) -> None:
+    ours = re.compile(rf"\.({name})\.[0-9a-f]{{16}}\.({_FILE}|{_FOLDER}|{_OLD})")
+    for found in folder.glob(pattern):
+        kind = ours.fullmatch(found.name)
+        if kind is None or not _is_free(found, _YOUNGEST_LEFTOVER_S):
+            continue
+        if kind[2] == _FILE:
+            with contextlib.suppress(OSError):  # somebody else's, which is in nobody's way
+                found.unlink(missing_ok=True)
+        elif kind[2] == _FOLDER or (folder / kind[1]).exists():  # without it, the old folder is all that there is
+            shutil.rmtree(found, ignore_errors=True)
+
+
 def _open_locked(folder: Path) -> int | None:
     """A descriptor that holds the folder's lock; None where this process has it, or nobody can."""
     while True:
@@ -218,7 +239,7 @@ def _open_locked(folder: Path) -> int | None:
             if (mine.st_dev, mine.st_ino) in _held:
                 os.close(descriptor)
                 return None
-            if not _lock(descriptor):
+            if _lock(descriptor) is False:
                 raise InUseError(
                     f"{folder} is in use by {_holder(mine)}: wait until it has ended, or choose another folder."
                 )
@@ -231,8 +252,8 @@ def _open_locked(folder: Path) -> int | None:
         os.close(descriptor)  # the folder was replaced in between
 
 
-def _lock(descriptor: int) -> bool:
-    """Take the lock of an open file or folder; False if another process has it."""
+def _lock(descriptor: int) -> bool | None:
+    """Take the lock of an open file or folder; False if another process has it, None where there are no locks."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -240,6 +261,7 @@ def _lock(descriptor: int) -> bool:
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise
+        return None
     return True
 
 
@@ -252,7 +274,7 @@ def _holder(found: os.stat_result) -> str:
             if "FLOCK" in words and place in words:
                 process = int(words[words.index(place) - 1])
                 command = Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")
-                text = " ".join(part.decode(errors="replace") for part in command if part)
+                text = " ".join(b" ".join(command).decode(errors="replace").split())
                 return f"process {process} ({text[:120]})"
     return "another process"
 
@@ -264,9 +286,21 @@ def _is_free(path: Path, youngest_s: float = 0.0) -> bool:
     except OSError:
         return False
     try:
-        return time.time() - os.fstat(descriptor).st_mtime >= youngest_s and _lock(descriptor)
+        # Without locks nobody can tell, and it stays.
+        return time.time() - os.fstat(descriptor).st_mtime >= youngest_s and _lock(descriptor) is True
     finally:
         os.close(descriptor)
+
+
+def _rename_to_free(new: Path, path: Path) -> bool:
+    """Give a folder a name that nothing has, or an empty folder; False where something has it."""
+    try:
+        os.rename(new, path)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            raise
+        return False
+    return True
 
 
 def _exchange(first: Path, second: Path) -> bool:
@@ -287,14 +321,17 @@ def _replace_in_two_steps(new: Path, path: Path) -> None:
     aside = _beside(path, _OLD)
     aside.mkdir()
     old = aside / path.name
+    descriptor = os.open(aside, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.replace(path, old)
-        os.replace(new, path)
+        _lock(descriptor)  # so that nobody takes it for a killed process's between the steps
+        os.rename(path, old)
+        os.rename(new, path)
     except BaseException:
         if old.exists() and not path.exists():
-            os.replace(old, path)
+            os.rename(old, path)
         raise
     finally:
+        os.close(descriptor)
         if path.exists():
             shutil.rmtree(aside, ignore_errors=True)
 
