@@ -158,6 +158,48 @@ def test_a_bundle_that_changed_since_it_was_read_is_not_overwritten(tmp_path: Pa
     assert read_bundle(bundle).manifest.licence == "first"
 
 
+def test_two_trainings_do_not_share_a_run_folder(tmp_path: Path):
+    from mvloc_ros.training.processes import ALONE
+    from mvloc_ros.training.run_lock import run_to_write
+
+    with pytest.raises(KeyError), run_to_write(tmp_path / "for nothing", ALONE):
+        raise KeyError
+    assert list(tmp_path.iterdir()) == []
+    run = tmp_path / "run"
+    run.mkdir()
+    holder = python(HOLD, run, stdin=subprocess.PIPE)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    with pytest.raises(InUseError, match=f"process {holder.pid} "):
+        run_to_write(run, ALONE).__enter__()
+    holder.communicate("\n")
+    with run_to_write(run, ALONE):
+        pass
+    assert run.is_dir()
+
+
+def test_two_conversions_do_not_share_a_folder_and_one_killed_at_once_is_begun_anew(tmp_path: Path):
+    from mvloc_ros.recordings.errors import RecordingError
+    from mvloc_ros.recordings.folder_writer import FolderWriter
+
+    partial = tmp_path / ".out.partial"
+    partial.mkdir()
+    (partial / f".source.json.{HEX}.part").write_text("{")
+    holder = python(HOLD, partial, stdin=subprocess.PIPE)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    with pytest.raises(InUseError, match=f"process {holder.pid} "):
+        FolderWriter(tmp_path / "out", {"a": 1}).__enter__()
+    holder.communicate("\n")
+    with FolderWriter(tmp_path / "out", {"a": 1}):
+        assert (partial / "source.json").is_file()
+    (partial / "source.json").unlink()
+    (partial / "mine").write_text("precious")
+    with pytest.raises(RecordingError, match="delete"):
+        FolderWriter(tmp_path / "out", {"a": 1}).__enter__()
+    assert (partial / "mine").read_text() == "precious"
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path
@@ -223,6 +265,8 @@ import numpy as np
 from dataclasses import replace
 from mvloc_ros.errors import MvlocError
 from mvloc_ros.inference import bundle as bundles
+from mvloc_ros.inference.map_spec import SceneMapSpec
+spec = SceneMapSpec("", "", 0.02, 4.0, 200, 0.3, 4.5, tuple(np.eye(4).ravel()), 100.0, None)
 what, path = sys.argv[1], Path(sys.argv[2])
 if what == "checkpoint":
     import torch
@@ -236,6 +280,8 @@ try:
         checkpoint.save(path, {"network": torch.zeros(100_000)})
     elif what == "write":
         bundles.write_bundle(path, old.manifest, {name: path / name for name in old.manifest.files})
+    elif what == "map":
+        bundles.add_scene_map(old, bytes(2000), spec)
     else:
         bundles.replace_manifest(old, replace(old.manifest, licence="long" * 1000))
 except MvlocError as error:
@@ -243,7 +289,7 @@ except MvlocError as error:
 """
 
 
-@pytest.mark.parametrize("what", ["checkpoint", "write", "replace"])
+@pytest.mark.parametrize("what", ["checkpoint", "write", "map", "replace"])
 def test_without_room_the_old_stays_and_one_sentence_says_so(tmp_path: Path, tiny_bundle: Path, what: str):
     from mvloc_ros.training import checkpoint
 
@@ -263,14 +309,17 @@ def test_without_room_the_old_stays_and_one_sentence_says_so(tmp_path: Path, tin
         assert checkpoint.load(path)["network"] == 1
     else:
         assert read_bundle(path).manifest == read_bundle(tiny_bundle).manifest
-        assert not list(path.glob(".*"))
+        assert not [*path.glob(".*"), *path.glob("scene_map*")]
 
 
 RACE = """
 import sys, time
 from dataclasses import replace
 from pathlib import Path
+import numpy as np
 from mvloc_ros.inference import bundle as bundles
+from mvloc_ros.inference.map_spec import SceneMapSpec
+spec = SceneMapSpec("", "", 0.02, 4.0, 200, 0.3, 4.5, tuple(np.eye(4).ravel()), 100.0, None)
 from mvloc_ros.inference.bundle import BundleError
 from mvloc_ros.storage import InUseError
 what, path, source = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
@@ -280,6 +329,8 @@ while time.monotonic() < end:
     try:
         if what == "replace":
             bundles.replace_manifest(found, replace(found.manifest, licence=str(done)))
+        elif what == "map":
+            bundles.add_scene_map(found, str(done).encode(), spec)
         else:
             bundles.write_bundle(path, original.manifest, {name: source / name for name in original.manifest.files})
         done += 1
@@ -292,10 +343,10 @@ print(done)
 """
 
 
-def test_a_bundle_always_reads_while_two_processes_change_it(tmp_path: Path, tiny_bundle: Path):
+def test_a_bundle_always_reads_while_three_processes_change_it(tmp_path: Path, tiny_bundle: Path):
     path = tmp_path / "bundle"
     shutil.copytree(tiny_bundle, path)
-    processes = [python(RACE, what, path, tiny_bundle) for what in ("replace", "write")]
+    processes = [python(RACE, what, path, tiny_bundle) for what in ("replace", "map", "write")]
     for process in processes:
         said, errors = process.communicate()
         assert process.returncode == 0, errors
