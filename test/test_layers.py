@@ -17,6 +17,7 @@ ROS = {
 }  # fmt: skip
 # Modules beside the rooms: for everyone, and they import nothing of ours but the root of the errors.
 SHARED = {"arguments", "errors", "fastdds_profile", "image_bytes", "interrupts", "launch_support", "storage"}
+SHARED |= {"children"}
 ALONE = {"storage": {"mvloc_ros.errors", "mvloc_ros.errors.MvlocError"}}
 # Room -> rooms of ours that it may import, besides itself and what is shared.
 ALLOWED = {
