@@ -6,8 +6,10 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from mvloc_ros import __version__
@@ -106,6 +108,16 @@ def experiment_json(results: Results) -> str:
         "cells": cells,
     }
     return json.dumps(values, indent=2) + "\n"
+
+
+def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
+    """Let a file appear under its name only when it is whole."""
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        write(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _row(row: Row) -> dict[str, Any]:
