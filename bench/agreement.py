@@ -86,7 +86,7 @@ def main() -> None:
     for name, spoilt in mistakes(folder).items():
         start = time.perf_counter()
         found = check_agreement(spoilt)
-        verdict = "refused" if found.refused else "warning" if found.doubted else "accepted"
+        verdict = "refused" if found.refused else "warning" if found.questionable else "accepted"
         print(
             f"{name:26} {found.share:6.1%} of {found.points:6} points, {found.pairs:3} pairs: {verdict}, "
             f"{time.perf_counter() - start:.2f} s; {found.skipped or found.suspicion()}",

@@ -6,7 +6,7 @@
 Plays VGA colour and depth at 30 Hz with odometry, stops one topic, and takes the time from the last pose of both images
 to the next pose; then lets the topic return and takes the time to the first pose of both. What is allowed is
 `single_modality_wait` and 200 ms; poses that cannot be verified are accepted at once (`unverified_after` of 0). Looks
-also at how far believed poses step: the robot stands. Prints one JSON object; exit code 1 if a pose came too late, if
+also at how far accepted poses step: the robot stands. Prints one JSON object; exit code 1 if a pose came too late, if
 the status did not name the topic, or if a step was larger than the gate allows.
 """
 

@@ -55,7 +55,7 @@ class Belief:
     def moved_since(self, then_ns: int, now_ns: int, T_odom_camera: Array | None) -> Distance | None:
         """How far the camera came from one stamp to another; None where that is not known.
 
-        By odometry, or else as fast as between the last two poses that were believed, the last of them of `then_ns`.
+        By odometry, or else at the speed between the last two accepted poses, the last of them at `then_ns`.
         """
         last, before = self._last, self._before
         if last is None or last.stamp_ns != then_ns:

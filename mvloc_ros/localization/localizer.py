@@ -188,7 +188,7 @@ class Localizer:
         )
         estimate = self._judged(estimate, found, age.fault)
         if age.moved is not None:
-            # The pose is of the moment when the depth image first came, and so is what is believed already.
+            # The pose is of the stamp at which the depth image first came, as the last accepted one already is.
             return replace(estimate, covariance=after(estimate.covariance, age.moved))
         if estimate.refined and not estimate.rejection:
             self._belief.believe(frame.stamp_ns, estimate.T_map_camera, estimate.covariance, T_odom_camera)

@@ -107,7 +107,7 @@ def test_right_poses_agree(walk: Path):
     assert found.share > 0.97
     assert found.points > 10_000
     assert not found.refused
-    assert not found.doubted
+    assert not found.questionable
     assert found.text().startswith("poses and depth agree: ")
     assert f"{found.points} points" in found.text()
 
@@ -138,7 +138,7 @@ def test_a_mistake_in_the_poses_is_refused_and_named(
 def test_a_time_offset_is_found(spoilt: Callable[..., Path], seconds: float):
     # The poses of later images: those of so much earlier fit.
     found = check_agreement(open_folder(spoilt(lambda _, i: pose_at(i / RATE_HZ + seconds))))
-    assert found.doubted
+    assert found.questionable
     word = "earlier" if seconds > 0 else "later"
     assert f"poses of about {abs(seconds):g} s {word}" in found.suspicion()
     assert found.explanation[1] > 0.97
@@ -152,7 +152,7 @@ def test_a_wrong_unit_of_depth_names_the_right_one(spoilt: Callable[..., Path]):
 
 def test_poses_that_stop_while_the_camera_goes_on_are_named(spoilt: Callable[..., Path]):
     found = check_agreement(open_folder(spoilt(lambda T, i: pose_at(4.0) if 40 <= i <= 60 else T)))
-    assert found.doubted
+    assert found.questionable
     assert found.standstill is not None
     assert "from frame 40 to 60 of seq-01" in found.standstill.text()
 
@@ -165,7 +165,7 @@ def test_a_camera_at_rest_is_no_contradiction(spoilt: Callable[..., Path]):
         shutil.move(root / "still.png", root / "seq-01" / f"frame-{i:06d}.depth.png")
     found = check_agreement(open_folder(root))
     assert not found.refused
-    assert not found.doubted
+    assert not found.questionable
     assert "too few" in found.text()
 
 
@@ -241,4 +241,4 @@ def test_real_recordings_agree(shared_data: Path):
     for name, least in (("redkitchen", 0.95), ("tum_fr1_half", 0.92)):
         found = check_agreement(open_folder(shared_data / name))
         assert found.share > least
-        assert not found.doubted, found.suspicion()
+        assert not found.questionable, found.suspicion()

@@ -19,7 +19,7 @@ from mvloc_ros.recordings.frames import PosedFolder
 
 Array = NDArray[np.float64]
 
-REFUSED_BELOW, DOUBTED_BELOW = 0.6, 0.85
+REFUSED_BELOW, WARNED_BELOW = 0.6, 0.85
 """Shares of points that agree; docs/datasets.md has those of good recordings and of every kind of mistake."""
 LEAST_PAIRS, LEAST_POINTS = 12, 2000
 """Fewer say nothing."""
@@ -59,14 +59,14 @@ class Agreement:
             return True
         if self.skipped:
             return False
-        if self.explanation is not None and self.explanation[0].shift_ns == 0 and not self.share >= DOUBTED_BELOW:
+        if self.explanation is not None and self.explanation[0].shift_ns == 0 and not self.share >= WARNED_BELOW:
             return not self.explanation[1] - self.share < _CLEAR_GAIN
         return not self.share >= REFUSED_BELOW
 
     @property
-    def doubted(self) -> bool:
+    def questionable(self) -> bool:
         """Whether something is to be looked at."""
-        low = not self.skipped and not self.share >= DOUBTED_BELOW
+        low = not self.skipped and not self.share >= WARNED_BELOW
         return low or self.explanation is not None or self.standstill is not None
 
     def text(self) -> str:
@@ -75,7 +75,7 @@ class Agreement:
             return f"poses and depth were not compared: {self.skipped}"
         if not self.points:
             return "poses and depth contradict each other: by the poses, no frames overlap"
-        verdict = "contradict each other" if self.refused else "agree in part" if self.doubted else "agree"
+        verdict = "contradict each other" if self.refused else "agree in part" if self.questionable else "agree"
         return (
             f"poses and depth {verdict}: {self.share:.0%} of {self.points} points fit, in {self.pairs} pairs of frames"
         )
@@ -87,7 +87,7 @@ class Agreement:
         if self.explanation is not None:
             explanation, share = self.explanation
             return f"{share:.0%} would fit {explanation.text}"
-        if not self.skipped and not self.share >= DOUBTED_BELOW:
+        if not self.skipped and not self.share >= WARNED_BELOW:
             return (
                 "check the unit of the poses and of depth, whether poses are of the camera in the map, the camera's "
                 "axes (optical: z forward), the extrinsic, the intrinsics of the depth camera, and the clocks"
@@ -164,7 +164,7 @@ class _Overlap:
             before = 0.0 if np.isnan(before) else before
             overlaps = changed.agree.sum() >= max(_OVERLAP * changed.carried.sum(), LEAST_POINTS / 2)
             better = share - before >= _GAIN and 1.0 - share <= _LEFT * (1.0 - before)
-            if overlaps and posed.mean() >= _POSED and better and share > max(best_share, DOUBTED_BELOW):
+            if overlaps and posed.mean() >= _POSED and better and share > max(best_share, WARNED_BELOW):
                 best, best_share = candidate, share
         return None if best is None else (best, best_share)
 

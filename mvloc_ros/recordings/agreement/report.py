@@ -31,4 +31,4 @@ def require_agreement(folder: PosedFolder, force: bool, name: Path | None = None
     sentence = f"{place}: {found.text()}" + (f"; {suspicion}" if suspicion else "")
     if found.refused and not force:
         raise RecordingError(f"{sentence}. Mend that, or go on with --force.")
-    _log.log(logging.WARNING if found.refused or found.doubted else logging.INFO, "%s", sentence)
+    _log.log(logging.WARNING if found.refused or found.questionable else logging.INFO, "%s", sentence)
