@@ -110,18 +110,22 @@ def test_a_player_ends_with_0(start: Start, interrupt, bag: Path, tmp_path: Path
     assert "Traceback" not in said
 
 
+REPETITIONS = 20
 UNWINDING = """
-import time
+import signal, sys, threading, time
+from pathlib import Path
 from mvloc_ros import cli
 from mvloc_ros.demo import verbs
 
 def run_render(args):
     try:
         print("ready", flush=True)
-        exec("time.sleep(60)")  # Python marks the process as interrupted where this is left by KeyboardInterrupt
+        exec("signal.pause()")  # Python marks the process as interrupted where this is left by KeyboardInterrupt
     finally:
-        time.sleep(1.5)
-        print("tidied up", flush=True)
+        deadline, enough = time.monotonic() + 30, Path(args.out).with_name("enough")
+        while not enough.exists() and time.monotonic() < deadline:
+            threading.Event().wait(0.01)
+        print("tidied up" if enough.exists() else "no further signals came", flush=True)
 
 verbs.run_render = run_render
 cli.command()
@@ -130,5 +134,15 @@ cli.command()
 
 def test_what_is_being_tidied_up_is_not_interrupted(start: Start, interrupt, tmp_path: Path):
     process = start("ready", "-c", UNWINDING, "demo", "render", "--out", str(tmp_path / "out"))
-    assert end(interrupt, process, signal.SIGINT) == 130
+    sent = 0
+
+    def send() -> None:
+        nonlocal sent
+        os.killpg(process.pid, signal.SIGINT)
+        sent += 1
+        if sent == REPETITIONS:
+            (tmp_path / "enough").touch()
+
+    assert interrupt(process, send) == 130
+    assert sent >= REPETITIONS
     assert "tidied up" in (tmp_path / "log").read_text()
