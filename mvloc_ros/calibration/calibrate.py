@@ -22,7 +22,6 @@ from mvloc_ros.inference.validation_file import VALIDATION_FILE, ValidationPoses
 from mvloc_ros.mapping.build import MapOptions
 from mvloc_ros.mapping.map import check_cameras, check_depth
 from mvloc_ros.recordings import FrameRecord, PosedFolder, open_folder
-from mvloc_ros.recordings.contents import contents_text
 
 _log = logging.getLogger(__name__)
 
@@ -55,7 +54,6 @@ def calibrate(
     bundle = read_bundle(model)
     found = _validation_poses(bundle)
     folder = open_folder(data, test_fraction)
-    print(f"{contents_text(folder)}.")
     check_cameras(bundle, folder)
     held = held_out_records(found, folder, bundle)
     truth = np.array([record.T_map_camera for record in held])

@@ -11,6 +11,7 @@ from typing import Any
 from mvloc_ros.mapping import verbs as mapping
 from mvloc_ros.recordings import open_folder
 from mvloc_ros.recordings.agreement import add_force_argument, require_agreement
+from mvloc_ros.recordings.contents import contents_text
 
 CALIBRATE_EXAMPLES = """examples:
   mvloc calibrate models/kitchen --data recordings/kitchen
@@ -43,7 +44,7 @@ def add_calibrate_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_calibrate(args: argparse.Namespace) -> int:
     """`mvloc calibrate`."""
-    require_agreement(open_folder(args.data, args.test_fraction), args.force)
+    _look_at(args)
     return _calibrate(args)
 
 
@@ -83,7 +84,7 @@ def run_map(args: argparse.Namespace) -> int:
     from mvloc_ros.inference.bundle import read_bundle
 
     calibrates = not args.no_calibration and can_be_calibrated(read_bundle(args.model))
-    require_agreement(open_folder(args.data, args.test_fraction), args.force)
+    _look_at(args)
     if calibrates:
         calibrate(args.model, args.data, args.test_fraction, network_alone=True)
     code = mapping.run_map(args)
@@ -92,6 +93,13 @@ def run_map(args: argparse.Namespace) -> int:
     if not args.no_calibration:
         print("The covariances are not calibrated: the bundle says nothing of frames held out of the training.")
     return code
+
+
+def _look_at(args: argparse.Namespace) -> None:
+    """Say what the folder holds, and refuse one whose poses contradict its depth; once a command."""
+    folder = open_folder(args.data, args.test_fraction)
+    print(f"{contents_text(folder)}.")
+    require_agreement(folder, args.force)
 
 
 def _print_figures(record: Mapping[str, Any]) -> None:

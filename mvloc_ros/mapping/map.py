@@ -23,7 +23,6 @@ from mvloc_ros.mapping.build import Cameras, MapOptions, build_map
 from mvloc_ros.mapping.errors import MappingError
 from mvloc_ros.mapping.trials import Trial, run_trials
 from mvloc_ros.recordings import FrameRecord, PosedFolder, open_folder
-from mvloc_ros.recordings.contents import contents_text
 from mvloc_ros.recordings.depth_summary import depth_summary
 
 _log = logging.getLogger(__name__)
@@ -65,7 +64,6 @@ def add_map(
     """
     bundle = read_bundle(model)
     folder = open_folder(data, test_fraction)
-    print(f"{contents_text(folder)}.")
     check_cameras(bundle, folder)
     if folder.depth_projection != "pinhole":
         raise MappingError(

@@ -45,7 +45,12 @@ class TrainingData:
 
 
 def read_data(
-    config: TrainingConfig, root: Path, test_fraction: float, reading: Reading | None = None, force: bool = False
+    config: TrainingConfig,
+    root: Path,
+    test_fraction: float,
+    reading: Reading | None = None,
+    force: bool = False,
+    is_main: bool = True,
 ) -> TrainingData:
     """Open a folder, hold validation frames out of its training sequences, and read both.
 
@@ -54,9 +59,10 @@ def read_data(
     """
     reading = reading or Reading()
     folder = open_readable(root, test_fraction, reading)
-    print(f"{contents_text(folder)}.")
     check_projection(config, folder)
-    require_agreement(folder, force)
+    if is_main:  # one of several processes says what the folder holds, and checks it
+        print(f"{contents_text(folder)}.")
+        require_agreement(folder, force)
     trained, held = split_records(config, folder)
     training = read_frames(config.input, folder, trained, "training", reading)
     return TrainingData(
@@ -133,7 +139,7 @@ def train(
     device = pick_device(device_name, processes)
     state = None if weights is None else read_weights(weights)
     digest = "" if weights is None else hashlib.sha256(weights.read_bytes()).hexdigest()
-    data = processes.after_main(lambda: read_data(config, root, test_fraction, chosen, force))
+    data = processes.after_main(lambda: read_data(config, root, test_fraction, chosen, force, processes.is_main))
     if processes.is_main:
         report_depth(config, data.folder)
         warn_of_far_depth(config, data.training)
