@@ -217,6 +217,6 @@ def transform_of(position: Any, orientation: Any) -> Array | None:
     p = np.array([position.x, position.y, position.z], dtype=np.float64)
     q = np.array([orientation.x, orientation.y, orientation.z, orientation.w], dtype=np.float64)
     # Messages that nobody filled have a quaternion of zeros; rounding to float32 leaves 1e-7.
-    if not np.isfinite([*p, *q]).all() or abs(float(np.linalg.norm(q)) - 1.0) > 1e-2:
+    if not np.isfinite([*p, *q]).all() or not quaternion.is_unit(q):
         return None
     return se3.from_parts(p, quaternion.normalise(q))

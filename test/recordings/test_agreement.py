@@ -179,14 +179,17 @@ def test_what_cannot_be_compared_says_so(spoilt: Callable[..., Path], tmp_path: 
     assert not found.refused
 
 
-def test_to_dataset_refuses_and_force_goes_on(
-    spoilt: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_to_dataset_refuses_says_what_it_assumed_and_force_goes_on(
+    spoilt: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ):
     folder = open_folder(spoilt(lambda T, _: se3.inverse(T)))
     write_bag(folder, select_frames(folder), tmp_path / "bag", progress=False)
     words = ["bag", "to-dataset", str(tmp_path / "bag"), "--out", str(tmp_path / "out")]
-    assert main(words) == 2
+    with caplog.at_level(logging.INFO, logger="mvloc_ros"):
+        assert main(words) == 2
     assert "poses inverted" in capsys.readouterr().err
+    for assumed in ("poses: ", "poses are interpolated at", "colour camera: ", "depth: "):
+        assert any(record.getMessage().startswith(assumed) for record in caplog.records), assumed
     assert not (tmp_path / "out").exists()
     assert main([*words, "--force"]) == 0
     assert (tmp_path / "out" / "camera.json").is_file()

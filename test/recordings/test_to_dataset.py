@@ -32,7 +32,8 @@ from mvloc_ros.recordings.info import summarise
 from mvloc_ros.recordings.messages import OPTICAL_ROTATION, MessageBuilder
 from mvloc_ros.recordings.transforms import TransformTree
 from mvloc_ros.recordings.typestore import new_typestore
-from mvloc_ros.replay.to_dataset.convert import DatasetOptions, to_dataset
+from mvloc_ros.replay.to_dataset.convert import to_dataset
+from mvloc_ros.replay.to_dataset.options import DatasetOptions
 from mvloc_ros.replay.to_dataset.poses import PoseOptions
 from mvloc_ros.sensors.compressed import decode_compressed_color
 from mvloc_ros.sensors.decode import DecodeError, decode_color, decode_depth
@@ -957,4 +958,37 @@ def test_poses_that_are_none_are_counted(tmp_path: Path):
     assert "note: 2 messages on /pose are left out: a number is not finite, or the quaternion" in text
     assert "note: transforms left out, 1 of 'thing'" in text
     assert "note: /pose is taken as the camera's own pose" in text
-    assert "header stamps of the colour images, across at most 200 ms, 5 m/s or 360 deg/s" in text
+    assert "header stamps of /cam/color/image_raw, across at most 200 ms, 5 m/s or 360 deg/s" in text
+
+
+def without_header_stamp(recording: Recording, topic: str, indices: range) -> None:
+    """Take the header stamps of some of a topic's messages."""
+    messages = [message for _, name, message in recording.messages if name == topic]
+    for index in indices:
+        messages[index].header.stamp.sec = messages[index].header.stamp.nanosec = 0
+
+
+def test_messages_without_header_stamps_are_taken_at_their_times_of_recording_and_it_is_said(tmp_path: Path):
+    recording = Recording()
+    recording.add_images()
+    add_pose_topic(recording)
+    for topic in (COLOR, DEPTH):
+        without_header_stamp(recording, topic, range(COUNT))
+    text = convert(recording.write(tmp_path / "bag"), tmp_path / "out").text()
+    check(tmp_path / "out", base_pose)
+    assert (
+        f"note: the messages on {COLOR} have no header stamps: the times at which they were recorded are used" in text
+    )
+    assert f"poses are interpolated at the times of recording of {COLOR}" in text
+
+
+def test_two_clocks_on_one_topic_are_never_mixed(tmp_path: Path):
+    recording = Recording()
+    recording.add_images()
+    add_pose_topic(recording)
+    for topic in (COLOR, "/pose"):
+        without_header_stamp(recording, topic, range(1))
+    text = convert(recording.write(tmp_path / "bag"), tmp_path / "out").text()
+    check(tmp_path / "out", base_pose, list(range(1, COUNT)))
+    assert f"note: 1 of {COUNT} messages on {COLOR} are left out: their headers have no stamp" in text
+    assert "messages on /pose are left out: their headers have no stamp" in text

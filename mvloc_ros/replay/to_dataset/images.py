@@ -15,6 +15,8 @@ from mvloc_ros.image_bytes import JPEG_START, PNG_SIGNATURE
 from mvloc_ros.inference.frame import DepthImage
 from mvloc_ros.inference.preprocess import prepare_color, prepare_depth
 from mvloc_ros.recordings import topics
+from mvloc_ros.recordings.bag_reader import BagReader, RawMessage
+from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.folder_writer import FolderWriter, FrameName
 from mvloc_ros.replay.to_dataset.selection import CLOUD
 from mvloc_ros.sensors.clouds import project_cloud
@@ -90,3 +92,11 @@ def _check_size(image: NDArray[Any], camera: PinholeCamera, kind: str) -> None:
             f"A {kind} image has {image.shape[1]}x{image.shape[0]} pixels, but its camera_info is for "
             f"{camera.width}x{camera.height}; name the camera_info that belongs to it."
         )
+
+
+def decoded(reader: BagReader, raw: RawMessage) -> Any:
+    """The message; one that is damaged costs its frame, as an image that is damaged does."""
+    try:
+        return reader.decode(raw)
+    except RecordingError as error:
+        raise DecodeError(str(error)) from error

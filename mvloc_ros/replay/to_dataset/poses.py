@@ -17,6 +17,7 @@ from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import BagReader, RawMessage
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.pose_series import PoseSeries, jump_text, stamp_text
+from mvloc_ros.recordings.time_base import TopicStamps
 from mvloc_ros.recordings.transforms import TransformTree, frame_name, stamp_of, transform_of
 
 Array = NDArray[np.float64]
@@ -63,7 +64,7 @@ class PoseOptions:
 def extrinsic(values: Sequence[float]) -> Array:
     """4x4 of x, y, z, qx, qy, qz, qw. Raises RecordingError where the last four are no unit quaternion."""
     q = np.array(values[3:], dtype=np.float64)
-    if not np.isfinite(values).all() or abs(float(np.linalg.norm(q)) - 1.0) > 1e-2:
+    if not np.isfinite(values).all() or not quaternion.is_unit(q):
         raise RecordingError(
             f"The extrinsic {' '.join(map(str, values))} is no x y z qx qy qz qw with a quaternion of length 1."
         )
@@ -76,17 +77,27 @@ class _PoseTopic:
 
     name: str
     type: str
-    series: PoseSeries = field(default_factory=PoseSeries)
+    stamps: TopicStamps
     dropped: int = 0
+    _by_header: PoseSeries = field(default_factory=PoseSeries)
+    _by_receipt: PoseSeries = field(default_factory=PoseSeries)
     _fixed: dict[str, int] = field(default_factory=dict)  # frame -> stamp of the first message with it
     _placed: dict[str, int] = field(default_factory=dict)
 
-    def take(self, message: Any, stamp_ns: int) -> None:
+    @property
+    def series(self) -> PoseSeries:
+        """The poses, by the clock of the topic."""
+        return self._by_receipt if self.stamps.by_receipt else self._by_header
+
+    def take(self, message: Any, receipt_ns: int) -> None:
+        header_ns = stamp_of(message)
+        stamp_ns = header_ns or receipt_ns
         T = transform_of(*_PARTS[self.type](message))
         if T is None:
             self.dropped += 1
             return
-        self.series.add(stamp_ns, T)
+        self.stamps.add(header_ns, receipt_ns)
+        (self._by_header if header_ns else self._by_receipt).add(stamp_ns, T)
         self._fixed.setdefault(frame_name(message.header.frame_id), stamp_ns)
         self._placed.setdefault(frame_name(getattr(message, "child_frame_id", "")), stamp_ns)
 
@@ -117,7 +128,7 @@ class _PoseTopic:
 
     def remarks(self, stated: str | None) -> tuple[str, ...]:
         """What was assumed or left out."""
-        remarks = []
+        remarks = [self.stamps.remark()] if self.stamps.remark() else []
         if stated is None and self.type not in (ODOMETRY, TRANSFORM):
             remarks.append(f"{self.name} is taken as the camera's own pose, since its type names no frame that it is of"
                            " (else name it with --pose-frame)")  # fmt: skip
@@ -153,8 +164,8 @@ class PoseCollector:
         if raw.type in _TF_TYPES:
             self.tree.add_message(message, static=raw.topic.endswith("static"))
             return
-        topic = self._topics.setdefault(raw.topic, _PoseTopic(raw.topic, raw.type))
-        topic.take(message, stamp_of(message) or raw.stamp_ns)
+        topic = self._topics.setdefault(raw.topic, _PoseTopic(raw.topic, raw.type, TopicStamps(raw.topic)))
+        topic.take(message, raw.stamp_ns)
 
     def finish(self, options: PoseOptions, camera_frame: str) -> PoseSource:
         """The source of poses of a camera.

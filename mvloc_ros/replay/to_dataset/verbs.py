@@ -136,7 +136,8 @@ def _add_poses(parser: argparse.ArgumentParser) -> None:
 
 def run_to_dataset(args: argparse.Namespace) -> int:
     """`mvloc bag to-dataset`."""
-    from mvloc_ros.replay.to_dataset.convert import DatasetOptions, to_dataset
+    from mvloc_ros.replay.to_dataset.convert import to_dataset
+    from mvloc_ros.replay.to_dataset.options import DatasetOptions
     from mvloc_ros.replay.to_dataset.poses import PoseOptions, extrinsic
 
     poses = PoseOptions(

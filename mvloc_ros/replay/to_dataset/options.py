@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a user may choose of a conversion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from mvloc_ros.replay.to_dataset.poses import PoseOptions
+
+
+@dataclass(frozen=True)
+class DatasetOptions:
+    """What a user may choose; None is found in the recording or has a default by the kind of depth.
+
+    `depth_unit_m` are the metres of one unit of the recorded depth, 0 for REP 118's; `depth_units_per_metre` are those
+    of the folder's depth images.
+    """
+
+    color: str | None = None
+    depth: str | None = None
+    color_info: str | None = None
+    depth_info: str | None = None
+    pose_of: str = "color"
+    poses: PoseOptions = field(default_factory=PoseOptions)
+    register: bool = False
+    splat: float = 1.0
+    max_skew_ns: int | None = None
+    keep_unpaired: bool = False
+    test_fraction: float = 0.2
+    color_format: str = "png"
+    depth_units_per_metre: float | None = None
+    depth_unit_m: float = 0.0
+    licence: str = ""

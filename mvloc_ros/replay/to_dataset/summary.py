@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a conversion says to its user: what was written, and what was assumed of poses, clocks, cameras and depth."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from mvloc_ros.recordings.pose_series import stamps_text
+from mvloc_ros.recordings.time_base import TopicStamps
+from mvloc_ros.replay.to_dataset.depth_report import DepthReport
+from mvloc_ros.replay.to_dataset.plan import Plan
+from mvloc_ros.replay.to_dataset.poses import PoseSource
+from mvloc_ros.replay.to_dataset.selection import ImageTopic, Selection
+from mvloc_ros.sensors.camera_check import is_distorted
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class DatasetSummary:
+    """What was written; `left_out` counts colour images by the reason, `inputs` says what cameras and depth are."""
+
+    out: Path
+    train: int
+    test: int
+    left_out: Counter[str]
+    source: str
+    inputs: tuple[str, ...] = ()
+    without_pose: Mapping[str, list[int]] = field(default_factory=dict)  # reason -> stamps of these images
+
+    def text(self) -> str:
+        """Two or three lines for the terminal."""
+        lines = [f"{self.out}: {self.train} training and {self.test} test frames", self.source, *self.inputs]
+        for reason, count in sorted(self.left_out.items()):
+            times = f" ({stamps_text(self.without_pose[reason])})" if reason in self.without_pose else ""
+            lines.append(f"left out: {count} colour images {reason}{times}")
+        return "\n".join(lines)
+
+
+def images_text(selected: Selection) -> str:
+    """Which topics the images are of."""
+    if selected.depth is None:
+        return f"colour: {selected.color.name}; no depth topic"
+    return f"colour: {selected.color.name}; depth: {selected.depth.name}"
+
+
+def pose_lines(poses: PoseSource, plan: Plan, stamps: Mapping[str, TopicStamps], posed: ImageTopic) -> list[str]:
+    """How fast the camera moved by the poses, on which clock, and what is to be known of them."""
+    steps, options = plan.steps, poses.options
+    lines = []
+    if len(steps.seconds):
+        speed = float(np.max(steps.distance_m / steps.seconds))
+        turn = float(np.degrees(np.max(steps.angle_rad / steps.seconds)))
+        lines.append(
+            f"motion from frame to frame: at most {float(np.max(steps.distance_m)):.3f} m, {speed:.2f} m/s and "
+            f"{turn:.0f} deg/s"
+        )
+    lines.append(
+        f"poses are interpolated at the {stamps[posed.name].clock_text()} of {posed.name}, "
+        f"across at most {options.max_gap_ns / 1e6:g} ms, {options.limits.text()}"
+    )
+    for remark in (*filter(None, (topic.remark() for topic in stamps.values())), *poses.lines()):
+        _log.warning("%s.", remark)
+        lines.append(f"note: {remark}")
+    return lines
+
+
+def camera_lines(selected: Selection) -> list[str]:
+    """Which cameras were taken, and what is to be known of them; what needs attention is logged as a warning too."""
+    infos = {"colour": selected.color_info}
+    if selected.depth_info is not None:
+        infos["depth"] = selected.depth_info
+    lines = []
+    for kind, info in infos.items():
+        lines.append(f"{kind} camera: {info.text()}")
+        if kind == "depth" and info is selected.color_info:
+            continue  # the remarks on it are told
+        remarks = list(info.remarks)
+        if is_distorted(info.model):
+            remarks.append(
+                f"the {kind} images are not rectified ({info.model.distortion_text}) and are stored as they came: "
+                "record the rectified topic, or let the node read this very topic"
+            )
+        for remark in remarks:
+            _log.warning("%s.", remark)
+        lines += [f"note: {remark}" for remark in remarks]
+    return lines
+
+
+def depth_lines(report: DepthReport, is_lidar: bool) -> list[str]:
+    """Unit and median of depth, and what cannot be right; the latter is logged as a warning too."""
+    text, problem = report.lines(is_lidar)
+    if problem:
+        _log.warning("%s.", problem)
+    return [text, *([f"note: {problem}"] if problem else [])] if text else []
