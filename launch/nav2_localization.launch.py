@@ -13,7 +13,7 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription
-from mvloc_ros.launch_support import require_packages, sim_time
+from mvloc_ros.launch_support import integration_arguments, require_packages, sim_time
 
 SHARE = get_package_share_directory("mvloc_ros")
 VALUES = os.path.join(SHARE, "config", "integration", "nav2_instead_of_amcl.yaml")
@@ -49,19 +49,6 @@ def generate_launch_description() -> LaunchDescription:
         PythonLaunchDescriptionSource(os.path.join(SHARE, "launch", "mvloc.launch.py")),
         launch_arguments={name: LaunchConfiguration(name) for name in FORWARDED}.items(),
     )
-    arguments = [
-        DeclareLaunchArgument("model", description="folder of the model bundle"),
-        DeclareLaunchArgument("map", description="YAML file of the occupancy grid"),
-        DeclareLaunchArgument("camera", default_value="", description="file of config/cameras without .yaml"),
-        DeclareLaunchArgument("namespace", default_value="", description="namespace of all nodes, topics and /tf"),
-        DeclareLaunchArgument(
-            "params_file", default_value=VALUES, description="YAML file of the node, the map server and its manager"
-        ),
-        DeclareLaunchArgument(
-            "use_sim_time",
-            default_value="",
-            description="take the time from /clock; empty: as the params_file says",
-            choices=["", "true", "false", "True", "False"],
-        ),
-    ]
+    arguments = integration_arguments(VALUES, "the map server with its manager")
+    arguments.append(DeclareLaunchArgument("map", description="YAML file of the occupancy grid"))
     return LaunchDescription([*arguments, mvloc, OpaqueFunction(function=start_map_server)])

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 
 def require_packages(*names: str) -> None:
@@ -27,6 +28,26 @@ def require_packages(*names: str) -> None:
             f"This launch file needs {' and '.join(missing)}, not installed here, and nothing was started; install "
             f"with: sudo apt install {packages}"
         )
+
+
+def integration_arguments(params_file: str, nodes: str) -> list[Any]:
+    """The launch arguments of a file that starts the localization node and `nodes`, all by one `params_file`."""
+    from launch.actions import DeclareLaunchArgument
+
+    return [
+        DeclareLaunchArgument("model", description="folder of the model bundle"),
+        DeclareLaunchArgument("camera", default_value="", description="file of config/cameras without .yaml"),
+        DeclareLaunchArgument("namespace", default_value="", description="namespace of all nodes, topics and /tf"),
+        DeclareLaunchArgument(
+            "params_file", default_value=params_file, description=f"YAML file of the localization node and {nodes}"
+        ),
+        DeclareLaunchArgument(
+            "use_sim_time",
+            default_value="",
+            description="take the time from /clock; empty: as the params_file says",
+            choices=["", "true", "false", "True", "False"],
+        ),
+    ]
 
 
 def sim_time(value: str) -> list[dict[str, bool]]:

@@ -4,11 +4,9 @@
 from __future__ import annotations
 
 import argparse
-import math
 from pathlib import Path
 
-from mvloc_ros.arguments import positive
-from mvloc_ros.geometry.motion import MotionLimits
+from mvloc_ros.recordings.motion_arguments import add_motion_arguments, motion_limits
 from mvloc_ros.recordings.robotcar.layout import CAMERAS, LIDARS
 from mvloc_ros.recordings.robotcar.limits import CAR_LIMITS
 
@@ -45,20 +43,7 @@ def add_robotcar_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--poses", choices=("ins", "rtk"), default="ins", help="source of poses (default: ins)")
     parser.add_argument("--good-only", action="store_true", help="only poses of the status INS_SOLUTION_GOOD")
-    parser.add_argument(
-        "--max-speed",
-        type=positive,
-        default=CAR_LIMITS.max_speed,
-        metavar="M/S",
-        help="no pose is interpolated between two that are further apart (default: 60)",
-    )
-    parser.add_argument(
-        "--max-turn-rate",
-        type=positive,
-        default=math.degrees(CAR_LIMITS.max_turn_rate),
-        metavar="DEG/S",
-        help="the same for turning (default: 180)",
-    )
+    add_motion_arguments(parser, CAR_LIMITS)
     parser.add_argument("--short-side", type=int, default=256, help="pixels of the shorter side (default: 256)")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="take each N-th image only (default: 1)")
     _add_depth(parser)
@@ -127,7 +112,7 @@ def run_robotcar(args: argparse.Namespace) -> int:
         splat=args.splat,
         short_side=args.short_side,
         every=args.every,
-        limits=MotionLimits(args.max_speed, math.radians(args.max_turn_rate)),
+        limits=motion_limits(args),
     )
     print(convert(args.traversals, args.out, options).text())
     return 0

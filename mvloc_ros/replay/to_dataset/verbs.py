@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import argparse
-import math
 from pathlib import Path
 
 from mvloc_ros.arguments import not_negative, positive
 from mvloc_ros.geometry.motion import MotionLimits
 from mvloc_ros.recordings.agreement import add_force_argument
+from mvloc_ros.recordings.motion_arguments import add_motion_arguments, motion_limits
 
 
 def add_to_dataset_arguments(parser: argparse.ArgumentParser) -> None:
@@ -118,20 +118,7 @@ def _add_poses(parser: argparse.ArgumentParser) -> None:
         metavar="MS",
         help="longest time between poses that is interpolated (default: 200)",
     )
-    group.add_argument(
-        "--max-speed",
-        type=positive,
-        default=MotionLimits.max_speed,
-        metavar="M/S",
-        help="no pose is interpolated between two that are further apart, as at a loop closure (default: 5)",
-    )
-    group.add_argument(
-        "--max-turn-rate",
-        type=positive,
-        default=math.degrees(MotionLimits.max_turn_rate),
-        metavar="DEG/S",
-        help="the same for turning (default: 360)",
-    )
+    add_motion_arguments(group, MotionLimits())
 
 
 def run_to_dataset(args: argparse.Namespace) -> int:
@@ -146,7 +133,7 @@ def run_to_dataset(args: argparse.Namespace) -> int:
         pose_frame=args.pose_frame,
         T_pose_camera=None if args.extrinsic is None else extrinsic(args.extrinsic),
         max_gap_ns=round(args.max_gap * 1e6),
-        limits=MotionLimits(args.max_speed, math.radians(args.max_turn_rate)),
+        limits=motion_limits(args),
     )
     options = DatasetOptions(
         color=args.color,
