@@ -65,6 +65,7 @@ class ModelSlot:
         self._tracker: Tracker | None = None
         self._thread: threading.Thread | None = None
         self._outcome: Future | None = None
+        self._loading = ""
         self._is_reported = True
         self._is_closed = False
 
@@ -89,6 +90,8 @@ class ModelSlot:
     def begin(self, path: str) -> str:
         """Start to load the model at another path; why not, in words."""
         if self._outcome is not None and not self._outcome.done():
+            if path == self._loading:
+                return ""  # asked again, as by a client whose first answer was lost
             return "A model is being loaded; ~/load_model answers when that is done."
         if path == self.path:
             return ""
@@ -111,7 +114,7 @@ class ModelSlot:
     def _start(self, path: str) -> None:
         if self._thread is not None:
             self._thread.join()  # its outcome was set, so it is at its end
-        self._is_reported = False
+        self._is_reported, self._loading = False, path
         outcome = self._outcome = Future()
         self._thread = threading.Thread(target=self._run, args=(path, outcome), name=LOADER)
         self._thread.start()

@@ -242,6 +242,8 @@ def test_the_node_listens_and_ends_in_order_while_a_model_is_being_loaded(peer, 
     # Back to the model that runs is a change too, and would be undone when the other one is loaded.
     back = peer.set_string("model", str(tiny_bundle))
     assert (back.successful, "A model is being loaded" in back.reason) == (False, True)
+    # The same again is no other wish: a client whose answer was lost asks again.
+    assert peer.set_string("model", str(DEMO_MODEL)).successful
     for _ in range(3):  # the first may be answered together with the request to load
         assert trigger(peer, "relocalize").success
     assert not loaded.done()
