@@ -108,9 +108,11 @@ def _require_topics(reader: BagReader, truth_topic: str) -> None:
 
 
 def _node_arguments(model: Path, options: NodeOptions) -> list[str]:
-    # A recording is of a camera, not of a robot with odometry; and what is judged are all poses, so that a live run
-    # and an offline one can be compared. `parameters` come after these and win.
-    arguments = ["--ros-args", "-p", f"model:={model.resolve()}", "-p", "publish_frame:=camera", "-p", "gate:=false"]
+    # A recording is of a camera, which has its own parent there, and not of a robot with odometry: its pose is wanted,
+    # and no transform. What is judged are all poses, so that a live run and an offline one can be compared.
+    # `parameters` come after these and win.
+    arguments = ["--ros-args", "-p", f"model:={model.resolve()}", "-p", "gate:=false"]
+    arguments += ["-p", "publish_frame:=none", "-p", "pose_frame:=camera"]
     arguments += ["-r", f"color/image:={topics.COLOR_IMAGE}", "-r", f"depth/image:={topics.DEPTH_IMAGE}"]
     for parameter in options.parameters:
         arguments += ["-p", parameter]

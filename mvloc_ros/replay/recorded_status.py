@@ -22,11 +22,13 @@ from mvloc_ros.replay.outcomes import (
     UNPAIRED,
     WORDS,
     Outcome,
+    group_reasons,
 )
 from mvloc_ros.replay.run import Stamps, header_stamp
 
 STATES = ("INITIALISING", "TRACKING", "DEGRADED", "LOST", "STARVED")
 """By the value of LocalizationStatus.state."""
+_DEGRADED = STATES[2]
 _DROPPED = (UNPAIRED, BUSY, INVALID, FAILED)
 _TOLD = (ACCEPTED, REJECTED, FAILED, NOT_RECORDED)
 _FRAMES_DONE = ("published", "rejected", "dropped_failed")
@@ -66,10 +68,15 @@ class RecordedStatuses:
         return sum(outcome.kind == ACCEPTED for outcome in self._outcomes.values())
 
     def notes(self, outcomes: Mapping[int, Outcome]) -> tuple[str, ...]:
-        """For the reader of the report: what is not counted, and what the node said while frames did not get to it."""
+        """For the reader of the report: what is not counted, which poses the node called less than good, and what it
+        said while frames did not get to it.
+        """
         notes = []
         if any(outcome.kind not in _TOLD for outcome in outcomes.values()):
             notes = [f"while it processed nothing the node said: {reason}" for reason, _ in self._idle.most_common(2)]
+        degraded = [outcome for outcome in outcomes.values() if (outcome.kind, outcome.state) == (ACCEPTED, _DEGRADED)]
+        for group in group_reasons(Outcome(_DEGRADED, outcome.remark or WORDS[REJECTED]) for outcome in degraded):
+            notes.append(f"{group.frames} of {self.accepted} poses were published as {group.text()}")
         if self.began_earlier:
             notes.append("the node was active before the recording began: drops are counted from its first status on")
         return tuple(notes)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import signal
@@ -54,6 +55,9 @@ def test_live_and_offline_give_the_same_poses(bag: Path, tmp_path: Path):
     assert offline.returncode == 0, offline.stderr
     report = json.loads((tmp_path / "live" / "report.json").read_text())
     assert report["frames"] == FRAMES
+    rows = list(csv.DictReader((tmp_path / "live" / "frames.csv").open()))
+    assert {row["state"] for row in rows if row["outcome"] == "accepted"} == {"TRACKING"}, report["notes"]
+    assert not [note for note in report["notes"] if "DEGRADED" in note]
     assert report["poses"] >= 0.9 * FRAMES  # a loaded machine may drop some, and says so
     assert report["poses"] + sum(report["drops"].values()) >= FRAMES
     assert report["translation_m"]["median"] < report["baselines"]["constant_pose"]["translation_m"]["median"] / 3

@@ -350,6 +350,8 @@ def test_failed_frames_and_poses_that_were_not_recorded_are_told_apart(camera_ba
     outcomes = [run.outcomes[int(stamp)] for stamp in run.frames_ns]
     assert (outcomes[6].reason, outcomes[6].refined) == ("TF does not tell where 'camera_1' is", None)
     assert (outcomes[2].reason, outcomes[2].remark, outcomes[2].state) == ("", "colour alone", "DEGRADED")
+    assert "1 of 7 poses were published as DEGRADED: colour alone" in run.notes
+    assert "5 of 7 poses were published as DEGRADED: the status does not say why" in run.notes
 
 
 def test_what_an_idle_node_said_is_told_where_frames_did_not_get_to_it(camera_bag, live_bag):
