@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The network's pose refined against the scene map, and judged.
 
-The network's pose starts; where its result is not believed, others do while the time budget lasts: the last believed
+The network's pose starts; where its result is rejected, others do while the time budget lasts: the last accepted
 pose, and poses drawn around the network's with its own spread (the noise is fixed, so a frame gives the same result
 each time). The best supported result wins.
 
@@ -52,7 +52,7 @@ class Refined:
         T_map_camera: of the camera that the model gives the pose of.
         covariance: 6x6, ROS order, map axes.
         score: in [0, 1]; NaN where the bundle does not say how to score.
-        rejection: why the pose is not to be believed, in words; empty if it is.
+        rejection: why the pose is rejected, in words; empty if it is.
         evidence: what the score is made of.
         support: residuals and Hessian at the pose.
         determined: how many of the six directions the geometry determines.
@@ -94,7 +94,7 @@ class Refiner:
         self._maps.prepare(positions)
 
     def refine(
-        self, network: Expectation, depth: DepthImage, color: NDArray[np.uint8] | None, believed: Expectation | None
+        self, network: Expectation, depth: DepthImage, color: NDArray[np.uint8] | None, last: Expectation | None
     ) -> Refined | Unrefined:
         """Refine one pose, or say why it cannot be.
 
@@ -102,12 +102,12 @@ class Refiner:
             network: its pose, and the covariance of that.
             depth: the depth image as it came.
             color: RGB `[H, W, 3]`, in any size, None without.
-            believed: the last pose that was believed, if it is recent; its covariance with what the camera may have
+            last: the last accepted pose, if it is recent; its covariance with what the camera may have
                 moved since.
         """
         began = time.perf_counter()
         deadline = began + 1e-3 * self._options.budget_ms
-        frame = self._frame(network, depth, color, believed)
+        frame = self._frame(network, depth, color, last)
         if frame is None:
             return self._out_of_range(depth, color)
         best: Refined | None = None
@@ -167,29 +167,29 @@ class Refiner:
         network: Expectation,
         depth: DepthImage,
         color: NDArray[np.uint8] | None,
-        believed: Expectation | None = None,
+        last: Expectation | None = None,
     ) -> Refined | None:
         """What one start (4x4) alone leads to, however long it takes; None where it leads nowhere."""
-        frame = self._frame(network, depth, color, believed)
+        frame = self._frame(network, depth, color, last)
         return None if frame is None else self._attempt(frame, start, float("inf"))
 
     def _frame(
-        self, network: Expectation, depth: DepthImage, color: NDArray[np.uint8] | None, believed: Expectation | None
+        self, network: Expectation, depth: DepthImage, color: NDArray[np.uint8] | None, last: Expectation | None
     ) -> _Frame | None:
         source = Source.of(self._depth.points(depth), self._resolution_m, self._options.points, self._options.threads)
         if source is None:
             return None
         # What is too near to be registered hides the scene all the same.
         seen = np.concatenate([source.points, self._depth.nearer(depth, 2 * free_space.COLUMNS)])
-        return _Frame(source, seen, color, _is_blank(color), network, believed)
+        return _Frame(source, seen, color, _is_blank(color), network, last)
 
     def _starts(self, frame: _Frame) -> Iterator[Array]:
         # A covered lens is covered wherever the camera is.
         limit = 1 if frame.blank else self._options.starts
         network = frame.network.T_map_camera
         yield network
-        if frame.believed is not None and limit > 1:
-            yield frame.believed.T_map_camera
+        if frame.last is not None and limit > 1:
+            yield frame.last.T_map_camera
             limit -= 1
         spread = np.minimum(np.sqrt(np.diag(frame.network.covariance)), _LARGEST_SPREAD)
         for draw in self._draws[: limit - 1]:
@@ -279,7 +279,7 @@ class Refiner:
         return appearance.compare(found, target, frame.color, self._manifest.color_camera, self._T_color_depth)
 
     def _verdict(self, evidence: Evidence, fault: str) -> tuple[float, str]:
-        """Score and, if the pose is not to be believed, the reason."""
+        """Score and, if the pose is rejected, the reason."""
         spec = self._spec.acceptance
         if spec is None:
             return float("nan"), fault
@@ -304,12 +304,12 @@ class _Frame:
     color: NDArray[np.uint8] | None
     blank: bool
     network: Expectation
-    believed: Expectation | None
+    last: Expectation | None
 
     @property
     def expected(self) -> tuple[Expectation, ...]:
         """Where the camera may be expected."""
-        return (self.network,) if self.believed is None else (self.network, self.believed)
+        return (self.network,) if self.last is None else (self.network, self.last)
 
 
 def _is_blank(color: NDArray[np.uint8] | None) -> bool:

@@ -41,7 +41,7 @@ class UnverifiedPoses:
         self._forgotten = threading.Event()
 
     def forget(self) -> None:
-        """Count anew from the next pose; any thread may call it, also while a frame is in work."""
+        """Start counting again at the next pose; any thread may call it, also while a frame is in work."""
         self._forgotten.set()
 
     def judged(self, stamp_ns: int) -> None:
