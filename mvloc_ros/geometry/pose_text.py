@@ -33,7 +33,8 @@ _log = logging.getLogger(__name__)
 def parse_trajectory(
     text: str, path: Path, bad_lines: list[int] | None
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Stamps in nanoseconds `[N]` in the file's order, and x y z qx qy qz qw `[N, 7]`, the quaternions of any norm.
+    """Stamps in nanoseconds `[N]` in the file's order, and x y z qx qy qz qw `[N, 7]`: metres, and quaternions of
+    length 1 but for rounding.
 
     With `bad_lines`, the numbers of lines that are no pose are added there and the rest is read.
 

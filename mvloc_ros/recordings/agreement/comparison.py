@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.projection import transform_points
 from mvloc_ros.recordings.agreement.depth_views import DepthView
 
@@ -39,9 +40,7 @@ def compare(pairs: Sequence[tuple[DepthView, DepthView]], T_first_second: Array)
     counts = np.zeros((len(pairs), 4), dtype=np.int64)
     for i, ((first, second), T) in enumerate(zip(pairs, T_first_second, strict=True)):
         if np.isfinite(T).all():
-            T_back = np.eye(4)
-            T_back[:3, :3], T_back[:3, 3] = T[:3, :3].T, -T[:3, :3].T @ T[:3, 3]
-            counts[i] = _one_way(second, first, T) + _one_way(first, second, T_back)
+            counts[i] = _one_way(second, first, T) + _one_way(first, second, se3.inverse(T))
     return Counts(*counts.T)
 
 
