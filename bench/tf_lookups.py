@@ -35,7 +35,7 @@ from rclpy.time import Time
 from sensor_msgs.msg import Image
 from tf2_ros import Buffer, StaticTransformBroadcaster, TransformBroadcaster, TransformException, TransformListener
 
-from mvloc_ros import fastdds_profile
+from mvloc_ros import children, fastdds_profile
 from mvloc_ros.inference.bundle import read_bundle
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -150,7 +150,7 @@ def main() -> int:
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     # In the stock segment of shared memory two images do not fit, and publishing the second waits, odometry with it.
     os.environ.update(fastdds_profile.settings())
-    command = [sys.executable, "-m", "mvloc_ros.node.main", "--ros-args", "-p", f"model:={args.model.resolve()}"]
+    command = children.module_command("mvloc_ros.node.main", "--ros-args", "-p", f"model:={args.model.resolve()}")
     command += ["-p", "refine:=off"]  # the images are of no place
     with tempfile.TemporaryFile() as log:
         node = subprocess.Popen(command, stdout=log, stderr=log)

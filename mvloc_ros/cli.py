@@ -13,7 +13,7 @@ import threading
 from dataclasses import dataclass
 from typing import NoReturn
 
-from mvloc_ros import __version__, interrupts
+from mvloc_ros import __version__, children, interrupts
 from mvloc_ros.errors import MvlocError
 
 
@@ -94,6 +94,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def command() -> NoReturn:
     """Run one verb as the whole of this process."""
+    children.protect_children()
     try:
         code = main()
     finally:

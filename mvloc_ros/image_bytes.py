@@ -6,6 +6,7 @@ A network must see in the node what it saw in training, so the same bytes give t
 - as stored: an EXIF orientation is ignored. No ROS driver means it, and depth beside the image has none;
 - what is damaged is refused. OpenCV decodes a JPEG or PNG that was cut short into a picture with a grey or black rest
   and only prints a warning. Other formats it refuses itself;
+- the size is read first: an image of more than `MOST_PIXELS`, or one whose size is not found, is never decoded;
 - colour has 8 bits a channel. Colours of 16 bits are scaled; 16 bits with one channel are depth and no colour.
 """
 
@@ -19,8 +20,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-JPEG_START, JPEG_SCAN, JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
+from mvloc_ros.image_header import JPEG_START, PNG_SIGNATURE, stated_size
+from mvloc_ros.limits import MOST_PIXELS
+
+JPEG_SCAN, JPEG_END = b"\xff\xda", b"\xff\xd9"
 SUFFIXES = ("png", "jpg", "jpeg", "jpe", "bmp", "dib", "pbm", "pgm", "ppm", "pnm", "tif", "tiff", "webp")
 """Names of the formats that are read, in lower case."""
 
@@ -37,9 +40,9 @@ def decode(data: bytes) -> NDArray[Any]:
     """The image as stored: `[H, W]` or `[H, W, C]` in OpenCV's order of channels, of the file's own type.
 
     Raises:
-        ImageBytesError: the bytes are damaged or no image.
+        ImageBytesError: the bytes are damaged or no image, or too large.
     """
-    damage = damage_of(data)
+    damage = _size_damage(data) or damage_of(data)
     if damage:
         raise ImageBytesError(damage)
     try:
@@ -48,10 +51,7 @@ def decode(data: bytes) -> NDArray[Any]:
     except cv2.error:
         image = None
     if image is None:
-        known = data.startswith((PNG_SIGNATURE, JPEG_START))
-        raise ImageBytesError(
-            "it cannot be decoded" if known else "it is no PNG or JPEG, nor another image that OpenCV reads"
-        )
+        raise ImageBytesError("it cannot be decoded")
     return np.asarray(image)
 
 
@@ -82,6 +82,18 @@ def damage_of(data: bytes) -> str:
         # 0xff is escaped inside a scan, so the end marker after the last scan header is the real one.
         cut = data.rfind(JPEG_END) < data.rfind(JPEG_SCAN)
         return "it ends before the JPEG end marker" if cut else ""
+    return ""
+
+
+def _size_damage(data: bytes) -> str:
+    size = stated_size(data)
+    if size is None:
+        if data.startswith((PNG_SIGNATURE, JPEG_START)):
+            return damage_of(data) or "it states no size"
+        return "it is no PNG or JPEG, nor another image that is read" if data else "the file is empty"
+    width, height = size
+    if not 0 < width * height <= MOST_PIXELS:
+        return f"it claims {width}x{height} pixels, where 1 to {MOST_PIXELS} are allowed"
     return ""
 
 

@@ -252,7 +252,7 @@ def run(command: list[str], failure: str, environment: dict[str, str] | None = N
     """Run a command, its output kept for the case that it fails."""
     started = time.monotonic()
     result = subprocess.run(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
     if result.returncode != 0:
         print(result.stdout[-8000:], file=sys.stderr)

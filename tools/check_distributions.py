@@ -38,7 +38,7 @@ def resolved(distribution: str, machine: str) -> str:
         command += ["--only-binary=:all:", "--python-version", PYTHON[distribution], "--report", str(report)]
         command += [word for platform in platforms for word in ("--platform", platform)]
         command += ["-r", str(ROOT / "requirements" / "ros" / f"{distribution}.txt")]
-        found = subprocess.run(command, capture_output=True, text=True, check=False)
+        found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         if found.returncode:
             return f"FAILED: {found.stderr.strip().splitlines()[-1]}"
         packages = [item["metadata"] for item in json.loads(report.read_text())["install"]]

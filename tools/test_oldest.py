@@ -30,7 +30,7 @@ def main() -> int:
     requirements = ROOT / "requirements" / "oldest.txt"
     stamp = VENV / "installed.txt"
     if not stamp.exists() or stamp.read_bytes() != requirements.read_bytes():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", str(VENV)], check=True)
+        subprocess.run([sys.executable, "-m", "venv", "--clear", str(VENV)], cwd=ROOT, check=True)
         subprocess.run([str(VENV / "bin" / "pip"), "install", "--quiet", "-r", str(requirements)], check=True)
         stamp.write_bytes(requirements.read_bytes())
     paths = os.pathsep.join([str(ROOT), str(ROOT / "pip_ros" / "python")])

@@ -16,7 +16,7 @@ from mvloc_ros.calibration.network import calibrate_network
 from mvloc_ros.calibration.refined import calibrate_refined
 from mvloc_ros.calibration.trials import run_trials
 from mvloc_ros.geometry import se3
-from mvloc_ros.inference.bundle import Bundle, read_bundle, replace_manifest
+from mvloc_ros.inference.bundle import Bundle, bundle_to_change, replace_manifest
 from mvloc_ros.inference.calibration_spec import covariance_matrix
 from mvloc_ros.inference.validation_file import VALIDATION_FILE, ValidationPoses, read_validation
 from mvloc_ros.mapping.build import MapOptions
@@ -51,7 +51,11 @@ def calibrate(
     Raises:
         MvlocError: the bundle says nothing of validation frames, or the folder is another one.
     """
-    bundle = read_bundle(model)
+    with bundle_to_change(model) as bundle:
+        return _calibrated(bundle, data, test_fraction, min_frames, network_alone)
+
+
+def _calibrated(bundle: Bundle, data: Path, test_fraction: float, min_frames: int, network_alone: bool) -> Bundle:
     found = _validation_poses(bundle)
     folder = open_folder(data, test_fraction)
     check_cameras(bundle, folder)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import cv2
@@ -12,6 +11,7 @@ import numpy.typing as npt
 
 from mvloc_ros.demo.renderer import RgbdFrame
 from mvloc_ros.errors import MvlocError
+from mvloc_ros.storage import write_file
 
 DEPTH_UNITS_PER_METRE = 1000
 _JPEG_QUALITY = 95
@@ -34,23 +34,11 @@ def write_frame(folder: Path, index: int, frame: RgbdFrame, pose: npt.NDArray[np
     _write_image(folder / f"frame-{index:06d}.color.jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     _write_image(folder / f"frame-{index:06d}.depth.png", millimetres, [cv2.IMWRITE_PNG_COMPRESSION, _PNG_COMPRESSION])
     rows = "\n".join(" ".join(f"{value:.9f}" for value in row) for row in pose)
-    write_text(pose_file(folder, index), rows + "\n")
+    write_file(pose_file(folder, index), rows + "\n", durable=False)
 
 
 def _write_image(path: Path, image: npt.NDArray[np.uint8] | npt.NDArray[np.uint16], options: list[int]) -> None:
     done, data = cv2.imencode(path.suffix, image, options)
     if not done:
         raise DemoError(f"{path} could not be encoded.")
-    _write_bytes(path, data.tobytes())
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
-    _write_bytes(path, text.encode())
-
-
-def _write_bytes(path: Path, data: bytes) -> None:
-    """Whole or not at all: under another name first."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(data)
-    os.replace(temporary, path)
+    write_file(path, data.tobytes(), durable=False)

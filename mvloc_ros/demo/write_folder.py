@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from mvloc_ros.demo.frame_files import DEPTH_UNITS_PER_METRE, DemoError, pose_file, write_frame, write_text
+from mvloc_ros.demo.frame_files import DEPTH_UNITS_PER_METRE, DemoError, pose_file, write_frame
 from mvloc_ros.demo.plan import (
     RATE_HZ,
     SPLITS,
@@ -30,6 +30,7 @@ from mvloc_ros.demo.plan import (
     plan_training,
 )
 from mvloc_ros.demo.renderer import CAMERA, RgbdFrame, demo_renderer
+from mvloc_ros.storage import exclusive, write_file
 
 # To be raised when the same poses give other images. With the fingerprint of the drives it keeps a folder from mixing
 # what two versions of this program rendered.
@@ -67,14 +68,16 @@ def write_folder(
     root = Path(root)
     plans = _plans(split, frames, seed)
     root.mkdir(parents=True, exist_ok=True)
-    _claim(root, seed)
-    jobs = [job for plan in plans for job in _missing(root, seed, plan)]
-    total = sum(job.last - job.first for job in jobs)
-    count = min(workers or min(2, os.cpu_count() or 1), max(1, len(jobs)))
-    with tqdm(total=total, desc=f"rendering {root.name}", unit=" frames", disable=not progress or not total) as bar:
-        for written in _run(jobs, count):
-            bar.update(written)
-    _write_split_files(root)
+    with exclusive(root):
+        _claim(root, seed)
+        jobs = [job for plan in plans for job in _missing(root, seed, plan)]
+        total = sum(job.last - job.first for job in jobs)
+        count = min(workers or min(2, os.cpu_count() or 1), max(1, len(jobs)))
+        shown = progress and total > 0
+        with tqdm(total=total, desc=f"rendering {root.name}", unit=" frames", disable=not shown) as bar:
+            for written in _run(jobs, count):
+                bar.update(written)
+        _write_split_files(root)
     return total
 
 
@@ -112,13 +115,13 @@ def _claim(root: Path, seed: int) -> None:
             )
     elif any(root.glob("seq-*")):
         raise DemoError(f"{root} holds a recording that `mvloc demo render` did not make: choose another folder.")
-    write_text(path, json.dumps(identity, indent=2) + "\n")
+    write_file(path, json.dumps(identity, indent=2) + "\n")
     camera = CAMERA.to_dict()
     settings = {
         "color": camera, "depth": camera, "depth_registered": True, "pose_of": "color", "rate_hz": RATE_HZ,
         "depth_units_per_metre": DEPTH_UNITS_PER_METRE, "licence": LICENCE,
     }  # fmt: skip
-    write_text(root / "camera.json", json.dumps(settings, indent=2) + "\n")
+    write_file(root / "camera.json", json.dumps(settings, indent=2) + "\n")
 
 
 def _fingerprint(seed: int) -> str:
@@ -200,5 +203,5 @@ def _write_split_files(root: Path) -> None:
     test_number = plan_test(0, 1).number
     train, test = [n for n in numbers if n != test_number], [n for n in numbers if n == test_number]
     if train and test:
-        write_text(root / "TrainSplit.txt", "".join(f"sequence{n}\n" for n in train))
-        write_text(root / "TestSplit.txt", "".join(f"sequence{n}\n" for n in test))
+        write_file(root / "TrainSplit.txt", "".join(f"sequence{n}\n" for n in train))
+        write_file(root / "TestSplit.txt", "".join(f"sequence{n}\n" for n in test))

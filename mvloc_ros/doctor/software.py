@@ -9,14 +9,12 @@ import importlib.util
 import os
 import platform
 import subprocess
-import sys
 from pathlib import Path
 
+from mvloc_ros import children
 from mvloc_ros.doctor.findings import Finding, error, note, ok, warning
 
 _ROS_PACKAGES = ("rclpy", "sensor_msgs", "tf2_ros", "cv_bridge", "sensor_msgs_py", "tf_transformations")
-# A process of its own: where the driver is missing, TensorRT has been seen to end the process that asks.
-_TENSORRT = "import tensorrt; print(tensorrt.__version__, hasattr(tensorrt, 'Builder'))"
 
 
 def examine_software() -> list[Finding]:
@@ -91,7 +89,12 @@ def _tensorrt() -> Finding:
                     "on a machine with an NVIDIA GPU: pip install tensorrt cuda-python")  # fmt: skip
     try:
         asked = subprocess.run(
-            [sys.executable, "-c", _TENSORRT], capture_output=True, text=True, timeout=60, check=False
+            children.module_command("mvloc_ros.doctor.tensorrt_probe"),
+            env=children.safe_environment(),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         return warning("TensorRT", "its import does not end", "reinstall it for this driver")

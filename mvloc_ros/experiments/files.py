@@ -6,10 +6,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from mvloc_ros import __version__
@@ -108,16 +106,6 @@ def experiment_json(results: Results) -> str:
         "cells": cells,
     }
     return json.dumps(values, indent=2) + "\n"
-
-
-def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
-    """Let a file appear under its name only when it is whole."""
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        write(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _row(row: Row) -> dict[str, Any]:

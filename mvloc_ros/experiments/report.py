@@ -4,16 +4,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from mvloc_ros.experiments.errors import ExperimentError
-from mvloc_ros.experiments.files import experiment_json, frames_csv, replace_file, results_csv
+from mvloc_ros.experiments.files import experiment_json, frames_csv, results_csv
 from mvloc_ros.experiments.judging import Judge, Judged
 from mvloc_ros.experiments.plots import save_figures, save_trajectories
 from mvloc_ros.experiments.results import Plan, Results
 from mvloc_ros.experiments.scenes import Part
 from mvloc_ros.experiments.tables import markdown
+from mvloc_ros.storage import replacing, write_file
 from mvloc_ros.training.config import TrainingConfig
 
 
@@ -40,12 +40,12 @@ def report(plan: Plan, judge: Judge, seen: TrainingConfig, out: Path) -> str:
     text = markdown(results)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        _write(out / "frames.csv", frames_csv(judged))
-        _write(out / "results.csv", results_csv(results, judged))
+        write_file(out / "frames.csv", frames_csv(judged))
+        write_file(out / "results.csv", results_csv(results, judged))
         _pictures(results, judged, out)
-        _write(out / f"{plan.name}.md", text)
+        write_file(out / f"{plan.name}.md", text)
         # Last: where it is, the rest is too.
-        _write(out / "experiment.json", experiment_json(results))
+        write_file(out / "experiment.json", experiment_json(results))
     except OSError as error:
         raise ExperimentError(f"The results cannot be written to {out} ({error.strerror}): change --out.") from error
     return text
@@ -53,17 +53,14 @@ def report(plan: Plan, judge: Judge, seen: TrainingConfig, out: Path) -> str:
 
 def _pictures(results: Results, judged: Sequence[Judged], out: Path) -> None:
     name = results.plan.name
-    replace_file(out / f"{name}.png", lambda path: save_figures(results, path))
+    with replacing(out / f"{name}.png") as path:
+        save_figures(results, path)
     for scene in results.plan.scenes if name == "figure3" else ():
         shown = [item for item in judged if item.scene == scene.name]
         for part in scene.parts:
-            write = partial(save_trajectories, results, part, shown)
-            replace_file(out / f"{name}_{_plain(part)}.png", write)
+            with replacing(out / f"{name}_{_plain(part)}.png") as path:
+                save_trajectories(results, part, shown, path)
 
 
 def _plain(part: Part) -> str:
     return "_".join(part.label.lower().replace("(", "").replace(")", "").split())
-
-
-def _write(path: Path, text: str) -> None:
-    replace_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))

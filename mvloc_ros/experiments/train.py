@@ -3,22 +3,18 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from mvloc_ros.experiments.errors import ExperimentError
 from mvloc_ros.experiments.rows import Row, first_stage
 from mvloc_ros.experiments.runs import FoundRun, RunFolder
 from mvloc_ros.experiments.scenes import Scene
+from mvloc_ros.storage import exclusive
 from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.depth_range import explain_range
 from mvloc_ros.training.train import train
-
-LOCK_FILE = ".experiment.lock"
 
 
 class Workshop:
@@ -66,7 +62,8 @@ def train_all(workshop: Workshop, scenes: Sequence[Scene], rows: Sequence[Row], 
     Raises:
         MvlocError: the data, the values or the device do not serve, or another experiment is training here.
     """
-    with _alone(workshop.runs.root):
+    workshop.runs.root.mkdir(parents=True, exist_ok=True)
+    with exclusive(workshop.runs.root):
         for scene in scenes:
             for seed in range(seeds):
                 for row in rows:
@@ -83,17 +80,3 @@ def weights_digest(weights: Path | None) -> str:
         return "" if weights is None else hashlib.sha256(weights.read_bytes()).hexdigest()
     except OSError as error:
         raise ExperimentError(f"The weights {weights} cannot be read ({error.strerror}); check --weights.") from error
-
-
-@contextmanager
-def _alone(root: Path) -> Iterator[Any]:
-    """Refuse to train where another process does; a lock of a process that died is none."""
-    root.mkdir(parents=True, exist_ok=True)
-    with (root / LOCK_FILE).open("w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise ExperimentError(
-                f"Another experiment is training in {root}; wait for it, use --only-report, or give another --runs."
-            ) from error
-        yield

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-MOST_PIXELS = 1 << 26
-"""Of the largest camera: 64 megapixels are more than any camera here has, and a damaged size must not ask for GiBs."""
+from mvloc_ros.limits import MOST_PIXELS
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ The format is one line a pose, `t x y z qx qy qz qw`, t in seconds, `#` before c
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
@@ -20,6 +19,7 @@ from mvloc_ros.geometry import quaternion, se3
 from mvloc_ros.geometry.motion import MotionLimits, Steps
 from mvloc_ros.geometry.pose_text import parse_trajectory
 from mvloc_ros.geometry.text_file import read_text
+from mvloc_ros.storage import write_file
 
 
 class NoPose(Enum):
@@ -103,17 +103,14 @@ class Trajectory:
 
 
 def write_tum(path: Path | str, trajectory: Trajectory) -> None:
-    """Write a trajectory whole or not at all (a temporary file takes the name at the end)."""
-    path = Path(path)
+    """Write a trajectory whole or not at all; raises StorageError where that is refused."""
     position, orientation = se3.to_parts(trajectory.poses)
     lines = ["# timestamp tx ty tz qx qy qz qw"]
     for stamp, p, q in zip(trajectory.stamps_ns, position, orientation, strict=True):
         seconds, nanoseconds = divmod(int(stamp), 1_000_000_000)
         values = " ".join(f"{value:.9f}" for value in (*p, *q))
         lines.append(f"{seconds}.{nanoseconds:09d} {values}")
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    write_file(path, "\n".join(lines) + "\n")
 
 
 def read_tum(path: Path | str, bad_lines: list[int] | None = None) -> Trajectory:

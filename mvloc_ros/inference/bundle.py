@@ -16,10 +16,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,14 +26,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.errors import MvlocError
-from mvloc_ros.folders import replace_folder
 from mvloc_ros.geometry.trajectory import Trajectory, read_tum
 from mvloc_ros.inference.manifest import SCHEMA_VERSION, Manifest, manifest_from_json, manifest_to_json
 from mvloc_ros.inference.map_spec import SceneMapSpec
+from mvloc_ros.storage import (
+    StorageError,
+    exclusive,
+    recover_folder,
+    remove_leftovers_in,
+    replace_folder,
+    staging_folder,
+    write_file,
+)
 
 MODEL_FILE = "model.onnx"
 MANIFEST_FILE = "manifest.json"
 TRAINING_POSES_FILE = "training_poses.tum"
+_READS = 20  # while another process keeps replacing what is read
 
 
 class BundleError(MvlocError):
@@ -89,10 +97,30 @@ def read_bundle(path: Path | str, verify: bool = True) -> Bundle:
             "`ros2 launch mvloc_ros mvloc.launch.py model:=/path/to/bundle`."
         )
     path = Path(path).expanduser().resolve()
-    if not path.is_dir():
+    if not path.is_dir() and not recover_folder(path):
         raise BundleError(
             f"There is no model bundle at {path}; give the folder that `mvloc export` wrote (it holds {MANIFEST_FILE})."
         )
+    for _ in range(_READS):
+        before = _version(path)
+        try:
+            return _read_once(path, verify)
+        except BundleError:
+            if _version(path) == before:
+                raise
+    return _read_once(path, verify)  # else it was replaced in between
+
+
+def _version(path: Path) -> tuple[int, ...]:
+    """What changes when another process replaces a bundle or its manifest."""
+    try:
+        found = (path / MANIFEST_FILE).stat()
+    except OSError:
+        return ()
+    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns
+
+
+def _read_once(path: Path, verify: bool) -> Bundle:
     manifest_path = path / MANIFEST_FILE
     try:
         values = json.loads(manifest_path.read_text(encoding="utf-8"))
@@ -152,19 +180,33 @@ def write_bundle(path: Path | str, manifest: Manifest, files: Mapping[str, Path]
     path = Path(path).expanduser().resolve()
     if path.exists() and not (path / MANIFEST_FILE).is_file():
         raise BundleError(f"{path} exists and is no model bundle; choose another folder or remove it yourself.")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
-        for name, source in files.items():
-            shutil.copyfile(source, staging / name)
-        digests = {name: file_digest(staging / name) for name in sorted(files)}
-        text = json.dumps(manifest_to_json(manifest, digests), indent=2) + "\n"
-        (staging / MANIFEST_FILE).write_text(text, encoding="utf-8")
-        os.chmod(staging, 0o755)
-        replace_folder(staging, path)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        with staging_folder(path) as staging:
+            for name, source in files.items():
+                shutil.copyfile(source, staging / name)
+            digests = {name: file_digest(staging / name) for name in sorted(files)}
+            text = json.dumps(manifest_to_json(manifest, digests), indent=2) + "\n"
+            (staging / MANIFEST_FILE).write_text(text, encoding="utf-8")
+            with exclusive(path) if path.is_dir() else nullcontext():
+                replace_folder(staging, path)
+    except OSError as error:
+        raise BundleError(
+            f"The bundle {path} cannot be written ({error.strerror}): make room or choose another folder; nothing "
+            "was changed."
+        ) from error
     return read_bundle(path)
+
+
+@contextmanager
+def bundle_to_change(path: Path | str) -> Iterator[Bundle]:
+    """Read and verify a bundle that no other process changes while the block runs.
+
+    Raises:
+        BundleError: as `read_bundle`.
+        InUseError: another process is changing it.
+    """
+    with exclusive(read_bundle(path, verify=False).path):
+        yield read_bundle(path)
 
 
 def add_scene_map(bundle: Bundle, content: bytes, spec: SceneMapSpec) -> Bundle:
@@ -174,39 +216,58 @@ def add_scene_map(bundle: Bundle, content: bytes, spec: SceneMapSpec) -> Bundle:
         bundle: the model.
         content: of the map's file.
         spec: its `file` and `sha256` are ignored and follow from the content.
+
+    Raises:
+        BundleError: it cannot be written, or is no longer as it was read.
+        InUseError: another process is changing it.
     """
     digest = hashlib.sha256(content).hexdigest()
     # The name follows from the content, so that the old manifest keeps its file until the new one is there.
     spec = replace(spec, file=f"scene_map-{digest[:12]}.npz", sha256=digest)
-    manifest = replace(bundle.manifest, scene_map=spec)
-    _write_atomically(bundle.path / spec.file, content)
-    text = json.dumps(manifest_to_json(manifest, manifest.files), indent=2) + "\n"
-    _write_atomically(bundle.path / MANIFEST_FILE, text.encode())
-    for old in bundle.path.glob("scene_map-*.npz"):
-        if old.name != spec.file:
-            old.unlink()
-    return read_bundle(bundle.path)
+    with _unchanged(bundle):
+        write_file(bundle.path / spec.file, content)
+        write_file(bundle.path / MANIFEST_FILE, _manifest_text(replace(bundle.manifest, scene_map=spec)))
+        for old in bundle.path.glob("scene_map-*.npz"):
+            if old.name != spec.file:
+                old.unlink()
+        return read_bundle(bundle.path)
 
 
 def replace_manifest(bundle: Bundle, manifest: Manifest) -> Bundle:
-    """Give a bundle another manifest that lists the same files; interrupted, the old one stays."""
-    text = json.dumps(manifest_to_json(manifest, bundle.manifest.files), indent=2) + "\n"
-    _write_atomically(bundle.path / MANIFEST_FILE, text.encode())
-    return read_bundle(bundle.path)
+    """Give a bundle another manifest that lists the same files; interrupted, the old one stays.
+
+    Raises:
+        BundleError: it cannot be written, or is no longer as it was read.
+        InUseError: another process is changing it.
+    """
+    with _unchanged(bundle):
+        write_file(bundle.path / MANIFEST_FILE, _manifest_text(replace(manifest, files=bundle.manifest.files)))
+        return read_bundle(bundle.path)
 
 
-def _write_atomically(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.part")
+@contextmanager
+def _unchanged(bundle: Bundle) -> Iterator[None]:
+    """Hold a bundle that is still as it was read: what follows from another manifest may not fit to this one."""
     try:
-        try:
-            temporary.write_bytes(content)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with exclusive(bundle.path):
+            if _manifest_text(read_bundle(bundle.path, verify=False).manifest) != _manifest_text(bundle.manifest):
+                raise BundleError(
+                    f"Another command has changed {bundle.path} since it was read; nothing was written: give the "
+                    "command again."
+                )
+            remove_leftovers_in(bundle.path)
+            yield
+    except StorageError as error:
+        raise BundleError(str(error)) from error
     except OSError as error:
         raise BundleError(
-            f"{path} cannot be written ({error.strerror}); check the permissions of the bundle and the disk's space."
+            f"{bundle.path} cannot be written ({error.strerror}); check the permissions of the bundle and the disk's "
+            "space."
         ) from error
+
+
+def _manifest_text(manifest: Manifest) -> str:
+    return json.dumps(manifest_to_json(manifest, manifest.files), indent=2) + "\n"
 
 
 def file_digest(path: Path) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.inference.backend import create_backend
-from mvloc_ros.inference.bundle import Bundle, add_scene_map, read_bundle
+from mvloc_ros.inference.bundle import Bundle, add_scene_map, bundle_to_change
 from mvloc_ros.inference.map_spec import AcceptanceSpec, SceneMapSpec
 from mvloc_ros.localization.localizer import Localizer
 from mvloc_ros.localization.options import RefinementOptions
@@ -61,8 +61,20 @@ def add_map(
 
     Raises:
         BundleError, RecordingError, MappingError: the bundle or the folder cannot be used, or no threshold is found.
+        InUseError: another process is changing the bundle.
     """
-    bundle = read_bundle(model)
+    with bundle_to_change(model) as bundle:
+        return _with_map(bundle, data, options, test_fraction, false_accept_rate, without_threshold)
+
+
+def _with_map(
+    bundle: Bundle,
+    data: Path,
+    options: MapOptions,
+    test_fraction: float,
+    false_accept_rate: float,
+    without_threshold: bool,
+) -> Bundle:
     folder = open_folder(data, test_fraction)
     check_cameras(bundle, folder)
     if folder.depth_projection != "pinhole":

@@ -44,9 +44,12 @@ class InitialPose:
         if self._publisher.get_subscription_count() <= own:
             return False, f"nothing subscribes to {topic}; remap initialpose_out to the topic of the localizer"
         assert placement.T_map_child is not None
-        _, self._own = pose_messages(
-            placement.T_map_child, placement.covariance, placement.stamp_ns, placement.map_frame
-        )
+        try:
+            _, self._own = pose_messages(
+                placement.T_map_child, placement.covariance, placement.stamp_ns, placement.map_frame
+            )
+        except MessageError as error:
+            return False, str(error)
         self._publisher.publish(self._own)
         return True, f"published the pose of {placement.child} on {topic}"
 

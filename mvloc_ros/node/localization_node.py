@@ -56,7 +56,7 @@ class LocalizationNode(LifecycleNode):
         self._active: ExitStack | None = None
         self._pipeline: Pipeline | None = None
         self._time = RosClock(self, self._on_clock_jump)
-        self._watch = TransformWatch()
+        self._watch = TransformWatch(warn=self.get_logger().warning)
         self._tf = TfPublisher(self, self._time.now_ns, self._watch.note_own)
         self.add_on_set_parameters_callback(self._on_set_parameters)
         create_services(self, self._relocalize, self._set_enabled, self._publish_initialpose, self._await_model)

@@ -39,8 +39,22 @@ def to_nanoseconds(stamp: Time) -> int:
     return int(stamp.sec) * _NS + int(stamp.nanosec)
 
 
+def require_finite(what: str, *values: Array) -> None:
+    """The check that every pose, covariance and transform passes on its way out of the node.
+
+    Raises:
+        MessageError: a number is not finite, so that nothing may be published.
+    """
+    if not all(np.isfinite(value).all() for value in values):
+        raise MessageError(
+            f"{what} has numbers that are not finite, and nothing is published; look at the transforms between camera, "
+            "base and odometry."
+        )
+
+
 def fill_pose(pose: Pose, T: Array) -> None:
-    """Write a transform (float64 4x4) into a message's pose."""
+    """Write a transform (float64 4x4) into a message's pose. Raises MessageError where it is not finite."""
+    require_finite("a pose", T)
     _fill_parts(pose.position, pose.orientation, T)
 
 
@@ -54,7 +68,11 @@ def pose_messages(
         covariance: 6x6 in ROS order, map axes.
         stamp_ns: of the image.
         map_frame: frame of both messages.
+
+    Raises:
+        MessageError: a number is not finite.
     """
+    require_finite(f"the pose in {map_frame!r}", T_map_child, covariance)
     pose = PoseStamped()
     _fill_header(pose.header, stamp_ns, map_frame)
     _fill_parts(pose.pose.position, pose.pose.orientation, T_map_child)

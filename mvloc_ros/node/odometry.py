@@ -133,9 +133,12 @@ class RobotTransforms:
 
     def _try(self, target: str, source: str, stamp_ns: int) -> Found:
         try:
-            return Found(matrix_of(self._buffer.lookup_transform(target, source, Time(nanoseconds=stamp_ns))), True, "")
+            T = matrix_of(self._buffer.lookup_transform(target, source, Time(nanoseconds=stamp_ns)))
         except TransformException as error:
             return Found(None, self._newest(target, source) is not None, str(error).rstrip("."))
+        if not np.isfinite(T).all():  # finite ones may be too large to be chained
+            return Found(None, True, "the chain of transforms between them has numbers that are not finite")
+        return Found(T, True, "")
 
     def _newest(self, target: str, source: str) -> int | None:
         """Stamp of the newest transform between two frames; None if they are not connected."""

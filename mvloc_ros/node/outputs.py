@@ -32,7 +32,10 @@ class Outputs:
             self._node.destroy_lifecycle_publisher(publisher)
 
     def publish_pose(self, placement: Placement) -> None:
-        """Tell the pose; one that is not believed (with variances that filters ignore) only with its covariance."""
+        """Tell the pose; one that is not believed (with variances that filters ignore) only with its covariance.
+
+        Raises MessageError where a number is not finite.
+        """
         if placement.T_map_child is None:
             return
         pose, pose_with_covariance = pose_messages(

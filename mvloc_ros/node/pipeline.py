@@ -240,6 +240,9 @@ class Pipeline:
             except DecodeError as error:
                 self.counts.undecodable += 1
                 problems.append(str(error))
+            except Exception as error:  # it costs its modality alone, whatever it is; a defect is named with its type
+                self.counts.undecodable += 1
+                problems.append(f"A {_WORDS[modality]} image cannot be read: {type(error).__name__}: {error}.")
         frame = _with(paired.frame, read)
         if problems and (self._single_wait_s == 0.0 or (frame.color is None and frame.depth is None)):
             raise DecodeError(" ".join(problems))

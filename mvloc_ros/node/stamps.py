@@ -48,11 +48,16 @@ class StampGuard:
         """Take note of an image's stamp; `stream` names whose.
 
         Raises:
-            DecodeError: the stamp is zero, or further ahead of the clock than allowed.
+            DecodeError: the stamp is zero or negative, or further ahead of the clock than allowed.
         """
         if stamp_ns == 0:
             raise DecodeError(
                 f"A {stream} image has the stamp 0, so its pose would have no time; let the driver stamp its images."
+            )
+        if stamp_ns < 0:
+            raise DecodeError(
+                f"A {stream} image has a stamp before 1970 ({1e-9 * stamp_ns:.1f} s), which ROS time cannot hold; "
+                "let the driver stamp its images."
             )
         self._require_not_ahead(stream, stamp_ns)
         now = time.monotonic()

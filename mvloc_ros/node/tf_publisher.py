@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rclpy.node import Node
 from tf2_ros import TransformBroadcaster
 
-from mvloc_ros.node.messages import transform_message
+from mvloc_ros.node.messages import require_finite, transform_message
 
 Array = NDArray[np.float64]
 
@@ -43,7 +43,11 @@ class TfPublisher:
         self.tolerance_ns = 0
 
     def hold(self, parent: str, child: str, T_parent_child: Array) -> None:
-        """Send a transform that holds from now on, and repeat it at each `repeat`."""
+        """Send a transform that holds from now on, and repeat it at each `repeat`.
+
+        Raises MessageError where it is not finite; what was held before goes on.
+        """
+        require_finite(f"the transform {parent} -> {child}", T_parent_child)
         with self._lock:
             self._held = parent, child, T_parent_child
             self._send_held()
@@ -60,9 +64,8 @@ class TfPublisher:
             self._last_stamp_ns = 0
 
     def send(self, parent: str, child: str, T_parent_child: Array, stamp_ns: int) -> None:
-        """Send a transform that is true at one stamp."""
-        if not np.isfinite(T_parent_child).all():
-            return  # one such transform would stay in every listener's tree
+        """Send a transform that is true at one stamp. Raises MessageError where it is not finite."""
+        require_finite(f"the transform {parent} -> {child}", T_parent_child)  # it would stay in every listener's tree
         self._before_send(parent, child, stamp_ns)
         self._broadcaster.sendTransform(transform_message(T_parent_child, stamp_ns, parent, child))
 

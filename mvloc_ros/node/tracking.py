@@ -21,6 +21,7 @@ from mvloc_ros.inference.frame import Frame, FrameError
 from mvloc_ros.localization.gate import Fix, Gate, State, Verdict
 from mvloc_ros.localization.localizer import PoseEstimate
 from mvloc_ros.node.frame_parameters import FrameParameters, gate_limits
+from mvloc_ros.node.messages import require_finite
 from mvloc_ros.node.odometry import RobotTransforms
 from mvloc_ros.node.tf_publisher import TfPublisher
 from mvloc_ros.node.transform_watch import TransformWatch
@@ -169,6 +170,7 @@ class Tracker:
         Raises:
             FrameError: TF does not tell how the camera sits on the robot and no fallback is allowed, or the
                 clock jumped back since the image was taken.
+            MessageError: the pose to be published, or the transform, has numbers that are not finite.
         """
         camera, stamp_ns, notes = self._camera_of(frame_id), estimate.stamp_ns, list[str]()
         T_camera_base = self._extrinsic(camera, stamp_ns, notes)
@@ -185,6 +187,10 @@ class Tracker:
         if T_camera_base is not None and not self._values.poses_are_of_camera:
             child, T_camera_child = self._values.base_frame, T_camera_base
         may_send = self._may_send(camera, notes)
+        if not fix.rejection and np.isfinite(fix.T_map_camera).all():  # others are what the gate rejects
+            # Before the gate, which would go on from a pose that cannot be published.
+            covariance = through_extrinsic(fix.covariance, fix.T_map_camera, T_camera_child)
+            require_finite(f"the pose of {child!r}", fix.T_map_camera @ T_camera_child, covariance)
         with self._lock:
             if self._is_from_before(stamp_ns):
                 raise FrameError("The frame is from before the clock jumped back.")
@@ -265,6 +271,7 @@ class Tracker:
             self._note("extrinsic", "")
             return found.T
         problem = f"TF does not tell where {camera!r} is on {values.base_frame!r}: {found.reason}"
+        problem = "; ".join((problem, *self._watch.problems(frozenset((values.base_frame, camera)))))
         if values.camera_pose_fallback:
             self._note("extrinsic", f"{problem}; publishing the camera's pose instead")
             notes.append(problem)

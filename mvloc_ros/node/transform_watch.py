@@ -27,6 +27,8 @@ RECENT_S = 2.0
 _REPEATED = 3  # one event may be a message of a process that has just ended
 _SAME_M, _SAME_RAD = 1e-3, 1e-3  # two roundings of one mount
 _ALTERNATION_M = 0.05
+_NOT_FINITE = "has numbers that are not finite, or a quaternion of length 0, and is not used; mend its publisher"
+_PAUSE_S = 60.0  # the log does not repeat within this that an edge is not finite
 _MAX_SPEED, _MAX_TURN_RATE = 50.0, 50.0  # m/s, rad/s: more than any robot's odometry
 
 
@@ -38,13 +40,22 @@ class _Edge:
     last_seen: float = 0.0
     oddities: deque[float] = field(default_factory=lambda: deque(maxlen=_REPEATED))
     oddity: str = ""
+    quiet_until: float = -math.inf
 
 
 class TransformWatch:
     """Looks at every transform that comes, except the node's own. Edges are (parent, child, is_static)."""
 
-    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
-        """Start with nothing seen; `now` tells the steady time in seconds."""
+    def __init__(
+        self, now: Callable[[], float] = time.monotonic, warn: Callable[[str], object] = lambda _: None
+    ) -> None:
+        """Start with nothing seen.
+
+        Args:
+            now: tells the steady time in seconds.
+            warn: told of a transform that is not used, also of a single one; not again within a minute for its edge.
+        """
+        self._warn = warn
         self._now = now
         self._lock = threading.Lock()
         self._own: dict[tuple[str, str], deque[int]] = {}
@@ -70,8 +81,13 @@ class TransformWatch:
             edge = self._edges.setdefault((parent, child, is_static), _Edge())
             now = edge.last_seen = self._now()
             if placed is None:
-                _note(edge, now, "has numbers that are not finite and is not used; mend its publisher")
+                _note(edge, now, _NOT_FINITE)
+                if now >= edge.quiet_until:
+                    edge.quiet_until = now + _PAUSE_S
+                    self._warn(f"{_named(parent, child, is_static)} {_NOT_FINITE}")
                 return False
+            if is_static and edge.oddity == _NOT_FINITE:
+                edge.oddity = ""  # a static transform stays; this one takes the place of the unusable one
             problem = _conflict(edge, placed) if is_static else _step(edge, stamp_ns, placed)
             if problem:
                 _note(edge, now, problem)
@@ -99,8 +115,12 @@ class TransformWatch:
                     continue
                 goes_on = is_static or (len(edge.oddities) == _REPEATED and now - edge.oddities[0] < 2 * RECENT_S)
                 if edge.oddity and goes_on:
-                    found.append(f"{parent} -> {child} on {'/tf_static' if is_static else '/tf'} {edge.oddity}")
+                    found.append(f"{_named(parent, child, is_static)} {edge.oddity}")
         return found
+
+
+def _named(parent: str, child: str, is_static: bool) -> str:
+    return f"{parent} -> {child} on {'/tf_static' if is_static else '/tf'}"
 
 
 def _note(edge: _Edge, now: float, what: str) -> None:

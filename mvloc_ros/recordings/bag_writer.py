@@ -7,8 +7,7 @@ beside it, which an interruption leaves without a trace.
 
 from __future__ import annotations
 
-import shutil
-import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -24,9 +23,9 @@ from rosbags.interfaces import (
 )
 from rosbags.rosbag2 import StoragePlugin, Writer
 
-from mvloc_ros.folders import replace_folder
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.typestore import new_typestore, require_type
+from mvloc_ros.storage import replace_folder, staging_folder
 
 METADATA_VERSION: Literal[8] = 8
 """The newest version whose QoS profiles Humble's rosbag2 can read as well."""
@@ -62,6 +61,7 @@ class BagWriter:
         self.store = new_typestore()
         self._force = force
         self._topics: dict[str, Connection] = {}
+        self._held = ExitStack()
         self._staging: Path | None = None
         self._writer: Writer | None = None
         if self.path.exists() and not force:
@@ -71,8 +71,7 @@ class BagWriter:
 
     def __enter__(self) -> BagWriter:
         try:
-            self._target.parent.mkdir(parents=True, exist_ok=True)
-            self._staging = Path(tempfile.mkdtemp(prefix=f".{self._target.name}.", dir=self._target.parent))
+            self._staging = self._held.enter_context(staging_folder(self._target))
         except OSError as error:
             raise RecordingError(f"The recording {self.path} cannot be written ({error.strerror}).") from error
         # The storage file is named after its folder, so the folder inside has the final name already.
@@ -94,7 +93,7 @@ class BagWriter:
             else:
                 self._writer.abort()
         finally:
-            shutil.rmtree(self._staging, ignore_errors=True)
+            self._held.close()
 
     def add_topic(self, topic: str, message_type: str, qos: Qos | None = None) -> None:
         """Declare a topic; its type's definition and hash go into the recording."""

@@ -9,9 +9,9 @@ source is stands in `source.json`, so that two recordings are never mixed in one
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from mvloc_ros.recordings.camera_file import CAMERA_FILE, CameraSettings
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.seven_scenes import SPLIT_FILES
+from mvloc_ros.storage import exclusive, replace_folder, write_file
 
 SOURCE_FILE = "source.json"
 COLOR_FORMATS = ("png", "jpg")
@@ -51,27 +52,43 @@ class FolderWriter:
         # Through JSON and back: tuples become lists, so that a stored source compares equal.
         self._source = json.loads(json.dumps(source))
         self.complete = False
+        self._held = ExitStack()
 
     def __enter__(self) -> FolderWriter:
         if self.out.exists():
             self._require_same(self.out, "choose another folder")
             self.complete = True
             return self
-        if self.partial.exists():
-            self._require_same(self.partial, f"delete {self.partial}, which an interrupted run left, or choose another")
-            return self
         try:
-            self.partial.mkdir(parents=True)
-            self._write(self.partial / SOURCE_FILE, (json.dumps(self._source, indent=1) + "\n").encode())
+            self.partial.mkdir(parents=True, exist_ok=True)
+            self._held.enter_context(exclusive(self.partial))
         except OSError as error:
             raise RecordingError(f"The folder {self.out} cannot be written ({error.strerror}).") from error
+        try:
+            self._begin()
+        except BaseException:
+            self._held.close()
+            raise
         return self
+
+    def _begin(self) -> None:
+        """Say of what source a new folder is, or check that an earlier run was of the same."""
+        # Nothing but what a run leaves that was killed in its first step.
+        if any(not path.name.startswith((SOURCE_FILE + ".", f".{SOURCE_FILE}.")) for path in self.partial.iterdir()):
+            self._require_same(self.partial, f"delete {self.partial}, which an interrupted run left, or choose another")
+            return
+        try:
+            self._write(self.partial / SOURCE_FILE, (json.dumps(self._source, indent=1) + "\n").encode())
+        except BaseException:
+            self.discard()
+            raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is not None and self.partial.is_dir() and not any(self.partial.glob("*/frame-*")):
             self.discard()
+        self._held.close()
 
     def discard(self) -> None:
         """Take back everything written so far."""
@@ -91,11 +108,11 @@ class FolderWriter:
 
     def has_color(self, name: FrameName) -> bool:
         """Whether an earlier run has written the colour image."""
-        return any(self._path(name, f"color.{suffix}").is_file() for suffix in COLOR_FORMATS)
+        return any(_is_written(self._path(name, f"color.{suffix}")) for suffix in COLOR_FORMATS)
 
     def has_depth(self, name: FrameName) -> bool:
         """Whether an earlier run has written the depth image."""
-        return self._path(name, "depth.png").is_file()
+        return _is_written(self._path(name, "depth.png"))
 
     def write_color(self, name: FrameName, rgb: NDArray[np.uint8], suffix: str = "png") -> None:
         """Store uint8 `[H, W, 3]` RGB as PNG, or as JPEG of quality 95."""
@@ -153,22 +170,30 @@ class FolderWriter:
         self._write(self.partial / CAMERA_FILE, (json.dumps(content, indent=1) + "\n").encode())
         for file_name, sequences in zip(SPLIT_FILES, (train, test), strict=True):
             self._write(self.partial / file_name, "".join(f"{name}\n" for name in sequences).encode())
-        for rest in self.partial.glob("*/*.part"):
+        for rest in (path for pattern in ("*.part", "*/*.part") for path in self.partial.glob(pattern)):
             rest.unlink()
         if approve is not None:
             approve(self.partial)
-        os.replace(self.partial, self.out)
+        if self.out.exists():
+            raise RecordingError(f"{self.out} was made by somebody else meanwhile; choose another folder.")
+        try:
+            replace_folder(self.partial, self.out)
+        except OSError as error:
+            raise RecordingError(f"The folder {self.out} cannot be written ({error.strerror}).") from error
 
     def _path(self, name: FrameName, suffix: str) -> Path:
         return self.partial / name.sequence / f"frame-{name.index:06d}.{suffix}"
 
     def _write(self, path: Path, data: bytes) -> None:
-        temporary = path.with_name(path.name + ".part")
         try:
             path.parent.mkdir(exist_ok=True)
-            temporary.write_bytes(data)
-            os.replace(temporary, path)
+            write_file(path, data, durable=False)  # all of the folder reaches the disk before it gets its name
         except OSError as error:
             raise RecordingError(
                 f"{path} cannot be written ({error.strerror}): make room or choose another folder."
             ) from error
+
+
+def _is_written(path: Path) -> bool:
+    """Whether a file is there with its content, which after a power cut need not have reached the disk."""
+    return path.is_file() and path.stat().st_size > 0

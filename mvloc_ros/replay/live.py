@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from tqdm import tqdm
 
+from mvloc_ros import children
 from mvloc_ros.inference.bundle import read_bundle
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import BagReader
@@ -134,7 +134,7 @@ class _Processes:
         self._logs = logs
         self._running: dict[subprocess.Popen[bytes], str] = {}
         self._environment = {
-            **os.environ,
+            **children.safe_environment(),
             "ROS_DOMAIN_ID": str(_own_domain(os.environ.get("ROS_DOMAIN_ID", ""), os.getpid())),
             "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
             "ROS_LOCALHOST_ONLY": "1",  # the same before Iron
@@ -159,7 +159,7 @@ class _Processes:
     def start(self, name: str, module: str, *arguments: str) -> subprocess.Popen[bytes]:
         with (self._logs / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", module, *arguments],
+                children.module_command(module, *arguments),
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -6,8 +6,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from mvloc_ros.replay.plots import save_trajectory_figure
 from mvloc_ros.replay.plots_covariance import save_covariance_figure
 from mvloc_ros.replay.run import Floats
 from mvloc_ros.replay.table import text_table
+from mvloc_ros.storage import replacing, write_file
 
 SCHEMA = 1
 _OUTCOME_COLUMNS = ("outcome", "reason", "state", "score", "refined", "remark")
@@ -35,18 +35,20 @@ def write_report(result: EvaluationResult, out: Path | str) -> str:
     folder = Path(out)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _write_atomically(folder / "frames.csv", _frames_csv(result))
+        write_file(folder / "frames.csv", _frames_csv(result))
         _write_trajectory(folder / "estimate.tum", result, result.estimates)
         _write_trajectory(folder / "ground_truth.tum", result, result.truth)
-        _replace(folder / "trajectory.png", lambda path: save_trajectory_figure(result, path))
+        with replacing(folder / "trajectory.png") as path:
+            save_trajectory_figure(result, path)
         judged = result.consistency
         if judged is None:
             (folder / "covariance.png").unlink(missing_ok=True)  # of an earlier run with the same --out
         else:
             name = result.run.recording
-            _replace(folder / "covariance.png", lambda path: save_covariance_figure(judged, name, path))
+            with replacing(folder / "covariance.png") as path:
+                save_covariance_figure(judged, name, path)
         # Last: where the report is, the rest is too.
-        _write_atomically(folder / "report.json", json.dumps(report_values(result), indent=2) + "\n")
+        write_file(folder / "report.json", json.dumps(report_values(result), indent=2) + "\n")
     except OSError as error:
         raise ReplayError(f"The report cannot be written to {folder} ({error.strerror}): change --out.") from error
     return text_table(result) + f"\nwritten to {folder}"
@@ -149,17 +151,3 @@ def _parts(pose: Floats) -> list[float]:
 def _write_trajectory(path: Path, result: EvaluationResult, poses: Floats) -> None:
     known = np.isfinite(poses[:, 0, 0])
     write_tum(path, Trajectory(result.stamps_ns[known], poses[known]))
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    _replace(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-
-
-def _replace(path: Path, write: Callable[[Path], Any]) -> None:
-    """Let a file appear under its name only when it is whole."""
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        write(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -18,6 +18,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from mvloc_ros import fastdds_profile, interrupts
 from mvloc_ros.replay.errors import ReplayError
+from mvloc_ros.replay.message_packages import require_installed
 
 
 @contextmanager
@@ -90,7 +91,7 @@ def stop_on_signals() -> Iterator[Stop]:
 
 def message_class(message_type: str) -> Any:
     """The Python class of `package/msg/Type`. Raises ReplayError where its package is not installed."""
-    package, _, name = message_type.split("/")
+    package, name = require_installed(message_type)
     try:
         return getattr(importlib.import_module(f"{package}.msg"), name)
     except (ImportError, AttributeError) as error:

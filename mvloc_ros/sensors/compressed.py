@@ -16,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros import image_bytes
-from mvloc_ros.geometry.camera import MOST_PIXELS
+from mvloc_ros.image_header import PNG_SIGNATURE
 from mvloc_ros.inference.frame import ColorImage, DepthImage
+from mvloc_ros.limits import MOST_PIXELS
 from mvloc_ros.sensors.decode import DecodeError, decode_color
 from mvloc_ros.sensors.rvl import RvlError, decode_rvl
 
-_PNG = image_bytes.PNG_SIGNATURE
+_PNG = PNG_SIGNATURE
 _COLORS = ("rgb8", "rgba8", "bgr8", "bgra8", "rgb16", "rgba16", "bgr16", "bgra16")
 """What the transport takes for colours (sensor_msgs' isColor)."""
 _CONFIG = struct.Struct("<iff")

@@ -31,6 +31,7 @@ class GapCounter:
         self._newest_ns: int | None = None
         self._gaps: deque[int] = deque(maxlen=_KEPT)
         self._unjudged: list[int] = []
+        self._pause_ns: tuple[int, int] | None = None
 
     def add(self, stamp_ns: int) -> None:
         """An image came."""
@@ -38,19 +39,23 @@ class GapCounter:
         if newest is None or stamp_ns == newest:
             return
         if stamp_ns < newest:
-            if newest - stamp_ns <= JUMP_NS:  # overtaken on the way, and counted as lost
+            if newest - stamp_ns <= JUMP_NS:  # overtaken on the way, and counted as lost unless within a pause
                 self._newest_ns = newest
-                self.lost = max(0, self.lost - 1)
+                if self._pause_ns is None or not self._pause_ns[0] < stamp_ns < self._pause_ns[1]:
+                    self.lost = max(0, self.lost - 1)
             return
         gap = stamp_ns - newest
         period = self._period_ns()
         if period is not None and gap > _PAUSE * period:
+            self._pause_ns = newest, stamp_ns
             return
         self._gaps.append(gap)
         self._unjudged.append(gap)
         period = self._period_ns()
         if period is not None:
-            self.lost += sum(round(gap / period) - 1 for gap in self._unjudged if gap > _SINGLE * period)
+            # A pause among the first gaps is none the less a pause: one absurd stamp would count for ever.
+            losses = [gap for gap in self._unjudged if _SINGLE * period < gap <= _PAUSE * period]
+            self.lost += sum(round(gap / period) - 1 for gap in losses)
             self._unjudged.clear()
 
     def rate_hz(self) -> float | None:

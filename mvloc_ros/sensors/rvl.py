@@ -11,12 +11,18 @@ Whole arrays of nibbles are handled at once; only the runs are walked one by one
 
 from __future__ import annotations
 
+from array import array
+
 import numpy as np
 from numpy.typing import NDArray
 
 _MARK = 8
 _MOST_GROUPS = 10
 """30 bits: more than any count of pixels, and any difference of 16-bit values, needs."""
+_MOST_BYTES_PER_PIXEL = 4
+"""A difference has at most six groups of half a byte, and two pixels share the two lengths of a run."""
+_FILLING = 16
+"""Bytes beyond that: the longest lengths of a run, and the filling of the last word."""
 
 
 class RvlError(ValueError):
@@ -27,14 +33,16 @@ def decode_rvl(data: NDArray[np.uint8], count: int) -> NDArray[np.uint16]:
     """`count` pixels `[count]` of the code `data`, bytes `[N]`.
 
     Raises:
-        RvlError: the data ends too early, or its runs do not add up to `count`.
+        RvlError: the data ends too early or is far too long, or its runs are empty or do not add up to `count`.
     """
+    if data.size > _MOST_BYTES_PER_PIXEL * count + _FILLING:
+        raise RvlError(f"{data.size} bytes are more than {count} pixels can need")
     numbers = _join_groups(_split_nibbles(data))
     lengths, is_difference, used = _walk_runs(numbers, count)
     coded = numbers[:used][is_difference]
     differences = (coded >> 1) ^ -(coded & 1)
     pixels = np.zeros(count, np.uint16)
-    measured = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
+    measured = np.repeat(np.arange(lengths.size) % 2 == 1, lengths)
     pixels[measured] = np.cumsum(differences).astype(np.uint16)
     return pixels
 
@@ -115,23 +123,26 @@ def _split_groups(numbers: NDArray[np.int64]) -> NDArray[np.uint8]:
     return nibbles
 
 
-def _walk_runs(numbers: NDArray[np.int32], count: int) -> tuple[list[int], NDArray[np.bool_], int]:
+def _walk_runs(numbers: NDArray[np.int32], count: int) -> tuple[NDArray[np.int32], NDArray[np.bool_], int]:
     """Lengths of the runs (of zeros, of others, in turns), which numbers are differences, and how many are used."""
     read = numbers.data
-    lengths: list[int] = []
-    heads: list[int] = []
+    lengths, heads = array("i"), array("i")  # lists of objects would take ten times the memory
     at = done = 0
     while done < count:
         if at + 2 > len(read):
             raise RvlError(f"the data ends after {done} of {count} pixels")
         zeros, others = read[at], read[at + 1]
+        if zeros + others == 0:
+            raise RvlError(f"a run is empty, or the data ends, after {done} of {count} pixels")
         heads.append(at)
-        lengths += (zeros, others)
+        lengths.append(zeros)
+        lengths.append(others)
         at += 2 + others
         done += zeros + others
     if done > count or at > len(read):
         raise RvlError(f"the runs do not add up to {count} pixels")
     is_difference = np.ones(at, np.bool_)
-    is_difference[heads] = False
-    is_difference[np.array(heads, np.int64) + 1] = False
-    return lengths, is_difference, at
+    first = np.frombuffer(heads, np.int32)
+    is_difference[first] = False
+    is_difference[first + 1] = False
+    return np.frombuffer(lengths, np.int32), is_difference, at

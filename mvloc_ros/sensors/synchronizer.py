@@ -7,6 +7,8 @@ and depth at b > a, a later colour beats a if its stamp lies in (a, 2b - a). Whe
 known from the stream's own period. Without that look-ahead a single lost image would put two streams
 that are offset by a fraction of their period out of phase for good.
 
+An image whose stamp is ahead of its time, by less than a jump, waits for its partner beside those that follow.
+
 Pure Python, no locks, no timers: one thread calls it, and the callback runs after the state is settled,
 so that one that raises loses its pair and nothing else.
 """
@@ -34,26 +36,57 @@ class StreamCounts:
     received: int = 0
     paired: int = 0
     alone: int = 0  # taken without a partner
-    unpaired: int = 0  # overtaken by a pair, pushed out of the queue, or forgotten at a jump
-    late: int = 0  # not newer than its predecessor or than the last pair
+    unpaired: int = 0  # overtaken by a pair, pushed out of the queue, replaced, or forgotten at a jump
+    late: int = 0  # not newer than what was given out last, or a repetition
 
 
 class _Stream:
+    """What waits, in the order of the stamps.
+
+    An item may come whose stamp is ahead of its successors' by up to `JUMP_NS`. It waits behind them, and the stream
+    goes on with the stamp of the item that came last.
+    """
+
     def __init__(self, queue_size: int) -> None:
         self.waiting: deque[tuple[int, Any]] = deque()
         self.queue_size = queue_size
-        self.newest_ns: int | None = None
+        self.newest_ns: int | None = None  # of the item that came last
+        self.given_ns: int | None = None  # of the item that was taken last
         self.periods: deque[int] = deque(maxlen=_PERIODS_KEPT)
         self.counts = StreamCounts()
 
+    def is_late(self, stamp_ns: int) -> bool:
+        """Whether an item with this stamp would be out of order or repeats the last one."""
+        return stamp_ns == self.newest_ns or (self.given_ns is not None and stamp_ns <= self.given_ns)
+
+    def has_jumped(self, stamp_ns: int) -> bool:
+        """Whether this stamp is further back than a late item can be."""
+        known = [stamp for stamp in (self.newest_ns, self.given_ns) if stamp is not None]
+        return bool(known) and max(known) - stamp_ns > JUMP_NS
+
     def push(self, stamp_ns: int, item: Any) -> None:
-        if self.newest_ns is not None:
+        if self.newest_ns is not None and stamp_ns > self.newest_ns:
             self.periods.append(stamp_ns - self.newest_ns)
         self.newest_ns = stamp_ns
-        self.waiting.append((stamp_ns, item))
-        if len(self.waiting) > self.queue_size:
-            self.waiting.popleft()
+        at = len(self.waiting)
+        while at and self.waiting[at - 1][0] > stamp_ns:
+            at -= 1
+        if at and self.waiting[at - 1][0] == stamp_ns:
+            # The waiting one was ahead of its time; the one that comes in its turn has the credible stamp.
+            self.waiting[at - 1] = (stamp_ns, item)
             self.counts.unpaired += 1
+            return
+        self.waiting.insert(at, (stamp_ns, item))
+        if len(self.waiting) > self.queue_size:
+            if self.waiting[-1][0] > stamp_ns:  # what is ahead of its time pushes nothing out
+                self.waiting.pop()
+            else:
+                self.waiting.popleft()
+            self.counts.unpaired += 1
+
+    def newest_waiting(self) -> int | None:
+        """Stamp of the newest waiting item that is not ahead of the one that came last."""
+        return max((stamp for stamp, _ in self.waiting if stamp <= (self.newest_ns or 0)), default=None)
 
     def earliest_next_ns(self) -> int | None:
         """No item of this stream is expected before; None while the period is unknown."""
@@ -72,6 +105,7 @@ class _Stream:
         while True:
             stamp, item = self.waiting.popleft()
             if stamp == stamp_ns:
+                self.given_ns = stamp_ns
                 return item
             self.counts.unpaired += 1
 
@@ -80,6 +114,7 @@ class _Stream:
         self.waiting.clear()
         self.periods.clear()
         self.newest_ns = None
+        self.given_ns = None
 
 
 class Synchronizer:
@@ -149,12 +184,12 @@ class Synchronizer:
 
     def _add(self, stream: _Stream, stamp_ns: int, item: Any) -> None:
         stream.counts.received += 1
-        if stream.newest_ns is not None and stamp_ns <= stream.newest_ns:
-            if stream.newest_ns - stamp_ns <= JUMP_NS:
-                stream.counts.late += 1
-                return
+        if stream.has_jumped(stamp_ns):
             self.jumps += 1
             self.reset()
+        elif stream.is_late(stamp_ns):
+            stream.counts.late += 1
+            return
         stream.push(stamp_ns, item)
         while pair := self._best_pair(certain=True):
             self._give(*pair)
@@ -167,9 +202,9 @@ class Synchronizer:
         self._on_pair(color_ns, color, depth_ns, depth)
 
     def _take_newest(self, stream: _Stream) -> tuple[int, Any] | None:
-        if not stream.waiting:
+        stamp_ns = stream.newest_waiting()
+        if stamp_ns is None:
             return None
-        stamp_ns, _ = stream.waiting[-1]
         item = stream.take(stamp_ns)
         stream.counts.alone += 1
         return stamp_ns, item

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-import os
 import random
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mvloc_ros.storage import StorageError, replacing
 from mvloc_ros.training.errors import TrainingError
 
 SCHEMA = 1
@@ -70,13 +71,19 @@ def seed_everything(seed: int, process: int = 0) -> None:
 
 
 def save(path: Path, values: dict[str, Any]) -> None:
-    """Write a checkpoint; a crash at any moment leaves the old or the new one."""
-    temporary = path.with_name(path.name + ".part")
-    with temporary.open("wb") as stream:
-        torch.save({"schema": SCHEMA, **values}, stream)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(temporary, path)
+    """Write a checkpoint; a crash at any moment leaves the old or the new one.
+
+    Raises:
+        StorageError: it cannot be written, as where the disk is full; the old one stays, and training goes on from it.
+    """
+    try:
+        with replacing(path) as temporary, temporary.open("r+b") as stream:
+            torch.save({"schema": SCHEMA, **values}, stream)
+    except RuntimeError as error:  # torch's, which hides the system's
+        cause = _system_error(error)
+        if cause is None:
+            raise
+        raise StorageError(path, cause) from error
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -86,6 +93,10 @@ def load(path: Path) -> dict[str, Any]:
         TrainingError: it is missing, damaged, or of another version.
     """
     try:
+        with zipfile.ZipFile(path) as archive:  # torch does not look at the checksums
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise zipfile.BadZipFile(damaged)
         values = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise TrainingError(f"There is no checkpoint {path}; give a folder in which `mvloc train` has run.") from None
@@ -96,3 +107,11 @@ def load(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict) or values.get("schema") != SCHEMA:
         raise TrainingError(f"The checkpoint {path} is of another version of mvloc_ros; train anew.")
     return values
+
+
+def _system_error(error: BaseException) -> OSError | None:
+    """The refusal of the system that another error came from."""
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, OSError):
+        found = found.__cause__ or found.__context__
+    return found

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from mvloc_ros.inference.manifest import FrameSpec, InputSpec, Manifest, Positio
 from mvloc_ros.inference.validation_file import VALIDATION_FILE, ValidationPoses
 from mvloc_ros.recordings import FrameRecord, PosedFolder
 from mvloc_ros.recordings.contents import contents_text
+from mvloc_ros.storage import exclusive
 from mvloc_ros.training import compact
 from mvloc_ros.training.config import SYSTEMS, TrainingConfig
 from mvloc_ros.training.datasets import PosedFrames, Reading, open_readable, read_frames
@@ -67,10 +69,26 @@ def export(
         reading: how frames are read.
 
     Raises:
+        InUseError: another process is changing the bundle.
         MvlocError: a file is missing, the data is other data, the graph disagrees with PyTorch, or a further
             network differs too much.
     """
     reading = reading or Reading()
+    out = out.expanduser()
+    with exclusive(out) if out.is_dir() else nullcontext():
+        return _exported(run, out, which, data, half_weights, precisions, precision_share, reading)
+
+
+def _exported(
+    run: Path,
+    out: Path,
+    which: str | None,
+    data: Path | None,
+    half_weights: bool,
+    precisions: Sequence[str],
+    precision_share: float,
+    reading: Reading,
+) -> Bundle:
     judged = read_judged(run, half_weights, which)
     final = read_refit(run, half_weights) or judged
     described, config = judged.run, judged.config
@@ -93,8 +111,8 @@ def export(
             residual_variance_color_only=_variance(held_out.poses.get("color"), truth),
             residual_variance_depth_only=_variance(held_out.poses.get("depth"), truth),
         )
-    with tempfile.TemporaryDirectory() as scratch:
-        model, poses = Path(scratch) / MODEL_FILE, Path(scratch) / TRAINING_POSES_FILE
+    with _scratch_folder(out) as scratch:
+        model, poses = scratch / MODEL_FILE, scratch / TRAINING_POSES_FILE
         deployed = Deployed(final.network, normalisation.reference).eval()
         write_onnx(deployed, size, model)
         if precisions:
@@ -118,12 +136,25 @@ def export(
         write_tum(poses, training_trajectory(trained_records(final, final is not judged, folder)))
         others = {spec.file: model.parent / spec.file for spec in manifest.precisions.values()}
         if held_out is not None:
-            others[VALIDATION_FILE] = Path(scratch) / VALIDATION_FILE
+            others[VALIDATION_FILE] = scratch / VALIDATION_FILE
             others[VALIDATION_FILE].write_text(held_out.to_text(), encoding="utf-8")
         bundle = write_bundle(out, manifest, {MODEL_FILE: model, TRAINING_POSES_FILE: poses, **others})
     megabytes = bundle.model_path.stat().st_size / 1e6
     print(f"wrote {bundle.path} ({megabytes:.1f} MB), {_in_words(judgement.errors)}")
     return bundle
+
+
+@contextmanager
+def _scratch_folder(out: Path) -> Iterator[Path]:
+    """A folder for the files of the bundle `out` until they are complete."""
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            yield Path(scratch)
+    except OSError as error:
+        raise TrainingError(
+            f"The bundle {out} was not written, as its files cannot be prepared in {tempfile.gettempdir()} "
+            f"({error.strerror or error}); make room there, or set TMPDIR to another folder."
+        ) from error
 
 
 def _in_words(errors: PoseErrors | None) -> str:

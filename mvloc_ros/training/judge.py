@@ -12,11 +12,11 @@ import torch
 from numpy.typing import NDArray
 
 from mvloc_ros.recordings.contents import contents_text
+from mvloc_ros.storage import write_file
 from mvloc_ros.training.config import SYSTEMS
 from mvloc_ros.training.datasets import PosedFrames, Reading, open_readable, read_frames
 from mvloc_ros.training.evaluation import PoseErrors, constant_pose, predict
 from mvloc_ros.training.records import visible
-from mvloc_ros.training.run_log import write_text
 from mvloc_ros.training.trained import read_judged, read_refit
 
 TEST_FILE = "test.json"
@@ -67,7 +67,7 @@ def judge(run: Path, device: torch.device, reading: Reading | None = None) -> di
     baseline = PoseErrors.of(constant_pose(trained.normalisation, len(frames)), frames.poses)
     found["constant pose"] = {"all": statistics(baseline, slice(None)), "sequences": by_sequence(baseline, frames)}
     _print_row("constant pose", found["constant pose"]["all"])
-    write_text(run / TEST_FILE, json.dumps(found, indent=2) + "\n")
+    write_file(run / TEST_FILE, json.dumps(found, indent=2) + "\n")
     return found
 
 

@@ -6,12 +6,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
+
+from mvloc_ros.storage import StorageError, write_file
 
 METRICS_FILE = "metrics.csv"
 CONFIG_FILE = "config.json"
@@ -27,17 +28,20 @@ class RunLog:
     def __init__(self, folder: Path, config: Mapping[str, Any], history: Sequence[Mapping[str, float]]) -> None:
         self._folder = folder
         self.history: list[dict[str, float]] = [dict(row) for row in history]
-        write_text(folder / CONFIG_FILE, json.dumps(config, indent=2) + "\n")
+        write_file(folder / CONFIG_FILE, json.dumps(config, indent=2) + "\n")
         # Events after the checkpoint are of a process that was killed: TensorBoard hides them.
         self._writer = SummaryWriter(str(folder), purge_step=len(self.history) + 1)
 
     def add(self, row: Mapping[str, float]) -> None:
         """Record an epoch: TensorBoard at once, the CSV by `write_metrics` once the checkpoint stands."""
         self.history.append(dict(row))
-        for name, value in row.items():
-            if name != "epoch":
-                self._writer.add_scalar(name, value, int(row["epoch"]))
-        self._writer.flush()
+        try:
+            for name, value in row.items():
+                if name != "epoch":
+                    self._writer.add_scalar(name, value, int(row["epoch"]))
+            self._writer.flush()
+        except OSError as error:
+            raise StorageError(self._folder, error) from error
 
     def write_metrics(self) -> None:
         """Write `metrics.csv`."""
@@ -47,15 +51,8 @@ class RunLog:
         table = csv.DictWriter(text, fieldnames=list(self.history[0]), lineterminator="\n")
         table.writeheader()
         table.writerows({name: f"{value:.6g}" for name, value in row.items()} for row in self.history)
-        write_text(self._folder / METRICS_FILE, text.getvalue())
+        write_file(self._folder / METRICS_FILE, text.getvalue())
 
     def close(self) -> None:
         """Close the event file."""
         self._writer.close()
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)

@@ -25,6 +25,7 @@ from mvloc_ros.training.networks.resnet import read_weights
 from mvloc_ros.training.processes import ALONE, Processes
 from mvloc_ros.training.records import split_records, visible
 from mvloc_ros.training.run_identity import describe_run
+from mvloc_ros.training.run_lock import run_to_write
 from mvloc_ros.training.start import StartingPoint, read_start
 from mvloc_ros.training.trainer import Trainer
 from mvloc_ros.training.views import RgbdCameras, check_projection
@@ -123,8 +124,34 @@ def train(
     Several `processes` each call this with the same arguments.
 
     Raises:
-        MvlocError: the data, the values, the device or the run folder do not serve.
+        MvlocError: the data, the values, the device or the run folder do not serve, or another process trains there.
     """
+    chosen = reading or Reading()
+    _check_refit(config, start_from, refit, refit_epochs)
+    with run_to_write(out, processes):
+        device = pick_device(device_name, processes)
+        state = None if weights is None else read_weights(weights)
+        digest = "" if weights is None else hashlib.sha256(weights.read_bytes()).hexdigest()
+        data = processes.after_main(lambda: read_data(config, root, test_fraction, chosen, force, processes.is_main))
+        if processes.is_main:
+            report_depth(config, data.folder)
+            warn_of_far_depth(config, data.training)
+        job = Job(config, root, test_fraction, device, state, digest, scaled_cameras(data.folder, config), processes)
+        _train_stages(job, out, start_from, data.training, data.validation)
+        if refit:
+            records = visible(config, data.folder.train)
+            frames = processes.after_main(
+                lambda: read_frames(config.input, data.folder, records, "all training", chosen)
+            )
+            if refit_epochs is None:
+                _train_stages(job, out / REFIT, None if start_from is None else start_from / REFIT, frames, None)
+            else:
+                _refit_briefly(job, out, frames, refit_epochs)
+        if test and processes.is_main:
+            judge(out, device, chosen)
+
+
+def _check_refit(config: TrainingConfig, start_from: Path | None, refit: bool, refit_epochs: int | None) -> None:
     if refit_epochs is not None and not (refit and refit_epochs >= 1):
         raise TrainingError(f"--refit-epochs {refit_epochs} must be at least 1 and go with --refit.")
     whole = refit and refit_epochs is None
@@ -135,25 +162,6 @@ def train(
         )
     if refit and config.validation.validation_fraction == 0.0:
         raise TrainingError("--validation-fraction 0 holds nothing out that --refit could add; leave one of them away.")
-    chosen = reading or Reading()
-    device = pick_device(device_name, processes)
-    state = None if weights is None else read_weights(weights)
-    digest = "" if weights is None else hashlib.sha256(weights.read_bytes()).hexdigest()
-    data = processes.after_main(lambda: read_data(config, root, test_fraction, chosen, force, processes.is_main))
-    if processes.is_main:
-        report_depth(config, data.folder)
-        warn_of_far_depth(config, data.training)
-    job = Job(config, root, test_fraction, device, state, digest, scaled_cameras(data.folder, config), processes)
-    _train_stages(job, out, start_from, data.training, data.validation)
-    if refit:
-        records = visible(config, data.folder.train)
-        frames = processes.after_main(lambda: read_frames(config.input, data.folder, records, "all training", chosen))
-        if refit_epochs is None:
-            _train_stages(job, out / REFIT, None if start_from is None else start_from / REFIT, frames, None)
-        else:
-            _refit_briefly(job, out, frames, refit_epochs)
-    if test and processes.is_main:
-        judge(out, device, chosen)
 
 
 def _train_stages(

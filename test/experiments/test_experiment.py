@@ -6,6 +6,7 @@ from __future__ import annotations
 import csv
 import fcntl
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -295,7 +296,8 @@ def test_bad_requests_get_one_sentence(
 
 def test_two_experiments_do_not_train_in_one_folder(experiment: Experiment, tmp_path: Path, capsys) -> None:
     (tmp_path / "runs").mkdir()
-    with (tmp_path / "runs" / ".experiment.lock").open("w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        assert experiment("table3", tmp_path, "--seeds", "1", "--systems", "mvloc-v") == 2
-    assert "Another experiment is training" in capsys.readouterr().err
+    descriptor = os.open(tmp_path / "runs", os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    assert experiment("table3", tmp_path, "--seeds", "1", "--systems", "mvloc-v") == 2
+    os.close(descriptor)
+    assert f"runs is in use by process {os.getpid()} " in capsys.readouterr().err

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mvloc_ros import storage
 from mvloc_ros.inference.backend import BackendError, create_backend
 from mvloc_ros.inference.bundle import BundleError, file_digest, read_bundle, replace_manifest, write_bundle
 from mvloc_ros.inference.manifest import PrecisionSpec
@@ -101,11 +102,12 @@ def test_missing_and_damaged_files_are_named(bundle: Path, tmp_path: Path):
         read_bundle(bundle)
 
 
-def test_files_that_the_system_refuses_are_named(bundle: Path):
+def test_files_that_the_system_refuses_are_named(bundle: Path, monkeypatch):
     old = read_bundle(bundle)
-    (bundle / ".manifest.json.part").mkdir()
-    with pytest.raises(BundleError, match=r"manifest\.json cannot be written"):
+    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(30, "Read-only file system")))
+    with pytest.raises(BundleError, match=r"manifest\.json cannot be written \(Read-only"):
         replace_manifest(old, old.manifest)
+    assert sorted(path.name for path in bundle.iterdir()) == sorted([*old.manifest.files, "manifest.json"])
     # Opens, and cannot be read, for root neither.
     (bundle / "model.onnx").unlink()
     (bundle / "model.onnx").symlink_to("/proc/self/mem")
@@ -124,16 +126,13 @@ def test_a_folder_that_is_no_bundle_is_never_replaced(bundle: Path, tmp_path: Pa
 
 
 def test_an_interruption_at_the_last_step_keeps_the_old_bundle(bundle: Path, tmp_path: Path, monkeypatch):
-    old, rename = read_bundle(bundle), os.replace
+    old = read_bundle(bundle)
     files = {name: Path(shutil.copy(bundle / name, tmp_path)) for name in old.manifest.files}
 
-    def interrupted(source: Path, target: Path) -> None:
-        if ".old." in str(source) or Path(target) != bundle:
-            rename(source, target)
-        else:
-            raise KeyboardInterrupt
+    def interrupted(*_: Path) -> None:
+        raise KeyboardInterrupt
 
-    monkeypatch.setattr(os, "replace", interrupted)
+    monkeypatch.setattr(storage, "_exchange", interrupted)
     with pytest.raises(KeyboardInterrupt):
         write_bundle(bundle, replace(old.manifest, licence="another"), files)
     assert read_bundle(bundle).manifest == old.manifest

@@ -3,10 +3,15 @@
 
 from __future__ import annotations
 
+import threading
+from typing import NoReturn
+
 import numpy as np
 import pytest
 
+from mvloc_ros.inference.frame import Frame, FrameError
 from mvloc_ros.node.pipeline import Pipeline
+from mvloc_ros.sensors.decode import decode_color, decode_depth
 
 MS = 1_000_000
 
@@ -30,3 +35,39 @@ def test_a_camera_half_a_period_apart_is_paired_whatever_the_queue(make_image, q
     finally:
         pipeline.stop()
     assert pipeline.counts.pairs >= 57
+
+
+@pytest.mark.parametrize("broken", ["color", "depth"])
+def test_an_image_whose_reading_fails_in_any_way_costs_its_modality_alone(make_image, broken: str):
+    reached: list[Frame] = []
+    failures: list[str] = []
+    done = threading.Event()
+
+    class Recorder:
+        def process(self, frame: Frame, _: object) -> None:
+            reached.append(frame)
+            raise FrameError("enough is known")
+
+    def fail() -> NoReturn:
+        raise KeyError(2)
+
+    def on_failure(_: object, reason: str) -> None:
+        failures.append(reason)
+        done.set()
+
+    def nothing(*_: object) -> None:
+        return None
+
+    readers = {"read_color": decode_color, "read_depth": decode_depth} | {f"read_{broken}": lambda _: fail}
+    callbacks = [nothing] * 4 + [on_failure]
+    pipeline = Pipeline(Recorder(), "color", 20 * MS, 5, *callbacks, odometry=nothing, single_wait_s=0.5, **readers)
+    try:
+        pipeline.take_color(make_image(np.zeros((4, 4, 3), np.uint8), 10**18, "camera", encoding="rgb8"))
+        pipeline.take_depth(make_image(np.ones((4, 4), np.uint16), 10**18, "camera", encoding="16UC1"))
+        assert done.wait(10.0)
+    finally:
+        pipeline.stop()
+    assert failures == ["enough is known"]
+    assert getattr(reached[0], broken) is None
+    assert getattr(reached[0], "depth" if broken == "color" else "color") is not None
+    assert pipeline.counts.undecodable == 1

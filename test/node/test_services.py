@@ -83,10 +83,12 @@ def test_an_initial_pose_decides_which_pose_is_believed(peer, robot_node, wait_f
     # What makes no sense is refused in words and changes nothing.
     bad = hint(np.eye(4))
     bad.pose.pose.orientation.w = 0.0
+    not_finite = hint(np.eye(4))
+    not_finite.pose.pose.position.x = np.nan
     for message, words in (
         (hint(np.eye(4), frame_id="odom"), "an initial pose in 'odom' is ignored"),
         (bad, "its quaternion has the length 0"),
-        (hint(se3.from_parts([np.nan, 0, 0], [0, 0, 0, 1])), "its numbers are not finite"),
+        (not_finite, "its numbers are not finite"),
     ):
         wait_for(lambda m=message, words=words: publisher.publish(m) or words in process.text(), 10, words)
     assert not frame(peer, wait_for, depth_m=8.0).pose_valid

@@ -46,6 +46,13 @@ def test_a_stamp_of_zero_is_refused(guard):
         guard.check("depth", 0)
 
 
+def test_a_negative_stamp_is_refused_and_is_no_jump(guard, jumps_back):
+    with pytest.raises(DecodeError, match="colour image has a stamp before 1970"):
+        guard.check("colour", -5 * 10**9)
+    assert guard.jumps == 0
+    assert not jumps_back
+
+
 def test_a_stamp_ahead_of_the_clock_is_refused_with_its_distance(guard, clock):
     guard.check("colour", clock() + SECOND // 2)
     with pytest.raises(DecodeError, match=r"7\.\d s ahead .* future_tolerance"):

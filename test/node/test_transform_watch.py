@@ -7,12 +7,13 @@ import time
 
 import numpy as np
 import pytest
+from geometry_msgs.msg import Pose
 from mvloc_ros.msg import LocalizationStatus
 from tf2_msgs.msg import TFMessage
-from tf2_ros import TransformBroadcaster
+from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
 
 from mvloc_ros.geometry import se3
-from mvloc_ros.node.messages import matrix_of, transform_message
+from mvloc_ros.node.messages import MessageError, fill_pose, matrix_of, pose_messages, transform_message
 from mvloc_ros.node.transform_watch import TransformWatch
 
 MS = 1_000_000
@@ -66,6 +67,33 @@ def test_what_is_not_finite_is_not_taken(watch, value: float):
     message.transform.translation.z = value
     assert not watch.take(message, False)
     assert watch.take(transform_message(place(0.0), NOW + MS, "odom", "base_link"), False)
+
+
+def test_one_transform_that_is_not_finite_is_said_once_and_a_static_one_is_replaced_by_a_good_one():
+    said, now = [], [0.0]
+    watch = TransformWatch(lambda: now[0], said.append)
+    infinite = transform_message(place(np.inf), NOW, "base_link", "camera")
+    for _ in range(3):
+        assert not watch.take(infinite, True)
+    assert len(said) == 1
+    assert said[0].startswith("base_link -> camera on /tf_static has numbers that are not finite")
+    assert watch.problems() == said
+    assert watch.take(transform_message(place(0.3), NOW, "base_link", "camera"), True)
+    assert not watch.problems()
+    now[0] = 61.0
+    assert not watch.take(infinite, True)
+    assert len(said) == 2
+
+
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+def test_nothing_that_is_not_finite_leaves_the_node(value: float):
+    bad, covariance = place(value), np.eye(6)
+    covariance[2, 2] = value
+    for T, C in ((bad, np.eye(6)), (place(0.0), covariance)):
+        with pytest.raises(MessageError, match="not finite, and nothing is published"):
+            pose_messages(T, C, NOW, "map")
+    with pytest.raises(MessageError, match="not finite"):
+        fill_pose(Pose(), bad)
 
 
 def image_pairs(peer, wait_for, robot=None, T=None):
@@ -136,3 +164,92 @@ def test_a_second_publisher_of_map_to_odom_is_named(peer, robot, robot_node, wai
 
     status = wait_for(named, 20, "the second publisher to be named")
     assert (status.state, status.pose_valid) == (LocalizationStatus.DEGRADED, True)
+
+
+def degraded(peer, wait_for, words: str, robot=None, T=None) -> LocalizationStatus:
+    """The status that has these words and a pose all the same, and is DEGRADED."""
+
+    def named() -> LocalizationStatus | None:
+        status = image_pairs(peer, wait_for, robot, T)
+        if words not in status.reason:
+            return None
+        assert status.state == LocalizationStatus.DEGRADED
+        return status if status.pose_valid else None  # a jump of the mount is one of the pose, until it is confirmed
+
+    status = wait_for(named, 20, words)
+    assert isinstance(status, LocalizationStatus)
+    return status
+
+
+@pytest.mark.dds
+def test_an_infinite_mount_gives_no_pose_and_a_good_one_after_it_does(peer, robot, robot_node, wait_for):
+    process = robot_node("transform_timeout:=2.0")
+    robot.mount_camera(place(np.inf))
+    words = "base_link -> camera_color_optical_frame on /tf_static has numbers that are not finite"
+    status = wait_for(lambda: (s := image_pairs(peer, wait_for, robot)) and words in s.reason and s, 20, words)
+    assert (status.state, status.pose_valid) == (LocalizationStatus.LOST, False)
+    assert not peer.poses
+    assert not peer.covariances
+    wait_for(lambda: any(words in entry.message for a in peer.diagnostics for entry in a.status), 10, "diagnostics")
+    mended = StaticTransformBroadcaster(peer.node)  # one broadcaster keeps to what it sent first
+    mended.sendTransform(transform_message(place(0.3), 0, robot.base, robot.camera))
+    wait_for(lambda: image_pairs(peer, wait_for, robot).state == LocalizationStatus.TRACKING, 20, "tracking")
+    poses = wait_for(lambda: list(peer.covariances), 10, "a pose")
+    for message in poses:
+        p, q = message.pose.pose.position, message.pose.pose.orientation
+        assert np.isfinite([p.x, p.y, p.z, q.x, q.y, q.z, q.w, *message.pose.covariance]).all()
+    assert all(np.isfinite(matrix_of(t)).all() for t in peer.transforms if t.header.frame_id == "map")
+    assert process.text().count(f"{words}, or a quaternion of length 0, and is not used; mend its publisher\n") == 1
+
+
+@pytest.mark.dds
+def test_a_mount_too_large_to_be_chained_gives_no_pose(peer, robot, robot_node, wait_for):
+    robot_node("transform_timeout:=2.0")
+    robot.mount_camera(place(1e200))  # finite, but its covariance is not
+    status = wait_for(lambda: (s := image_pairs(peer, wait_for, robot)) and "not finite" in s.reason and s, 20, "it")
+    assert (status.state, status.pose_valid) == (LocalizationStatus.LOST, False)
+    assert not peer.poses
+    assert not peer.covariances
+    assert not [t for t in peer.transforms if t.header.frame_id == "map"]
+
+
+@pytest.mark.dds
+def test_two_static_mounts_of_one_camera_and_a_fixed_map_to_odom_are_named(peer, robot, robot_node, wait_for):
+    robot_node("transform_timeout:=2.0")
+    robot.mount_camera(place(0.3))
+    wait_for(lambda: image_pairs(peer, wait_for, robot).state == LocalizationStatus.TRACKING, 20, "tracking")
+    second, third = StaticTransformBroadcaster(peer.node), StaticTransformBroadcaster(peer.node)
+    second.sendTransform(transform_message(place(0.3, 90.0), 0, "base_link", robot.camera))
+    degraded(peer, wait_for, "was sent with two values, 0.000 m and 90.0 degrees apart", robot)
+    third.sendTransform(transform_message(np.eye(4), 0, "map", "odom"))
+    degraded(peer, wait_for, "'odom' has another parent, 'map' on /tf_static (a second publisher of this", robot)
+
+
+@pytest.mark.dds
+def test_two_publishers_of_odometry_are_named_over_dds(peer, robot, robot_node, wait_for):
+    robot_node("transform_timeout:=2.0")
+    robot.mount_camera(place(0.3))
+    wait_for(lambda: image_pairs(peer, wait_for, robot).state == LocalizationStatus.TRACKING, 20, "tracking")
+    other = TransformBroadcaster(peer.node)
+
+    def named() -> LocalizationStatus | None:
+        stamp = time.time_ns() - 100 * MS
+        for n in range(10):  # in turn, as two nodes do
+            robot.drive(stamp - 100 * MS + n * 10 * MS, place(0.0))
+            other.sendTransform(transform_message(place(0.4), stamp - 95 * MS + n * 10 * MS, robot.odom, robot.base))
+        status = image_pairs(peer, wait_for, robot)
+        return status if "alternates between values 0.40 m and 0.0 degrees apart" in status.reason else None
+
+    status = wait_for(named, 20, "the second publisher to be named")
+    assert (status.state, "odom -> base_link on /tf " in status.reason) == (LocalizationStatus.DEGRADED, True)
+
+
+@pytest.mark.dds
+def test_a_base_that_has_a_parent_is_not_taken_from_it(peer, robot, robot_node, wait_for):
+    robot_node("publish_frame:=base_link", "transform_timeout:=2.0")
+    robot.mount_camera(place(0.3))
+    status = degraded(peer, wait_for, "'base_link' already has the parent 'odom' on /tf", robot)
+    assert "publish_frame to odom" in status.reason
+    peer.transforms.clear()
+    image_pairs(peer, wait_for, robot)
+    assert not [t for t in peer.transforms if t.header.frame_id == "map"]

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
 import struct
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mvloc_ros import storage
 from mvloc_ros.recordings import RecordingError, open_folder, read_color, topics
 from mvloc_ros.recordings.bag_reader import BagReader, RawMessage
 from mvloc_ros.recordings.bag_writer import BagWriter
@@ -160,15 +160,12 @@ def test_a_link_to_a_recording_is_followed(bag: Path, seven_scenes: Path, tmp_pa
 
 
 def test_an_interruption_at_the_last_step_keeps_the_old_recording(bag: Path, seven_scenes: Path, monkeypatch):
-    before, rename = summarise(bag), os.replace
+    before = summarise(bag)
 
-    def interrupted(source: Path, target: Path) -> None:
-        if ".old." in str(source) or Path(target) != bag:
-            rename(source, target)
-        else:
-            raise KeyboardInterrupt
+    def interrupted(*_: Path) -> None:
+        raise KeyboardInterrupt
 
-    monkeypatch.setattr(os, "replace", interrupted)
+    monkeypatch.setattr(storage, "_exchange", interrupted)
     folder = open_folder(seven_scenes)
     with pytest.raises(KeyboardInterrupt):
         write_bag(folder, folder.train, bag, force=True, progress=False)

@@ -40,14 +40,18 @@ def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def mvloc(*words: str, **options) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "mvloc_ros.cli", *words]
+    command = [sys.executable, str(ROOT / "tools" / "mvloc"), *words]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=100, **options)
 
 
 def test_live_and_offline_give_the_same_poses(bag: Path, tmp_path: Path):
-    live = mvloc(
-        "live", str(bag), "--model", str(DEMO_MODEL), "--out", str(tmp_path / "live"), "--parameter", "refine:=off"
-    )
+    here = tmp_path / "here"  # the current folder, of which nothing is executed
+    here.mkdir()
+    for name in ("rclpy", "tf2_ros", "numpy", "sensor_msgs"):
+        (here / f"{name}.py").write_text(f"open({str(tmp_path / 'executed')!r}, 'w')\n")
+    words = ("--model", str(DEMO_MODEL), "--out", str(tmp_path / "live"), "--parameter", "refine:=off")
+    live = mvloc("live", str(bag), *words, cwd=here)
+    assert not (tmp_path / "executed").exists()
     assert live.returncode == 0, live.stderr
     offline = mvloc(
         "replay", str(bag), "--model", str(DEMO_MODEL), "--out", str(tmp_path / "offline"), "--refine", "off"

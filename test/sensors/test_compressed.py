@@ -20,6 +20,15 @@ A, B = 100.0 * 101.0, 1.0 - 100.0 * 101.0 / 10.0
 RGB = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
 MILLIMETRES = np.random.default_rng(1).integers(300, 60000, (6, 8), dtype=np.uint16)
 
+HUGE_PNG = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sIIBBBBB", 13, b"IHDR", 40000, 20000, 16, 0, 0, 0, 0)
+HUGE_DEPTH = SimpleNamespace(format="16UC1; compressedDepth", data=bytes(12) + HUGE_PNG)
+HUGE_COLOR = SimpleNamespace(format="rgb8; png compressed bgr8", data=HUGE_PNG)
+
+
+def zero_runs(columns: int, rows: int) -> SimpleNamespace:
+    head = bytes(12) + struct.pack("<II", columns, rows)
+    return SimpleNamespace(format="16UC1; compressedDepth rvl", data=head + bytes(10**6))
+
 
 def message(image: np.ndarray, suffix: str, name: str, header: bytes = b"") -> SimpleNamespace:
     return SimpleNamespace(format=name, data=header + cv2.imencode(suffix, image)[1].tobytes())
@@ -94,8 +103,12 @@ def test_quantised_metres_come_back_and_zero_is_no_measurement(code):
         (decode_compressed_depth, message(RGB, ".jpg", "bgr8; jpeg compressed bgr8"), "JPEG cannot hold depth"),
         (decode_compressed_depth, SimpleNamespace(format="16UC1; compressedDepth png", data=b"x"), "ends within"),
         (decode_compressed_depth, SimpleNamespace(format="16UC1; compressedDepth", data=bytes(40)), "no PNG or JPEG"),
-        (decode_compressed_depth, rvl(MILLIMETRES, columns=9), "ends after|do not add up"),
+        (decode_compressed_depth, rvl(MILLIMETRES, columns=9), "ends, after|do not add up"),
         (decode_compressed_depth, rvl(MILLIMETRES, columns=1 << 31), "claims 2147483648x6 pixels"),
+        (decode_compressed_depth, HUGE_DEPTH, "claims 40000x20000 pixels"),
+        (decode_compressed_color, HUGE_COLOR, "claims 40000x20000 pixels"),
+        (decode_compressed_depth, zero_runs(8, 6), "1000000 bytes are more than 48 pixels"),
+        (decode_compressed_depth, zero_runs(8192, 8192), "a run is empty"),
         (decode_compressed_depth, rvl(MILLIMETRES, length=19), "ends within its header"),
     ],
 )  # fmt: skip

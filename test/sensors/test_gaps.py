@@ -61,3 +61,15 @@ def test_nothing_is_said_of_a_few_images():
     counter = count([S, S + 33 * MS, S + 99 * MS])
     assert counter.lost == 0
     assert counter.rate_hz() is None
+
+
+def test_one_absurd_first_stamp_is_a_pause_and_no_loss():
+    stamps = [10**18 + n * 33 * MS for n in range(30)]
+    assert count([1, *stamps]).lost == 0
+    assert count([*stamps[:3], stamps[3] + 900 * MS, *stamps[3:]]).lost == 0
+
+
+def test_one_stamp_ahead_hides_no_real_loss():
+    stamps = [10**18 + n * 33 * MS for n in range(90)]
+    del stamps[15]  # counted before the stamp that is 0.9 s ahead
+    assert count([*stamps[:30], stamps[30] + 900 * MS, *stamps[30:]]).lost == 1

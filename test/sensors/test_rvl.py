@@ -115,13 +115,23 @@ def test_damage_is_an_error_or_other_pixels_and_never_more(pixels: np.ndarray, d
     ("code", "words"),
     [
         (b"", "ends after 0 of 6 pixels"),
-        (b"\x00\x00\x00\x20", "ends after 2 of 6 pixels"),  # two zeros, then nothing but filling
+        (b"\x00\x00\x00\x20", "ends, after 2 of 6 pixels"),  # two zeros, then nothing but filling
         (b"\x00\x00\x00\x70", "do not add up to 6"),  # seven zeros
         (b"\x00\x00\x00\x07", "do not add up to 6"),  # seven others of which two follow
         (b"\xff" * 8, "ends after"),  # a number that never ends
         (b"\xff" * 8 + bytes(4), "more than 30 bits"),
+        (bytes(40), "a run is empty"),
+        (bytes(44), "44 bytes are more than 6 pixels can need"),
     ],
 )
 def test_what_is_wrong_is_said(code: bytes, words: str):
     with pytest.raises(RvlError, match=words):
         decode_rvl(np.frombuffer(code, np.uint8), 6)
+
+
+def test_the_longest_code_of_an_image_is_read():
+    """Every pixel differs from the one before by nearly 16 bits; and every run has one pixel."""
+    extreme = np.tile(np.array([65535, 1], np.uint16), 500)
+    np.testing.assert_array_equal(decode_rvl(encode_rvl(extreme), extreme.size), extreme)
+    spread = np.tile(np.array([0, 65535, 0, 1], np.uint16), 500)
+    np.testing.assert_array_equal(decode_rvl(encode_rvl(spread), spread.size), spread)

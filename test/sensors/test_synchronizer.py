@@ -170,6 +170,29 @@ def test_too_far_apart_tells_the_gap():
     assert harness.sync.smallest_miss_ns == 41 * MS
 
 
+@pytest.mark.parametrize("queue_size", [1, 2, 10])
+@pytest.mark.parametrize("ahead_ms", [908, 917])
+def test_one_image_in_nine_that_is_ahead_of_its_time_costs_its_own_pair_alone(queue_size, ahead_ms):
+    harness = Harness(10 * MS, queue_size)
+    wrong = {n for n in range(60) if n % 9 == 4}
+    for n in range(60):
+        harness.feed(True, 10 * S + n * 33 * MS + (ahead_ms * MS if n in wrong else 0), n)
+        harness.feed(False, 10 * S + n * 33 * MS, n)
+    right = [(color, depth) for _, color, _, depth in harness.pairs if color == depth]
+    assert len(harness.pairs) == len(right) == 60 - len(wrong)
+
+
+def test_an_image_that_is_ahead_of_its_time_waits_for_its_partner():
+    harness = Harness(0)
+    harness.feed(True, S + 330 * MS, 10)
+    for n in range(10):
+        harness.feed(True, S + n * 33 * MS, n)
+        harness.feed(False, S + n * 33 * MS, n)
+    assert [(color, depth) for _, color, _, depth in harness.pairs] == [(n, n) for n in range(10)]
+    harness.feed(False, S + 330 * MS, 10)
+    assert harness.pairs[-1] == (S + 330 * MS, 10, S + 330 * MS, 10)
+
+
 def test_impossible_settings_are_refused():
     with pytest.raises(ValueError, match="tolerance"):
         Synchronizer(-1, lambda *_: None)

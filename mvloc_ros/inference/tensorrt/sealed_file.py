@@ -14,14 +14,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mvloc_ros.errors import MvlocError
+from mvloc_ros.storage import write_file
 
 _MAGIC = b"mvloc sealed 01\n"
 _LENGTH_BYTES = 4
@@ -48,18 +47,7 @@ def write_sealed(path: Path, about: Mapping[str, Any], content: bytes) -> None:
     """
     header = json.dumps({"about": about, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}).encode()
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            for part in (_MAGIC, len(header).to_bytes(_LENGTH_BYTES, "little"), header, content):
-                stream.write(part)
-            stream.flush()
-            # After a power cut the name must not stand for a file whose content never reached the disk.
-            os.fsync(stream.fileno())
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    write_file(path, b"".join((_MAGIC, len(header).to_bytes(_LENGTH_BYTES, "little"), header, content)))
 
 
 def read_sealed(path: Path) -> Sealed:

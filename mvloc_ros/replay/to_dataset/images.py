@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.geometry.projection import register_depth
-from mvloc_ros.image_bytes import JPEG_START, PNG_SIGNATURE
+from mvloc_ros.image_header import JPEG_START, PNG_SIGNATURE
 from mvloc_ros.inference.frame import DepthImage
 from mvloc_ros.inference.preprocess import prepare_color, prepare_depth
 from mvloc_ros.recordings import topics

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.inference.bundle import file_digest
+from mvloc_ros.storage import sync_folder, write_file
 
 FORMAT = 1
 CONTENTS_FILE = "contents.json"
@@ -84,7 +85,7 @@ class Writer:
         """
         self.seal()
         write_contents(self._partial, {"arrays": self._entries, "notes": notes})
-        _sync_folder(self._partial)
+        sync_folder(self._partial)
         os.chmod(self._partial, 0o755)
         try:
             os.rename(self._partial, self._folder)
@@ -93,7 +94,7 @@ class Writer:
                 return
             remove(self._folder)
             os.rename(self._partial, self._folder)
-        _sync_folder(self._folder.parent)
+        sync_folder(self._folder.parent)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -179,12 +180,7 @@ def read_contents(folder: Path) -> dict[str, Any]:
 def write_contents(folder: Path, contents: dict[str, Any]) -> None:
     """Write `contents.json` whole or not at all."""
     contents = {"format": FORMAT, **contents}
-    temporary = folder / f"{CONTENTS_FILE}.{os.getpid()}.part"
-    with temporary.open("w", encoding="utf-8") as stream:
-        json.dump({"contents": contents, "sha256": _digest(contents)}, stream)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(temporary, folder / CONTENTS_FILE)
+    write_file(folder / CONTENTS_FILE, json.dumps({"contents": contents, "sha256": _digest(contents)}))
 
 
 def remove(folder: Path) -> None:
@@ -230,11 +226,3 @@ def _note_times(folder: Path, contents: dict[str, Any]) -> None:
         write_contents(folder, {key: value for key, value in contents.items() if key != "format"})
     except OSError:  # a cache that one may only read serves as well, and is verified each time
         return
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
