@@ -11,6 +11,8 @@ import codecs
 from pathlib import Path
 
 from mvloc_ros.errors import MvlocError
+from mvloc_ros.file_reader import ReadError, read_file
+from mvloc_ros.limits import MOST_TEXT_BYTES
 
 _SHOWN = 60
 
@@ -28,9 +30,9 @@ def read_text(path: Path | str, what: str = "file", error: type[MvlocError] = Mv
     """
     path = Path(path)
     try:
-        data = path.read_bytes()
-    except OSError as problem:
-        raise error(f"The {what} {path} cannot be read ({problem.strerror or type(problem).__name__}).") from problem
+        data = read_file(path, MOST_TEXT_BYTES)
+    except ReadError as problem:
+        raise error(f"The {what} {path} cannot be read ({problem.strerror}).") from problem
     wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
         text = data.decode("utf-16" if wide else "utf-8-sig")

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Only regular files of a bounded size are read, and where asked for, of one folder only."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from mvloc_ros.file_reader import ReadError, open_regular, read_file
+
+
+def test_a_regular_file_is_read(tmp_path: Path):
+    (tmp_path / "file").write_bytes(b"content")
+    assert read_file(tmp_path / "file", 7) == b"content"
+    assert read_file(tmp_path / "file", 7, within=tmp_path) == b"content"
+
+
+def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ReadError, match="named pipe"):
+        read_file(tmp_path / "pipe", 100)
+    with pytest.raises(ReadError, match="device"):
+        read_file("/dev/zero", 100)
+    with pytest.raises(ReadError, match="folder"):
+        read_file(tmp_path, 100)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "socket"))
+        with pytest.raises(ReadError):
+            read_file(tmp_path / "socket", 100)
+    with pytest.raises(ReadError, match="No such file"):
+        read_file(tmp_path / "absent", 100)
+    with pytest.raises(ReadError):
+        read_file("a\0b", 100)
+
+
+def test_size_is_bounded(tmp_path: Path):
+    (tmp_path / "file").write_bytes(b"content")
+    with pytest.raises(ReadError, match="7 bytes, at most 6"):
+        read_file(tmp_path / "file", 6)
+    with (tmp_path / "sparse").open("wb") as stream:
+        stream.truncate(1 << 40)
+    with pytest.raises(ReadError, match="at most"):
+        read_file(tmp_path / "sparse", 1 << 20)
+    # A file of /proc says that it has 0 bytes.
+    with pytest.raises(ReadError, match="more than"):
+        read_file("/proc/self/maps", 10)
+
+
+def test_links_that_lead_out_of_the_folder_are_refused(tmp_path: Path):
+    folder = tmp_path / "bundle"
+    folder.mkdir()
+    (tmp_path / "secret").write_bytes(b"secret")
+    (folder / "out").symlink_to(tmp_path / "secret")
+    (folder / "file").write_bytes(b"content")
+    (folder / "in").symlink_to("file")
+    (tmp_path / "alias").symlink_to(folder)
+    assert read_file(folder / "in", 100, within=folder) == b"content"
+    assert read_file(tmp_path / "alias" / "file", 100, within=tmp_path / "alias") == b"content"
+    assert read_file(folder / "out", 100) == b"secret"
+    for name in ("out", "../secret"):
+        with pytest.raises(ReadError, match="leads out of"):
+            read_file(folder / name, 100, within=folder)
+    (folder / "loop").symlink_to("loop")
+    with pytest.raises(ReadError):
+        read_file(folder / "loop", 100, within=folder)
+
+
+def test_no_descriptor_stays_open(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "file").write_bytes(b"content")
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        for path in (tmp_path / "pipe", tmp_path / "file"):
+            try:
+                with open_regular(path, 3):
+                    pass
+            except ReadError:
+                pass
+    assert len(os.listdir("/proc/self/fd")) == before
