@@ -18,9 +18,12 @@ TINY = (
 )
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def one_thread() -> Iterator[None]:
-    """The order of sums, and so the last bits of a result, depends on the number of threads."""
+    """The order of sums, and so the last bits of a result, depends on the number of threads.
+
+    For the runs of the modules' fixtures too, with which the tests compare.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
