@@ -18,3 +18,6 @@ MOST_NESTING = 64
 
 MOST_DIGITS = 400
 """Of one number in JSON: the largest that a float64 holds has 309."""
+
+MOST_SHOWN_CHARACTERS = 80
+"""Of one text from outside (frame id, encoding, file name) within a message."""
