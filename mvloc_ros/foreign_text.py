@@ -32,6 +32,8 @@ def shown(text: object, most: int = MOST_SHOWN_CHARACTERS) -> str:
     if most < len(_CUT):
         raise ValueError(f"most must be at least {len(_CUT)}, not {most}.")
     source = text if isinstance(text, str) else str(text)
+    if len(source) <= most and source.isascii() and source.isprintable():
+        return source
     # Each character takes at least one place: what is beyond is not looked at, however long the text is.
     pieces, length = list[str](), 0
     for character in source[: most + 1]:

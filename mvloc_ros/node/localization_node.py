@@ -21,6 +21,7 @@ from mvloc_ros.inference.manifest import Manifest
 from mvloc_ros.node import parameters
 from mvloc_ros.node.image_reader import ImageReader
 from mvloc_ros.node.initial_pose import InitialPose
+from mvloc_ros.node.input_log import InputLog
 from mvloc_ros.node.inputs import Inputs
 from mvloc_ros.node.memory import give_back
 from mvloc_ros.node.model_slot import ModelSlot
@@ -56,7 +57,9 @@ class LocalizationNode(LifecycleNode):
         self._active: ExitStack | None = None
         self._pipeline: Pipeline | None = None
         self._time = RosClock(self, self._on_clock_jump)
-        self._watch = TransformWatch(warn=self.get_logger().warning)
+        logger = self.get_logger()
+        self._log = InputLog(logger.warning, logger.info)
+        self._watch = TransformWatch(self._log)
         self._tf = TfPublisher(self, self._time.now_ns, self._watch.note_own)
         self.add_on_set_parameters_callback(self._on_set_parameters)
         create_services(self, self._relocalize, self._set_enabled, self._publish_initialpose, self._await_model)
@@ -74,7 +77,7 @@ class LocalizationNode(LifecycleNode):
             self._announce_model("")
             self._outputs = Outputs(self)
             undo.callback(self._outputs.close)
-            self._initial_pose = InitialPose(self)
+            self._initial_pose = InitialPose(self, self._log)
             undo.callback(self._initial_pose.close)
             self._tf.tolerance_ns = round(1e9 * self._settings.transform_tolerance)
             # Also for publish_frame camera: whether the camera has a parent already is seen on TF alone.
@@ -150,11 +153,13 @@ class LocalizationNode(LifecycleNode):
             self._transforms if self._settings.needs_tf else None,
             self._tf,
             self._stamps.is_from_before,
-            self.get_logger().warning,
+            self._log,
             self._forget_believed_pose,
             self._watch,
         )
-        reporter = Reporter(self, self._settings, self._models, self._outputs, self._time, self._stamps, self._tracker)
+        reporter = Reporter(
+            self, self._settings, self._models, self._outputs, self._time, self._stamps, self._tracker, self._log
+        )
         reader = ImageReader(self._settings, self._manifest, self._transforms)
         pipeline = self._pipeline = Pipeline(
             model.localizer,
@@ -179,7 +184,7 @@ class LocalizationNode(LifecycleNode):
             undo.callback(self._transforms.stop_waiting)
         self._initial_pose.listen(self._tracker, lambda: self._models.current.map_frame)
         undo.callback(self._initial_pose.stop_listening)
-        self._inputs = Inputs(self, self._settings, self._manifest, pipeline, reader, self._transforms)
+        self._inputs = Inputs(self, self._settings, self._manifest, pipeline, reader, self._log, self._transforms)
         undo.callback(self._inputs.close)
         reporter.attach(pipeline, self._inputs)
         # Of the steady clock: the status must say that simulated time does not come.
@@ -225,7 +230,7 @@ class LocalizationNode(LifecycleNode):
         """After a jump back: gate, transforms and waiting images are of another time."""
         pipeline = self._pipeline
         assert pipeline is not None
-        self.get_logger().warning(f"{what}: forgetting the poses, transforms and images from before")
+        self._log.warn("jumps back", f"{what}: forgetting the poses, transforms and images from before")
         pipeline.single_modality.reset()
         if self._transforms is not None:
             self._transforms.forget()
