@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import unicodedata
 
-from mvloc_ros.limits import MOST_SHOWN_CHARACTERS
+from mvloc_ros.limits import MOST_LOG_CHARACTERS, MOST_SHOWN_CHARACTERS, MOST_SHOWN_LINES
 
 _CUT = "..."
 # Unicode's general categories that are not displayed as themselves: controls (C0 and C1, so newlines and escapes),
@@ -45,6 +45,12 @@ def shown(text: object, most: int = MOST_SHOWN_CHARACTERS) -> str:
     while length > most - len(_CUT):
         length -= len(pieces.pop())
     return "".join(pieces) + _CUT
+
+
+def shown_lines(text: object) -> str:
+    """A text of several lines of our own, as a traceback is: the last `MOST_SHOWN_LINES`, each as one is `shown`."""
+    lines = str(text).split("\n")[-MOST_SHOWN_LINES:]
+    return "\n".join(shown(line, MOST_LOG_CHARACTERS) for line in lines)
 
 
 def _visible(character: str) -> str:

@@ -22,6 +22,9 @@ MOST_DIGITS = 400
 MOST_SHOWN_CHARACTERS = 80
 """Of one text from outside (frame id, encoding, file name) within a message."""
 
+MOST_SHOWN_LINES = 100
+"""Of a traceback, the last ones."""
+
 MOST_LOG_CHARACTERS = 700
 """Of one line of the node's log about input, and of one text in its status and diagnostics."""
 

@@ -28,6 +28,9 @@ from mvloc_ros.sensors.single_modality import COLOR, DEPTH, SingleModality
 from mvloc_ros.sensors.synchronizer import Synchronizer
 
 TICK_S = 0.1
+STOP_S = 3.0
+"""How long the end of a pipeline waits for the frame in work: the slowest network takes a share of it."""
+_GIVE_UP_S, _POLL_S = 1.0, 0.1
 
 
 Content = ColorImage | DepthImage
@@ -141,6 +144,7 @@ class Pipeline:
         self.last_frame_time: float | None = None
         self.last_pair_time: float | None = None
         self._work_began: float | None = None
+        self._gives_up_at, self._is_left_behind = float("inf"), False
         self.carrier_frame = ""
         self._frames: set[str] = set()
         self.explain_missing: Callable[[str], str] = "no {} image".format
@@ -148,17 +152,46 @@ class Pipeline:
         self.synchronizer = Synchronizer(tolerance_ns, self._pair, max(2, queue_size))
         self._single_wait_s = single_wait_s
         self.single_modality = SingleModality(self.synchronizer, single_wait_s, self._single)
-        self._worker: LatestWorker[PairedFrame] = LatestWorker(self._localize, "mvloc_worker")
+        self._worker: LatestWorker[PairedFrame] = LatestWorker(self._localize)
 
-    def stop(self) -> None:
-        """Finish the frame in work and end the worker."""
-        self._worker.stop()
+    def begin_to_end(self) -> None:
+        """From now on nobody waits long for the frame in work; `stop` is to follow."""
+        self._gives_up_at = time.monotonic() + _GIVE_UP_S
+
+    def stop(self) -> bool:
+        """Finish the frame in work and end the worker; False where it hangs and is left behind.
+
+        A frame that is left behind publishes nothing any more, should it ever end.
+        """
+        self.begin_to_end()
+        has_ended = self._worker.stop(STOP_S)
+        self._is_left_behind = not has_ended
+        return has_ended
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether a frame was left behind and is still in work: it uses the localizer and its backend."""
+        return self._is_left_behind and self._worker.is_alive
 
     @contextmanager
     def between_frames(self) -> Iterator[None]:
-        """Wait for the frame in work and hold back the next one."""
-        with self._turnstile, self._in_frame:
+        """Wait for the frame in work and hold back the next one.
+
+        Raises:
+            FrameError: the pipeline is to end, and the frame in work does not.
+        """
+        with self._held(self._turnstile), self._held(self._in_frame):
             yield
+
+    @contextmanager
+    def _held(self, lock: threading.Lock) -> Iterator[None]:
+        while not lock.acquire(timeout=_POLL_S):
+            if time.monotonic() > self._gives_up_at:
+                raise FrameError("The node was deactivated, and the frame in work has not ended.")
+        try:
+            yield
+        finally:
+            lock.release()
 
     @property
     def working_for_s(self) -> float:
@@ -288,6 +321,8 @@ class Pipeline:
                     "images have no frame_id; set camera_frame."
                 )
             estimate = self.localizer.process(paired.frame, self._odometry)
+            if self._is_left_behind:
+                return
             localized = time.perf_counter()
             if self._publish(paired, estimate):
                 self.counts.published += 1
@@ -295,12 +330,15 @@ class Pipeline:
                 self.counts.rejected += 1
             self._report(paired, estimate, wait_ms, 1e3 * (time.perf_counter() - localized))
         except MvlocError as error:
-            self.counts.dropped_failed += 1
-            self._on_failure(paired, str(error))
+            self._fail(paired, str(error))
         except Exception as error:  # one frame must not end the worker; a defect is named with its type
-            self.counts.dropped_failed += 1
             text = shown(error, MOST_LOG_CHARACTERS)
-            self._on_failure(paired, f"Localizing a frame failed unexpectedly: {type(error).__name__}: {text}.")
+            self._fail(paired, f"Localizing a frame failed unexpectedly: {type(error).__name__}: {text}.")
+
+    def _fail(self, paired: PairedFrame, reason: str) -> None:
+        if not self._is_left_behind:
+            self.counts.dropped_failed += 1
+            self._on_failure(paired, reason)
 
 
 def _unreadable(modality: str, error: Exception) -> str:
