@@ -12,6 +12,7 @@ from mvloc_ros.foreign_text import shown
 from mvloc_ros.node.input_log import InputLog
 from mvloc_ros.node.messages import MessageError, pose_messages, pose_of, require_stamp
 from mvloc_ros.node.services import Answer
+from mvloc_ros.node.subscriptions import logged_events
 from mvloc_ros.node.tracking import Placement, Tracker
 
 
@@ -31,7 +32,10 @@ class InitialPose:
     def listen(self, tracker: Tracker, map_frame: Callable[[], str]) -> None:
         """Give hints to a tracker; `map_frame` tells the frame that they must be in."""
         self._tracker, self._map_frame = tracker, map_frame
-        self._subscription = self._node.create_subscription(PoseWithCovarianceStamped, "initialpose", self._take, 1)
+        events = logged_events(self._log, self._node.resolve_topic_name("initialpose"))
+        self._subscription = self._node.create_subscription(
+            PoseWithCovarianceStamped, "initialpose", self._take, 1, event_callbacks=events
+        )
 
     def stop_listening(self) -> None:
         """The reverse of `listen`."""

@@ -69,8 +69,8 @@ class Inputs:
         ]
         self._info_groups = {monitor.name: ThrottledGroup(_INFO_S) for monitor in (self.color, self.depth)}
         self._infos = [
-            info_subscription(node, values, "color", self._take_color_info, self._info_groups["colour"]),
-            info_subscription(node, values, "depth", self._take_depth_info, self._info_groups["depth"]),
+            info_subscription(node, values, "color", self._take_color_info, self._info_groups["colour"], log),
+            info_subscription(node, values, "depth", self._take_depth_info, self._info_groups["depth"], log),
         ]
         self._raw_infos: dict[str, str] = {}
         self.watchdog = Watchdog(node, values, pipeline, reader, [self.color, self.depth], transforms)
