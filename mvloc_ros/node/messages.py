@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import tf_transformations
 from builtin_interfaces.msg import Time
@@ -141,7 +143,7 @@ def pose_of(message: PoseWithCovarianceStamped) -> tuple[Array, Array]:
     """
     pose, covariance = message.pose.pose, np.array(message.pose.covariance, dtype=np.float64).reshape(6, 6)
     orientation = pose.orientation
-    length = np.linalg.norm([orientation.x, orientation.y, orientation.z, orientation.w])
+    length = math.hypot(orientation.x, orientation.y, orientation.z, orientation.w)
     if not 0.9 < length < 1.1:
         raise MessageError(f"its quaternion has the length {length:g} instead of 1")
     T = _matrix(pose.position, orientation)
@@ -154,9 +156,17 @@ def pose_of(message: PoseWithCovarianceStamped) -> tuple[Array, Array]:
 
 
 def _require_covariance(covariance: Array) -> None:
-    """MessageError unless it is a covariance, to the rounding of float32: the gate divides by it."""
-    scale = _ROUNDING * max(1.0, float(np.abs(covariance).max()))
-    if np.abs(covariance - covariance.T).max() > scale or np.linalg.eigvalsh(covariance).min() < -scale:
+    """MessageError unless it is a covariance, to rounding: the gate divides by it. Variances of 0 are not stated."""
+    variances = np.diag(covariance)
+    stated = variances > 0.0
+    deviations = np.sqrt(variances[stated])
+    # Of the correlations, so that metres and radians, large and small ones, count alike.
+    correlations = covariance[np.ix_(stated, stated)] / np.outer(deviations, deviations)
+    if (
+        (variances < 0.0).any()
+        or np.abs(correlations - correlations.T).max(initial=0.0) > _ROUNDING
+        or np.linalg.eigvalsh(correlations).min(initial=0.0) < -_ROUNDING
+    ):
         raise MessageError("its covariance is not symmetric and positive semidefinite")
 
 

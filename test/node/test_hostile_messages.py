@@ -17,13 +17,15 @@ import cv2
 import numpy as np
 import pytest
 from geometry_msgs.msg import PoseWithCovarianceStamped
+from mvloc_ros.msg import LocalizationStatus
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField
 from std_msgs.msg import Header
 
 from mvloc_ros.errors import MvlocError
+from mvloc_ros.geometry.camera import View
 from mvloc_ros.inference.bundle import read_bundle
 from mvloc_ros.inference.manifest import Manifest
-from mvloc_ros.inference.preprocess import prepare_color, prepare_depth
+from mvloc_ros.inference.preprocess import crop, prepare_color, prepare_depth
 from mvloc_ros.limits import MOST_CAMERA_FRAMES, MOST_LOG_CHARACTERS
 from mvloc_ros.localization.gate import Fix, Gate, GateLimits
 from mvloc_ros.node.image_reader import ImageReader
@@ -31,9 +33,13 @@ from mvloc_ros.node.input_parameters import INPUT_SPECS, InputParameters
 from mvloc_ros.node.messages import pose_of, require_frame, require_stamp
 from mvloc_ros.node.pipeline import Pipeline
 from mvloc_ros.node.stamps import StampGuard
+from mvloc_ros.node.status import bound, diagnostics
 from mvloc_ros.node.topic_monitor import TopicMonitor
 from mvloc_ros.sensors.camera_check import differences
 from mvloc_ros.sensors.camera_info import CameraInfoError, read_camera_info
+from mvloc_ros.sensors.clouds import decode_cloud
+from mvloc_ros.sensors.compressed import decode_compressed_depth
+from mvloc_ros.sensors.decode import decode_color
 from mvloc_ros.sensors.depth_check import depth_problem, statistics_of
 from mvloc_ros.sensors.rvl import encode_rvl
 
@@ -338,3 +344,45 @@ def test_ever_new_frame_ids_are_refused_by_name(make_image):
         pipeline.stop()
     assert pipeline.counts.color_invalid == 2 * (1000 - MOST_CAMERA_FRAMES)
     assert "'camera16', after images of 16 other frames" in problems[0]
+
+
+def test_what_would_take_all_memory_or_is_impossible_is_refused_by_name():
+    big = View(-3.0, -3.0, 4.0, 4.0)
+    with pytest.raises(MvlocError, match="at most 67108864 pixels are accepted; check its camera_info"):
+        crop(np.zeros((6000, 6000), np.uint8), big)
+    with pytest.raises(MvlocError, match="claims 8193x8192 pixels"):
+        decode_color(Image(height=8192, width=8193, encoding="mono8", step=8193, data=array.array("B", [0])))
+    png = cv2.imencode(".png", np.ones((12, 16), np.uint16))[1].tobytes()
+    for a, b in ((np.nan, 1.0), (1.0, np.inf), (0.0, 1.0), (-1.0, 0.0)):
+        data = array.array("B", struct.pack("<iff", 0, a, b) + png)
+        message = CompressedImage(format="32FC1; compressedDepth png", data=data)
+        with pytest.raises(MvlocError, match=r"its quantisation .* is impossible"):
+            decode_compressed_depth(message)
+
+
+def test_a_cloud_of_very_many_fields_is_refused_in_a_short_sentence():
+    message = PointCloud2(height=1, width=1, point_step=12, row_step=12, data=array.array("B", bytes(12)))
+    message.fields = [PointField(name=f"\x1bfield{n}" * 100, offset=0, datatype=7, count=1) for n in range(10_000)]
+    with pytest.raises(MvlocError, match=r"and 9992 more\)") as caught:
+        decode_cloud(message)
+    assert len(str(caught.value)) < 900
+    assert str(caught.value).isprintable()
+
+
+def test_a_frame_id_is_a_name():
+    assert require_frame("It", "camera_färbe") == "camera_färbe"
+    assert require_frame("It", "") == ""
+    for frame_id, words in (
+        ("x" * 1_000_000, "a frame_id of 1000000 characters"),
+        ("a\nb", r"not printed as themselves \(a\\nb\)"),
+    ):
+        with pytest.raises(MvlocError, match=words):
+            require_frame("It", frame_id)
+
+
+def test_the_texts_of_a_status_are_bounded():
+    message = LocalizationStatus(reason="\x1b\n" * 1_000_000, last_rejection="x" * 1_000_000, state=3)
+    bound(message)
+    entry = diagnostics(message, "mvloc", Header()).status[0]
+    texts = [message.reason, message.last_rejection, *(value.value for value in entry.values)]
+    assert all(text.isprintable() and len(text) <= MOST_LOG_CHARACTERS for text in texts)
