@@ -65,13 +65,13 @@ class InitialPose:
         frame = message.header.frame_id
         if frame != self._map_frame():
             text = f"an initial pose in {shown(frame)!r} is ignored: it must be in {self._map_frame()!r}"
-            self._log.warn("initial poses ignored", text)
+            self._log.warn("initial poses of another frame", text)
             return
         try:
             stamp_ns = require_stamp("it", message.header.stamp)
             T, covariance = pose_of(message)
         except MessageError as error:
-            self._log.warn("initial poses ignored", f"an initial pose is ignored: {error}")
+            self._log.warn("initial poses that are none", f"an initial pose is ignored: {error}")
             return
         self._tracker.hint(stamp_ns, T, covariance)
         x, y, z = T[:3, 3]

@@ -18,8 +18,9 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.parameter import Parameter
 
 from mvloc_ros.errors import MvlocError
-from mvloc_ros.foreign_text import shown_lines
+from mvloc_ros.foreign_text import shown, shown_lines
 from mvloc_ros.inference.manifest import Manifest
+from mvloc_ros.limits import MOST_LOG_CHARACTERS
 from mvloc_ros.node import parameters
 from mvloc_ros.node.image_reader import ImageReader
 from mvloc_ros.node.initial_pose import InitialPose
@@ -76,7 +77,7 @@ class LocalizationNode(LifecycleNode):
         with ExitStack() as undo:
             self._settings = parameters.read(self)
             image_qos(self._settings)  # a QoS that this distribution lacks is told now
-            self._models = ModelSlot(self._settings, self._on_model_loaded, self.get_logger().info, self._is_ending)
+            self._models = ModelSlot(self._settings, self._on_model_loaded, self._report_loading, self._is_ending)
             undo.callback(self._close_models)
             self._announce_model("")
             self._outputs = Outputs(self)
@@ -293,9 +294,12 @@ class LocalizationNode(LifecycleNode):
 
     def _announce_model(self, begin: str) -> None:
         model = self._models.current
-        self.get_logger().info(f"{begin}{model.summary}")
+        self.get_logger().info(shown(f"{begin}{model.summary}", MOST_LOG_CHARACTERS))
         if model.localizer.map_problem:
-            self.get_logger().warning(model.localizer.map_problem)
+            self.get_logger().warning(shown(model.localizer.map_problem, MOST_LOG_CHARACTERS))
+
+    def _report_loading(self, text: str) -> None:
+        self.get_logger().info(shown(text, MOST_LOG_CHARACTERS))
 
     def _on_model_loaded(self, failure: str) -> None:
         if not failure:
