@@ -336,7 +336,7 @@ def test_ever_new_frame_ids_are_refused_by_name(make_image):
         Nothing(), "color", 1, 5, *nothing, lambda _, text: problems.append(text), *nothing[:1], odometry=lambda _: None
     )
     try:
-        for n in range(100_000 // 100):
+        for n in range(1000):
             image = make_image(np.zeros((2, 2, 3), np.uint8), 10**18 + n, f"camera{n}", encoding="rgb8")
             for _ in range(2):
                 pipeline.take_color(image)
