@@ -120,7 +120,7 @@ def _fault_of(name: str, value: Any) -> str:
     """Why a value cannot be used although rclpy lets it pass, in words."""
     choices = SPECS[name].choices
     if choices and SPECS[name].meant(value) not in choices:
-        return f"The parameter {name} must be one of {', '.join(choices)}, not {shown(value)!r}."
+        return f"The parameter {name} must be one of {', '.join(choices)}, not {shown(repr(value))}."
     if isinstance(value, float) and not math.isfinite(value):
         return f"The parameter {name} must be a finite number, not {value}."
     return ""
