@@ -18,6 +18,7 @@ other image it errs alike from frame to frame, so that their agreement says noth
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
@@ -199,7 +200,7 @@ class Gate:
                 f"{np.rad2deg(allowed_rad):.0f} are allowed"
             )
         covariance += fix.covariance + _MIN_VARIANCE * _IDENTITY
-        distance = float(np.sqrt(error @ np.linalg.solve(covariance, error)))
+        distance = _mahalanobis(covariance, error)
         if distance > limits.max_mahalanobis:
             return (
                 f"the pose is {metres:.2f} m and {degrees:.0f} degrees from {_name(earlier, fix, moved)}: Mahalanobis "
@@ -209,6 +210,15 @@ class Gate:
 
     def _moved(self, earlier: Fix, fix: Fix) -> Moved:
         return self._limits.motion.between(earlier.stamp_ns, earlier.T_odom_camera, fix.stamp_ns, fix.T_odom_camera)
+
+
+def _mahalanobis(covariance: Array, error: Array) -> float:
+    """The distance of an error; infinite by what is no covariance, so that it never counts as close."""
+    try:
+        squared = float(error @ np.linalg.solve(covariance, error))
+    except np.linalg.LinAlgError:
+        return math.inf
+    return math.sqrt(squared) if 0.0 <= squared < math.inf else math.inf
 
 
 def _name(earlier: Fix, fix: Fix, moved: Moved) -> str:

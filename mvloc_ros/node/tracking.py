@@ -8,7 +8,6 @@ topics in the executor's thread.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -21,6 +20,7 @@ from mvloc_ros.inference.frame import Frame, FrameError
 from mvloc_ros.localization.gate import Fix, Gate, State, Verdict
 from mvloc_ros.localization.localizer import PoseEstimate
 from mvloc_ros.node.frame_parameters import FrameParameters, gate_limits
+from mvloc_ros.node.input_log import InputLog
 from mvloc_ros.node.messages import require_finite
 from mvloc_ros.node.odometry import RobotTransforms
 from mvloc_ros.node.tf_publisher import TfPublisher
@@ -31,8 +31,6 @@ Array = NDArray[np.float64]
 # What a variance of an initial pose is taken for that is not stated (0), as by tools that point in the plane.
 _UNSTATED_VARIANCE = np.array([1.0, 1.0, 1.0, 0.25, 0.25, 0.25])
 _LOST_VARIANCE = 9999.0
-# The log does not repeat within this that a transform is missing.
-_PAUSE_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,7 @@ class Tracker:
         transforms: RobotTransforms | None,
         tf: TfPublisher,
         is_from_before: Callable[[int], bool],
-        warn: Callable[[str], object],
+        log: InputLog,
         on_forget: Callable[[], object],
         watch: TransformWatch,
     ) -> None:
@@ -87,7 +85,7 @@ class Tracker:
             transforms: the robot's own, where they are needed.
             tf: sends what is believed; nothing else uses it.
             is_from_before: whether a stamp belongs to the time before the clock jumped back.
-            warn: told once when something of the robot's transforms is missing, and when it is there again.
+            log: told while something of the robot's transforms is missing, and when it is there again.
             on_forget: called whenever what was believed is forgotten.
             watch: what others send on TF.
         """
@@ -96,15 +94,13 @@ class Tracker:
         self._transforms = transforms
         self._tf = tf
         self._is_from_before = is_from_before
-        self._warn, self._on_forget = warn, on_forget
+        self._log, self._on_forget = log, on_forget
         self._watch = watch
         self._lock = threading.Lock()
         self._gate = Gate(gate_limits(values))
         self._hint: _Hint | None = None
         self._last: Placement | None = None
         self._missing: dict[str, str] = {}
-        self._told: set[str] = set()
-        self._quiet_until: dict[str, float] = {}
         self.last_rejection = ""
 
     def forget(self) -> None:
@@ -299,15 +295,12 @@ class Tracker:
 
     def _note(self, what: str, problem: str) -> None:
         """Say when something goes missing and when it is there again, but not at each gap of a stream that has many."""
-        before, self._missing[what] = self._missing.get(what, ""), problem
-        now = time.monotonic()
-        if problem and not before and now >= self._quiet_until.get(what, 0.0):
-            self._quiet_until[what] = now + _PAUSE_S
-            self._told.add(what)
-            self._warn(problem)
-        elif what in self._told and not problem:
-            self._told.discard(what)
-            self._warn("no other parent on TF any more" if what == "parent" else f"{what} is on TF now")
+        self._missing[what] = problem
+        kind = f"transforms: {what}"
+        if problem:
+            self._log.lasts(kind, problem)
+        else:
+            self._log.over(kind, "no other parent on TF any more" if what == "parent" else f"{what} is on TF now")
 
 
 def state_of(placement: Placement, estimate: PoseEstimate) -> State:

@@ -235,6 +235,18 @@ def test_covariances_of_zero_are_no_claim_of_perfection():
         assert gate.judge(replace(fix(n, pose(), pose()), covariance=np.zeros((6, 6)))).accepted
 
 
+@pytest.mark.parametrize(("variance", "correlation"), [(-1.0, 0.0), (-1e300, 0.0), (0.0, -1e9), (1.0, -1e300)])
+def test_nothing_is_close_to_an_expected_pose_by_a_distance_that_is_no_number(variance: float, correlation: float):
+    """The root of a negative number is no distance, and compares as not too large."""
+    expected = variance * np.eye(6)
+    expected[0, 1] = expected[1, 0] = correlation
+    gate = Gate(LIMITS)
+    gate.hint(replace(fix(0, pose(50.0, 50.0)), covariance=expected))
+    verdict = gate.judge(fix(0, pose()))
+    assert not verdict.accepted
+    assert "Mahalanobis distance inf" in verdict.reason
+
+
 def test_a_switched_off_gate_believes_every_pose():
     gate = believing(limits=replace(LIMITS, enabled=False))
     assert all(gate.judge(fix(n, pose(50.0 * n), pose())).accepted for n in range(1, 9))
