@@ -18,3 +18,21 @@ MOST_NESTING = 64
 
 MOST_DIGITS = 400
 """Of one number in JSON: the largest that a float64 holds has 309."""
+
+MOST_YAML_BYTES = 16 << 20
+"""Of a recording's metadata.yaml: that of a thousand topics has one megabyte."""
+
+MOST_RECORD_BYTES = 64 << 20
+"""Of a record of an mcap that describes others (schema, channel, index); messages and chunks have their own bounds."""
+
+MOST_DEFINITION_BYTES = 1 << 20
+"""Of the definition of a message type in a recording."""
+
+MOST_CHUNK_BYTES = 1 << 30
+"""Of a chunk of an mcap, or of one compressed message, once it is decompressed; recorders make chunks of some MB."""
+
+MOST_OPEN_CHUNK_BYTES = 4 << 30
+"""Of all chunks of an mcap that cover one time, since they are in memory together."""
+
+MOST_LOST_SHARE = 0.01
+"""Of a topic's messages, by the recording's own counts, that may be lost before a command refuses the recording."""
