@@ -227,6 +227,8 @@ class McapFile:
                 raise DamageError(f"chunks of one time hold more than {MOST_OPEN_CHUNK_BYTES} bytes together")
             self._collect(data, chunk, wanted, found)
         except DamageError as error:
+            if found:
+                found.pop()  # what follows it is damaged, and its own end may be
             self._problem(f"its chunk at byte {chunk.place} is damaged: {error}")
         try:
             yield from sorted(found)
