@@ -57,8 +57,8 @@ def add_allow_damage_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         ALLOW_DAMAGE,
         action="store_true",
-        help=f"read what is left of a damaged recording, also where more than {_percent(MOST_LOST_SHARE)} of a topic's "
-        "messages are lost; the loss is printed and reported in any case",
+        help="read what is left of a damaged recording, also where more than "
+        f"{_percent(MOST_LOST_SHARE)}% of a topic's messages are lost; the loss is printed and reported in any case",
     )
 
 
