@@ -19,14 +19,17 @@ MOST_NESTING = 64
 MOST_DIGITS = 400
 """Of one number in JSON: the largest that a float64 holds has 309."""
 
-MOST_YAML_BYTES = 16 << 20
+MOST_YAML_BYTES = 4 << 20
 """Of a recording's metadata.yaml: that of a thousand topics has one megabyte."""
 
 MOST_RECORD_BYTES = 64 << 20
 """Of a record of an mcap that describes others (schema, channel, index); messages and chunks have their own bounds."""
 
-MOST_DEFINITION_BYTES = 1 << 20
-"""Of the definition of a message type in a recording."""
+MOST_YAML_VALUES = 200_000
+"""Of the same: a topic has some dozens, and reading takes ten seconds a million."""
+
+MOST_DEFINITION_BYTES = 128 << 10
+"""Of the definition of a message type in a recording, which takes a second for 64 kB."""
 
 MOST_CHUNK_BYTES = 1 << 30
 """Of a chunk of an mcap, or of one compressed message, once it is decompressed; recorders make chunks of some MB."""

@@ -47,8 +47,8 @@ class BagSummary:
 
     def text(self) -> str:
         """A table for the terminal."""
-        width = max((len(topic.name) for topic in self.topics), default=5)
-        type_width = max((len(topic.type) for topic in self.topics), default=4)
+        width = max((len(shown(topic.name)) for topic in self.topics), default=5)
+        type_width = max((len(shown(topic.type)) for topic in self.topics), default=4)
         lines = [
             f"{self.path}: {self.messages} messages, {max(0, self.end_ns - self.start_ns) / SECOND_NS:.3f} s, "
             f"{self.bytes / 1e6:.1f} MB",
@@ -64,7 +64,7 @@ class BagSummary:
             rate = "-" if topic.rate_hz is None else f"{topic.rate_hz:.2f} Hz"
             longest = "-" if topic.longest_gap_s is None else f"{topic.longest_gap_s * 1e3:.1f} ms"
             lines.append(
-                f"{topic.name:{width}}  {topic.type:{type_width}}  {topic.count:>7}  {rate:>9}  "
+                f"{shown(topic.name):{width}}  {shown(topic.type):{type_width}}  {topic.count:>7}  {rate:>9}  "
                 f"{topic.gaps:>5}  {longest:>10}"
             )
         lines += self.notes

@@ -109,6 +109,8 @@ class McapFile:
             self._problem(f"its summary is damaged: {error}")
             self._chunks.clear()
             return None
+        # An index that is there twice would give its messages twice.
+        self._chunks = list({chunk.place: chunk for chunk in self._chunks}.values())
         return statistics
 
     def _take_counts(self, statistics: Statistics | None) -> None:

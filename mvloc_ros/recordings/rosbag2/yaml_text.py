@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from mvloc_ros.limits import MOST_NESTING
+from mvloc_ros.limits import MOST_NESTING, MOST_YAML_VALUES
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -20,7 +20,9 @@ def parse_yaml(text: str) -> Any:
     """
     depth = 0
     try:
-        for event in yaml.parse(text, Loader=_LOADER):
+        for number, event in enumerate(yaml.parse(text, Loader=_LOADER)):
+            if number > MOST_YAML_VALUES:
+                raise ValueError(f"it has more than {MOST_YAML_VALUES} values")
             if getattr(event, "anchor", None) is not None:
                 raise ValueError("it has an anchor or an alias, which no recorder writes")
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
