@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import bz2
 import os
 import random
 import shutil
@@ -17,11 +18,13 @@ import lz4.frame
 import numpy as np
 import pytest
 import yaml
+from rosbags import rosbag1
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+from rosbags.typesys import Stores, get_typestore
 
 from mvloc_ros.limits import MOST_CHUNK_BYTES, MOST_YAML_BYTES
 from mvloc_ros.recordings import RecordingError, topics
-from mvloc_ros.recordings.bag_reader import BagReader
+from mvloc_ros.recordings.bag_reader import BagReader, open_bag
 from mvloc_ros.recordings.bag_writer import BagWriter
 from mvloc_ros.recordings.info import summarise
 from mvloc_ros.recordings.messages import MessageBuilder
@@ -241,9 +244,9 @@ def test_a_damaged_compressed_message_is_a_loss(tmp_path: Path):
         read_all(bag)
 
 
-@pytest.mark.parametrize("kind", ["zstd", "lz4"])
+@pytest.mark.parametrize("kind", ["zstd", "lz4", "bz2"])
 def test_no_more_is_decompressed_than_is_allowed(kind: str):
-    data = (zstd.compress if kind == "zstd" else lz4.frame.compress)(bytes(100_000))
+    data = {"zstd": zstd.compress, "lz4": lz4.frame.compress, "bz2": bz2.compress}[kind](bytes(100_000))
     assert decompressed(data, kind, 100_000) == bytes(100_000)
     assert decompressed(2 * data, kind, 200_000) == bytes(200_000)
     with pytest.raises(DamageError, match="holds more than 99999 bytes"):
@@ -444,6 +447,54 @@ def test_a_pipe_is_no_recording(tmp_path: Path, suffix: str):
     os.mkfifo(tmp_path / f"a{suffix}")
     with pytest.raises(RecordingError):
         summarise(tmp_path / f"a{suffix}")
+
+
+def write_ros1(path: Path, count: int, compression: str = "") -> Path:
+    """The poses of a ROS 1 bag, in chunks of a few messages."""
+    store = get_typestore(Stores.ROS1_NOETIC)
+    library = rosbag1.Writer(path)
+    if compression:
+        library.set_compression(rosbag1.Writer.CompressionFormat[compression])
+    library.chunk_threshold = 2000
+    with library as writer:
+        channel = writer.add_connection("/a", topics.POSE, typestore=store)
+        header, stamp = store.types["std_msgs/msg/Header"], store.types["builtin_interfaces/msg/Time"]
+        point, turn = store.types["geometry_msgs/msg/Point"], store.types["geometry_msgs/msg/Quaternion"]
+        for index in range(count):
+            pose = store.types["geometry_msgs/msg/Pose"](point(index, 0.0, 0.0), turn(0.0, 0.0, 0.0, 1.0))
+            message = store.types[topics.POSE](header(index, stamp(5, index), "map"), pose)
+            writer.write(channel, START + index * PERIOD, store.serialize_ros1(message, topics.POSE))
+    return path
+
+
+@pytest.mark.parametrize("compression", ["", "BZ2", "LZ4"])
+def test_a_damaged_ros1_bag_is_counted(tmp_path: Path, compression: str, monkeypatch: pytest.MonkeyPatch):
+    bag = write_ros1(tmp_path / "a.bag", 100, compression)
+    with open_bag(bag) as reader:
+        assert len(list(reader.raw())) == 100
+        assert reader.damage_notes() == ()
+    if compression:
+        monkeypatch.setattr("mvloc_ros.recordings.ros1_bag.MOST_CHUNK_BYTES", 100)
+    else:
+        overwrite(bag, bag.stat().st_size // 2, bytes(500))
+    with open_bag(bag) as reader, pytest.raises(RecordingError, match=r"messages lost: \d+ of 100 \(\d+ %\), /a"):
+        list(reader.raw())
+    with open_bag(bag, allow_damage=True) as reader:
+        found = len(list(reader.raw()))
+        assert f"messages lost: {100 - found} of 100" in " ".join(reader.damage_notes())
+
+
+def test_any_damage_to_a_ros1_bag_gives_data_or_a_sentence(tmp_path: Path):
+    data = write_ros1(tmp_path / "a.bag", 20).read_bytes()
+    dice = random.Random(3)
+    for turn in range(100):
+        (tmp_path / "a.bag").write_bytes(_mutated(data, dice))
+        try:
+            with open_bag(tmp_path / "a.bag", allow_damage=bool(turn % 2)) as reader:
+                stated, found = reader.message_count, len(list(reader.raw()))
+                assert found == stated or reader.damage_notes()
+        except RecordingError:
+            continue
 
 
 def test_any_damage_gives_data_or_a_sentence(bag: Path, tmp_path: Path):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import bz2
 import sys
 from typing import Any, BinaryIO
 
@@ -17,6 +18,7 @@ else:
 
 
 _PART_BYTES = 1 << 20
+_KINDS = {"zstd": zstd.ZstdDecompressor, "lz4": lz4.frame.LZ4FrameDecompressor, "bz2": bz2.BZ2Decompressor}
 
 
 def decompressed(data: bytes, kind: str, most_bytes: int) -> bytes:
@@ -24,7 +26,7 @@ def decompressed(data: bytes, kind: str, most_bytes: int) -> bytes:
 
     Args:
         data: one frame or several.
-        kind: `zstd`, `lz4`, or empty for none.
+        kind: `zstd`, `lz4`, `bz2`, or empty for none.
         most_bytes: the largest content that is accepted.
 
     Raises:
@@ -32,7 +34,7 @@ def decompressed(data: bytes, kind: str, most_bytes: int) -> bytes:
     """
     if kind == "":
         parts = data
-    elif kind in ("zstd", "lz4"):
+    elif kind in _KINDS:
         parts = _frames(data, kind, most_bytes)
     else:
         raise DamageError(f"the compression {kind[:40]!r} is unknown")
@@ -45,7 +47,7 @@ def _frames(data: bytes, kind: str, most_bytes: int) -> bytes:
     parts: list[bytes] = []
     left = most_bytes
     while data:
-        frame: Any = zstd.ZstdDecompressor() if kind == "zstd" else lz4.frame.LZ4FrameDecompressor()
+        frame: Any = _KINDS[kind]()
         try:
             content = frame.decompress(data, max_length=left + 1)
         except Exception as error:  # ZstdError, RuntimeError, MemoryError: each library has its own
