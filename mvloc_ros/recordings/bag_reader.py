@@ -32,6 +32,9 @@ from mvloc_ros.recordings.typestore import new_typestore, require_type
 
 _log = logging.getLogger(__name__)
 
+_SHOWN = 10
+"""Of skipped topics and of damaged places, the rest is counted."""
+
 
 @dataclass(frozen=True)
 class BagTopic:
@@ -115,8 +118,10 @@ class BagReader:
     def _describe(self) -> None:
         storage = self._open_storage()
         self.skipped = dict(storage.skipped)
-        for name, reason in self.skipped.items():
+        for name, reason in list(self.skipped.items())[:_SHOWN]:
             _log.warning("%s: the topic %s is skipped: %s.", self.path, shown(name), reason)
+        if len(self.skipped) > _SHOWN:
+            _log.warning("%s: %d more topics are skipped.", self.path, len(self.skipped) - _SHOWN)
         if self.skipped and not storage.channels:
             topic, reason = next(iter(self.skipped.items()))
             raise RecordingError(
@@ -168,7 +173,9 @@ class BagReader:
         """What is lost of the topics that were read, what cannot be read, and whether counts are not known."""
         notes = [loss.text() for loss in self.losses.values()]
         notes += [f"messages damaged: {len(at)} on {shown(topic)}" for topic, at in sorted(self._undecoded.items())]
-        notes += list(self._open_storage().problems)
+        problems = list(self._open_storage().problems)
+        notes += problems[:_SHOWN]
+        notes += [f"and {len(problems) - _SHOWN} more damaged places"] if len(problems) > _SHOWN else []
         return (*notes, *(() if self.states_counts else (COUNTS_UNKNOWN,)))
 
     def refusal(self) -> str:

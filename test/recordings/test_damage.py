@@ -226,6 +226,30 @@ def test_a_file_without_an_index_is_searched(mcap_bag: Path):
     assert notes == ("the recording states no counts of messages, so whether some are lost is not known",)
 
 
+def test_without_statistics_the_message_indexes_state_the_counts(mcap_bag: Path):
+    file = storage_file(mcap_bag)
+    data = bytearray(file.read_bytes())
+    (summary,) = struct.unpack_from("<Q", data, len(data) - 28)
+    data[data.index(b"\x0b" + struct.pack("<Q", 42 + 4 + 20), summary)] = 0x7F
+    file.write_bytes(data)
+    assert read_all(file) == ({"/a": COUNT, "/b": COUNT}, ())
+    overwrite(file, summary // 3, bytes(20_000))
+    with pytest.raises(RecordingError, match=r"messages lost: \d+ of 400"):
+        read_raw(file)
+
+
+def test_an_index_that_is_there_twice_gives_no_message_twice(mcap_bag: Path):
+    file = storage_file(mcap_bag)
+    data = file.read_bytes()
+    (summary,) = struct.unpack_from("<Q", data, len(data) - 28)
+    place = summary
+    while data[place] != 8:
+        place += 9 + struct.unpack_from("<Q", data, place + 1)[0]
+    index = data[place : place + 9 + struct.unpack_from("<Q", data, place + 1)[0]]
+    file.write_bytes(data[:place] + index + data[place:])
+    assert read_all(file) == ({"/a": COUNT, "/b": COUNT}, ())
+
+
 @pytest.mark.parametrize("plugin", [StoragePlugin.MCAP, StoragePlugin.SQLITE3])
 @pytest.mark.parametrize("mode", [CompressionMode.FILE, CompressionMode.MESSAGE, CompressionMode.STORAGE])
 def test_compressed_recordings_are_read(tmp_path: Path, plugin: StoragePlugin, mode: CompressionMode):

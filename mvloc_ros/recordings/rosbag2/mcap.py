@@ -76,9 +76,12 @@ class McapFile:
         statistics = self._read_summary(summary, end) if start <= summary < end else None
         if not self._described.usable and not self._described.skipped:
             statistics = None
-        if self._chunks or (statistics is not None and not statistics.messages):
-            self._take_counts(statistics)
+        by_channel = statistics is not None and (statistics.counts or not statistics.messages)
+        by_chunk = bool(self._chunks) and all(chunk.counts is not None for chunk in self._chunks)
+        if by_chunk or (by_channel and (self._chunks or not (statistics and statistics.messages))):
+            self._take_counts(statistics if by_channel else None)
         else:
+            self._chunks.clear()
             self._search(start, summary if start <= summary < end else end, statistics)
 
     def _ends(self, salvage: bool) -> tuple[int, int]:
@@ -116,15 +119,10 @@ class McapFile:
     def _take_counts(self, statistics: Statistics | None) -> None:
         """What the summary says of counts and times."""
         counts: Counter[int] = Counter()
-        complete = True
-        if statistics is not None and (statistics.counts or not statistics.messages):
-            counts.update(statistics.counts)
-        else:
-            complete = all(chunk.counts is not None for chunk in self._chunks)
-            for chunk in self._chunks:
-                counts.update(chunk.counts or {})
+        for of_channels in [statistics.counts] if statistics else [chunk.counts for chunk in self._chunks]:
+            counts.update(of_channels or {})
         self.found = self._by_topic(counts)
-        self.stated = self.found if complete else None
+        self.stated = self.found
         starts = [chunk.start_ns for chunk in self._chunks if chunk.end_ns]
         ends = [chunk.end_ns for chunk in self._chunks]
         if statistics is not None:
