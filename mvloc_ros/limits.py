@@ -51,3 +51,24 @@ MOST_METRES = 1e7
 
 MOST_VARIANCE = 1e12
 """Of an initial pose, in square metres or square radians."""
+
+MOST_YAML_BYTES = 4 << 20
+"""Of a recording's metadata.yaml: that of a thousand topics has one megabyte."""
+
+MOST_RECORD_BYTES = 64 << 20
+"""Of a record of an mcap that describes others (schema, channel, index); messages and chunks have their own bounds."""
+
+MOST_YAML_VALUES = 200_000
+"""Of the same: a topic has some dozens, and reading takes ten seconds a million."""
+
+MOST_DEFINITION_BYTES = 128 << 10
+"""Of the definition of a message type in a recording, which takes a second for 64 kB."""
+
+MOST_CHUNK_BYTES = 1 << 30
+"""Of a chunk of an mcap, or of one compressed message, once it is decompressed; recorders make chunks of some MB."""
+
+MOST_OPEN_CHUNK_BYTES = 4 << 30
+"""Of all chunks of an mcap that cover one time, since they are in memory together."""
+
+MOST_LOST_SHARE = 0.01
+"""Of a topic's messages, by the recording's own counts, that may be lost before a command refuses the recording."""

@@ -30,6 +30,9 @@ from mvloc_ros.demo.plan import (
     plan_training,
 )
 from mvloc_ros.demo.renderer import CAMERA, RgbdFrame, demo_renderer
+from mvloc_ros.geometry.text_file import read_text
+from mvloc_ros.json_text import parse_json
+from mvloc_ros.limits import MOST_MANIFEST_BYTES
 from mvloc_ros.storage import exclusive, write_file
 
 # To be raised when the same poses give other images. With the fingerprint of the drives it keeps a folder from mixing
@@ -106,7 +109,7 @@ def _claim(root: Path, seed: int) -> None:
     path = root / "demo.json"
     if path.is_file():
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
+            found = parse_json(read_text(path, "demo's file", DemoError, MOST_MANIFEST_BYTES))
         except ValueError:
             found = None
         if found != identity:

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import json
+import io
 import logging
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,10 @@ from typing import Any
 
 from mvloc_ros.experiments.rows import first_stage
 from mvloc_ros.experiments.scenes import Scene
+from mvloc_ros.file_reader import open_regular
+from mvloc_ros.geometry.text_file import read_text
+from mvloc_ros.json_text import parse_json
+from mvloc_ros.limits import MOST_MANIFEST_BYTES
 from mvloc_ros.training.checkpoint import LAST
 from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.errors import TrainingError
@@ -85,7 +90,7 @@ class RunFolder:
         """Where a second stage may start: the finished runs of its first, by the SHA-256 of their networks."""
         found = self._of(scene, first_stage(config))
         first = [run for run in found if run.finished and run.weights == weights and not run.start]
-        return {hashlib.sha256((run.folder / LAST).read_bytes()).hexdigest(): run.folder for run in first}
+        return {_digest(run.folder / LAST): run.folder for run in first}
 
     def _of(self, scene: Scene, config: TrainingConfig) -> list[FoundRun]:
         read = (_read(path) for path in sorted(self.root.rglob(CONFIG_FILE)))
@@ -120,24 +125,24 @@ class RunFolder:
 def _read(path: Path) -> tuple[FoundRun, dict[str, Any]] | None:
     """The run whose `config.json` this is, and what it says of its data; None if it is none of this version."""
     try:
-        run = json.loads(path.read_text(encoding="utf-8"))
+        run = parse_json(read_text(path, "run", most_bytes=MOST_MANIFEST_BYTES))
         config, data = TrainingConfig.from_dict(run["config"]), run["data"]
         last = _last_row(path.with_name(METRICS_FILE))
         found = FoundRun(
             path.parent, config, data["digest"], data["frames"], run["weights"], run.get("start_from", ""), last
         )
         return found, data | {"test_fraction": run["test_fraction"]}
-    except (OSError, ValueError, KeyError, TypeError, TrainingError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, TrainingError):
         return None
 
 
 def _is_of(data: Mapping[str, Any], scene: Scene) -> bool:
     """Whether a run's data are called as all training frames of the scene are."""
     return (
-        data["name"] == scene.root.resolve().name
-        and data["validation_frames"] == 0
+        data.get("name") == scene.root.resolve().name
+        and data.get("validation_frames") == 0
         and data["test_fraction"] == scene.test_fraction
-        and data["sequences"] == sorted({record.sequence for record in scene.folder.train})
+        and data.get("sequences") == sorted({record.sequence for record in scene.folder.train})
     )
 
 
@@ -160,9 +165,23 @@ def identity(config: TrainingConfig) -> dict[str, Any]:
 
 
 def _last_row(path: Path) -> dict[str, float]:
-    try:
-        with path.open(encoding="utf-8", newline="") as stream:
-            rows = list(csv.DictReader(stream))
-    except OSError:
+    """The last line of a table of numbers; nothing where there is none, ValueError where it is no such table."""
+    if not path.exists():
         return {}
-    return {name: float(value) for name, value in rows[-1].items()} if rows else {}
+    try:
+        rows = list(csv.DictReader(io.StringIO(read_text(path, "table"), newline="")))
+    except csv.Error as error:
+        raise ValueError(f"{path} is no table") from error
+    values = {name: float(value) for name, value in rows[-1].items()} if rows else {}
+    if not all(math.isfinite(values.get(name, 0.0)) for name in ("epoch",)):
+        raise ValueError(f"{path} has no possible number of epochs")
+    return values
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of a file, in parts."""
+    digest = hashlib.sha256()
+    with open_regular(path) as stream:
+        while part := stream.read(1 << 20):
+            digest.update(part)
+    return digest.hexdigest()

@@ -18,6 +18,7 @@ SECOND_NS = 1_000_000_000
 _LARGEST_NS = 2**63 - 1
 _LONGEST_STEP_S = 10_000.0
 """No recording takes an image every three hours."""
+_MOST_EXPONENT = 60
 
 
 def read_number(text: str) -> Decimal:
@@ -28,6 +29,8 @@ def read_number(text: str) -> Decimal:
         raise ValueError(f"{text!r} is no number") from None
     if not number.is_finite():
         raise ValueError(f"{text!r} is not finite")
+    if number.adjusted() > _MOST_EXPONENT:  # as an integer it would have that many digits
+        raise ValueError(f"{text[:40]!r} is no time")
     return number
 
 

@@ -17,20 +17,26 @@ from mvloc_ros.limits import MOST_TEXT_BYTES
 _SHOWN = 60
 
 
-def read_text(path: Path | str, what: str = "file", error: type[MvlocError] = MvlocError) -> str:
+def read_text(
+    path: Path | str,
+    what: str = "file",
+    error: type[MvlocError] = MvlocError,
+    most_bytes: int = MOST_TEXT_BYTES,
+) -> str:
     """The text of a file.
 
     Args:
         path: the file.
         what: it is, for the sentence, as `trajectory`.
         error: the class that is raised.
+        most_bytes: the largest size that is accepted.
 
     Raises:
         MvlocError: as `error`; the file cannot be read or is no text.
     """
     path = Path(path)
     try:
-        data = read_file(path, MOST_TEXT_BYTES)
+        data = read_file(path, most_bytes)
     except ReadError as problem:
         raise error(f"The {what} {path} cannot be read ({problem.strerror}).") from problem
     wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))

@@ -24,6 +24,7 @@ from rosbags.interfaces import (
 from rosbags.rosbag2 import StoragePlugin, Writer
 
 from mvloc_ros.recordings.errors import RecordingError
+from mvloc_ros.recordings.rosbag2.mcap_checksums import add_checksums
 from mvloc_ros.recordings.typestore import new_typestore, require_type
 from mvloc_ros.storage import replace_folder, staging_folder
 
@@ -89,6 +90,7 @@ class BagWriter:
         try:
             if kind is None:
                 self._writer.close()
+                add_checksums(self._staging / self._target.name / f"{self._target.name}.mcap")
                 replace_folder(self._staging / self._target.name, self._target)
             else:
                 self._writer.abort()

@@ -17,7 +17,6 @@ through it.
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Callable
@@ -31,6 +30,8 @@ import numpy.typing as npt
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.geometry.text_file import read_text
+from mvloc_ros.json_text import parse_json
+from mvloc_ros.limits import MOST_MANIFEST_BYTES
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.frames import FrameRecord
 from mvloc_ros.recordings.images import image_size
@@ -82,20 +83,25 @@ def read_camera_file(root: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        content = json.loads(read_text(path, "camera file", RecordingError))
-    except json.JSONDecodeError as error:
+        text = read_text(path, "camera file", RecordingError, MOST_MANIFEST_BYTES)
+        content = parse_json(text)
+    except RecordingError:
+        raise
+    except ValueError as error:
         raise RecordingError(f"{path} is not valid JSON ({error}).") from error
     if not isinstance(content, dict):
         raise RecordingError(f"{path} must hold one JSON object with the keys {', '.join(sorted(_READERS))}.")
     unknown = sorted(set(content) - set(_READERS))
     if unknown:
-        raise RecordingError(f"{path} has the unknown key {unknown[0]!r}; known are {', '.join(sorted(_READERS))}.")
+        raise RecordingError(
+            f"{path} has the unknown key {unknown[0][:80]!r}; known are {', '.join(sorted(_READERS))}."
+        )
     values: dict[str, Any] = {}
     for key, value in content.items():
         field, read = _READERS[key]
         try:
             values[field] = read(value)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise RecordingError(f"{path}: the value of {key!r} is not usable ({error}).") from error
     return values
 
@@ -144,33 +150,61 @@ def _usual_size(images: list[Path]) -> tuple[Path, tuple[int, int]]:
     return next(path for path, size in sizes.items() if size == usual), usual
 
 
+def _number(value: Any) -> float:
+    """A number of JSON: a text or a truth value is none, though Python makes one of it."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{_shown(value)} is not a number")
+    return float(value)
+
+
+def _shown(value: Any) -> str:
+    return repr(value)[:80]
+
+
 def _positive(value: Any) -> float:
-    number = float(value)
-    if isinstance(value, bool) or not (math.isfinite(number) and number > 0.0):
-        raise ValueError(f"{value!r} is not a positive number")
+    number = _number(value)
+    if number <= 0.0:
+        raise ValueError(f"{_shown(value)} is not a positive number")
     return number
+
+
+def _camera(value: Any) -> PinholeCamera:
+    if not isinstance(value, dict):
+        raise ValueError(f"{_shown(value)} is no object with width, height, fx, fy, cx, cy")
+    for key, number in value.items():
+        _number(number)
+        if key in ("width", "height") and number != int(number):
+            raise ValueError(f"{key} is {_shown(number)} and not a whole number of pixels")
+    return PinholeCamera.from_dict(value)
+
+
+def _licence(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{_shown(value)} is not a text")
+    return value
 
 
 def _boolean(value: Any) -> bool:
     if not isinstance(value, bool):
-        raise ValueError(f"{value!r} is neither true nor false")
+        raise ValueError(f"{_shown(value)} is neither true nor false")
     return value
 
 
 def _camera_name(value: Any) -> str:
     if value not in ("color", "depth"):
-        raise ValueError(f"{value!r} is neither 'color' nor 'depth'")
+        raise ValueError(f"{_shown(value)} is neither 'color' nor 'depth'")
     return str(value)
 
 
 def _projection(value: Any) -> str:
     if value not in PROJECTIONS:
-        raise ValueError(f"{value!r} is neither 'pinhole' nor 'cylindrical'")
+        raise ValueError(f"{_shown(value)} is neither 'pinhole' nor 'cylindrical'")
     return str(value)
 
 
 def _transform(value: Any) -> npt.NDArray[np.float64]:
-    matrix = np.array(value, dtype=np.float64)
+    rows = value if isinstance(value, list) else []
+    matrix = np.array([[_number(number) for number in row] for row in rows], dtype=np.float64)
     if not se3.is_rigid(matrix, tolerance=1e-3):
         raise ValueError("it is no rigid transform, 4x4 with a rotation and 0 0 0 1 below")
     matrix[:3, :3] = se3.project_to_so3(matrix[:3, :3])
@@ -178,13 +212,13 @@ def _transform(value: Any) -> npt.NDArray[np.float64]:
 
 
 _READERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
-    "color": ("color_camera", PinholeCamera.from_dict),
-    "depth": ("depth_camera", PinholeCamera.from_dict),
+    "color": ("color_camera", _camera),
+    "depth": ("depth_camera", _camera),
     "depth_units_per_metre": ("depth_units_per_metre", _positive),
     "depth_registered": ("depth_registered", _boolean),
     "pose_of": ("pose_of", _camera_name),
     "rate_hz": ("rate_hz", _positive),
-    "licence": ("licence", str),
+    "licence": ("licence", _licence),
     "T_color_depth": ("T_color_depth", _transform),
     "max_depth": ("max_depth_m", _positive),
     "depth_of_points": ("depth_of_points", _boolean),

@@ -21,12 +21,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mvloc_ros.geometry.text_file import read_text
+from mvloc_ros.json_text import parse_json
+from mvloc_ros.limits import MOST_MANIFEST_BYTES
 from mvloc_ros.recordings.camera_file import CAMERA_FILE, CameraSettings
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.seven_scenes import SPLIT_FILES
 from mvloc_ros.storage import exclusive, replace_folder, write_file
 
 SOURCE_FILE = "source.json"
+_SHOWN = 1000
 COLOR_FORMATS = ("png", "jpg")
 DEPTH_LIMIT = 65535
 """The first value that a depth PNG cannot hold as a measurement (65535 is read as "nothing seen")."""
@@ -96,14 +100,16 @@ class FolderWriter:
 
     def _require_same(self, folder: Path, remedy: str) -> None:
         try:
-            found = json.loads((folder / SOURCE_FILE).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            raise RecordingError(f"{folder} exists and was not written from a recording: {remedy}.") from None
+            found = parse_json(read_text(folder / SOURCE_FILE, "source", RecordingError, MOST_MANIFEST_BYTES))
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise RecordingError(f"{folder} exists and was not written from a recording: {remedy}.")
         if found != self._source:
             different = next(key for key in {**found, **self._source} if found.get(key) != self._source.get(key))
             raise RecordingError(
                 f"{folder} was written from another source or with other options ({different}: "
-                f"{found.get(different)!r}, now {self._source.get(different)!r}): {remedy}."
+                f"{_shown(found.get(different))}, now {_shown(self._source.get(different))}): {remedy}."
             )
 
     def has_color(self, name: FrameName) -> bool:
@@ -192,6 +198,11 @@ class FolderWriter:
             raise RecordingError(
                 f"{path} cannot be written ({error.strerror}): make room or choose another folder."
             ) from error
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def _is_written(path: Path) -> bool:

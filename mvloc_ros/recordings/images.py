@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mvloc_ros import image_bytes
+from mvloc_ros.file_reader import ReadError, read_file
+from mvloc_ros.limits import MOST_IMAGE_FILE_BYTES
 from mvloc_ros.recordings.errors import RecordingError
 
 DEPTH_INVALID = 65535
@@ -78,10 +80,9 @@ def _decode(path: Path) -> npt.NDArray[np.generic]:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise RecordingError(f"The image {path} cannot be read ({reason}).") from error
+        return read_file(path, MOST_IMAGE_FILE_BYTES)
+    except ReadError as error:
+        raise RecordingError(f"The image {path} cannot be read ({error.strerror}).") from error
 
 
 def _damaged(path: Path, error: image_bytes.ImageBytesError) -> RecordingError:

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from mvloc_ros.foreign_text import shown
 from mvloc_ros.recordings.bag_reader import open_bag
 from mvloc_ros.recordings.stamps import SECOND_NS
 
@@ -18,10 +19,7 @@ GAP_FACTOR = 1.5
 
 @dataclass(frozen=True)
 class TopicSummary:
-    """One topic: `rate_hz` and `longest_gap_s` are None below two messages.
-
-    `stated` is how many messages the recording's own metadata names; `count` were there.
-    """
+    """One topic: `rate_hz` and `longest_gap_s` are None below two messages; `count` messages were there."""
 
     name: str
     type: str
@@ -29,12 +27,14 @@ class TopicSummary:
     rate_hz: float | None
     gaps: int
     longest_gap_s: float | None
-    stated: int | None = None
 
 
 @dataclass(frozen=True)
 class BagSummary:
-    """A whole recording; times are log times in nanoseconds, 0 where there is no message."""
+    """A whole recording; times are log times in nanoseconds, 0 where there is no message.
+
+    `notes` say what is lost or skipped; `refusal` why other commands refuse the recording, empty where they do not.
+    """
 
     path: Path
     start_ns: int
@@ -42,11 +42,13 @@ class BagSummary:
     messages: int
     bytes: int
     topics: tuple[TopicSummary, ...]
+    notes: tuple[str, ...] = ()
+    refusal: str = ""
 
     def text(self) -> str:
         """A table for the terminal."""
-        width = max((len(topic.name) for topic in self.topics), default=5)
-        type_width = max((len(topic.type) for topic in self.topics), default=4)
+        width = max((len(shown(topic.name)) for topic in self.topics), default=5)
+        type_width = max((len(shown(topic.type)) for topic in self.topics), default=4)
         lines = [
             f"{self.path}: {self.messages} messages, {max(0, self.end_ns - self.start_ns) / SECOND_NS:.3f} s, "
             f"{self.bytes / 1e6:.1f} MB",
@@ -57,44 +59,37 @@ class BagSummary:
             f"{'topic':{width}}  {'type':{type_width}}  {'count':>7}  {'rate':>9}  {'gaps':>5}  {'longest':>10}",
         ]
         if not self.topics:
-            return "\n".join(lines[:2])
+            return "\n".join([*lines[:2], *self.notes])
         for topic in self.topics:
             rate = "-" if topic.rate_hz is None else f"{topic.rate_hz:.2f} Hz"
             longest = "-" if topic.longest_gap_s is None else f"{topic.longest_gap_s * 1e3:.1f} ms"
             lines.append(
-                f"{topic.name:{width}}  {topic.type:{type_width}}  {topic.count:>7}  {rate:>9}  "
+                f"{shown(topic.name):{width}}  {shown(topic.type):{type_width}}  {topic.count:>7}  {rate:>9}  "
                 f"{topic.gaps:>5}  {longest:>10}"
             )
-        lines += [
-            f"{topic.name}: the recording's own metadata names {topic.stated} messages, {topic.count} are there: it "
-            "was cut short, or its metadata is of another file"
-            for topic in self.topics
-            if topic.stated not in (None, topic.count)
-        ]
+        lines += self.notes
         return "\n".join(lines)
 
 
-def summarise(path: Path | str) -> BagSummary:
-    """Read a recording once, rosbag2 or ROS 1, and describe it.
+def summarise(path: Path | str, *, allow_damage: bool = False) -> BagSummary:
+    """Read a recording once, rosbag2 or ROS 1, and describe it, with what is lost of it.
 
-    Raises RecordingError where it is missing or damaged.
+    Raises RecordingError where it is missing or cannot be opened; with `allow_damage`, an unfinished one can.
     """
-    with open_bag(path) as reader:
+    with open_bag(path, allow_damage=allow_damage) as reader:
         stamps: dict[str, list[int]] = {name: [] for name in reader.topics}
         size = 0
-        for message in reader.raw():
+        for message in reader.raw(judge=False):
             stamps[message.topic].append(message.stamp_ns)
             size += len(message.data)
         topics = tuple(
-            replace(
-                _summary(name, reader.topics[name].type, np.array(stamps[name], dtype=np.int64)),
-                stated=reader.topics[name].count,
-            )
-            for name in sorted(stamps)
+            _summary(name, reader.topics[name].type, np.array(stamps[name], dtype=np.int64)) for name in sorted(stamps)
         )
         count = sum(topic.count for topic in topics)
         start, end = (reader.start_ns, reader.end_ns) if count else (0, 0)
-        return BagSummary(reader.path, start, end, count, size, topics)
+        skipped = tuple(f"skipped: {shown(name)}, {reason}" for name, reason in reader.skipped.items())
+        notes = (*skipped, *reader.damage_notes())
+        return BagSummary(reader.path, start, end, count, size, topics, notes, reader.refusal())
 
 
 def _summary(name: str, message_type: str, stamps: npt.NDArray[np.int64]) -> TopicSummary:

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 
@@ -144,11 +144,12 @@ def read_list(path: Path) -> list[tuple[int, Path]]:
             continue
         try:
             stamps.append(read_number(fields[0]))
-            files.append(path.parent / fields[1].strip())
+            name = fields[1].strip()
         except (IndexError, ValueError):
             raise RecordingError(
                 f"Line {number} of {path} is not `stamp file` (seconds, and the image's path): {shortened(line)}."
             ) from None
+        files.append(_listed(path, name))
     entries: dict[int, Path] = {}
     for stamp_ns, file in zip(stamps_of(stamps, path).tolist(), files, strict=True):
         if entries.setdefault(stamp_ns, file) != file:
@@ -156,6 +157,17 @@ def read_list(path: Path) -> list[tuple[int, Path]]:
                 f"{path} has two images at {stamp_ns / 1e9:.9f} s, {entries[stamp_ns].name} and {file.name}: keep one."
             )
     return sorted(entries.items())
+
+
+def _listed(path: Path, name: str) -> Path:
+    """A file that a list names: of the list's own folder, so that no list makes a command read other files."""
+    parts = PurePath(name)
+    if parts.is_absolute() or ".." in parts.parts or "\0" in name:
+        raise RecordingError(
+            f"{path} names {shortened(name)}, which is not in {path.parent}: list files by their paths in that folder "
+            "(links in it to images elsewhere are followed)."
+        )
+    return path.parent / parts
 
 
 def _rate(sequences: list[list[FrameRecord]]) -> float:

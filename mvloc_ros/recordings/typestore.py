@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ from mvloc_ros.geometry.text_file import read_text
 from mvloc_ros.recordings.errors import RecordingError
 
 PACKAGE = "mvloc_ros"
+_NAME = re.compile(r"[A-Za-z]\w*/(msg/)?[A-Za-z]\w*", re.ASCII)
 _STORE = Stores.ROS2_HUMBLE
 """The oldest supported distribution: its sensor, geometry and tf2 types are those of all later ones."""
 
@@ -37,6 +39,8 @@ def require_type(store: Typestore, name: str) -> None:
     """
     if name in store.types:
         return
+    if not _NAME.fullmatch(name):  # it becomes a path
+        raise RecordingError(f"{name[:80]!r} is no name of a message type, as package/msg/Type is.")
     path = definition_file(name)
     types = get_types_from_msg(read_text(path, "message definition", RecordingError), name)
     for contained in _contained(types[name][1]):

@@ -8,6 +8,7 @@ import logging
 from pathlib import Path
 
 from mvloc_ros.arguments import positive
+from mvloc_ros.recordings.damage import add_allow_damage_argument
 
 _log = logging.getLogger(__name__)
 
@@ -65,11 +66,16 @@ def add_info_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = "Show the topics, counts, rates and gaps of a recording (rosbag2 or a ROS 1 .bag)."
     parser.epilog = "example:\n  mvloc bag info bags/redkitchen_test"
     parser.add_argument("bag", type=Path, help="recording (folder, .mcap, .db3 or ROS 1 .bag file)")
+    add_allow_damage_argument(parser)
 
 
 def run_info(args: argparse.Namespace) -> int:
     """`mvloc bag info`."""
+    from mvloc_ros.recordings.errors import RecordingError
     from mvloc_ros.recordings.info import summarise
 
-    print(summarise(args.bag).text())
+    summary = summarise(args.bag, allow_damage=args.allow_damage)
+    print(summary.text(), flush=True)
+    if summary.refusal and not args.allow_damage:
+        raise RecordingError(summary.refusal)
     return 0

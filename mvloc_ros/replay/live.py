@@ -20,6 +20,7 @@ from mvloc_ros import children
 from mvloc_ros.inference.bundle import read_bundle
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import BagReader
+from mvloc_ros.recordings.damage import ALLOW_DAMAGE
 from mvloc_ros.replay.errors import ReplayError
 
 _IMAGES = (topics.COLOR_IMAGE, topics.DEPTH_IMAGE)
@@ -33,11 +34,15 @@ _POLL_S = 0.05
 
 @dataclass(frozen=True)
 class NodeOptions:
-    """How the node is run: parameters of its own as `name:=value`, the rate of play, and the recording's truth."""
+    """How the node is run: parameters of its own as `name:=value`, the rate of play, and the recording's truth.
+
+    `allow_damage`: play what is left of a damaged recording.
+    """
 
     parameters: tuple[str, ...] = ()
     rate: float = 1.0
     truth_topic: str = topics.GROUND_TRUTH
+    allow_damage: bool = False
 
     def value_of(self, name: str) -> str:
         """What a parameter was set to, the last time it was named; empty if it was not."""
@@ -63,8 +68,9 @@ def run_live(bag: Path, model: Path, out: Path, options: NodeOptions) -> Path:
         BundleError, RecordingError: the model or the recording cannot be used.
     """
     read_bundle(model)  # a sentence now instead of a wait for a node that cannot start
-    with BagReader(bag) as reader:
+    with BagReader(bag, allow_damage=options.allow_damage) as reader:
         _require_topics(reader, options.truth_topic)
+        reader.read_through((*_IMAGES, options.truth_topic))  # a loss is said now, and not after the run
         seconds = 1e-9 * (reader.end_ns - reader.start_ns) / options.rate
     out.mkdir(parents=True, exist_ok=True)
     recording = out / "live"
@@ -87,6 +93,7 @@ def run_live(bag: Path, model: Path, out: Path, options: NodeOptions) -> Path:
             "--wait-deadline",
             str(_READY_S),
             *waits,
+            *([ALLOW_DAMAGE] if options.allow_damage else []),
         )
         processes.follow(player, seconds)
         processes.stop(node)

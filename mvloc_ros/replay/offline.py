@@ -40,7 +40,8 @@ class OfflineOptions:
     """Backend, pairing and topics of an offline run.
 
     `tolerance_s`: largest difference of the stamps of a frame and its truth. `without`: the image (color or depth)
-    that is left out. `depth_unit_m` and `rescale_input`: as the node's parameters.
+    that is left out. `depth_unit_m` and `rescale_input`: as the node's parameters. `allow_damage`: read what
+    is left of a damaged recording.
     """
 
     backend: str = "auto"
@@ -56,6 +57,7 @@ class OfflineOptions:
     without: str = ""
     depth_unit_m: float = 0.0
     rescale_input: bool = False
+    allow_damage: bool = False
 
 
 def run_offline(bag: Path | str, model: Path | str, options: OfflineOptions) -> Run:
@@ -66,7 +68,7 @@ def run_offline(bag: Path | str, model: Path | str, options: OfflineOptions) -> 
     the run.
     """
     bundle = read_bundle(model)
-    with BagReader(bag) as reader:
+    with BagReader(bag, allow_damage=options.allow_damage) as reader:
         color = reader.require(options.color_topic, topics.IMAGE)
         reader.require(options.depth_topic, topics.IMAGE)
         # A recording may be without truth, but not without the topic that the user named.
@@ -83,7 +85,8 @@ def run_offline(bag: Path | str, model: Path | str, options: OfflineOptions) -> 
                 for raw in reader.raw(work.topics()):
                     work.take(raw.topic, *_read(reader, raw))
                     bar.update(raw.topic == options.color_topic)
-            return work.result(reader.path, bundle, backend.description)
+            found = work.result(reader.path, bundle, backend.description)
+            return replace(found, notes=(*reader.damage_notes(), *found.notes), losses=tuple(reader.losses.values()))
         finally:
             backend.close()
 

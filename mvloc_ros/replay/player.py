@@ -50,6 +50,7 @@ class PlayOptions:
     delay_s: float = 0.0
     wait_topics: tuple[str, ...] | None = None
     wait_deadline_s: float = 30.0
+    allow_damage: bool = False
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.rate) and self.rate > 0.0):
@@ -67,6 +68,7 @@ class PlayReport:
     sent: Counter[str] = field(default_factory=Counter)
     late_ms: list[float] = field(default_factory=list)
     interrupted: bool = False
+    damage: tuple[str, ...] = ()
 
     def text(self) -> str:
         """A table for the terminal."""
@@ -74,6 +76,7 @@ class PlayReport:
         if self.late_ms:
             p50, p95, worst = np.percentile(self.late_ms, [50, 95, 100])
             lines.append(f"late by {p50:.2f} ms (median), {p95:.2f} ms (p95), {worst:.2f} ms (at most)")
+        lines += [f"note: {note}" for note in self.damage]
         return "\n".join([*lines, "interrupted"] if self.interrupted else lines)
 
 
@@ -90,10 +93,10 @@ def play(path: Path | str, options: PlayOptions) -> PlayReport:
     """Play a recording until its end, or until SIGINT or SIGTERM.
 
     Header stamps stay those of the recording, which is the time that /clock shows (`clock`), or are
-    moved to the system's time (`restamp`). Raises RecordingError for a bad recording and ReplayError
-    where no subscriber comes within the deadline.
+    moved to the system's time (`restamp`). Raises RecordingError for a bad recording, at its end where too much of it
+    is lost, and ReplayError where no subscriber comes within the deadline.
     """
-    with stop_on_signals() as stop, BagReader(path) as reader:
+    with stop_on_signals() as stop, BagReader(path, allow_damage=options.allow_damage) as reader:
         if reader.message_count == 0:
             raise ReplayError(f"The recording {path} is empty: there is nothing to play.")
         with ros_node("mvloc_player") as node:
@@ -106,6 +109,8 @@ def play(path: Path | str, options: PlayOptions) -> PlayReport:
                 if not options.loop:
                     break
             player.finish()
+            player.report.damage = reader.damage_notes()
+            reader.require_whole()
             return player.report
 
 
@@ -146,7 +151,7 @@ class _Player:
 
     def play_once(self) -> None:
         """One pass through the recording."""
-        messages = self._reader.raw(set(self._publishers))
+        messages = self._reader.raw(set(self._publishers), judge=False)  # after the last message
         timeline = Timeline.starting_in(LEAD_NS, self._reader.start_ns, self._options.rate)
         ready: deque[_Ready] = deque()
         next_tick_ns = timeline.monotonic_start_ns

@@ -14,6 +14,7 @@ import numpy as np
 from mvloc_ros.inference.bundle import read_bundle
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import BagReader
+from mvloc_ros.recordings.damage import TopicLoss
 from mvloc_ros.recordings.stamps import SECOND_NS
 from mvloc_ros.replay.camera_findings import camera_findings
 from mvloc_ros.replay.errors import ReplayError
@@ -43,6 +44,7 @@ class LiveOptions:
     truth_topic: str = topics.GROUND_TRUTH
     depth_unit_m: float = 0.0
     rescale_input: bool = False
+    allow_damage: bool = False
 
     @property
     def covariance_topic(self) -> str:
@@ -62,13 +64,16 @@ def read_live_run(bag: Path | str, model: Path | str | None, options: LiveOption
     recorded = _read(Path(bag), options, RecordedStatuses("depth_received" if of_depth else "color_received"))
     frames_ns, truth, truth_frame = recorded.truth.stamps_ns, recorded.truth, recorded.truth_frame
     inputs: tuple[str, ...] = ()
+    losses = recorded.losses
     if options.played_bag is not None:
         images = topics.DEPTH_IMAGE if of_depth else topics.COLOR_IMAGE
-        frames_ns, truth, truth_frame = _played(options.played_bag, images, options.truth_topic, recorded.truth)
+        played = _played(options.played_bag, images, options, recorded.truth)
+        frames_ns, truth, truth_frame = played.frames_ns, played.truth, played.truth_frame
+        inputs, losses = played.damage, (*losses, *played.losses)
         if bundle is not None:
-            with BagReader(options.played_bag) as reader:
+            with BagReader(options.played_bag, allow_damage=options.allow_damage) as reader:
                 color, depth, manifest = topics.COLOR_IMAGE, topics.DEPTH_IMAGE, bundle.manifest
-                inputs = camera_findings(reader, color, depth, manifest, options.rescale_input).texts
+                inputs += camera_findings(reader, color, depth, manifest, options.rescale_input).texts
                 inputs += tuple(recorded_depth_notes(reader, depth, manifest, options.depth_unit_m))
     if not len(frames_ns):
         raise ReplayError(
@@ -104,6 +109,7 @@ def read_live_run(bag: Path | str, model: Path | str | None, options: LiveOption
         outcomes=outcomes,
         map_frame=recorded.map_frame or ("map" if bundle is None else bundle.manifest.frames.map),
         truth_frame=truth_frame,
+        losses=losses,
     )
 
 
@@ -118,6 +124,7 @@ class _Recorded:
     notes: tuple[str, ...]
     truth_frame: str
     map_frame: str
+    losses: tuple[TopicLoss, ...]
 
 
 def _read(bag: Path, options: LiveOptions, statuses: RecordedStatuses) -> _Recorded:
@@ -126,7 +133,7 @@ def _read(bag: Path, options: LiveOptions, statuses: RecordedStatuses) -> _Recor
     covariances: dict[int, Floats] = {}
     network: dict[int, Floats] = {}
     refined = False
-    with BagReader(bag) as reader:
+    with BagReader(bag, allow_damage=options.allow_damage) as reader:
         for topic, received_ns, message in reader.messages(_topics(reader, options)):
             stamp = header_stamp(message)
             if topic == options.truth_topic:
@@ -146,6 +153,7 @@ def _read(bag: Path, options: LiveOptions, statuses: RecordedStatuses) -> _Recor
                         network[stamp] = T
                 for step in _steps_of(message):
                     latency[step][stamp] = float(getattr(message, f"{step}_ms"))
+        damage, losses = reader.damage_notes(), tuple(reader.losses.values())
     if statuses.accepted and not (estimates.poses or estimates.no_poses):
         raise ReplayError(
             f"{bag} has no message on {options.pose_topic}, and its statuses tell of {statuses.accepted} published "
@@ -158,9 +166,10 @@ def _read(bag: Path, options: LiveOptions, statuses: RecordedStatuses) -> _Recor
         statuses,
         covariances,
         StampedPoses.collect(network) if refined else None,
-        (*truth.notes(), *truth.step_notes(), *estimates.notes()),
+        (*damage, *truth.notes(), *truth.step_notes(), *estimates.notes()),
         truth.frame(),
         estimates.frame(),
+        losses,
     )
 
 
@@ -191,17 +200,30 @@ def _is_covariance(matrix: Floats) -> bool:
     return bool(np.all(np.isfinite(matrix)) and np.linalg.eigvalsh(0.5 * (matrix + matrix.T))[0] > 0.0)
 
 
-def _played(bag: Path, image_topic: str, truth_topic: str, recorded: StampedPoses) -> tuple[Stamps, StampedPoses, str]:
-    """Stamps of the played images, their ground truth, as the live run saw them, and the frame of that."""
+@dataclass(frozen=True, eq=False)
+class _Played:
+    """Stamps of the played images and their ground truth, as the live run saw them, and what the recording lacks."""
+
+    frames_ns: Stamps
+    truth: StampedPoses
+    truth_frame: str
+    damage: tuple[str, ...]
+    losses: tuple[TopicLoss, ...]
+
+
+def _played(bag: Path, image_topic: str, options: LiveOptions, recorded: StampedPoses) -> _Played:
+    truth_topic = options.truth_topic
     truth = CollectedPoses(truth_topic)
     frames: set[int] = set()
-    with BagReader(bag) as reader:
+    with BagReader(bag, allow_damage=options.allow_damage) as reader:
         reader.expect(truth_topic, topics.POSE, optional=True)
         for raw in reader.raw((image_topic, truth_topic)):
             if raw.topic == image_topic:
                 frames.add(reader.header_stamp(raw))
             else:
-                truth.take(reader.decode(raw))
+                truth.take(reader.decode_or_leave_out(raw))
+        damage = tuple(f"the played recording: {note}" for note in reader.damage_notes())
+        losses = tuple(reader.losses.values())
     played = truth.stamped()
     if not len(played.stamps_ns):
         raise ReplayError(
@@ -210,7 +232,8 @@ def _played(bag: Path, image_topic: str, truth_topic: str, recorded: StampedPose
         )
     stamps = np.array(sorted(frames), dtype=np.int64) if frames else played.stamps_ns
     moved = _Moved(played, recorded, bag)
-    return moved(stamps), StampedPoses(moved(played.stamps_ns), played.poses), truth.frame()
+    moved_truth = StampedPoses(moved(played.stamps_ns), played.poses)
+    return _Played(moved(stamps), moved_truth, truth.frame(), damage, losses)
 
 
 class _Moved:

@@ -68,6 +68,7 @@ def report_values(result: EvaluationResult) -> dict[str, Any]:
         "poses": result.poses,
         "stray_poses": result.stray_poses,
         "drops": dict(run.drops),
+        "messages_lost": [asdict(loss) for loss in run.losses],
         "reasons": [asdict(reason) for reason in result.reasons],
         **_accuracy_values(result.accuracy),
         "network_alone": None if result.network is None else _network_values(result.network),

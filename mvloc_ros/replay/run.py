@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from mvloc_ros.geometry.motion import MotionLimits
 from mvloc_ros.geometry.trajectory import Interpolation, Trajectory
+from mvloc_ros.recordings.damage import TopicLoss
 from mvloc_ros.recordings.pose_series import jump_text, stamp_text
 from mvloc_ros.recordings.stamps import SECOND_NS
 from mvloc_ros.recordings.transforms import frame_name, transform_of
@@ -49,7 +50,8 @@ class Run:
     remarks for the reader of the report. `network` are the network's own poses of the frames that have one, rejected
     ones included, if any pose of `estimates` was refined; else None. `network_of_believed`: of the rejected frames
     nobody knows the network's poses. `map_frame` and `truth_frame` are the frames of estimates and truth, empty where
-    no message says. `outcomes` say what became of each frame, {stamp of the frame: outcome}.
+    no message says. `losses` are the messages that the recordings lack.
+    `outcomes` say what became of each frame, {stamp of the frame: outcome}.
     """
 
     source: str
@@ -70,6 +72,7 @@ class Run:
     outcomes: Mapping[int, Outcome] = field(default_factory=dict)
     map_frame: str = ""
     truth_frame: str = ""
+    losses: tuple[TopicLoss, ...] = ()
 
     @property
     def frame_notes(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from mvloc_ros.arguments import count, not_negative, positive
 from mvloc_ros.recordings import verbs as recordings
+from mvloc_ros.recordings.damage import add_allow_damage_argument
 
 if TYPE_CHECKING:
     from mvloc_ros.replay.evaluation import EvaluationResult
@@ -29,7 +30,7 @@ def run_info(args: argparse.Namespace) -> int:
     from mvloc_ros.replay.recorded_depth import depth_lines
 
     code = recordings.run_info(args)
-    with open_bag(args.bag) as reader:
+    with open_bag(args.bag, allow_damage=args.allow_damage) as reader:
         if lines := depth_lines(reader):
             print("\n" + "\n".join(lines))
     return code
@@ -75,6 +76,7 @@ def add_play_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="give up waiting after this time (default: 30)",
     )
+    add_allow_damage_argument(parser)
 
 
 def run_play(args: argparse.Namespace) -> int:
@@ -90,6 +92,7 @@ def run_play(args: argparse.Namespace) -> int:
         delay_s=args.delay,
         wait_topics=tuple(args.wait_topic or ()) if waits else None,
         wait_deadline_s=args.wait_deadline,
+        allow_damage=args.allow_damage,
     )
     print(play(args.bag, options).text())
     return 0
@@ -200,6 +203,7 @@ def run_replay(args: argparse.Namespace) -> int:
         without=args.without,
         depth_unit_m=args.depth_unit_m,
         rescale_input=args.rescale_input,
+        allow_damage=args.allow_damage,
     )
     return _report(evaluate(run_offline(args.bag, args.model, options)), args.out)
 
@@ -237,6 +241,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
         pose_topic=args.pose_topic or LiveOptions.pose_topic,
         status_topic=args.status_topic or LiveOptions.status_topic,
         truth_topic=args.truth_topic or topics.GROUND_TRUTH,
+        allow_damage=args.allow_damage,
     )
     return _report(evaluate(read_live_run(args.bag, args.model, options)), args.out)
 
@@ -280,6 +285,7 @@ def _add_model_and_out(parser: argparse.ArgumentParser, required: bool = True) -
         metavar="S",
         help="largest difference of the stamps of a pose and its ground truth (default: 0, exact)",
     )
+    add_allow_damage_argument(parser)
 
 
 def add_live_arguments(parser: argparse.ArgumentParser) -> None:
@@ -309,7 +315,7 @@ def run_live(args: argparse.Namespace) -> int:
     from mvloc_ros.replay.recorded_run import LiveOptions, read_live_run
 
     truth_topic = args.truth_topic or topics.GROUND_TRUTH
-    options = live.NodeOptions(tuple(args.parameter), args.rate, truth_topic)
+    options = live.NodeOptions(tuple(args.parameter), args.rate, truth_topic, args.allow_damage)
     recording = live.run_live(args.bag, args.model, args.out, options)
     reading = LiveOptions(
         played_bag=args.bag,
@@ -317,5 +323,6 @@ def run_live(args: argparse.Namespace) -> int:
         truth_topic=truth_topic,
         depth_unit_m=float(options.value_of("depth_unit_m") or 0.0),
         rescale_input=options.value_of("rescale_input").lower() == "true",
+        allow_damage=args.allow_damage,
     )
     return _report(evaluate(read_live_run(recording, args.model, reading)), args.out)

@@ -172,6 +172,62 @@ def test_a_damaged_cache_is_noticed_and_made_anew(
     assert [path.name for path in (tmp_path / "cache").iterdir() if path.is_dir()] == [only(tmp_path / "cache").name]
 
 
+def sealed(folder: Path, change: Callable[[dict], object]) -> None:
+    """Change the contents as somebody would who knows how they are sealed."""
+    contents = store.read_contents(folder)
+    change(contents)
+    store.write_contents(folder, {key: value for key, value in contents.items() if key != "format"})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda contents: contents.update(arrays={"../../elsewhere": contents["arrays"]["color"]}),
+        lambda contents: contents["arrays"]["color"].update(shape=[1 << 60, 1 << 60]),
+        lambda contents: contents["arrays"]["color"].update(dtype=5),
+        lambda contents: contents["arrays"].update(color=None),
+        lambda contents: contents.pop("notes"),
+    ],
+)
+def test_contents_that_were_forged_are_damage(folder: PosedFolder, tmp_path: Path, change) -> None:
+    plain = read(folder, None, 4)
+    read(folder, tmp_path / "cache", 4)
+    sealed(only(tmp_path / "cache"), change)
+    with pytest.raises(store.DamagedError):
+        store.open_stored(only(tmp_path / "cache"))
+    assert_same(plain, read(folder, tmp_path / "cache", 4))
+
+
+@pytest.mark.parametrize("notes", [{"digest": "x"}, {"lost": 5, "digest": "x"}, {"lost": [[1, "x"]], "digest": "x"}])
+def test_notes_that_were_forged_are_said(
+    folder: PosedFolder, tmp_path: Path, notes: dict, caplog: pytest.LogCaptureFixture
+) -> None:
+    plain = read(folder, None, 4)
+    read(folder, tmp_path / "cache", 4)
+    sealed(only(tmp_path / "cache"), lambda contents: contents.update(notes=notes))
+    assert_same(plain, read(folder, tmp_path / "cache", 4))
+    assert "its notes are not as they were written" in caplog.text
+    assert main(["cache", "list", "--cache", str(tmp_path / "cache")]) == 0
+
+
+def test_a_header_that_claims_more_than_the_file_has_is_damage(tmp_path: Path) -> None:
+    path = tmp_path / "color.npy"
+    with path.open("wb") as stream:
+        np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": (1 << 50,)})
+        stream.write(bytes(100))
+    contents = {"arrays": {"color": {"bytes": path.stat().st_size, "times": store._times(path), "dtype": "|u1",
+                                     "shape": [1 << 50], "sha256": ""}}, "notes": {"a": 1}}  # fmt: skip
+    store.write_contents(tmp_path, contents)
+    with pytest.raises(store.DamagedError):
+        store.open_stored(tmp_path)
+
+
+def test_a_pipe_is_no_list_of_contents(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "contents.json")
+    with pytest.raises(store.DamagedError, match=r"contents\.json: ValueError|contents\.json: MvlocError"):
+        store.open_stored(tmp_path)
+
+
 def test_a_copied_cache_is_verified_once(folder: PosedFolder, tmp_path: Path, monkeypatch, decoded: list[int]) -> None:
     read(folder, tmp_path / "cache")
     shutil.copytree(tmp_path / "cache", tmp_path / "copy")

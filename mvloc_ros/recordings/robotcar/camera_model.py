@@ -15,9 +15,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mvloc_ros.file_reader import read_file
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.geometry.text_file import read_text
+from mvloc_ros.limits import MOST_IMAGE_FILE_BYTES
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.images import read_gray
 
@@ -61,7 +63,7 @@ def read_camera_model(folder: Path, name: str, pattern: str, size: tuple[int, in
     path, table = folder / f"{name}.txt", folder / f"{name}_distortion_lut.bin"
     try:
         values = np.array([float(field) for field in read_text(path).split()])
-        lut = np.fromfile(table, dtype="<f8")
+        lut = np.frombuffer(read_file(table, MOST_IMAGE_FILE_BYTES), dtype="<f8")
     except (OSError, ValueError) as error:
         reason = str(error).rstrip(".")
         raise RecordingError(

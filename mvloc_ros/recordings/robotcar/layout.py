@@ -25,6 +25,7 @@ CAMERAS = {
 }
 LIDARS = ("lms_front", "lms_rear", "ldmrs", "velodyne_left", "velodyne_right")
 MICROSECOND_NS = 1000
+_LAST_NS = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Traversal:
         stamps: list[int] = []
         for number, line in enumerate(read_text(path, "list", RecordingError).splitlines(), start=1):
             try:
-                stamps += [int(field) for field in line.split()[:1]]
+                stamps += [read_stamp(field) // MICROSECOND_NS for field in line.split()[:1]]
             except ValueError:
                 raise RecordingError(
                     f"{path} is not a list of `timestamp chunk` (microseconds): its line {number} is {shortened(line)}."
@@ -66,6 +67,14 @@ class Traversal:
     def image(self, camera: str, stamp_ns: int) -> Path:
         """Where an image lies."""
         return self.root / camera / f"{stamp_ns // MICROSECOND_NS}.png"
+
+
+def read_stamp(text: str) -> int:
+    """A stamp in nanoseconds of one in whole microseconds. Raises ValueError where it is no number, or no time."""
+    stamp_ns = int(text) * MICROSECOND_NS
+    if not 0 <= stamp_ns <= _LAST_NS:
+        raise ValueError(f"{text[:40]} is no time in microseconds")
+    return stamp_ns
 
 
 def open_traversal(root: Path) -> Traversal:

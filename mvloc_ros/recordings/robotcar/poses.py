@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.geometry import se3
-from mvloc_ros.geometry.text_file import read_text
+from mvloc_ros.geometry.text_file import read_text, shortened
 from mvloc_ros.geometry.trajectory import Interpolation, Trajectory
 from mvloc_ros.recordings.errors import RecordingError
-from mvloc_ros.recordings.robotcar.layout import MICROSECOND_NS, transforms
+from mvloc_ros.recordings.robotcar.layout import MICROSECOND_NS, read_stamp, transforms
 
 Array = NDArray[np.float64]
 
@@ -106,10 +106,13 @@ def _read(path: Path, columns: Sequence[str]) -> list[list[str]]:
         raise RecordingError(f"{path} cannot be read ({error}).") from error
     for number, row in enumerate(rows, start=2):
         try:
-            int(row[0])
             for value, name in zip(row, columns, strict=True):
-                if name != "ins_status":
+                if name.endswith("timestamp"):
+                    read_stamp(value)
+                elif name != "ins_status":
                     float(value)
         except ValueError:
-            raise RecordingError(f"Line {number} of {path} is damaged ({','.join(row)!r}): delete it.") from None
+            raise RecordingError(
+                f"Line {number} of {path} is damaged ({shortened(','.join(row))}): delete it."
+            ) from None
     return rows

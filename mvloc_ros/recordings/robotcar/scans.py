@@ -15,7 +15,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mvloc_ros.file_reader import ReadError, read_file
 from mvloc_ros.geometry.projection import measured_points
+from mvloc_ros.limits import MOST_IMAGE_FILE_BYTES
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.images import read_gray
 
@@ -55,8 +57,8 @@ def _velodyne_points(path: Path) -> Array:
 
 def _numbers(path: Path, kind: str, group: int) -> Array:
     try:
-        data = path.read_bytes()
-    except OSError as error:
+        data = read_file(path, MOST_IMAGE_FILE_BYTES)
+    except ReadError as error:
         raise RecordingError(f"The scan {path} cannot be read ({error.strerror}).") from error
     if len(data) % (group * np.dtype(kind).itemsize):
         raise RecordingError(f"The scan {path} is damaged (it ends within a point): copy it again.")

@@ -28,7 +28,14 @@ from mvloc_ros.replay.to_dataset.options import DatasetOptions
 from mvloc_ros.replay.to_dataset.plan import Plan, make_plan
 from mvloc_ros.replay.to_dataset.poses import PoseCollector
 from mvloc_ros.replay.to_dataset.selection import CLOUD, Selection, select
-from mvloc_ros.replay.to_dataset.summary import DatasetSummary, camera_lines, depth_lines, images_text, pose_lines
+from mvloc_ros.replay.to_dataset.summary import (
+    DatasetSummary,
+    camera_lines,
+    damage_lines,
+    depth_lines,
+    images_text,
+    pose_lines,
+)
 from mvloc_ros.sensors.decode import DecodeError
 
 _log = logging.getLogger(__name__)
@@ -37,17 +44,24 @@ IMAGE_SKEW_NS, CLOUD_SKEW_NS = 20_000_000, 60_000_000
 
 
 def to_dataset(
-    bag: Path, out: Path, options: DatasetOptions, progress: bool = True, *, force: bool = False
+    bag: Path,
+    out: Path,
+    options: DatasetOptions,
+    progress: bool = True,
+    *,
+    force: bool = False,
+    allow_damage: bool = False,
 ) -> DatasetSummary:
     """Write a recording with images and poses as a folder in the 7-Scenes layout.
 
-    `force` gives the folder its name where poses and depth images contradict each other, too.
+    `force` gives the folder its name where poses and depth images contradict each other, too. `allow_damage` reads what
+    is left of a damaged recording.
 
     Raises:
         RecordingError: a topic is missing or ambiguous, there are no poses or wrong ones, or the folder holds something
             else.
     """
-    with open_bag(bag) as reader:
+    with open_bag(bag, allow_damage=allow_damage) as reader:
         selected = select(reader, options.color, options.depth, options.color_info, options.depth_info)
         _check_options(options, selected)
         stamps, collected = _first_pass(reader, selected, progress)
@@ -68,7 +82,11 @@ def to_dataset(
         with FolderWriter(out, _identity(reader, options)) as writer:
             if writer.complete:
                 folder = open_folder(out)
-                inputs = (*pose_lines(poses, plan, stamps, posed), *camera_lines(selected))
+                inputs = (
+                    *damage_lines(reader),
+                    *pose_lines(poses, plan, stamps, posed),
+                    *camera_lines(selected),
+                )
                 return DatasetSummary(out, len(folder.train), len(folder.test), Counter(), "complete already", inputs)
             depth_type = "" if selected.depth is None else selected.depth.type
             report = DepthReport(depth_type, options.depth_unit_m, cameras.depth_units_per_metre, len(plan.frames))
@@ -77,6 +95,7 @@ def to_dataset(
             )
             source = f"poses: {poses.text()}; {images_text(selected)}"
             inputs = (
+                *damage_lines(reader),
                 *pose_lines(poses, plan, stamps, posed),
                 *camera_lines(selected),
                 *depth_lines(report, cameras.depth_of_points),

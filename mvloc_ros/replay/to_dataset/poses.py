@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,8 @@ from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.pose_series import PoseSeries, jump_text, stamp_text
 from mvloc_ros.recordings.time_base import TopicStamps
 from mvloc_ros.recordings.transforms import TransformTree, frame_name, stamp_of, transform_of
+
+_log = logging.getLogger(__name__)
 
 Array = NDArray[np.float64]
 
@@ -153,6 +156,7 @@ class PoseCollector:
     reader: BagReader
     tree: TransformTree = field(default_factory=TransformTree)
     _topics: dict[str, _PoseTopic] = field(default_factory=dict)
+    _unreadable: dict[str, RecordingError] = field(default_factory=dict)
 
     def topics(self) -> list[str]:
         """Everything that `take` wants to see."""
@@ -160,9 +164,19 @@ class PoseCollector:
 
     def take(self, raw: RawMessage) -> None:
         """Read one message of these topics."""
-        message = self.reader.decode(raw)
         if raw.type in _TF_TYPES:
-            self.tree.add_message(message, static=raw.topic.endswith("static"))
+            transforms = self.reader.decode_or_leave_out(raw)
+            if transforms is not None:
+                self.tree.add_message(transforms, static=raw.topic.endswith("static"))
+            return
+        try:
+            message = self.reader.decode_or_leave_out(raw)
+        except RecordingError as error:
+            if raw.topic not in self._unreadable:
+                _log.warning("%s The topic cannot give the poses.", error)
+            self._unreadable.setdefault(raw.topic, error)  # it need not be the one that is chosen
+            return
+        if message is None:
             return
         topic = self._topics.setdefault(raw.topic, _PoseTopic(raw.topic, raw.type, TopicStamps(raw.topic)))
         topic.take(message, raw.stamp_ns)
@@ -174,6 +188,8 @@ class PoseCollector:
         say or changes what it is of.
         """
         source = options.source or self._only_source(options.map_frame, camera_frame)
+        if source in self._unreadable:
+            raise self._unreadable[source]
         if source == TF:
             return self._from_transforms(options, camera_frame)
         if source not in self._candidates():

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,6 +15,8 @@ from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.transforms import frame_name
 from mvloc_ros.replay.recorded_camera import RecordedCamera, near_infos, recorded_camera
 from mvloc_ros.sensors import decode
+
+_log = logging.getLogger(__name__)
 
 CLOUD = "sensor_msgs/msg/PointCloud2"
 
@@ -81,7 +84,11 @@ def _with_messages(reader: BagReader, *types: str) -> list[str]:
 
 
 def _first(reader: BagReader, topic: str) -> Any:
-    return next((message for _, _, message in reader.messages((topic,))), None)
+    try:
+        return next((message for _, _, message in reader.messages((topic,))), None)
+    except RecordingError as error:
+        _log.warning("%s The topic is skipped.", error)
+        return None
 
 
 def is_depth(message_type: str, message: Any) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mvloc_ros.recordings.bag_reader import BagReader
 from mvloc_ros.recordings.pose_series import stamps_text
 from mvloc_ros.recordings.time_base import TopicStamps
 from mvloc_ros.replay.to_dataset.depth_report import DepthReport
@@ -99,3 +100,10 @@ def depth_lines(report: DepthReport, is_lidar: bool) -> list[str]:
     if problem:
         _log.warning("%s.", problem)
     return [text, *([f"note: {problem}"] if problem else [])] if text else []
+
+
+def damage_lines(reader: BagReader) -> list[str]:
+    """What the recording lacks of the messages that it names; logged as a warning too."""
+    for note in reader.damage_notes():
+        _log.warning("%s.", note)
+    return [f"note: {note}" for note in reader.damage_notes()]

@@ -9,6 +9,7 @@ from pathlib import Path
 from mvloc_ros.arguments import not_negative, positive
 from mvloc_ros.geometry.motion import MotionLimits
 from mvloc_ros.recordings.agreement import add_force_argument
+from mvloc_ros.recordings.damage import add_allow_damage_argument
 from mvloc_ros.recordings.motion_arguments import add_motion_arguments, motion_limits
 
 
@@ -39,6 +40,7 @@ def add_to_dataset_arguments(parser: argparse.ArgumentParser) -> None:
         help="share of the recording's time, at its end, that is for testing (default: 0.2)",
     )
     parser.add_argument("--licence", default="", help="licence of the recording, kept in camera.json")
+    add_allow_damage_argument(parser)
     add_force_argument(parser)
 
 
@@ -152,5 +154,6 @@ def run_to_dataset(args: argparse.Namespace) -> int:
         depth_unit_m=args.depth_unit_m,
         licence=args.licence,
     )
-    print(to_dataset(args.bag, args.out, options, force=args.force).text())
+    summary = to_dataset(args.bag, args.out, options, force=args.force, allow_damage=args.allow_damage)
+    print(summary.text())
     return 0

@@ -26,6 +26,7 @@ from mvloc_ros.training.cache.store import DamagedError, Stored, Writer
 KEY = re.compile(r"[0-9a-f]{32}")
 _LEFTOVER = re.compile(r"\.([0-9a-f]{32})\..+")
 _LOCK_SUFFIX = ".lock"
+_LOCK_FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _log = logging.getLogger(__name__)
 
 
@@ -128,7 +129,7 @@ def clear(place: Path, names: list[str]) -> tuple[int, list[str]]:
 @contextmanager
 def _locked(folder: Path, wait: bool = True) -> Iterator[bool]:
     """Whether this process alone works on the cache; waits for another one to end."""
-    descriptor = os.open(folder.parent / f".{folder.name}{_LOCK_SUFFIX}", os.O_RDWR | os.O_CREAT, 0o644)
+    descriptor = os.open(folder.parent / f".{folder.name}{_LOCK_SUFFIX}", _LOCK_FLAGS, 0o644)
     try:
         yield _lock(descriptor, wait)
     finally:

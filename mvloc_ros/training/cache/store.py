@@ -14,8 +14,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-import tempfile
+import re
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -24,12 +24,15 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from mvloc_ros.geometry.text_file import read_text
 from mvloc_ros.inference.bundle import file_digest
-from mvloc_ros.storage import sync_folder, write_file
+from mvloc_ros.json_text import parse_json
+from mvloc_ros.storage import replace_folder, staging_folder, write_file
 
 FORMAT = 1
 CONTENTS_FILE = "contents.json"
 BUFFER_BYTES = 1 << 20
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
 class DamagedError(Exception):
@@ -57,9 +60,10 @@ class Writer:
         self._kinds: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {}
         self._rows: dict[str, int] = {}
         self._entries: dict[str, dict[str, Any]] = {}
+        self._held = ExitStack()
 
     def __enter__(self) -> Writer:
-        self._partial = Path(tempfile.mkdtemp(prefix=f".{self._folder.name}.", dir=self._folder.parent))
+        self._partial = self._held.enter_context(staging_folder(self._folder))
         return self
 
     def append(self, name: str, row: NDArray[Any]) -> None:
@@ -85,16 +89,8 @@ class Writer:
         """
         self.seal()
         write_contents(self._partial, {"arrays": self._entries, "notes": notes})
-        sync_folder(self._partial)
-        os.chmod(self._partial, 0o755)
-        try:
-            os.rename(self._partial, self._folder)
-        except OSError:
-            if is_intact(self._folder):
-                return
-            remove(self._folder)
-            os.rename(self._partial, self._folder)
-        sync_folder(self._folder.parent)
+        if not is_intact(self._folder):
+            replace_folder(self._partial, self._folder)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -104,7 +100,7 @@ class Writer:
                 stream.close()
             except OSError:  # no room for the last rows: they are given up with the rest
                 continue
-        shutil.rmtree(self._partial, ignore_errors=True)
+        self._held.close()
 
     def _write_header(self, name: str) -> None:
         dtype, shape = self._kinds[name]
@@ -146,8 +142,8 @@ def open_stored(folder: Path) -> Stored | None:
             _verify(folder / f"{name}.npy", contents["arrays"][name])
         arrays = {name: _map(folder / f"{name}.npy", entry) for name, entry in contents["arrays"].items()}
         notes = contents["notes"]
-    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DamagedError(f"{type(error).__name__}: {error}") from error
+    except Exception as error:  # of numpy's reader too, on whatever lies there
+        raise DamagedError(f"{type(error).__name__}: {error}"[:200]) from error
     if suspects:
         _note_times(folder, contents)
     return Stored(arrays, notes)
@@ -168,12 +164,16 @@ def read_contents(folder: Path) -> dict[str, Any]:
         DamagedError: it is missing or not as it was written.
     """
     try:
-        values = json.loads((folder / CONTENTS_FILE).read_text(encoding="utf-8"))
+        values = parse_json(read_text(folder / CONTENTS_FILE, "list of contents"))
         contents, digest = values["contents"], values["sha256"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DamagedError(f"{CONTENTS_FILE}: {type(error).__name__}") from error
     if not isinstance(contents, dict) or digest != _digest(contents) or contents.get("format") != FORMAT:
         raise DamagedError(f"{CONTENTS_FILE} is not as it was written")
+    if not isinstance(contents.get("notes"), dict):
+        raise DamagedError(f"{CONTENTS_FILE} has no notes")
+    if not isinstance(contents.get("arrays"), dict) or not all(map(_NAME.fullmatch, contents["arrays"])):
+        raise DamagedError(f"{CONTENTS_FILE} names other files than arrays of the folder")
     return contents
 
 
@@ -185,9 +185,8 @@ def write_contents(folder: Path, contents: dict[str, Any]) -> None:
 
 def remove(folder: Path) -> None:
     """Delete a folder; it loses its name first, so that an interruption leaves none that looks complete."""
-    doomed = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    os.rename(folder, doomed)  # over the empty folder
-    shutil.rmtree(doomed)
+    with staging_folder(folder) as doomed:
+        os.rename(folder, doomed)  # over the empty folder
 
 
 def _digest(contents: dict[str, Any]) -> str:
@@ -213,6 +212,8 @@ def _verify(path: Path, entry: dict[str, Any]) -> None:
 
 def _map(path: Path, entry: dict[str, Any]) -> NDArray[Any]:
     array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    if not isinstance(array, np.memmap) or array.offset + array.nbytes != path.stat().st_size:
+        raise ValueError(f"{path.name} has another size than its header says")
     if (array.dtype.str, list(array.shape)) != (entry["dtype"], entry["shape"]):
         raise ValueError(f"{path.name} holds another array")
     return array

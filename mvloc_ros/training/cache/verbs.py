@@ -62,7 +62,8 @@ def _add_place(parser: argparse.ArgumentParser) -> None:
 
 
 def _what(entry: Entry) -> str:
-    if not entry.notes:
+    try:
+        width, height = entry.notes["size"]
+        return f"{entry.notes['frames']} {entry.notes['label']} frames, {width}x{height}, of {entry.notes['source']}"
+    except (KeyError, TypeError, ValueError):
         return "damaged or interrupted"
-    width, height = entry.notes["size"]
-    return f"{entry.notes['frames']} {entry.notes['label']} frames, {width}x{height}, of {entry.notes['source']}"

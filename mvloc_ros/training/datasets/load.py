@@ -174,10 +174,18 @@ def _through_cache(
             "The cache folder %s cannot be used (%s), so frames are kept in memory; see --cache.", place, reason
         )
         return None
-    lost = [LostFrame(*values) for values in stored.notes["lost"]]
+    try:
+        lost = [LostFrame(str(sequence), int(index), str(reason)) for sequence, index, reason in stored.notes["lost"]]
+        arrays, digest = stored.arrays, str(stored.notes["digest"])
+        frames = PosedFrames.assemble(arrays["color"], arrays["depth"], records, lost, digest)
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        _log.warning(
+            "The cache folder %s cannot be used (its notes are not as they were written: %s), so frames are kept in "
+            "memory; delete it with `mvloc cache clear`.", place, error,
+        )  # fmt: skip
+        return None
     _require_enough(lost, len(records), label, reading)
-    arrays = stored.arrays
-    return PosedFrames.assemble(arrays["color"], arrays["depth"], records, lost, stored.notes["digest"])
+    return frames
 
 
 def _in_memory(records: Sequence[FrameRecord], decoding: Decoding, label: str, reading: Reading) -> PosedFrames:

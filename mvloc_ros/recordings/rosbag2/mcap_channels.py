@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The channels of an mcap: which ones hold messages of ROS 2, and why the others cannot be read."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from mvloc_ros.recordings.rosbag2.mcap_records import SCHEMA, Fields
+from mvloc_ros.recordings.rosbag2.stored import CDR, Channel, DamageError, definition_of, qos_of
+
+_SCHEMAS = ("ros2msg", "ros2idl", "omgidl", "")
+"""What describes messages of ROS 2; the last is none."""
+_QOS = "offered_qos_profiles"
+
+
+class _Schema(NamedTuple):
+    name: str
+    encoding: str
+    data: bytes
+
+
+class McapChannels:
+    """`usable` are the channels that can be read, by their numbers; `skipped` the others, {topic: why}."""
+
+    def __init__(self) -> None:
+        self.usable: dict[int, Channel] = {}
+        self.skipped: dict[str, str] = {}
+        self._schemas: dict[int, _Schema] = {}
+        self._types: dict[str, str] = {}
+
+    def take(self, opcode: int, data: bytes) -> None:
+        """A record of a schema or of a channel; the first one of a number counts."""
+        fields = Fields(data)
+        if opcode == SCHEMA:
+            (number,) = fields.numbers("<H")
+            self._schemas.setdefault(number, _Schema(fields.text(), fields.text(), fields.content()))
+            return
+        number, schema = fields.numbers("<HH")
+        topic, encoding = fields.text(), fields.text()
+        if number in self.usable:
+            return
+        try:
+            self.usable[number] = self._channel(topic, encoding, schema, fields)
+        except DamageError as error:
+            self.skipped.setdefault(topic, str(error))
+
+    def _channel(self, topic: str, encoding: str, number: int, fields: Fields) -> Channel:
+        schema = self._schemas.get(number)
+        if encoding != CDR:
+            raise DamageError(f"its messages are {encoding[:40]!r} and not {CDR!r}, as those of ROS 2 are")
+        if schema is None:
+            raise DamageError("nothing says of which type its messages are")
+        if schema.encoding not in _SCHEMAS:
+            raise DamageError(f"its type is described in {schema.encoding[:40]!r} and not as those of ROS 2 are")
+        if self._types.setdefault(topic, schema.name) != schema.name:
+            raise DamageError(f"it has messages of {schema.name[:80]} beside those of {self._types[topic][:80]}")
+        qos = qos_of(fields.texts().get(_QOS, ""))
+        return Channel(topic, schema.name, qos, definition_of(schema.encoding, schema.data))

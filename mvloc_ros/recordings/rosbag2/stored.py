@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every storage of a recording gives: channels, the counts that it states, and serialised messages."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from rosbags.interfaces import Qos
+from rosbags.rosbag2.metadata import parse_qos
+
+from mvloc_ros.limits import MOST_DEFINITION_BYTES
+from mvloc_ros.recordings.rosbag2.yaml_text import parse_yaml
+
+LAST_NS = 2**63 - 1
+"""The last time that int64 nanoseconds hold."""
+CDR = "cdr"
+
+
+class DamageError(Exception):
+    """A part of a recording is not as a writer makes it; the text is the reason. Never shown without the file."""
+
+
+class RawMessage(NamedTuple):
+    """A serialised message and its log time in nanoseconds."""
+
+    topic: str
+    type: str
+    stamp_ns: int
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Channel:
+    """A topic as one file describes it; `definition` is the text of its `.msg` file, empty where there is none."""
+
+    topic: str
+    type: str
+    qos: tuple[Qos, ...] = ()
+    definition: str = ""
+
+
+class Storage(Protocol):
+    """A file of a recording, or a folder of them, that is open.
+
+    `channels` can be read; `skipped` cannot, {topic: why}. `stated` are the counts of messages by topic that the
+    storage itself names, None where it names none; `found` are those that were counted on opening. `problems` are the
+    places that cannot be read, as far as they are known; reading finds more. `start_ns` and `end_ns` are the first and
+    the last log time, 0 without messages.
+    """
+
+    stated: dict[str, int] | None
+    found: dict[str, int]
+    problems: dict[str, None]
+    start_ns: int
+    end_ns: int
+
+    @property
+    def channels(self) -> tuple[Channel, ...]: ...  # noqa: D102
+
+    @property
+    def skipped(self) -> dict[str, str]: ...  # noqa: D102
+
+    def messages(self, topics: Collection[str]) -> Iterator[RawMessage]:
+        """Messages of the topics in order of log time; what is damaged is left out and becomes a problem."""
+
+    def close(self) -> None:
+        """Give the files back."""
+
+
+def qos_of(content: Any) -> tuple[Qos, ...]:
+    """The QoS profiles of a text or list, as recorders write them; empty where they cannot be read."""
+    try:
+        return tuple(parse_qos(parse_yaml(content) if isinstance(content, str) else content))
+    except Exception:  # a library's, of a text from outside: the topic is read without its profiles
+        return ()
+
+
+def definition_of(encoding: str, content: bytes) -> str:
+    """The definition of a message type, where it is one of ROS 2's `.msg` files and is of a bounded size."""
+    if encoding != "ros2msg" or len(content) > MOST_DEFINITION_BYTES:
+        return ""
+    return content.decode("utf-8", errors="replace")
