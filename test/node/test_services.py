@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import threading
 import time
@@ -14,6 +13,7 @@ import psutil
 import pytest
 from geometry_msgs.msg import PoseWithCovarianceStamped
 from lifecycle_msgs.msg import Transition
+from manifests import edit_manifest
 from mvloc_ros.msg import LocalizationStatus
 from std_srvs.srv import SetBool, Trigger
 
@@ -173,9 +173,7 @@ class SteadyCamera:
 def variant(bundle: Path, folder: Path, **frames: str) -> Path:
     """A copy of a bundle, with other frames in its manifest."""
     copy = shutil.copytree(bundle, folder)
-    manifest = json.loads((copy / "manifest.json").read_text())
-    manifest["frames"].update(frames)
-    (copy / "manifest.json").write_text(json.dumps(manifest))
+    edit_manifest(copy, lambda values: values["frames"].update(frames))
     return copy
 
 
