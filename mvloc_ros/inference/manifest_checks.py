@@ -216,7 +216,7 @@ def require_extrinsic(label: str, values: Sequence[float]) -> None:
     """The 16 numbers of the rigid transform between two cameras of one device."""
     if len(values) != 16 or not se3.is_rigid(np.reshape(np.array(values, dtype=np.float64), (4, 4))):
         raise ManifestError(f"{label} must be the 16 numbers of a rigid transform")
-    distance_m = float(np.linalg.norm([values[3], values[7], values[11]]))
+    distance_m = math.hypot(values[3], values[7], values[11])
     if not distance_m <= MOST_CAMERA_DISTANCE_M:
         raise ManifestError(
             f"{label} puts the two cameras {distance_m:g} m apart, at most {MOST_CAMERA_DISTANCE_M:g} are accepted "

@@ -140,7 +140,7 @@ def _exported(
             others[VALIDATION_FILE].write_text(held_out.to_text(), encoding="utf-8")
         bundle = write_bundle(out, manifest, {MODEL_FILE: model, TRAINING_POSES_FILE: poses, **others})
     megabytes = bundle.model_path.stat().st_size / 1e6
-    print(f"wrote {bundle.path} ({megabytes:.1f} MB), {_in_words(judgement.errors)}")
+    print(f"wrote {bundle.path} ({megabytes:.1f} MB), {_in_words(judgement.errors)}; {bundle.digest_in_words}")
     return bundle
 
 
