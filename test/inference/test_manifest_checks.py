@@ -109,7 +109,7 @@ def covariance(**changes: float) -> list[float]:
         (put("color_camera", "width", value=64.5), "color_camera.width must be a whole number, not 64.5"),
         (put("color_camera", "width", value=2**40), "at most 67108864 pixels"),
         (put("residual_variance", value=[0.01] * 5), "residual_variance needs 6 values, not 5"),
-        (put("residual_variance", 0, value=1e40), r"residual_variance must be positive and finite: .* m\^2, not 1e\+40"),
+        (put("residual_variance", 0, value=1e40), r"residual_variance must be positive .* m\^2, not 1e\+40"),
         (put("residual_variance", 5, value=1e4), r"residual_variance must be positive .* rad\^2, not 10000"),
         (put("residual_variance", 5, value=-1e-4), "residual_variance must be positive"),
         (put("residual_variance_color_only", 3, value=True), "residual_variance_color_only must be a number, not True"),
@@ -221,9 +221,10 @@ def outcome(bundle: Path) -> Bundle | BundleError:
     try:
         return read_bundle(bundle)
     except BundleError as error:
-        assert str(error).endswith(".")
-        assert len(str(error)) < 1000
-        return error
+        refusal = error
+    assert str(refusal).endswith(".")
+    assert len(str(refusal)) < 1000
+    return refusal
 
 
 def test_damaged_values_are_refused_or_make_sense(bundle: Path):
@@ -231,7 +232,7 @@ def test_damaged_values_are_refused_or_make_sense(bundle: Path):
     values = json.loads(path.read_text())
     del values["digest"]
     found = []
-    for seed in range(600):
+    for seed in range(400):
         path.write_text(to_text(damaged_values(values, seed)))
         found.append(outcome(bundle))
         if isinstance(found[-1], Bundle):
@@ -240,14 +241,14 @@ def test_damaged_values_are_refused_or_make_sense(bundle: Path):
             assert np.isfinite(numbers).all()
             assert min(manifest.residual_variance) > 0
     refused = sum(isinstance(one, BundleError) for one in found)
-    assert 300 < refused < 580  # what is free-form may be anything
+    assert 200 < refused < 390  # what is free-form may be anything
 
 
 def test_a_damaged_byte_of_a_manifest_is_noticed_where_it_has_its_digest(bundle: Path):
     """Since the digest is over all values: what still loads has the same ones."""
     path = bundle / "manifest.json"
     content, before = path.read_bytes(), read_bundle(bundle).manifest
-    for seed in range(400):
+    for seed in range(250):
         path.write_bytes(damaged_bytes(content, seed))
         if isinstance(found := outcome(bundle), Bundle) and found.digest:
             assert found.manifest == before

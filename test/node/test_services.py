@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 import time
@@ -187,6 +188,9 @@ def test_the_model_is_exchanged_under_load_and_a_bad_one_changes_nothing(
     damaged = variant(tiny_bundle, tmp_path / "damaged")
     (damaged / "model.onnx").write_bytes(b"rubbish")
     other_camera = variant(tiny_bundle, tmp_path / "other_camera", pose_of="depth")
+    pipe = variant(tiny_bundle, tmp_path / "pipe")
+    (pipe / "manifest.json").unlink()
+    os.mkfifo(pipe / "manifest.json")
     with SteadyCamera(peer) as camera:
         wait_for(lambda: len(peer.poses) > 5, 20, "poses")
 
@@ -194,6 +198,10 @@ def test_the_model_is_exchanged_under_load_and_a_bad_one_changes_nothing(
         refused = peer.set_string("model", "/nowhere")
         assert not refused.successful
         assert "There is no model bundle at /nowhere" in refused.reason
+        # A pipe that nobody writes to would keep who opens it waiting for ever, and the node with it.
+        refused = peer.set_string("model", str(pipe))
+        assert not refused.successful
+        assert "manifest.json cannot be read (it is a named pipe, no regular file)" in refused.reason
         assert peer.set_string("model", str(second)).successful
         answer = trigger(peer, "load_model")
         assert answer.success, answer.message
