@@ -136,7 +136,7 @@ def require_text(label: str, value: object, most: int = MOST_MANIFEST_TEXT) -> s
         raise ManifestError(f"{label} must be a text, not {_shown(value)}")
     if len(value) > most:
         raise ManifestError(f"{label} has {len(value)} characters, at most {most} are accepted")
-    if any(unicodedata.category(letter) in ("Cc", "Cs") and letter not in "\n\t" for letter in value):
+    if any(unicodedata.category(letter) in ("Cc", "Cs") and letter not in "\r\n\t" for letter in value):
         raise ManifestError(f"{label} has control characters: {_shown(value)}")
     return value
 
@@ -144,7 +144,7 @@ def require_text(label: str, value: object, most: int = MOST_MANIFEST_TEXT) -> s
 def require_name(label: str, value: str) -> None:
     """A short text of one line, not empty."""
     require_text(label, value, MOST_NAME)
-    if not value.strip() or "\n" in value or "\t" in value:
+    if not value.strip() or any(letter in value for letter in "\r\n\t"):
         raise ManifestError(f"{label} must be a name, not {_shown(value)}")
 
 
@@ -158,7 +158,7 @@ def require_frame(label: str, value: str) -> None:
 def require_file_name(label: str, value: str) -> None:
     """The name of a file in the bundle's folder itself."""
     require_text(label, value, MOST_NAME)
-    if not value or value.startswith(".") or any(letter in value for letter in "/\\\n\t"):
+    if not value or value.startswith(".") or any(letter in value for letter in "/\\\r\n\t"):
         raise ManifestError(f"{label} is {_shown(value)}, no plain file name")
 
 

@@ -167,6 +167,11 @@ def test_a_bundle_from_before_there_was_a_digest_is_read_and_gets_one(bundle: Pa
     assert len(replace_manifest(found, found.manifest).digest) == 64
 
 
+def test_the_demo_model_has_its_digest():
+    demo = read_bundle(Path(__file__).resolve().parents[2] / "models" / "demo")
+    assert demo.digest_in_words == f"digest {demo.digest[:12]}"
+
+
 def test_a_file_digest_is_of_regular_files(bundle: Path):
     named_pipe(bundle / "model.onnx")
     with pytest.raises(OSError, match="named pipe"):

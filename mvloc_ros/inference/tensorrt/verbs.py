@@ -88,7 +88,8 @@ def _describe(path: Path) -> str:
     words += [f"{about.get('gpu')} ({about.get('compute_capability')})", f"{len(sealed.content) / 1e6:.1f} MB"]
     if "build_seconds" in about:
         words.append(f"built in {about['build_seconds']} s")
-    return ", ".join(str(word) for word in words if word)
+    texts = [str(word) for word in words if word]
+    return ", ".join(text if text.isprintable() else repr(text[:80]) for text in texts)
 
 
 def add_clear_arguments(parser: argparse.ArgumentParser) -> None:
