@@ -123,7 +123,7 @@ def unreadable(path: Path, folder: Path, error: OSError) -> str:
     if path.is_symlink() and "leads out of" in reason:
         return (
             f"{path} cannot be read ({reason}): files of a bundle must lie in its folder; copy the bundle with "
-            "`cp -rL`, which puts files in the place of links."
+            "`cp -rL`, which puts files in the place of links, or give the folder that they lead to."
         )
     return f"{path} cannot be read ({reason}); check its permissions, or copy the bundle again."
 
