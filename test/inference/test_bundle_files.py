@@ -12,7 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from manifests import edit_manifest
+from mutations import damaged_bytes
 
+from mvloc_ros.errors import MvlocError
+from mvloc_ros.geometry import se3
+from mvloc_ros.geometry.trajectory import Trajectory, write_tum
 from mvloc_ros.inference.backend import BackendError
 from mvloc_ros.inference.bundle import (
     Bundle,
@@ -103,6 +107,35 @@ def test_training_poses_beyond_the_earth_are_refused(bundle: Path):
     found = Bundle(bundle, read_bundle(bundle, verify=False).manifest)
     with pytest.raises(BundleError, match=r"has positions beyond 1e\+08 m"):
         found.training_trajectory()
+
+
+@pytest.mark.parametrize("stamp", ["1e308", "1e999999", "1e9999999", "9" * 400])
+def test_training_poses_of_no_time_are_refused_at_once(bundle: Path, stamp: str):
+    (bundle / "training_poses.tum").write_text(f"{stamp} 0 0 0 0 0 0 1\n")
+    found = Bundle(bundle, read_bundle(bundle, verify=False).manifest)
+    with pytest.raises(MvlocError, match=r"no times|not `t x y z|no one unit"):
+        found.training_trajectory()
+
+
+def test_damaged_training_poses_are_refused_or_are_poses(bundle: Path):
+    path = bundle / "training_poses.tum"
+    rng = np.random.default_rng(0)
+    orientations = rng.standard_normal((8, 4))
+    orientations /= np.linalg.norm(orientations, axis=1, keepdims=True)
+    poses = se3.from_parts(rng.standard_normal((8, 3)), orientations)
+    write_tum(path, Trajectory(10**9 * np.arange(1, 9, dtype=np.int64), poses))
+    content, found = path.read_bytes(), Bundle(bundle, read_bundle(bundle, verify=False).manifest)
+    refused = 0
+    for seed in range(200):
+        path.write_bytes(damaged_bytes(content, seed))
+        try:
+            trajectory = found.training_trajectory()
+        except MvlocError:
+            refused += 1
+            continue
+        assert trajectory is not None
+        assert all(se3.is_rigid(pose) for pose in trajectory.poses)
+    assert 50 < refused < 198
 
 
 @pytest.mark.parametrize("damage", [named_pipe, link_out])
