@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from mvloc_ros.errors import MvlocError
+from mvloc_ros.foreign_text import shown
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.limits import (
@@ -249,4 +250,4 @@ def camera_of(section: Section) -> PinholeCamera:
 
 def _shown(value: object) -> str:
     text = repr(value) if isinstance(value, str | int | float | None) else f"a {type(value).__name__}"
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
+    return shown(text, _SHOWN)

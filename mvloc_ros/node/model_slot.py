@@ -175,9 +175,8 @@ class ModelSlot:
             failure = f"Loading the model failed unexpectedly:\n{traceback.format_exc()}"
         if failure and load.refuse(failure):
             return
-        load.outcome.set_result(
-            failure
-        )  # first: the parameter goes back to the model that runs, and until then it may not
+        # First: the parameter goes back to the model that runs, and until then it may not.
+        load.outcome.set_result(failure)
         if not self._is_closed:
             self._on_loaded(failure)
 
