@@ -72,3 +72,59 @@ MOST_OPEN_CHUNK_BYTES = 4 << 30
 
 MOST_LOST_SHARE = 0.01
 """Of a topic's messages, by the recording's own counts, that may be lost before a command refuses the recording."""
+
+MOST_BUNDLE_FILE_BYTES = 4 << 30
+"""Of one file of a bundle, and of a cached engine: ONNX files have at most 2 GiB."""
+
+MOST_BUNDLE_FILES = 1000
+"""That a manifest lists."""
+
+MOST_MANIFEST_TEXT = 10_000
+"""Characters of one text in a manifest: a licence may be a paragraph."""
+
+MOST_INPUT_PIXELS = 1 << 24
+"""16 megapixels, of the images that a network takes."""
+
+MOST_LATENT_DIM = 1 << 16
+
+MOST_DEPTH_M = 10_000.0
+"""Of a depth range."""
+
+MOST_COORDINATE_M = 1e8
+"""Of a coordinate in a map: the earth's circumference is 4e7 m, coordinates of UTM have up to 1e7 m."""
+
+POSITION_SCALE_M = (1e-7, 1e7)
+"""Metres of one normalised unit: the spread of the training positions."""
+
+POSITION_VARIANCE_M2 = (1e-18, 1e14)
+ROTATION_VARIANCE_RAD2 = (1e-18, 100.0)
+"""Of a stated covariance: standard deviations of 1e-9 to 1e7 m, and up to 10 rad, which is beyond any angle."""
+
+FOCAL_SHARE = (0.02, 100.0)
+"""Focal length in widths (heights) of the image: angles of view of 175 down to half a degree."""
+
+MOST_CENTRE_SHARE = 10.0
+"""How many widths (heights) the principal point may lie outside of the image, as it does of a part that was cut out."""
+
+MOST_CAMERA_DISTANCE_M = 20.0
+"""Between the colour and the depth camera of one device or vehicle."""
+
+MAP_RESOLUTION_M = (1e-3, 10.0)
+MOST_MAP_TILE_M = 1000.0
+MOST_MAP_POINTS = 1 << 26
+"""67 million: at 2 cm the surfaces of 27,000 square metres."""
+MOST_MAP_TILES = 1 << 20
+MOST_MAP_INFLATION = 1e9
+MOST_DEPTH_CORRECTION = 0.5
+"""Of the disparity, in 1/m: 3e-3 was measured; with 0.5 a wall at 2 m would be infinitely far."""
+
+CALIBRATION_SCALE = (1e-9, 1e9)
+MOST_FLOOR_M = 1000.0
+MOST_FLOOR_RAD = 3.2
+"""Of the covariances of refined poses that `mvloc calibrate` sets."""
+
+MOST_WEIGHT = 1e6
+"""Of a kind of evidence in the acceptance of poses, which lies in [0, 1]."""
+
+MOST_MAP_BYTES = 1 << 30
+"""Of a scene map's file: ten bytes a point before compression."""

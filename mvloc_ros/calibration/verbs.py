@@ -65,7 +65,7 @@ def _calibrate(args: argparse.Namespace) -> int:
             f"{1e3 * refined.floor_rad:.1f} mrad"
         )
         _print_figures(refined.record)
-    print(f"written to {bundle.path}")
+    print(f"written to {bundle.path}; {bundle.digest_in_words}")
     return 0
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from mvloc_ros.doctor.findings import Finding, error, ok, warning
 from mvloc_ros.errors import MvlocError
 from mvloc_ros.inference.backend import create_backend
-from mvloc_ros.inference.bundle import read_bundle
+from mvloc_ros.inference.bundle import Bundle, read_bundle
 from mvloc_ros.localization.localizer import refiner_of
 from mvloc_ros.localization.options import RefinementOptions
 
@@ -26,6 +26,11 @@ def examine_models(paths: list[Path], backend: str = "auto") -> list[Finding]:
 def find_models(folder: Path) -> list[Path]:
     """The bundles in a folder of them."""
     return sorted(path.parent for path in folder.glob("*/manifest.json"))
+
+
+def _digest(bundle: Bundle) -> str:
+    remark = "" if bundle.digest else " (it is of an earlier version; `mvloc map` and `mvloc calibrate` add one)"
+    return bundle.digest_in_words + remark
 
 
 def _examine(path: Path, backend_name: str) -> Finding:
@@ -43,7 +48,9 @@ def _examine(path: Path, backend_name: str) -> Finding:
                 times.append(1e3 * (time.perf_counter() - start))
         finally:
             backend.close()
-        serves = f"{bundle.manifest.system}, {np.median(times):.1f} ms a frame with {backend.description}"
+        serves = (
+            f"{bundle.manifest.system}, {np.median(times):.1f} ms a frame with {backend.description}; {_digest(bundle)}"
+        )
         problem = refiner_of(bundle, RefinementOptions(mode="auto"))[1]
         return warning(str(path), serves, problem) if problem else ok(str(path), serves)
     except MvlocError as failure:

@@ -87,8 +87,8 @@ class PinholeCamera:
         """
         try:
             camera = PinholeCamera(
-                int(values["width"]),
-                int(values["height"]),
+                _whole(values["width"]),
+                _whole(values["height"]),
                 float(values["fx"]),
                 float(values["fy"]),
                 float(values["cx"]),
@@ -103,3 +103,11 @@ class PinholeCamera:
         if camera.width * camera.height > MOST_PIXELS:
             raise ValueError(f"A camera has at most {MOST_PIXELS} pixels, not {camera.width}x{camera.height}.")
         return camera
+
+
+def _whole(value: Any) -> int:
+    """A whole number of pixels; a part of one is refused, and a truth value."""
+    number = int(value)
+    if isinstance(value, bool) or (isinstance(value, float) and value != number):
+        raise ValueError(f"{value!r} is no whole number of pixels")
+    return number

@@ -8,9 +8,12 @@ unit in that way, only in their distances.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from itertools import pairwise
+
+from mvloc_ros.limits import MOST_DIGITS
 
 UNITS = (("nanoseconds", 1e17, 1), ("microseconds", 1e14, 1_000), ("milliseconds", 1e11, 1_000_000))
 """Name, the least stamp that is in it, and its nanoseconds."""
@@ -22,12 +25,14 @@ _MOST_EXPONENT = 60
 
 
 def read_number(text: str) -> Decimal:
-    """A finite decimal. Raises ValueError."""
+    """A decimal that a float64 can hold. Raises ValueError."""
+    if len(text) > MOST_DIGITS:
+        raise ValueError(f"a number has {len(text)} digits, at most {MOST_DIGITS} are accepted")
     try:
         number = Decimal(text)
     except InvalidOperation:
         raise ValueError(f"{text!r} is no number") from None
-    if not number.is_finite():
+    if not number.is_finite() or not math.isfinite(float(number)):
         raise ValueError(f"{text!r} is not finite")
     if number.adjusted() > _MOST_EXPONENT:  # as an integer it would have that many digits
         raise ValueError(f"{text[:40]!r} is no time")

@@ -9,26 +9,34 @@
     scene_map-*.npz      surfaces that poses are refined against, if `mvloc map` added them
 
 Nothing in a bundle is executable and nothing is pickled: a bundle from elsewhere can do no harm
-beyond a wrong pose. Files are checked against their SHA-256 before they are used.
+beyond a wrong pose. Files are checked against their SHA-256 before they are used, and the manifest
+against its own (`manifest_digest`). Every file is a regular one that lies in the folder itself.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.errors import MvlocError
+from mvloc_ros.file_reader import ReadError, open_regular, read_file
 from mvloc_ros.geometry.trajectory import Trajectory, read_tum
 from mvloc_ros.inference.manifest import SCHEMA_VERSION, Manifest, manifest_from_json, manifest_to_json
+from mvloc_ros.inference.manifest_checks import ManifestError, Section, require_sha256
+from mvloc_ros.inference.manifest_digest import DIGEST, bundle_digest
 from mvloc_ros.inference.map_spec import SceneMapSpec
+from mvloc_ros.json_text import parse_json
+from mvloc_ros.limits import MOST_BUNDLE_FILE_BYTES, MOST_COORDINATE_M, MOST_MANIFEST_BYTES, MOST_TEXT_BYTES
 from mvloc_ros.storage import (
     StorageError,
     exclusive,
@@ -51,15 +59,27 @@ class BundleError(MvlocError):
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle whose files were present and matched their digests when it was read."""
+    """A bundle whose files were present and matched their digests when it was read.
+
+    Attributes:
+        path: the folder.
+        manifest: what it says of itself.
+        digest: over all of it, in hexadecimal; empty where it was written before there was one.
+    """
 
     path: Path
     manifest: Manifest
+    digest: str = ""
 
     @property
     def name(self) -> str:
         """The bundle's folder name, which is the model's name in messages and reports."""
         return self.path.name
+
+    @property
+    def digest_in_words(self) -> str:
+        """The digest's first digits, by which the models of two robots are compared, or that there is none."""
+        return f"digest {self.digest[:12]}" if self.digest else "no digest over the whole bundle"
 
     @property
     def model_path(self) -> Path:
@@ -79,25 +99,53 @@ class Bundle:
         return offset + self.manifest.position.scale_m * np.asarray(normalised, dtype=np.float64)
 
     def training_trajectory(self) -> Trajectory | None:
-        """The training frames' poses, or None if the bundle does not tell them."""
+        """The training frames' poses, or None if the bundle does not tell them.
+
+        Raises:
+            MvlocError: the file is no trajectory.
+        """
         path = self.path / TRAINING_POSES_FILE
-        return read_tum(path) if path.name in self.manifest.files else None
+        if path.name not in self.manifest.files:
+            return None
+        try:
+            with open_regular(path, MOST_TEXT_BYTES, within=self.path):
+                found = read_tum(path)
+        except ReadError as error:
+            raise BundleError(unreadable(path, self.path, error)) from error
+        if len(found) and np.abs(found.poses[:, :3, 3]).max() > MOST_COORDINATE_M:
+            raise BundleError(f"{path} has positions beyond {MOST_COORDINATE_M:g} m; export the bundle again.")
+        return found
+
+
+def unreadable(path: Path, folder: Path, error: OSError) -> str:
+    """Why a file of a bundle cannot be read and what to do, in a sentence."""
+    reason = error.strerror or str(error)
+    if path.is_symlink() and "leads out of" in reason:
+        return (
+            f"{path} cannot be read ({reason}): files of a bundle must lie in its folder; copy the bundle with "
+            "`cp -rL`, which puts files in the place of links, or give the folder that they lead to."
+        )
+    return f"{path} cannot be read ({reason}); check its permissions, or copy the bundle again."
 
 
 def read_bundle(path: Path | str, verify: bool = True) -> Bundle:
     """Read and verify a bundle; without `verify` the manifest alone, which is quick but proves little.
 
     Raises:
-        BundleError: the folder, the manifest or a listed file is missing, a digest differs, or the
-            manifest is of a newer schema.
+        BundleError: the folder, the manifest or a listed file is missing, a digest differs, a value of the manifest
+            makes no sense, or the manifest is of a newer schema.
     """
     if not str(path).strip():  # else the current folder
         raise BundleError(
             "No model is named: set the parameter `model` to the folder that `mvloc export` wrote, as in "
             "`ros2 launch mvloc_ros mvloc.launch.py model:=/path/to/bundle`."
         )
-    path = Path(path).expanduser().resolve()
-    if not path.is_dir() and not recover_folder(path):
+    try:
+        path = Path(path).expanduser().resolve()
+        is_there = path.is_dir() or recover_folder(path)
+    except (OSError, RuntimeError, ValueError) as error:  # a name that is too long, no such user, a zero byte
+        raise BundleError(f"{str(path)[:200]!r} is no folder of a model bundle: {error}.") from error
+    if not is_there:
         raise BundleError(
             f"There is no model bundle at {path}; give the folder that `mvloc export` wrote (it holds {MANIFEST_FILE})."
         )
@@ -122,27 +170,55 @@ def _version(path: Path) -> tuple[int, ...]:
 
 def _read_once(path: Path, verify: bool) -> Bundle:
     manifest_path = path / MANIFEST_FILE
-    try:
-        values = json.loads(manifest_path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise BundleError(f"{path} is no model bundle: it has no {MANIFEST_FILE}; export the model again.") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise BundleError(f"Cannot read {manifest_path}: {error}; copy or export the bundle again.") from error
+    values = _read_values(manifest_path)
     schema = values.get("schema") if isinstance(values, dict) else None
-    if not isinstance(schema, int) or schema < 1:
+    if isinstance(schema, bool) or not isinstance(schema, int) or schema < 1:
         raise BundleError(f"{manifest_path} names no schema version; it was not written by `mvloc export`.")
     if schema > SCHEMA_VERSION:
         raise BundleError(
             f"{path} has manifest schema {schema}, this version of mvloc_ros reads up to {SCHEMA_VERSION}; "
             "update mvloc_ros or export the model with this version."
         )
+    digest = _verified_digest(manifest_path, values)
     try:
         manifest = manifest_from_json(values)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except ManifestError as error:
         raise BundleError(f"{manifest_path} is incomplete or wrong ({error}); export the model again.") from error
     if verify:
         _verify_files(path, manifest)
-    return Bundle(path, manifest)
+    return Bundle(path, manifest, digest)
+
+
+def _read_values(path: Path) -> Any:
+    """The values of a manifest's JSON."""
+    try:
+        return parse_json(read_file(path, MOST_MANIFEST_BYTES, within=path.parent).decode("utf-8"))
+    except ReadError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise BundleError(
+                f"{path.parent} is no model bundle: it has no {MANIFEST_FILE}; export the model again."
+            ) from None
+        raise BundleError(unreadable(path, path.parent, error)) from error
+    except ValueError as error:  # of UTF-8 and of JSON
+        raise BundleError(f"Cannot read {path}: {error}; copy or export the bundle again.") from error
+
+
+def _verified_digest(path: Path, values: Mapping[str, Any]) -> str:
+    """The digest over the bundle, which must be the one of the values; empty where there is none."""
+    if DIGEST not in values:
+        return ""
+    try:
+        stated = Section(values).text(DIGEST)
+        require_sha256(DIGEST, stated)
+    except ManifestError as error:
+        raise BundleError(f"{path} is wrong ({error}); copy or export the bundle again.") from error
+    actual = bundle_digest(values)
+    if actual != stated:
+        raise BundleError(
+            f"{path} was changed or damaged since it was written: its digest begins {actual[:12]}, it states "
+            f"{stated[:12]}; copy or export the bundle again."
+        )
+    return stated
 
 
 def _verify_files(path: Path, manifest: Manifest) -> None:
@@ -152,16 +228,12 @@ def _verify_files(path: Path, manifest: Manifest) -> None:
         if spec.file not in manifest.files:
             raise BundleError(f"The manifest of {path} has a precision {precision} without file; export it again.")
     for name, digest in manifest.files.items():
-        if Path(name).name != name:
-            raise BundleError(f"{path / MANIFEST_FILE} lists {name!r}, no plain file name; do not trust this bundle.")
-        if not (path / name).is_file():
+        if not os.path.lexists(path / name):
             raise BundleError(f"The bundle {path} lacks {name}; copy or export it again.")
         try:
-            actual = file_digest(path / name)
-        except OSError as error:
-            raise BundleError(
-                f"{path / name} cannot be read ({error.strerror}); check its permissions, or copy the bundle again."
-            ) from error
+            actual = file_digest(path / name, within=path)
+        except ReadError as error:
+            raise BundleError(unreadable(path / name, path, error)) from error
         if actual != digest:
             raise BundleError(
                 f"{path / name} is damaged or was replaced: its SHA-256 begins {actual[:12]}, the manifest says "
@@ -185,14 +257,13 @@ def write_bundle(path: Path | str, manifest: Manifest, files: Mapping[str, Path]
             for name, source in files.items():
                 shutil.copyfile(source, staging / name)
             digests = {name: file_digest(staging / name) for name in sorted(files)}
-            text = json.dumps(manifest_to_json(manifest, digests), indent=2) + "\n"
-            (staging / MANIFEST_FILE).write_text(text, encoding="utf-8")
+            (staging / MANIFEST_FILE).write_text(manifest_text(replace(manifest, files=digests)), encoding="utf-8")
             with exclusive(path) if path.is_dir() else nullcontext():
                 replace_folder(staging, path)
     except OSError as error:
         raise BundleError(
-            f"The bundle {path} cannot be written ({error.strerror}): make room or choose another folder; nothing "
-            "was changed."
+            f"The bundle {path} cannot be written ({error.strerror or error}): make room or choose another folder; "
+            "nothing was changed."
         ) from error
     return read_bundle(path)
 
@@ -224,9 +295,10 @@ def add_scene_map(bundle: Bundle, content: bytes, spec: SceneMapSpec) -> Bundle:
     digest = hashlib.sha256(content).hexdigest()
     # The name follows from the content, so that the old manifest keeps its file until the new one is there.
     spec = replace(spec, file=f"scene_map-{digest[:12]}.npz", sha256=digest)
+    text = manifest_text(replace(bundle.manifest, scene_map=spec))
     with _unchanged(bundle):
         write_file(bundle.path / spec.file, content)
-        write_file(bundle.path / MANIFEST_FILE, _manifest_text(replace(bundle.manifest, scene_map=spec)))
+        write_file(bundle.path / MANIFEST_FILE, text)
         for old in bundle.path.glob("scene_map-*.npz"):
             if old.name != spec.file:
                 old.unlink()
@@ -241,7 +313,7 @@ def replace_manifest(bundle: Bundle, manifest: Manifest) -> Bundle:
         InUseError: another process is changing it.
     """
     with _unchanged(bundle):
-        write_file(bundle.path / MANIFEST_FILE, _manifest_text(replace(manifest, files=bundle.manifest.files)))
+        write_file(bundle.path / MANIFEST_FILE, manifest_text(replace(manifest, files=bundle.manifest.files)))
         return read_bundle(bundle.path)
 
 
@@ -250,7 +322,7 @@ def _unchanged(bundle: Bundle) -> Iterator[None]:
     """Hold a bundle that is still as it was read: what follows from another manifest may not fit to this one."""
     try:
         with exclusive(bundle.path):
-            if _manifest_text(read_bundle(bundle.path, verify=False).manifest) != _manifest_text(bundle.manifest):
+            if manifest_text(read_bundle(bundle.path, verify=False).manifest) != manifest_text(bundle.manifest):
                 raise BundleError(
                     f"Another command has changed {bundle.path} since it was read; nothing was written: give the "
                     "command again."
@@ -266,14 +338,37 @@ def _unchanged(bundle: Bundle) -> Iterator[None]:
         ) from error
 
 
-def _manifest_text(manifest: Manifest) -> str:
-    return json.dumps(manifest_to_json(manifest, manifest.files), indent=2) + "\n"
+def manifest_text(manifest: Manifest) -> str:
+    """The content of a manifest's file, with the digest over the bundle.
+
+    Raises:
+        BundleError: a value cannot be written, such as a number that is not finite.
+    """
+    try:
+        values = manifest_to_json(manifest, manifest.files)
+        values = json.loads(json.dumps(values, allow_nan=False))  # lists of tuples, as a reader gets them
+        return json.dumps({**values, DIGEST: bundle_digest(values)}, indent=2, allow_nan=False) + "\n"
+    except (TypeError, ValueError) as error:
+        raise BundleError(
+            f"The manifest cannot be written: {error}; a value of its summary of the training or of the calibration "
+            "is no finite number."
+        ) from error
 
 
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
+def file_digest(path: Path, within: Path | None = None) -> str:
+    """SHA-256 of a regular file, in hexadecimal.
+
+    Raises:
+        ReadError: it cannot be read, is no regular file, too large, or lies outside of the folder `within`.
+    """
+    digest, count = hashlib.sha256(), 0
+    with open_regular(path, MOST_BUNDLE_FILE_BYTES, within) as stream:
+        try:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+                count += len(block)
+                if count > MOST_BUNDLE_FILE_BYTES:
+                    raise ReadError(path, f"it grows beyond {MOST_BUNDLE_FILE_BYTES} bytes")
+        except OSError as error:
+            raise ReadError(path, error.strerror or str(error)) from error
     return digest.hexdigest()

@@ -13,6 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mvloc_ros.inference.manifest_checks import ManifestError, Section, require_covariance, require_range
+from mvloc_ros.limits import CALIBRATION_SCALE, MOST_FLOOR_M, MOST_FLOOR_RAD
+
 
 @dataclass(frozen=True)
 class NetworkCalibration:
@@ -30,9 +33,9 @@ class NetworkCalibration:
     record: Mapping[str, Any]
 
     def __post_init__(self) -> None:
-        for values in (self.both, self.color_only, self.depth_only):
+        for name, values in (("both", self.both), ("color_only", self.color_only), ("depth_only", self.depth_only)):
             if values is not None:
-                covariance_matrix(values)
+                require_covariance(f"calibration.{name}", values)
 
 
 @dataclass(frozen=True)
@@ -54,52 +57,47 @@ class RefinedCalibration:
     record: Mapping[str, Any]
 
     def __post_init__(self) -> None:
-        numbers = (self.scale, self.floor_m, self.floor_rad)
-        if not (np.all(np.isfinite(numbers)) and self.scale > 0 and min(self.floor_m, self.floor_rad) >= 0):
-            raise ValueError("the covariance of refined poses needs a positive scale and floors of at least 0")
+        require_range("scene_map.calibration.scale", self.scale, CALIBRATION_SCALE)
+        require_range("scene_map.calibration.floor_m", self.floor_m, (0.0, MOST_FLOOR_M), "m")
+        require_range("scene_map.calibration.floor_rad", self.floor_rad, (0.0, MOST_FLOOR_RAD), "rad")
 
 
 def covariance_matrix(values: tuple[float, ...]) -> NDArray[np.float64]:
     """The 36 numbers as 6x6.
 
     Raises:
-        ValueError: they are no covariance.
+        ManifestError: they are no covariance.
     """
-    matrix = np.array(values, dtype=np.float64)
-    if matrix.shape != (36,) or not np.all(np.isfinite(matrix)):
-        raise ValueError("a calibrated covariance needs 36 finite numbers")
-    matrix = matrix.reshape(6, 6)
-    if not np.allclose(matrix, matrix.T, rtol=1e-6) or np.linalg.eigvalsh(matrix)[0] <= 0:
-        raise ValueError("a calibrated covariance must be symmetric and positive definite")
-    return matrix
+    require_covariance("a calibrated covariance", values)
+    return np.reshape(np.array(values, dtype=np.float64), (6, 6))
 
 
-def network_calibration_from_json(values: Mapping[str, Any] | None) -> NetworkCalibration | None:
+def network_calibration_of(section: Section | None) -> NetworkCalibration | None:
     """The section of a manifest, or None where there is none.
 
     Raises:
-        KeyError, TypeError, ValueError: a value is missing or impossible; the caller names the file.
+        ManifestError: a value is missing or impossible; the caller names the file.
     """
-    if values is None:
+    if section is None:
         return None
-
-    def numbers(name: str) -> tuple[float, ...] | None:
-        return None if values[name] is None else tuple(float(value) for value in values[name])
-
-    both = numbers("both")
+    both = section.optional_numbers("both", 36)
     if both is None:
-        raise ValueError("calibration.both is missing")
-    return NetworkCalibration(both, numbers("color_only"), numbers("depth_only"), dict(values["record"]))
+        raise ManifestError(f"{section.label('both')} is missing")
+    color_only, depth_only = section.optional_numbers("color_only", 36), section.optional_numbers("depth_only", 36)
+    return NetworkCalibration(both, color_only, depth_only, dict(section.section("record").values))
 
 
-def refined_calibration_from_json(values: Mapping[str, Any] | None) -> RefinedCalibration | None:
+def refined_calibration_of(section: Section | None) -> RefinedCalibration | None:
     """The section of a scene map in a manifest, or None where there is none.
 
     Raises:
-        KeyError, TypeError, ValueError: a value is missing or impossible; the caller names the file.
+        ManifestError: a value is missing or impossible; the caller names the file.
     """
-    if values is None:
+    if section is None:
         return None
     return RefinedCalibration(
-        float(values["scale"]), float(values["floor_m"]), float(values["floor_rad"]), dict(values["record"])
+        scale=section.number("scale"),
+        floor_m=section.number("floor_m"),
+        floor_rad=section.number("floor_rad"),
+        record=dict(section.section("record").values),
     )

@@ -3,20 +3,41 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import numpy as np
-
-from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.camera import PinholeCamera
-from mvloc_ros.inference.calibration_spec import NetworkCalibration, network_calibration_from_json
-from mvloc_ros.inference.map_spec import SceneMapSpec, scene_map_from_json
+from mvloc_ros.inference.calibration_spec import NetworkCalibration, network_calibration_of
+from mvloc_ros.inference.manifest_checks import (
+    ManifestError,
+    Section,
+    camera_of,
+    require_camera,
+    require_depth_range,
+    require_extrinsic,
+    require_file_name,
+    require_frame,
+    require_name,
+    require_range,
+    require_sha256,
+    require_text,
+    require_variances,
+)
+from mvloc_ros.inference.map_spec import SceneMapSpec, scene_map_of
+from mvloc_ros.limits import (
+    MOST_BUNDLE_FILES,
+    MOST_COORDINATE_M,
+    MOST_INPUT_PIXELS,
+    MOST_LATENT_DIM,
+    POSITION_SCALE_M,
+)
 
 SCHEMA_VERSION = 3
 """The newest schema that is read. 2 came with `T_color_depth`: a reader of 1 would feed the network raw depth. 3 came
 with `depth_of_points`: a reader of 2 would feed it few of the points that it was trained on."""
+_SINGLE_VARIANCES = ("residual_variance_color_only", "residual_variance_depth_only")
 
 
 @dataclass(frozen=True)
@@ -32,6 +53,13 @@ class InputSpec:
     depth_max_m: float
     depth_of_points: bool = False
 
+    def __post_init__(self) -> None:
+        if min(self.height, self.width) < 1 or self.height * self.width > MOST_INPUT_PIXELS:
+            raise ManifestError(
+                f"the input is impossible: {self.width}x{self.height} pixels, at most {MOST_INPUT_PIXELS} are accepted"
+            )
+        require_depth_range("input", self.depth_min_m, self.depth_max_m)
+
 
 @dataclass(frozen=True)
 class PositionSpec:
@@ -40,6 +68,11 @@ class PositionSpec:
     offset_m: tuple[float, float, float]
     scale_m: float
 
+    def __post_init__(self) -> None:
+        for value in self.offset_m:
+            require_range("position.offset_m", value, (-MOST_COORDINATE_M, MOST_COORDINATE_M), "m")
+        require_range("position.scale_m", self.scale_m, POSITION_SCALE_M, "m")
+
 
 @dataclass(frozen=True)
 class FrameSpec:
@@ -47,6 +80,11 @@ class FrameSpec:
 
     map: str = "map"
     pose_of: str = "color"
+
+    def __post_init__(self) -> None:
+        require_frame("frames.map", self.map)
+        if self.pose_of not in ("color", "depth"):
+            raise ManifestError(f"frames.pose_of must be color or depth, not {self.pose_of[:60]!r}")
 
 
 @dataclass(frozen=True)
@@ -63,6 +101,13 @@ class PrecisionSpec:
     frames: int
     difference_m: tuple[float, float]
     difference_deg: tuple[float, float]
+
+    def __post_init__(self) -> None:
+        require_file_name("the file of a precision", self.file)
+        require_range("the frames of a precision", self.frames, (0, 2**62))
+        for name, (median, most) in (("difference_m", self.difference_m), ("difference_deg", self.difference_deg)):
+            if not 0.0 <= median <= most < math.inf:
+                raise ManifestError(f"{name} of a precision needs 0 <= median <= largest, not {median:g} and {most:g}")
 
 
 @dataclass(frozen=True)
@@ -111,20 +156,24 @@ class Manifest:
     calibration: NetworkCalibration | None = None
 
     def __post_init__(self) -> None:
-        if min(self.input.height, self.input.width) < 1 or not 0 <= self.input.depth_min_m < self.input.depth_max_m:
-            raise ValueError(f"the input is impossible: {self.input}")
-        stated = (self.residual_variance, self.residual_variance_color_only, self.residual_variance_depth_only)
-        variances = [variance for variance in stated if variance is not None]
-        numbers = (*self.position.offset_m, self.position.scale_m, *(value for v in variances for value in v))
-        six = all(len(variance) == 6 for variance in variances)
-        if len(self.position.offset_m) != 3 or not six or not np.all(np.isfinite(numbers)):
-            raise ValueError("position needs 3 offsets and residual_variance 6 values, all finite")
-        if self.position.scale_m <= 0 or min(value for variance in variances for value in variance) <= 0:
-            raise ValueError("position.scale_m and every residual_variance must be positive")
-        if self.frames.pose_of not in ("color", "depth"):
-            raise ValueError(f"frames.pose_of must be color or depth, not {self.frames.pose_of!r}")
-        if self.T_color_depth is not None and not _is_rigid(self.T_color_depth):
-            raise ValueError("T_color_depth must be the 16 numbers of a rigid transform")
+        require_name("system", self.system)
+        for name in ("preset", "licence", "created_with"):
+            require_text(name, getattr(self, name))
+        require_range("latent_dim", self.latent_dim, (1, MOST_LATENT_DIM))
+        for name in ("residual_variance", *_SINGLE_VARIANCES):
+            if getattr(self, name) is not None:
+                require_variances(name, getattr(self, name))
+        require_camera("color_camera", self.color_camera)
+        require_camera("depth_camera", self.depth_camera)
+        if self.T_color_depth is not None:
+            require_extrinsic("T_color_depth", self.T_color_depth)
+        if len(self.files) > MOST_BUNDLE_FILES:
+            raise ManifestError(f"{len(self.files)} files are listed, at most {MOST_BUNDLE_FILES} are accepted")
+        for name, digest in self.files.items():
+            require_file_name("a listed file", name)
+            require_sha256(f"the digest of {name}", digest)
+        for name in self.precisions:
+            require_name("the name of a precision", name)
 
 
 def manifest_to_json(manifest: Manifest, files: Mapping[str, str]) -> dict[str, Any]:
@@ -144,56 +193,67 @@ def manifest_from_json(values: Mapping[str, Any]) -> Manifest:
     """The inverse of `manifest_to_json`.
 
     Raises:
-        KeyError, TypeError, ValueError: a value is missing or impossible; the caller names the file.
+        ManifestError: a value is missing, of another kind, or impossible; the caller names the file.
     """
-    offset = [float(value) for value in values["position"]["offset_m"]]
-    if len(offset) != 3:
-        raise ValueError("position.offset_m needs 3 values")
-    extrinsic = values.get("T_color_depth")
-
-    def variance(name: str) -> tuple[float, ...] | None:
-        return None if values.get(name) is None else tuple(float(value) for value in values[name])
-
+    root = Section.of(values)
+    given, position, frames = root.section("input"), root.section("position"), root.section("frames")
+    x, y, z = position.numbers("offset_m", 3)
+    variances = {name: root.optional_numbers(name, 6) for name in _SINGLE_VARIANCES}
     return Manifest(
-        system=str(values["system"]),
-        preset=str(values["preset"]),
+        system=root.text("system"),
+        preset=root.text("preset"),
         input=InputSpec(
-            int(values["input"]["height"]),
-            int(values["input"]["width"]),
-            float(values["input"]["depth_min_m"]),
-            float(values["input"]["depth_max_m"]),
-            bool(values["input"].get("depth_of_points", False)),
+            given.integer("height"),
+            given.integer("width"),
+            given.number("depth_min_m"),
+            given.number("depth_max_m"),
+            "depth_of_points" in given.values and given.switch("depth_of_points"),
         ),
-        latent_dim=int(values["latent_dim"]),
-        position=PositionSpec((offset[0], offset[1], offset[2]), float(values["position"]["scale_m"])),
-        frames=FrameSpec(str(values["frames"]["map"]), str(values["frames"]["pose_of"])),
-        color_camera=PinholeCamera.from_dict(values["color_camera"]),
-        depth_camera=PinholeCamera.from_dict(values["depth_camera"]),
-        depth_registered=bool(values["depth_registered"]),
-        residual_variance=tuple(float(value) for value in values["residual_variance"]),
-        training=dict(values["training"]),
-        licence=str(values["licence"]),
-        created_with=str(values["created_with"]),
-        files={str(name): str(entry["sha256"]) for name, entry in values["files"].items()},
-        T_color_depth=None if extrinsic is None else tuple(float(value) for value in extrinsic),
-        residual_variance_color_only=variance("residual_variance_color_only"),
-        residual_variance_depth_only=variance("residual_variance_depth_only"),
+        latent_dim=root.integer("latent_dim"),
+        position=PositionSpec((x, y, z), position.number("scale_m")),
+        frames=FrameSpec(frames.text("map"), frames.text("pose_of")),
+        color_camera=camera_of(root.section("color_camera")),
+        depth_camera=camera_of(root.section("depth_camera")),
+        depth_registered=root.switch("depth_registered"),
+        residual_variance=root.numbers("residual_variance", 6),
+        training=_training_of(root.section("training")),
+        licence=root.text("licence"),
+        created_with=root.text("created_with"),
+        files=_files_of(root.section("files")),
+        T_color_depth=root.optional_numbers("T_color_depth", 16),
+        **variances,
         # Bundles from before there were other precisions lack the entry.
-        precisions={str(name): _precision(entry) for name, entry in values.get("precisions", {}).items()},
-        scene_map=scene_map_from_json(values.get("scene_map")),
-        calibration=network_calibration_from_json(values.get("calibration")),
+        precisions=_precisions_of(root.optional("precisions")),
+        scene_map=scene_map_of(root.optional("scene_map")),
+        calibration=network_calibration_of(root.optional("calibration")),
     )
 
 
-def _precision(values: Mapping[str, Any]) -> PrecisionSpec:
-    (metres, most_metres), (degrees, most_degrees) = values["difference_m"], values["difference_deg"]
+def _training_of(section: Section) -> dict[str, Any]:
+    """The summary is free but for the figures that `mvloc calibrate` compares with."""
+    if (found := section.optional("validation")) is not None:
+        for name in ("translation_m", "rotation_deg"):
+            require_range(found.label(name), found.number(name), (0.0, MOST_COORDINATE_M))
+    return dict(section.values)
+
+
+def _files_of(section: Section) -> dict[str, str]:
+    if len(section.values) > MOST_BUNDLE_FILES:
+        raise ManifestError(f"{len(section.values)} files are listed, at most {MOST_BUNDLE_FILES} are accepted")
+    return {name: section.section(name).text("sha256") for name in section.names()}
+
+
+def _precisions_of(section: Section | None) -> dict[str, PrecisionSpec]:
+    if section is None:
+        return {}
+    return {name: _precision_of(section.section(name)) for name in section.names()}
+
+
+def _precision_of(section: Section) -> PrecisionSpec:
+    (metres, most_metres), (degrees, most_degrees) = (
+        section.numbers("difference_m", 2),
+        section.numbers("difference_deg", 2),
+    )
     return PrecisionSpec(
-        str(values["file"]),
-        int(values["frames"]),
-        (float(metres), float(most_metres)),
-        (float(degrees), float(most_degrees)),
+        section.text("file"), section.integer("frames"), (metres, most_metres), (degrees, most_degrees)
     )
-
-
-def _is_rigid(values: tuple[float, ...]) -> bool:
-    return len(values) == 16 and se3.is_rigid(np.reshape(values, (4, 4)))

@@ -10,8 +10,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mvloc_ros.geometry import se3
-from mvloc_ros.inference.calibration_spec import RefinedCalibration, refined_calibration_from_json
+from mvloc_ros.inference.calibration_spec import RefinedCalibration, refined_calibration_of
+from mvloc_ros.inference.manifest_checks import (
+    ManifestError,
+    Section,
+    require_depth_range,
+    require_extrinsic,
+    require_file_name,
+    require_range,
+    require_sha256,
+)
+from mvloc_ros.limits import (
+    MAP_RESOLUTION_M,
+    MOST_MAP_INFLATION,
+    MOST_MAP_POINTS,
+    MOST_MAP_TILE_M,
+    MOST_WEIGHT,
+)
 
 
 @dataclass(frozen=True)
@@ -34,11 +49,16 @@ class AcceptanceSpec:
     summary: Mapping[str, Any]
 
     def __post_init__(self) -> None:
-        numbers = (self.bias, self.threshold, *self.weights.values(), *self.typical.values())
-        if not self.weights or set(self.weights) != set(self.typical) or not np.all(np.isfinite(numbers)):
-            raise ValueError("acceptance needs finite weights and typical values of the same names")
-        if min(self.weights.values()) < 0 or not 0 < self.threshold < 1:
-            raise ValueError("acceptance needs weights of at least 0 and a threshold between 0 and 1")
+        if not self.weights or set(self.weights) != set(self.typical):
+            raise ManifestError("scene_map.acceptance needs weights and typical values of the same names")
+        require_range("scene_map.acceptance.bias", self.bias, (-MOST_WEIGHT, MOST_WEIGHT))
+        for name, value in self.weights.items():
+            require_range(f"scene_map.acceptance.weights.{name}", value, (0.0, MOST_WEIGHT))
+        for name, value in self.typical.items():
+            require_range(f"scene_map.acceptance.typical.{name}", value, (0.0, 1.0 + 1e-6))  # but for rounding
+        if not 0.0 < self.threshold < 1.0:
+            raise ManifestError(f"scene_map.acceptance.threshold must lie between 0 and 1, not {self.threshold:g}")
+        require_range("scene_map.acceptance.false_accept_rate", self.false_accept_rate, (0.0, 1.0))
 
 
 @dataclass(frozen=True)
@@ -72,14 +92,16 @@ class SceneMapSpec:
     calibration: RefinedCalibration | None = None
 
     def __post_init__(self) -> None:
-        if not (0 < self.resolution_m < self.tile_m and 0 <= self.depth_min_m < self.depth_max_m and self.points > 0):
-            raise ValueError("scene_map needs 0 < resolution_m < tile_m, depth_min_m < depth_max_m, and points")
-        if len(self.T_color_depth) != 16 or not se3.is_rigid(self.extrinsic()):
-            raise ValueError("scene_map.T_color_depth must be the 16 numbers of a rigid transform")
-        if "/" in self.file or self.file.startswith("."):
-            raise ValueError(f"scene_map.file is {self.file!r}, no plain file name")
-        if not self.inflation >= 1.0:
-            raise ValueError(f"scene_map.inflation must be at least 1, not {self.inflation}")
+        require_range("scene_map.resolution_m", self.resolution_m, MAP_RESOLUTION_M, "m")
+        require_range("scene_map.tile_m", self.tile_m, (self.resolution_m, MOST_MAP_TILE_M), "m")
+        require_range("scene_map.points", self.points, (1, MOST_MAP_POINTS))
+        require_depth_range("scene_map", self.depth_min_m, self.depth_max_m)
+        require_extrinsic("scene_map.T_color_depth", self.T_color_depth)
+        require_range("scene_map.inflation", self.inflation, (1.0, MOST_MAP_INFLATION))
+        if self.file:  # empty until the file is made, as is its digest
+            require_file_name("scene_map.file", self.file)
+        if self.sha256:
+            require_sha256("scene_map.sha256", self.sha256)
 
     @property
     def calibrated_inflation(self) -> float:
@@ -91,37 +113,39 @@ class SceneMapSpec:
         return np.reshape(np.array(self.T_color_depth, dtype=np.float64), (4, 4))
 
 
-def scene_map_from_json(values: Mapping[str, Any] | None) -> SceneMapSpec | None:
+def scene_map_of(section: Section | None) -> SceneMapSpec | None:
     """The section of a manifest, or None where there is none.
 
     Raises:
-        KeyError, TypeError, ValueError: a value is missing or impossible; the caller names the file.
+        ManifestError: a value is missing or impossible; the caller names the file.
     """
-    if values is None:
+    if section is None:
         return None
+    require_file_name(section.label("file"), section.text("file"))
+    require_sha256(section.label("sha256"), section.text("sha256"))
     return SceneMapSpec(
-        file=str(values["file"]),
-        sha256=str(values["sha256"]),
-        resolution_m=float(values["resolution_m"]),
-        tile_m=float(values["tile_m"]),
-        points=int(values["points"]),
-        depth_min_m=float(values["depth_min_m"]),
-        depth_max_m=float(values["depth_max_m"]),
-        T_color_depth=tuple(float(value) for value in values["T_color_depth"]),
-        inflation=float(values["inflation"]),
-        acceptance=_acceptance_from_json(values["acceptance"]),
-        calibration=refined_calibration_from_json(values.get("calibration")),
+        file=section.text("file"),
+        sha256=section.text("sha256"),
+        resolution_m=section.number("resolution_m"),
+        tile_m=section.number("tile_m"),
+        points=section.integer("points"),
+        depth_min_m=section.number("depth_min_m"),
+        depth_max_m=section.number("depth_max_m"),
+        T_color_depth=section.numbers("T_color_depth", 16),
+        inflation=section.number("inflation"),
+        acceptance=_acceptance_of(section.optional("acceptance")),
+        calibration=refined_calibration_of(section.optional("calibration")),
     )
 
 
-def _acceptance_from_json(values: Mapping[str, Any] | None) -> AcceptanceSpec | None:
-    if values is None:
+def _acceptance_of(section: Section | None) -> AcceptanceSpec | None:
+    if section is None:
         return None
     return AcceptanceSpec(
-        bias=float(values["bias"]),
-        weights={str(name): float(value) for name, value in values["weights"].items()},
-        typical={str(name): float(value) for name, value in values["typical"].items()},
-        threshold=float(values["threshold"]),
-        false_accept_rate=float(values["false_accept_rate"]),
-        summary=dict(values["summary"]),
+        bias=section.number("bias"),
+        weights=section.named_numbers("weights"),
+        typical=section.named_numbers("typical"),
+        threshold=section.number("threshold"),
+        false_accept_rate=section.number("false_accept_rate"),
+        summary=dict(section.section("summary").values),
     )

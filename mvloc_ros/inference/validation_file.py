@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.errors import MvlocError
-from mvloc_ros.geometry import se3
+from mvloc_ros.file_reader import ReadError, read_file
+from mvloc_ros.geometry import quaternion, se3
+from mvloc_ros.geometry.stamp_text import read_number
+from mvloc_ros.limits import MOST_COORDINATE_M, MOST_TEXT_BYTES
 
 VALIDATION_FILE = "validation.csv"
 MODALITIES = ("both", "color", "depth")
@@ -60,22 +64,22 @@ def read_validation(path: Path) -> ValidationPoses:
     """The inverse of `ValidationPoses.to_text`.
 
     Raises:
-        ValidationFileError: the file is not what `mvloc export` writes.
+        ValidationFileError: the file is not what `mvloc export` writes, or no regular file of its folder.
     """
     found: dict[str, dict[tuple[str, int], NDArray[np.float64]]] = {}
     try:
-        with path.open(encoding="utf-8", newline="") as stream:
-            rows = csv.reader(stream)
-            if tuple(next(rows, ())) != _HEADER:
-                raise ValueError("its first line is another one")
-            for modalities, sequence, stamp, *numbers in rows:
-                if modalities not in MODALITIES:
-                    raise ValueError(f"a row is of {modalities!r}")
-                x, y, z, *orientation = (float(number) for number in numbers)
-                pose = se3.from_parts(np.array([x, y, z]), np.array(orientation))
-                found.setdefault(modalities, {})[sequence, int(stamp)] = pose
-    except (OSError, ValueError) as error:
-        raise ValidationFileError(f"Cannot read {path}: {error}; export the bundle again.") from error
+        text = read_file(path, MOST_TEXT_BYTES, within=path.parent).decode("utf-8")
+        rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+        if tuple(next(rows, ())) != _HEADER:
+            raise ValueError("its first line is another one")
+        for row in rows:
+            modalities, frame, pose = _parse_row(row, rows.line_num)
+            if frame in found.setdefault(modalities, {}):
+                raise ValueError(f"line {rows.line_num} is of a frame that was there before")
+            found[modalities][frame] = pose
+    except (ReadError, ValueError, csv.Error) as error:
+        reason = error.strerror if isinstance(error, ReadError) else error
+        raise ValidationFileError(f"Cannot read {path}: {reason}; export the bundle again.") from error
     frames = sorted({frame for poses in found.values() for frame in poses})
     lacking = np.full((4, 4), np.nan)
     return ValidationPoses(
@@ -83,3 +87,23 @@ def read_validation(path: Path) -> ValidationPoses:
         stamps_ns=np.array([stamp for _, stamp in frames], dtype=np.int64),
         poses={name: np.array([poses.get(frame, lacking) for frame in frames]) for name, poses in found.items()},
     )
+
+
+def _parse_row(row: list[str], line: int) -> tuple[str, tuple[str, int], NDArray[np.float64]]:
+    """The modalities, the frame and its pose. Raises ValueError."""
+    if len(row) != len(_HEADER):
+        raise ValueError(f"line {line} has {len(row)} columns instead of {len(_HEADER)}")
+    modalities, sequence, stamp, *texts = row
+    if modalities not in MODALITIES:
+        raise ValueError(f"line {line} is of {modalities[:40]!r}")
+    if not re.fullmatch(r"-?[0-9]{1,19}", stamp) or not -(2**63) <= int(stamp) < 2**63:
+        raise ValueError(f"the stamp in line {line} is {stamp[:40]!r}, no nanoseconds")
+    try:
+        numbers = np.array([float(read_number(text)) for text in texts])
+    except ValueError as error:
+        raise ValueError(f"line {line} is no pose: {str(error)[:80]}") from error
+    if np.abs(numbers[:3]).max() > MOST_COORDINATE_M:
+        raise ValueError(f"line {line} has a position beyond {MOST_COORDINATE_M:g} m")
+    if not quaternion.is_unit(numbers[3:]):
+        raise ValueError(f"the quaternion in line {line} has not the length 1")
+    return modalities, (sequence, int(stamp)), se3.from_parts(numbers[:3], quaternion.normalise(numbers[3:]))

@@ -321,6 +321,7 @@ def refiner_of(bundle: Bundle, options: RefinementOptions) -> tuple[Refiner | No
 
         scene_map = read_scene_map(bundle)
         assert spec is not None
+        _require_known_evidence(bundle, spec)
         refiner = Refiner(bundle.manifest, spec, scene_map, options)
     except ImportError as error:
         problem = SceneMapError(f"Refining poses needs the package small_gicp (pip install small_gicp): {error}.")
@@ -331,6 +332,17 @@ def refiner_of(bundle: Bundle, options: RefinementOptions) -> tuple[Refiner | No
     if options.mode == "required":
         raise problem
     return None, f"poses are the network's alone: {problem}"
+
+
+def _require_known_evidence(bundle: Bundle, spec: SceneMapSpec) -> None:
+    """What poses are accepted by is what this version computes. Raises SceneMapError."""
+    from mvloc_ros.localization.verification import NAMES
+
+    if spec.acceptance is not None and (unknown := set(spec.acceptance.weights) - set(NAMES)):
+        raise SceneMapError(
+            f"The manifest of {bundle.path} accepts poses by {sorted(unknown)[0][:40]!r}, which this version of "
+            "mvloc_ros does not compute; update it or run `mvloc map` again."
+        )
 
 
 def _no_threshold(spec: SceneMapSpec, options: RefinementOptions) -> str:

@@ -19,8 +19,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,17 +27,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.errors import MvlocError
-from mvloc_ros.inference.bundle import Bundle
+from mvloc_ros.file_reader import ReadError, read_file
+from mvloc_ros.inference.bundle import Bundle, unreadable
+from mvloc_ros.inference.map_spec import SceneMapSpec
+from mvloc_ros.limits import (
+    MAP_RESOLUTION_M,
+    MOST_COORDINATE_M,
+    MOST_DEPTH_CORRECTION,
+    MOST_MAP_BYTES,
+    MOST_MAP_POINTS,
+    MOST_MAP_TILE_M,
+    MOST_MAP_TILES,
+)
 from mvloc_ros.localization.depth_points import CORRECTION_SHAPE
+from mvloc_ros.localization.map_archive import ArrayKind, MapArchive
 
 Array = NDArray[np.float64]
 
 VERSION = 1
 _STEPS = 65536
 _ARRAYS = {
-    "tiles": (np.int32, 2), "first": (np.int64, 1), "offset": (np.uint16, 2), "normal": (np.int8, 2),
-    "brightness": (np.uint8, 1), "correction": (np.float32, 2), "sizes": (np.float64, 1),
-}  # fmt: skip
+    "tiles": ArrayKind(np.int32, 2, MOST_MAP_TILES),
+    "first": ArrayKind(np.int64, 1, MOST_MAP_TILES + 1),
+    "offset": ArrayKind(np.uint16, 2, MOST_MAP_POINTS),
+    "normal": ArrayKind(np.int8, 2, MOST_MAP_POINTS),
+    "brightness": ArrayKind(np.uint8, 1, MOST_MAP_POINTS),
+    "correction": ArrayKind(np.float32, 2, CORRECTION_SHAPE[0]),
+    "sizes": ArrayKind(np.float64, 1, 2),
+}
+# Rounding leaves unit normals between 126.1 and 127.9 long. Opposite sides of a sheet may cancel out in a few cubes.
+_NORMAL_LENGTHS = 125.0, 129.0
+_MOST_WITHOUT_NORMAL = 0.001
 
 
 class SceneMapError(MvlocError):
@@ -128,32 +146,58 @@ class SceneMap:
             ValueError: the content is no scene map; the caller names the file.
         """
         try:
-            with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-                version = int(archive["version"].item()) if "version" in archive.files else 1
-                if version == VERSION:
-                    arrays = {name: archive[name] for name in _ARRAYS}
-        except (OSError, KeyError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+            archive = MapArchive(content)
+            version = 1
+            if "version" in archive:
+                version = int(archive.read("version", ArrayKind(np.int64, 1, 1)).sum())
+        except ValueError as error:
             raise ValueError(f"it is no scene map: {error}") from error
         if version != VERSION:
             raise ValueError(f"it is of version {version} of the format, this mvloc_ros reads {VERSION}")
-        for name, (kind, dimensions) in _ARRAYS.items():
-            if arrays[name].dtype != kind or arrays[name].ndim != dimensions:
-                raise ValueError(f"its array {name} is {arrays[name].dtype} of {arrays[name].ndim} dimensions")
+        try:
+            arrays = archive.read_all(_ARRAYS, besides="version")
+        except ValueError as error:
+            raise ValueError(f"it is no scene map: {error}") from error
         sizes = arrays.pop("sizes")
         if len(sizes) != 2:
             raise ValueError(f"its array sizes has {len(sizes)} numbers instead of 2")
         tile_m, resolution_m = (float(value) for value in sizes)
         result = SceneMap(**arrays, tile_m=tile_m, resolution_m=resolution_m)
-        count = len(result.offset)
-        shapes = (result.tiles.shape[1:], result.offset.shape[1:], result.normal.shape, result.brightness.shape)
-        ordered = len(result.first) == len(result.tiles) + 1 and np.all(np.diff(result.first) >= 0)
-        if shapes != ((3,), (3,), (count, 3), (count,)) or result.correction.shape != CORRECTION_SHAPE:
-            raise ValueError("its arrays do not fit together")
-        if not count or not ordered or result.first[0] != 0 or result.first[-1] != count:
-            raise ValueError("its tiles do not divide its points")
-        if not 0.0 < resolution_m < tile_m < np.inf:
-            raise ValueError(f"its tiles of {tile_m} m and its resolution of {resolution_m} m are impossible")
+        _require_fit(result)
+        _require_sense(result)
         return result
+
+
+def _require_fit(found: SceneMap) -> None:
+    """The arrays fit to each other, and the tiles divide the points. Raises ValueError."""
+    count = len(found.offset)
+    shapes = (found.tiles.shape[1:], found.offset.shape[1:], found.normal.shape, found.brightness.shape)
+    if shapes != ((3,), (3,), (count, 3), (count,)) or found.correction.shape != CORRECTION_SHAPE:
+        raise ValueError("its arrays do not fit together")
+    first = found.first
+    ordered = len(first) == len(found.tiles) + 1 and np.all(first[1:] >= first[:-1])  # a difference may overflow
+    if not count or not ordered or first[0] != 0 or first[-1] != count:
+        raise ValueError("its tiles do not divide its points")
+    if len(np.unique(found.tiles, axis=0)) != len(found.tiles):
+        raise ValueError("one of its tiles is there twice")
+
+
+def _require_sense(found: SceneMap) -> None:
+    """The numbers are lengths, positions and directions. Raises ValueError."""
+    low, high = MAP_RESOLUTION_M
+    if not (low <= found.resolution_m <= high and found.resolution_m < found.tile_m <= MOST_MAP_TILE_M):
+        sizes = f"tiles of {found.tile_m:g} m and its resolution of {found.resolution_m:g} m"
+        raise ValueError(f"its {sizes} are impossible")
+    if np.abs(found.tiles.astype(np.float64)).max() * found.tile_m > MOST_COORDINATE_M:
+        raise ValueError(f"its points lie beyond {MOST_COORDINATE_M:g} m")
+    if not np.all(np.abs(found.correction) <= MOST_DEPTH_CORRECTION):  # NaN too
+        raise ValueError(f"its correction of the depth is not finite, or beyond {MOST_DEPTH_CORRECTION:g} 1/m")
+    squared = sum(found.normal[:, i].astype(np.int32) ** 2 for i in range(3))
+    low, high = _NORMAL_LENGTHS
+    lacking = np.count_nonzero(squared == 0)
+    right = np.count_nonzero((squared >= low**2) & (squared <= high**2))
+    if right + lacking != len(found) or lacking > _MOST_WITHOUT_NORMAL * len(found):
+        raise ValueError("its normals have not the length 1")
 
 
 def read_scene_map(bundle: Bundle) -> SceneMap:
@@ -169,11 +213,9 @@ def read_scene_map(bundle: Bundle) -> SceneMap:
         )
     path: Path = bundle.path / spec.file
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise SceneMapError(
-            f"The scene map {path} cannot be read ({error.strerror}); copy the bundle again or run `mvloc map`."
-        ) from error
+        content = read_file(path, MOST_MAP_BYTES, within=bundle.path)
+    except ReadError as error:
+        raise SceneMapError(f"{unreadable(path, bundle.path, error)[:-1]} or run `mvloc map`.") from error
     digest = hashlib.sha256(content).hexdigest()
     if digest != spec.sha256:
         raise SceneMapError(
@@ -181,6 +223,17 @@ def read_scene_map(bundle: Bundle) -> SceneMap:
             f"{spec.sha256[:12]}; copy the bundle again or run `mvloc map`."
         )
     try:
-        return SceneMap.from_bytes(content)
+        found = SceneMap.from_bytes(content)
+        _require_same(found, spec)
     except ValueError as error:
         raise SceneMapError(f"The scene map {path} cannot be used ({error}); run `mvloc map` again.") from error
+    return found
+
+
+def _require_same(found: SceneMap, spec: SceneMapSpec) -> None:
+    """The map is the one that the manifest describes. Raises ValueError."""
+    stated = (spec.points, spec.resolution_m, spec.tile_m)
+    there = (len(found), found.resolution_m, found.tile_m)
+    if stated != there:
+        form = "{} points at {:g} m in tiles of {:g} m"
+        raise ValueError(f"it has {form.format(*there)}, the manifest says {form.format(*stated)}")

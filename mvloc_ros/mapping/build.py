@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.inference.frame import DepthImage
+from mvloc_ros.limits import MAP_RESOLUTION_M, MOST_DEPTH_M, MOST_MAP_TILE_M
 from mvloc_ros.localization.depth_points import CORRECTION_SHAPE, DepthCamera
 from mvloc_ros.localization.scene_map import MapPoints, SceneMap
 from mvloc_ros.mapping.distortion import measure
@@ -53,8 +54,17 @@ class MapOptions:
     def __post_init__(self) -> None:
         if not 0.0 < self.resolution_m <= 0.05 * self.tile_m:
             raise MappingError("The resolution must be above 0 and at most a twentieth of a tile.")
-        if not (0.0 <= self.near_m < self.far_m and self.min_frames >= 1):
-            raise MappingError("The range must begin before it ends, and --min-frames must be at least 1.")
+        low, high = MAP_RESOLUTION_M
+        if not (low <= self.resolution_m <= high and self.tile_m <= MOST_MAP_TILE_M):
+            raise MappingError(
+                f"The resolution must be from {low:g} to {high:g} m and tiles at most {MOST_MAP_TILE_M:g} m: the unit "
+                "is the metre."
+            )
+        if not (0.0 <= self.near_m < self.far_m <= MOST_DEPTH_M and self.min_frames >= 1):
+            raise MappingError(
+                f"The range must begin before it ends, at most at {MOST_DEPTH_M:g} m, and --min-frames must be at "
+                "least 1."
+            )
 
 
 @dataclass(frozen=True, eq=False)

@@ -82,7 +82,7 @@ def run_map(args: argparse.Namespace) -> int:
     spec = bundle.manifest.scene_map
     assert spec is not None
     size = (bundle.path / spec.file).stat().st_size
-    print(f"{bundle.path / spec.file}: {spec.points} points, {size / 1e6:.1f} MB")
+    print(f"{bundle.path / spec.file}: {spec.points} points, {size / 1e6:.1f} MB; {bundle.digest_in_words}")
     if spec.acceptance is None:
         print("no acceptance threshold: all poses are rejected with this map")
     else:

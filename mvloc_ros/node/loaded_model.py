@@ -61,4 +61,5 @@ def load_model(values: NodeParameters, path: str, report: Callable[[str], object
     seconds = time.perf_counter() - started
     summary = f"model {bundle.name} on {backend.description}: {inference_ms:.1f} ms a frame, loaded in {seconds:.1f} s"
     summary += "; poses are refined against its scene map" if localizer.refines else ""
+    summary += f"; {bundle.digest_in_words}"
     return LoadedModel(bundle, backend, localizer, values.map_frame or bundle.manifest.frames.map, summary)

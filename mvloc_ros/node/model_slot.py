@@ -5,6 +5,9 @@ A new model is loaded and warmed beside the old one and takes its place between 
 seconds (minutes where an engine must be built) and cannot be interrupted, so it has a thread of its own and
 neither the executor nor the worker waits for it, and a node that is to end does not either: a load that nobody
 waits for any more releases what it loaded. A model that cannot be loaded leaves the old one running.
+
+Files are read in that thread too, since a network file system may answer late or never. The executor waits for the
+verdict on the manifest, which mostly is there at once, for a second at most.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from contextlib import nullcontext
 from rclpy.task import Future
 
 from mvloc_ros.errors import MvlocError
-from mvloc_ros.inference.bundle import BundleError, read_bundle
+from mvloc_ros.inference.bundle import read_bundle
 from mvloc_ros.node.loaded_model import LoadedModel, load_model
 from mvloc_ros.node.memory import give_back
 from mvloc_ros.node.parameters import NodeParameters
@@ -27,6 +30,42 @@ from mvloc_ros.node.tracking import Tracker
 LOADER = "mvloc_model"
 """Name of the threads that load models."""
 _POLL_S = 0.1
+_VERDICT_S = 1.0
+"""How long the executor may wait for the manifest of a model that a parameter names."""
+
+
+class _Load:
+    """One load: its outcome, and before that a verdict on the manifest for who waits for it."""
+
+    def __init__(self, path: str, is_awaited: bool) -> None:
+        self.path = path
+        self.outcome: Future = Future()
+        self._lock = threading.Lock()
+        self._is_judged = threading.Event()
+        self._is_awaited = is_awaited
+        self._refusal = ""
+
+    def accept(self) -> None:
+        """The manifest can be used; whatever fails from now on is the outcome."""
+        with self._lock:
+            self._is_awaited = False
+        self._is_judged.set()
+
+    def refuse(self, reason: str) -> bool:
+        """Give a reason against the manifest to who waits for it; False if nobody does (any more)."""
+        with self._lock:
+            if not self._is_awaited:
+                return False
+            self._refusal = reason
+        self._is_judged.set()
+        return True
+
+    def refusal(self, seconds: float) -> str:
+        """Why the manifest cannot be used; empty if it can, or if nothing is known in that time."""
+        self._is_judged.wait(seconds)
+        with self._lock:
+            self._is_awaited = False
+            return self._refusal
 
 
 class ModelSlot:
@@ -64,8 +103,7 @@ class ModelSlot:
         self._pipeline: Pipeline | None = None
         self._tracker: Tracker | None = None
         self._thread: threading.Thread | None = None
-        self._outcome: Future | None = None
-        self._loading = ""
+        self._load: _Load | None = None
         self._is_reported = True
         self._is_closed = False
 
@@ -89,46 +127,56 @@ class ModelSlot:
                 self.current.close()
 
     def begin(self, path: str) -> str:
-        """Start to load the model at another path; why not, in words."""
-        if self._outcome is not None and not self._outcome.done():
-            if path == self._loading:
+        """Start to load the model at another path; why not, in words.
+
+        What shows later than in a second is the outcome's: the manifest may lie where reading takes long.
+        """
+        before = self._load
+        if before is not None and not before.outcome.done():
+            if path == before.path:
                 return ""  # asked again, as by a client whose first answer was lost
             return "A model is being loaded; ~/load_model answers when that is done."
         if path == self.path:
             return ""
-        try:
-            read_bundle(path, verify=False)
-        except BundleError as error:
-            return str(error)
-        self._start(path)
+        load = self._start(path, is_awaited=True)
+        if refusal := load.refusal(_VERDICT_S):
+            self._load = before
+            return refusal
+        self._is_reported = False
         return ""
 
     async def outcome(self) -> tuple[bool, str]:
         """Whether the last exchange succeeded, once it has ended; without one, the model is loaded again."""
-        if self._outcome is None or self._is_reported:
-            self._start(self.path)
-        assert self._outcome is not None
-        failure = str(await self._outcome)
+        if self._load is None or self._is_reported:
+            self._start(self.path, is_awaited=False)
+            self._is_reported = False
+        assert self._load is not None
+        failure = str(await self._load.outcome)
         self._is_reported = True
         return not failure, failure or self.current.summary
 
-    def _start(self, path: str) -> None:
+    def _start(self, path: str, is_awaited: bool) -> _Load:
         if self._thread is not None:
-            self._thread.join()  # its outcome was set, so it is at its end
-        self._is_reported, self._loading = False, path
-        outcome = self._outcome = Future()
-        self._thread = threading.Thread(target=self._run, args=(path, outcome), name=LOADER)
+            self._thread.join()  # it was refused or its outcome was set, so it is at its end
+        load = self._load = _Load(path, is_awaited)
+        self._thread = threading.Thread(target=self._run, args=(load,), name=LOADER)
         self._thread.start()
+        return load
 
-    def _run(self, path: str, outcome: Future) -> None:
+    def _run(self, load: _Load) -> None:
         try:
             failure = ""
-            self._exchange(path)
+            read_bundle(load.path, verify=False)
+            load.accept()
+            self._exchange(load.path)
         except MvlocError as error:
             failure = str(error)
         except Exception:  # a defect must not end in a thread that nobody hears
             failure = f"Loading the model failed unexpectedly:\n{traceback.format_exc()}"
-        outcome.set_result(failure)  # first: the parameter goes back to the model that runs, and until then it may not
+        if failure and load.refuse(failure):
+            return
+        # First: the parameter goes back to the model that runs, and until then it may not.
+        load.outcome.set_result(failure)
         if not self._is_closed:
             self._on_loaded(failure)
 

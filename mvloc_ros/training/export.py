@@ -21,6 +21,7 @@ from mvloc_ros.geometry import quaternion
 from mvloc_ros.geometry.trajectory import Trajectory, write_tum
 from mvloc_ros.inference.bundle import MODEL_FILE, TRAINING_POSES_FILE, Bundle, write_bundle
 from mvloc_ros.inference.manifest import FrameSpec, InputSpec, Manifest, PositionSpec
+from mvloc_ros.inference.manifest_checks import ManifestError
 from mvloc_ros.inference.validation_file import VALIDATION_FILE, ValidationPoses
 from mvloc_ros.recordings import FrameRecord, PosedFolder
 from mvloc_ros.recordings.contents import contents_text
@@ -76,7 +77,13 @@ def export(
     reading = reading or Reading()
     out = out.expanduser()
     with exclusive(out) if out.is_dir() else nullcontext():
-        return _exported(run, out, which, data, half_weights, precisions, precision_share, reading)
+        try:
+            return _exported(run, out, which, data, half_weights, precisions, precision_share, reading)
+        except ManifestError as error:
+            raise TrainingError(
+                f"The bundle {out} was not written, as no reader would accept its manifest: {error}; check the poses "
+                f"and the camera file of the training data, and the losses in {run}."
+            ) from error
 
 
 def _exported(
@@ -140,7 +147,7 @@ def _exported(
             others[VALIDATION_FILE].write_text(held_out.to_text(), encoding="utf-8")
         bundle = write_bundle(out, manifest, {MODEL_FILE: model, TRAINING_POSES_FILE: poses, **others})
     megabytes = bundle.model_path.stat().st_size / 1e6
-    print(f"wrote {bundle.path} ({megabytes:.1f} MB), {_in_words(judgement.errors)}")
+    print(f"wrote {bundle.path} ({megabytes:.1f} MB), {_in_words(judgement.errors)}; {bundle.digest_in_words}")
     return bundle
 
 

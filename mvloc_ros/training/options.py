@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
+from mvloc_ros.limits import MOST_DEPTH_M, MOST_LATENT_DIM
 from mvloc_ros.training.errors import TrainingError
 
 
@@ -26,8 +27,8 @@ class InputConfig:
     """What the network sees."""
 
     short_side: int = option(120, "shorter side of the network's input, pixels; the aspect ratio stays", low=32)
-    min_depth: float = option(0.1, "depth below this is invalid, metres", low=0.0)
-    max_depth: float = option(6.0, "depth beyond this is invalid, metres", low=0.01)
+    min_depth: float = option(0.1, "depth below this is invalid, metres", low=0.0, high=MOST_DEPTH_M)
+    max_depth: float = option(6.0, "depth beyond this is invalid, metres", low=0.01, high=MOST_DEPTH_M)
     depth_of_points: bool = option(
         False, "depth is single points, as a LIDAR's: shrunk images keep the nearest of each pixel's, here and live"
     )
@@ -45,7 +46,7 @@ class NetworkConfig:
 
     backbone: str = option("resnet18", "architecture of both encoders", choices=("resnet18", "resnet34"))
     width: float = option(0.5, "factor on the channels of the encoders", low=0.125, high=4.0)
-    latent_size: int = option(256, "dimensions D of the latent space", low=8)
+    latent_size: int = option(256, "dimensions D of the latent space", low=8, high=MOST_LATENT_DIM)
     dropout: float = option(0.2, "dropout inside the regressor", low=0.0, high=0.95)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import rclpy
+from manifests import edit_manifest
 from rclpy.node import Node
 from sensor_msgs.msg import Image
 
@@ -23,6 +24,7 @@ from mvloc_ros.doctor.software import examine_software
 from mvloc_ros.doctor.topics import examine_topics
 from mvloc_ros.doctor.transport import abandoned_segments, examine_transport
 from mvloc_ros.fastdds_profile import NEW, OLD
+from mvloc_ros.inference.bundle import read_bundle
 
 PROFILE = Path(__file__).resolve().parents[2] / "config" / "fastdds.xml"
 
@@ -99,8 +101,24 @@ def test_a_bundle_is_run_and_a_damaged_one_explained(tiny_bundle: Path, tmp_path
     bad, good = examine_models(find_models(tmp_path))
     assert good.level is Level.OK
     assert "ms a frame with onnxruntime" in good.fact
+    assert good.fact.endswith(f"; digest {read_bundle(tiny_bundle).digest[:12]}")
     assert bad.level is Level.ERROR
     assert "model.onnx" in bad.remedy
+
+
+def test_a_bundle_without_digest_serves_and_is_told_how_to_get_one(tiny_bundle: Path, tmp_path: Path):
+    edit_manifest(Path(shutil.copytree(tiny_bundle, tmp_path / "old")), lambda values: values.pop("digest"))
+    (old,) = examine_models(find_models(tmp_path))
+    assert old.level is Level.OK
+    assert "no digest over the whole bundle (it is of an earlier version; `mvloc map` and `mvloc cal" in old.fact
+
+
+def test_an_altered_manifest_does_not_serve(tiny_bundle: Path, tmp_path: Path):
+    path = Path(shutil.copytree(tiny_bundle, tmp_path / "altered")) / "manifest.json"
+    path.write_text(path.read_text().replace("0.02", "0.03"))
+    (altered,) = examine_models(find_models(tmp_path))
+    assert altered.level is Level.ERROR
+    assert "was changed or damaged since it was written" in altered.remedy
 
 
 class Camera:

@@ -165,6 +165,10 @@ def test_camera_from_dict_says_what_is_wrong():
         PinholeCamera.from_dict({"width": 1, "height": 1})
     with pytest.raises(ValueError, match="positive"):
         PinholeCamera.from_dict({"width": 1, "height": 1, "fx": -1, "fy": 1, "cx": 0, "cy": 0})
+    for width in (640.5, True, float("inf"), 10**400):  # not 640, 1, or a traceback
+        with pytest.raises(ValueError, match=r"width, height, fx|at most"):
+            PinholeCamera.from_dict({"width": width, "height": 480, "fx": 500, "fy": 500, "cx": 320, "cy": 240})
+    assert PinholeCamera.from_dict({"width": 640.0, "height": 480, "fx": 500, "fy": 500, "cx": 0, "cy": 0}).width == 640
 
 
 def _trajectory() -> Trajectory:

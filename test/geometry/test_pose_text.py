@@ -118,3 +118,10 @@ def test_every_unit_of_today_is_known_by_its_digits(unit: str):
 def test_a_missing_text_file_is_named(tmp_path: Path):
     with pytest.raises(MvlocError, match=r"list .*none\.txt cannot be read \(No such file or directory\)"):
         read_text(tmp_path / "none.txt", "list")
+
+
+@pytest.mark.parametrize("text", ["1e400", "-1e400", "1e999999", "nan", "inf", "1" * 401, "1e9999999999999999999"])
+def test_a_number_beyond_float64_or_of_endless_digits_is_none(text: str):
+    """Infinite positions would make poses of NaN, and whole numbers of a million digits take for ever."""
+    with pytest.raises(ValueError, match=r"finite|digits|no number"):
+        read_number(text)

@@ -7,13 +7,12 @@ import dataclasses
 import json
 import os
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from manifests import edit_manifest
 
 from mvloc_ros import storage
 from mvloc_ros.inference.backend import BackendError, create_backend
@@ -25,13 +24,6 @@ from mvloc_ros.inference.onnxruntime_backend import cores_to_spread_over
 @pytest.fixture
 def bundle(tiny_bundle: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(tiny_bundle, tmp_path / "model"))
-
-
-def edit(bundle: Path, change: Callable[[dict[str, Any]], Any]) -> None:
-    path = bundle / "manifest.json"
-    values = json.loads(path.read_text())
-    change(values)
-    path.write_text(json.dumps(values))
 
 
 def test_round_trip(bundle: Path, tmp_path: Path):
@@ -53,7 +45,7 @@ def test_residuals_of_one_modality_are_kept_and_may_be_absent(bundle: Path, tmp_
 
 
 def test_position_is_unnormalised_in_double_precision(bundle: Path):
-    edit(bundle, lambda v: v["position"].update(offset_m=[5_736_292.73, 620_253.01, 110.5], scale_m=0.001))
+    edit_manifest(bundle, lambda v: v["position"].update(offset_m=[5_736_292.73, 620_253.01, 110.5], scale_m=0.001))
     position = read_bundle(bundle).position_in_map(np.array([0.5, -0.5, 0.0], np.float32))
     np.testing.assert_allclose(position, [5_736_292.7305, 620_253.0095, 110.5], atol=1e-7)
 
@@ -67,7 +59,7 @@ def test_position_is_unnormalised_in_double_precision(bundle: Path):
         (lambda v: v["input"].update(height="tall"), "tall"),
         (lambda v: v["position"].update(scale_m=0), "scale_m"),
         (lambda v: v["position"].update(offset_m=[1, 2]), "3 values"),
-        (lambda v: v.update(residual_variance=[float("nan")] * 6), "finite"),
+        (lambda v: v.update(residual_variance=[float("nan")] * 6), "NaN is no number"),
         (lambda v: v.update(residual_variance_depth_only=[1.0, 2.0]), "6 values"),
         (lambda v: v.update(residual_variance_color_only=[0.0] * 6), "positive"),
         (lambda v: v["frames"].update(pose_of="lidar"), "lidar"),
@@ -77,7 +69,7 @@ def test_position_is_unnormalised_in_double_precision(bundle: Path):
     ],
 )
 def test_wrong_manifest_is_named(bundle: Path, change, words: str):
-    edit(bundle, change)
+    edit_manifest(bundle, change)
     with pytest.raises(BundleError, match=words):
         read_bundle(bundle)
 
@@ -150,14 +142,14 @@ def test_backends_that_cannot_serve_say_so(bundle: Path):
 
 
 def test_a_network_of_another_size_than_the_manifest_says_is_refused(bundle: Path):
-    edit(bundle, lambda v: v["input"].update(height=24))
+    edit_manifest(bundle, lambda v: v["input"].update(height=24))
     with pytest.raises(BackendError, match="export the bundle again"):
         create_backend("onnxruntime", read_bundle(bundle))
 
 
 def test_a_file_that_is_no_network_is_refused(bundle: Path):
     (bundle / "model.onnx").write_bytes(b"not a network")
-    edit(bundle, lambda v: v["files"].update({"model.onnx": {"sha256": file_digest(bundle / "model.onnx")}}))
+    edit_manifest(bundle, lambda v: v["files"].update({"model.onnx": {"sha256": file_digest(bundle / "model.onnx")}}))
     with pytest.raises(BackendError, match="cannot load"):
         create_backend("onnxruntime", read_bundle(bundle))
 
@@ -181,13 +173,13 @@ def test_precisions_round_trip_and_must_have_their_file(bundle: Path, tmp_path: 
     assert copy.manifest.precisions == {"fp16": spec}
     assert copy.network_path("fp16").name == "model_fp16.onnx"
     assert copy.network_path("fp32") == copy.model_path
-    edit(copy.path, lambda v: v["files"].pop("model_fp16.onnx"))
+    edit_manifest(copy.path, lambda v: v["files"].pop("model_fp16.onnx"))
     with pytest.raises(BundleError, match="precision fp16 without file"):
         read_bundle(copy.path)
 
 
 def test_bundles_from_before_there_were_precisions_are_read(bundle: Path):
-    edit(bundle, lambda v: v.pop("precisions"))
+    edit_manifest(bundle, lambda v: v.pop("precisions"))
     assert read_bundle(bundle).manifest.precisions == {}
 
 

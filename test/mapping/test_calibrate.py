@@ -7,9 +7,11 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from manifests import edit_manifest
 
 from mvloc_ros.calibration import calibrate as module
 from mvloc_ros.calibration.calibrate import calibrate
@@ -108,20 +110,19 @@ def test_stretches_are_held_out_of_each_sequence_with_a_gap(folder: Path):
 
 
 def test_a_bundle_without_a_map_gets_the_networks_alone(copy: Path, judged: Bundle, folder: Path):
-    values = json.loads((copy / "manifest.json").read_text())
-    del values["scene_map"]
-    (copy / "manifest.json").write_text(json.dumps(values))
+    edit_manifest(copy, lambda values: values.pop("scene_map"))
     after = calibrate(copy, folder).manifest
     assert after.calibration is not None
     assert after.scene_map is None
 
 
 def changed(path: Path, files: dict | None = None, **training: object) -> None:
-    values = json.loads((path / "manifest.json").read_text())
-    values["training"] |= training
-    if files is not None:
-        values["files"] = files | {"model.onnx": values["files"]["model.onnx"]}
-    (path / "manifest.json").write_text(json.dumps(values))
+    def change(values: dict[str, Any]) -> None:
+        values["training"] |= training
+        if files is not None:
+            values["files"] = files | {"model.onnx": values["files"]["model.onnx"]}
+
+    edit_manifest(path, change)
 
 
 def test_a_bundle_without_validation_frames_is_refused(copy: Path, folder: Path, capsys):

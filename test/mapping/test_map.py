@@ -140,6 +140,9 @@ def test_impossible_options_are_refused():
         MapOptions(resolution_m=1.0)
     with pytest.raises(MappingError, match="range"):
         MapOptions(near_m=3.0, far_m=1.0)
+    for millimetres in ({"resolution_m": 20.0, "tile_m": 4000.0}, {"resolution_m": 1e-6}, {"far_m": 1e300}):
+        with pytest.raises(MappingError, match=r"tiles at most 1000 m|at most at 10000 m"):
+            MapOptions(**millimetres)
 
 
 def test_depth_in_a_wrong_unit_gives_no_map(folder, plain_bundle, tmp_path):

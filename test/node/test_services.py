@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import json
+import os
 import shutil
 import threading
 import time
@@ -14,6 +14,7 @@ import psutil
 import pytest
 from geometry_msgs.msg import PoseWithCovarianceStamped
 from lifecycle_msgs.msg import Transition
+from manifests import edit_manifest
 from mvloc_ros.msg import LocalizationStatus
 from std_srvs.srv import SetBool, Trigger
 
@@ -173,9 +174,7 @@ class SteadyCamera:
 def variant(bundle: Path, folder: Path, **frames: str) -> Path:
     """A copy of a bundle, with other frames in its manifest."""
     copy = shutil.copytree(bundle, folder)
-    manifest = json.loads((copy / "manifest.json").read_text())
-    manifest["frames"].update(frames)
-    (copy / "manifest.json").write_text(json.dumps(manifest))
+    edit_manifest(copy, lambda values: values["frames"].update(frames))
     return copy
 
 
@@ -189,6 +188,9 @@ def test_the_model_is_exchanged_under_load_and_a_bad_one_changes_nothing(
     damaged = variant(tiny_bundle, tmp_path / "damaged")
     (damaged / "model.onnx").write_bytes(b"rubbish")
     other_camera = variant(tiny_bundle, tmp_path / "other_camera", pose_of="depth")
+    pipe = variant(tiny_bundle, tmp_path / "pipe")
+    (pipe / "manifest.json").unlink()
+    os.mkfifo(pipe / "manifest.json")
     with SteadyCamera(peer) as camera:
         wait_for(lambda: len(peer.poses) > 5, 20, "poses")
 
@@ -196,6 +198,10 @@ def test_the_model_is_exchanged_under_load_and_a_bad_one_changes_nothing(
         refused = peer.set_string("model", "/nowhere")
         assert not refused.successful
         assert "There is no model bundle at /nowhere" in refused.reason
+        # A pipe that nobody writes to would keep who opens it waiting for ever, and the node with it.
+        refused = peer.set_string("model", str(pipe))
+        assert not refused.successful
+        assert "manifest.json cannot be read (it is a named pipe, no regular file)" in refused.reason
         assert peer.set_string("model", str(second)).successful
         answer = trigger(peer, "load_model")
         assert answer.success, answer.message

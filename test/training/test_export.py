@@ -17,7 +17,7 @@ from mvloc_ros.geometry.covariance import pose_error
 from mvloc_ros.inference.backend import create_backend
 from mvloc_ros.inference.bundle import Bundle, read_bundle
 from mvloc_ros.recordings import open_folder
-from mvloc_ros.training import checkpoint, export, verbs
+from mvloc_ros.training import checkpoint, export, residuals, verbs
 from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.datasets import PosedFrames, hold_out, load_frames
 from mvloc_ros.training.errors import TrainingError
@@ -223,3 +223,11 @@ def test_what_is_missing_is_named(run: Path, tmp_path: Path, tiny_folder: Path) 
     last[-1].write_bytes(last[0].read_bytes())
     with pytest.raises(TrainingError, match="not the data that"):
         export_verb(str(run), "--out", str(tmp_path / "model"), "--data", str(other))
+
+
+def test_a_network_that_gives_nan_is_not_exported(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its covariance would be NaN, which no reader accepts."""
+    monkeypatch.setattr(residuals, "residual_variance", lambda *_: np.full(6, np.nan))
+    with pytest.raises(TrainingError, match=r"not written, as no reader .*residual_variance must be positive and fin"):
+        export.export(run, tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()

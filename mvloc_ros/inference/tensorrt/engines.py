@@ -10,9 +10,10 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import NDArray
 
+from mvloc_ros.file_reader import ReadError, read_file
 from mvloc_ros.geometry import quaternion
 from mvloc_ros.inference.backend import BackendError, BackendOptions
-from mvloc_ros.inference.bundle import Bundle, file_digest
+from mvloc_ros.inference.bundle import Bundle, file_digest, unreadable
 from mvloc_ros.inference.gpu import Gpu, find_gpu
 from mvloc_ros.inference.onnxruntime_backend import OUTPUTS, OnnxRuntimeBackend
 from mvloc_ros.inference.precision import choose
@@ -21,6 +22,7 @@ from mvloc_ros.inference.tensorrt.cache import EngineCache, EngineKey, default_f
 from mvloc_ros.inference.tensorrt.cuda import import_cuda_runtime
 from mvloc_ros.inference.tensorrt.execution import EngineRejectedError, Execution
 from mvloc_ros.inference.tensorrt.library import ErrorLog, import_tensorrt
+from mvloc_ros.limits import MOST_BUNDLE_FILE_BYTES
 
 # float16 first; bfloat16 has the same speed and fewer digits, and is for who asks for it.
 BY_SPEED = ("fp16",)
@@ -59,7 +61,7 @@ def open_engine(bundle: Bundle, options: BackendOptions) -> OpenedEngine:
             return OpenedEngine(Execution(trt, runtime, engine, log, options.report), key, cached=True)
         except EngineRejectedError as error:
             options.report(f"The engine {cache.path(key)} is built anew: {error}")
-    onnx = bundle.network_path(precision).read_bytes()
+    onnx = _read_onnx(bundle, precision)
     built = build(trt, onnx, precision, cache.read_timing(key), log, options.report)
     execution = Execution(trt, runtime, built.engine, log, options.report)
     try:
@@ -77,12 +79,28 @@ def cache_folder(options: BackendOptions) -> Path:
     return Path(options.engine_cache).expanduser() if options.engine_cache else default_folder()
 
 
+def _read_onnx(bundle: Bundle, precision: str) -> bytes:
+    path = bundle.network_path(precision)
+    try:
+        return read_file(path, MOST_BUNDLE_FILE_BYTES, within=bundle.path)
+    except ReadError as error:
+        raise BackendError(unreadable(path, bundle.path, error)) from error
+
+
 def engine_key(trt: ModuleType, gpu: Gpu, bundle: Bundle, precision: str) -> EngineKey:
-    """All that the engine depends on."""
-    spec = bundle.manifest.input
+    """All that the engine depends on.
+
+    Raises:
+        BackendError: the network's file cannot be read.
+    """
+    spec, path = bundle.manifest.input, bundle.network_path(precision)
+    try:
+        onnx = file_digest(path, within=bundle.path)
+    except ReadError as error:
+        raise BackendError(unreadable(path, bundle.path, error)) from error
     return EngineKey(
         model=bundle.name,
-        onnx=file_digest(bundle.network_path(precision)),
+        onnx=onnx,
         tensorrt=trt.__version__,
         gpu=gpu.name,
         compute_capability=gpu.compute_capability,

@@ -20,6 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from mvloc_ros.errors import MvlocError
+from mvloc_ros.file_reader import ReadError, open_regular
+from mvloc_ros.inference.manifest_checks import Section
+from mvloc_ros.json_text import parse_json
+from mvloc_ros.limits import MOST_BUNDLE_FILE_BYTES
 from mvloc_ros.storage import write_file
 
 _MAGIC = b"mvloc sealed 01\n"
@@ -58,20 +62,25 @@ def read_sealed(path: Path) -> Sealed:
         DamagedFileError: it cannot be read, is truncated or altered, or was written by something else.
     """
     try:
-        with path.open("rb") as stream:
+        with open_regular(path, MOST_BUNDLE_FILE_BYTES) as stream:
             if stream.read(len(_MAGIC)) != _MAGIC:
                 raise DamagedFileError("it was not written by this version of mvloc_ros")
             length = int.from_bytes(stream.read(_LENGTH_BYTES), "little")
             if length > _MAX_HEADER:
                 raise DamagedFileError("its header is damaged")
             about, size, digest = _parse_header(stream.read(length), length)
-            content = stream.read()
-    except FileNotFoundError:
-        raise
+            if size > MOST_BUNDLE_FILE_BYTES:
+                raise DamagedFileError("its header is damaged")
+            content = stream.read(size + 1)  # one more shows that it is longer than was written
+    except ReadError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise error.__cause__ from None
+        raise DamagedFileError(f"it cannot be read ({error.strerror})") from error
     except OSError as error:
         raise DamagedFileError(f"it cannot be read ({error.strerror})") from error
     if len(content) != size:
-        raise DamagedFileError(f"it has {len(content)} bytes of content where {size} were written")
+        found = len(content) if len(content) < size else f"more than {size}"
+        raise DamagedFileError(f"it has {found} bytes of content where {size} were written")
     if hashlib.sha256(content).hexdigest() != digest:
         raise DamagedFileError("its content is not what was written")
     return Sealed(about, content)
@@ -81,7 +90,10 @@ def _parse_header(header: bytes, length: int) -> tuple[Mapping[str, Any], int, s
     try:
         if len(header) != length:
             raise ValueError("truncated")
-        values = json.loads(header)
-        return dict(values["about"]), int(values["size"]), str(values["sha256"])
-    except (ValueError, KeyError, TypeError) as error:  # JSON's and Unicode's errors are ValueErrors
+        values = Section.of(parse_json(header.decode()), "the header")
+        about, size, digest = values.section("about"), values.integer("size"), values.text("sha256")
+        if size < 0:
+            raise ValueError("a negative size")
+        return dict(about.values), size, digest
+    except ValueError as error:  # JSON's, Unicode's and the manifest's checks
         raise DamagedFileError("its header is damaged") from error

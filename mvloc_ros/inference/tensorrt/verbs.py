@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from mvloc_ros.foreign_text import shown
 from mvloc_ros.inference.backend import BackendOptions
 from mvloc_ros.inference.bundle import read_bundle
 from mvloc_ros.inference.precision import PRECISIONS
@@ -88,7 +89,7 @@ def _describe(path: Path) -> str:
     words += [f"{about.get('gpu')} ({about.get('compute_capability')})", f"{len(sealed.content) / 1e6:.1f} MB"]
     if "build_seconds" in about:
         words.append(f"built in {about['build_seconds']} s")
-    return ", ".join(str(word) for word in words if word)
+    return ", ".join(shown(word) for word in words if word)
 
 
 def add_clear_arguments(parser: argparse.ArgumentParser) -> None:

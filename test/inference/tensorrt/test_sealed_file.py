@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mutations import damaged_bytes
 
 from mvloc_ros.inference.tensorrt.sealed_file import DamagedFileError, read_sealed, write_sealed
 
@@ -67,6 +69,53 @@ def test_a_header_of_nonsense_is_refused(tmp_path: Path):
     path.write_bytes(magic + b"\xff\xff\xff\xff")
     with pytest.raises(DamagedFileError, match="header"):
         read_sealed(path)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b'{"about": {}, "size": true, "sha256": ""}',
+        b'{"about": {}, "size": 0.0, "sha256": ""}',
+        b'{"about": {}, "size": -1, "sha256": ""}',
+        b'{"about": {}, "size": 1' + b"0" * 5000 + b', "sha256": ""}',
+        b'{"about": {}, "size": Infinity, "sha256": ""}',
+        b'{"about": ' + b"[" * 100_000,
+        b'{"about": {}, "size": 9000000000000000, "sha256": ""}',
+    ],
+)  # fmt: skip
+def test_a_header_of_hostile_values_is_refused(tmp_path: Path, header: bytes):
+    path = tmp_path / "file"
+    write_sealed(path, {}, b"")
+    path.write_bytes(path.read_bytes()[:16] + len(header).to_bytes(4, "little") + header)
+    with pytest.raises(DamagedFileError, match="its header is damaged"):
+        read_sealed(path)
+
+
+def test_a_longer_content_and_what_is_no_file_are_refused(tmp_path: Path):
+    path = tmp_path / "file"
+    write_sealed(path, {}, b"engine")
+    path.write_bytes(path.read_bytes() + b"more")
+    with pytest.raises(DamagedFileError, match="more than 6 bytes of content where 6 were written"):
+        read_sealed(path)
+    path.unlink()
+    with pytest.raises(FileNotFoundError):
+        read_sealed(path)
+    os.mkfifo(path)
+    with pytest.raises(DamagedFileError, match="named pipe"):
+        read_sealed(path)
+
+
+def test_damaged_bytes_are_refused_or_are_what_was_written(tmp_path: Path):
+    path = tmp_path / "file"
+    write_sealed(path, {"model": "demo"}, b"engine" * 20)
+    whole = path.read_bytes()
+    for seed in range(200):
+        path.write_bytes(damaged_bytes(whole, seed))
+        try:
+            found = read_sealed(path)
+        except DamagedFileError:
+            continue
+        assert found.content == b"engine" * 20
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path):
