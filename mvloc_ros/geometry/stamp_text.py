@@ -35,7 +35,7 @@ def read_number(text: str) -> Decimal:
     if not number.is_finite() or not math.isfinite(float(number)):
         raise ValueError(f"{text!r} is not finite")
     if number.adjusted() > _MOST_EXPONENT:  # as an integer it would have that many digits
-        raise ValueError(f"{text[:40]!r} is no time")
+        raise ValueError(f"{text[:40]!r} is too large")
     return number
 
 

@@ -149,6 +149,7 @@ def read_bundle(path: Path | str, verify: bool = True) -> Bundle:
         raise BundleError(
             f"There is no model bundle at {path}; give the folder that `mvloc export` wrote (it holds {MANIFEST_FILE})."
         )
+    path = _folder_of_links_to(path)
     for _ in range(_READS):
         before = _version(path)
         try:
@@ -157,6 +158,19 @@ def read_bundle(path: Path | str, verify: bool = True) -> Bundle:
             if _version(path) == before:
                 raise
     return _read_once(path, verify)  # else it was replaced in between
+
+
+def _folder_of_links_to(path: Path) -> Path:
+    """The bundle's own folder, where `path` holds links to its files, as `colcon build --symlink-install` makes them.
+
+    The name of the link's end must be that of a manifest, and everything is read from the folder that it is in.
+    """
+    manifest = path / MANIFEST_FILE
+    try:
+        end = manifest.resolve() if manifest.is_symlink() else manifest
+    except (OSError, RuntimeError):  # a loop of links, which the reader says
+        return path
+    return end.parent if end.name == MANIFEST_FILE else path
 
 
 def _version(path: Path) -> tuple[int, ...]:
@@ -276,7 +290,12 @@ def bundle_to_change(path: Path | str) -> Iterator[Bundle]:
         BundleError: as `read_bundle`.
         InUseError: another process is changing it.
     """
-    with exclusive(read_bundle(path, verify=False).path):
+    found = read_bundle(path, verify=False).path
+    if (Path(path).expanduser() / MANIFEST_FILE).is_symlink():
+        raise BundleError(
+            f"{path} holds links to the files of {found}; give that folder to change them."
+        )
+    with exclusive(found):
         yield read_bundle(path)
 
 

@@ -22,6 +22,7 @@ from mvloc_ros.inference.bundle import (
     Bundle,
     BundleError,
     add_scene_map,
+    bundle_to_change,
     file_digest,
     read_bundle,
     replace_manifest,
@@ -88,6 +89,21 @@ def test_links_inside_of_the_folder_and_to_the_folder_are_followed(bundle: Path,
     assert read_bundle(tmp_path / "current").path == bundle
 
 
+def test_a_folder_of_links_to_a_bundle_is_that_bundle_and_is_not_changed_through_them(bundle: Path, tmp_path: Path):
+    """As `colcon build --symlink-install` makes it."""
+    installed = tmp_path / "share" / "model"
+    installed.mkdir(parents=True)
+    for path in bundle.iterdir():
+        (installed / path.name).symlink_to(path)
+    assert read_bundle(installed).path == bundle
+    with pytest.raises(BundleError, match=f"holds links to the files of {bundle}"), bundle_to_change(installed):
+        pytest.fail("a bundle was changed through links")
+    (installed / "manifest.json").unlink()
+    (installed / "manifest.json").symlink_to("manifest.json")
+    with pytest.raises(BundleError):
+        read_bundle(installed)
+
+
 @pytest.mark.parametrize("path", ["a\0b", "~no_such_user_at_all/model", "x" * 5000, "/dev/null", " "])
 def test_what_is_no_path_is_refused(path: str):
     with pytest.raises(BundleError):
@@ -103,7 +119,7 @@ def test_training_poses_are_read_from_the_folder_alone(bundle: Path, damage):
 
 
 def test_training_poses_beyond_the_earth_are_refused(bundle: Path):
-    (bundle / "training_poses.tum").write_text("1.0 1e200 0 0 0 0 0 1\n")
+    (bundle / "training_poses.tum").write_text("1.0 1e30 0 0 0 0 0 1\n")
     found = Bundle(bundle, read_bundle(bundle, verify=False).manifest)
     with pytest.raises(BundleError, match=r"has positions beyond 1e\+08 m"):
         found.training_trajectory()
