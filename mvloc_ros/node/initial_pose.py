@@ -8,9 +8,9 @@ from collections.abc import Callable
 from geometry_msgs.msg import PoseWithCovarianceStamped
 from rclpy.lifecycle import LifecycleNode
 
-from mvloc_ros.node.messages import MessageError, pose_messages, pose_of, to_nanoseconds
+from mvloc_ros.node.messages import MessageError, pose_messages, pose_of
 from mvloc_ros.node.services import Answer
-from mvloc_ros.node.tracking import Placement, Tracker
+from mvloc_ros.node.tracking import Placement, RobotTracking
 
 
 class InitialPose:
@@ -26,7 +26,7 @@ class InitialPose:
         """Remove the publisher."""
         self._node.destroy_lifecycle_publisher(self._publisher)
 
-    def listen(self, tracker: Tracker, map_frame: Callable[[], str]) -> None:
+    def listen(self, tracker: RobotTracking, map_frame: Callable[[], str]) -> None:
         """Give hints to a tracker; `map_frame` tells the frame that they must be in."""
         self._tracker, self._map_frame = tracker, map_frame
         self._subscription = self._node.create_subscription(PoseWithCovarianceStamped, "initialpose", self._take, 1)
@@ -43,11 +43,9 @@ class InitialPose:
         own = self._subscription.topic_name == topic  # this node listens there too and is nobody to tell
         if self._publisher.get_subscription_count() <= own:
             return False, f"nothing subscribes to {topic}; remap initialpose_out to the topic of the localizer"
-        assert placement.T_map_child is not None
+        assert placement.pose is not None
         try:
-            _, self._own = pose_messages(
-                placement.T_map_child, placement.covariance, placement.stamp_ns, placement.map_frame
-            )
+            _, self._own = pose_messages(placement.pose, placement.map_frame)
         except MessageError as error:
             return False, str(error)
         self._publisher.publish(self._own)
@@ -62,10 +60,10 @@ class InitialPose:
             log.warning(f"an initial pose in {frame!r} is ignored: it must be in {self._map_frame()!r}")
             return
         try:
-            T, covariance = pose_of(message)
+            pose = pose_of(message)
         except MessageError as error:
             log.warning(f"an initial pose is ignored: {error}")
             return
-        self._tracker.hint(to_nanoseconds(message.header.stamp), T, covariance)
-        x, y, z = T[:3, 3]
-        log.info(f"initial pose {x:.2f}, {y:.2f}, {z:.2f} taken as a hint: the next pose near it is believed")
+        self._tracker.hint(pose)
+        x, y, z = pose.T[:3, 3]
+        log.info(f"initial pose {x:.2f}, {y:.2f}, {z:.2f} taken as a hint: the next pose near it is accepted")
