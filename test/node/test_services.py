@@ -18,6 +18,7 @@ from mvloc_ros.msg import LocalizationStatus
 from std_srvs.srv import SetBool, Trigger
 
 from mvloc_ros.geometry import se3
+from mvloc_ros.localization.pose import Pose
 from mvloc_ros.node.messages import pose_messages, to_nanoseconds
 
 pytestmark = pytest.mark.dds
@@ -70,7 +71,7 @@ def test_services_say_what_they_cannot_do(peer, robot_node, wait_for):
 
 def hint(T: np.ndarray, frame_id: str = "map", stamp_ns: int = 0) -> PoseWithCovarianceStamped:
     """An initial pose as rviz sends it: spread in x, y and yaw, zeros elsewhere."""
-    return pose_messages(T, np.diag([0.25, 0.25, 0.0, 0.0, 0.0, 0.07]), stamp_ns, frame_id)[1]
+    return pose_messages(Pose(stamp_ns, T, np.diag([0.25, 0.25, 0.0, 0.0, 0.0, 0.07])), frame_id)[1]
 
 
 def test_an_initial_pose_decides_which_pose_is_believed(peer, robot_node, wait_for):
