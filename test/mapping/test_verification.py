@@ -11,10 +11,12 @@ import pytest
 from mvloc_ros.geometry import se3
 from mvloc_ros.inference.backend import create_backend
 from mvloc_ros.inference.frame import ColorImage, DepthImage, Frame
+from mvloc_ros.localization.gate import GateLimits
 from mvloc_ros.localization.localizer import Localizer
 from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.localization.pose import Pose
 from mvloc_ros.localization.refinement import moved
+from mvloc_ros.localization.tracker import Fix, Tracker
 from mvloc_ros.localization.verification import agreement
 from mvloc_ros.mapping.build import Cameras, depth_image
 from mvloc_ros.recordings import open_folder, read_color
@@ -161,6 +163,54 @@ def test_a_rejected_pose_is_never_the_one_to_start_from(localize, room):
     hanging = replace(room.frame_of(scene, after, 1_100_000_000), depth=first.depth)
     assert localize(hanging, before, localizer=localizer)[0].rejection
     np.testing.assert_allclose(localizer.tracker.expected(1_100_000_000, None).pose.T, before, atol=0.03)
+
+
+def test_a_pose_that_the_gate_rejects_is_no_starting_point(localize, room):
+    """It fits the map, and the tracker does not accept the jump: the next frame is looked for where it was before."""
+    scene, before = room.Scene(), room.path(6, 0.57)[2]
+    after = moved(before, np.array([0.0, 0.4, 0.0, 0.0, 0.0, 0.3]))
+    _, localizer = localize(room.frame_of(scene, before, 1_000_000_000), before)
+    tracker = Tracker(GateLimits(max_jump_m=0.1))
+    accepted, _ = localizer.follow(room.frame_of(scene, before, 1_000_000_000), tracker)
+    localizer._backend.T = after
+    jumped, verdict = localizer.follow(room.frame_of(scene, after, 1_050_000_000), tracker)
+    assert (jumped.refined, jumped.rejection, verdict.accepted) == (True, "", False)
+    assert "0.10 m" in verdict.reason or "are allowed" in verdict.reason
+    expected = tracker.expected(1_060_000_000, None)
+    np.testing.assert_allclose(expected.pose.T, accepted.pose.T)
+
+
+def test_a_hint_is_a_starting_point_and_no_evidence(localize, room):
+    scene, truth = room.Scene(), room.path(6, 0.57)[2]
+    astray = moved(truth, np.array([-0.5, 0.6, 0.4, 0.3, 0.2, 1.2]))
+    frame = room.frame_of(scene, truth, 1_000_000_000)
+    lost, localizer = localize(frame, astray, starts=2)
+    assert lost.rejection
+    # A person points within 5 cm and 2 degrees, and states half a metre.
+    pointed = moved(truth, np.array([0.03, -0.03, 0.02, 0.0, 0.01, 0.03]))
+    localizer.tracker.hint(Pose(1_000_000_000, pointed, np.diag([0.25] * 3 + [0.07] * 3)), None)
+    found, _ = localize(frame, astray, localizer=localizer)
+    assert found.details.starts == 2
+    assert se3.translation_error(found.pose.T, truth) < 0.03, "registration started at the hint"
+    # The hint itself does not speak for what was found there.
+    assert found.details.evidence.agreement < 0.05
+    near = Pose(1_000_000_000, pointed, np.diag([0.0025] * 3 + [0.001] * 3))
+    localizer.tracker.judge(Fix(near))
+    again, _ = localize(frame, astray, localizer=localizer)
+    assert again.details.evidence.agreement > 0.5, "an accepted pose does"
+
+
+def test_odometry_is_asked_once_a_frame_and_goes_with_the_pose(localize, room):
+    truth, asked = room.path(6, 0.57)[2], []
+    _, localizer = localize(room.frame_of(room.Scene(), truth, 1_000_000_000), truth)
+
+    def odometry(frame: Frame) -> np.ndarray:
+        asked.append(frame.stamp_ns)
+        return np.eye(4)
+
+    estimate, verdict = localizer.follow(room.frame_of(room.Scene(), truth, 2_000_000_000), localizer.tracker, odometry)
+    assert asked == [2_000_000_000]
+    np.testing.assert_array_equal(verdict.T_map_odom, estimate.pose.T)
 
 
 def test_agreement_is_with_the_nearest_expectation_and_a_vague_one_says_little():

@@ -59,7 +59,7 @@ def test_disabled_means_no_work_until_enabled_again(peer, robot_node, wait_for):
 def test_services_say_what_they_cannot_do(peer, robot_node, wait_for):
     robot_node("publish_frame:=camera")
     answer = trigger(peer, "publish_initialpose")
-    assert (answer.success, answer.message) == (False, "no pose has been believed yet")
+    assert (answer.success, answer.message) == (False, "no pose has been accepted yet")
     assert peer.transition(Transition.TRANSITION_DEACTIVATE)
     for name in ("relocalize", "publish_initialpose"):
         answer = trigger(peer, name)
@@ -119,7 +119,7 @@ def test_one_validated_pose_for_another_localizer(peer, robot, robot_node, wait_
     assert tracked(), peer.statuses[-1]
     answer = trigger(peer, "publish_initialpose")
     assert not answer.success
-    assert "only 1 poses in a row were believed, 3 are asked for" in answer.message, peer.statuses[-1]
+    assert "only 1 poses in a row were accepted, 3 are asked for" in answer.message, peer.statuses[-1]
     assert tracked(), peer.statuses[-1]
     assert tracked(), peer.statuses[-1]
     assert "nothing subscribes to /initialpose_out" in trigger(peer, "publish_initialpose").message
