@@ -26,6 +26,7 @@ from tqdm import tqdm
 from bench.load import busy
 from bench.timing import print_table
 from mvloc_ros.errors import MvlocError
+from mvloc_ros.evaluation.pose_errors import PoseErrors
 from mvloc_ros.geometry import se3
 from mvloc_ros.inference.backend import Backend, create_backend
 from mvloc_ros.inference.bundle import Bundle, read_bundle
@@ -142,14 +143,14 @@ class Bench:
 
 def accuracy(estimates: Array, truth: Array) -> dict[str, float]:
     """Errors of poses `[N, 4, 4]`."""
-    metres, degrees = se3.translation_error(estimates, truth), np.degrees(se3.rotation_error(estimates, truth))
+    errors = PoseErrors.of(estimates, truth)
+    figures = errors.figures()
     return {
-        "median_m": float(np.median(metres)),
-        "median_deg": float(np.median(degrees)),
-        "p95_m": float(np.percentile(metres, 95)),
-        "max_m": float(metres.max()),
-        "within_5cm_5deg": float(np.mean((metres <= 0.05) & (degrees <= 5.0))),
-        "within_10cm_10deg": float(np.mean((metres <= 0.10) & (degrees <= 10.0))),
+        **{name: figures[name] for name in ("median_m", "median_deg")},
+        "p95_m": float(np.percentile(errors.translation_m, 95)),
+        "max_m": float(errors.translation_m.max()),
+        "within_5cm_5deg": errors.within(0.05, 5.0),
+        "within_10cm_10deg": errors.within(0.10, 10.0),
     }
 
 
