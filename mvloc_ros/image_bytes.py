@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mvloc_ros.foreign_text import shown
 from mvloc_ros.image_header import JPEG_START, PNG_SIGNATURE, stated_size
 from mvloc_ros.limits import MOST_PIXELS
 
@@ -107,7 +108,7 @@ def _png_damage(data: bytes) -> str:
         kind = data[position + 4 : position + 8]
         (stored,) = struct.unpack_from(">I", data, end - 4)
         if zlib.crc32(memoryview(data)[position + 4 : end - 4]) != stored:
-            return f"checksum of its PNG chunk {kind.decode('ascii', 'replace')} is wrong"
+            return f"checksum of its PNG chunk {shown(kind.decode('latin-1'))} is wrong"
         if kind == b"IEND":
             return ""
         position = end

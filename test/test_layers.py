@@ -16,7 +16,16 @@ ROS = {
     "mvloc_ros.msg", "std_srvs", "rosidl_runtime_py",
 }  # fmt: skip
 # Modules beside the rooms: for everyone, and they import only each other.
-SHARED = {"arguments", "children", "errors", "fastdds_profile", "file_reader", "image_bytes", "image_header"}
+SHARED = {
+    "arguments",
+    "children",
+    "errors",
+    "fastdds_profile",
+    "file_reader",
+    "foreign_text",
+    "image_bytes",
+    "image_header",
+}
 SHARED |= {"interrupts", "json_text", "launch_support", "limits", "storage"}
 # Room -> rooms of ours that it may import, besides itself and what is shared.
 ALLOWED = {

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from mvloc_ros.geometry.camera import PinholeCamera, View
 from mvloc_ros.geometry.projection import register_depth
 from mvloc_ros.inference.frame import ColorImage, DepthImage, FrameError
+from mvloc_ros.limits import MOST_PIXELS
 
 _TO_RGB = {
     "bgr": cv2.COLOR_BGR2RGB,
@@ -118,6 +119,9 @@ def crop(image: NDArray[Any], view: View | None) -> NDArray[Any]:
     """The part `view` of an image `[H, W]` or `[H, W, C]`, to the nearest whole pixel; 0 beyond the image's edges.
 
     Inside of the image it is a view of the same memory.
+
+    Raises:
+        FrameError: the part has too many pixels.
     """
     if view is None:
         return image
@@ -127,6 +131,11 @@ def crop(image: NDArray[Any], view: View | None) -> NDArray[Any]:
     inside = image[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
     if left >= 0 and top >= 0 and right <= width and bottom <= height:
         return inside
+    if (bottom - top) * (right - left) > MOST_PIXELS:
+        raise FrameError(
+            f"An image of {width}x{height} pixels would be rescaled by way of {right - left}x{bottom - top}, at most "
+            f"{MOST_PIXELS} pixels are accepted; check its camera_info."
+        )
     cropped = np.zeros((bottom - top, right - left, *image.shape[2:]), image.dtype)
     row, column = max(-top, 0), max(-left, 0)
     cropped[row : row + inside.shape[0], column : column + inside.shape[1]] = inside

@@ -10,14 +10,18 @@ that grows as fast as the camera may move. They agree if their difference is
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.covariance import pose_error
 from mvloc_ros.localization.motion import MotionModel, Moved
 from mvloc_ros.localization.pose import Pose
+
+Array = NDArray[np.float64]
 
 # A variance below this is taken as this: a covariance of zeros would be a claim of perfection.
 _MIN_VARIANCE = 1e-9
@@ -74,13 +78,22 @@ def mismatch(earlier: Pose, later: Pose, moved: Moved, limits: GateLimits, *, is
             f"{np.rad2deg(allowed_rad):.0f} are allowed"
         )
     covariance = predicted.covariance + later.covariance + _MIN_VARIANCE * _IDENTITY
-    distance = float(np.sqrt(error @ np.linalg.solve(covariance, error)))
+    distance = _mahalanobis(covariance, error)
     if distance > limits.max_mahalanobis:
         return (
             f"the pose is {metres:.2f} m and {degrees:.0f} degrees from {reference}: Mahalanobis "
             f"distance {distance:.1f}, {limits.max_mahalanobis:g} is allowed"
         )
     return ""
+
+
+def _mahalanobis(covariance: Array, error: Array) -> float:
+    """The distance of an error; infinite by what is no covariance, so that it never counts as close."""
+    try:
+        squared = float(error @ np.linalg.solve(covariance, error))
+    except np.linalg.LinAlgError:
+        return math.inf
+    return math.sqrt(squared) if 0.0 <= squared < math.inf else math.inf
 
 
 def fault_of(pose: Pose) -> str:

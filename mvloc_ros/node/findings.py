@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is wrong at the moment, and how often the log says it: at once, then less and less, and once when it is over."""
+"""What is wrong at the moment, and the log that says so while it lasts and once when it is over."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 5.0, 320.0
+from mvloc_ros.node.input_log import InputLog
 
 
 class Level(IntEnum):
@@ -20,7 +20,10 @@ class Level(IntEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong: where (`key` is stable while it lasts), how bad, and a sentence with the remedy."""
+    """One thing that is wrong: where (`key` is stable while it lasts), how bad, and a sentence with the remedy.
+
+    `key` is one of the program's own words: texts from outside are in `text` alone.
+    """
 
     part: str
     key: str
@@ -29,27 +32,22 @@ class Finding:
 
 
 class FindingLog:
-    """Logs findings with back-off. Time is passed in."""
+    """Says what a look finds, through the log of input."""
 
-    def __init__(self, warn: Callable[[str], object], tell: Callable[[str], object]) -> None:
-        """Take where warnings go, and where it is told that something is over."""
-        self._warn, self._tell = warn, tell
-        self._due: dict[str, tuple[float, float]] = {}
+    def __init__(self, log: InputLog) -> None:
+        self._log = log
+        self._present: set[str] = set()
+        self._told: set[str] = set()
 
-    def update(self, findings: Iterable[Finding], now: float) -> None:
-        """What is wrong now, at `now` in seconds."""
+    def update(self, findings: Iterable[Finding]) -> None:
+        """What is wrong now."""
         present = {finding.key: finding for finding in findings}
-        for key in [key for key in self._due if key not in present]:
-            del self._due[key]
-            self._tell(f"no longer: {key}")
+        for key in self._present - present.keys():
+            self._log.over(key, f"no longer: {key}")
+        self._present = set(present)
         for key, finding in present.items():
-            due, pause = self._due.get(key, (now, FIRST_PAUSE_S))
-            if now >= due:
-                # Two lines: rclpy's logger allows each line of a source one severity.
-                if finding.level > Level.OK:
-                    self._warn(finding.text)
-                else:
-                    self._tell(finding.text)
-                # What is merely good to know is said once.
-                pause = pause if finding.level > Level.OK else float("inf")
-                self._due[key] = now + pause, min(2.0 * pause, LONGEST_PAUSE_S)
+            if finding.level > Level.OK:
+                self._log.lasts(key, finding.text)
+            elif key not in self._told:  # what is merely good to know is said once
+                self._told.add(key)
+                self._log.tell(key, finding.text)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 
+from mvloc_ros.foreign_text import shown
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.inference.frame import ColorImage, DepthImage
 from mvloc_ros.inference.manifest import Manifest
@@ -109,7 +110,9 @@ class ImageReader:
         assert self._transforms is not None, "TF is listened to where clouds are read"
         found = self._transforms.lookup(camera_frame, cloud_frame, stamp_ns)
         if found.T is None:
-            self.cloud_problem = f"TF does not tell where {cloud_frame!r} is in {camera_frame!r}: {found.reason}"
+            self.cloud_problem = (
+                f"TF does not tell where {shown(cloud_frame)!r} is in {shown(camera_frame)!r}: {found.reason}"
+            )
             raise DecodeError(f"{self.cloud_problem}; publish that transform, so that clouds can be projected.")
         self.cloud_problem = ""
         return found.T

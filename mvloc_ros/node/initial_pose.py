@@ -8,17 +8,20 @@ from collections.abc import Callable
 from geometry_msgs.msg import PoseWithCovarianceStamped
 from rclpy.lifecycle import LifecycleNode
 
+from mvloc_ros.foreign_text import shown
+from mvloc_ros.node.input_log import InputLog
 from mvloc_ros.node.messages import MessageError, pose_messages, pose_of
 from mvloc_ros.node.services import Answer
+from mvloc_ros.node.subscriptions import logged_events
 from mvloc_ros.node.tracking import Placement, RobotTracking
 
 
 class InitialPose:
     """Both topics of one configuration."""
 
-    def __init__(self, node: LifecycleNode) -> None:
-        """Create the publisher; `listen` subscribes."""
-        self._node = node
+    def __init__(self, node: LifecycleNode, log: InputLog) -> None:
+        """Create the publisher; `listen` subscribes. `log` is told what becomes of the poses that come."""
+        self._node, self._log = node, log
         self._publisher = node.create_lifecycle_publisher(PoseWithCovarianceStamped, "initialpose_out", 1)
         self._own: PoseWithCovarianceStamped | None = None
 
@@ -29,7 +32,10 @@ class InitialPose:
     def listen(self, tracker: RobotTracking, map_frame: Callable[[], str]) -> None:
         """Give hints to a tracker; `map_frame` tells the frame that they must be in."""
         self._tracker, self._map_frame = tracker, map_frame
-        self._subscription = self._node.create_subscription(PoseWithCovarianceStamped, "initialpose", self._take, 1)
+        events = logged_events(self._log, self._node.resolve_topic_name("initialpose"))
+        self._subscription = self._node.create_subscription(
+            PoseWithCovarianceStamped, "initialpose", self._take, 1, event_callbacks=events
+        )
 
     def stop_listening(self) -> None:
         """The reverse of `listen`."""
@@ -54,16 +60,17 @@ class InitialPose:
     def _take(self, message: PoseWithCovarianceStamped) -> None:
         if message == self._own:
             return  # where initialpose_out is remapped to the topic that this node listens to
-        log = self._node.get_logger()
         frame = message.header.frame_id
         if frame != self._map_frame():
-            log.warning(f"an initial pose in {frame!r} is ignored: it must be in {self._map_frame()!r}")
+            text = f"an initial pose in {shown(frame)!r} is ignored: it must be in {self._map_frame()!r}"
+            self._log.warn("initial poses of another frame", text)
             return
         try:
             pose = pose_of(message)
         except MessageError as error:
-            log.warning(f"an initial pose is ignored: {error}")
+            self._log.warn("initial poses that are none", f"an initial pose is ignored: {error}")
             return
         self._tracker.hint(pose)
         x, y, z = pose.T[:3, 3]
-        log.info(f"initial pose {x:.2f}, {y:.2f}, {z:.2f} taken as a hint: the next pose near it is accepted")
+        text = f"initial pose {x:.2f}, {y:.2f}, {z:.2f} taken as a hint: the next pose near it is accepted"
+        self._log.tell("initial poses", text)

@@ -12,9 +12,13 @@ from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo
 
+from mvloc_ros.foreign_text import shown
 from mvloc_ros.inference.manifest import Manifest
+from mvloc_ros.limits import MOST_DISTORTION_COEFFICIENTS, MOST_LOG_CHARACTERS
 from mvloc_ros.node.findings import Finding, FindingLog, Level
 from mvloc_ros.node.image_reader import ImageReader
+from mvloc_ros.node.input_log import InputLog
+from mvloc_ros.node.messages import MessageError, require_frame
 from mvloc_ros.node.odometry import RobotTransforms
 from mvloc_ros.node.parameters import NodeParameters
 from mvloc_ros.node.pipeline import TICK_S, Pipeline
@@ -38,6 +42,7 @@ class Inputs:
         manifest: Callable[[], Manifest],
         pipeline: Pipeline,
         reader: ImageReader,
+        log: InputLog,
         transforms: RobotTransforms | None = None,
     ) -> None:
         """Subscribe and begin to watch.
@@ -48,6 +53,7 @@ class Inputs:
             manifest: of the model that runs.
             pipeline: gets the images; it reads them with `reader`.
             reader: told what camera_info says.
+            log: told what is said about input.
             transforms: the robot's, where they are listened to.
 
         Raises:
@@ -63,14 +69,13 @@ class Inputs:
         ]
         self._info_groups = {monitor.name: ThrottledGroup(_INFO_S) for monitor in (self.color, self.depth)}
         self._infos = [
-            info_subscription(node, values, "color", self._take_color_info, self._info_groups["colour"]),
-            info_subscription(node, values, "depth", self._take_depth_info, self._info_groups["depth"]),
+            info_subscription(node, values, "color", self._take_color_info, self._info_groups["colour"], log),
+            info_subscription(node, values, "depth", self._take_depth_info, self._info_groups["depth"], log),
         ]
         self._raw_infos: dict[str, str] = {}
         self.watchdog = Watchdog(node, values, pipeline, reader, [self.color, self.depth], transforms)
         pipeline.explain_missing = self.watchdog.explain_missing
-        logger = node.get_logger()
-        self._log = FindingLog(logger.warning, logger.info)
+        self._log, self._findings = log, FindingLog(log)
         # Of the steady clock: what does not come must be noticed where simulated time stands still too.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timers = [
@@ -95,6 +100,7 @@ class Inputs:
     def _watch(self) -> None:
         self.watchdog.judge_losses()
         self.look()
+        self._log.flush()
 
     def look(self) -> None:
         """Let the watchdog look, and log what it finds."""
@@ -103,8 +109,8 @@ class Inputs:
         now = time.monotonic()
         said, found = bool(self.watchdog.depth_text), self.watchdog.look(self._manifest(), now)
         if self.watchdog.depth_text and not said:
-            self._node.get_logger().info(f"depth is read as {self.watchdog.depth_text}")
-        self._log.update(found, now)
+            self._log.tell("depth unit", f"depth is read as {self.watchdog.depth_text}")
+        self._findings.update(found)
 
     def reason(self) -> str:
         """What is wrong, worst first, in one line; empty if nothing is."""
@@ -153,7 +159,7 @@ class Inputs:
     def _note(self, monitor: TopicMonitor, message: Any) -> None:
         monitor.note(message, time.monotonic())
         if monitor.changed:
-            self._node.get_logger().warning(monitor.changed)
+            self._log.warn(f"{monitor.name} images changed", monitor.changed)
             monitor.changed = ""
             self._info_groups[monitor.name].open()
 
@@ -170,30 +176,30 @@ class Inputs:
     def _read_info(self, side: str, message: CameraInfo) -> CameraModel | None:
         """The camera, if anything but the stamp is new."""
         region, bins = message.roi, (message.binning_x, message.binning_y)
-        matrices = (*message.k, *message.d, *message.p)
+        matrices = (*message.k, *message.d[: MOST_DISTORTION_COEFFICIENTS + 1], *message.p)
         window = (region.x_offset, region.y_offset, region.width, region.height)
         # As text, in which NaN equals itself: what is unusable is told once, not with every message.
-        content = repr((message.width, message.height, matrices, message.distortion_model, window, bins))
+        content = repr((message.width, message.height, matrices, shown(message.distortion_model), window, bins))
         if content == self._raw_infos.get(side):
             return None
         self._raw_infos[side] = content
-        if side == self._pose_of and not self._pipeline.carrier_frame:
-            self._pipeline.carrier_frame = message.header.frame_id
         name = (self.color if side == "color" else self.depth).name
         try:
+            frame_id = require_frame(f"The camera_info of {name}", message.header.frame_id)
             model = read_camera_info(message, self._node.resolve_topic_name(f"{side}/image"))
-        except CameraInfoError as error:
+        except (CameraInfoError, MessageError) as error:
             known = self._reader.color_model if side == "color" else self._reader.depth_model
             until_then = "not used" if self._rescales else "taken for the training camera's"
             until_then = "read by the camera_info before" if known is not None else until_then
             self._reader.info_problems[name] = f"{error} Until then its images are {until_then}."
-            self._node.get_logger().warning(self._reader.info_problems[name])
+            self._log.warn(f"{name} camera_info unusable", self._reader.info_problems[name])
             return None
+        if side == self._pose_of and not self._pipeline.carrier_frame:
+            self._pipeline.carrier_frame = frame_id
         self._reader.info_problems.pop(name, None)
-        self._node.get_logger().info(
-            f"camera_info of {side}: {model.camera} ({model.matrix}), {model.distortion_text}"
-            + (f"; {model.remark}" if model.remark else "")
-        )
+        remark = f"; {model.remark}" if model.remark else ""
+        text = f"camera_info of {side}: {model.camera} ({model.matrix}), {model.distortion_text}{remark}"
+        self._log.tell(f"{name} camera_info", text)
         return model
 
 
@@ -205,6 +211,6 @@ def _status(
         level=bytes([max((finding.level for finding in found), default=Level.OK)]),
         name=name,
         hardware_id=hardware,
-        message="; ".join(finding.text for finding in found) or "OK",
-        values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
+        message=shown("; ".join(finding.text for finding in found) or "OK", MOST_LOG_CHARACTERS),
+        values=[KeyValue(key=key, value=shown(value, MOST_LOG_CHARACTERS)) for key, value in values.items()],
     )

@@ -17,18 +17,22 @@ from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
+from mvloc_ros.errors import MvlocError
+from mvloc_ros.foreign_text import shown, shown_lines
 from mvloc_ros.inference.manifest import Manifest
+from mvloc_ros.limits import MOST_LOG_CHARACTERS
 from mvloc_ros.localization.tracker import Tracker
 from mvloc_ros.node import parameters
 from mvloc_ros.node.frame_parameters import gate_limits
 from mvloc_ros.node.image_reader import ImageReader
 from mvloc_ros.node.initial_pose import InitialPose
+from mvloc_ros.node.input_log import InputLog
 from mvloc_ros.node.inputs import Inputs
 from mvloc_ros.node.memory import give_back
 from mvloc_ros.node.model_slot import ModelSlot
 from mvloc_ros.node.odometry import RobotTransforms
 from mvloc_ros.node.outputs import Outputs
-from mvloc_ros.node.pipeline import Pipeline
+from mvloc_ros.node.pipeline import STOP_S, Pipeline
 from mvloc_ros.node.qos import image_qos
 from mvloc_ros.node.reporter import Reporter
 from mvloc_ros.node.ros_clock import RosClock
@@ -40,6 +44,7 @@ from mvloc_ros.node.transform_watch import TransformWatch
 from mvloc_ros.node.transitions import logged
 
 _NOT_ACTIVE = "the node is not active"
+_STUCK = "a frame that was in work when the node was deactivated has not ended; clean up and configure, or start anew"
 
 
 class LocalizationNode(LifecycleNode):
@@ -57,8 +62,11 @@ class LocalizationNode(LifecycleNode):
         self._configured: ExitStack | None = None
         self._active: ExitStack | None = None
         self._pipeline: Pipeline | None = None
+        self._left_behind: Pipeline | None = None  # whose worker hangs
         self._time = RosClock(self, self._on_clock_jump)
-        self._watch = TransformWatch(warn=self.get_logger().warning)
+        logger = self.get_logger()
+        self._log = InputLog(logger.warning, logger.info)
+        self._watch = TransformWatch(self._log)
         self._tf = TfPublisher(self, self._time.now_ns, self._watch.note_own)
         self.add_on_set_parameters_callback(self._on_set_parameters)
         create_services(self, self._relocalize, self._set_enabled, self._publish_initialpose, self._await_model)
@@ -71,12 +79,12 @@ class LocalizationNode(LifecycleNode):
         with ExitStack() as undo:
             self._settings = parameters.read(self)
             image_qos(self._settings)  # a QoS that this distribution lacks is told now
-            self._models = ModelSlot(self._settings, self._on_model_loaded, self.get_logger().info, self._is_ending)
-            undo.callback(self._models.close)
+            self._models = ModelSlot(self._settings, self._on_model_loaded, self._report_loading, self._is_ending)
+            undo.callback(self._close_models)
             self._announce_model("")
             self._outputs = Outputs(self)
             undo.callback(self._outputs.close)
-            self._initial_pose = InitialPose(self)
+            self._initial_pose = InitialPose(self, self._log)
             undo.callback(self._initial_pose.close)
             self._tf.tolerance_ns = round(1e9 * self._settings.transform_tolerance)
             # Also for publish_frame camera: whether the camera has a parent already is seen on TF alone.
@@ -91,6 +99,8 @@ class LocalizationNode(LifecycleNode):
     @logged
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe and start working."""
+        if self._is_stuck:
+            raise MvlocError(f"{_STUCK}.")
         with ExitStack() as undo:
             super().on_activate(state)
             undo.callback(super().on_deactivate, state)
@@ -154,10 +164,12 @@ class LocalizationNode(LifecycleNode):
             self._transforms if self._settings.needs_tf else None,
             self._tf,
             self._stamps.is_from_before,
-            self.get_logger().warning,
+            self._log,
             self._watch,
         )
-        reporter = Reporter(self, self._settings, self._models, self._outputs, self._time, self._stamps, self._tracker)
+        reporter = Reporter(
+            self, self._settings, self._models, self._outputs, self._time, self._stamps, self._tracker, self._log
+        )
         reader = ImageReader(self._settings, self._manifest, self._transforms)
         pipeline = self._pipeline = Pipeline(
             model.localizer,
@@ -183,7 +195,7 @@ class LocalizationNode(LifecycleNode):
             undo.callback(self._transforms.stop_waiting)
         self._initial_pose.listen(self._tracker, lambda: self._models.current.map_frame)
         undo.callback(self._initial_pose.stop_listening)
-        self._inputs = Inputs(self, self._settings, self._manifest, pipeline, reader, self._transforms)
+        self._inputs = Inputs(self, self._settings, self._manifest, pipeline, reader, self._log, self._transforms)
         undo.callback(self._inputs.close)
         reporter.attach(pipeline, self._inputs)
         # Of the steady clock: the status must say that simulated time does not come.
@@ -194,12 +206,26 @@ class LocalizationNode(LifecycleNode):
             # A timer of a system clock that is set back waits until that has caught up; simulated time may run faster.
             clock = None if self._time.is_simulated else steady
             undo.callback(self.destroy_timer, self.create_timer(period, self._tf.repeat, clock=clock))
+        undo.callback(pipeline.begin_to_end)  # the first that is called: what follows may wait for the frame in work
 
     def _end_pipeline(self) -> None:
-        """The frame in work still publishes its pose."""
-        if self._pipeline is not None:
-            self._pipeline.stop()
-            self._pipeline = None
+        """The frame in work still publishes its pose, if it ends in time."""
+        pipeline, self._pipeline = self._pipeline, None
+        if pipeline is not None and not pipeline.stop():
+            self._left_behind = pipeline
+            self.get_logger().error(
+                f"the frame in work did not end within {STOP_S:g} s and is left behind: network or decoder hangs; "
+                "start the node anew"
+            )
+
+    @property
+    def _is_stuck(self) -> bool:
+        return self._left_behind is not None and self._left_behind.is_stuck
+
+    def _close_models(self) -> None:
+        """Release the model, but not under a frame that hangs in it."""
+        self._models.close(is_in_use=self._is_stuck)
+        self._left_behind = None
 
     def _manifest(self) -> Manifest:
         return self._models.current.bundle.manifest
@@ -226,7 +252,7 @@ class LocalizationNode(LifecycleNode):
         """After a jump back: gate, transforms and waiting images are of another time."""
         pipeline = self._pipeline
         assert pipeline is not None
-        self.get_logger().warning(f"{what}: forgetting the poses, transforms and images from before")
+        self._log.warn("jumps back", f"{what}: forgetting the poses, transforms and images from before")
         pipeline.single_modality.reset()
         if self._transforms is not None:
             self._transforms.forget()
@@ -258,23 +284,29 @@ class LocalizationNode(LifecycleNode):
         result = parameters.check_change(changes, self.is_configured)
         if not (result.successful and self.is_configured):
             return result
-        refusals = [self._models.begin(change.value) for change in changes if change.name == "model"]
+        models = [change.value for change in changes if change.name == "model"]
+        refusals = [f"{_STUCK}." if self._is_stuck else self._models.begin(path) for path in models]
         return SetParametersResult(successful=not any(refusals), reason="; ".join(refusals))
 
     async def _await_model(self) -> Answer:
-        return await self._models.outcome() if self.is_configured else (False, "the node is not configured")
+        if not self.is_configured:
+            return False, "the node is not configured"
+        return (False, f"{_STUCK}.") if self._is_stuck else await self._models.outcome()
 
     def _announce_model(self, begin: str) -> None:
         model = self._models.current
-        self.get_logger().info(f"{begin}{model.summary}")
+        self.get_logger().info(shown(f"{begin}{model.summary}", MOST_LOG_CHARACTERS))
         if model.localizer.map_problem:
-            self.get_logger().warning(model.localizer.map_problem)
+            self.get_logger().warning(shown(model.localizer.map_problem, MOST_LOG_CHARACTERS))
+
+    def _report_loading(self, text: str) -> None:
+        self.get_logger().info(shown(text, MOST_LOG_CHARACTERS))
 
     def _on_model_loaded(self, failure: str) -> None:
         if not failure:
             self._announce_model("from now on: ")
             return
-        self.get_logger().error(f"{failure} {self._models.current.bundle.name} keeps running.")
+        self.get_logger().error(f"{shown_lines(failure)} {self._models.current.bundle.name} keeps running.")
         # The parameter tells what runs; it is set where all parameters are, in the executor's thread.
         assert self.executor is not None
         self.executor.create_task(self.set_parameters, [Parameter("model", value=self._models.path)])

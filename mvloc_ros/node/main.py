@@ -7,10 +7,13 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from typing import TYPE_CHECKING
 
 from mvloc_ros import interrupts
+from mvloc_ros.foreign_text import shown, shown_lines
+from mvloc_ros.limits import MOST_LOG_CHARACTERS
 
 if TYPE_CHECKING:
     from rclpy.executors import SingleThreadedExecutor
@@ -22,8 +25,11 @@ _SPIN_S = 0.2
 # How long one thread may keep Python from another that wants it. By default 5 ms: that long a pair would wait for the
 # worker to begin, while the executor's thread takes the next messages.
 _SWITCH_S = 1e-4
-_CANNOT_START = 2
-_ERROR_PERIOD_S = 5.0
+_CANNOT_START, _HANGS = 2, 3
+_ERROR_PERIOD_S = 60.0
+_EXECUTOR_S = 1.0
+_LAST_S = 8.0
+"""After a signal the process ends within this, whatever hangs. What may take its time while it ends has less."""
 
 
 class Ending:
@@ -38,6 +44,7 @@ class Ending:
         # rclpy's own handlers take the context away at once, under a worker that is about to publish.
         for number in interrupts.SIGNALS:
             signal.signal(number, self._request)
+        _end_at_last()
 
     def __call__(self) -> bool:
         """Whether the process is to end."""
@@ -50,8 +57,13 @@ class Ending:
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run until SIGINT or SIGTERM; the exit code is 0 then, and 2 where what was given at the start is wrong."""
+    """Run until SIGINT or SIGTERM.
+
+    The exit code is 0 then, 2 where what was given at the start is wrong, and 3 where something hung at the end.
+    """
     ending = Ending()
+    # OpenCV has a line of its own for each image that it cannot decode; the node says so through its log of input.
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     import rclpy
     from rclpy.executors import SingleThreadedExecutor
 
@@ -69,11 +81,11 @@ def main(args: list[str] | None = None) -> int:
             _spin_once(executor, node)
     finally:
         node.close()
-        executor.shutdown()
+        executor.shutdown(timeout_sec=_EXECUTOR_S)
         node.destroy_node()
         rclpy.try_shutdown()
         interrupts.ignore()
-    _leave_loads_behind()
+    _leave_threads_behind()
     return 0
 
 
@@ -89,7 +101,7 @@ def _create_node(args: list[str] | None, ending: Ending) -> LocalizationNode | N
     try:
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     except Exception as error:  # rclpy has no public class for arguments and files that it cannot read
-        print(f"The node cannot start: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"The node cannot start: {shown(' '.join(str(error).split()), MOST_LOG_CHARACTERS)}", file=sys.stderr)
         return None
     try:
         return LocalizationNode(ending)
@@ -105,7 +117,8 @@ def _spin_once(executor: SingleThreadedExecutor, node: LocalizationNode) -> None
         executor.spin_once(timeout_sec=_SPIN_S)
     except Exception:
         node.get_logger().error(
-            f"A callback failed unexpectedly:\n{traceback.format_exc()}", throttle_duration_sec=_ERROR_PERIOD_S
+            f"A callback failed unexpectedly:\n{shown_lines(traceback.format_exc())}",
+            throttle_duration_sec=_ERROR_PERIOD_S,
         )
 
 
@@ -120,14 +133,42 @@ def start(node: LocalizationNode, ending: Ending) -> None:
         )
 
 
-def _leave_loads_behind() -> None:
-    """End the process now if a model is still being loaded: the interpreter would wait for it, for minutes perhaps."""
+def _leave_threads_behind() -> None:
+    """End the process now if a model is still being loaded (for minutes perhaps), or a frame hangs."""
     from mvloc_ros.node.model_slot import LOADER
+    from mvloc_ros.node.worker import WORKER
 
-    if any(thread.name == LOADER for thread in threading.enumerate()):
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(0)
+    names = {thread.name for thread in threading.enumerate()}
+    if WORKER in names:
+        _exit(_HANGS)  # the node has said so
+    if LOADER in names:
+        _exit(0)
+
+
+def _end_at_last() -> None:
+    """Have a thread end the process `_LAST_S` after the first signal, should the main thread not do so.
+
+    Python's handlers run in the main thread alone, between two of its instructions. What the system writes into a
+    pipe at a signal is noticed while that thread waits in a library, too.
+    """
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+
+    def watch() -> None:
+        while os.read(reading, 1)[0] not in interrupts.SIGNALS:
+            pass
+        time.sleep(_LAST_S)
+        print(f"The node hangs: it did not end within {_LAST_S:g} s of the signal, and is ended.", file=sys.stderr)
+        _exit(_HANGS)
+
+    threading.Thread(target=watch, name="mvloc_last", daemon=True).start()
+
+
+def _exit(code: int) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":

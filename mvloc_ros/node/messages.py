@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import tf_transformations
 from builtin_interfaces.msg import Time
@@ -19,10 +21,13 @@ from numpy.typing import NDArray
 from std_msgs.msg import Header
 
 from mvloc_ros.errors import MvlocError
+from mvloc_ros.foreign_text import shown
 from mvloc_ros.geometry import se3
+from mvloc_ros.limits import MOST_METRES, MOST_NAME_CHARACTERS, MOST_VARIANCE
 from mvloc_ros.localization.pose import Pose
 
 _NS = 1_000_000_000
+_ROUNDING = 1e-6
 Array = NDArray[np.float64]
 
 
@@ -38,6 +43,39 @@ def to_time(stamp_ns: int) -> Time:
 def to_nanoseconds(stamp: Time) -> int:
     """Nanoseconds of builtin_interfaces/Time."""
     return int(stamp.sec) * _NS + int(stamp.nanosec)
+
+
+def require_stamp(what: str, stamp: Time) -> int:
+    """Nanoseconds of a stamp that ROS time can hold.
+
+    Raises:
+        MessageError: it is before 1970, or its nanoseconds are a second or more.
+    """
+    if stamp.sec < 0 or stamp.nanosec >= _NS:
+        raise MessageError(
+            f"{what} has a stamp of {stamp.sec} s and {stamp.nanosec} ns, which ROS time cannot hold (it begins in "
+            "1970, and a second has 1e9 ns); mend what stamps it."
+        )
+    return to_nanoseconds(stamp)
+
+
+def require_frame(what: str, frame_id: str) -> str:
+    """A frame id that is empty, or can be a frame's name.
+
+    Raises:
+        MessageError: it is longer than a name can be, or has characters that are not printed as themselves.
+    """
+    if len(frame_id) > MOST_NAME_CHARACTERS:
+        raise MessageError(
+            f"{what} has a frame_id of {len(frame_id)} characters ({shown(frame_id)}), at most "
+            f"{MOST_NAME_CHARACTERS} are accepted; mend its publisher."
+        )
+    if shown(frame_id, MOST_NAME_CHARACTERS) != frame_id:
+        raise MessageError(
+            f"{what} has a frame_id with characters that are not printed as themselves ({shown(frame_id)}); mend its "
+            "publisher."
+        )
+    return frame_id
 
 
 def require_finite(what: str, *values: Array) -> None:
@@ -97,17 +135,36 @@ def pose_of(message: PoseWithCovarianceStamped) -> Pose:
     """The pose in the message's frame.
 
     Raises:
-        MessageError: a number is not finite, or the quaternion is none.
+        MessageError: a number is not finite or out of all range, the quaternion is none, or the covariance is not
+            positive semidefinite.
     """
     pose, covariance = message.pose.pose, np.array(message.pose.covariance, dtype=np.float64).reshape(6, 6)
     orientation = pose.orientation
-    length = np.linalg.norm([orientation.x, orientation.y, orientation.z, orientation.w])
+    length = math.hypot(orientation.x, orientation.y, orientation.z, orientation.w)
     if not 0.9 < length < 1.1:
         raise MessageError(f"its quaternion has the length {length:g} instead of 1")
     T = _matrix(pose.position, orientation)
     if not (np.all(np.isfinite(T)) and np.all(np.isfinite(covariance))):
         raise MessageError("its numbers are not finite")
-    return Pose(to_nanoseconds(message.header.stamp), T, covariance)
+    if np.abs(T[:3, 3]).max() > MOST_METRES or np.abs(covariance).max() > MOST_VARIANCE:
+        raise MessageError(f"it has coordinates beyond {MOST_METRES:g} m or variances beyond {MOST_VARIANCE:g}")
+    _require_covariance(covariance)
+    return Pose(require_stamp("it", message.header.stamp), T, covariance)
+
+
+def _require_covariance(covariance: Array) -> None:
+    """MessageError unless it is a covariance, to rounding: the gate divides by it. Variances of 0 are not stated."""
+    variances = np.diag(covariance)
+    stated = variances > 0.0
+    deviations = np.sqrt(variances[stated])
+    # Of the correlations, so that metres and radians, large and small ones, count alike.
+    correlations = covariance[np.ix_(stated, stated)] / np.outer(deviations, deviations)
+    if (
+        (variances < 0.0).any()
+        or np.abs(correlations - correlations.T).max(initial=0.0) > _ROUNDING
+        or np.linalg.eigvalsh(correlations).min(initial=0.0) < -_ROUNDING
+    ):
+        raise MessageError("its covariance is not symmetric and positive semidefinite")
 
 
 def _matrix(position: Point | Vector3, orientation: Quaternion) -> Array:

@@ -81,11 +81,12 @@ class ModelSlot:
         with self._lock:
             self._pipeline = self._tracker = None
 
-    def close(self) -> None:
-        """Release what is loaded; what is still being loaded releases itself."""
+    def close(self, is_in_use: bool = False) -> None:
+        """Release what is loaded, unless a frame that hangs uses it; what is still being loaded releases itself."""
         with self._lock:
             self._is_closed = True
-            self.current.close()
+            if not is_in_use:
+                self.current.close()
 
     def begin(self, path: str) -> str:
         """Start to load the model at another path; why not, in words."""
@@ -136,14 +137,14 @@ class ModelSlot:
         with self._lock:
             try:
                 self._require_exchangeable(model)
-            except MvlocError:
+                with nullcontext() if self._pipeline is None else self._pipeline.between_frames():
+                    old, self.current, self.path = self.current, model, path
+                    if self._pipeline is not None and self._tracker is not None:
+                        self._pipeline.localizer = model.localizer
+                        self._tracker.use_map(model.map_frame)
+            except MvlocError:  # raised before the exchange
                 model.close()
                 raise
-            with nullcontext() if self._pipeline is None else self._pipeline.between_frames():
-                old, self.current, self.path = self.current, model, path
-                if self._pipeline is not None and self._tracker is not None:
-                    self._pipeline.localizer = model.localizer
-                    self._tracker.use_map(model.map_frame)
         old.close()
         del old
         give_back()

@@ -19,11 +19,15 @@ from rclpy.node import Node
 from rclpy.time import Time
 from tf2_ros import Buffer, TransformException, TransformListener
 
+from mvloc_ros.foreign_text import shown
+from mvloc_ros.limits import MOST_CAMERA_FRAMES, MOST_NAMED
 from mvloc_ros.node.messages import matrix_of
 from mvloc_ros.node.qos import incompatibility
 from mvloc_ros.node.transform_watch import TransformWatch
 
 _POLL_S = 0.005
+_REASON = 300
+"""Characters of tf2's words, which name frames."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,7 @@ class RobotTransforms:
     def close(self) -> None:
         """Stop listening."""
         self._listener.unregister()
+        self.watch.begin_anew()
 
     def stop_waiting(self) -> None:
         """End a lookup that waits."""
@@ -105,10 +110,10 @@ class RobotTransforms:
                 reason = incompatibility(publisher.qos_profile, subscription.qos_profile)
                 if reason:
                     found.append(
-                        f"{publisher.node_name} publishes {topic} with an incompatible QoS ({reason}), so that its "
-                        "transforms are not heard; let it publish reliable, and /tf_static transient_local"
+                        f"{shown(publisher.node_name)} publishes {topic} with an incompatible QoS ({reason}), so that "
+                        "its transforms are not heard; let it publish reliable, and /tf_static transient_local"
                     )
-        return found
+        return found[:MOST_NAMED]
 
     def lookup(self, target: str, source: str, stamp_ns: int, wait: bool = True) -> Found:
         """`T_target_source` at a stamp.
@@ -126,16 +131,21 @@ class RobotTransforms:
             if not wait or newest is None or newest >= stamp_ns or self._stalled.get((target, source)) == newest:
                 break
             if waited >= self._timeout_s or self._interrupted.wait(_POLL_S):
-                self._stalled[target, source] = newest
+                self._note_stalled((target, source), newest)
                 found = Found(None, True, f"{found.reason} (waited {waited:.2f} s)")
                 break
         return found
+
+    def _note_stalled(self, pair: tuple[str, str], newest_ns: int) -> None:
+        if len(self._stalled) >= MOST_CAMERA_FRAMES and pair not in self._stalled:
+            self._stalled.clear()  # it saves waits, and is known again after one
+        self._stalled[pair] = newest_ns
 
     def _try(self, target: str, source: str, stamp_ns: int) -> Found:
         try:
             T = matrix_of(self._buffer.lookup_transform(target, source, Time(nanoseconds=stamp_ns)))
         except TransformException as error:
-            return Found(None, self._newest(target, source) is not None, str(error).rstrip("."))
+            return Found(None, self._newest(target, source) is not None, shown(str(error).rstrip("."), _REASON))
         if not np.isfinite(T).all():  # finite ones may be too large to be chained
             return Found(None, True, "the chain of transforms between them has numbers that are not finite")
         return Found(T, True, "")

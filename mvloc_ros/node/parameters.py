@@ -18,6 +18,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from mvloc_ros.errors import MvlocError
+from mvloc_ros.foreign_text import shown
 from mvloc_ros.inference.backend import BACKENDS
 from mvloc_ros.inference.precision import PRECISIONS
 from mvloc_ros.node.frame_parameters import FRAME_SPECS, FrameParameters
@@ -85,7 +86,7 @@ def _explain(name: str, spec: Spec, error: Exception) -> str:
         expected += f" from {spec.range[0]:g} to {spec.range[1]:g}"
     given = re.search(r"value \((.*?)\)|to '(.*?)' of type", str(error))
     value = "what was given" if given is None else given[1] or given[2]
-    return f"The parameter {name} must be {expected} (default: {spec.default!r}), not {value}."
+    return f"The parameter {name} must be {expected} (default: {spec.default!r}), not {shown(value)}."
 
 
 def read(node: Node) -> NodeParameters:
@@ -119,7 +120,7 @@ def _fault_of(name: str, value: Any) -> str:
     """Why a value cannot be used although rclpy lets it pass, in words."""
     choices = SPECS[name].choices
     if choices and SPECS[name].meant(value) not in choices:
-        return f"The parameter {name} must be one of {', '.join(choices)}, not {value!r}."
+        return f"The parameter {name} must be one of {', '.join(choices)}, not {shown(repr(value))}."
     if isinstance(value, float) and not math.isfinite(value):
         return f"The parameter {name} must be a finite number, not {value}."
     return ""

@@ -17,17 +17,22 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mvloc_ros.errors import MvlocError
+from mvloc_ros.foreign_text import shown
 from mvloc_ros.inference.frame import ColorImage, DepthImage, Frame, FrameError
+from mvloc_ros.limits import MOST_CAMERA_FRAMES, MOST_LOG_CHARACTERS
 from mvloc_ros.localization.estimate import PoseEstimate
 from mvloc_ros.localization.localizer import Localizer, Odometry
 from mvloc_ros.localization.tracker import Tracker
-from mvloc_ros.node.messages import to_nanoseconds
+from mvloc_ros.node.messages import require_frame, require_stamp, to_nanoseconds
 from mvloc_ros.node.worker import LatestWorker
 from mvloc_ros.sensors.decode import DecodeError, decode_color, decode_depth
 from mvloc_ros.sensors.single_modality import COLOR, DEPTH, SingleModality
 from mvloc_ros.sensors.synchronizer import Synchronizer
 
 TICK_S = 0.1
+STOP_S = 3.0
+"""How long the end of a pipeline waits for the frame in work: the slowest network takes a share of it."""
+_GIVE_UP_S, _POLL_S = 1.0, 0.1
 
 
 Content = ColorImage | DepthImage
@@ -102,7 +107,7 @@ class Pipeline:
         check_stamp: Callable[[str, int], None],
         publish: Callable[[PairedFrame, PoseEstimate], bool],
         report: Callable[[PairedFrame, PoseEstimate, float, float], None],
-        on_problem: Callable[[str], None],
+        on_problem: Callable[[str, str], None],
         on_failure: Callable[[PairedFrame, str], None],
         *,
         odometry: Odometry,
@@ -123,7 +128,8 @@ class Pipeline:
             publish: called by the worker with a frame and its pose; answers whether the pose was accepted.
             report: called after that, when the frame is counted, with the frame, its pose, how long it waited in
                 the mailbox and how long publishing took (ms).
-            on_problem: called by the feeding thread with a sentence about an image that could not be used.
+            on_problem: called by the feeding thread with `colour` or `depth` and a sentence about an image that could
+                not be used.
             on_failure: called by the worker with the frame that gave no pose and a sentence.
             odometry: called by the worker for where odometry has the camera at a frame's stamp.
             read_color: how a colour message is read.
@@ -146,23 +152,54 @@ class Pipeline:
         self.last_frame_time: float | None = None
         self.last_pair_time: float | None = None
         self._work_began: float | None = None
+        self._gives_up_at, self._is_left_behind = float("inf"), False
         self.carrier_frame = ""
+        self._frames: set[str] = set()
         self.explain_missing: Callable[[str], str] = "no {} image".format
         # An image must not push out the one that waits for something better than it.
         self.synchronizer = Synchronizer(tolerance_ns, self._pair, max(2, queue_size))
         self._single_wait_s = single_wait_s
         self.single_modality = SingleModality(self.synchronizer, single_wait_s, self._single)
-        self._worker: LatestWorker[PairedFrame] = LatestWorker(self._localize, "mvloc_worker")
+        self._worker: LatestWorker[PairedFrame] = LatestWorker(self._localize)
 
-    def stop(self) -> None:
-        """Finish the frame in work and end the worker."""
-        self._worker.stop()
+    def begin_to_end(self) -> None:
+        """From now on nobody waits long for the frame in work; `stop` is to follow."""
+        self._gives_up_at = time.monotonic() + _GIVE_UP_S
+
+    def stop(self) -> bool:
+        """Finish the frame in work and end the worker; False where it hangs and is left behind.
+
+        A frame that is left behind publishes nothing any more, should it ever end.
+        """
+        self.begin_to_end()
+        has_ended = self._worker.stop(STOP_S)
+        self._is_left_behind = not has_ended
+        return has_ended
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether a frame was left behind and is still in work: it uses the localizer and its backend."""
+        return self._is_left_behind and self._worker.is_alive
 
     @contextmanager
     def between_frames(self) -> Iterator[None]:
-        """Wait for the frame in work and hold back the next one."""
-        with self._turnstile, self._in_frame:
+        """Wait for the frame in work and hold back the next one.
+
+        Raises:
+            FrameError: the pipeline is to end, and the frame in work does not.
+        """
+        with self._held(self._turnstile), self._held(self._in_frame):
             yield
+
+    @contextmanager
+    def _held(self, lock: threading.Lock) -> Iterator[None]:
+        while not lock.acquire(timeout=_POLL_S):
+            if time.monotonic() > self._gives_up_at:
+                raise FrameError("The node was deactivated, and the frame in work has not ended.")
+        try:
+            yield
+        finally:
+            lock.release()
 
     @property
     def working_for_s(self) -> float:
@@ -197,18 +234,32 @@ class Pipeline:
         if not self.enabled:
             return None
         self._callback_time = time.perf_counter()
+        what = f"A {_WORDS[modality]} image"
         try:
-            self._check_stamp(_WORDS[modality], to_nanoseconds(message.header.stamp))
+            self._check_stamp(_WORDS[modality], require_stamp(what, message.header.stamp))
+            frame_id = self._frame_of(what, message)
             content = read(message)
-        except DecodeError as error:
-            self._on_problem(str(error))
+        except MvlocError as error:
+            self._on_problem(_WORDS[modality], str(error))
             return None
         except Exception as error:  # one image must not end the node; a defect is named with its type
-            self._on_problem(f"A {_WORDS[modality]} image cannot be read: {type(error).__name__}: {error}.")
+            self._on_problem(_WORDS[modality], _unreadable(modality, error))
             return None
         if modality == self._pose_of:
-            self.carrier_frame = message.header.frame_id or self.carrier_frame
-        return Image(content, message.header.frame_id, 1e3 * (time.perf_counter() - self._callback_time))
+            self.carrier_frame = frame_id or self.carrier_frame
+        return Image(content, frame_id, 1e3 * (time.perf_counter() - self._callback_time))
+
+    def _frame_of(self, what: str, message: Any) -> str:
+        """The frame id, if it can be one, and is not one of ever new ones."""
+        frame_id = require_frame(what, message.header.frame_id)
+        if frame_id not in self._frames:
+            if len(self._frames) >= MOST_CAMERA_FRAMES:
+                raise DecodeError(
+                    f"{what} is of the frame {shown(frame_id)!r}, after images of {MOST_CAMERA_FRAMES} other frames; "
+                    "let each camera have one frame_id, or deactivate and activate to begin anew."
+                )
+            self._frames.add(frame_id)
+        return frame_id
 
     def _pair(self, color_ns: int, color: Image, depth_ns: int, depth: Image) -> None:
         self.single_modality.paired()
@@ -254,7 +305,7 @@ class Pipeline:
                 problems.append(str(error))
             except Exception as error:  # it costs its modality alone, whatever it is; a defect is named with its type
                 self.counts.undecodable += 1
-                problems.append(f"A {_WORDS[modality]} image cannot be read: {type(error).__name__}: {error}.")
+                problems.append(_unreadable(modality, error))
         if problems and (self._single_wait_s == 0.0 or not read):
             raise DecodeError(" ".join(problems))
         color, depth = read.get(COLOR), read.get(DEPTH)
@@ -285,6 +336,8 @@ class Pipeline:
                     "images have no frame_id; set camera_frame."
                 )
             estimate = self.localizer.process(frame, self._tracker, self._odometry)
+            if self._is_left_behind:
+                return
             localized = time.perf_counter()
             if self._publish(paired, estimate):
                 self.counts.published += 1
@@ -292,8 +345,16 @@ class Pipeline:
                 self.counts.rejected += 1
             self._report(paired, estimate, wait_ms, 1e3 * (time.perf_counter() - localized))
         except MvlocError as error:
-            self.counts.dropped_failed += 1
-            self._on_failure(paired, str(error))
+            self._fail(paired, str(error))
         except Exception as error:  # one frame must not end the worker; a defect is named with its type
+            text = shown(error, MOST_LOG_CHARACTERS)
+            self._fail(paired, f"Localizing a frame failed unexpectedly: {type(error).__name__}: {text}.")
+
+    def _fail(self, paired: PairedFrame, reason: str) -> None:
+        if not self._is_left_behind:
             self.counts.dropped_failed += 1
-            self._on_failure(paired, f"Localizing a frame failed unexpectedly: {type(error).__name__}: {error}.")
+            self._on_failure(paired, reason)
+
+
+def _unreadable(modality: str, error: Exception) -> str:
+    return f"A {_WORDS[modality]} image cannot be read: {type(error).__name__}: {shown(error, MOST_LOG_CHARACTERS)}."

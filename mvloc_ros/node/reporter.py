@@ -15,6 +15,7 @@ from mvloc_ros.localization.estimate import PoseEstimate
 from mvloc_ros.localization.tracker import State
 from mvloc_ros.msg import LocalizationStatus
 from mvloc_ros.node import status
+from mvloc_ros.node.input_log import InputLog
 from mvloc_ros.node.inputs import Inputs
 from mvloc_ros.node.model_slot import ModelSlot
 from mvloc_ros.node.outputs import Outputs
@@ -23,8 +24,6 @@ from mvloc_ros.node.pipeline import PairedFrame, Pipeline
 from mvloc_ros.node.ros_clock import RosClock
 from mvloc_ros.node.stamps import StampGuard
 from mvloc_ros.node.tracking import RobotTracking
-
-_WARN_PERIOD_S = 5.0
 
 
 class Reporter:
@@ -39,11 +38,12 @@ class Reporter:
         clock: RosClock,
         stamps: StampGuard,
         tracker: RobotTracking,
+        log: InputLog,
     ) -> None:
         """Nothing has come yet, and nothing is told before `attach`."""
         self._node, self._values, self._models, self._outputs = node, values, models, outputs
         self._time, self._stamps, self._tracker = clock, stamps, tracker
-        self._logger = node.get_logger()  # throttles by the line that logs, so each reason has one of its own
+        self._log = log
         self._started = time.monotonic()
         self._pipeline: Pipeline | None = None
         self._inputs: Inputs | None = None
@@ -74,22 +74,20 @@ class Reporter:
         message.callback_to_publication_ms = callback_to_publication_ms
         message.stamp_to_publication_ms = stamp_to_publication_ms
         if not self._placement.verdict.accepted:
-            self._logger.warning(
-                f"a pose was rejected: {self._placement.verdict.reason}", throttle_duration_sec=_WARN_PERIOD_S
-            )
+            self._log.warn("rejected poses", f"a pose was rejected: {self._placement.verdict.reason}")
         self._publish_status(message)
 
     def report_failure(self, paired: PairedFrame, reason: str) -> None:
         """Tell that a frame gave no pose."""
-        self._logger.warning(reason, throttle_duration_sec=_WARN_PERIOD_S)
+        self._log.warn("frames without a pose", reason)
         self._publish_status(status.failed_status(paired, reason))
 
     # Images that cannot be used, and silence --------------------------------------------------------------
 
-    def note_invalid(self, reason: str) -> None:
-        """An image could not be used."""
+    def note_invalid(self, name: str, reason: str) -> None:
+        """An image of `colour` or `depth` could not be used."""
         self._last_invalid = reason
-        self._logger.warning(reason, throttle_duration_sec=_WARN_PERIOD_S)
+        self._log.warn(f"{name} images not used", reason)
 
     def tick(self) -> None:
         """Tell of silence, and publish diagnostics; to be called every `status_period`."""
@@ -138,5 +136,6 @@ class Reporter:
         status.add_counters(message, pipeline)
         message.lost_in_transport = inputs.lost
         status.add_trust(message, self._tracker, self._stamps.jumps)
+        status.bound(message)
         self._last_status = message
         self._outputs.publish_status(message)

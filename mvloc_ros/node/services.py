@@ -10,6 +10,8 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from std_srvs.srv import SetBool, Trigger
 
+from mvloc_ros.foreign_text import shown_lines
+
 Response = TypeVar("Response", Trigger.Response, SetBool.Response)
 Answer = tuple[bool, str]
 
@@ -38,5 +40,5 @@ def create_services(
 
 
 def _fill(response: Response, answer: Answer) -> Response:
-    response.success, response.message = answer
+    response.success, response.message = answer[0], shown_lines(answer[1])
     return response

@@ -8,7 +8,9 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from numpy.typing import NDArray
 from std_msgs.msg import Header
 
+from mvloc_ros.foreign_text import shown
 from mvloc_ros.geometry import se3
+from mvloc_ros.limits import MOST_LOG_CHARACTERS
 from mvloc_ros.localization.estimate import PoseEstimate
 from mvloc_ros.msg import LocalizationStatus
 from mvloc_ros.node.messages import fill_pose, to_time
@@ -77,6 +79,12 @@ def add_trust(status: LocalizationStatus, tracker: RobotTracking, clock_jumps: i
     """Fill in what was rejected, and what became of the time."""
     status.last_rejection = tracker.last_rejection
     status.clock_jumps = clock_jumps
+
+
+def bound(status: LocalizationStatus) -> None:
+    """Make its texts, parts of which are from outside, fit for one line each."""
+    for name in ("reason", "last_rejection", "model", "backend"):
+        setattr(status, name, shown(getattr(status, name), MOST_LOG_CHARACTERS))
 
 
 def add_counters(status: LocalizationStatus, pipeline: Pipeline) -> None:

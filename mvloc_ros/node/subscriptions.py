@@ -16,6 +16,7 @@ from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo
 
 from mvloc_ros.node.image_reader import COLOR_TYPES, DEPTH_TYPES
+from mvloc_ros.node.input_log import InputLog
 from mvloc_ros.node.input_parameters import InputParameters
 from mvloc_ros.node.qos import adapts, image_qos, policy_name
 from mvloc_ros.node.topic_monitor import TopicMonitor
@@ -73,7 +74,9 @@ class ImageSubscription:
             self._name,
             self._take,
             self._qos,
-            event_callbacks=SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible),
+            event_callbacks=SubscriptionEventCallbacks(
+                incompatible_qos=self._on_incompatible, use_default_callbacks=False
+            ),
         )
         self._monitor.subscription = self._subscription
 
@@ -92,12 +95,30 @@ def topic_name(node: Node, side: str, chosen: str) -> str:
 
 
 def info_subscription(
-    node: Node, values: InputParameters, side: str, take: Callable[[CameraInfo], None], group: CallbackGroup
+    node: Node,
+    values: InputParameters,
+    side: str,
+    take: Callable[[CameraInfo], None],
+    group: CallbackGroup,
+    log: InputLog,
 ) -> Subscription:
     """Subscribe to camera_info: `color/camera_info` if that is remapped, else the one beside the image topic."""
     own = f"{side}/camera_info"
     beside = node.resolve_topic_name(f"{side}/image").rsplit("/", 1)[0] + "/camera_info"
     is_remapped = node.resolve_topic_name(own) != node.resolve_topic_name(own, only_expand=True)
+    name = own if is_remapped else beside
+    events = logged_events(log, node.resolve_topic_name(name))
     return node.create_subscription(
-        CameraInfo, own if is_remapped else beside, take, image_qos(values), callback_group=group
+        CameraInfo, name, take, image_qos(values), callback_group=group, event_callbacks=events
     )
+
+
+def logged_events(log: InputLog, topic: str) -> SubscriptionEventCallbacks:
+    """Publishers whose QoS does not suit are told through the log of input: rclpy's own way is a line for each."""
+
+    def on_incompatible(event: Any) -> None:
+        policy = policy_name(event.last_policy_kind)
+        text = f"a publisher of {topic} is not heard, since its QoS does not suit (policy {policy}); mend its QoS"
+        log.warn(f"QoS of {topic}", text)
+
+    return SubscriptionEventCallbacks(incompatible_qos=on_incompatible, use_default_callbacks=False)

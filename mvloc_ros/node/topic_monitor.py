@@ -8,6 +8,7 @@ from typing import Any
 from rclpy.node import Node
 from rclpy.subscription import Subscription
 
+from mvloc_ros.foreign_text import shown
 from mvloc_ros.node.messages import to_nanoseconds
 from mvloc_ros.node.qos import incompatibility
 from mvloc_ros.sensors.gaps import GapCounter
@@ -54,9 +55,9 @@ class TopicMonitor:
         stamp_ns = self.last_stamp_ns = to_nanoseconds(message.header.stamp)
         if stamp_ns:
             self.gaps.add(stamp_ns)
-        what = getattr(message, "encoding", None) or getattr(message, "format", None)
+        what = shown(getattr(message, "encoding", "") or getattr(message, "format", "") or "")
         width, height = getattr(message, "width", 0), getattr(message, "height", 0)
-        if what is not None and width:  # the size of a compressed image is known to the decoder alone
+        if what and width:  # the size of a compressed image is known to the decoder alone
             self.size = (width, height)
         # An unorganised cloud has another number of points each time.
         look = f"{what or 'cloud'} {width}x{height}" if width and what else str(what or "cloud")
@@ -77,14 +78,14 @@ class TopicMonitor:
         for publisher in publishers:
             if publisher.topic_type != self.type_name:
                 return (
-                    f"{count}, but {publisher.node_name} publishes {publisher.topic_type} where {self.type_name} is "
-                    f"subscribed to; set {_REMEDY[self.name]} or remap the topic"
+                    f"{count}, but {shown(publisher.node_name)} publishes {shown(publisher.topic_type)} where "
+                    f"{self.type_name} is subscribed to; set {_REMEDY[self.name]} or remap the topic"
                 )
             reason = incompatibility(publisher.qos_profile, self.subscription.qos_profile)
             if reason:
                 policies = f", policy {', '.join(self.policies)}" if self.policies else ""
                 return (
-                    f"{count}, but {publisher.node_name} publishes {self.name} images with an incompatible QoS "
+                    f"{count}, but {shown(publisher.node_name)} publishes {self.name} images with an incompatible QoS "
                     f"({reason}{policies}); set image_reliability to best_effort and image_durability to volatile"
                 )
         if self.last_arrival is None:

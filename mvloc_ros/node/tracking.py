@@ -8,7 +8,6 @@ topics in the executor's thread.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from mvloc_ros.localization.estimate import PoseEstimate
 from mvloc_ros.localization.pose import Pose
 from mvloc_ros.localization.tracker import Tracker, Verdict
 from mvloc_ros.node.frame_parameters import FrameParameters
+from mvloc_ros.node.input_log import InputLog
 from mvloc_ros.node.messages import require_finite
 from mvloc_ros.node.odometry import RobotTransforms
 from mvloc_ros.node.tf_publisher import TfPublisher
@@ -32,8 +32,6 @@ Array = NDArray[np.float64]
 # What a variance of an initial pose is taken for that is not stated (0), as by tools that point in the plane.
 _UNSTATED_VARIANCE = np.array([1.0, 1.0, 1.0, 0.25, 0.25, 0.25])
 _LOST_VARIANCE = 9999.0
-# The log does not repeat within this that a transform is missing.
-_PAUSE_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,7 @@ class RobotTracking:
         transforms: RobotTransforms | None,
         tf: TfPublisher,
         is_from_before: Callable[[int], bool],
-        warn: Callable[[str], object],
+        log: InputLog,
         watch: TransformWatch,
     ) -> None:
         """Start with no accepted pose.
@@ -88,7 +86,7 @@ class RobotTracking:
             transforms: the robot's own, where they are needed.
             tf: sends what is accepted; nothing else uses it.
             is_from_before: whether a stamp belongs to the time before the clock jumped back.
-            warn: told once when something of the robot's transforms is missing, and when it is there again.
+            log: told while something of the robot's transforms is missing, and when it is there again.
             watch: what others send on TF.
         """
         self._values = values
@@ -96,7 +94,7 @@ class RobotTracking:
         self._transforms = transforms
         self._tf = tf
         self._is_from_before = is_from_before
-        self._warn = warn
+        self._log = log
         self._watch = watch
         self._lock = threading.Lock()
         self._tracker = tracker
@@ -104,8 +102,6 @@ class RobotTracking:
         self._odometry_note = ""
         self._last: Placement | None = None
         self._missing: dict[str, str] = {}
-        self._told: set[str] = set()
-        self._quiet_until: dict[str, float] = {}
         self.last_rejection = ""
 
     def forget(self) -> None:
@@ -303,12 +299,9 @@ class RobotTracking:
 
     def _note(self, what: str, problem: str) -> None:
         """Say when something goes missing and when it is there again, but not at each gap of a stream that has many."""
-        before, self._missing[what] = self._missing.get(what, ""), problem
-        now = time.monotonic()
-        if problem and not before and now >= self._quiet_until.get(what, 0.0):
-            self._quiet_until[what] = now + _PAUSE_S
-            self._told.add(what)
-            self._warn(problem)
-        elif what in self._told and not problem:
-            self._told.discard(what)
-            self._warn("no other parent on TF any more" if what == "parent" else f"{what} is on TF now")
+        self._missing[what] = problem
+        kind = f"transforms: {what}"
+        if problem:
+            self._log.lasts(kind, problem)
+        else:
+            self._log.over(kind, "no other parent on TF any more" if what == "parent" else f"{what} is on TF now")

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who else sends transforms: two sources of one edge, second parents, impossible steps, and numbers that are none.
+"""Who else sends transforms: two sources of one edge, second parents, impossible steps, and what cannot be used.
 
 tf2 keeps one parent of a frame, the last that came, and says nothing; so each transform is looked at on its way into
-the buffer. Written by the executor's thread, read by the worker's too.
+the buffer. What tf2 would refuse with a line in the log for each one is refused here, through the log of input; and
+tf2 keeps every name that it was ever told, so that their number is bounded here. Written by the executor's thread,
+read by the worker's too.
 """
 
 from __future__ import annotations
@@ -17,7 +19,10 @@ from dataclasses import dataclass, field
 
 from geometry_msgs.msg import TransformStamped
 
-from mvloc_ros.node.messages import to_nanoseconds
+from mvloc_ros.foreign_text import shown
+from mvloc_ros.limits import MOST_NAMED, MOST_TRANSFORMS
+from mvloc_ros.node.input_log import InputLog
+from mvloc_ros.node.messages import MessageError, require_frame, require_stamp
 
 # Metres and quaternion as plain numbers: all of /tf passes here, and arrays would take many times as long.
 _Placed = tuple[tuple[float, float, float], tuple[float, float, float, float]]
@@ -27,8 +32,12 @@ RECENT_S = 2.0
 _REPEATED = 3  # one event may be a message of a process that has just ended
 _SAME_M, _SAME_RAD = 1e-3, 1e-3  # two roundings of one mount
 _ALTERNATION_M = 0.05
-_NOT_FINITE = "has numbers that are not finite, or a quaternion of length 0, and is not used; mend its publisher"
-_PAUSE_S = 60.0  # the log does not repeat within this that an edge is not finite
+_NOT_FINITE = (
+    "has numbers that are not finite, or a quaternion of another length than 1, and is not used; mend its publisher"
+)
+_KEPT_NS = 10_000_000_000  # as long as tf2's buffer keeps what moves
+_UNIT = 10e-3  # how far tf2 lets the square of a quaternion's length be from 1
+_OWN_EDGES, _OWN_STAMPS, _RECENT_STAMPS = 64, 500, 8
 _MAX_SPEED, _MAX_TURN_RATE = 50.0, 50.0  # m/s, rad/s: more than any robot's odometry
 
 
@@ -40,59 +49,109 @@ class _Edge:
     last_seen: float = 0.0
     oddities: deque[float] = field(default_factory=lambda: deque(maxlen=_REPEATED))
     oddity: str = ""
-    quiet_until: float = -math.inf
+    is_unusable: bool = False  # the last one was
+
+
+@dataclass
+class _Stamps:
+    """The stamps of a frame that moves, whatever its parent: as tf2 keeps them."""
+
+    newest_ns: int
+    recent: deque[int] = field(default_factory=lambda: deque(maxlen=_RECENT_STAMPS))
 
 
 class TransformWatch:
     """Looks at every transform that comes, except the node's own. Edges are (parent, child, is_static)."""
 
-    def __init__(
-        self, now: Callable[[], float] = time.monotonic, warn: Callable[[str], object] = lambda _: None
-    ) -> None:
+    def __init__(self, log: InputLog | None = None, now: Callable[[], float] = time.monotonic) -> None:
         """Start with nothing seen.
 
         Args:
+            log: told of each transform that is not used.
             now: tells the steady time in seconds.
-            warn: told of a transform that is not used, also of a single one; not again within a minute for its edge.
         """
-        self._warn = warn
+        self._log = InputLog(lambda _: None, lambda _: None) if log is None else log
         self._now = now
         self._lock = threading.Lock()
         self._own: dict[tuple[str, str], deque[int]] = {}
         self._edges: dict[tuple[str, str, bool], _Edge] = {}
+        self._stamps: dict[str, _Stamps] = {}  # by child, so no more than edges and own ones
 
     def note_own(self, parent: str, child: str, stamp_ns: int) -> None:
         """The node is about to send this transform, which will come back to it."""
         with self._lock:
-            self._own.setdefault((parent, child), deque(maxlen=500)).append(stamp_ns)
+            if (parent, child) not in self._own and len(self._own) >= _OWN_EDGES:
+                self._own.pop(next(iter(self._own)))
+            self._own.setdefault((parent, child), deque(maxlen=_OWN_STAMPS)).append(stamp_ns)
 
     def forget(self) -> None:
-        """Drop what moved, as after a jump back of the clock."""
+        """Drop what moved, as after a jump back of the clock; tf2 keeps the names, and so they go on to count."""
         with self._lock:
-            self._edges = {key: edge for key, edge in self._edges.items() if key[2]}
+            self._edges = {key: edge if key[2] else _Edge() for key, edge in self._edges.items()}
+            self._stamps.clear()
+
+    def begin_anew(self) -> None:
+        """Drop all that others sent: there is another buffer."""
+        with self._lock:
+            self._edges.clear()
+            self._stamps.clear()
 
     def take(self, message: TransformStamped, is_static: bool) -> bool:
-        """Look at a transform; False for one that is not finite, which counts as not sent."""
+        """Look at a transform; False for one that cannot be used, which counts as not sent."""
         parent, child = message.header.frame_id.lstrip("/"), message.child_frame_id.lstrip("/")
-        stamp_ns, placed = to_nanoseconds(message.header.stamp), _placed(message)
+        try:
+            _require_names(parent, child)
+            stamp_ns = require_stamp(_named(parent, child, is_static), message.header.stamp)
+        except MessageError as error:
+            self._log.warn("transforms not used", str(error))
+            return False
         with self._lock:
             if not is_static and stamp_ns in self._own.get((parent, child), ()):
-                return True
-            edge = self._edges.setdefault((parent, child, is_static), _Edge())
+                return self._is_news(parent, child, stamp_ns)
+            edge = self._edge(parent, child, is_static)
+            if edge is None:
+                return False
             now = edge.last_seen = self._now()
+            placed = _placed(message)
             if placed is None:
                 _note(edge, now, _NOT_FINITE)
-                if now >= edge.quiet_until:
-                    edge.quiet_until = now + _PAUSE_S
-                    self._warn(f"{_named(parent, child, is_static)} {_NOT_FINITE}")
+                edge.is_unusable = True
+                self._log.warn("transforms not used", f"{_named(parent, child, is_static)} {_NOT_FINITE}")
                 return False
-            if is_static and edge.oddity == _NOT_FINITE:
+            if is_static and edge.is_unusable:
                 edge.oddity = ""  # a static transform stays; this one takes the place of the unusable one
+            edge.is_unusable = False
+            is_news = is_static or self._is_news(parent, child, stamp_ns)
             problem = _conflict(edge, placed) if is_static else _step(edge, stamp_ns, placed)
             if problem:
                 _note(edge, now, problem)
             edge.recent.append((stamp_ns, placed))
-        return True
+        return is_news
+
+    def _edge(self, parent: str, child: str, is_static: bool) -> _Edge | None:
+        """What is known of an edge; None for one more than there may be."""
+        key = parent, child, is_static
+        if key not in self._edges and len(self._edges) >= MOST_TRANSFORMS:
+            self._log.warn(
+                "too many transforms",
+                f"{_named(parent, child, is_static)} is not used: transforms between {MOST_TRANSFORMS} pairs of frames "
+                "came before; stop what makes ever new frames, then deactivate, clean up and configure",
+            )
+            return None
+        return self._edges.setdefault(key, _Edge())
+
+    def _is_news(self, parent: str, child: str, stamp_ns: int) -> bool:
+        """Whether tf2 would take this: neither a repetition nor older than what it keeps."""
+        stamps = self._stamps.setdefault(child, _Stamps(stamp_ns))
+        if stamp_ns < stamps.newest_ns - _KEPT_NS:
+            age_s = 1e-9 * (stamps.newest_ns - stamp_ns)
+            text = f"{_named(parent, child, False)} is not used: it is stamped {age_s:.1f} s before the newest one; "
+            self._log.warn("old transforms", text + "look for a second publisher, or a clock that is set back")
+            return False
+        is_news = stamp_ns not in stamps.recent
+        stamps.newest_ns = max(stamp_ns, stamps.newest_ns)
+        stamps.recent.append(stamp_ns)
+        return is_news
 
     def other_parent(self, child: str, own_parent: str) -> str:
         """A parent that someone else gives a frame, also the same one as the node does; empty without one."""
@@ -116,7 +175,20 @@ class TransformWatch:
                 goes_on = is_static or (len(edge.oddities) == _REPEATED and now - edge.oddities[0] < 2 * RECENT_S)
                 if edge.oddity and goes_on:
                     found.append(f"{_named(parent, child, is_static)} {edge.oddity}")
+                if len(found) == MOST_NAMED:
+                    break
         return found
+
+
+def _require_names(parent: str, child: str) -> None:
+    """MessageError for frames that tf2 would not take, or that are no names."""
+    require_frame("A transform", parent)
+    require_frame("A transform", child)
+    if not parent or not child or parent == child:
+        raise MessageError(
+            f"A transform from {shown(parent)!r} to {shown(child)!r} is not used: both frames need a name, and another "
+            "one; mend its publisher"
+        )
 
 
 def _named(parent: str, child: str, is_static: bool) -> str:
@@ -129,11 +201,12 @@ def _note(edge: _Edge, now: float, what: str) -> None:
 
 
 def _placed(message: TransformStamped) -> _Placed | None:
-    """Metres and unit quaternion; None where they are not finite or no rotation."""
+    """Metres and unit quaternion; None where tf2 would refuse them."""
     t, q = message.transform.translation, message.transform.rotation
-    length = math.sqrt(q.x * q.x + q.y * q.y + q.z * q.z + q.w * q.w)
-    if not (math.isfinite(t.x + t.y + t.z) and math.isfinite(length) and length > 0.0):
+    square = q.x * q.x + q.y * q.y + q.z * q.z + q.w * q.w
+    if not (math.isfinite(t.x + t.y + t.z) and abs(square - 1.0) < _UNIT):
         return None
+    length = math.sqrt(square)
     return (t.x, t.y, t.z), (q.x / length, q.y / length, q.z / length, q.w / length)
 
 

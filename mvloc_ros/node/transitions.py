@@ -11,6 +11,8 @@ from typing import TypeVar
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from mvloc_ros.errors import MvlocError
+from mvloc_ros.foreign_text import shown, shown_lines
+from mvloc_ros.limits import MOST_LOG_CHARACTERS
 
 N = TypeVar("N", bound=LifecycleNode)
 Transition = Callable[[N, LifecycleState], TransitionCallbackReturn]
@@ -24,9 +26,9 @@ def logged(transition: Transition[N]) -> Transition[N]:
         try:
             return transition(node, state)
         except MvlocError as error:
-            node.get_logger().error(f"{_name(transition)} failed: {error}")
+            node.get_logger().error(f"{_name(transition)} failed: {shown(error, MOST_LOG_CHARACTERS)}")
         except Exception:
-            node.get_logger().error(f"{_name(transition)} failed unexpectedly:\n{traceback.format_exc()}")
+            node.get_logger().error(f"{_name(transition)} failed unexpectedly:\n{shown_lines(traceback.format_exc())}")
         return TransitionCallbackReturn.FAILURE
 
     return wrapper

@@ -8,6 +8,7 @@ import time
 from rclpy.node import Node
 
 from mvloc_ros.inference.manifest import Manifest
+from mvloc_ros.limits import MOST_NAMED
 from mvloc_ros.node.findings import Finding, Level
 from mvloc_ros.node.image_reader import ImageReader
 from mvloc_ros.node.odometry import RobotTransforms
@@ -59,7 +60,7 @@ class Watchdog:
         if self._reader.cloud_problem:
             found.append(Finding("transforms", "clouds without a transform", Level.WARN, self._reader.cloud_problem))
         if self._transforms is not None:
-            texts = [*self._transforms.unheard(), *self._transforms.watch.problems()]
+            texts = [*self._transforms.unheard(), *self._transforms.watch.problems()][:MOST_NAMED]
             found += [Finding("transforms", f"transforms ({n})", Level.WARN, text) for n, text in enumerate(texts, 1)]
         self.findings = found
         return found

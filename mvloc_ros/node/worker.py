@@ -14,22 +14,21 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
+WORKER = "mvloc_worker"
+"""Name of the threads that process frames, also in `top -H`."""
+
 
 class LatestWorker(Generic[T]):
     """Calls `process` with the newest item put, in a thread of its own."""
 
-    def __init__(self, process: Callable[[T], None], name: str) -> None:
-        """Start the thread.
-
-        Args:
-            process: called in the worker's thread; what it raises is logged and costs its item alone.
-            name: of the thread, for debuggers and `top -H`.
-        """
+    def __init__(self, process: Callable[[T], None]) -> None:
+        """Start the thread. `process` is called in it; what it raises is logged and costs its item alone."""
         self._process = process
         self._item: T | None = None
         self._stopping = False
         self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._run, name=name)
+        # A daemon, since the interpreter waits for all others at its end, however long they take.
+        self._thread = threading.Thread(target=self._run, name=WORKER, daemon=True)
         self._thread.start()
 
     def put(self, item: T) -> bool:
@@ -40,13 +39,19 @@ class LatestWorker(Generic[T]):
             self._changed.notify()
         return replaced
 
-    def stop(self) -> None:
-        """Let the item in work finish, drop a waiting one, and join the thread."""
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread has not ended."""
+        return self._thread.is_alive()
+
+    def stop(self, most_s: float) -> bool:
+        """Drop a waiting item and wait at most `most_s` seconds for the one in work; whether the thread has ended."""
         with self._changed:
             self._stopping = True
             self._item = None
             self._changed.notify()
-        self._thread.join()
+        self._thread.join(most_s)
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
         while True:

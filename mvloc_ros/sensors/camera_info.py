@@ -11,7 +11,9 @@ import cv2
 import numpy as np
 
 from mvloc_ros.errors import MvlocError
+from mvloc_ros.foreign_text import shown
 from mvloc_ros.geometry.camera import PinholeCamera, View
+from mvloc_ros.limits import MOST_DISTORTION_COEFFICIENTS
 
 _TRANSPORTS = ("compressed", "compressedDepth", "ffmpeg", "theora", "zstd")
 _FISHEYE = ("equidistant", "fisheye")
@@ -66,6 +68,12 @@ def read_camera_info(message: Any, image_topic: str) -> CameraModel:
     Raises:
         CameraInfoError: the camera is not calibrated, or what the message says is impossible.
     """
+    coefficients = len(_field(message, "d"))
+    if coefficients > MOST_DISTORTION_COEFFICIENTS:
+        raise CameraInfoError(
+            f"The camera_info of {image_topic} has {coefficients} distortion coefficients, at most "
+            f"{MOST_DISTORTION_COEFFICIENTS} are accepted: check the camera's driver."
+        )
     k, d, p = (np.asarray(_field(message, name), dtype=np.float64).reshape(-1) for name in "kdp")
     rectified = is_rectified(image_topic)
     distorted = not rectified and bool(np.any(d != 0.0))
@@ -85,7 +93,7 @@ def read_camera_info(message: Any, image_topic: str) -> CameraModel:
         raise CameraInfoError(
             f"{name} cannot be right ({str(error).rstrip('.')}): check the camera's driver."
         ) from error
-    model = str(message.distortion_model) or "unnamed" if distorted else ""
+    model = shown(message.distortion_model) or "unnamed" if distorted else ""
     displacement = _displacement(full, model, d) * camera.fx / full.fx if distorted else 0.0
     if by_p and not rectified:
         remark = "; ".join(filter(None, ("K has no focal length, so P is taken", remark)))

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mvloc_ros.foreign_text import shown
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.geometry.projection import (
     NEAREST_M,
@@ -21,9 +22,11 @@ from mvloc_ros.geometry.projection import (
     project_pinhole,
     transform_points,
 )
+from mvloc_ros.limits import MOST_NAMED
 from mvloc_ros.sensors.decode import DecodeError
 
 _AXES = ("x", "y", "z")
+_REASON = 300  # characters of another library's words
 # Datatype of sensor_msgs/PointField -> bytes of one value.
 _BYTES = {1: 1, 2: 1, 3: 2, 4: 2, 5: 4, 6: 4, 7: 4, 8: 8}
 
@@ -111,8 +114,10 @@ def _point_type(message: Any) -> np.dtype[Any]:
     names = {field.name: None for field in message.fields}
     missing = [axis for axis in _AXES if axis not in names]
     if missing:
+        named = ", ".join(repr(shown(name)) for name in list(names)[:MOST_NAMED])
+        more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
         raise DecodeError(
-            f"The cloud has no field {missing[0]!r} (it has {', '.join(map(repr, names)) or 'none'}); "
+            f"The cloud has no field {missing[0]!r} (it has {named or 'none'}{more}); "
             "check that the topic carries x, y, z points."
         )
     axes = [field for field in message.fields if field.name in _AXES]
@@ -120,9 +125,9 @@ def _point_type(message: Any) -> np.dtype[Any]:
         # The library writes each of a field's `count` values out, so a damaged count would keep it busy for ever.
         _check_extents(message)
         point = np.dtype(dtype_from_fields(axes, point_step=int(message.point_step)))
-    except (AssertionError, KeyError, TypeError, ValueError) as error:
+    except Exception as error:  # by distribution and NumPy: AssertionError, KeyError, OverflowError, TypeError ...
         raise DecodeError(
-            f"The fields of the cloud contradict its points of {message.point_step} bytes ({error}); "
+            f"The fields of the cloud contradict its points of {message.point_step} bytes ({shown(error, _REASON)}); "
             "the driver or the recording is faulty."
         ) from error
     if any(point[axis].kind != "f" for axis in _AXES):
@@ -135,6 +140,6 @@ def _check_extents(message: Any) -> None:
     for field in message.fields:
         end = int(field.offset) + int(field.count) * _BYTES.get(int(field.datatype), 1)
         if end > message.point_step:
-            raise ValueError(f"the field {field.name!r} of {field.count} value(s) ends at byte {end}")
+            raise ValueError(f"the field {shown(field.name)!r} of {field.count} value(s) ends at byte {end}")
         if field.name in _AXES and field.count != 1:
-            raise ValueError(f"the field {field.name!r} has {field.count} values")
+            raise ValueError(f"the field {shown(field.name)!r} has {field.count} values")

@@ -7,6 +7,7 @@ twelve bytes.
 
 from __future__ import annotations
 
+import math
 import struct
 import sys
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros import image_bytes
+from mvloc_ros.foreign_text import shown
 from mvloc_ros.image_header import PNG_SIGNATURE
 from mvloc_ros.inference.frame import ColorImage, DepthImage
 from mvloc_ros.limits import MOST_PIXELS
@@ -59,8 +61,8 @@ def _decode_color(message: Any) -> NDArray[np.uint8]:
         return image_bytes.decode_color(bytes(message.data))
     except image_bytes.NoColorError as error:
         raise DecodeError(
-            f"The colour topic carries an image of another kind ({message.format}; {error}), which is no colour image; "
-            "check that the colour and depth topics are not swapped."
+            f"The colour topic carries an image of another kind ({shown(message.format)}; {error}), which is no colour "
+            "image; check that the colour and depth topics are not swapped."
         ) from error
     except image_bytes.ImageBytesError as error:
         raise _undecodable(message, str(error)) from error
@@ -104,6 +106,8 @@ def decode_compressed_depth(message: Any, unit_m: float = 0.0) -> DepthImage:
     if not headed or not message.format.strip().startswith("32FC1"):
         return DepthImage(raw, unit_m or 0.001)
     _, a, b = _CONFIG.unpack(data[: _CONFIG.size].tobytes())
+    if not (math.isfinite(a) and math.isfinite(b) and a > 0.0):
+        raise _undecodable(message, f"its quantisation ({a:g}, {b:g}) is impossible")
     return DepthImage(_dequantise(raw, a, b), unit_m or 1.0)
 
 
@@ -111,7 +115,7 @@ def _decode_png(data: NDArray[np.uint8], message: Any) -> NDArray[np.uint16]:
     image = _decode(data, message)
     if image.dtype != np.uint16 or image.ndim != 2:
         raise DecodeError(
-            f"The depth topic carries an image of {image.dtype} ({message.format}) where 16 bits are needed; "
+            f"The depth topic carries an image of {image.dtype} ({shown(message.format)}) where 16 bits are needed; "
             "JPEG cannot hold depth: use the compressedDepth topic."
         )
     return np.asarray(image, dtype=np.uint16)
@@ -145,6 +149,6 @@ def _decode(data: Any, message: Any) -> NDArray[Any]:
 
 def _undecodable(message: Any, why: str) -> DecodeError:
     return DecodeError(
-        f"A compressed image ({message.format or 'no format stated'}, {len(message.data)} bytes) cannot be decoded: "
-        f"{why}; the driver or the recording is faulty."
+        f"A compressed image ({shown(message.format) or 'no format stated'}, {len(message.data)} bytes) cannot be "
+        f"decoded: {why}; the driver or the recording is faulty."
     )

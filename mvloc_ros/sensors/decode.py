@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.errors import MvlocError
+from mvloc_ros.foreign_text import shown
 from mvloc_ros.inference.frame import ColorImage, DepthImage
+from mvloc_ros.limits import MOST_PIXELS
 
 # Encoding -> channels and their order (sensor_msgs/image_encodings.hpp).
 _COLOR_VIEWS = {
@@ -34,6 +36,9 @@ _DEPTH_VIEWS = {"16UC1": (np.uint16, 0.001), "mono16": (np.uint16, 0.001), "32FC
 
 # OpenCV's types but those of 8U: numbers, and nothing says of what (16SC1 is disparity, or some drivers' depth).
 _NUMBERS = re.compile(r"(8S|16U|16S|32S|32F|64F)C\d*")
+
+_REASON = 300
+"""Characters of another library's words."""
 
 
 class DecodeError(MvlocError):
@@ -67,8 +72,8 @@ def decode_color(message: Any) -> ColorImage:
         )
     if not is_color(message.encoding):
         raise DecodeError(
-            f"The colour topic carries {message.encoding}, which is no colour image but disparity, depth or other "
-            "numbers; name the topic of the colour images."
+            f"The colour topic carries {shown(message.encoding)}, which is no colour image but disparity, depth or "
+            "other numbers; name the topic of the colour images."
         )
     return ColorImage(_through_cv_bridge(message, "rgb8"), "rgb")
 
@@ -85,8 +90,8 @@ def decode_depth(message: Any, unit_m: float = 0.0) -> DepthImage:
     """
     if message.encoding not in _DEPTH_VIEWS:
         raise DecodeError(
-            f"The depth topic carries the encoding {message.encoding!r}; a depth image is 16UC1 (millimetres) or "
-            "32FC1 (metres): check the topic and the driver's depth settings."
+            f"The depth topic carries the encoding {shown(message.encoding)!r}; a depth image is 16UC1 (millimetres) "
+            "or 32FC1 (metres): check the topic and the driver's depth settings."
         )
     kind, metres_per_unit = _DEPTH_VIEWS[message.encoding]
     view = _view(message, np.dtype(kind), 1)[:, :, 0]
@@ -120,6 +125,11 @@ def _check_size(message: Any) -> None:
             f"The image is empty ({message.width}x{message.height} pixels, {len(message.data)} bytes); "
             "check the camera driver."
         )
+    if message.height * message.width > MOST_PIXELS:
+        raise DecodeError(
+            f"The image claims {message.width}x{message.height} pixels, at most {MOST_PIXELS} are accepted; check the "
+            "camera driver."
+        )
 
 
 def _through_cv_bridge(message: Any, wanted: str) -> NDArray[np.uint8]:
@@ -129,7 +139,7 @@ def _through_cv_bridge(message: Any, wanted: str) -> NDArray[np.uint8]:
         from sensor_msgs.msg import Image
     except ImportError as error:
         raise DecodeError(
-            f"The encoding {message.encoding!r} is read through cv_bridge, which is not installed ({error}); "
+            f"The encoding {shown(message.encoding)!r} is read through cv_bridge, which is not installed ({error}); "
             "install ROS's cv_bridge or let the driver send rgb8."
         ) from error
     if not isinstance(message, Image):
@@ -145,6 +155,6 @@ def _through_cv_bridge(message: Any, wanted: str) -> NDArray[np.uint8]:
         return np.asarray(CvBridge().imgmsg_to_cv2(message, wanted), dtype=np.uint8)
     except Exception as error:  # CvBridgeError, cv2.error, KeyError or ValueError, by distribution
         raise DecodeError(
-            f"cv_bridge cannot turn the encoding {message.encoding!r} into {wanted}: {error}; let the driver send "
-            "rgb8 or bgr8."
+            f"cv_bridge cannot turn the encoding {shown(message.encoding)!r} into {wanted}: {shown(error, _REASON)}; "
+            "let the driver send rgb8 or bgr8."
         ) from error

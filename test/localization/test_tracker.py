@@ -239,6 +239,18 @@ def test_covariances_of_zero_are_no_claim_of_perfection():
         assert tracker.judge(fix(n, pose(), pose(), covariance=np.zeros((6, 6)))).accepted
 
 
+@pytest.mark.parametrize(("variance", "correlation"), [(-1.0, 0.0), (-1e300, 0.0), (0.0, -1e9), (1.0, -1e300)])
+def test_nothing_is_close_to_an_expected_pose_by_a_distance_that_is_no_number(variance: float, correlation: float):
+    """The root of a negative number is no distance, and compares as not too large."""
+    expected = variance * np.eye(6)
+    expected[0, 1] = expected[1, 0] = correlation
+    tracker = Tracker(LIMITS)
+    tracker.hint(fix(0, pose(50.0, 50.0), covariance=expected).pose, None)
+    verdict = tracker.judge(fix(0, pose()))
+    assert not verdict.accepted
+    assert "Mahalanobis distance inf" in verdict.reason
+
+
 def test_a_switched_off_gate_accepts_every_pose():
     tracker = tracking(limits=replace(LIMITS, enabled=False))
     assert all(tracker.judge(fix(n, pose(50.0 * n), pose())).accepted for n in range(1, 9))

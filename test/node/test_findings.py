@@ -4,16 +4,41 @@
 from __future__ import annotations
 
 from mvloc_ros.node.findings import Finding, FindingLog, Level
+from mvloc_ros.node.input_log import InputLog
+
+WRONG = Finding("colour", "no colour images", Level.ERROR, "nothing publishes")
+KNOWN = Finding("colour", "no colour camera_info", Level.OK, "no camera_info")
+
+
+class Lines:
+    """A log of findings and the time of each line."""
+
+    def __init__(self) -> None:
+        self.now, self.lines = 0, []
+        self.log = InputLog(self.say, self.say, lambda: float(self.now))
+        self.findings = FindingLog(self.log)
+
+    def say(self, text: str) -> None:
+        self.lines.append((self.now, text))
+
+    def times_of(self, text: str) -> list[int]:
+        return [when for when, line in self.lines if line == text]
 
 
 def test_the_log_backs_off_and_tells_the_end():
-    lines: list[tuple[int, str]] = []
-    now = 0
-    log = FindingLog(lambda text: lines.append((now, text)), lambda text: lines.append((now, text)))
-    wrong = Finding("colour", "no colour images", Level.ERROR, "nothing publishes")
-    known = Finding("colour", "no colour camera_info", Level.OK, "no camera_info")
-    for now in range(100):
-        log.update([wrong, known] if now < 80 else [known], float(now))
-    assert [when for when, text in lines if text == "nothing publishes"] == [0, 5, 15, 35, 75]
-    assert [when for when, text in lines if text == "no camera_info"] == [0]
-    assert (80, "no longer: no colour images") in lines
+    seen = Lines()
+    for seen.now in range(100):
+        seen.findings.update([WRONG, KNOWN] if seen.now < 80 else [KNOWN])
+        seen.log.flush()
+    assert seen.times_of("nothing publishes") == [0, 5, 15, 35, 75]
+    assert seen.times_of("no camera_info") == [0]
+    assert seen.times_of("no longer: no colour images") == [80]
+
+
+def test_what_comes_and_goes_with_every_look_is_not_said_with_every_look():
+    seen = Lines()
+    for seen.now in range(600):
+        seen.findings.update([WRONG] if seen.now % 2 else [])
+        seen.log.flush()
+    assert seen.times_of("nothing publishes") == [1, 7, 17, 37, 77, 157, 317]
+    assert seen.times_of("no longer: no colour images") == [2, 8, 18, 38, 78, 158, 318]

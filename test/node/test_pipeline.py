@@ -73,3 +73,45 @@ def test_an_image_whose_reading_fails_in_any_way_costs_its_modality_alone(make_i
     assert getattr(reached[0], broken) is None
     assert getattr(reached[0], "depth" if broken == "color" else "color") is not None
     assert pipeline.counts.undecodable == 1
+
+
+def test_who_waits_for_a_frame_that_hangs_gives_up_when_the_pipeline_ends(make_image, monkeypatch):
+    monkeypatch.setattr("mvloc_ros.node.pipeline.STOP_S", 0.05)
+    monkeypatch.setattr("mvloc_ros.node.pipeline._GIVE_UP_S", 0.05)
+    begun, go, told = threading.Event(), threading.Event(), []
+
+    class Hanging:
+        def process(self, *_: object) -> NoReturn:
+            begun.set()
+            assert go.wait(60.0)
+            raise FrameError("too late")
+
+    def nothing(*_: object) -> None:
+        return None
+
+    callbacks = [nothing] * 4 + [lambda *said: told.append(said)]
+    pipeline = Pipeline(Hanging(), None, "color", 20 * MS, 5, *callbacks, odometry=nothing)
+    pipeline.take_color(make_image(np.zeros((4, 4, 3), np.uint8), 10**18, "camera", encoding="rgb8"))
+    pipeline.take_depth(make_image(np.ones((4, 4), np.uint16), 10**18, "camera", encoding="16UC1"))
+    assert begun.wait(10.0)
+    refusals = []
+
+    def exchange() -> None:
+        try:
+            with pipeline.between_frames():
+                raise AssertionError("a frame is in work")
+        except FrameError as error:
+            refusals.append(str(error))
+
+    thread = threading.Thread(target=exchange)
+    thread.start()
+    thread.join(0.3)
+    assert thread.is_alive()  # while the pipeline goes on it waits
+    assert not pipeline.stop()
+    assert pipeline.is_stuck
+    thread.join(10.0)
+    assert refusals == ["The node was deactivated, and the frame in work has not ended."]
+    go.set()
+    assert pipeline.stop()
+    assert not pipeline.is_stuck
+    assert not told  # what was left behind publishes nothing any more

@@ -208,7 +208,7 @@ def test_the_model_is_exchanged_under_load_and_a_bad_one_changes_nothing(
             answer = trigger(peer, "load_model")
             assert not answer.success
             assert words in answer.message
-            assert f"{words}" in process.text()
+            wait_for(lambda words=words: words in process.text(), 10, "the log to tell it too")
             wait_for(lambda: peer.get_string("model") == str(second), 10, "the parameter to tell what runs")
         count = len(peer.poses)
         wait_for(lambda: len(peer.poses) > count + 5, 10, "poses of the model that stayed")

@@ -8,12 +8,15 @@ import time
 import numpy as np
 import pytest
 from geometry_msgs.msg import Pose as PoseMessage
+from geometry_msgs.msg import TransformStamped
 from mvloc_ros.msg import LocalizationStatus
 from tf2_msgs.msg import TFMessage
 from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
 
 from mvloc_ros.geometry import se3
+from mvloc_ros.limits import MOST_TRANSFORMS
 from mvloc_ros.localization.pose import Pose
+from mvloc_ros.node.input_log import InputLog
 from mvloc_ros.node.messages import MessageError, fill_pose, matrix_of, pose_messages, transform_message
 from mvloc_ros.node.transform_watch import TransformWatch
 
@@ -28,7 +31,7 @@ def place(x: float, yaw_deg: float = 0.0) -> np.ndarray:
 
 @pytest.fixture
 def watch() -> TransformWatch:
-    return TransformWatch(lambda: 0.0)
+    return TransformWatch(now=lambda: 0.0)
 
 
 def test_two_static_mounts_are_named_with_their_difference(watch):
@@ -72,7 +75,7 @@ def test_what_is_not_finite_is_not_taken(watch, value: float):
 
 def test_one_transform_that_is_not_finite_is_said_once_and_a_static_one_is_replaced_by_a_good_one():
     said, now = [], [0.0]
-    watch = TransformWatch(lambda: now[0], said.append)
+    watch = TransformWatch(InputLog(said.append, said.append, lambda: now[0]), lambda: now[0])
     infinite = transform_message(place(np.inf), NOW, "base_link", "camera")
     for _ in range(3):
         assert not watch.take(infinite, True)
@@ -84,6 +87,72 @@ def test_one_transform_that_is_not_finite_is_said_once_and_a_static_one_is_repla
     now[0] = 61.0
     assert not watch.take(infinite, True)
     assert len(said) == 2
+
+
+def changed(message: TransformStamped, name: str, value: object) -> TransformStamped:
+    *path, last = name.split(".")
+    part = message
+    for step in path:
+        part = getattr(part, step)
+    setattr(part, last, value)
+    return message
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("child_frame_id", ""),
+        ("child_frame_id", "odom"),
+        ("child_frame_id", "x" * 1_000_000),
+        ("child_frame_id", "base\n[ERROR] forged"),
+        ("header.frame_id", "\x1b[2J"),
+        ("header.stamp.sec", -1),
+        ("header.stamp.nanosec", 4_000_000_000),
+        ("transform.rotation.w", 0.5),
+        ("transform.translation.x", 1e308 * 10),
+        ("header.stamp.sec", 100),  # long before what tf2 keeps
+    ],
+)
+def test_what_tf2_would_refuse_with_a_line_each_is_refused_with_few_lines(field: str, value: object):
+    said, now = [], [0.0]
+    watch = TransformWatch(InputLog(said.append, said.append, lambda: now[0]), lambda: now[0])
+    assert watch.take(transform_message(place(0.0), NOW, "odom", "base_link"), False)
+    for n in range(1000):
+        now[0] = 0.01 * n
+        assert not watch.take(changed(transform_message(place(0.0), NOW + n, "odom", "base_link"), field, value), False)
+    assert len(said) == 2  # at 0 and 5 s
+    assert "(and 499 more in the last 5 s)" in said[1]
+    assert all(line.isprintable() and len(line) < 900 for line in said)
+
+
+def test_a_repetition_is_not_taken_twice_and_a_jump_back_that_was_noticed_begins_anew(watch):
+    message = transform_message(place(0.0), NOW, "odom", "base_link")
+    assert [watch.take(message, False) for _ in range(3)] == [True, False, False]
+    past = transform_message(place(0.0), NOW - 100_000 * MS, "odom", "base_link")
+    assert not watch.take(past, False)
+    watch.forget()
+    assert watch.take(past, False)
+
+
+def test_names_of_frames_do_not_pile_up():
+    said = []
+    watch = TransformWatch(InputLog(said.append, said.append))
+    assert watch.take(transform_message(place(0.0), NOW, "odom", "base_link"), False)
+    message = transform_message(place(0.0), NOW, "map", "")
+    taken = 0
+    for n in range(100_000):
+        message.child_frame_id = f"frame{n}"
+        taken += watch.take(message, n % 2 == 0)
+        if n % 1000 == 0:
+            watch.note_own("map", f"camera{n}", NOW)
+            watch.forget()
+    assert taken == MOST_TRANSFORMS - 1
+    assert max(len(watch._edges), len(watch._stamps), len(watch._own)) <= MOST_TRANSFORMS
+    assert len(said) <= 3
+    assert watch.take(transform_message(place(0.0), NOW, "odom", "base_link"), False)
+    watch.begin_anew()
+    message.child_frame_id = "gripper"
+    assert watch.take(message, False)
 
 
 @pytest.mark.parametrize("value", [np.inf, np.nan])
@@ -200,7 +269,12 @@ def test_an_infinite_mount_gives_no_pose_and_a_good_one_after_it_does(peer, robo
         p, q = message.pose.pose.position, message.pose.pose.orientation
         assert np.isfinite([p.x, p.y, p.z, q.x, q.y, q.z, q.w, *message.pose.covariance]).all()
     assert all(np.isfinite(matrix_of(t)).all() for t in peer.transforms if t.header.frame_id == "map")
-    assert process.text().count(f"{words}, or a quaternion of length 0, and is not used; mend its publisher\n") == 1
+    assert (
+        process.text().count(
+            f"{words}, or a quaternion of another length than 1, and is not used; mend its publisher\n"
+        )
+        == 1
+    )
 
 
 @pytest.mark.dds
