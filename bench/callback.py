@@ -24,6 +24,8 @@ from sensor_msgs.msg import CompressedImage, Image, PointCloud2, PointField
 from bench.pictures import depth_map, image_message, picture
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.geometry.projection import unproject
+from mvloc_ros.localization.gate import GateLimits
+from mvloc_ros.localization.tracker import Tracker
 from mvloc_ros.node.pipeline import Pipeline
 from mvloc_ros.node.topic_monitor import TopicMonitor
 from mvloc_ros.sensors.clouds import project_cloud
@@ -62,6 +64,7 @@ def callbacks(color: Image, depth: Image, frames: int) -> dict[str, dict[str, fl
     """Of the monitor and the pipeline together, as in the node; the second callback of a pair fills the mailbox."""
     pipeline = Pipeline(
         Idle(),  # type: ignore[arg-type]
+        Tracker(GateLimits()),
         "color",
         20_000_000,
         5,

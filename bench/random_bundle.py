@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from mvloc_ros.evaluation.pose_errors import PoseErrors
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.inference.bundle import MODEL_FILE, Bundle, write_bundle
 from mvloc_ros.inference.manifest import FrameSpec, InputSpec, Manifest, PositionSpec
 from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.datasets import PosedFrames, network_size
-from mvloc_ros.training.evaluation import PoseErrors
 from mvloc_ros.training.networks.deployed import Deployed
 from mvloc_ros.training.onnx_file import write_onnx
 from mvloc_ros.training.precisions import Comparison, make_precision

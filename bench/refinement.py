@@ -26,12 +26,16 @@ from tqdm import tqdm
 from bench.load import busy
 from bench.timing import print_table
 from mvloc_ros.errors import MvlocError
+from mvloc_ros.evaluation.pose_errors import PoseErrors
 from mvloc_ros.geometry import se3
 from mvloc_ros.inference.backend import Backend, create_backend
 from mvloc_ros.inference.bundle import Bundle, read_bundle
 from mvloc_ros.inference.frame import ColorImage, DepthImage, Frame, FrameError
-from mvloc_ros.localization.localizer import Localizer, PoseEstimate
+from mvloc_ros.localization.estimate import PoseEstimate
+from mvloc_ros.localization.gate import GateLimits
+from mvloc_ros.localization.localizer import Localizer
 from mvloc_ros.localization.options import RefinementOptions
+from mvloc_ros.localization.tracker import Tracker
 from mvloc_ros.mapping.build import Cameras, depth_image
 from mvloc_ros.recordings import FrameRecord, PosedFolder, open_folder, read_color
 
@@ -61,9 +65,11 @@ class Bench:
     def run(self, frames: Sequence[Frame], label: str) -> list[PoseEstimate | None]:
         """Localize frames one after the other; None where there is no pose."""
         localizer, found = self.localizer(), list[PoseEstimate | None]()
+        tracker = Tracker(GateLimits(enabled=False), self._options.unverified_after_s)
         for frame in tqdm(frames, desc=label, unit="frame"):
             try:
-                found.append(localizer.process(frame))
+                estimate, verdict = localizer.follow(frame, tracker)
+                found.append(replace(estimate, rejection=verdict.reason))
             except FrameError:
                 found.append(None)
         return found
@@ -137,14 +143,14 @@ class Bench:
 
 def accuracy(estimates: Array, truth: Array) -> dict[str, float]:
     """Errors of poses `[N, 4, 4]`."""
-    metres, degrees = se3.translation_error(estimates, truth), np.degrees(se3.rotation_error(estimates, truth))
+    errors = PoseErrors.of(estimates, truth)
+    figures = errors.figures()
     return {
-        "median_m": float(np.median(metres)),
-        "median_deg": float(np.median(degrees)),
-        "p95_m": float(np.percentile(metres, 95)),
-        "max_m": float(metres.max()),
-        "within_5cm_5deg": float(np.mean((metres <= 0.05) & (degrees <= 5.0))),
-        "within_10cm_10deg": float(np.mean((metres <= 0.10) & (degrees <= 10.0))),
+        **{name: figures[name] for name in ("median_m", "median_deg")},
+        "p95_m": float(np.percentile(errors.translation_m, 95)),
+        "max_m": float(errors.translation_m.max()),
+        "within_5cm_5deg": errors.within(0.05, 5.0),
+        "within_10cm_10deg": errors.within(0.10, 10.0),
     }
 
 
@@ -177,14 +183,14 @@ def measure_true(bench: Bench) -> dict[str, Any]:
     truth, accepted = bench.poses[known], believed(plain)
     result: dict[str, Any] = {
         "frames": len(plain),
-        "network": accuracy(np.array([e.T_map_camera_network for e in found]), truth),
-        "refined": accuracy(np.array([e.T_map_camera for e in found]), truth),
+        "network": accuracy(np.array([e.network.T for e in found]), truth),
+        "refined": accuracy(np.array([e.pose.T for e in found]), truth),
         "times": times(plain, bench.budget_ms),
         "accepted": {"true frames": float(np.mean(accepted))},
     }
     if accepted.any():
         result["accepted_within_10cm_10deg"] = accuracy(
-            np.array([e.T_map_camera for e, yes in zip(plain, accepted, strict=True) if yes and e is not None]),
+            np.array([e.pose.T for e, yes in zip(plain, accepted, strict=True) if yes and e is not None]),
             bench.poses[accepted],
         )["within_10cm_10deg"]
     return result

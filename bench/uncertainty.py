@@ -25,10 +25,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mvloc_ros.evaluation.consistency import sparsification
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.covariance import pose_error
 from mvloc_ros.recordings import FrameRecord
-from mvloc_ros.replay.consistency import sparsification
 from mvloc_ros.training.datasets import PosedFrames, Reading, open_readable, read_frames
 from mvloc_ros.training.networks.mvloc import MVLoc
 from mvloc_ros.training.records import split_records, visible

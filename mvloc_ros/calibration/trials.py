@@ -117,14 +117,14 @@ def run_trials(bundle: Bundle, folder: PosedFolder, min_frames: int) -> Trials:
                 _log.debug("%s", reason)
                 rejected += 1
                 continue
-            error = pose_error(found.T_map_camera, truth)
+            error = pose_error(found.pose.T, truth)
             if found.rejection:
                 rejected += 1
             elif np.linalg.norm(error[:3]) > WRONG[0] or np.linalg.norm(error[3:]) > WRONG[1]:
                 wrong += 1
             else:
                 errors.append(error)
-                covariances.append(found.covariance)
+                covariances.append(found.pose.covariance)
                 blocks.append(f"{stretch} of {record.sequence}")
     count = len(errors)
     return Trials(

@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,14 +19,15 @@ from mvloc_ros.inference.frame import ColorImage, Frame, FrameError
 from mvloc_ros.inference.manifest import Manifest
 from mvloc_ros.inference.map_spec import SceneMapSpec
 from mvloc_ros.inference.preprocess import DepthRegistration, prepare_color, prepare_depth
-from mvloc_ros.localization.belief import Belief
-from mvloc_ros.localization.expectation import Expectation
+from mvloc_ros.localization.estimate import PoseEstimate, StepTimes
 from mvloc_ros.localization.frozen_depth import FrozenDepth
-from mvloc_ros.localization.motion import MotionModel
+from mvloc_ros.localization.motion import Distance
 from mvloc_ros.localization.options import RefinementOptions
+from mvloc_ros.localization.pose import Pose
 from mvloc_ros.localization.scene_map import SceneMapError, read_scene_map
+from mvloc_ros.localization.tracker import Expectation, Tracker, Verdict
 from mvloc_ros.localization.uncertainty import ResidualCovariance, after, uncalibrated
-from mvloc_ros.localization.unverified import Unrefined, UnverifiedPoses
+from mvloc_ros.localization.unverified import Unrefined
 
 if TYPE_CHECKING:
     from mvloc_ros.localization.refinement import Refined, Refiner
@@ -35,50 +36,6 @@ if TYPE_CHECKING:
 _MIN_VALID_DEPTH = 0.01
 # The first run of a network allocates, and on a GPU compiles; one that takes 0.2 s as the first did is not run again.
 _WARM_UPS, _MUCH_FASTER = 4, 0.8
-
-
-@dataclass(frozen=True)
-class StepTimes:
-    """Wall time of the steps of one frame in milliseconds."""
-
-    preprocess_ms: float
-    inference_ms: float
-    localization_ms: float
-    refinement_ms: float = 0.0
-    verification_ms: float = 0.0
-
-
-@dataclass(frozen=True)
-class PoseEstimate:
-    """Where the camera was at `stamp_ns`.
-
-    Attributes:
-        T_map_camera: float64 4x4, the optical frame of the camera that the model was trained for.
-        covariance: 6x6 in ROS order (x, y, z, rotation about x, y, z), metres and radians, map axes.
-        color_used, depth_used: which modalities' experts took part.
-        expert_share: prior, colour, depth: share of each expert in the joint precision, summing to 1.
-        remark: why a modality was not used, or the pose not refined although it should be, in words; else empty.
-        T_map_camera_network: the network's own pose; the same as `T_map_camera` where nothing refined it.
-        refined: whether the pose was registered to the scene map.
-        score: how well geometry and colour support it, 0 to 1; NaN where nothing verified it.
-        rejection: why the pose is rejected, in words: by verification, or because nothing could verify it (see
-            `unverified`); else empty.
-        details: of the refinement; None where there was none.
-    """
-
-    stamp_ns: int
-    T_map_camera: NDArray[np.float64]
-    covariance: NDArray[np.float64]
-    color_used: bool
-    depth_used: bool
-    expert_share: tuple[float, float, float]
-    times: StepTimes
-    remark: str
-    T_map_camera_network: NDArray[np.float64]
-    refined: bool = False
-    score: float = math.nan
-    rejection: str = ""
-    details: Refined | None = None
 
 
 Odometry = Callable[[Frame], "NDArray[np.float64] | None"]
@@ -96,7 +53,6 @@ class Localizer:
         bundle: Bundle,
         backend: Backend,
         refinement: RefinementOptions | None = None,
-        motion: MotionModel | None = None,
     ) -> None:
         """Take a model and what runs it; the caller keeps ownership of the backend.
 
@@ -104,7 +60,6 @@ class Localizer:
             bundle: the model.
             backend: what runs its network.
             refinement: how poses are refined; None: not at all.
-            motion: how far the camera may come between frames; None: as a person carries it, or a robot drives.
 
         Raises:
             SceneMapError: refinement is required and the bundle has no usable scene map.
@@ -119,8 +74,6 @@ class Localizer:
         self._options = refinement or RefinementOptions(mode="off")
         self._frozen = FrozenDepth()
         self._refiner, self.map_problem = refiner_of(bundle, self._options)
-        self._belief = Belief(motion or MotionModel())
-        self._unverified = UnverifiedPoses(self._options.unverified_after_s)
 
     @property
     def covariance(self) -> NDArray[np.float64]:
@@ -131,11 +84,6 @@ class Localizer:
         """An RGB image `[H, W, 3]` as the network sees it."""
         spec = self._bundle.manifest.input
         return prepare_color(ColorImage(color, "rgb"), spec.height, spec.width)
-
-    def forget(self) -> None:
-        """Expect the camera anywhere in the next frame; any thread may call it."""
-        self._belief.forget()
-        self._unverified.forget()
 
     @property
     def refines(self) -> bool:
@@ -158,23 +106,24 @@ class Localizer:
             self._refiner.warm_up(middle if trained is None else trained.poses[:, :3, 3])
         return elapsed
 
-    def process(self, frame: Frame, odometry: Odometry = _no_odometry) -> PoseEstimate:
+    def process(self, frame: Frame, tracker: Tracker | None = None, odometry: Odometry = _no_odometry) -> PoseEstimate:
         """Localize one frame.
 
         Args:
             frame: the images.
-            odometry: gives `T_odom_camera` (4x4) at the frame's stamp, or None. Asked after the network has run, which
-                leaves odometry that time to come, and only where a pose is refined.
+            tracker: tells where the camera is expected; it is not told what is found (see `follow`). None: nothing is
+                known of frames before this one.
+            odometry: gives `T_odom_camera` (4x4) at the frame's stamp, or None. Asked once, after the network has run,
+                which leaves odometry that time to come.
 
         Raises:
             FrameError: neither modality can be used, an image does not fit the model, or the network's
                 answer is not finite.
         """
         network, color, depth = self._run_network(frame)
-        T_odom_camera = odometry(frame) if self.refines else None
-        expected = self._belief.at(frame.stamp_ns, T_odom_camera)
-        stated = Expectation(network.T_map_camera, network.covariance)
-        found = self._refine(frame, stated, expected, color, depth)
+        network = replace(network, T_odom_camera=odometry(frame))
+        expected = None if tracker is None else tracker.expected(frame.stamp_ns, network.T_odom_camera)
+        found = self._refine(frame, network.pose, expected, color, depth)
         if found is None:
             return self._remarked(network, self.map_problem)
         problem = _problem_of(found)
@@ -184,24 +133,19 @@ class Localizer:
         # That depth is missing is in the network's own remark.
         estimate = self._remarked(estimate, "" if depth is None else problem)
         age = self._frozen.age_of(
-            frame.stamp_ns, color, depth, lambda then: self._belief.moved_since(then, frame.stamp_ns, T_odom_camera)
+            frame.stamp_ns,
+            color,
+            depth,
+            lambda then: None if tracker is None else tracker.moved_since(then, frame.stamp_ns, network.T_odom_camera),
         )
-        estimate = self._judged(estimate, found, age.fault)
-        if age.moved is not None:
-            # The pose is of the stamp at which the depth image first came, as the last accepted one already is.
-            return replace(estimate, covariance=after(estimate.covariance, age.moved))
-        if estimate.refined and not estimate.rejection:
-            self._belief.believe(frame.stamp_ns, estimate.T_map_camera, estimate.covariance, T_odom_camera)
-        return estimate
+        unverified = found.reason if isinstance(found, Unrefined) else ""
+        estimate = replace(estimate, rejection=age.fault or found.rejection or self.map_problem, unverified=unverified)
+        return estimate if age.moved is None else _repeated(estimate, age.moved)
 
-    def _judged(self, estimate: PoseEstimate, found: Refined | Unrefined, fault: str) -> PoseEstimate:
-        """The estimate with its rejection: by a fault of its images, by verification, or for want of it."""
-        rejection = fault or found.rejection or self.map_problem
-        if isinstance(found, Unrefined) and not rejection:
-            rejection = self._unverified.rejection_of(estimate.stamp_ns, found.reason)
-        else:
-            self._unverified.judged(estimate.stamp_ns)
-        return replace(estimate, rejection=rejection)
+    def follow(self, frame: Frame, tracker: Tracker, odometry: Odometry = _no_odometry) -> tuple[PoseEstimate, Verdict]:
+        """Localize one frame and let the tracker judge the pose; arguments and errors as of `process`."""
+        estimate = self.process(frame, tracker, odometry)
+        return estimate, tracker.judge(estimate.fix())
 
     def _remarked(self, estimate: PoseEstimate, problem: str) -> PoseEstimate:
         """With what is less than was asked for, in words."""
@@ -224,25 +168,24 @@ class Localizer:
                 f"The model {self._bundle.name} ({self._bundle.manifest.system}) uses none of the images that are "
                 f"there ({remark}); give it the other one, or a model that uses both."
             )
-        T_map_camera = self._pose(output)
+        both = color is not None, depth is not None
+        pose = Pose(frame.stamp_ns, self._pose(output), self._covariance.of(*both))
         done = time.perf_counter()
         estimate = PoseEstimate(
-            stamp_ns=frame.stamp_ns,
-            T_map_camera=T_map_camera,
-            covariance=self._covariance.of(color is not None, depth is not None),
-            color_used=color is not None,
-            depth_used=depth is not None,
+            pose=pose,
+            network=pose,
+            color_used=both[0],
+            depth_used=both[1],
             expert_share=(prior, color_share, depth_share),
             times=StepTimes(1e3 * (prepared - start), 1e3 * (inferred - prepared), 1e3 * (done - inferred)),
             remark=remark,
-            T_map_camera_network=T_map_camera,
         )
         return estimate, color, depth
 
     def _refine(
         self,
         frame: Frame,
-        network: Expectation,
+        network: Pose,
         expected: Expectation | None,
         color: NDArray[np.uint8] | None,
         depth: NDArray[np.float32] | None,
@@ -296,7 +239,13 @@ def _with(network: PoseEstimate, refined: Refined) -> PoseEstimate:
     judged = replace(network, score=refined.score, rejection=refined.rejection, details=refined, times=times)
     if refined.iterations == 0:
         return judged
-    return replace(judged, T_map_camera=refined.T_map_camera, covariance=refined.covariance, refined=True)
+    return replace(judged, pose=refined.pose, refined=True)
+
+
+def _repeated(estimate: PoseEstimate, moved: Distance) -> PoseEstimate:
+    """Of an earlier moment's depth: by as much as the camera moved since, the pose may be wrong."""
+    pose = replace(estimate.pose, covariance=after(estimate.pose.covariance, moved))
+    return replace(estimate, pose=pose, is_repeated=True)
 
 
 def _registration(manifest: Manifest) -> DepthRegistration | None:

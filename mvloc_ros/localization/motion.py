@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.covariance import through_extrinsic
+from mvloc_ros.localization.pose import Pose
 
 Array = NDArray[np.float64]
 
@@ -57,11 +58,11 @@ class Moved:
     rotation_spread: float
     by_odometry: bool
 
-    def carry(self, T_map_camera: Array, covariance: Array) -> tuple[Array, Array]:
-        """The camera's pose and its covariance 6x6 now, of those then."""
-        carried = through_extrinsic(covariance, T_map_camera, self.T_then_now)
+    def carry(self, then: Pose, now_ns: int) -> Pose:
+        """The camera's pose now, of that then."""
+        carried = through_extrinsic(then.covariance, then.T, self.T_then_now)
         carried += np.diag([self.position_spread**2] * 3 + [self.rotation_spread**2] * 3)
-        return T_map_camera @ self.T_then_now, carried
+        return Pose(now_ns, then.T @ self.T_then_now, carried)
 
 
 @dataclass(frozen=True)

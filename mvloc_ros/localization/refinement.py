@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The network's pose refined against the scene map, and judged.
 
-The network's pose starts; where its result is rejected, others do while the time budget lasts: the last accepted
-pose, and poses drawn around the network's with its own spread (the noise is fixed, so a frame gives the same result
-each time). The best supported result wins.
+The network's pose starts; where its result is rejected, others do while the time budget lasts: where the tracker
+expects the camera (the last accepted pose moved by odometry, or a hint), and poses drawn around the network's with its
+own spread (the noise is fixed, so a frame gives the same result each time). The best supported result wins.
 
 The budget is wall time, and other programs may have the cores: registration ends early enough that judging, which took
 as long as it lately did, still fits, and a further start is begun only where one like the slowest so far fits.
@@ -26,12 +26,13 @@ from mvloc_ros.inference.map_spec import SceneMapSpec
 from mvloc_ros.localization import appearance, free_space, verification
 from mvloc_ros.localization.appearance import Appearance
 from mvloc_ros.localization.depth_points import DepthCamera
-from mvloc_ros.localization.expectation import Expectation
 from mvloc_ros.localization.local_map import LocalMap, LocalMaps
 from mvloc_ros.localization.options import RefinementOptions
+from mvloc_ros.localization.pose import Pose
 from mvloc_ros.localization.registration import Source, register
 from mvloc_ros.localization.scene_map import SceneMap
 from mvloc_ros.localization.support import Support, fused, support
+from mvloc_ros.localization.tracker import Expectation
 from mvloc_ros.localization.uncertainty import with_floor
 from mvloc_ros.localization.unverified import Unrefined
 from mvloc_ros.localization.verification import Evidence
@@ -49,8 +50,7 @@ class Refined:
     """What refinement found for one frame.
 
     Attributes:
-        T_map_camera: of the camera that the model gives the pose of.
-        covariance: 6x6, ROS order, map axes.
+        pose: of the camera that the model gives the pose of.
         score: in [0, 1]; NaN where the bundle does not say how to score.
         rejection: why the pose is rejected, in words; empty if it is.
         evidence: what the score is made of.
@@ -61,8 +61,7 @@ class Refined:
         refinement_ms, verification_ms: wall time.
     """
 
-    T_map_camera: Array
-    covariance: Array
+    pose: Pose
     score: float
     rejection: str
     evidence: Evidence
@@ -94,20 +93,19 @@ class Refiner:
         self._maps.prepare(positions)
 
     def refine(
-        self, network: Expectation, depth: DepthImage, color: NDArray[np.uint8] | None, last: Expectation | None
+        self, network: Pose, depth: DepthImage, color: NDArray[np.uint8] | None, expected: Expectation | None
     ) -> Refined | Unrefined:
         """Refine one pose, or say why it cannot be.
 
         Args:
-            network: its pose, and the covariance of that.
+            network: its pose.
             depth: the depth image as it came.
             color: RGB `[H, W, 3]`, in any size, None without.
-            last: the last accepted pose, if it is recent; its covariance with what the camera may have
-                moved since.
+            expected: where the tracker expects the camera; None if it does not.
         """
         began = time.perf_counter()
         deadline = began + 1e-3 * self._options.budget_ms
-        frame = self._frame(network, depth, color, last)
+        frame = self._frame(network, depth, color, expected)
         if frame is None:
             return self._out_of_range(depth, color)
         best: Refined | None = None
@@ -164,32 +162,32 @@ class Refiner:
     def attempt(
         self,
         start: Array,
-        network: Expectation,
+        network: Pose,
         depth: DepthImage,
         color: NDArray[np.uint8] | None,
-        last: Expectation | None = None,
+        expected: Expectation | None = None,
     ) -> Refined | None:
         """What one start (4x4) alone leads to, however long it takes; None where it leads nowhere."""
-        frame = self._frame(network, depth, color, last)
+        frame = self._frame(network, depth, color, expected)
         return None if frame is None else self._attempt(frame, start, float("inf"))
 
     def _frame(
-        self, network: Expectation, depth: DepthImage, color: NDArray[np.uint8] | None, last: Expectation | None
+        self, network: Pose, depth: DepthImage, color: NDArray[np.uint8] | None, expected: Expectation | None
     ) -> _Frame | None:
         source = Source.of(self._depth.points(depth), self._resolution_m, self._options.points, self._options.threads)
         if source is None:
             return None
         # What is too near to be registered hides the scene all the same.
         seen = np.concatenate([source.points, self._depth.nearer(depth, 2 * free_space.COLUMNS)])
-        return _Frame(source, seen, color, _is_blank(color), network, last)
+        return _Frame(source, seen, color, _is_blank(color), network, expected)
 
     def _starts(self, frame: _Frame) -> Iterator[Array]:
         # A covered lens is covered wherever the camera is.
         limit = 1 if frame.blank else self._options.starts
-        network = frame.network.T_map_camera
+        network = frame.network.T
         yield network
-        if frame.last is not None and limit > 1:
-            yield frame.last.T_map_camera
+        if frame.expected is not None and limit > 1:
+            yield frame.expected.pose.T
             limit -= 1
         spread = np.minimum(np.sqrt(np.diag(frame.network.covariance)), _LARGEST_SPREAD)
         for draw in self._draws[: limit - 1]:
@@ -224,7 +222,7 @@ class Refiner:
 
     def _blocked(self, frame: _Frame) -> str:
         """Whether something hides most of the scene where the network puts the camera, in words; empty if not."""
-        T_map_depth = frame.network.T_map_camera @ self._T_camera_depth
+        T_map_depth = frame.network.T @ self._T_camera_depth
         target = self._maps.at(T_map_depth[:3, 3])
         if target is None:
             return ""
@@ -233,8 +231,8 @@ class Refiner:
 
     def _judge(self, frame: _Frame, target: LocalMap, T_map_depth: Array, left_m: float) -> Refined:
         network, source, threads = frame.network, frame.source, self._options.threads
-        network_depth = network.T_map_camera @ self._T_camera_depth
-        prior_depth = through_extrinsic(network.covariance, network.T_map_camera, self._T_camera_depth)
+        network_depth = network.T @ self._T_camera_depth
+        prior_depth = through_extrinsic(network.covariance, network.T, self._T_camera_depth)
         found = support(source.points, target, T_map_depth, self._resolution_m, threads)
         length_m = float(np.median(source.points[:, 2]))
         shift, inflation = pose_error(T_map_depth, network_depth), self._spec.calibrated_inflation
@@ -254,12 +252,14 @@ class Refiner:
             space,
             self._appearance(frame, found, target),
             verification.typical_appearance(self._spec.acceptance),
-            verification.agreement(T_map_camera, frame.expected),
+            verification.agreement(T_map_camera, frame.evidence),
+        )
+        covariance_camera = with_floor(
+            through_extrinsic(covariance, T_map_depth, T_depth_camera), self._spec.calibration
         )
         score, rejection = self._verdict(evidence, verification.fault(found, space, frame.blank))
         return Refined(
-            T_map_camera=T_map_camera,
-            covariance=with_floor(through_extrinsic(covariance, T_map_depth, T_depth_camera), self._spec.calibration),
+            pose=Pose(network.stamp_ns, T_map_camera, covariance_camera),
             score=score,
             rejection=rejection,
             evidence=evidence,
@@ -303,13 +303,14 @@ class _Frame:
     seen: Array
     color: NDArray[np.uint8] | None
     blank: bool
-    network: Expectation
-    last: Expectation | None
+    network: Pose
+    expected: Expectation | None
 
     @property
-    def expected(self) -> tuple[Expectation, ...]:
-        """Where the camera may be expected."""
-        return (self.network,) if self.last is None else (self.network, self.last)
+    def evidence(self) -> tuple[Pose, ...]:
+        """The poses whose agreement with a result speaks for it; that with a person's hint does not."""
+        expected = self.expected
+        return (self.network,) if expected is None or expected.is_hint else (self.network, expected.pose)
 
 
 def _is_blank(color: NDArray[np.uint8] | None) -> bool:

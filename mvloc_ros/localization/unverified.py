@@ -10,7 +10,6 @@ verdict of either kind ends that: where the map rejects poses, unverified ones a
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 
 
@@ -28,7 +27,7 @@ class Unrefined:
 
 
 class UnverifiedPoses:
-    """Tells of unverified poses whether they are rejected. Owned by one thread, but for `forget`."""
+    """Tells of unverified poses whether they are rejected. Not safe to share between threads."""
 
     def __init__(self, after_s: float) -> None:
         """No verdict yet: the time counts from the first pose that is asked about.
@@ -38,11 +37,10 @@ class UnverifiedPoses:
         """
         self._after_s = after_s
         self._since_ns: int | None = None
-        self._forgotten = threading.Event()
 
     def forget(self) -> None:
-        """Start counting again at the next pose; any thread may call it, also while a frame is in work."""
-        self._forgotten.set()
+        """Start counting again at the next pose."""
+        self._since_ns = None
 
     def judged(self, stamp_ns: int) -> None:
         """A pose of this stamp was verified, or rejected by verification."""
@@ -55,9 +53,6 @@ class UnverifiedPoses:
             stamp_ns: of the pose.
             why: what kept it from being verified, in words.
         """
-        if self._forgotten.is_set():
-            self._forgotten.clear()
-            self._since_ns = None
         if self._since_ns is None:
             self._since_ns = stamp_ns
         elapsed_s = 1e-9 * abs(stamp_ns - self._since_ns)

@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 from mvloc_ros.geometry.covariance import pose_error
 from mvloc_ros.inference.map_spec import AcceptanceSpec
 from mvloc_ros.localization.appearance import Appearance
-from mvloc_ros.localization.expectation import Expectation
 from mvloc_ros.localization.free_space import FreeSpace
+from mvloc_ros.localization.pose import Pose
 from mvloc_ros.localization.support import Support
 
 Array = NDArray[np.float64]
@@ -103,7 +103,7 @@ def typical_appearance(spec: AcceptanceSpec | None) -> Appearance:
     return Appearance(correlation, correlation + _SHIFT_GAIN * (1.0 - spec.typical.get("alignment", 1.0)))
 
 
-def agreement(T_map_camera: Array, expected: Iterable[Expectation]) -> float:
+def agreement(T_map_camera: Array, expected: Iterable[Pose]) -> float:
     """How well a pose agrees with the one of the expectations that it agrees with best, the first being the network's.
 
     By the squared Mahalanobis distance. An expectation that is vaguer than the first agrees with everything, so
@@ -111,7 +111,7 @@ def agreement(T_map_camera: Array, expected: Iterable[Expectation]) -> float:
     """
     best, first = math.inf, None
     for one in expected:
-        error = pose_error(T_map_camera, one.T_map_camera)
+        error = pose_error(T_map_camera, one.T)
         size = float(np.linalg.slogdet(one.covariance)[1])
         first = size if first is None else first
         squared = float(error @ np.linalg.solve(one.covariance, error)) + max(0.0, size - first)

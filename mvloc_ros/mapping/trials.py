@@ -33,9 +33,10 @@ from tqdm import tqdm
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.covariance import pose_error
 from mvloc_ros.inference.frame import ColorImage, DepthImage, Frame, FrameError
-from mvloc_ros.localization.expectation import Expectation
 from mvloc_ros.localization.localizer import Localizer
+from mvloc_ros.localization.pose import Pose
 from mvloc_ros.localization.refinement import Refined, Refiner, moved
+from mvloc_ros.localization.tracker import Expectation
 from mvloc_ros.localization.verification import Evidence
 from mvloc_ros.mapping.build import Cameras, depth_image
 from mvloc_ros.recordings import FrameRecord, read_color
@@ -117,12 +118,12 @@ def _trials_of(
     spread = np.sqrt(np.diag(covariance))
 
     def trial(
-        kind: str, seen: Images, network: Array, T_true: Array | None, believed: Array | None = None
+        kind: str, seen: Images, network: Array, T_true: Array | None, expected: Array | None = None
     ) -> Iterator[Trial]:
-        near = None if believed is None else Expectation(believed, np.diag(_MOTION**2))
-        start = network if believed is None else believed
+        near = None if expected is None else Expectation(Pose(0, expected, np.diag(_MOTION**2)), is_hint=False)
+        start = network if expected is None else expected
         color = localizer.prepared(seen.color)
-        found = refiner.attempt(start, Expectation(network, covariance), seen.depth, color, near)
+        found = refiner.attempt(start, Pose(0, network, covariance), seen.depth, color, near)
         if found is not None:
             yield _judged(kind, found, T_true)
 
@@ -155,7 +156,7 @@ def _trials_of(
 def _network_pose(seen: Images, localizer: Localizer) -> Array | None:
     """Where the network puts the images."""
     try:
-        return localizer.process(Frame(0, "", ColorImage(seen.color, "rgb"), seen.depth)).T_map_camera
+        return localizer.process(Frame(0, "", ColorImage(seen.color, "rgb"), seen.depth)).pose.T
     except FrameError:
         return None
 
@@ -163,7 +164,7 @@ def _network_pose(seen: Images, localizer: Localizer) -> Array | None:
 def _judged(kind: str, found: Refined, T_true: Array | None) -> Trial:
     if T_true is None:
         return Trial(kind, found.evidence, False, found, None)
-    error = pose_error(found.T_map_camera, T_true)
+    error = pose_error(found.pose.T, T_true)
     right = float(np.linalg.norm(error[:3])) <= LIMITS[0] and float(np.linalg.norm(error[3:])) <= LIMITS[1]
     return Trial(kind, found.evidence, right, found, error)
 

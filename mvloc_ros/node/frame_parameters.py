@@ -92,8 +92,8 @@ FRAME_SPECS: dict[str, Spec] = {
     "gate_max_mahalanobis": Spec(
         5.0, "The same in standard deviations of both poses and the motion between them.", range=(0.1, 1e6)
     ),
-    "gate_confirmations": Spec(5, "Poses that must agree before a jump is believed.", range=(1, 1000)),
-    "gate_initial_fixes": Spec(1, "Poses that must agree before the first is believed.", range=(1, 1000)),
+    "gate_confirmations": Spec(5, "Poses that must agree before a jump is accepted.", range=(1, 1000)),
+    "gate_initial_fixes": Spec(1, "Poses that must agree before the first is accepted.", range=(1, 1000)),
     "gate_odometry_drift": Spec(
         0.05, "Standard deviation of odometry, as a share of the distance and of the angle.", range=(0.0, 1.0)
     ),
@@ -101,7 +101,7 @@ FRAME_SPECS: dict[str, Spec] = {
         1.0, "Without odometry: m/s, standard deviation of how fast the camera moves.", range=(0.0, 1000.0)
     ),
     "gate_max_turn_rate": Spec(60.0, "Without odometry: degrees/s, the same for turning.", range=(0.0, 3600.0)),
-    "lost_after": Spec(2.0, "Seconds without a believed pose after which the state is LOST.", range=(0.0, 3600.0)),
+    "lost_after": Spec(2.0, "Seconds without an accepted pose after which the state is LOST.", range=(0.0, 3600.0)),
     "publish_lost_pose": Spec(
         False, "While LOST, publish the expected pose with variances of 9999, which filters ignore."
     ),
@@ -123,7 +123,7 @@ def gate_limits(values: FrameParameters) -> GateLimits:
 
 
 def motion_model(values: FrameParameters) -> MotionModel:
-    """Where the camera is expected after a pose that was believed, in SI units."""
+    """Where the camera is expected after a pose that was accepted, in SI units."""
     drift = values.gate_odometry_drift
     return MotionModel(
         odometry=Growth(drift, drift, _STANDING_DRIFT_M_PER_S, _STANDING_DRIFT_RAD_PER_S),

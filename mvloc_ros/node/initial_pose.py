@@ -10,10 +10,10 @@ from rclpy.lifecycle import LifecycleNode
 
 from mvloc_ros.foreign_text import shown
 from mvloc_ros.node.input_log import InputLog
-from mvloc_ros.node.messages import MessageError, pose_messages, pose_of, require_stamp
+from mvloc_ros.node.messages import MessageError, pose_messages, pose_of
 from mvloc_ros.node.services import Answer
 from mvloc_ros.node.subscriptions import logged_events
-from mvloc_ros.node.tracking import Placement, Tracker
+from mvloc_ros.node.tracking import Placement, RobotTracking
 
 
 class InitialPose:
@@ -29,7 +29,7 @@ class InitialPose:
         """Remove the publisher."""
         self._node.destroy_lifecycle_publisher(self._publisher)
 
-    def listen(self, tracker: Tracker, map_frame: Callable[[], str]) -> None:
+    def listen(self, tracker: RobotTracking, map_frame: Callable[[], str]) -> None:
         """Give hints to a tracker; `map_frame` tells the frame that they must be in."""
         self._tracker, self._map_frame = tracker, map_frame
         events = logged_events(self._log, self._node.resolve_topic_name("initialpose"))
@@ -49,11 +49,9 @@ class InitialPose:
         own = self._subscription.topic_name == topic  # this node listens there too and is nobody to tell
         if self._publisher.get_subscription_count() <= own:
             return False, f"nothing subscribes to {topic}; remap initialpose_out to the topic of the localizer"
-        assert placement.T_map_child is not None
+        assert placement.pose is not None
         try:
-            _, self._own = pose_messages(
-                placement.T_map_child, placement.covariance, placement.stamp_ns, placement.map_frame
-            )
+            _, self._own = pose_messages(placement.pose, placement.map_frame)
         except MessageError as error:
             return False, str(error)
         self._publisher.publish(self._own)
@@ -68,12 +66,11 @@ class InitialPose:
             self._log.warn("initial poses of another frame", text)
             return
         try:
-            stamp_ns = require_stamp("it", message.header.stamp)
-            T, covariance = pose_of(message)
+            pose = pose_of(message)
         except MessageError as error:
             self._log.warn("initial poses that are none", f"an initial pose is ignored: {error}")
             return
-        self._tracker.hint(stamp_ns, T, covariance)
-        x, y, z = T[:3, 3]
-        text = f"initial pose {x:.2f}, {y:.2f}, {z:.2f} taken as a hint: the next pose near it is believed"
+        self._tracker.hint(pose)
+        x, y, z = pose.T[:3, 3]
+        text = f"initial pose {x:.2f}, {y:.2f}, {z:.2f} taken as a hint: the next pose near it is accepted"
         self._log.tell("initial poses", text)

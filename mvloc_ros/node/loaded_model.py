@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from mvloc_ros.inference.backend import Backend, create_backend
 from mvloc_ros.inference.bundle import Bundle, read_bundle
 from mvloc_ros.localization.localizer import Localizer
-from mvloc_ros.node.frame_parameters import motion_model
 from mvloc_ros.node.parameters import NodeParameters
 
 
@@ -53,7 +52,7 @@ def load_model(values: NodeParameters, path: str, report: Callable[[str], object
         report=report,
     )
     try:
-        localizer = Localizer(bundle, backend, values.refinement, motion_model(values))
+        localizer = Localizer(bundle, backend, values.refinement)
         inference_ms = localizer.warm_up()
     except BaseException:
         backend.close()

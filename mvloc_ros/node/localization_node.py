@@ -21,7 +21,9 @@ from mvloc_ros.errors import MvlocError
 from mvloc_ros.foreign_text import shown, shown_lines
 from mvloc_ros.inference.manifest import Manifest
 from mvloc_ros.limits import MOST_LOG_CHARACTERS
+from mvloc_ros.localization.tracker import Tracker
 from mvloc_ros.node import parameters
+from mvloc_ros.node.frame_parameters import gate_limits
 from mvloc_ros.node.image_reader import ImageReader
 from mvloc_ros.node.initial_pose import InitialPose
 from mvloc_ros.node.input_log import InputLog
@@ -37,7 +39,7 @@ from mvloc_ros.node.ros_clock import RosClock
 from mvloc_ros.node.services import Answer, create_services
 from mvloc_ros.node.stamps import StampGuard
 from mvloc_ros.node.tf_publisher import TfPublisher
-from mvloc_ros.node.tracking import Tracker
+from mvloc_ros.node.tracking import RobotTracking
 from mvloc_ros.node.transform_watch import TransformWatch
 from mvloc_ros.node.transitions import logged
 
@@ -154,14 +156,15 @@ class LocalizationNode(LifecycleNode):
         self._stamps = StampGuard(self._time.now_ns, self._settings.future_tolerance, self._forget_the_past)
         model = self._models.current
         undo.callback(self._tf.withdraw)
-        self._tracker = Tracker(
+        tracker = Tracker(gate_limits(self._settings), self._settings.refinement.unverified_after_s)
+        self._tracker = RobotTracking(
             self._settings,
+            tracker,
             model.map_frame,
             self._transforms if self._settings.needs_tf else None,
             self._tf,
             self._stamps.is_from_before,
             self._log,
-            self._forget_believed_pose,
             self._watch,
         )
         reporter = Reporter(
@@ -170,6 +173,7 @@ class LocalizationNode(LifecycleNode):
         reader = ImageReader(self._settings, self._manifest, self._transforms)
         pipeline = self._pipeline = Pipeline(
             model.localizer,
+            tracker,
             model.pose_of,
             round(1e9 * self._settings.pair_tolerance),
             self._settings.image_queue_size,
@@ -203,9 +207,6 @@ class LocalizationNode(LifecycleNode):
             clock = None if self._time.is_simulated else steady
             undo.callback(self.destroy_timer, self.create_timer(period, self._tf.repeat, clock=clock))
         undo.callback(pipeline.begin_to_end)  # the first that is called: what follows may wait for the frame in work
-
-    def _forget_believed_pose(self) -> None:
-        self._models.current.localizer.forget()  # of the model that runs by then
 
     def _end_pipeline(self) -> None:
         """The frame in work still publishes its pose, if it ends in time."""

@@ -10,13 +10,13 @@ import tf_transformations
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import (
     Point,
-    Pose,
     PoseStamped,
     PoseWithCovarianceStamped,
     Quaternion,
     TransformStamped,
     Vector3,
 )
+from geometry_msgs.msg import Pose as PoseMessage
 from numpy.typing import NDArray
 from std_msgs.msg import Header
 
@@ -24,6 +24,7 @@ from mvloc_ros.errors import MvlocError
 from mvloc_ros.foreign_text import shown
 from mvloc_ros.geometry import se3
 from mvloc_ros.limits import MOST_METRES, MOST_NAME_CHARACTERS, MOST_VARIANCE
+from mvloc_ros.localization.pose import Pose
 
 _NS = 1_000_000_000
 _ROUNDING = 1e-6
@@ -90,34 +91,30 @@ def require_finite(what: str, *values: Array) -> None:
         )
 
 
-def fill_pose(pose: Pose, T: Array) -> None:
+def fill_pose(pose: PoseMessage, T: Array) -> None:
     """Write a transform (float64 4x4) into a message's pose. Raises MessageError where it is not finite."""
     require_finite("a pose", T)
     _fill_parts(pose.position, pose.orientation, T)
 
 
-def pose_messages(
-    T_map_child: Array, covariance: Array, stamp_ns: int, map_frame: str
-) -> tuple[PoseStamped, PoseWithCovarianceStamped]:
+def pose_messages(pose: Pose, map_frame: str) -> tuple[PoseStamped, PoseWithCovarianceStamped]:
     """One pose in both forms.
 
     Args:
-        T_map_child: float64 4x4.
-        covariance: 6x6 in ROS order, map axes.
-        stamp_ns: of the image.
+        pose: with the stamp of the image.
         map_frame: frame of both messages.
 
     Raises:
         MessageError: a number is not finite.
     """
-    require_finite(f"the pose in {map_frame!r}", T_map_child, covariance)
-    pose = PoseStamped()
-    _fill_header(pose.header, stamp_ns, map_frame)
-    _fill_parts(pose.pose.position, pose.pose.orientation, T_map_child)
-    with_covariance = PoseWithCovarianceStamped(header=pose.header)
-    with_covariance.pose.pose = pose.pose
-    with_covariance.pose.covariance = covariance.reshape(36)
-    return pose, with_covariance
+    require_finite(f"the pose in {map_frame!r}", pose.T, pose.covariance)
+    plain = PoseStamped()
+    _fill_header(plain.header, pose.stamp_ns, map_frame)
+    _fill_parts(plain.pose.position, plain.pose.orientation, pose.T)
+    with_covariance = PoseWithCovarianceStamped(header=plain.header)
+    with_covariance.pose.pose = plain.pose
+    with_covariance.pose.covariance = pose.covariance.reshape(36)
+    return plain, with_covariance
 
 
 def transform_message(T_parent_child: Array, stamp_ns: int, parent: str, child: str) -> TransformStamped:
@@ -134,8 +131,8 @@ def matrix_of(transform: TransformStamped) -> Array:
     return _matrix(translation, transform.transform.rotation)
 
 
-def pose_of(message: PoseWithCovarianceStamped) -> tuple[Array, Array]:
-    """`T_frame_child` 4x4 and the covariance 6x6.
+def pose_of(message: PoseWithCovarianceStamped) -> Pose:
+    """The pose in the message's frame.
 
     Raises:
         MessageError: a number is not finite or out of all range, the quaternion is none, or the covariance is not
@@ -152,7 +149,7 @@ def pose_of(message: PoseWithCovarianceStamped) -> tuple[Array, Array]:
     if np.abs(T[:3, 3]).max() > MOST_METRES or np.abs(covariance).max() > MOST_VARIANCE:
         raise MessageError(f"it has coordinates beyond {MOST_METRES:g} m or variances beyond {MOST_VARIANCE:g}")
     _require_covariance(covariance)
-    return T, covariance
+    return Pose(require_stamp("it", message.header.stamp), T, covariance)
 
 
 def _require_covariance(covariance: Array) -> None:

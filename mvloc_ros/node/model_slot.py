@@ -25,7 +25,7 @@ from mvloc_ros.node.loaded_model import LoadedModel, load_model
 from mvloc_ros.node.memory import give_back
 from mvloc_ros.node.parameters import NodeParameters
 from mvloc_ros.node.pipeline import Pipeline
-from mvloc_ros.node.tracking import Tracker
+from mvloc_ros.node.tracking import RobotTracking
 
 LOADER = "mvloc_model"
 """Name of the threads that load models."""
@@ -101,13 +101,13 @@ class ModelSlot:
         self.path = values.model
         self._lock = threading.Lock()  # of the two that an exchange concerns
         self._pipeline: Pipeline | None = None
-        self._tracker: Tracker | None = None
+        self._tracker: RobotTracking | None = None
         self._thread: threading.Thread | None = None
         self._load: _Load | None = None
         self._is_reported = True
         self._is_closed = False
 
-    def attach(self, pipeline: Pipeline, tracker: Tracker) -> None:
+    def attach(self, pipeline: Pipeline, tracker: RobotTracking) -> None:
         """Name what uses the model from now on. Both were made with `current`, and no exchange came between."""
         with self._lock:
             self._pipeline, self._tracker = pipeline, tracker

@@ -32,15 +32,13 @@ class Outputs:
             self._node.destroy_lifecycle_publisher(publisher)
 
     def publish_pose(self, placement: Placement) -> None:
-        """Tell the pose; one that is not believed (with variances that filters ignore) only with its covariance.
+        """Tell the pose; one that is rejected (with variances that filters ignore) only with its covariance.
 
         Raises MessageError where a number is not finite.
         """
-        if placement.T_map_child is None:
+        if placement.pose is None:
             return
-        pose, pose_with_covariance = pose_messages(
-            placement.T_map_child, placement.covariance, placement.stamp_ns, placement.map_frame
-        )
+        pose, pose_with_covariance = pose_messages(placement.pose, placement.map_frame)
         if placement.verdict.accepted:
             self._pose.publish(pose)
         self._pose_with_covariance.publish(pose_with_covariance)

@@ -13,14 +13,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mvloc_ros.errors import MvlocError
 from mvloc_ros.foreign_text import shown
 from mvloc_ros.inference.frame import ColorImage, DepthImage, Frame, FrameError
 from mvloc_ros.limits import MOST_CAMERA_FRAMES, MOST_LOG_CHARACTERS
-from mvloc_ros.localization.localizer import Localizer, Odometry, PoseEstimate
+from mvloc_ros.localization.estimate import PoseEstimate
+from mvloc_ros.localization.localizer import Localizer, Odometry
+from mvloc_ros.localization.tracker import Tracker
 from mvloc_ros.node.messages import require_frame, require_stamp, to_nanoseconds
 from mvloc_ros.node.worker import LatestWorker
 from mvloc_ros.sensors.decode import DecodeError, decode_color, decode_depth
@@ -54,16 +56,19 @@ class PairedFrame:
     """A frame in the mailbox, with the times (perf_counter, s) that its latency is counted from.
 
     Attributes:
-        frame: without the images that are yet to be read.
-        pending: what reads these, by modality.
+        stamp_ns, frame_id, pair_skew_ns: see `Frame`.
+        images: modality -> the image, or what is yet to read it.
+        decode_ms: of the images that are read.
         remark: why an image is missing, in words.
     """
 
-    frame: Frame
+    stamp_ns: int
+    frame_id: str
+    pair_skew_ns: int
+    images: Mapping[str, Content | Callable[[], Content]]
     decode_ms: float
     callback_time: float
     paired_time: float
-    pending: Mapping[str, Callable[[], Content]] = field(default_factory=dict)
     remark: str = ""
 
 
@@ -95,6 +100,7 @@ class Pipeline:
     def __init__(
         self,
         localizer: Localizer,
+        tracker: Tracker,
         pose_of: str,
         tolerance_ns: int,
         queue_size: int,
@@ -113,12 +119,13 @@ class Pipeline:
 
         Args:
             localizer: used by the worker's thread alone.
+            tracker: tells the localizer where the camera is expected.
             pose_of: `color` or `depth`: whose stamp and frame the pose carries.
             tolerance_ns: largest difference of the stamps of a pair.
             queue_size: images that may wait for a partner.
             check_stamp: called by the feeding thread with the modality and the stamp of each image; raises
                 DecodeError for one that cannot be used.
-            publish: called by the worker with a frame and its pose; answers whether the pose was believed.
+            publish: called by the worker with a frame and its pose; answers whether the pose was accepted.
             report: called after that, when the frame is counted, with the frame, its pose, how long it waited in
                 the mailbox and how long publishing took (ms).
             on_problem: called by the feeding thread with `colour` or `depth` and a sentence about an image that could
@@ -130,6 +137,7 @@ class Pipeline:
             single_wait_s: see `SingleModality`.
         """
         self.localizer = localizer
+        self._tracker = tracker
         self.enabled = True
         # A worker that is always busy would take a single lock again before anyone who waits for it wakes up.
         self._turnstile, self._in_frame = threading.Lock(), threading.Lock()
@@ -258,26 +266,30 @@ class Pipeline:
         self.counts.pairs += 1
         self.last_pair_time = time.monotonic()
         carrier, stamp_ns = (color, color_ns) if self._pose_of == COLOR else (depth, depth_ns)
-        frame = Frame(stamp_ns, carrier.frame_id or self.carrier_frame, None, None, depth_ns - color_ns)
-        self._put(frame, {COLOR: color, DEPTH: depth}, "")
+        self._put(stamp_ns, carrier.frame_id, depth_ns - color_ns, {COLOR: color, DEPTH: depth}, "")
 
     def _single(self, modality: str, stamp_ns: int, image: Image) -> None:
         self.counts.single += 1
         carrier_frame = image.frame_id if modality == self._pose_of else ""
-        frame = Frame(stamp_ns, carrier_frame or self.carrier_frame, None, None)
-        self._put(frame, {modality: image}, self.explain_missing(_MISSING[modality]))
+        self._put(stamp_ns, carrier_frame, 0, {modality: image}, self.explain_missing(_MISSING[modality]))
 
-    def _put(self, frame: Frame, images: Mapping[str, Image], remark: str) -> None:
+    def _put(self, stamp_ns: int, frame_id: str, skew_ns: int, images: Mapping[str, Image], remark: str) -> None:
         self.last_frame_time = time.monotonic()
-        ready = {name: image.content for name, image in images.items() if not callable(image.content)}
-        pending = {name: image.content for name, image in images.items() if callable(image.content)}
-        decode_ms = sum(image.decode_ms for image in images.values())
-        paired = PairedFrame(_with(frame, ready), decode_ms, self._callback_time, time.perf_counter(), pending, remark)
+        paired = PairedFrame(
+            stamp_ns,
+            frame_id or self.carrier_frame,
+            skew_ns,
+            {name: image.content for name, image in images.items()},
+            sum(image.decode_ms for image in images.values()),
+            self._callback_time,
+            time.perf_counter(),
+            remark,
+        )
         if self._worker.put(paired):
             self.counts.dropped_busy += 1
 
-    def _read_pending(self, paired: PairedFrame) -> PairedFrame:
-        """The frame with what was yet to be read.
+    def _read(self, paired: PairedFrame) -> tuple[Frame, PairedFrame]:
+        """The frame, and what is known of it now that all of its images are read.
 
         Raises:
             DecodeError: nothing can be read, or one image cannot and the other is not to be processed alone.
@@ -285,21 +297,24 @@ class Pipeline:
         started = time.perf_counter()
         read: dict[str, Content] = {}
         problems = []
-        for modality, reader in paired.pending.items():
+        for modality, content in paired.images.items():
             try:
-                read[modality] = reader()
+                read[modality] = content() if callable(content) else content
             except DecodeError as error:
                 self.counts.undecodable += 1
                 problems.append(str(error))
             except Exception as error:  # it costs its modality alone, whatever it is; a defect is named with its type
                 self.counts.undecodable += 1
                 problems.append(_unreadable(modality, error))
-        frame = _with(paired.frame, read)
-        if problems and (self._single_wait_s == 0.0 or (frame.color is None and frame.depth is None)):
+        if problems and (self._single_wait_s == 0.0 or not read):
             raise DecodeError(" ".join(problems))
+        color, depth = read.get(COLOR), read.get(DEPTH)
+        assert not isinstance(color, DepthImage)
+        assert not isinstance(depth, ColorImage)
+        frame = Frame(paired.stamp_ns, paired.frame_id, color, depth, paired.pair_skew_ns)
         decode_ms = paired.decode_ms + 1e3 * (time.perf_counter() - started)
         remark = "; ".join(text for text in (paired.remark, *problems) if text)
-        return replace(paired, frame=frame, decode_ms=decode_ms, pending={}, remark=remark)
+        return frame, replace(paired, images={}, decode_ms=decode_ms, remark=remark)
 
     def _localize(self, paired: PairedFrame) -> None:
         with self._turnstile:
@@ -314,13 +329,13 @@ class Pipeline:
     def _localize_one(self, paired: PairedFrame) -> None:
         wait_ms = 1e3 * (time.perf_counter() - paired.paired_time)
         try:
-            paired = self._read_pending(paired)
-            if not paired.frame.frame_id:
+            frame, paired = self._read(paired)
+            if not frame.frame_id:
                 raise FrameError(
                     "The frame of the camera whose pose the model gives is unknown: it has sent no image yet, or its "
                     "images have no frame_id; set camera_frame."
                 )
-            estimate = self.localizer.process(paired.frame, self._odometry)
+            estimate = self.localizer.process(frame, self._tracker, self._odometry)
             if self._is_left_behind:
                 return
             localized = time.perf_counter()
@@ -343,10 +358,3 @@ class Pipeline:
 
 def _unreadable(modality: str, error: Exception) -> str:
     return f"A {_WORDS[modality]} image cannot be read: {type(error).__name__}: {shown(error, MOST_LOG_CHARACTERS)}."
-
-
-def _with(frame: Frame, contents: Mapping[str, Content]) -> Frame:
-    for content in contents.values():
-        name = "color" if isinstance(content, ColorImage) else "depth"
-        frame = replace(frame, **{name: content})  # type: ignore[arg-type]
-    return frame

@@ -11,8 +11,8 @@ import time
 from rclpy.node import Node
 from std_msgs.msg import Header
 
-from mvloc_ros.localization.gate import State
-from mvloc_ros.localization.localizer import PoseEstimate
+from mvloc_ros.localization.estimate import PoseEstimate
+from mvloc_ros.localization.tracker import State
 from mvloc_ros.msg import LocalizationStatus
 from mvloc_ros.node import status
 from mvloc_ros.node.input_log import InputLog
@@ -23,7 +23,7 @@ from mvloc_ros.node.parameters import NodeParameters
 from mvloc_ros.node.pipeline import PairedFrame, Pipeline
 from mvloc_ros.node.ros_clock import RosClock
 from mvloc_ros.node.stamps import StampGuard
-from mvloc_ros.node.tracking import Tracker
+from mvloc_ros.node.tracking import RobotTracking
 
 
 class Reporter:
@@ -37,7 +37,7 @@ class Reporter:
         outputs: Outputs,
         clock: RosClock,
         stamps: StampGuard,
-        tracker: Tracker,
+        tracker: RobotTracking,
         log: InputLog,
     ) -> None:
         """Nothing has come yet, and nothing is told before `attach`."""
@@ -57,24 +57,24 @@ class Reporter:
     # Frames ---------------------------------------------------------------------------------------------
 
     def publish_estimate(self, paired: PairedFrame, estimate: PoseEstimate) -> bool:
-        """Judge a pose and publish it; whether it is believed. Raises FrameError as `Tracker.place` does."""
-        self._placement = self._tracker.place(estimate, paired.frame.frame_id)
-        believed = self._placement.verdict.accepted
-        if believed or (self._values.publish_lost_pose and self._placement.verdict.state is State.LOST):
+        """Judge a pose and publish it; whether it is accepted. Raises FrameError as `RobotTracking.place` does."""
+        self._placement = self._tracker.place(estimate, paired.frame_id)
+        accepted = self._placement.verdict.accepted
+        if accepted or (self._values.publish_lost_pose and self._placement.verdict.state is State.LOST):
             self._outputs.publish_pose(self._placement)
-        return believed
+        return accepted
 
     def report_estimate(self, paired: PairedFrame, estimate: PoseEstimate, wait_ms: float, publish_ms: float) -> None:
         """Tell the status after the pose that was published last."""
         # Taken first: the status is no part of what it measures.
         callback_to_publication_ms = 1e3 * (time.perf_counter() - paired.callback_time)
-        stamp_to_publication_ms = 1e-6 * (self._time.now_ns() - estimate.stamp_ns)
+        stamp_to_publication_ms = 1e-6 * (self._time.now_ns() - estimate.pose.stamp_ns)
         message = status.frame_status(paired, estimate, self._placement, wait_ms)
         message.publish_ms = publish_ms
         message.callback_to_publication_ms = callback_to_publication_ms
         message.stamp_to_publication_ms = stamp_to_publication_ms
         if not self._placement.verdict.accepted:
-            self._log.warn("poses not accepted", f"a pose was not believed: {self._placement.verdict.reason}")
+            self._log.warn("rejected poses", f"a pose was rejected: {self._placement.verdict.reason}")
         self._publish_status(message)
 
     def report_failure(self, paired: PairedFrame, reason: str) -> None:

@@ -11,11 +11,11 @@ from std_msgs.msg import Header
 from mvloc_ros.foreign_text import shown
 from mvloc_ros.geometry import se3
 from mvloc_ros.limits import MOST_LOG_CHARACTERS
-from mvloc_ros.localization.localizer import PoseEstimate
+from mvloc_ros.localization.estimate import PoseEstimate
 from mvloc_ros.msg import LocalizationStatus
 from mvloc_ros.node.messages import fill_pose, to_time
 from mvloc_ros.node.pipeline import PairedFrame, Pipeline
-from mvloc_ros.node.tracking import Placement, Tracker, state_of
+from mvloc_ros.node.tracking import Placement, RobotTracking
 
 Array = NDArray[np.float64]
 
@@ -37,9 +37,9 @@ _LEVELS = {
 
 def failed_status(paired: PairedFrame, reason: str) -> LocalizationStatus:
     """A status of a frame that gave no pose."""
-    header = Header(stamp=to_time(paired.frame.stamp_ns), frame_id=paired.frame.frame_id)
+    header = Header(stamp=to_time(paired.stamp_ns), frame_id=paired.frame_id)
     status = LocalizationStatus(header=header, state=LocalizationStatus.LOST, reason=reason)
-    status.pair_skew = 1e-9 * paired.frame.pair_skew_ns
+    status.pair_skew = 1e-9 * paired.pair_skew_ns
     status.decode_ms = paired.decode_ms
     return status
 
@@ -48,14 +48,15 @@ def frame_status(
     paired: PairedFrame, estimate: PoseEstimate, placement: Placement, wait_ms: float
 ) -> LocalizationStatus:
     """A status of a frame whose pose was judged; the caller adds the times of publication."""
-    header = Header(stamp=to_time(estimate.stamp_ns), frame_id=paired.frame.frame_id)
+    header = Header(stamp=to_time(estimate.pose.stamp_ns), frame_id=paired.frame_id)
     words = (placement.verdict.reason, paired.remark or estimate.remark, *placement.notes)
     reason = "; ".join(text for text in words if text)
-    status = LocalizationStatus(header=header, state=int(state_of(placement, estimate)), reason=reason)
-    status.pair_skew = 1e-9 * paired.frame.pair_skew_ns
-    if placement.verdict.accepted and placement.T_map_child is not None:
+    state = placement.verdict.state_of(is_complete=estimate.is_complete and not placement.notes)
+    status = LocalizationStatus(header=header, state=int(state), reason=reason)
+    status.pair_skew = 1e-9 * paired.pair_skew_ns
+    if placement.verdict.accepted and placement.pose is not None:
         status.pose_valid = True
-        fill_pose(status.network_pose, _of_network(estimate, placement.T_map_child))
+        fill_pose(status.network_pose, _of_network(estimate, placement.pose.T))
         status.color_used, status.depth_used = estimate.color_used, estimate.depth_used
         status.prior_share, status.color_share, status.depth_share = estimate.expert_share
     status.decode_ms, status.wait_ms = paired.decode_ms, wait_ms
@@ -71,11 +72,11 @@ def _of_network(estimate: PoseEstimate, T_map_child: Array) -> Array:
     """Where the network alone puts the published frame, which is rigidly fixed to the camera; 4x4."""
     if not estimate.refined:
         return T_map_child
-    return estimate.T_map_camera_network @ se3.inverse(estimate.T_map_camera) @ T_map_child
+    return estimate.network.T @ se3.inverse(estimate.pose.T) @ T_map_child
 
 
-def add_trust(status: LocalizationStatus, tracker: Tracker, clock_jumps: int) -> None:
-    """Fill in what was not believed, and what became of the time."""
+def add_trust(status: LocalizationStatus, tracker: RobotTracking, clock_jumps: int) -> None:
+    """Fill in what was rejected, and what became of the time."""
     status.last_rejection = tracker.last_rejection
     status.clock_jumps = clock_jumps
 

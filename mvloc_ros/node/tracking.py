@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a pose of the camera to what the robot is told: the gate, the extrinsic, and what TF is told.
+"""From a pose of the camera to what the robot is told: the tracker's verdict, the extrinsic, and what TF is told.
 
 `place` runs in the worker's thread and may wait for transforms; the other methods come from services and
 topics in the executor's thread.
@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.geometry import se3
-from mvloc_ros.geometry.covariance import through_extrinsic
 from mvloc_ros.inference.frame import Frame, FrameError
-from mvloc_ros.localization.gate import Fix, Gate, State, Verdict
-from mvloc_ros.localization.localizer import PoseEstimate
-from mvloc_ros.node.frame_parameters import FrameParameters, gate_limits
+from mvloc_ros.localization.estimate import PoseEstimate
+from mvloc_ros.localization.pose import Pose
+from mvloc_ros.localization.tracker import Tracker, Verdict
+from mvloc_ros.node.frame_parameters import FrameParameters
 from mvloc_ros.node.input_log import InputLog
 from mvloc_ros.node.messages import require_finite
 from mvloc_ros.node.odometry import RobotTransforms
@@ -38,55 +39,54 @@ class Placement:
     """One estimate, judged and carried to the frame whose pose is published.
 
     Attributes:
-        verdict: of the gate.
-        stamp_ns: of the image.
+        verdict: of the tracker.
         map_frame: frame of the pose.
         child: frame whose pose this is: the robot's or the camera's.
-        T_map_child, covariance: of the estimate if it was believed; else the expected pose with variances
-            that filters ignore, or None if nothing was ever believed.
+        pose: of that frame; the estimate's if it was accepted, else the expected one with variances that filters
+            ignore, or None if nothing was ever accepted.
         notes: what is less than was asked for, in words.
     """
 
     verdict: Verdict
-    stamp_ns: int
     map_frame: str
     child: str
-    T_map_child: Array | None
-    covariance: Array
+    pose: Pose | None
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class _Hint:
-    stamp_ns: int
-    T_map_child: Array
-    covariance: Array
+@dataclass(frozen=True, eq=False)
+class _Mount:
+    """The published frame `child` on the camera (`T_camera_child`), and the robot's base if it is known."""
+
+    child: str
+    T_camera_child: Array
+    T_camera_base: Array | None
 
 
-class Tracker:
-    """What is believed about the camera's place, from fix to fix."""
+class RobotTracking:
+    """The tracker's poses of the camera as the robot's, and its map -> odom on TF."""
 
     def __init__(
         self,
         values: FrameParameters,
+        tracker: Tracker,
         map_frame: str,
         transforms: RobotTransforms | None,
         tf: TfPublisher,
         is_from_before: Callable[[int], bool],
         log: InputLog,
-        on_forget: Callable[[], object],
         watch: TransformWatch,
     ) -> None:
-        """Start believing nothing.
+        """Start with no accepted pose.
 
         Args:
             values: the parameters.
+            tracker: of the camera's poses; nothing else tells it of poses.
             map_frame: frame of the estimates.
             transforms: the robot's own, where they are needed.
-            tf: sends what is believed; nothing else uses it.
+            tf: sends what is accepted; nothing else uses it.
             is_from_before: whether a stamp belongs to the time before the clock jumped back.
             log: told while something of the robot's transforms is missing, and when it is there again.
-            on_forget: called whenever what was believed is forgotten.
             watch: what others send on TF.
         """
         self._values = values
@@ -94,17 +94,18 @@ class Tracker:
         self._transforms = transforms
         self._tf = tf
         self._is_from_before = is_from_before
-        self._log, self._on_forget = log, on_forget
+        self._log = log
         self._watch = watch
         self._lock = threading.Lock()
-        self._gate = Gate(gate_limits(values))
-        self._hint: _Hint | None = None
+        self._tracker = tracker
+        self._hint: Pose | None = None
+        self._odometry_note = ""
         self._last: Placement | None = None
         self._missing: dict[str, str] = {}
         self.last_rejection = ""
 
     def forget(self) -> None:
-        """Believe nothing any more, and withdraw what TF was told."""
+        """Accept nothing from before any more, and withdraw what TF was told."""
         with self._lock:
             self._forget()
 
@@ -114,37 +115,36 @@ class Tracker:
         return dict(self._missing)
 
     def use_map(self, map_frame: str) -> None:
-        """Take estimates in another map from now on; one of the same map keeps what is believed."""
+        """Take estimates in another map from now on; one of the same map keeps the accepted pose."""
         with self._lock:
             if map_frame != self._map_frame:
                 self._forget()
                 self._map_frame = map_frame
 
     def _forget(self) -> None:
-        self._gate.forget()
+        self._tracker.forget()
         self._tf.withdraw()
         self._hint = self._last = None
-        self._on_forget()
 
-    def hint(self, stamp_ns: int, T_map_child: Array, covariance: Array) -> None:
-        """Expect the next fix near a pose (4x4 of the frame that poses are published of; 6x6 in ROS order)."""
-        stated = np.diag(covariance) > 0.0
-        covariance = np.where(np.outer(stated, stated), covariance, 0.0) + np.diag(
+    def hint(self, pose: Pose) -> None:
+        """Expect the next pose near this one, of the frame that poses are published of."""
+        stated = np.diag(pose.covariance) > 0.0
+        covariance = np.where(np.outer(stated, stated), pose.covariance, 0.0) + np.diag(
             np.where(stated, 0.0, _UNSTATED_VARIANCE)
         )
         with self._lock:
             self._forget()
-            self._hint = _Hint(stamp_ns, T_map_child, covariance)
+            self._hint = replace(pose, covariance=covariance)
 
     def validated(self, now_ns: int) -> Placement | str:
         """The last pose if it is one to start another localizer from; else why not, in words."""
         with self._lock:
-            last, streak = self._last, self._gate.streak
-        if last is None or not last.verdict.accepted:
-            return "the last frame gave no pose that is believed" if last else "no pose has been believed yet"
+            last, streak = self._last, self._tracker.streak
+        if last is None or last.pose is None or not last.verdict.accepted:
+            return "the last frame gave no pose that is accepted" if last else "no pose has been accepted yet"
         if streak < self._values.gate_confirmations:
-            return f"only {streak} poses in a row were believed, {self._values.gate_confirmations} are asked for"
-        age_s = 1e-9 * (now_ns - last.stamp_ns)
+            return f"only {streak} poses in a row were accepted, {self._values.gate_confirmations} are asked for"
+        age_s = 1e-9 * (now_ns - last.pose.stamp_ns)
         if age_s > self._values.lost_after:
             return f"the last pose is {age_s:.1f} s old"
         if last.child != self._values.base_frame:
@@ -154,49 +154,45 @@ class Tracker:
     def odometry_of(self, frame: Frame) -> Array | None:
         """`T_odom_camera` of the camera that a frame's pose is of, at its stamp; None where TF does not tell.
 
-        May wait as `place` does, which then finds the answer there.
+        May wait. A hint that came since the last frame is given to the tracker, so that the frame is looked for there.
         """
-        if self._transforms is None:
-            return None
-        return self._transforms.lookup(self._values.odom_frame, self._camera_of(frame.frame_id), frame.stamp_ns).T
+        camera = self._camera_of(frame.frame_id)
+        T_odom_camera = self._odometry(camera, frame.stamp_ns)
+        with self._lock:
+            is_hinted = self._hint is not None
+        if is_hinted:
+            with suppress(FrameError):  # `place` says so, and the hint waits
+                self._apply_hint(camera, frame.stamp_ns, T_odom_camera, self._to_child(camera, frame.stamp_ns, []))
+        return T_odom_camera
 
     def place(self, estimate: PoseEstimate, frame_id: str) -> Placement:
-        """Judge an estimate, and tell TF if it is believed.
+        """Judge an estimate, and tell TF if it is accepted.
 
         Raises:
             FrameError: TF does not tell how the camera sits on the robot and no fallback is allowed, or the
                 clock jumped back since the image was taken.
             MessageError: the pose to be published, or the transform, has numbers that are not finite.
         """
-        camera, stamp_ns, notes = self._camera_of(frame_id), estimate.stamp_ns, list[str]()
-        T_camera_base = self._extrinsic(camera, stamp_ns, notes)
-        T_odom_camera = self._odometry(camera, stamp_ns, notes)
-        fix = Fix(
-            stamp_ns,
-            estimate.T_map_camera,
-            estimate.covariance,
-            T_odom_camera,
-            is_partial=not (estimate.color_used and estimate.depth_used),
-            rejection=estimate.rejection,
-        )
-        child, T_camera_child = camera, np.eye(4)
-        if T_camera_base is not None and not self._values.poses_are_of_camera:
-            child, T_camera_child = self._values.base_frame, T_camera_base
+        fix, stamp_ns = estimate.fix(), estimate.pose.stamp_ns
+        camera, notes = self._camera_of(frame_id), list[str]()
+        mount = self._to_child(camera, stamp_ns, notes)
+        notes += [self._odometry_note] if self._odometry_note else []
         may_send = self._may_send(camera, notes)
-        if not fix.rejection and np.isfinite(fix.T_map_camera).all():  # others are what the gate rejects
-            # Before the gate, which would go on from a pose that cannot be published.
-            covariance = through_extrinsic(fix.covariance, fix.T_map_camera, T_camera_child)
-            require_finite(f"the pose of {child!r}", fix.T_map_camera @ T_camera_child, covariance)
+        if not fix.rejection and np.isfinite(fix.pose.T).all():  # others are what the tracker rejects
+            # Before the verdict, as the tracker would go on from a pose that cannot be published.
+            pose = fix.pose.of_child(mount.T_camera_child)
+            require_finite(f"the pose of {mount.child!r}", pose.T, pose.covariance)
         with self._lock:
             if self._is_from_before(stamp_ns):
                 raise FrameError("The frame is from before the clock jumped back.")
-            self._apply_hint(fix, camera, T_camera_child)
-            verdict = self._gate.judge(fix)
+        self._apply_hint(camera, stamp_ns, fix.T_odom_camera, mount)
+        with self._lock:
+            verdict = self._tracker.judge(fix)
             if verdict.accepted and may_send:
-                self._tell_tf(fix, camera, T_camera_base)
+                self._tell_tf(verdict, fix.pose, camera, mount)
             if not verdict.accepted:
                 self.last_rejection = verdict.reason
-            self._last = self._placement(verdict, fix, child, T_camera_child, tuple(notes))
+            self._last = self._placement(verdict, fix.pose, mount, tuple(notes))
             return self._last
 
     def _camera_of(self, frame_id: str) -> str:
@@ -225,37 +221,44 @@ class Tracker:
         notes += [problem] if problem else []
         return not problem or values.publish_frame == "odom"
 
-    def _tell_tf(self, fix: Fix, camera: str, T_camera_base: Array | None) -> None:
-        publish_frame, T_map_camera = self._values.publish_frame, fix.T_map_camera
-        if publish_frame == "odom" and fix.T_odom_camera is not None:
-            self._tf.hold(self._map_frame, self._values.odom_frame, T_map_camera @ se3.inverse(fix.T_odom_camera))
-        elif publish_frame == "base_link" and T_camera_base is not None:
-            self._tf.send(self._map_frame, self._values.base_frame, T_map_camera @ T_camera_base, fix.stamp_ns)
+    def _tell_tf(self, verdict: Verdict, pose: Pose, camera: str, mount: _Mount) -> None:
+        publish_frame, T_map_camera = self._values.publish_frame, pose.T
+        if publish_frame == "odom" and verdict.T_map_odom is not None:
+            self._tf.hold(self._map_frame, self._values.odom_frame, verdict.T_map_odom)
+        elif publish_frame == "base_link" and mount.T_camera_base is not None:
+            self._tf.send(self._map_frame, self._values.base_frame, T_map_camera @ mount.T_camera_base, pose.stamp_ns)
         elif publish_frame == "camera":
-            self._tf.send(self._map_frame, camera, T_map_camera, fix.stamp_ns)
+            self._tf.send(self._map_frame, camera, T_map_camera, pose.stamp_ns)
 
-    def _placement(
-        self, verdict: Verdict, fix: Fix, child: str, T_camera_child: Array, notes: tuple[str, ...]
-    ) -> Placement:
-        T_map_child = None if verdict.T_map_camera is None else verdict.T_map_camera @ T_camera_child
-        covariance = _LOST_VARIANCE * np.eye(6)
+    def _placement(self, verdict: Verdict, pose: Pose, mount: _Mount, notes: tuple[str, ...]) -> Placement:
+        published: Pose | None = None
         if verdict.accepted:
-            covariance = through_extrinsic(fix.covariance, fix.T_map_camera, T_camera_child)
-        return Placement(verdict, fix.stamp_ns, self._map_frame, child, T_map_child, covariance, notes)
+            published = pose.of_child(mount.T_camera_child)
+        elif verdict.T_map_camera is not None:
+            T_map_child = verdict.T_map_camera @ mount.T_camera_child
+            published = Pose(pose.stamp_ns, T_map_child, _LOST_VARIANCE * np.eye(6))
+        return Placement(verdict, self._map_frame, mount.child, published, notes)
 
-    def _apply_hint(self, fix: Fix, camera: str, T_camera_child: Array) -> None:
-        """Turn a waiting hint into an expected pose of the camera; the lock is held."""
-        hint, self._hint = self._hint, None
-        if hint is None:
-            return
-        stamp_ns, T_odom_camera = fix.stamp_ns, fix.T_odom_camera
-        if self._transforms is not None and hint.stamp_ns:
-            # The robot may have moved since; where odometry does not tell, the hint is taken as of now.
-            then = self._transforms.lookup(self._values.odom_frame, camera, hint.stamp_ns, wait=False)
-            stamp_ns, T_odom_camera = (stamp_ns, T_odom_camera) if then.T is None else (hint.stamp_ns, then.T)
-        T_child_camera = se3.inverse(T_camera_child)
-        covariance = through_extrinsic(hint.covariance, hint.T_map_child, T_child_camera)
-        self._gate.hint(Fix(stamp_ns, hint.T_map_child @ T_child_camera, covariance, T_odom_camera))
+    def _apply_hint(self, camera: str, stamp_ns: int, T_odom_camera: Array | None, mount: _Mount) -> None:
+        """Give a waiting hint to the tracker, as a pose of the camera."""
+        with self._lock:
+            hint, self._hint = self._hint, None
+            if hint is None:
+                return
+            if self._transforms is not None and hint.stamp_ns:
+                # The robot may have moved since; where odometry does not tell, the hint is taken as of now.
+                then = self._transforms.lookup(self._values.odom_frame, camera, hint.stamp_ns, wait=False)
+                if then.T is not None:
+                    stamp_ns, T_odom_camera = hint.stamp_ns, then.T
+            pose = hint.of_child(se3.inverse(mount.T_camera_child))
+            self._tracker.hint(replace(pose, stamp_ns=stamp_ns), T_odom_camera)
+
+    def _to_child(self, camera: str, stamp_ns: int, notes: list[str]) -> _Mount:
+        """How the published frame sits on the camera; raises and notes as `_extrinsic`."""
+        T_camera_base = self._extrinsic(camera, stamp_ns, notes)
+        if T_camera_base is None or self._values.poses_are_of_camera:
+            return _Mount(camera, np.eye(4), T_camera_base)
+        return _Mount(self._values.base_frame, T_camera_base, T_camera_base)
 
     def _extrinsic(self, camera: str, stamp_ns: int, notes: list[str]) -> Array | None:
         """`T_camera_base`; None where it is not needed, or missing and done without."""
@@ -278,7 +281,8 @@ class Tracker:
             "and publish_frame to camera."
         )
 
-    def _odometry(self, camera: str, stamp_ns: int, notes: list[str]) -> Array | None:
+    def _odometry(self, camera: str, stamp_ns: int) -> Array | None:
+        self._odometry_note = ""
         if self._transforms is None:
             return None
         odom = self._values.odom_frame
@@ -290,7 +294,7 @@ class Tracker:
             problem = f"no transform from {odom!r} to {camera!r} at the image's stamp: {found.reason}"
             consequence = "map -> odom stays as it is" if found.connected else "publishing poses only"
             self._note("odometry", f"{problem}; {consequence}")
-            notes.append(problem)
+            self._odometry_note = problem
         return None
 
     def _note(self, what: str, problem: str) -> None:
@@ -301,10 +305,3 @@ class Tracker:
             self._log.lasts(kind, problem)
         else:
             self._log.over(kind, "no other parent on TF any more" if what == "parent" else f"{what} is on TF now")
-
-
-def state_of(placement: Placement, estimate: PoseEstimate) -> State:
-    """The state after a frame: the gate's, and DEGRADED where the pose was believed but something is missing."""
-    # A remark tells that an image was not used, or that the pose could not be refined although it should be.
-    complete = estimate.color_used and estimate.depth_used and not estimate.remark and not placement.notes
-    return State.DEGRADED if placement.verdict.accepted and not complete else placement.verdict.state

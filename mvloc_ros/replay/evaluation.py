@@ -12,11 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from mvloc_ros.evaluation.baselines import constant_pose, nearest_training_poses
+from mvloc_ros.evaluation.consistency import Consistency, consistency
+from mvloc_ros.evaluation.percentiles import Percentiles, percentiles
+from mvloc_ros.evaluation.pose_errors import Accuracy, PoseErrors
 from mvloc_ros.geometry.covariance import pose_error
-from mvloc_ros.replay.baselines import constant_pose, nearest_training_poses
-from mvloc_ros.replay.consistency import Consistency, consistency
 from mvloc_ros.replay.errors import ReplayError
-from mvloc_ros.replay.metrics import Accuracy, Percentiles, accuracy, percentiles, pose_errors
 from mvloc_ros.replay.outcomes import ReasonCount, group_reasons
 from mvloc_ros.replay.run import Floats, Run, StampedPoses, Stamps
 
@@ -101,7 +102,7 @@ def evaluate(run: Run) -> EvaluationResult:
     found = match(run.frames_ns, run.estimates.stamps_ns, run.tolerance_ns)
     estimates = take(run.estimates, found)
     _require_common_stamps("pose", run.estimates, run, found, "evaluate against the recording that was played")
-    translation, rotation = pose_errors(estimates, truth)
+    errors = PoseErrors.of(estimates, truth)
     known = _known(truth)
     steps = {name: _per_frame(run, values) for name, values in run.latency_ms.items()}
     covariances = _covariances(run, found)
@@ -112,10 +113,10 @@ def evaluate(run: Run) -> EvaluationResult:
         stamps_ns=run.frames_ns,
         truth=truth,
         estimates=estimates,
-        translation_m=translation,
-        rotation_deg=rotation,
+        translation_m=errors.translation_m,
+        rotation_deg=errors.rotation_deg,
         step_ms=steps,
-        accuracy=accuracy(translation[known], rotation[known]) if known.any() else None,
+        accuracy=errors.of_frames(known).accuracy() if known.any() else None,
         baselines=_baselines(run, truth[known]),
         latency_ms=summaries,
         stray_poses=len(run.estimates.stamps_ns) - int(np.sum(found >= 0)),
@@ -130,9 +131,9 @@ def _network_alone(run: Run, truth: Floats) -> NetworkAlone | None:
     if run.network is None or not known.any():
         return None
     poses = take(run.network, match(run.frames_ns, run.network.stamps_ns, run.tolerance_ns))
-    translation, rotation = pose_errors(poses, truth)
+    errors = PoseErrors.of(poses, truth)
     label = "the network, of believed frames" if run.network_of_believed else "the network alone"
-    return NetworkAlone(label, poses, translation, rotation, accuracy(translation[known], rotation[known]))
+    return NetworkAlone(label, poses, errors.translation_m, errors.rotation_deg, errors.of_frames(known).accuracy())
 
 
 def _known(matrices: Floats) -> npt.NDArray[np.bool_]:
@@ -200,6 +201,6 @@ def _baselines(run: Run, truth: Floats) -> dict[str, Accuracy]:
     constant = np.broadcast_to(constant_pose(run.training_poses), truth.shape)
     nearest = nearest_training_poses(run.training_poses, truth)
     return {
-        "constant_pose": accuracy(*pose_errors(constant, truth)),
-        "nearest_training_pose": accuracy(*pose_errors(nearest, truth)),
+        "constant_pose": PoseErrors.of(constant, truth).accuracy(),
+        "nearest_training_pose": PoseErrors.of(nearest, truth).accuracy(),
     }

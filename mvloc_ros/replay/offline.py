@@ -18,8 +18,11 @@ from mvloc_ros.inference.backend import create_backend
 from mvloc_ros.inference.bundle import Bundle, read_bundle
 from mvloc_ros.inference.frame import ColorImage, DepthImage, Frame, FrameError
 from mvloc_ros.inference.manifest import Manifest
-from mvloc_ros.localization.localizer import Localizer, PoseEstimate
+from mvloc_ros.localization.estimate import PoseEstimate
+from mvloc_ros.localization.gate import GateLimits
+from mvloc_ros.localization.localizer import Localizer
 from mvloc_ros.localization.options import RefinementOptions
+from mvloc_ros.localization.tracker import Tracker
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import BagReader, RawMessage
 from mvloc_ros.recordings.errors import RecordingError
@@ -108,6 +111,8 @@ class _OfflineRun:
         self, localizer: Localizer, options: OfflineOptions, manifest: Manifest, cameras: CameraFindings
     ) -> None:
         self._localizer, self._options, self._manifest, self._cameras = localizer, options, manifest, cameras
+        # Without the gate, so that the figures are those of all poses that the map does not reject.
+        self._tracker = Tracker(GateLimits(enabled=False), options.refinement.unverified_after_s)
         self._views: tuple[View | None, View | None] = (
             cameras.views(manifest) if options.rescale_input else (None, None)
         )
@@ -209,7 +214,7 @@ class _OfflineRun:
         )
         start = time.perf_counter()
         try:
-            estimate = self._localizer.process(frame)
+            estimate, verdict = self._localizer.follow(frame, self._tracker)
         except FrameError as error:
             self._drops["failed"] += 1
             self._outcomes[stamp] = Outcome(FAILED, str(error))
@@ -218,15 +223,15 @@ class _OfflineRun:
         decode = sum(self._decode_ms.pop(image) for image in images)
         self._note_times(stamp, estimate, decode, decode + (time.perf_counter() - start) * 1e3)
         # A rejected frame took its time too, and the network alone would have answered.
-        self._network[stamp] = estimate.T_map_camera_network
-        kind = REJECTED if estimate.rejection else ACCEPTED
-        said = kind, estimate.rejection, estimate.remark
+        self._network[stamp] = estimate.network.T
+        kind = ACCEPTED if verdict.accepted else REJECTED
+        said = kind, verdict.reason, estimate.remark
         self._outcomes[stamp] = Outcome(*said, score=estimate.score, refined=estimate.refined)
-        if estimate.rejection:
+        if not verdict.accepted:
             self._drops["rejected"] += 1
             return
-        self._estimates[stamp] = estimate.T_map_camera
-        self._covariances[stamp] = estimate.covariance
+        self._estimates[stamp] = estimate.pose.T
+        self._covariances[stamp] = estimate.pose.covariance
         self._refined |= estimate.refined
 
     def _note_times(self, stamp: int, estimate: PoseEstimate, decode_ms: float, total_ms: float) -> None:

@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from mvloc_ros.evaluation.pose_errors import ErrorSummary
 from mvloc_ros.replay.evaluation import EvaluationResult
-from mvloc_ros.replay.metrics import ErrorSummary
 from mvloc_ros.replay.run import Floats
 
 # Okabe and Ito's colours, which stay apart for colour-blind readers; markers and line styles differ as well.

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from mvloc_ros.evaluation.consistency import REMOVED, Consistency
 from mvloc_ros.geometry import chi_square
-from mvloc_ros.replay.consistency import REMOVED, Consistency
 from mvloc_ros.replay.plots import ESTIMATE, MISSING, TRUTH
 
 _STYLES = {"position": (ESTIMATE, "-"), "rotation": (MISSING, "--"), "pose": (TRUTH, ":")}

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from mvloc_ros.evaluation.baselines import NEAREST_MEASURE
+from mvloc_ros.evaluation.pose_errors import Accuracy
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.trajectory import Trajectory, write_tum
-from mvloc_ros.replay.baselines import NEAREST_MEASURE
 from mvloc_ros.replay.errors import ReplayError
 from mvloc_ros.replay.evaluation import EvaluationResult, NetworkAlone
-from mvloc_ros.replay.metrics import Accuracy
 from mvloc_ros.replay.outcomes import Outcome
 from mvloc_ros.replay.plots import save_trajectory_figure
 from mvloc_ros.replay.plots_covariance import save_covariance_figure

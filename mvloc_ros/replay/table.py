@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
+from mvloc_ros.evaluation.pose_errors import Accuracy
 from mvloc_ros.replay.evaluation import EvaluationResult
-from mvloc_ros.replay.metrics import Accuracy
 
 _MOST_REASONS = 10
 _NAMES = {"constant_pose": "constant pose", "nearest_training_pose": "nearest training pose (oracle)"}

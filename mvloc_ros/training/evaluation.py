@@ -3,15 +3,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.covariance import pose_error
 from mvloc_ros.training.datasets import PosedFrames, as_tensor, windows
 from mvloc_ros.training.datasets.clips import Window
@@ -24,23 +21,6 @@ CLIP_MEDIANS = 5.0
 # An exactly known axis does not exist: a floor of 0.1 mm and 0.1 mrad keeps the covariance invertible.
 MIN_VARIANCE = 1e-8
 MANY_WINDOWS = 2000  # from which on a progress bar is worth its line
-
-
-@dataclass(frozen=True)
-class PoseErrors:
-    """Errors of N poses: metres and degrees, `[N]`."""
-
-    translation_m: NDArray[np.float64]
-    rotation_deg: NDArray[np.float64]
-
-    @staticmethod
-    def of(estimates: NDArray[np.float64], truth: NDArray[np.float64]) -> PoseErrors:
-        """Between poses `[N, 4, 4]`."""
-        return PoseErrors(se3.translation_error(estimates, truth), np.degrees(se3.rotation_error(estimates, truth)))
-
-    def medians(self) -> tuple[float, float]:
-        """Median errors: metres, degrees."""
-        return float(np.median(self.translation_m)), float(np.median(self.rotation_deg))
 
 
 def predict(

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from mvloc_ros import __version__
+from mvloc_ros.evaluation.pose_errors import PoseErrors
 from mvloc_ros.geometry import quaternion
 from mvloc_ros.geometry.trajectory import Trajectory, write_tum
 from mvloc_ros.inference.bundle import MODEL_FILE, TRAINING_POSES_FILE, Bundle, write_bundle
@@ -30,7 +31,7 @@ from mvloc_ros.training import compact
 from mvloc_ros.training.config import SYSTEMS, TrainingConfig
 from mvloc_ros.training.datasets import PosedFrames, Reading, open_readable, read_frames
 from mvloc_ros.training.errors import TrainingError
-from mvloc_ros.training.evaluation import PoseErrors, residual_variance
+from mvloc_ros.training.evaluation import residual_variance
 from mvloc_ros.training.networks.deployed import Deployed
 from mvloc_ros.training.normalisation import PoseNormalisation
 from mvloc_ros.training.onnx_file import write_onnx

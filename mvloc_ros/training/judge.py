@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from mvloc_ros.evaluation.pose_errors import PoseErrors
 from mvloc_ros.recordings.contents import contents_text
 from mvloc_ros.storage import write_file
 from mvloc_ros.training.config import SYSTEMS
 from mvloc_ros.training.datasets import PosedFrames, Reading, open_readable, read_frames
-from mvloc_ros.training.evaluation import PoseErrors, constant_pose, predict
+from mvloc_ros.training.evaluation import constant_pose, predict
 from mvloc_ros.training.records import visible
 from mvloc_ros.training.trained import read_judged, read_refit
 
@@ -62,10 +62,10 @@ def judge(run: Path, device: torch.device, reading: Reading | None = None) -> di
         estimates = predict(network, frames, trained.normalisation, device, batch_size, config.clips)
         errors = PoseErrors.of(estimates, frames.poses)
         label = "test frames" if column is None else f"without {missing}"
-        found[label] = {"all": statistics(errors, slice(None)), "sequences": by_sequence(errors, frames)}
+        found[label] = {"all": errors.figures(), "sequences": by_sequence(errors, frames)}
         _print_row(label, found[label]["all"])
     baseline = PoseErrors.of(constant_pose(trained.normalisation, len(frames)), frames.poses)
-    found["constant pose"] = {"all": statistics(baseline, slice(None)), "sequences": by_sequence(baseline, frames)}
+    found["constant pose"] = {"all": baseline.figures(), "sequences": by_sequence(baseline, frames)}
     _print_row("constant pose", found["constant pose"]["all"])
     write_file(run / TEST_FILE, json.dumps(found, indent=2) + "\n")
     return found
@@ -79,18 +79,6 @@ def _print_row(label: str, row: dict[str, float]) -> None:
 
 
 def by_sequence(errors: PoseErrors, frames: PosedFrames) -> dict[str, dict[str, float]]:
-    """`statistics` of each sequence's frames."""
+    """`figures` of each sequence's frames."""
     names = np.array(frames.sequences)
-    return {name: statistics(errors, names == name) for name in sorted(set(frames.sequences))}
-
-
-def statistics(errors: PoseErrors, picked: slice | NDArray[np.bool_]) -> dict[str, float]:
-    """Median and mean errors of some frames: metres, degrees."""
-    translation, rotation = errors.translation_m[picked], errors.rotation_deg[picked]
-    return {
-        "frames": len(translation),
-        "median_m": float(np.median(translation)),
-        "median_deg": float(np.median(rotation)),
-        "mean_m": float(np.mean(translation)),
-        "mean_deg": float(np.mean(rotation)),
-    }
+    return {name: errors.of_frames(names == name).figures() for name in sorted(set(frames.sequences))}

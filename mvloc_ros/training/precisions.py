@@ -13,12 +13,12 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from mvloc_ros.evaluation.pose_errors import PoseErrors
 from mvloc_ros.geometry import quaternion, se3
 from mvloc_ros.inference.manifest import PositionSpec, PrecisionSpec
 from mvloc_ros.inference.torch_backend.graph import OnnxGraph
 from mvloc_ros.training.datasets import PosedFrames
 from mvloc_ros.training.errors import TrainingError
-from mvloc_ros.training.evaluation import PoseErrors
 from mvloc_ros.training.networks.deployed import Deployed
 from mvloc_ros.training.networks.mixed_precision import lowered
 from mvloc_ros.training.onnx_file import write_onnx

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mvloc_ros.evaluation.pose_errors import PoseErrors
 from mvloc_ros.recordings import PosedFolder
 from mvloc_ros.recordings.agreement import require_agreement
 from mvloc_ros.recordings.contents import contents_text
@@ -19,7 +20,6 @@ from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.datasets import PosedFrames, Reading, network_size, open_readable, read_frames
 from mvloc_ros.training.depth_range import report_depth, warn_of_far_depth
 from mvloc_ros.training.errors import TrainingError
-from mvloc_ros.training.evaluation import PoseErrors
 from mvloc_ros.training.judge import judge
 from mvloc_ros.training.networks.resnet import read_weights
 from mvloc_ros.training.processes import ALONE, Processes

@@ -17,13 +17,14 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from mvloc_ros.evaluation.pose_errors import PoseErrors
 from mvloc_ros.training import checkpoint
 from mvloc_ros.training.batches import Batches
 from mvloc_ros.training.checkpoint import BEST, LAST
 from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.datasets import PosedFrames
 from mvloc_ros.training.errors import TrainingError
-from mvloc_ros.training.evaluation import PoseErrors, constant_pose, predict
+from mvloc_ros.training.evaluation import constant_pose, predict
 from mvloc_ros.training.latent_scale import set_noise
 from mvloc_ros.training.minimiser import Minimiser
 from mvloc_ros.training.networks.mvloc import MVLoc

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from mvloc_ros.geometry import se3
-from mvloc_ros.localization.belief import Belief
 from mvloc_ros.localization.frozen_depth import HANGS_NS, TOLERATED_NS, DepthAge, FrozenDepth
-from mvloc_ros.localization.motion import Distance, MotionModel
+from mvloc_ros.localization.gate import GateLimits
+from mvloc_ros.localization.motion import Distance
+from mvloc_ros.localization.pose import Pose
+from mvloc_ros.localization.tracker import Fix, Tracker
 
 PERIOD_NS = 33_333_333
 RNG = np.random.default_rng(0)
@@ -128,17 +130,23 @@ def along(x: float) -> np.ndarray:
 
 
 def test_motion_since_a_stamp_is_by_odometry_or_as_fast_as_the_last_poses():
-    belief, covariance = Belief(MotionModel()), 1e-4 * np.eye(6)
-    belief.believe(0, along(0.0), covariance, along(5.0))
-    assert belief.moved_since(0, PERIOD_NS, None) is None, "one pose has no speed"
+    tracker = Tracker(GateLimits(enabled=False))
+
+    def accept(stamp_ns: int, x: float, T_odom_camera: np.ndarray | None = None, *, is_repeated: bool = False) -> None:
+        pose = Pose(stamp_ns, along(x), 1e-4 * np.eye(6))
+        assert tracker.judge(Fix(pose, T_odom_camera, is_repeated=is_repeated)).accepted
+
+    accept(0, 0.0, along(5.0))
+    assert tracker.moved_since(0, PERIOD_NS, None) is None, "one pose has no speed"
     # By odometry: the distance, and what it may be wrong by.
-    assert belief.moved_since(0, PERIOD_NS, along(5.01)).metres == pytest.approx(0.01 * 1.05 + 0.02 * 1e-9 * PERIOD_NS)
-    belief.believe(PERIOD_NS, along(0.01), covariance, None)
-    came = belief.moved_since(PERIOD_NS, 3 * PERIOD_NS, along(9.0))
+    assert tracker.moved_since(0, PERIOD_NS, along(5.01)).metres == pytest.approx(0.01 * 1.05 + 0.02 * 1e-9 * PERIOD_NS)
+    accept(PERIOD_NS, 0.01)
+    came = tracker.moved_since(PERIOD_NS, 3 * PERIOD_NS, along(9.0))
     assert (came.metres, came.radians) == pytest.approx((0.02, 0.0))
-    assert belief.moved_since(0, PERIOD_NS, None) is None, "not the last pose that was believed"
-    belief.believe(10 * PERIOD_NS, along(0.02), covariance, None)
-    assert belief.moved_since(10 * PERIOD_NS, 11 * PERIOD_NS, None) is None, "0.3 s before tells no speed"
-    belief.forget()
-    belief.at(11 * PERIOD_NS, None)
-    assert belief.moved_since(10 * PERIOD_NS, 11 * PERIOD_NS, None) is None
+    assert tracker.moved_since(0, PERIOD_NS, None) is None, "not the last accepted pose"
+    accept(2 * PERIOD_NS, 0.5, is_repeated=True)  # of a moment whose pose is the accepted one already
+    assert tracker.moved_since(PERIOD_NS, 3 * PERIOD_NS, None).metres == pytest.approx(0.02)
+    accept(10 * PERIOD_NS, 0.02)
+    assert tracker.moved_since(10 * PERIOD_NS, 11 * PERIOD_NS, None) is None, "0.3 s before tells no speed"
+    tracker.forget()
+    assert tracker.moved_since(10 * PERIOD_NS, 11 * PERIOD_NS, None) is None

@@ -31,10 +31,15 @@ def frame(color: ColorImage | None = COLOR, depth: DepthImage | None = DEPTH) ->
 
 def test_pose_is_in_metres_in_the_map(localizer: Localizer):
     estimate = localizer.process(frame())
-    np.testing.assert_allclose(estimate.T_map_camera[:3, 3], [10.4, 23.0, 32.0], atol=1e-6)
-    np.testing.assert_allclose(estimate.T_map_camera[:3, :3], np.eye(3), atol=1e-12)
-    np.testing.assert_allclose(np.diag(estimate.covariance), [0.01, 0.02, 0.03, 0.001, 0.002, 0.003])
-    assert (estimate.stamp_ns, estimate.color_used, estimate.depth_used, estimate.remark) == (1_000, True, True, "")
+    np.testing.assert_allclose(estimate.pose.T[:3, 3], [10.4, 23.0, 32.0], atol=1e-6)
+    np.testing.assert_allclose(estimate.pose.T[:3, :3], np.eye(3), atol=1e-12)
+    np.testing.assert_allclose(np.diag(estimate.pose.covariance), [0.01, 0.02, 0.03, 0.001, 0.002, 0.003])
+    assert (estimate.pose.stamp_ns, estimate.color_used, estimate.depth_used, estimate.remark) == (
+        1_000,
+        True,
+        True,
+        "",
+    )
     assert sum(estimate.expert_share) == pytest.approx(1.0)
 
 
@@ -50,28 +55,28 @@ def test_pose_is_in_metres_in_the_map(localizer: Localizer):
 )
 def test_depth_without_content_drops_its_expert_and_says_so(localizer: Localizer, depth):
     estimate = localizer.process(frame(depth=depth))
-    np.testing.assert_allclose(estimate.T_map_camera[:3, 3], [10.4, 20.0, 32.0], atol=1e-6)
+    np.testing.assert_allclose(estimate.pose.T[:3, 3], [10.4, 20.0, 32.0], atol=1e-6)
     assert not estimate.depth_used
     assert "depth" in estimate.remark
 
 
 def test_depth_alone_drops_colour(localizer: Localizer):
     estimate = localizer.process(frame(color=None))
-    np.testing.assert_allclose(estimate.T_map_camera[:3, 3], [10.0, 23.0, 30.0], atol=1e-6)
+    np.testing.assert_allclose(estimate.pose.T[:3, 3], [10.0, 23.0, 30.0], atol=1e-6)
     assert (estimate.color_used, estimate.depth_used, estimate.remark) == (False, True, "no colour image")
 
 
 def test_covariance_grows_with_one_modality(localizer: Localizer, tiny_bundle: Path):
     both = np.array([0.01, 0.02, 0.03, 0.001, 0.002, 0.003])
-    np.testing.assert_allclose(np.diag(localizer.process(frame(depth=None)).covariance), 9.0 * both)
-    np.testing.assert_allclose(np.diag(localizer.process(frame(color=None)).covariance), 9.0 * both)
+    np.testing.assert_allclose(np.diag(localizer.process(frame(depth=None)).pose.covariance), 9.0 * both)
+    np.testing.assert_allclose(np.diag(localizer.process(frame(color=None)).pose.covariance), 9.0 * both)
     bundle = read_bundle(tiny_bundle)
     measured = replace(bundle.manifest, residual_variance_depth_only=(0.5, 0.001, 0.5, 0.5, 0.5, 0.5))
     informed = Localizer(replace(bundle, manifest=measured), create_backend("onnxruntime", bundle, threads=1))
-    np.testing.assert_allclose(np.diag(informed.process(frame(depth=None)).covariance), 9.0 * both)
-    alone = np.diag(informed.process(frame(color=None)).covariance)
+    np.testing.assert_allclose(np.diag(informed.process(frame(depth=None)).pose.covariance), 9.0 * both)
+    alone = np.diag(informed.process(frame(color=None)).pose.covariance)
     np.testing.assert_allclose(alone, [0.5, 0.02, 0.5, 0.5, 0.5, 0.5])  # never less than with both
-    np.testing.assert_allclose(np.diag(informed.process(frame()).covariance), both)
+    np.testing.assert_allclose(np.diag(informed.process(frame()).pose.covariance), both)
 
 
 def test_nothing_to_localize_from_is_refused(localizer: Localizer):

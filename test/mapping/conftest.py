@@ -18,12 +18,15 @@ import pytest
 
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.camera import PinholeCamera
-from mvloc_ros.inference.backend import NetworkOutput
+from mvloc_ros.inference.backend import Backend, NetworkOutput
 from mvloc_ros.inference.bundle import Bundle, add_scene_map, read_bundle, write_bundle
 from mvloc_ros.inference.frame import ColorImage, DepthImage, Frame
 from mvloc_ros.inference.manifest import FrameSpec, InputSpec, PositionSpec
-from mvloc_ros.localization.localizer import Localizer, PoseEstimate
+from mvloc_ros.localization.estimate import PoseEstimate
+from mvloc_ros.localization.gate import GateLimits
+from mvloc_ros.localization.localizer import Localizer
 from mvloc_ros.localization.options import RefinementOptions
+from mvloc_ros.localization.tracker import Tracker
 from mvloc_ros.mapping.build import MapOptions
 from mvloc_ros.mapping.map import add_map
 from mvloc_ros.recordings import open_folder
@@ -190,23 +193,32 @@ def room() -> SimpleNamespace:
     )  # fmt: skip
 
 
+class Followed(Localizer):
+    """With a tracker of its own, which accepts every pose that is not rejected by its images or the map."""
+
+    def __init__(self, bundle: Bundle, backend: Backend, options: RefinementOptions) -> None:
+        super().__init__(bundle, backend, options)
+        self.tracker = Tracker(GateLimits(enabled=False), options.unverified_after_s)
+
+
 @pytest.fixture
-def localize(mapped: Bundle) -> Callable[..., tuple[PoseEstimate, Localizer]]:
+def localize(mapped: Bundle) -> Callable[..., tuple[PoseEstimate, Followed]]:
     """Localize a frame whose network pose is given, with the mapped bundle or another one."""
 
     def run(
         frame: Frame,
         T_network: np.ndarray,
         bundle: Bundle = mapped,
-        localizer: Localizer | None = None,
+        localizer: Followed | None = None,
         T_odom_camera: np.ndarray | None = None,
         **options: Any,
-    ) -> tuple[PoseEstimate, Localizer]:
+    ) -> tuple[PoseEstimate, Followed]:
         guess = Guess()
-        localizer = localizer or Localizer(
+        localizer = localizer or Followed(
             bundle, guess, RefinementOptions(**{"budget_ms": 5000.0, "threads": 1, **options})
         )
         localizer._backend.T = T_network
-        return localizer.process(frame, lambda _: T_odom_camera), localizer
+        estimate, verdict = localizer.follow(frame, localizer.tracker, lambda _: T_odom_camera)
+        return replace(estimate, rejection=verdict.reason), localizer
 
     return run

@@ -79,7 +79,7 @@ def test_a_start_that_drifts_is_ended_by_the_deadline_and_still_judged(localize,
     assert estimate.rejection
     assert not estimate.refined
     assert "the time budget was used up" in estimate.remark
-    np.testing.assert_array_equal(estimate.T_map_camera, estimate.T_map_camera_network)
+    np.testing.assert_array_equal(estimate.pose.T, estimate.network.T)
     with pytest.raises(FrameError, match="the time budget was used up"):
         localize(frame, start, budget_ms=1e-6, mode="required")
 
@@ -135,5 +135,5 @@ def test_a_pose_that_time_did_not_suffice_for_states_no_less_than_the_network(lo
     at_leisure, _ = localize(frame, start, budget_ms=60_000.0)
     network = localizer.covariance
     for axes in (slice(0, 3), slice(3, 6)):
-        assert np.trace(hurried.covariance[axes, axes]) >= np.trace(network[axes, axes])
-        assert np.trace(at_leisure.covariance[axes, axes]) < 0.2 * np.trace(network[axes, axes])
+        assert np.trace(hurried.pose.covariance[axes, axes]) >= np.trace(network[axes, axes])
+        assert np.trace(at_leisure.pose.covariance[axes, axes]) < 0.2 * np.trace(network[axes, axes])

@@ -84,9 +84,9 @@ def test_poses_carry_the_calibrated_covariances(calibrated: Bundle, folder: Path
     floor = calibrated.manifest.scene_map.calibration
     assert estimate.refined
     least = np.array([floor.floor_m] * 3 + [floor.floor_rad] * 3)
-    assert np.all(np.sqrt(np.diag(estimate.covariance)) >= least)
-    assert np.linalg.eigvalsh(estimate.covariance)[0] > 0
-    assert np.trace(estimate.covariance) < np.trace(localizer.covariance)
+    assert np.all(np.sqrt(np.diag(estimate.pose.covariance)) >= least)
+    assert np.linalg.eigvalsh(estimate.pose.covariance)[0] > 0
+    assert np.trace(estimate.pose.covariance) < np.trace(localizer.covariance)
 
 
 def test_a_second_run_changes_nothing_and_reads_no_test_frame(calibrated: Bundle, folder: Path, tmp_path: Path):

@@ -51,12 +51,12 @@ def test_across_a_single_wall_the_pose_is_refined_and_along_it_the_networks(bund
     off = np.array([0.06, 0.05, -0.04, 0.03, 0.04, -0.03])
     frame = room.frame_of(room.Scene(room=None, boxes=WALL), truth)
     estimate, localizer = localize(frame, moved(truth, off), bundle=bundle)
-    left = pose_error(estimate.T_map_camera, truth)
+    left = pose_error(estimate.pose.T, truth)
     assert estimate.details.determined == 3
     assert np.abs(left[[0, 4, 5]] / off[[0, 4, 5]]).max() < 0.2
     np.testing.assert_allclose(left[[1, 2]], off[[1, 2]], atol=0.01)
     np.testing.assert_allclose(left[3], off[3], atol=0.005)
-    share = np.diag(estimate.covariance) / np.diag(localizer.covariance)
+    share = np.diag(estimate.pose.covariance) / np.diag(localizer.covariance)
     assert share[[0, 4, 5]].max() < 0.2
     assert share[[1, 2, 3]].min() > 0.9
 
@@ -68,10 +68,10 @@ def test_along_a_corridor_the_pose_is_the_networks(bundle_of, room, localize):
     off = np.array([0.06, 0.05, -0.04, 0.03, 0.04, -0.03])
     frame = room.frame_of(room.Scene(room=None, boxes=CORRIDOR), truth)
     estimate, localizer = localize(frame, moved(truth, off), bundle=bundle)
-    left = pose_error(estimate.T_map_camera, truth)
+    left = pose_error(estimate.pose.T, truth)
     assert estimate.details.determined == 5
     assert left[0] == pytest.approx(off[0], abs=0.01)
     assert np.abs(left[1:] / off[1:]).max() < 0.25
-    share = np.diag(estimate.covariance) / np.diag(localizer.covariance)
+    share = np.diag(estimate.pose.covariance) / np.diag(localizer.covariance)
     assert share[0] > 0.9
     assert share[1:].max() < 0.3

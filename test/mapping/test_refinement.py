@@ -28,15 +28,15 @@ def errors(T: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
 
 def test_the_covariance_is_positive_definite_and_smaller_than_the_networks(localize, room, truths):
     estimate, localizer = localize(room.frame_of(room.Scene(), truths[0]), truths[0])
-    eigenvalues = np.linalg.eigvalsh(estimate.covariance)
+    eigenvalues = np.linalg.eigvalsh(estimate.pose.covariance)
     assert eigenvalues[0] > 0.0
-    assert np.all(np.diag(estimate.covariance) < 0.5 * np.diag(localizer.covariance))
+    assert np.all(np.diag(estimate.pose.covariance) < 0.5 * np.diag(localizer.covariance))
 
 
 def test_the_same_frame_gives_the_same_pose(localize, room, truths):
     frame, start = room.frame_of(room.Scene(), truths[1]), moved(truths[1], np.array([0.06, -0.04, 0.03, 0, 0.03, 0]))
     first, second = (localize(frame, start)[0] for _ in range(2))
-    np.testing.assert_array_equal(first.T_map_camera, second.T_map_camera)
+    np.testing.assert_array_equal(first.pose.T, second.pose.T)
 
 
 def test_depth_that_hangs_is_rejected_only_while_colour_moves(localize, room, truths):
@@ -78,7 +78,7 @@ def test_without_colour_geometry_decides_alone(localize, room, truths):
     frame = replace(room.frame_of(room.Scene(), truths[0]), color=None)
     estimate, _ = localize(frame, moved(truths[0], np.array([0.04, 0.0, 0.04, 0.0, 0.02, 0.0])))
     assert (estimate.refined, estimate.rejection) == (True, "")
-    assert errors(estimate.T_map_camera, truths[0])[0] < 0.04
+    assert errors(estimate.pose.T, truths[0])[0] < 0.04
 
 
 def test_a_map_that_is_absent_or_damaged_leaves_the_network_alone_or_is_refused(

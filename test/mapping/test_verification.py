@@ -11,10 +11,12 @@ import pytest
 from mvloc_ros.geometry import se3
 from mvloc_ros.inference.backend import create_backend
 from mvloc_ros.inference.frame import ColorImage, DepthImage, Frame
-from mvloc_ros.localization.expectation import Expectation
+from mvloc_ros.localization.gate import GateLimits
 from mvloc_ros.localization.localizer import Localizer
 from mvloc_ros.localization.options import RefinementOptions
+from mvloc_ros.localization.pose import Pose
 from mvloc_ros.localization.refinement import moved
+from mvloc_ros.localization.tracker import Fix, Tracker
 from mvloc_ros.localization.verification import agreement
 from mvloc_ros.mapping.build import Cameras, depth_image
 from mvloc_ros.recordings import open_folder, read_color
@@ -52,11 +54,11 @@ def at_any_score(bundle):
 
 def test_true_frames_are_believed_and_exact(frames, localizer):
     found = [(localizer.process(frame), truth) for frame, truth in frames]
-    network = [float(se3.translation_error(e.T_map_camera_network, truth)) for e, truth in found]
+    network = [float(se3.translation_error(e.network.T, truth)) for e, truth in found]
     assert np.median(network) > 0.03, "a network that errs"
     believed = [(e, truth) for e, truth in found if not e.rejection]
     assert len(believed) >= 11
-    assert max(float(se3.translation_error(e.T_map_camera, truth)) for e, truth in believed) < 0.05
+    assert max(float(se3.translation_error(e.pose.T, truth)) for e, truth in believed) < 0.05
 
 
 def test_depth_of_another_moment_is_rejected(frames, localizer):
@@ -124,7 +126,7 @@ def test_a_pose_rescued_from_the_last_believed_one_is_believed(localize, room):
     frame = room.frame_of(scene, after, 1_100_000_000)
     rescued, _ = localize(frame, astray, localizer=localizer)
     assert rescued.rejection == ""
-    assert se3.translation_error(rescued.T_map_camera, after) < 0.03
+    assert se3.translation_error(rescued.pose.T, after) < 0.03
     assert rescued.details.starts == 2
     # Without a believed pose there is nothing to be rescued by.
     assert localize(frame, astray, starts=1)[0].rejection
@@ -145,11 +147,11 @@ def test_odometry_carries_the_last_believed_pose_to_where_the_camera_is_now(loca
 
     rescued, _ = localize(frame, astray, localizer=believing(), T_odom_camera=T_odom_map @ after)
     assert rescued.rejection == ""
-    assert se3.translation_error(rescued.T_map_camera, after) < 0.03
+    assert se3.translation_error(rescued.pose.T, after) < 0.03
     # Without odometry the camera may be anywhere by now, and after `forget` there is nothing to carry.
     assert localize(frame, astray, localizer=believing())[0].rejection
     forgetful = believing()
-    forgetful.forget()
+    forgetful.tracker.forget()
     assert localize(frame, astray, localizer=forgetful, T_odom_camera=T_odom_map @ after)[0].rejection
 
 
@@ -160,18 +162,66 @@ def test_a_rejected_pose_is_never_the_one_to_start_from(localize, room):
     _, localizer = localize(first, before)
     hanging = replace(room.frame_of(scene, after, 1_100_000_000), depth=first.depth)
     assert localize(hanging, before, localizer=localizer)[0].rejection
-    np.testing.assert_allclose(localizer._belief.at(1_100_000_000, None).T_map_camera, before, atol=0.03)
+    np.testing.assert_allclose(localizer.tracker.expected(1_100_000_000, None).pose.T, before, atol=0.03)
+
+
+def test_a_pose_that_the_gate_rejects_is_no_starting_point(localize, room):
+    """It fits the map, and the tracker does not accept the jump: the next frame is looked for where it was before."""
+    scene, before = room.Scene(), room.path(6, 0.57)[2]
+    after = moved(before, np.array([0.0, 0.4, 0.0, 0.0, 0.0, 0.3]))
+    _, localizer = localize(room.frame_of(scene, before, 1_000_000_000), before)
+    tracker = Tracker(GateLimits(max_jump_m=0.1))
+    accepted, _ = localizer.follow(room.frame_of(scene, before, 1_000_000_000), tracker)
+    localizer._backend.T = after
+    jumped, verdict = localizer.follow(room.frame_of(scene, after, 1_050_000_000), tracker)
+    assert (jumped.refined, jumped.rejection, verdict.accepted) == (True, "", False)
+    assert "0.10 m" in verdict.reason or "are allowed" in verdict.reason
+    expected = tracker.expected(1_060_000_000, None)
+    np.testing.assert_allclose(expected.pose.T, accepted.pose.T)
+
+
+def test_a_hint_is_a_starting_point_and_no_evidence(localize, room):
+    scene, truth = room.Scene(), room.path(6, 0.57)[2]
+    astray = moved(truth, np.array([-0.5, 0.6, 0.4, 0.3, 0.2, 1.2]))
+    frame = room.frame_of(scene, truth, 1_000_000_000)
+    lost, localizer = localize(frame, astray, starts=2)
+    assert lost.rejection
+    # A person points within 5 cm and 2 degrees, and states half a metre.
+    pointed = moved(truth, np.array([0.03, -0.03, 0.02, 0.0, 0.01, 0.03]))
+    localizer.tracker.hint(Pose(1_000_000_000, pointed, np.diag([0.25] * 3 + [0.07] * 3)), None)
+    found, _ = localize(frame, astray, localizer=localizer)
+    assert found.details.starts == 2
+    assert se3.translation_error(found.pose.T, truth) < 0.03, "registration started at the hint"
+    # The hint itself does not speak for what was found there.
+    assert found.details.evidence.agreement < 0.05
+    near = Pose(1_000_000_000, pointed, np.diag([0.0025] * 3 + [0.001] * 3))
+    localizer.tracker.judge(Fix(near))
+    again, _ = localize(frame, astray, localizer=localizer)
+    assert again.details.evidence.agreement > 0.5, "an accepted pose does"
+
+
+def test_odometry_is_asked_once_a_frame_and_goes_with_the_pose(localize, room):
+    truth, asked = room.path(6, 0.57)[2], []
+    _, localizer = localize(room.frame_of(room.Scene(), truth, 1_000_000_000), truth)
+
+    def odometry(frame: Frame) -> np.ndarray:
+        asked.append(frame.stamp_ns)
+        return np.eye(4)
+
+    estimate, verdict = localizer.follow(room.frame_of(room.Scene(), truth, 2_000_000_000), localizer.tracker, odometry)
+    assert asked == [2_000_000_000]
+    np.testing.assert_array_equal(verdict.T_map_odom, estimate.pose.T)
 
 
 def test_agreement_is_with_the_nearest_expectation_and_a_vague_one_says_little():
     truth = np.eye(4)
     usual = moved(truth, np.sqrt(np.diag(COVARIANCE)))
-    failed = Expectation(moved(truth, 20.0 * np.sqrt(np.diag(COVARIANCE))), COVARIANCE)
-    believed = Expectation(truth, 0.5 * COVARIANCE)
-    assert agreement(truth, [Expectation(usual, COVARIANCE)]) == pytest.approx(0.9, abs=0.001)
+    failed = Pose(0, moved(truth, 20.0 * np.sqrt(np.diag(COVARIANCE))), COVARIANCE)
+    accepted = Pose(0, truth, 0.5 * COVARIANCE)
+    assert agreement(truth, [Pose(0, usual, COVARIANCE)]) == pytest.approx(0.9, abs=0.001)
     assert agreement(truth, [failed]) < 0.05
-    assert agreement(truth, [failed, believed]) == 1.0
-    vague = [replace(believed, covariance=scale**2 * COVARIANCE) for scale in (1.0, 3.0, 30.0, 1e6)]
+    assert agreement(truth, [failed, accepted]) == 1.0
+    vague = [replace(accepted, covariance=scale**2 * COVARIANCE) for scale in (1.0, 3.0, 30.0, 1e6)]
     values = [agreement(truth, [failed, one]) for one in vague]
     assert values == sorted(values, reverse=True)
     assert values[0] == 1.0

@@ -54,8 +54,8 @@ def test_depth_nearer_than_the_maps_is_a_blocked_view_however_long(localize, roo
         frame = replace(near(room.frame_of(scene, truth, seed=i)), stamp_ns=i * SECOND // 5)
         estimate, _ = localize(frame, moved(truth, ASTRAY), localizer=localizer)
         assert "100% of the depth image is nearer than the 0.3 m" in estimate.rejection
-    # What was believed is where it was.
-    np.testing.assert_array_equal(localizer._belief._last.T_map_camera, first.T_map_camera)
+    # The accepted pose is where it was.
+    np.testing.assert_array_equal(localizer.tracker._accepted.pose.T, first.pose.T)
     with pytest.raises(FrameError, match=r"required: 100% of the depth image is nearer"):
         localize(near(room.frame_of(scene, truth)), truth, mode="required")
 
@@ -164,12 +164,12 @@ def test_a_single_repeated_depth_image_is_accepted_with_the_motion_in_its_covari
         found.append(estimate)
     assert [bool(e.rejection) for e in found] == [False, False, False, False, True]
     assert "to the last bit for 0.07 s" in found[4].rejection
-    grown = np.diag(found[3].covariance - found[2].covariance)
+    grown = np.diag(found[3].pose.covariance - found[2].pose.covariance)
     assert grown[:3].min() > 0.8 * 0.012**2
     assert grown[3:].min() > 0.8 * 0.02**2
-    assert se3.translation_error(found[3].T_map_camera, poses[3]) < 3 * np.sqrt(np.trace(found[3].covariance[:3, :3]))
-    # What is believed is of the moment of the depth image.
-    assert localizer._belief._last.stamp_ns == 2 * PERIOD_NS
+    assert se3.translation_error(found[3].pose.T, poses[3]) < 3 * np.sqrt(np.trace(found[3].pose.covariance[:3, :3]))
+    # The accepted pose is of the moment of the depth image.
+    assert localizer.tracker._accepted.pose.stamp_ns == 2 * PERIOD_NS
 
 
 def shortened(folder, path, frames: int):

@@ -94,7 +94,8 @@ def test_map_to_odom_and_the_pose_of_the_robot(peer, robot, drive, robot_node, w
     wait_for(lambda: peer.covariances and on_tf(peer, "odom"), 10, "pose and transform")
 
     # The pose is the robot's, and the transform takes odometry away from it.
-    T_map_base, covariance = pose_of(peer.covariances[0])
+    found = pose_of(peer.covariances[0])
+    T_map_base, covariance = found.T, found.covariance
     assert peer.covariances[0].header.frame_id == "map"
     assert np.allclose(T_map_base, T_MAP_CAMERA @ se3.inverse(T_BASE_CAMERA), atol=1e-5)
     assert np.allclose(covariance, through_extrinsic(COVARIANCE, T_MAP_CAMERA, se3.inverse(T_BASE_CAMERA)), atol=1e-6)
@@ -125,7 +126,8 @@ def test_map_to_odom_and_the_pose_of_the_robot(peer, robot, drive, robot_node, w
     assert statuses[-1].state == LocalizationStatus.LOST, statuses[-1]
     assert statuses[-1].rejected == 11
     wait_for(lambda: peer.covariances[-1].pose.covariance[0] == 9999.0, 10, "the covariance of a lost pose")
-    T_expected, covariance = pose_of(peer.covariances[-1])
+    found = pose_of(peer.covariances[-1])
+    T_expected, covariance = found.T, found.covariance
     assert np.allclose(covariance, 9999.0 * np.eye(6))
     assert np.allclose(T_expected, T_map_odom @ driven(1.0), atol=1e-5)
     assert not peer.poses
@@ -199,7 +201,7 @@ def test_the_pose_of_the_camera_where_that_is_allowed(peer, drive, robot_node, w
     assert (status.state, status.pose_valid) == (LocalizationStatus.DEGRADED, True)
     assert "TF does not tell" in status.reason
     wait_for(lambda: peer.covariances, 10, "a pose")
-    assert np.allclose(pose_of(peer.covariances[0])[0], T_MAP_CAMERA, atol=1e-5)
+    assert np.allclose(pose_of(peer.covariances[0]).T, T_MAP_CAMERA, atol=1e-5)
     drive.frame()
     assert process.text().count("publishing the camera's pose instead") == 1
 
@@ -222,7 +224,7 @@ def test_other_children_of_the_map(peer, robot, drive, robot_node, wait_for, opt
         robot.mount_camera(T_BASE_CAMERA)
     wait_for(lambda: drive.frame().state == LocalizationStatus.TRACKING, 15, "tracking")
     wait_for(lambda: peer.covariances, 10, "a pose")
-    assert np.allclose(pose_of(peer.covariances[-1])[0], T_child, atol=1e-5)
+    assert np.allclose(pose_of(peer.covariances[-1]).T, T_child, atol=1e-5)
     sent = [t for t in peer.transforms if t.header.frame_id == "map"]
     if child is None:
         assert not sent

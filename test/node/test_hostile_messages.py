@@ -27,10 +27,12 @@ from mvloc_ros.inference.bundle import read_bundle
 from mvloc_ros.inference.manifest import Manifest
 from mvloc_ros.inference.preprocess import crop, prepare_color, prepare_depth
 from mvloc_ros.limits import MOST_CAMERA_FRAMES, MOST_LOG_CHARACTERS
-from mvloc_ros.localization.gate import Fix, Gate, GateLimits
+from mvloc_ros.localization.gate import GateLimits
+from mvloc_ros.localization.pose import Pose
+from mvloc_ros.localization.tracker import Fix, Tracker
 from mvloc_ros.node.image_reader import ImageReader
 from mvloc_ros.node.input_parameters import INPUT_SPECS, InputParameters
-from mvloc_ros.node.messages import pose_of, require_frame, require_stamp
+from mvloc_ros.node.messages import pose_of, require_frame
 from mvloc_ros.node.pipeline import Pipeline
 from mvloc_ros.node.stamps import StampGuard
 from mvloc_ros.node.status import bound, diagnostics
@@ -256,19 +258,18 @@ def test_camera_infos(manifest):
     assert found["refused"] > 500
 
 
-def test_initial_poses_are_refused_or_leave_a_gate_that_judges():
+def test_initial_poses_are_refused_or_leave_a_tracker_that_judges():
     maker = Maker(4)
-    fix = Fix(2_000_000_000, np.eye(4), 1e-4 * np.eye(6))
+    fix = Fix(Pose(2_000_000_000, np.eye(4), 1e-4 * np.eye(6)))
 
     def read() -> None:
         message = maker.pose()
-        stamp_ns = require_stamp("it", message.header.stamp)
-        T, covariance = pose_of(message)
-        covariance = covariance + np.diag(np.where(np.diag(covariance) > 0.0, 0.0, 1.0))  # as the tracker does
-        gate = Gate(GateLimits())
+        hint = pose_of(message)
+        covariance = hint.covariance + np.diag(np.where(np.diag(hint.covariance) > 0.0, 0.0, 1.0))  # as the node does
+        tracker = Tracker(GateLimits())
         with np.errstate(all="raise", under="ignore"):
-            gate.hint(Fix(stamp_ns, T, covariance))
-            verdict = gate.judge(fix)
+            tracker.hint(Pose(hint.stamp_ns, hint.T, covariance), None)
+            verdict = tracker.judge(fix)
         assert verdict.accepted or verdict.reason
 
     found = outcomes(read, 1500)
@@ -304,7 +305,7 @@ def test_headers_through_the_whole_pipeline(manifest):
     guard = StampGuard(time.time_ns, 1.0, lambda _: None)
     monitors = TopicMonitor("colour"), TopicMonitor("depth")
     pipeline = Pipeline(
-        Nothing(), "color", 20_000_000, 5, guard.check, lambda *_: True, lambda *_: None,
+        Nothing(), None, "color", 20_000_000, 5, guard.check, lambda *_: True, lambda *_: None,
         lambda _, text: problems.append(text), lambda _, text: failures.append(text), odometry=lambda _: None,
         read_color=reader.read_color, read_depth=reader.read_depth, single_wait_s=0.5,
     )  # fmt: skip
@@ -333,7 +334,15 @@ def test_ever_new_frame_ids_are_refused_by_name(make_image):
     problems = []
     nothing = [lambda *_: None] * 3
     pipeline = Pipeline(
-        Nothing(), "color", 1, 5, *nothing, lambda _, text: problems.append(text), *nothing[:1], odometry=lambda _: None
+        Nothing(),
+        None,
+        "color",
+        1,
+        5,
+        *nothing,
+        lambda _, text: problems.append(text),
+        *nothing[:1],
+        odometry=lambda _: None,
     )
     try:
         for n in range(1000):

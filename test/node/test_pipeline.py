@@ -25,7 +25,7 @@ def test_a_camera_half_a_period_apart_is_paired_whatever_the_queue(make_image, q
         return None
 
     callbacks = [nothing] * 5
-    pipeline = Pipeline(None, "color", 20 * MS, queue_size, *callbacks, odometry=nothing)
+    pipeline = Pipeline(None, None, "color", 20 * MS, queue_size, *callbacks, odometry=nothing)
     try:
         for n in range(60):
             stamp = 10**18 + n * 33_333_333
@@ -44,7 +44,7 @@ def test_an_image_whose_reading_fails_in_any_way_costs_its_modality_alone(make_i
     done = threading.Event()
 
     class Recorder:
-        def process(self, frame: Frame, _: object) -> None:
+        def process(self, frame: Frame, *_: object) -> None:
             reached.append(frame)
             raise FrameError("enough is known")
 
@@ -60,7 +60,9 @@ def test_an_image_whose_reading_fails_in_any_way_costs_its_modality_alone(make_i
 
     readers = {"read_color": decode_color, "read_depth": decode_depth} | {f"read_{broken}": lambda _: fail}
     callbacks = [nothing] * 4 + [on_failure]
-    pipeline = Pipeline(Recorder(), "color", 20 * MS, 5, *callbacks, odometry=nothing, single_wait_s=0.5, **readers)
+    pipeline = Pipeline(
+        Recorder(), None, "color", 20 * MS, 5, *callbacks, odometry=nothing, single_wait_s=0.5, **readers
+    )
     try:
         pipeline.take_color(make_image(np.zeros((4, 4, 3), np.uint8), 10**18, "camera", encoding="rgb8"))
         pipeline.take_depth(make_image(np.ones((4, 4), np.uint16), 10**18, "camera", encoding="16UC1"))
@@ -88,7 +90,7 @@ def test_who_waits_for_a_frame_that_hangs_gives_up_when_the_pipeline_ends(make_i
         return None
 
     callbacks = [nothing] * 4 + [lambda *said: told.append(said)]
-    pipeline = Pipeline(Hanging(), "color", 20 * MS, 5, *callbacks, odometry=nothing)
+    pipeline = Pipeline(Hanging(), None, "color", 20 * MS, 5, *callbacks, odometry=nothing)
     pipeline.take_color(make_image(np.zeros((4, 4, 3), np.uint8), 10**18, "camera", encoding="rgb8"))
     pipeline.take_depth(make_image(np.ones((4, 4), np.uint16), 10**18, "camera", encoding="16UC1"))
     assert begun.wait(10.0)

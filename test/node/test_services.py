@@ -19,6 +19,7 @@ from mvloc_ros.msg import LocalizationStatus
 from std_srvs.srv import SetBool, Trigger
 
 from mvloc_ros.geometry import se3
+from mvloc_ros.localization.pose import Pose
 from mvloc_ros.node.messages import pose_messages, to_nanoseconds
 
 pytestmark = pytest.mark.dds
@@ -59,7 +60,7 @@ def test_disabled_means_no_work_until_enabled_again(peer, robot_node, wait_for):
 def test_services_say_what_they_cannot_do(peer, robot_node, wait_for):
     robot_node("publish_frame:=camera")
     answer = trigger(peer, "publish_initialpose")
-    assert (answer.success, answer.message) == (False, "no pose has been believed yet")
+    assert (answer.success, answer.message) == (False, "no pose has been accepted yet")
     assert peer.transition(Transition.TRANSITION_DEACTIVATE)
     for name in ("relocalize", "publish_initialpose"):
         answer = trigger(peer, name)
@@ -71,7 +72,7 @@ def test_services_say_what_they_cannot_do(peer, robot_node, wait_for):
 
 def hint(T: np.ndarray, frame_id: str = "map", stamp_ns: int = 0) -> PoseWithCovarianceStamped:
     """An initial pose as rviz sends it: spread in x, y and yaw, zeros elsewhere."""
-    return pose_messages(T, np.diag([0.25, 0.25, 0.0, 0.0, 0.0, 0.07]), stamp_ns, frame_id)[1]
+    return pose_messages(Pose(stamp_ns, T, np.diag([0.25, 0.25, 0.0, 0.0, 0.0, 0.07])), frame_id)[1]
 
 
 def test_an_initial_pose_decides_which_pose_is_believed(peer, robot_node, wait_for):
@@ -119,7 +120,7 @@ def test_one_validated_pose_for_another_localizer(peer, robot, robot_node, wait_
     assert tracked(), peer.statuses[-1]
     answer = trigger(peer, "publish_initialpose")
     assert not answer.success
-    assert "only 1 poses in a row were believed, 3 are asked for" in answer.message, peer.statuses[-1]
+    assert "only 1 poses in a row were accepted, 3 are asked for" in answer.message, peer.statuses[-1]
     assert tracked(), peer.statuses[-1]
     assert tracked(), peer.statuses[-1]
     assert "nothing subscribes to /initialpose_out" in trigger(peer, "publish_initialpose").message

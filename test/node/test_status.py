@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from mvloc_ros.geometry import se3
-from mvloc_ros.inference.frame import Frame
-from mvloc_ros.localization.gate import State, Verdict
-from mvloc_ros.localization.localizer import PoseEstimate, StepTimes
+from mvloc_ros.localization.estimate import PoseEstimate, StepTimes
+from mvloc_ros.localization.pose import Pose
+from mvloc_ros.localization.tracker import State, Verdict
 from mvloc_ros.node.pipeline import PairedFrame
 from mvloc_ros.node.status import frame_status
 from mvloc_ros.node.tracking import Placement
@@ -22,12 +22,11 @@ T_CAMERA_BASE = se3.from_parts([0.1, -0.4, 0.7], [0.5, -0.5, 0.5, 0.5])
 @pytest.mark.parametrize("refined", [True, False])
 def test_the_networks_own_pose_is_of_the_frame_that_is_published(refined: bool):
     T_map_camera = REFINED if refined else NETWORK
-    estimate = PoseEstimate(
-        5, T_map_camera, np.eye(6), True, True, (0.2, 0.4, 0.4), StepTimes(0.0, 0.0, 0.0), "", NETWORK, refined
-    )
+    pose, network = (Pose(5, T, np.eye(6)) for T in (T_map_camera, NETWORK))
+    estimate = PoseEstimate(pose, network, True, True, (0.2, 0.4, 0.4), StepTimes(0.0, 0.0, 0.0), refined=refined)
     verdict = Verdict(True, State.TRACKING, "", T_map_camera)
-    placement = Placement(verdict, 5, "map", "base_link", T_map_camera @ T_CAMERA_BASE, np.eye(6), ())
-    paired = PairedFrame(Frame(5, "camera", None, None), 0.0, 0.0, 0.0)
+    placement = Placement(verdict, "map", "base_link", pose.of_child(T_CAMERA_BASE), ())
+    paired = PairedFrame(5, "camera", 0, {}, 0.0, 0.0, 0.0)
     pose = frame_status(paired, estimate, placement, 0.0).network_pose
     p, q = pose.position, pose.orientation
     said = se3.from_parts([p.x, p.y, p.z], [q.x, q.y, q.z, q.w])

@@ -7,13 +7,15 @@ import time
 
 import numpy as np
 import pytest
-from geometry_msgs.msg import Pose, TransformStamped
+from geometry_msgs.msg import Pose as PoseMessage
+from geometry_msgs.msg import TransformStamped
 from mvloc_ros.msg import LocalizationStatus
 from tf2_msgs.msg import TFMessage
 from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
 
 from mvloc_ros.geometry import se3
 from mvloc_ros.limits import MOST_TRANSFORMS
+from mvloc_ros.localization.pose import Pose
 from mvloc_ros.node.input_log import InputLog
 from mvloc_ros.node.messages import MessageError, fill_pose, matrix_of, pose_messages, transform_message
 from mvloc_ros.node.transform_watch import TransformWatch
@@ -159,9 +161,9 @@ def test_nothing_that_is_not_finite_leaves_the_node(value: float):
     covariance[2, 2] = value
     for T, C in ((bad, np.eye(6)), (place(0.0), covariance)):
         with pytest.raises(MessageError, match="not finite, and nothing is published"):
-            pose_messages(T, C, NOW, "map")
+            pose_messages(Pose(NOW, T, C), "map")
     with pytest.raises(MessageError, match="not finite"):
-        fill_pose(Pose(), bad)
+        fill_pose(PoseMessage(), bad)
 
 
 def image_pairs(peer, wait_for, robot=None, T=None):

@@ -17,7 +17,8 @@ from mvloc_ros.cli import main
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.geometry.trajectory import read_tum
 from mvloc_ros.inference.frame import Frame
-from mvloc_ros.localization.localizer import Localizer, PoseEstimate
+from mvloc_ros.localization.estimate import PoseEstimate
+from mvloc_ros.localization.localizer import Localizer
 from mvloc_ros.recordings import RecordingError, topics
 from mvloc_ros.recordings.bag_reader import BagReader
 from mvloc_ros.recordings.bag_writer import BagWriter
@@ -217,11 +218,11 @@ def test_a_report_that_cannot_be_written_is_said(camera_bag, tiny_bundle: Path, 
 
 
 class Doubtful(Localizer):
-    """Refines all poses and believes every second one."""
+    """Refines all poses and accepts every second one."""
 
-    def process(self, frame: Frame) -> PoseEstimate:
+    def process(self, frame: Frame, *context: object) -> PoseEstimate:
         second = frame.stamp_ns % 2 == 0  # start and period of the recording are odd
-        return replace(super().process(frame), refined=not second, rejection="not this one" if second else "")
+        return replace(super().process(frame, *context), refined=not second, rejection="not this one" if second else "")
 
 
 def test_rejected_frames_are_in_the_networks_row_and_in_the_times(camera_bag, tiny_bundle: Path, monkeypatch):

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from mvloc_ros.evaluation.pose_errors import PoseErrors
 from mvloc_ros.geometry import quaternion, se3
 from mvloc_ros.geometry.covariance import pose_error
 from mvloc_ros.inference.backend import create_backend
@@ -21,7 +22,7 @@ from mvloc_ros.training import checkpoint, export, residuals, verbs
 from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.datasets import PosedFrames, hold_out, load_frames
 from mvloc_ros.training.errors import TrainingError
-from mvloc_ros.training.evaluation import PoseErrors, residual_variance
+from mvloc_ros.training.evaluation import residual_variance
 from mvloc_ros.training.networks.deployed import Deployed
 from mvloc_ros.training.networks.mvloc import MVLoc
 from mvloc_ros.training.normalisation import PoseNormalisation

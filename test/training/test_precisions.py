@@ -12,12 +12,12 @@ import pytest
 import torch
 from onnx import TensorProto
 
+from mvloc_ros.evaluation.pose_errors import PoseErrors
 from mvloc_ros.inference.manifest import PositionSpec
 from mvloc_ros.inference.torch_backend.graph import OnnxGraph
 from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.datasets import PosedFrames
 from mvloc_ros.training.errors import TrainingError
-from mvloc_ros.training.evaluation import PoseErrors
 from mvloc_ros.training.networks.deployed import Deployed
 from mvloc_ros.training.networks.mixed_precision import LowerPrecision, lowered
 from mvloc_ros.training.onnx_file import write_onnx

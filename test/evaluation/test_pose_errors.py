@@ -6,9 +6,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mvloc_ros.evaluation.baselines import constant_pose, nearest_training_poses
+from mvloc_ros.evaluation.percentiles import percentiles
+from mvloc_ros.evaluation.pose_errors import PoseErrors
 from mvloc_ros.geometry import quaternion, se3
-from mvloc_ros.replay.baselines import constant_pose, nearest_training_poses
-from mvloc_ros.replay.metrics import accuracy, percentiles, pose_errors
 
 
 def turned(x: float, degrees: float) -> np.ndarray:
@@ -20,10 +21,10 @@ def test_errors_and_recall_by_hand():
     truth = np.array([turned(0, 0)] * 5)
     missing = np.full((4, 4), np.nan)
     estimates = np.array([turned(0.02, 1), turned(0.05, 4.999), turned(0.09, 2), turned(0.01, 30), missing])
-    translation, rotation = pose_errors(estimates, truth)
-    np.testing.assert_allclose(translation, [0.02, 0.05, 0.09, 0.01, np.nan])
-    np.testing.assert_allclose(rotation, [1, 4.999, 2, 30, np.nan])
-    result = accuracy(translation, rotation)
+    errors = PoseErrors.of(estimates, truth)
+    np.testing.assert_allclose(errors.translation_m, [0.02, 0.05, 0.09, 0.01, np.nan])
+    np.testing.assert_allclose(errors.rotation_deg, [1, 4.999, 2, 30, np.nan])
+    result = errors.accuracy()
     assert result.recall == {"5cm_5deg": 2 / 5, "10cm_5deg": 3 / 5}
     assert result.translation_m.median == pytest.approx(0.035)
     assert result.translation_m.mean == pytest.approx(0.0425)
@@ -33,7 +34,7 @@ def test_errors_and_recall_by_hand():
 
 
 def test_no_pose_at_all_is_a_recall_of_zero_and_no_figures():
-    result = accuracy(np.full(3, np.nan), np.full(3, np.nan))
+    result = PoseErrors(np.full(3, np.nan), np.full(3, np.nan)).accuracy()
     assert result.recall == {"5cm_5deg": 0.0, "10cm_5deg": 0.0}
     assert result.translation_m is None
 

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
+from mvloc_ros.evaluation.consistency import REMOVED, consistency, sparsification
 from mvloc_ros.geometry import quaternion, se3
-from mvloc_ros.replay.consistency import REMOVED, consistency, sparsification
 from mvloc_ros.replay.evaluation import evaluate
 from mvloc_ros.replay.report import write_report
 from mvloc_ros.replay.run import Run, StampedPoses

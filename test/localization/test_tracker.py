@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The gate: what fits is believed, what does not is not, and a robot that was carried is found again."""
+"""The tracker: what agrees is accepted, what does not is not, and a robot that was carried is found again."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mvloc_ros.geometry import quaternion, se3
-from mvloc_ros.localization.gate import Fix, Gate, GateLimits, State
+from mvloc_ros.localization.gate import GateLimits
 from mvloc_ros.localization.motion import Growth, MotionModel
+from mvloc_ros.localization.pose import Pose
+from mvloc_ros.localization.tracker import Fix, State, Tracker
 
 PERIOD_NS = 100_000_000
 SIGMA = np.array([0.05, 0.05, 0.05, 0.02, 0.02, 0.02])
@@ -26,15 +28,17 @@ def pose(x: float = 0.0, y: float = 0.0, z: float = 0.0, turn=(0.0, 0.0, 0.0)) -
     return se3.from_parts([x, y, z], quaternion.exp(0.5 * np.asarray(turn, dtype=float)))
 
 
-def fix(number: float, T: np.ndarray, T_odom: np.ndarray | None = None) -> Fix:
-    return Fix(1_000_000_000_000 + round(number * PERIOD_NS), T, COVARIANCE, T_odom)
+def fix(number: float, T: np.ndarray, T_odom: np.ndarray | None = None, **of_pose: np.ndarray) -> Fix:
+    """A fix at `number` periods; `of_pose` are fields of its pose that differ."""
+    changes = {"T": T, "covariance": COVARIANCE, **of_pose}
+    return Fix(Pose(1_000_000_000_000 + round(number * PERIOD_NS), **changes), T_odom)
 
 
-def believing(*, odometry: bool = True, limits: GateLimits = LIMITS) -> Gate:
-    """A gate that believes the origin at time 0."""
-    gate = Gate(limits)
-    assert gate.judge(fix(0, pose(), pose() if odometry else None)).accepted
-    return gate
+def tracking(*, odometry: bool = True, limits: GateLimits = LIMITS) -> Tracker:
+    """A tracker that accepted the origin at time 0."""
+    tracker = Tracker(limits)
+    assert tracker.judge(fix(0, pose(), pose() if odometry else None)).accepted
+    return tracker
 
 
 def numbers(low: float, high: float) -> st.SearchStrategy[float]:
@@ -52,19 +56,19 @@ noises = st.lists(st.tuples(*[numbers(-1.0, 1.0)] * 6), min_size=15, max_size=15
 
 @settings(deadline=None, max_examples=40)
 @given(start=rigid, odom=rigid, path=steps, noise=noises)
-def test_poses_that_odometry_explains_are_all_believed(start, odom, path, noise):
+def test_poses_that_odometry_explains_are_all_accepted(start, odom, path, noise):
     """However the robot moves: map and odometry have other origins, and each pose errs by at most one sigma."""
-    gate = Gate(LIMITS)
+    tracker = Tracker(LIMITS)
     for number, (place, turn) in enumerate(path):
         move = pose(*place, turn)
         start, odom = start @ move, odom @ move
         error = SIGMA * noise[number]
         estimate = pose(*error[:3]) @ start
         estimate[:3, :3] = pose(turn=error[3:])[:3, :3] @ start[:3, :3]
-        verdict = gate.judge(fix(number, estimate, odom))
+        verdict = tracker.judge(fix(number, estimate, odom))
         assert verdict.accepted, verdict.reason
         assert verdict.state is State.TRACKING
-    assert gate.streak == len(path)
+    assert tracker.streak == len(path)
 
 
 @settings(deadline=None, max_examples=40)
@@ -72,33 +76,33 @@ def test_poses_that_odometry_explains_are_all_believed(start, odom, path, noise)
 def test_the_verdict_does_not_depend_on_where_the_map_has_its_origin(frame, offset, turn):
     first, second = pose(0.3, -0.2, 1.0, (0.1, 0.2, 0.3)), pose(*offset, turn)
     rotation = np.kron(np.eye(2), frame[:3, :3])
-    here, there = Gate(LIMITS), Gate(LIMITS)
-    for gate, T, covariance in ((here, np.eye(4), COVARIANCE), (there, frame, rotation @ COVARIANCE @ rotation.T)):
-        gate.judge(replace(fix(0, T @ first, pose()), covariance=covariance))
+    here, there = Tracker(LIMITS), Tracker(LIMITS)
+    for tracker, T, covariance in ((here, np.eye(4), COVARIANCE), (there, frame, rotation @ COVARIANCE @ rotation.T)):
+        tracker.judge(fix(0, T @ first, pose(), covariance=covariance))
     a = here.judge(fix(1, second, pose(0.1)))
-    b = there.judge(replace(fix(1, frame @ second, pose(0.1)), covariance=rotation @ COVARIANCE @ rotation.T))
+    b = there.judge(fix(1, frame @ second, pose(0.1), covariance=rotation @ COVARIANCE @ rotation.T))
     assert a.accepted == b.accepted
 
 
 @settings(deadline=None, max_examples=40)
 @given(outliers=st.lists(st.tuples(numbers(30, 300), numbers(-300, 300)), min_size=1, max_size=25))
-def test_outliers_that_agree_with_nothing_are_never_believed(outliers):
-    gate = believing()
+def test_outliers_that_agree_with_nothing_are_never_accepted(outliers):
+    tracker = tracking()
     for number, (x, y) in enumerate(outliers, start=1):
         # 10 m further at each step than any motion explains.
-        verdict = gate.judge(fix(number, pose(x + 500.0 * number, y), pose()))
+        verdict = tracker.judge(fix(number, pose(x + 500.0 * number, y), pose()))
         assert not verdict.accepted
         assert verdict.state in (State.DEGRADED, State.LOST)
         assert np.allclose(verdict.T_map_camera, pose())  # where odometry says it still is
-    assert gate.judge(fix(len(outliers) + 1, pose(0.02), pose())).accepted
+    assert tracker.judge(fix(len(outliers) + 1, pose(0.02), pose())).accepted
 
 
 @pytest.mark.parametrize("needed", [1, 2, 5, 9])
 @pytest.mark.parametrize("odometry", [True, False])
-def test_a_jump_is_believed_at_the_last_of_the_confirming_fixes_and_not_before(needed: int, odometry: bool):
-    gate = believing(odometry=odometry, limits=replace(LIMITS, confirmations=needed))
+def test_a_jump_is_accepted_at_the_last_of_the_confirming_fixes_and_not_before(needed: int, odometry: bool):
+    tracker = tracking(odometry=odometry, limits=replace(LIMITS, confirmations=needed))
     verdicts = [
-        gate.judge(fix(n, pose(20.0 + 0.03 * n, 5.0), pose(0.03 * n) if odometry else None))
+        tracker.judge(fix(n, pose(20.0 + 0.03 * n, 5.0), pose(0.03 * n) if odometry else None))
         for n in range(1, needed + 1)
     ]
     assert [v.accepted for v in verdicts] == [False] * (needed - 1) + [True]
@@ -110,34 +114,34 @@ def test_a_jump_is_believed_at_the_last_of_the_confirming_fixes_and_not_before(n
 @settings(deadline=None, max_examples=40)
 @given(outlier_at=st.sets(st.integers(2, 9), max_size=5))
 def test_outliers_in_between_do_not_keep_a_carried_robot_lost(outlier_at):
-    gate = believing()
+    tracker = tracking()
     accepted = []
     for n in range(1, 15):
         T = pose(100.0 * n, 7.0) if n in outlier_at else pose(*ELSEWHERE)
-        accepted.append(gate.judge(fix(n, T, pose())).accepted)
-    believed_at = accepted.index(True) + 1
+        accepted.append(tracker.judge(fix(n, T, pose())).accepted)
+    accepted_at = accepted.index(True) + 1
     good = [n for n in range(1, 15) if n not in outlier_at]
-    assert believed_at == good[LIMITS.confirmations - 1]
+    assert accepted_at == good[LIMITS.confirmations - 1]
 
 
-def test_fixes_that_fit_the_belief_end_a_doubt():
-    gate = believing()
+def test_fixes_that_agree_with_the_accepted_pose_end_a_confirmation():
+    tracker = tracking()
     for n in range(1, 40):
         elsewhere = n % 5 != 0  # four outliers that agree, then a fix that fits: an aliased place, not a carried robot
-        assert gate.judge(fix(n, pose(*ELSEWHERE) if elsewhere else pose(), pose())).accepted != elsewhere
+        assert tracker.judge(fix(n, pose(*ELSEWHERE) if elsewhere else pose(), pose())).accepted != elsewhere
 
 
 def test_odometry_moves_the_expectation():
-    gate = believing()
+    tracker = tracking()
     driven = pose(8.0, 0.0, 0.0, (0.0, 0.0, 1.0))
-    assert not gate.judge(fix(1, pose(), driven)).accepted  # still at the start although the wheels turned
-    assert gate.judge(fix(2, driven, driven)).accepted
+    assert not tracker.judge(fix(1, pose(), driven)).accepted  # still at the start although the wheels turned
+    assert tracker.judge(fix(2, driven, driven)).accepted
 
 
 def test_without_odometry_a_pose_may_be_as_far_as_the_camera_can_have_moved():
     for seconds, metres, accepted in ((0.1, 0.3, True), (0.1, 2.5, False), (10.0, 2.5, True), (10.0, 60.0, False)):
-        gate = believing(odometry=False)
-        assert gate.judge(fix(10 * seconds, pose(metres))).accepted is accepted, (seconds, metres)
+        tracker = tracking(odometry=False)
+        assert tracker.judge(fix(10 * seconds, pose(metres))).accepted is accepted, (seconds, metres)
 
 
 @pytest.mark.parametrize(
@@ -149,21 +153,21 @@ def test_without_odometry_a_pose_may_be_as_far_as_the_camera_can_have_moved():
     ],
 )
 def test_a_rejection_names_the_measure_and_its_limit(limits, T, words):
-    gate = believing(limits=replace(LIMITS, **limits))
-    verdict = gate.judge(fix(1, T, pose()))
+    tracker = tracking(limits=replace(LIMITS, **limits))
+    verdict = tracker.judge(fix(1, T, pose()))
     assert not verdict.accepted
     assert verdict.state is State.DEGRADED
     with pytest.raises(AssertionError, match=words):  # `match` of a plain text
         raise AssertionError(verdict.reason)
-    assert "1 of 5 fixes" in verdict.reason
+    assert "1 of 5 poses" in verdict.reason
 
 
 def test_a_wider_covariance_of_either_fix_lets_more_pass():
     wide = 25.0 * COVARIANCE
     for first, second in ((wide, COVARIANCE), (COVARIANCE, wide)):
-        gate = Gate(LIMITS)
-        gate.judge(replace(fix(0, pose(), pose()), covariance=first))
-        assert gate.judge(replace(fix(1, pose(0.5), pose()), covariance=second)).accepted
+        tracker = Tracker(LIMITS)
+        tracker.judge(fix(0, pose(), pose(), covariance=first))
+        assert tracker.judge(fix(1, pose(0.5), pose(), covariance=second)).accepted
 
 
 def test_an_uncertain_direction_weighs_with_the_distance_driven():
@@ -171,68 +175,68 @@ def test_an_uncertain_direction_weighs_with_the_distance_driven():
     limits = replace(LIMITS, motion=MotionModel(odometry=Growth(0.01, 0.05, 0.02, 0.01)))
     sideways, ahead = pose(turn=(0.0, 0.0, 0.19)) @ pose(10.0), pose(10.0)
     for spread, accepted in ((0.2, True), (0.02, False)):
-        gate = Gate(limits)
+        tracker = Tracker(limits)
         covariance = np.diag([0.0025, 0.0025, 0.0025, 0.0004, 0.0004, spread**2])
-        gate.judge(replace(fix(0, pose(), pose()), covariance=covariance))
-        assert gate.judge(fix(1, sideways, ahead)).accepted is accepted
+        tracker.judge(fix(0, pose(), pose(), covariance=covariance))
+        assert tracker.judge(fix(1, sideways, ahead)).accepted is accepted
 
 
 def test_two_places_in_turn_do_not_confirm_what_lies_between():
-    gate = believing()
+    tracker = tracking()
     for n, y in enumerate((-0.3, 0.3, -0.3, 0.3), start=1):
-        assert not gate.judge(fix(n, pose(20.0, y), pose())).accepted
-    assert not gate.judge(fix(5, pose(20.0), pose())).accepted
+        assert not tracker.judge(fix(n, pose(20.0, y), pose())).accepted
+    assert not tracker.judge(fix(5, pose(20.0), pose())).accepted
 
 
-def test_the_state_is_lost_once_nothing_was_believed_for_long_enough():
-    gate = believing()
-    states = [gate.judge(fix(n, pose(30.0 * n), pose())).state for n in range(1, 31)]
+def test_the_state_is_lost_once_nothing_was_accepted_for_long_enough():
+    tracker = tracking()
+    states = [tracker.judge(fix(n, pose(30.0 * n), pose())).state for n in range(1, 31)]
     assert states[:20] == [State.DEGRADED] * 20
     assert states[20:] == [State.LOST] * 10
-    assert gate.judge(fix(31, pose(), pose())).state is State.TRACKING
+    assert tracker.judge(fix(31, pose(), pose())).state is State.TRACKING
 
 
-def test_who_is_refused_from_the_start_is_lost_as_well_after_a_while():
-    gate = Gate(LIMITS)
-    states = [gate.judge(replace(fix(n, pose()), rejection="covered")).state for n in range(31)]
+def test_rejection_from_the_start_ends_in_lost_as_well():
+    tracker = Tracker(LIMITS)
+    states = [tracker.judge(replace(fix(n, pose()), rejection="covered")).state for n in range(31)]
     assert states[:21] == [State.INITIALISING] * 21
     assert states[21:] == [State.LOST] * 10
-    gate.forget()
-    assert gate.judge(replace(fix(31, pose()), rejection="covered")).state is State.INITIALISING
+    tracker.forget()
+    assert tracker.judge(replace(fix(31, pose()), rejection="covered")).state is State.INITIALISING
 
 
 def test_the_first_pose_waits_for_its_confirmations():
-    gate = Gate(replace(LIMITS, initial_fixes=3))
-    verdicts = [gate.judge(fix(n, pose(0.01 * n), pose(0.01 * n))) for n in range(3)]
+    tracker = Tracker(replace(LIMITS, initial_fixes=3))
+    verdicts = [tracker.judge(fix(n, pose(0.01 * n), pose(0.01 * n))) for n in range(3)]
     assert [v.accepted for v in verdicts] == [False, False, True]
     assert [v.state for v in verdicts] == [State.INITIALISING, State.INITIALISING, State.TRACKING]
     assert verdicts[0].T_map_camera is None
-    assert "no pose has been believed yet" in verdicts[0].reason
+    assert "no pose has been accepted yet" in verdicts[0].reason
 
 
 @pytest.mark.parametrize(
     "changes",
     [
-        {"T_map_camera": np.full((4, 4), np.nan)},
-        {"T_map_camera": np.diag([1.0, 1.0, 1.0, 0.0])},
-        {"T_map_camera": pose(np.inf)},
+        {"T": np.full((4, 4), np.nan)},
+        {"T": np.diag([1.0, 1.0, 1.0, 0.0])},
+        {"T": pose(np.inf)},
         {"covariance": np.full((6, 6), np.nan)},
         {"covariance": -COVARIANCE},
         {"covariance": np.eye(3)},
     ],
 )
 @pytest.mark.parametrize("enabled", [True, False])
-def test_what_is_no_pose_is_never_believed(changes, enabled):
-    gate = believing(limits=replace(LIMITS, enabled=enabled))
+def test_what_is_no_pose_is_never_accepted(changes, enabled):
+    tracker = tracking(limits=replace(LIMITS, enabled=enabled))
     for n in range(1, 9):
-        assert not gate.judge(replace(fix(n, pose(), pose()), **changes)).accepted
-    assert gate.judge(fix(9, pose(), pose())).accepted
+        assert not tracker.judge(fix(n, **{"T": pose(), "T_odom": pose(), **changes})).accepted
+    assert tracker.judge(fix(9, pose(), pose())).accepted
 
 
 def test_covariances_of_zero_are_no_claim_of_perfection():
-    gate = Gate(LIMITS)
+    tracker = Tracker(LIMITS)
     for n in range(3):
-        assert gate.judge(replace(fix(n, pose(), pose()), covariance=np.zeros((6, 6)))).accepted
+        assert tracker.judge(fix(n, pose(), pose(), covariance=np.zeros((6, 6)))).accepted
 
 
 @pytest.mark.parametrize(("variance", "correlation"), [(-1.0, 0.0), (-1e300, 0.0), (0.0, -1e9), (1.0, -1e300)])
@@ -240,80 +244,83 @@ def test_nothing_is_close_to_an_expected_pose_by_a_distance_that_is_no_number(va
     """The root of a negative number is no distance, and compares as not too large."""
     expected = variance * np.eye(6)
     expected[0, 1] = expected[1, 0] = correlation
-    gate = Gate(LIMITS)
-    gate.hint(replace(fix(0, pose(50.0, 50.0)), covariance=expected))
-    verdict = gate.judge(fix(0, pose()))
+    tracker = Tracker(LIMITS)
+    tracker.hint(fix(0, pose(50.0, 50.0), covariance=expected).pose, None)
+    verdict = tracker.judge(fix(0, pose()))
     assert not verdict.accepted
     assert "Mahalanobis distance inf" in verdict.reason
 
 
-def test_a_switched_off_gate_believes_every_pose():
-    gate = believing(limits=replace(LIMITS, enabled=False))
-    assert all(gate.judge(fix(n, pose(50.0 * n), pose())).accepted for n in range(1, 9))
+def test_a_switched_off_gate_accepts_every_pose():
+    tracker = tracking(limits=replace(LIMITS, enabled=False))
+    assert all(tracker.judge(fix(n, pose(50.0 * n), pose())).accepted for n in range(1, 9))
 
 
-def test_forgetting_starts_afresh():
-    gate = believing()
-    gate.forget()
-    assert gate.streak == 0
-    assert gate.judge(fix(1, pose(*ELSEWHERE), pose())).accepted
+def test_forget_begins_again():
+    tracker = tracking()
+    tracker.forget()
+    assert tracker.streak == 0
+    assert tracker.judge(fix(1, pose(*ELSEWHERE), pose())).accepted
 
 
 @settings(deadline=None, max_examples=40)
 @given(stamps=st.lists(st.integers(1, 10**18), min_size=2, max_size=20), odometry=st.booleans())
 def test_any_order_of_stamps_is_survived(stamps, odometry):
-    gate = Gate(LIMITS)
+    tracker = Tracker(LIMITS)
     for stamp in stamps:
-        verdict = gate.judge(Fix(stamp, pose(), COVARIANCE, pose() if odometry else None))
+        verdict = tracker.judge(Fix(Pose(stamp, pose(), COVARIANCE), pose() if odometry else None))
         assert verdict.accepted  # a camera at rest
 
 
 class TestHint:
     WIDE = np.diag([0.25, 0.25, 1.0, 0.25, 0.25, 0.07])
 
-    def hinted(self) -> Gate:
-        gate = believing()
-        gate.hint(replace(fix(1, pose(*ELSEWHERE), pose()), covariance=self.WIDE))
-        return gate
+    def hinted(self) -> Tracker:
+        tracker = tracking()
+        tracker.hint(fix(1, pose(*ELSEWHERE), covariance=self.WIDE).pose, pose())
+        return tracker
 
-    def test_a_fix_near_it_is_believed_at_once(self):
+    def test_a_fix_near_it_is_accepted_at_once(self):
         verdict = self.hinted().judge(fix(2, pose(20.8, -2.5, 0.3), pose()))
         assert verdict.accepted
         assert verdict.state is State.TRACKING
 
     def test_a_fix_far_from_it_is_not_until_it_is_confirmed(self):
-        gate = self.hinted()
-        verdicts = [gate.judge(fix(n, pose(), pose())) for n in range(2, 7)]
+        tracker = self.hinted()
+        verdicts = [tracker.judge(fix(n, pose(), pose())) for n in range(2, 7)]
         assert [v.accepted for v in verdicts] == [False] * 4 + [True]
         assert verdicts[0].state is State.INITIALISING
         assert "the initial pose that was given" in verdicts[0].reason
 
     def test_it_may_be_wider_than_the_largest_jump(self):
-        gate = Gate(replace(LIMITS, max_jump_m=0.1))
-        gate.hint(replace(fix(1, pose(*ELSEWHERE), pose()), covariance=self.WIDE))
-        assert gate.judge(fix(2, pose(20.8, -2.5, 0.3), pose())).accepted
+        tracker = Tracker(replace(LIMITS, max_jump_m=0.1))
+        tracker.hint(fix(1, pose(*ELSEWHERE), covariance=self.WIDE).pose, pose())
+        assert tracker.judge(fix(2, pose(20.8, -2.5, 0.3), pose())).accepted
 
 
 @pytest.mark.parametrize("odometry", [True, False])
 def test_poses_of_one_image_alone_confirm_no_jump_away_from_what_both_told(odometry: bool):
-    gate = believing(odometry=odometry)
+    tracker = tracking(odometry=odometry)
     T_odom = pose() if odometry else None
     far = [replace(fix(0.1 * n, pose(*ELSEWHERE), T_odom), is_partial=True) for n in range(1, 20)]
-    verdicts = [gate.judge(one) for one in far]
+    verdicts = [tracker.judge(one) for one in far]
     assert not any(verdict.accepted for verdict in verdicts)
     assert "poses of one image alone do not confirm a jump" in verdicts[-1].reason
-    # One that fits is believed, and makes the others no more credible.
-    assert gate.judge(replace(fix(2.0, pose(0.02), T_odom), is_partial=True)).accepted
-    assert not any(gate.judge(replace(one, stamp_ns=one.stamp_ns + 2 * PERIOD_NS)).accepted for one in far)
+    # One that agrees is accepted, and makes the others no more credible.
+    assert tracker.judge(replace(fix(2.0, pose(0.02), T_odom), is_partial=True)).accepted
+    assert not any(
+        tracker.judge(replace(one, pose=replace(one.pose, stamp_ns=one.pose.stamp_ns + 2 * PERIOD_NS))).accepted
+        for one in far
+    )
     # Poses of both images do confirm it.
-    accepted = [gate.judge(fix(5 + 0.1 * n, pose(*ELSEWHERE), T_odom)).accepted for n in range(5)]
+    accepted = [tracker.judge(fix(5 + 0.1 * n, pose(*ELSEWHERE), T_odom)).accepted for n in range(5)]
     assert accepted == [False] * 4 + [True]
 
 
 def test_a_camera_that_never_had_both_images_is_found_again_by_one():
-    gate = Gate(LIMITS)
-    assert gate.judge(replace(fix(0, pose(), pose()), is_partial=True)).accepted
+    tracker = Tracker(LIMITS)
+    assert tracker.judge(replace(fix(0, pose(), pose()), is_partial=True)).accepted
     accepted = [
-        gate.judge(replace(fix(0.1 * n, pose(*ELSEWHERE), pose()), is_partial=True)).accepted for n in range(1, 6)
+        tracker.judge(replace(fix(0.1 * n, pose(*ELSEWHERE), pose()), is_partial=True)).accepted for n in range(1, 6)
     ]
     assert accepted == [False] * 4 + [True]
