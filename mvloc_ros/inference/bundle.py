@@ -292,9 +292,7 @@ def bundle_to_change(path: Path | str) -> Iterator[Bundle]:
     """
     found = read_bundle(path, verify=False).path
     if (Path(path).expanduser() / MANIFEST_FILE).is_symlink():
-        raise BundleError(
-            f"{path} holds links to the files of {found}; give that folder to change them."
-        )
+        raise BundleError(f"{path} holds links to the files of {found}; give that folder to change them.")
     with exclusive(found):
         yield read_bundle(path)
 
