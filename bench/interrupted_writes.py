@@ -32,6 +32,7 @@ from bench.commands import system_calls, world
 from bench.commands.process import HangError, Process
 from bench.commands.stage import FaultError, Stage, last_line
 from bench.timing import print_table
+from mvloc_ros import interrupts
 
 CASES = ("export", "export-new", "map", "calibrate", "train", "train-new", "to-dataset")
 _TRACE = re.compile(r"Traceback \(most recent call last\)|^\w*(Error|Exception)\b", re.MULTILINE)
@@ -205,18 +206,21 @@ def try_case(stage: Stage, name: str, kills: int, full: int, really: bool) -> tu
     started = time.monotonic()
     case = measure(stage, name)
     killed, filled = spread(case.changes, kills), spread(case.demands, full)
-    trials: list[Callable[[], None]] = [lambda n=n: kill(stage, case, n) for n in killed]
-    trials += [lambda n=n: fill(stage, case, n) for n in filled]
-    trials += [lambda: fill_really(stage, case)] if really else []
-    for trial in trials:
-        try:
-            trial()
-        except (FaultError, HangError) as fault:
-            case.faults.append(str(fault))
-            print(f"FAULT {name}: {fault}", flush=True)
+    trials: list[tuple[str, Callable[[], None]]] = [("full", lambda n=n: fill(stage, case, n)) for n in filled]
+    trials += [("really full", lambda: fill_really(stage, case))] if really else []
+    trials += [("killed", lambda n=n: kill(stage, case, n)) for n in killed]
+    done: Counter[str] = Counter()
+    with contextlib.suppress(KeyboardInterrupt):  # the table is of what was done
+        for kind, trial in trials:
+            try:
+                trial()
+            except (FaultError, HangError) as fault:
+                case.faults.append(str(fault))
+                print(f"FAULT {name}: {fault}", flush=True)
+            done[kind] += 1
     states = ", ".join(f"{count} {what}" for what, count in sorted(case.found.items()))
     seconds = time.monotonic() - started
-    counts = f"{len(killed)} of {case.changes}", f"{len(filled)} of {case.demands}", "yes" if really else "no"
+    counts = f"{done['killed']} of {case.changes}", f"{done['full']} of {case.demands}", done["really full"]
     return (name, *counts, states, f"{seconds:.0f}", len(case.faults))
 
 
@@ -240,6 +244,7 @@ def main(arguments: list[str] | None = None) -> int:
     if not system_calls.is_possible():
         print("This system does not hand calls over to another process (seccomp user notification).")
         return 2
+    interrupts.unwind_once()  # so that nothing stays mounted
     with tempfile.TemporaryDirectory() as temporary:
         stage = Stage((args.scratch or Path(temporary)).resolve())
         stage.prepare()

@@ -29,14 +29,14 @@ class Process:
     Its standard output and error go to one file.
     """
 
-    def __init__(self, work: Callable[[], int], within: Path, output: Path, *, watched: bool = True) -> None:
+    def __init__(self, work: Callable[[], int], within: Path, output: Path, *, watched: str = "changes") -> None:
         """Start it.
 
         Args:
             work: what it does; its result is the exit code.
             within: calls about what lies elsewhere are not reported.
             output: of its standard output and error.
-            watched: without, its calls happen at once.
+            watched: "changes" to files, or "calls", which are the opening of files to read them too; "" for nothing.
         """
         self._within, self._output = f"{within.resolve()}/", output
         self.code: int | None = None
@@ -47,7 +47,7 @@ class Process:
         self.number = os.fork()
         if self.number == 0:
             ours.close()
-            _be_child(work, output, theirs if watched else None)
+            _be_child(work, output, theirs if watched else None, reads=watched == "calls")
         theirs.close()
         with ours:
             if watched:
@@ -55,6 +55,7 @@ class Process:
                 if not descriptors:
                     raise OSError(0, f"this system does not hand over calls: {self.text()}")
                 self._listener = descriptors[0]
+                system_calls.hurry(self._listener)
 
     @property
     def listener(self) -> int:
@@ -133,10 +134,10 @@ def started(work: Callable[[], int], within: Path, output: Path) -> Iterator[Pro
 
 def run(work: Callable[[], int], within: Path, output: Path) -> int:
     """The exit code of a process that nobody watches."""
-    return Process(work, within, output, watched=False).wait()
+    return Process(work, within, output, watched="").wait()
 
 
-def _be_child(work: Callable[[], int], output: Path, parent: socket.socket | None) -> None:
+def _be_child(work: Callable[[], int], output: Path, parent: socket.socket | None, *, reads: bool) -> None:
     """The whole life of the forked process."""
     code = 99
     try:
@@ -145,7 +146,7 @@ def _be_child(work: Callable[[], int], output: Path, parent: socket.socket | Non
         os.dup2(written, 1)
         os.dup2(written, 2)
         if parent is not None:
-            listener = system_calls.wait_at_calls()
+            listener = system_calls.wait_at_calls(reads=reads)
             socket.send_fds(parent, [b"x"], [listener])
             os.close(listener)  # else nobody would see the end
         code = work()

@@ -42,13 +42,17 @@ class Stage:
         """Make the world, where an earlier call has not."""
         graphs = self.root / "graphs"
         graphs.mkdir(parents=True, exist_ok=True)
-        _import("torch", "torch.utils.tensorboard", "torch.onnx", "onnxscript", "onnx", "onnxruntime", "rosbags.rosbag2")
+        _import(
+            "torch", "torch.utils.tensorboard", "torch.onnx", "onnxscript", "onnx", "onnxruntime", "rosbags.rosbag2"
+        )
         _import("mvloc_ros.training.train", "mvloc_ros.training.export", "mvloc_ros.calibration.calibrate")
         if self.world.exists():
             return
         making = self.root / "making"
         shutil.rmtree(making, ignore_errors=True)
-        world.make_world(making, graphs, lambda *words: self.give(words, making), lambda *words: self._half(words, making))
+        world.make_world(
+            making, graphs, lambda *words: self.give(words, making), lambda *words: self._half(words, making)
+        )
         making.rename(self.world)
 
     @contextmanager
@@ -74,9 +78,9 @@ class Stage:
             raise FaultError(f"`{' '.join(words[:3])}` ended with {code}: {last_line(text)}")
         return text
 
-    def start(self, given: Command, folder: Path, name: str = "") -> Process:
+    def start(self, given: Command, folder: Path, name: str = "", watched: str = "changes") -> Process:
         """Start a command whose calls are watched."""
-        return Process(self._work(given.words, folder), folder, self.output(folder, name))
+        return Process(self._work(given.words, folder), folder, self.output(folder, name), watched=watched)
 
     def output(self, folder: Path, name: str = "") -> Path:
         """Where the text of a process goes."""

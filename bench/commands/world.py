@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """A folder in which every command finds its input, small enough that each takes a second, and what it holds then.
 
-    data/       posed frames, which nobody changes
-    bag/        the same as a recording
-    run/        a training that was killed after the first of its two epochs
-    bundle/     exported from it, with float16 weights and a coarse map, so that each command that follows changes it
-    engines/    TensorRT's engines, of the fakes that the tests have
-    dataset/    of `bag to-dataset`
+data/       posed frames, which nobody changes
+bag/        the same as a recording
+run/        a training that was killed after the first of its two epochs
+bundle/     exported from it, with float16 weights and a coarse map, so that each command that follows changes it
+engines/    TensorRT's engines, of the fakes that the tests have
+dataset/    of `bag to-dataset`
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,9 +79,9 @@ def work(words: tuple[str, ...], folder: Path, graphs: Path) -> Callable[[], int
 
         torch.set_num_threads(1)
         os.chdir(folder)
-        (folder / "tmp").mkdir(exist_ok=True)
         os.environ |= {"TMPDIR": str(folder / "tmp"), "XDG_CACHE_HOME": str(folder / "cache"), "COLUMNS": "80"}
         os.environ.pop("MVLOC_CACHE", None)
+        tempfile.tempdir = str(folder / "tmp")  # instead of what the process found that this one is a fork of
         export.write_onnx = _kept_graphs(export.write_onnx, graphs)
         if words[0] == "engine":
             _fake_tensorrt()
@@ -98,7 +99,7 @@ def make_world(folder: Path, graphs: Path, give: Callable[..., None], half_train
         give: runs words of a command to its end.
         half_trained: runs words and kills them when their second epoch begins.
     """
-    folder.mkdir(parents=True)
+    (folder / "tmp").mkdir(parents=True)
     _write_frames(folder / "data")
     give("bag", "from-folder", "data", "--out", "bag")
     half_trained(*command("train").words)
@@ -115,7 +116,7 @@ def age(folder: Path) -> None:
 
 def copy(world: Path, folder: Path) -> Path:
     """A world like that one; what nobody changes is the same."""
-    folder.mkdir(parents=True)
+    (folder / "tmp").mkdir(parents=True)
     for path in world.iterdir():
         if path.name in ("data", "bag"):
             (folder / path.name).symlink_to(path)
