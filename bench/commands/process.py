@@ -145,6 +145,7 @@ def _be_child(work: Callable[[], int], output: Path, parent: socket.socket | Non
         written = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
         os.dup2(written, 1)
         os.dup2(written, 2)
+        sys.stdout, sys.stderr = (open(n, "w", buffering=1, closefd=False) for n in (1, 2))  # noqa: SIM115
         if parent is not None:
             listener = system_calls.wait_at_calls(reads=reads)
             socket.send_fds(parent, [b"x"], [listener])
