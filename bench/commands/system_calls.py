@@ -35,6 +35,7 @@ _WRITES = ("write", "pwrite64", "writev", "pwritev", "sendfile")
 # What needs room on the disk; `openat` where it makes a file.
 _GROWS = {*_WRITES, "copy_file_range", "fallocate", "mkdir", "mkdirat"}
 _WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+_MAKES = {"openat", "mkdir", "mkdirat"}
 _AT_FDCWD = -100
 _PR_SET_NO_NEW_PRIVS, _SET_MODE_FILTER, _NEW_LISTENER = 38, 1, 1 << 3
 _ALLOW, _NOTIFY = 0x7FFF0000, 0x7FC00000
@@ -122,7 +123,8 @@ def receive(listener: int) -> Call | None:
         path = _path_of(name, process, arguments)
     if name == "openat":
         changes = bool(arguments[2] & _WRITE_FLAGS)
-        grows = bool(arguments[2] & os.O_CREAT) and not os.path.lexists(path)
+        grows = bool(arguments[2] & os.O_CREAT)
+    grows = grows and not (name in _MAKES and os.path.lexists(path))
     return Call(name, path, changes, grows, identity)
 
 

@@ -80,6 +80,7 @@ def work(words: tuple[str, ...], folder: Path, graphs: Path) -> Callable[[], int
         torch.set_num_threads(1)
         os.chdir(folder)
         os.environ |= {"TMPDIR": str(folder / "tmp"), "XDG_CACHE_HOME": str(folder / "cache"), "COLUMNS": "80"}
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(graphs)  # a folder that torch makes for itself
         os.environ.pop("MVLOC_CACHE", None)
         tempfile.tempdir = str(folder / "tmp")  # instead of what the process found that this one is a fork of
         export.write_onnx = _kept_graphs(export.write_onnx, graphs)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+OPTIONS = ("--kills", 3, "--full", 2, "--no-mount")
 
 
 @pytest.fixture(autouse=True)
@@ -45,14 +46,14 @@ def bench(name: str, *arguments: object) -> str:
 @pytest.mark.timeout(600)
 def test_a_command_that_is_killed_or_finds_no_room_leaves_the_old_or_the_new(scratch: Path):
     names = ("export", "map", "calibrate", "train", "to-dataset")
-    said = bench("interrupted_writes", "--scratch", scratch, "--kills", 4, "--full", 2, "--cases", *names)
+    said = bench("interrupted_writes", "--scratch", scratch, *OPTIONS, "--cases", *names)
     assert all(f"{name} " in said for name in names)
 
 
 @pytest.mark.timeout(600)
 def test_two_commands_at_once_are_as_one_after_the_other(scratch: Path):
     pairs = ("train+export", "export+map", "export+engine", "map+calibrate")
-    said = bench("races", "--scratch", scratch, "--rounds", 3, "--pairs", *pairs)
+    said = bench("races", "--scratch", scratch, "--rounds", 1, "--pairs", *pairs)
     assert all(f"{pair} " in said for pair in pairs)
 
 
