@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import logging
 import os
@@ -52,6 +53,7 @@ VERBS = (
     Verb(("doctor",), "doctor", "doctor", "examine installation, models and camera, and say what to do"),
 )
 UNREAD = 141
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _GROUPS = {
     "demo": "the synthetic room",
     "bag": "recordings",
@@ -116,7 +118,8 @@ def _refused(error: OSError) -> str:
     """What the system refused, where the room that asked has no better sentence."""
     if error.filename is None:
         return f"The system refused ({error.strerror or error}): check the files that were named, and the disk's space."
-    return f"{error.filename} cannot be used ({error.strerror}): check the path and its permissions."
+    remedy = "make room there" if error.errno in _NO_ROOM else "check the path and its permissions"
+    return f"{error.filename} cannot be used ({error.strerror}): {remedy}."
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -81,18 +81,19 @@ def add_map_arguments(parser: argparse.ArgumentParser) -> None:
 def run_map(args: argparse.Namespace) -> int:
     """`mvloc map`: the network's covariance, which the map's trials lean on; the map; the refined poses' covariance."""
     from mvloc_ros.calibration.calibrate import calibrate, can_be_calibrated
-    from mvloc_ros.inference.bundle import read_bundle
+    from mvloc_ros.inference.bundle import bundle_to_change
 
-    calibrates = not args.no_calibration and can_be_calibrated(read_bundle(args.model))
-    _look_at(args)
-    if calibrates:
-        calibrate(args.model, args.data, args.test_fraction, network_alone=True)
-    code = mapping.run_map(args)
-    if calibrates:
-        return code or _calibrate(args)
-    if not args.no_calibration:
-        print("The covariances are not calibrated: the bundle says nothing of frames held out of the training.")
-    return code
+    with bundle_to_change(args.model) as bundle:  # from the first step to the last: each builds on the one before
+        calibrates = not args.no_calibration and can_be_calibrated(bundle)
+        _look_at(args)
+        if calibrates:
+            calibrate(args.model, args.data, args.test_fraction, network_alone=True)
+        code = mapping.run_map(args)
+        if calibrates:
+            return code or _calibrate(args)
+        if not args.no_calibration:
+            print("The covariances are not calibrated: the bundle says nothing of frames held out of the training.")
+        return code
 
 
 def _look_at(args: argparse.Namespace) -> None:

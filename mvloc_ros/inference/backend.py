@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.errors import MvlocError
-from mvloc_ros.inference.bundle import Bundle
+from mvloc_ros.inference.bundle import Bundle, is_current
 
 # After auto: in the order in which auto tries them.
 BACKENDS = ("auto", "tensorrt", "onnxruntime", "torch")
@@ -125,6 +125,15 @@ def create_backend(
 
 
 def _open(name: str, bundle: Bundle, options: BackendOptions) -> Backend:
+    """The backend of that name, of the network that the bundle's manifest is of."""
+    backend = _opened(name, bundle, options)
+    if not is_current(bundle):  # its positions would be read in the scale of another network
+        backend.close()
+        raise BackendError(f"The bundle {bundle.path} has changed while it was being loaded; load it again.")
+    return backend
+
+
+def _opened(name: str, bundle: Bundle, options: BackendOptions) -> Backend:
     """The backend of that name; each is imported when it is asked for, as each needs other packages."""
     if name == "tensorrt":
         from mvloc_ros.inference.tensorrt.backend import TensorRTBackend

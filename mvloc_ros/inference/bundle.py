@@ -15,6 +15,7 @@ against its own (`manifest_digest`). Every file is a regular one that lies in th
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -282,6 +283,11 @@ def write_bundle(path: Path | str, manifest: Manifest, files: Mapping[str, Path]
     return read_bundle(path)
 
 
+def is_current(bundle: Bundle) -> bool:
+    """Whether a bundle still has the files that it was read with: another command may have replaced it since."""
+    return read_bundle(bundle.path, verify=False).manifest.files == bundle.manifest.files
+
+
 @contextmanager
 def bundle_to_change(path: Path | str) -> Iterator[Bundle]:
     """Read and verify a bundle that no other process changes while the block runs.
@@ -316,9 +322,6 @@ def add_scene_map(bundle: Bundle, content: bytes, spec: SceneMapSpec) -> Bundle:
     with _unchanged(bundle):
         write_file(bundle.path / spec.file, content)
         write_file(bundle.path / MANIFEST_FILE, text)
-        for old in bundle.path.glob("scene_map-*.npz"):
-            if old.name != spec.file:
-                old.unlink()
         return read_bundle(bundle.path)
 
 
@@ -345,7 +348,10 @@ def _unchanged(bundle: Bundle) -> Iterator[None]:
                     "command again."
                 )
             remove_leftovers_in(bundle.path)
-            yield
+            try:
+                yield
+            finally:
+                _remove_unnamed_maps(bundle.path)
     except StorageError as error:
         raise BundleError(str(error)) from error
     except OSError as error:
@@ -353,6 +359,15 @@ def _unchanged(bundle: Bundle) -> Iterator[None]:
             f"{bundle.path} cannot be written ({error.strerror}); check the permissions of the bundle and the disk's "
             "space."
         ) from error
+
+
+def _remove_unnamed_maps(path: Path) -> None:
+    """Remove the maps that the manifest does not name: the one before, or one whose manifest was not written."""
+    spec = read_bundle(path, verify=False).manifest.scene_map
+    for found in path.glob("scene_map-*.npz"):
+        if spec is None or found.name != spec.file:
+            with contextlib.suppress(OSError):  # it is in nobody's way
+                found.unlink()
 
 
 def manifest_text(manifest: Manifest) -> str:

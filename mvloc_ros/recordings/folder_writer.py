@@ -67,7 +67,9 @@ class FolderWriter:
             self.partial.mkdir(parents=True, exist_ok=True)
             self._held.enter_context(exclusive(self.partial))
         except OSError as error:
-            raise RecordingError(f"The folder {self.out} cannot be written ({error.strerror}).") from error
+            raise RecordingError(
+                f"The folder {self.out} cannot be written ({error.strerror}): make room or choose another folder."
+            ) from error
         try:
             self._begin()
         except BaseException:
@@ -185,7 +187,9 @@ class FolderWriter:
         try:
             replace_folder(self.partial, self.out)
         except OSError as error:
-            raise RecordingError(f"The folder {self.out} cannot be written ({error.strerror}).") from error
+            raise RecordingError(
+                f"The folder {self.out} cannot be written ({error.strerror}): make room or choose another folder."
+            ) from error
 
     def _path(self, name: FrameName, suffix: str) -> Path:
         return self.partial / name.sequence / f"frame-{name.index:06d}.{suffix}"
@@ -196,7 +200,7 @@ class FolderWriter:
             write_file(path, data, durable=False)  # all of the folder reaches the disk before it gets its name
         except OSError as error:
             raise RecordingError(
-                f"{path} cannot be written ({error.strerror}): make room or choose another folder."
+                f"The folder {self.out} cannot be written ({error.strerror}): make room or choose another folder."
             ) from error
 
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -26,7 +25,7 @@ from mvloc_ros.inference.manifest_checks import ManifestError
 from mvloc_ros.inference.validation_file import VALIDATION_FILE, ValidationPoses
 from mvloc_ros.recordings import FrameRecord, PosedFolder
 from mvloc_ros.recordings.contents import contents_text
-from mvloc_ros.storage import exclusive
+from mvloc_ros.storage import exclusive, staging_folder
 from mvloc_ros.training import compact
 from mvloc_ros.training.config import SYSTEMS, TrainingConfig
 from mvloc_ros.training.datasets import PosedFrames, Reading, open_readable, read_frames
@@ -154,14 +153,14 @@ def _exported(
 
 @contextmanager
 def _scratch_folder(out: Path) -> Iterator[Path]:
-    """A folder for the files of the bundle `out` until they are complete."""
+    """A folder beside the bundle `out` for its files until they are complete; a killed export's is removed."""
     try:
-        with tempfile.TemporaryDirectory() as scratch:
-            yield Path(scratch)
+        with staging_folder(out) as scratch:
+            yield scratch
     except OSError as error:
         raise TrainingError(
-            f"The bundle {out} was not written, as its files cannot be prepared in {tempfile.gettempdir()} "
-            f"({error.strerror or error}); make room there, or set TMPDIR to another folder."
+            f"The bundle {out} was not written, as its files cannot be prepared in the same folder "
+            f"({error.strerror or error}); make room there, or give another --out."
         ) from error
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
 import shutil
@@ -15,9 +16,18 @@ import pytest
 from manifests import edit_manifest
 
 from mvloc_ros import storage
+from mvloc_ros.inference import bundle as bundles
 from mvloc_ros.inference.backend import BackendError, create_backend
-from mvloc_ros.inference.bundle import BundleError, file_digest, read_bundle, replace_manifest, write_bundle
+from mvloc_ros.inference.bundle import (
+    BundleError,
+    add_scene_map,
+    file_digest,
+    read_bundle,
+    replace_manifest,
+    write_bundle,
+)
 from mvloc_ros.inference.manifest import PrecisionSpec
+from mvloc_ros.inference.map_spec import SceneMapSpec
 from mvloc_ros.inference.onnxruntime_backend import cores_to_spread_over
 
 
@@ -139,6 +149,38 @@ def test_backends_that_cannot_serve_say_so(bundle: Path):
         create_backend("onnxruntime", model, precision="fp7")
     with pytest.raises(BackendError, match="has no fp16 network, only fp32; export it with"):
         create_backend("onnxruntime", model, precision="fp16")
+
+
+def test_a_bundle_that_was_replaced_since_it_was_read_is_not_run(bundle: Path):
+    model = read_bundle(bundle)
+    (bundle / "validation.csv").write_text("another export")
+    files = {name: bundle / name for name in (*model.manifest.files, "validation.csv")}
+    write_bundle(bundle, replace(model.manifest, position=replace(model.manifest.position, scale_m=9.0)), files)
+    for backend in ("onnxruntime", "auto"):
+        with pytest.raises(BackendError, match="has changed while it was being loaded; load it again"):
+            create_backend(backend, model)
+    create_backend("onnxruntime", read_bundle(bundle)).close()
+
+
+def test_a_map_whose_manifest_found_no_room_or_was_killed_is_removed(bundle: Path, monkeypatch: pytest.MonkeyPatch):
+    spec = SceneMapSpec("", "", 0.02, 4.0, 200, 0.3, 4.5, tuple(np.eye(4).ravel()), 100.0, None)
+    old = add_scene_map(read_bundle(bundle), b"first", spec)
+    write_file = bundles.write_file
+
+    def full(path: Path, content: bytes | str) -> None:
+        if path.name == "manifest.json":
+            raise storage.StorageError(path, OSError(errno.ENOSPC, "No space left on device"))
+        write_file(path, content)
+
+    monkeypatch.setattr(bundles, "write_file", full)
+    with pytest.raises(BundleError, match="No space left"):
+        add_scene_map(old, b"second", spec)
+    monkeypatch.undo()
+    assert [path.name for path in bundle.glob("scene_map-*")] == [old.manifest.scene_map.file]
+    assert read_bundle(bundle).manifest == old.manifest
+    (bundle / "scene_map-0123456789ab.npz").write_bytes(b"of a killed process")
+    replace_manifest(old, replace(old.manifest, licence="another"))
+    assert [path.name for path in bundle.glob("scene_map-*")] == [old.manifest.scene_map.file]
 
 
 def test_a_network_of_another_size_than_the_manifest_says_is_refused(bundle: Path):

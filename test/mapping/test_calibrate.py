@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -183,6 +185,22 @@ def test_an_interrupted_run_leaves_the_bundle(copy: Path, folder: Path, monkeypa
         calibrate(copy, folder)
     assert (copy / "manifest.json").read_bytes() == before
     assert read_bundle(copy).manifest.calibration is None
+
+
+def test_no_other_command_comes_between_the_steps_of_a_map(copy: Path, folder: Path, monkeypatch: pytest.MonkeyPatch):
+    """An export in between would leave a map whose trials leaned on covariances that were not calibrated."""
+    from mvloc_ros.calibration import verbs
+
+    code = "import sys; from mvloc_ros.storage import exclusive; exclusive(sys.argv[1]).__enter__()"
+    tried = []
+
+    def other(_: object) -> int:
+        tried.append(subprocess.run([sys.executable, "-c", code, copy], capture_output=True, text=True, check=False))
+        return 0
+
+    monkeypatch.setattr(verbs.mapping, "run_map", other)
+    assert main(["map", str(copy), "--data", str(folder)]) == 0
+    assert "is in use by process" in tried[0].stderr
 
 
 def test_a_map_comes_with_its_calibration(copy: Path, folder: Path, capsys: pytest.CaptureFixture[str]):

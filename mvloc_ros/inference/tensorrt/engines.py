@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from mvloc_ros.file_reader import ReadError, read_file
 from mvloc_ros.geometry import quaternion
 from mvloc_ros.inference.backend import BackendError, BackendOptions
-from mvloc_ros.inference.bundle import Bundle, file_digest, unreadable
+from mvloc_ros.inference.bundle import Bundle, file_digest, is_current, unreadable
 from mvloc_ros.inference.gpu import Gpu, find_gpu
 from mvloc_ros.inference.onnxruntime_backend import OUTPUTS, OnnxRuntimeBackend
 from mvloc_ros.inference.precision import choose
@@ -62,16 +63,27 @@ def open_engine(bundle: Bundle, options: BackendOptions) -> OpenedEngine:
         except EngineRejectedError as error:
             options.report(f"The engine {cache.path(key)} is built anew: {error}")
     onnx = _read_onnx(bundle, precision)
+    if hashlib.sha256(onnx).hexdigest() != key.onnx or not is_current(bundle):
+        # An engine of one network under the key of another would be loaded, unseen, for as long as it is kept.
+        raise _changed(bundle)
     built = build(trt, onnx, precision, cache.read_timing(key), log, options.report)
     execution = Execution(trt, runtime, built.engine, log, options.report)
     try:
         check(execution, bundle, precision)
-    except BaseException:
+    except BaseException as error:
         execution.close()
+        if isinstance(error, BackendError) and not is_current(bundle):  # compared with another network
+            raise _changed(bundle) from error
         raise
     cache.write(key, built.engine, built.seconds)
     cache.write_timing(key, built.timing)
     return OpenedEngine(execution, key, cached=False)
+
+
+def _changed(bundle: Bundle) -> BackendError:
+    return BackendError(
+        f"The bundle {bundle.path} has changed while its engine was being built, and none was kept; build it again."
+    )
 
 
 def cache_folder(options: BackendOptions) -> Path:

@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from fake_cuda import Error
 
 from mvloc_ros.inference.backend import BackendError, create_backend
-from mvloc_ros.inference.bundle import Bundle, read_bundle
+from mvloc_ros.inference.bundle import Bundle, read_bundle, write_bundle
+from mvloc_ros.inference.tensorrt import engines
 from mvloc_ros.inference.tensorrt.backend import TensorRTBackend
 
 
@@ -145,3 +148,28 @@ def test_auto_takes_tensorrt_where_it_works(machine: Any, bundle: Bundle):
     assert backend.description.startswith("TensorRT")
     assert machine.reports[-1].startswith("auto chose TensorRT")
     backend.close()
+
+
+@pytest.mark.parametrize("step", ["engine_key", "check"])
+def test_an_engine_of_a_bundle_that_is_replaced_meanwhile_is_not_kept(
+    machine: Any, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+):
+    """Else the engine of one network would lie under the key of another."""
+    copy = read_bundle(shutil.copytree(bundle.path, tmp_path / "model"))
+    other = onnx.load(copy.model_path)
+    other.doc_string = "another"
+    onnx.save(other, tmp_path / "other.onnx")
+    found = getattr(engines, step)
+
+    def replaced(*arguments: Any) -> Any:
+        key = found(*arguments) if step == "engine_key" else None
+        files = {name: copy.path / name for name in copy.manifest.files} | {"model.onnx": tmp_path / "other.onnx"}
+        write_bundle(copy.path, copy.manifest, files)
+        if step == "check":
+            raise BackendError("differs")
+        return key
+
+    monkeypatch.setattr(engines, step, replaced)
+    with pytest.raises(BackendError, match="has changed while its engine was being built"):
+        TensorRTBackend(copy, machine.options())
+    assert machine.engines() == []
