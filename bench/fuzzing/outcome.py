@@ -97,7 +97,8 @@ def table(tallies: Mapping[str, Tally]) -> str:
     rows = [
         (
             name, sum(t.results.values()), t.results[ACCEPTED], t.results[REFUSED] + t.results[WORDS],
-            t.results[EXCEPTION], t.results[DIED], t.results[HANG], f"{t.peak_mib:.0f}", f"{t.slowest_s:.2f}", t.results[ALTERED],
+            t.results[EXCEPTION], t.results[DIED], t.results[HANG], f"{t.peak_mib:.0f}", f"{t.slowest_s:.2f}",
+            t.results[ALTERED],
             t.results[WORDS],
         )
         for name, t in tallies.items()

@@ -37,6 +37,7 @@ class Worker:
     def __init__(self, scratch: Path) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="worker-", dir=scratch))
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+        environment["TMPDIR"] = str(self.folder)  # valid inputs are linked to, and go with the worker
         self.process = subprocess.Popen(
             [sys.executable, "-m", "bench.fuzzing.worker", str(self.folder)],
             cwd=ROOT,
