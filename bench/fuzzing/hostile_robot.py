@@ -69,7 +69,9 @@ class HostileNode(Node):
 
     def _send(self, topic: str) -> None:
         publisher, make = self._made[topic]
-        message = stamped(make(), time.time_ns(), CAMERA) if topic[0] != "/" else make()
+        message = make()
+        if topic[0] != "/":
+            stamped(message, time.time_ns(), "map" if topic == "initialpose" else CAMERA)
         if self._random.random() < self._raw_share:
             data, what = damaged(serialize_message(message)[4:_CHUNK], self._random)
             publisher.publish(b"\0\1\0\0" + data)

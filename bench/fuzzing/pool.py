@@ -109,8 +109,10 @@ class Pool:
     def run(self, tasks: Iterator[Task]) -> Iterator[Outcome]:
         """Outcomes of all tasks, not in their order."""
         again: list[Task] = []
-        for _ in range(self._count):
-            self._next(self._start(), tasks)
+        while len(self._workers) < self._count:
+            self._start()
+        for worker in list(self._workers):
+            self._next(worker, tasks)
         while any(worker.task for worker in self._workers):
             yield from self._look(tasks, again)
         # What took too long while others worked is tried alone, with more time.
@@ -173,6 +175,7 @@ class Pool:
 
     def _end(self, worker: Worker) -> None:
         self._workers.remove(worker)
+        worker.task = None
         assert worker.process.stdout is not None
         self._selector.unregister(worker.process.stdout)
         worker.end()
