@@ -42,9 +42,12 @@ class Outcome:
     @property
     def group(self) -> str:
         """What makes two findings the same fault: type and place of an exception, or the rule that was broken."""
-        where = self.stack[-1] if self.stack else ""
-        said = self.exception.split(":")[0] if self.result in (EXCEPTION, WORDS) else self.exception
-        return f"{self.kind} {self.result} {said} {where}".strip()
+        if self.result in (HANG, DIED, MEMORY):
+            said, where = self.exception if self.result == DIED else "", ""
+        else:
+            said = self.exception.split(":")[0] if self.result in (EXCEPTION, WORDS) else self.exception
+            where = self.stack[-1] if self.stack else ""
+        return " ".join(filter(None, (self.kind, self.result, said, where)))
 
     def as_row(self) -> dict[str, Any]:
         """For JSON."""

@@ -63,7 +63,9 @@ class Worker:
             pass  # it has died, which its end of file tells
 
     def read(self) -> Outcome | None:
-        """What it has answered; None if it has only begun. Raises EOFError if it has died."""
+        """What it has answered; None if it has only begun. Raises EOFError if it has died, and SystemExit if
+        it could not make the input, which is a fault of this instrument or of a writer.
+        """
         assert self.process.stdout is not None
         data = os.read(self.process.stdout.fileno(), 1 << 16)
         if not data:
@@ -72,6 +74,8 @@ class Worker:
         found = None
         for line in lines:
             row = json.loads(line)
+            if "broken" in row:
+                raise SystemExit(row["broken"])
             if "started" in row:
                 self.is_started, self.deadline = True, time.monotonic() + self.limit_s
             else:

@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from bench.fuzzing import kinds
 from bench.fuzzing.kind import Kind
@@ -31,15 +32,20 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, filename=os.devnull)  # formatted, but heard by nobody
     os.setsid()  # no terminal that a device's file could lead to
     made: dict[str, Kind] = {}
+
+    def answer(row: dict[str, Any]) -> None:
+        answers.write(json.dumps(row) + "\n")
+
     for line in commands:
         name, seed = line.split()
-        if name not in made:
-            made[name] = kinds.create(name)
-
-        def start() -> None:
-            answers.write(json.dumps({"started": True}) + "\n")
-
-        answers.write(json.dumps(try_input(made[name], name, int(seed), folder / "input", start).as_row()) + "\n")
+        try:
+            if name not in made:
+                made[name] = kinds.create(name)
+            found = try_input(made[name], name, int(seed), folder / "input", lambda: answer({"started": True}))
+        except Exception as error:  # of making, since those of readers are outcomes
+            answer({"broken": f"{name} {seed} cannot be made: {type(error).__name__}: {error}"})
+            raise
+        answer(found.as_row())
     return 0
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Some hostile inputs of each kind, always the same ones, in a worker process; `python -m bench.fuzz` tries thousands."""
+"""Some hostile inputs of each kind, always the same, in a worker process; `python -m bench.fuzz` tries thousands."""
 
 from __future__ import annotations
 
@@ -86,16 +86,14 @@ def test_the_same_seed_gives_the_same_input(tmp_path: Path):
     assert made[0] == made[1]
 
 
-def test_the_instrument_sees_every_fault_and_goes_on(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
-):
+def test_the_instrument_sees_every_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any):
     """A reader that lets an exception out, answers senselessly, hangs, takes much memory, or kills its process."""
     from bench import fuzz
     from bench.fuzzing import outcome, pool
     from bench.fuzzing.kinds.self_test import ENDS
 
-    monkeypatch.setattr(pool, "_PATIENCE", 0.2)
-    monkeypatch.setattr(outcome, "HANG_S", 2.0)
+    monkeypatch.setattr(pool, "_PATIENCE", 1.0)
+    monkeypatch.setattr(outcome, "HANG_S", 2.5)
     code = fuzz.main(["--only", "self_test", "--inputs", "7", "--workers", "2", "--out", str(tmp_path)])
     assert code == 1
     rows = [json.loads(line) for line in (tmp_path / "findings.jsonl").read_text().splitlines()]
