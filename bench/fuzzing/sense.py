@@ -24,6 +24,14 @@ _COUNT = (*_POSITIVE, 1.5)
 _COUNT_OR_0 = (*_NOT_NEGATIVE, 1.5)
 _SHARE = (*_NOT_NEGATIVE, 1.5)
 _NAME = ("", 5, True, None, [])
+_TEXT = (5, True, None, [])
+_EXTRINSIC = tuple(
+    (i, "metres between two cameras", (NAN, INF, None, 1e30))
+    if i in (3, 7, 11)
+    else (i, "a number of a rotation, or of 0 0 0 1", (NAN, INF, None, 1e30, 7.0, 0.5))
+    for i in range(16)
+)
+"""Index in a 4x4 matrix row by row, what stands there, and what cannot."""
 _SWITCH = ("false", 0, 0.5, None, [])
 
 
@@ -47,7 +55,7 @@ class Rule:
 RULES = (
     Rule(("schema",), "a whole number from 1", (0, -1, 1.5, True, None, "2")),
     Rule(("system",), "a name", _NAME),
-    Rule(("preset",), "a name", _NAME),
+    Rule(("preset",), "a text", _TEXT),
     Rule(("input", "height"), "a count of pixels", (*_COUNT, 10**9)),
     Rule(("input", "width"), "a count of pixels", (*_COUNT, 10**9)),
     Rule(("input", "depth_min_m"), "0 or more, below depth_max_m", (*_NOT_NEGATIVE, 1e30)),
@@ -74,12 +82,12 @@ RULES = (
         Rule((name, "*"), "a positive variance", (*_POSITIVE, 1e30))
         for name in ("residual_variance", "residual_variance_color_only", "residual_variance_depth_only")
     ),
-    Rule(("T_color_depth", "*"), "a number of a rigid transform", (NAN, INF, None, 1e30, 7.0)),
+    *(Rule(("T_color_depth", i), what, values) for i, what, values in _EXTRINSIC),
     Rule(("training", "frames"), "a count", (NAN, INF, -1)),
     Rule(("training", "validation_frames"), "a count", (NAN, INF, -1)),
     Rule(("files", "*", "sha256"), "the digest of the file", ("", 5, None, "0" * 64)),
     Rule(("precisions", "*", "file"), "a file of the bundle", (*_NAME, "../model.onnx", "absent.onnx")),
-    Rule(("precisions", "*", "frames"), "a count", _COUNT),
+    Rule(("precisions", "*", "frames"), "a count, or 0", _COUNT_OR_0),
     Rule(("precisions", "*", "difference_m", "*"), "0 or more", _NOT_NEGATIVE),
     Rule(("precisions", "*", "difference_deg", "*"), "0 to 180", (*_NOT_NEGATIVE, 1e6)),
     *(Rule(("calibration", name, "*"), "a number of a covariance", (*_NUMBER, -1.0, 1e30))
@@ -91,7 +99,7 @@ RULES = (
     Rule(("scene_map", "points"), "how many the map's file has", _COUNT, (2.0,)),
     Rule(("scene_map", "depth_min_m"), "0 or more, below depth_max_m", (*_NOT_NEGATIVE, 1e30)),
     Rule(("scene_map", "depth_max_m"), "positive, and within what a sensor measures", (*_POSITIVE, 1e30)),
-    Rule(("scene_map", "T_color_depth", "*"), "a number of a rigid transform", (NAN, INF, None, 1e30, 7.0)),
+    *(Rule(("scene_map", "T_color_depth", i), what, values) for i, what, values in _EXTRINSIC),
     Rule(("scene_map", "inflation"), "1 or more", (*_NUMBER, 0.5, -1.0, 1e30)),
     Rule(("scene_map", "acceptance", "bias"), "a number", (*_NUMBER, 1e30)),
     Rule(("scene_map", "acceptance", "weights", "*"), "0 or more", (*_NOT_NEGATIVE, 1e30)),

@@ -26,6 +26,12 @@ from mvloc_ros.localization.scene_map import MapPoints, SceneMap
 HEIGHT, WIDTH, LATENT = 12, 16, 4
 POINTS, TILE_M, RESOLUTION_M = 600, 4.0, 0.05
 _EVIDENCE = ("support", "fit", "free_space", "in_view", "appearance", "alignment", "agreement")
+_TRAINING = {
+    "seed": 0,
+    "frames": FRAMES,
+    "validation_frames": FRAMES,
+    "validation": {"translation_m": 0.1, "rotation_deg": 2.0},
+}
 _DIGESTS = ("digest", "sha256")
 
 
@@ -157,7 +163,7 @@ def _manifest() -> Manifest:
         residual_variance_color_only=tuple(2 * value for value in variance),
         residual_variance_depth_only=tuple(3 * value for value in variance),
         T_color_depth=_identity(0.025),
-        training={"seed": 0, "frames": FRAMES, "validation_frames": FRAMES, "validation": {"translation_m": 0.1, "rotation_deg": 2.0}},
+        training=_TRAINING,
         licence="Apache-2.0",
         created_with="bench",
         precisions={"fp16": PrecisionSpec("model_fp16.onnx", FRAMES, (0.001, 0.002), (0.1, 0.2))},
