@@ -46,7 +46,21 @@ class Checkpoints:
         self._home = tempfile.TemporaryDirectory(prefix="mvloc-fuzz-checkpoints-")
         self.path = Path(self._home.name) / "last.pt"
         self.values: dict[str, Any] = {
-            "run": {"config": _CONFIG.to_dict(), "data": {"frames": 8, "validation_frames": 2, "digest": "0" * 64}},
+            "run": {
+                "config": _CONFIG.to_dict(),
+                "data": {
+                    "name": "room",
+                    "frames": 8,
+                    "validation_frames": 2,
+                    "sequences": ["seq-01"],
+                    "digest": "0" * 64,
+                    "validation_digest": "1" * 64,
+                },
+                "weights": "",
+                "root": "room",
+                "processes": 1,
+                "test_fraction": 0.2,
+            },
             "network": build_network(_CONFIG).state_dict(),
             "normalisation": {"offset_m": [0.0, 0.0, 1.0], "scale_m": 0.5, "reference": [0.0, 0.0, 0.0, 1.0]},
             "history": [{"train/beta": 0.0, "train/gamma": -3.0}],
