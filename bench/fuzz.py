@@ -28,6 +28,7 @@ import itertools
 import json
 import os
 import shutil
+import signal
 import sys
 import time
 from collections import Counter
@@ -217,4 +218,5 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the workers and their files go too
     sys.exit(main())
