@@ -81,7 +81,7 @@ class PoseEstimate:
     details: Refined | None = None
 
 
-Odometry = Callable[[Frame], "NDArray[np.float64] | None"]
+Odometry = Callable[[Frame], NDArray[np.float64] | None]
 
 
 def _no_odometry(_frame: Frame) -> None:
