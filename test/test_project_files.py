@@ -71,6 +71,8 @@ def test_every_limit_is_in_the_table_with_its_value_and_meaning():
         ("MOST_BYTES", 1000, "1,000"),
         ("MOST_PIXELS", 1 << 26, "67,108,864"),
         ("LONGEST_S", 2.5, "2.5"),
+        ("RANGE_M", (1e-3, 10.0), "0.001 to 10"),
+        ("SIZES_BYTES", (1 << 10, 1 << 20), "1 KiB to 1 MiB"),
         ("KINDS", ("a",), "`('a',)`"),
     ],
 )

@@ -17,27 +17,31 @@ _UNITS = (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10))
 
 
 def meanings() -> dict[str, str]:
-    """The docstring below each constant of limits.py, as one line; empty where there is none."""
+    """The docstring below each constant of limits.py, as one line; the words of its name where there is none."""
     body = ast.parse((ROOT / "mvloc_ros" / "limits.py").read_text(encoding="utf-8")).body
     found = {}
-    for n, statement in enumerate(body):
+    for statement, after in zip(body, [*body[1:], ast.Pass()], strict=True):
         target = statement.targets[0] if isinstance(statement, ast.Assign) else getattr(statement, "target", None)
         if not isinstance(target, ast.Name) or target.id.startswith("_"):
             continue
-        after = body[n + 1] if n + 1 < len(body) else None
         is_text = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
-        found[target.id] = " ".join(str(after.value.value).split()) if is_text else ""
+        text = str(after.value.value) if is_text else target.id.replace("_", " ").lower()
+        found[target.id] = " ".join(text.split()).replace("|", "\\|")
     return found
 
 
 def shown(name: str, value: object) -> str:
-    """A value as the table has it: bytes in the largest unit that divides them, other numbers in groups of three."""
-    if isinstance(value, int) and not isinstance(value, bool):
+    """A value as the table has it: bytes in the largest unit that divides them, whole numbers in groups of three."""
+    if isinstance(value, int):
         for unit, size in _UNITS if "BYTES" in name else ():
             if value and value % size == 0:
                 return f"{value // size} {unit}"
         return f"{value:,}"
-    return f"`{value!r}`" if not isinstance(value, float) else f"{value:g}"
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, tuple) and len(value) == 2:
+        return " to ".join(shown(name, end) for end in value)
+    return f"`{value!r}`"
 
 
 def table() -> str:
@@ -47,7 +51,7 @@ def table() -> str:
 
     lines = ["| constant of `mvloc_ros/limits.py` | value | of what |", "|---|---|---|"]
     for name, meaning in meanings().items():
-        lines.append(f"| `{name}` | {shown(name, getattr(limits, name))} | {meaning.replace('|', chr(92) + '|')} |")
+        lines.append(f"| `{name}` | {shown(name, getattr(limits, name))} | {meaning} |")
     return "\n".join(lines) + "\n"
 
 
