@@ -2,13 +2,14 @@
 PYTHON ?= python3
 RUN := .venv/bin
 
-.PHONY: help demo test test-oldest lint demo-model lock bench clean setup setup-dev
+.PHONY: help demo test test-oldest lint docs demo-model lock bench clean setup setup-dev setup-docs
 
 help:
 	@echo "make demo        render a recording, play it through the node over DDS, evaluate: out/demo/"
 	@echo "make test        linters and all tests"
 	@echo "make test-oldest tests with the oldest supported libraries (PYTHON=python3.10)"
 	@echo "make lint        ruff and mypy alone"
+	@echo "make docs        API documentation from the docstrings: out/api/index.html"
 	@echo "make bench       benchmarks, about 20 minutes on a machine that does nothing else: out/bench/summary.md"
 	@echo "make demo-model  train models/demo again (about 20 minutes on 2 cores)"
 	@echo "make lock        pin the requirements anew (needs uv)"
@@ -19,6 +20,9 @@ setup:
 
 setup-dev:
 	@$(PYTHON) tools/bootstrap.py --dev
+
+setup-docs:
+	@$(PYTHON) tools/bootstrap.py --dev --docs
 
 demo: setup
 	@$(RUN)/mvloc demo run --out out/demo
@@ -35,6 +39,9 @@ lint:
 	@$(RUN)/ruff format --check --quiet .
 	@$(RUN)/mypy
 
+docs: setup-docs
+	@$(RUN)/python tools/api_docs.py
+
 bench: setup-dev
 	@$(RUN)/python -m bench --out out/bench
 
@@ -45,7 +52,7 @@ demo-model: setup-dev
 	$(RUN)/mvloc map models/demo --data out/demo-train
 
 lock:
-	@cd requirements && for name in runtime build train dev; do \
+	@cd requirements && for name in runtime build train dev docs; do \
 	  uv pip compile --universal --python-version 3.10 --no-emit-index-url --no-header --no-annotate --upgrade \
 	    --quiet $$name.in -o $$name.lock || exit 1; done
 

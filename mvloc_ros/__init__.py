@@ -7,4 +7,4 @@ from pkgutil import extend_path
 # from a checkout: both folders make up one package.
 __path__ = extend_path(__path__, __name__)
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -18,7 +18,8 @@ from mvloc_ros.cli import _parser
 from mvloc_ros.node.parameters import SPECS
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+NAMES = ("README", "SECURITY", "CONTRIBUTING", "CHANGELOG")
+DOCUMENTS = [*(ROOT / f"{name}.md" for name in NAMES), *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def commands() -> list[tuple[str, str]]:

@@ -35,6 +35,7 @@ def main() -> int:
     """Run the steps; 0 when the environment is ready, 1 with one sentence when it cannot be."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--dev", action="store_true", help="also torch, test tools and linters")
+    parser.add_argument("--docs", action="store_true", help="also what `make docs` needs")
     arguments = parser.parse_args()
     try:
         check_machine()
@@ -45,6 +46,8 @@ def main() -> int:
         if arguments.dev:
             install("torch", ["torch.txt"])
             install("dev", ["train.lock", "dev.lock"])
+        if arguments.docs:
+            install("docs", ["docs.lock"])
     except SetupError as error:
         print(f"setup: {error}", file=sys.stderr)
         return 1

@@ -38,7 +38,7 @@ _MIN_VALID_DEPTH = 0.01
 _WARM_UPS, _MUCH_FASTER = 4, 0.8
 
 
-Odometry = Callable[[Frame], "NDArray[np.float64] | None"]
+Odometry = Callable[[Frame], NDArray[np.float64] | None]
 
 
 def _no_odometry(_frame: Frame) -> None:
