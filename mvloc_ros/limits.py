@@ -143,3 +143,9 @@ MOST_GRAPH_ELEMENTS = 1 << 30
 
 MOST_GRAPH_PRODUCTS = 1 << 40
 """Of its multiplications for one frame: 10^12. Two encoders of ResNet-34 have 10^10."""
+
+MOST_YAML_CHARACTERS = 1 << 18
+"""Of a YAML document, whose reader takes seconds for it; a preset has a thousand."""
+
+MOST_CHECKPOINT_BYTES = 1 << 34
+"""Of a checkpoint or a file of weights: 16 GiB. One of two ResNet-34 has 0.8 GB."""
