@@ -138,11 +138,11 @@ MOST_PROTOBUF_FIELDS = 1 << 18
 MOST_TENSOR_AXES = 8
 """Of a tensor in a network; images have four."""
 
-MOST_GRAPH_ELEMENTS = 1 << 30
-"""Of all values of a network for one frame together: 4 GiB in float32. Two encoders of ResNet-34 have 3 * 10^7."""
+MOST_GRAPH_ELEMENTS = 1 << 28
+"""Of all values of a network for one frame together: 1 GiB in float32. Two encoders of ResNet-34 have 3 * 10^7."""
 
-MOST_GRAPH_PRODUCTS = 1 << 40
-"""Of its multiplications for one frame: 10^12. Two encoders of ResNet-34 have 10^10."""
+MOST_GRAPH_PRODUCTS = 1 << 38
+"""Of its multiplications for one frame: 3 * 10^11. Two encoders of ResNet-34 have 10^10."""
 
 MOST_YAML_CHARACTERS = 1 << 18
 """Of a YAML document, whose reader takes seconds for it; a preset has a thousand."""

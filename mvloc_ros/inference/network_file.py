@@ -118,13 +118,8 @@ def _sizes(graph: Graph) -> dict[str, Shape]:
         outputs = [name for name in node.outputs if name]
         products += multiplied
         elements += len(outputs) * math.prod(shape)
-        is_small = len(shape) <= MOST_TENSOR_AXES and max(shape, default=1) <= MOST_GRAPH_ELEMENTS
-        if not is_small or elements > MOST_GRAPH_ELEMENTS or products > MOST_GRAPH_PRODUCTS:
-            raise GraphError(
-                f"up to its operator {shortened(node.kind)} it computes more than {MOST_GRAPH_ELEMENTS:.0e} values for "
-                f"one frame, by more than {MOST_GRAPH_PRODUCTS:.0e} multiplications, or values of more than "
-                f"{MOST_TENSOR_AXES} axes"
-            )
+        if too_large := _too_large(shape, elements, products):
+            raise GraphError(f"up to its operator {shortened(node.kind)} it has {too_large}")
         held = node.attributes.get("value") if node.kind == "Constant" else None
         for name in outputs:
             if name in shapes:
@@ -133,6 +128,17 @@ def _sizes(graph: Graph) -> dict[str, Shape]:
             if isinstance(held, Constant):
                 integers[name] = held.integers
     return shapes
+
+
+def _too_large(shape: Shape, elements: int, products: int) -> str:
+    """What is beyond the bounds, in words; empty where nothing is."""
+    if len(shape) > MOST_TENSOR_AXES:
+        return f"values of more than {MOST_TENSOR_AXES} axes"
+    if elements > MOST_GRAPH_ELEMENTS or max(shape, default=0) > MOST_GRAPH_ELEMENTS:
+        return f"more than {MOST_GRAPH_ELEMENTS:.1e} values for one frame"
+    return (
+        f"more than {MOST_GRAPH_PRODUCTS:.1e} multiplications for one frame" if products > MOST_GRAPH_PRODUCTS else ""
+    )
 
 
 def _call(node: Node, shapes: dict[str, Shape], integers: dict[str, tuple[int, ...] | None]) -> Call:

@@ -153,7 +153,7 @@ def doubled(model: onnx.ModelProto) -> None:
         model.graph.node.append(helper.make_node("Concat", [a, a], [b], axis=1))
 
 
-LARGE = "it computes more than 1e.09 values for one frame, by more than 1e.12 multiplications"
+LARGE = r"it has more than 2\.7e.08 values for one frame"
 FOREIGN: dict[str, tuple[Change, str]] = {
     "endless loop": (
         together(
@@ -185,17 +185,17 @@ FOREIGN: dict[str, tuple[Change, str]] = {
             weight(constant("size", [1 << 62] * 1000)),
             node("Expand", ["single", "size"], "big"),
         ),
-        "or values of more than 8 axes",
+        "up to its operator 'Expand' it has values of more than 8 axes",
     ),
     "doubled": (doubled, rf"up to its operator 'Concat' {LARGE}"),
     "products": (
         together(
             weight(constant("single", 1.0)),
-            weight(constant("size", [30000, 30000])),
+            weight(constant("size", [10000, 10000])),
             node("Expand", ["single", "size"], "big"),
             node("MatMul", ["big", "big"], "product"),
         ),
-        rf"up to its operator 'MatMul' {LARGE}",
+        r"up to its operator 'MatMul' it has more than 2\.7e.11 multiplications for one frame",
     ),
     "random": (node("RandomNormal", [], "big", shape=[9]), "its operator 'RandomNormal' is none that exported"),
     "size by the data": (
@@ -203,8 +203,8 @@ FOREIGN: dict[str, tuple[Change, str]] = {
         "its operator 'Expand' has sizes or axes that are not constant",
     ),
     "shape without values": (
-        weight(TensorProto(name="far", dims=[1 << 30], data_type=1, raw_data=b"1234")),
-        "its tensor 'far' has fewer values than its shape 1073741824 says",
+        weight(TensorProto(name="far", dims=[1 << 28], data_type=1, raw_data=b"1234")),
+        "its tensor 'far' has fewer values than its shape 268435456 says",
     ),
     "negative shape": (
         weight(TensorProto(name="far", dims=[-4, -1], data_type=1, raw_data=b"1234")),
