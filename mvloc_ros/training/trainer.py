@@ -230,7 +230,8 @@ class Trainer:
             self.minimiser.restore(saved.network, saved.state)
             if self.minimiser.schedule.last_epoch != progress.step:
                 raise ValueError("its schedule is at another step than its progress says")
-            states = [taken(saved.state, "random", dict), *saved.state.get("random_of_others", [])]
+            others = taken(saved.state, "random_of_others", list) if "random_of_others" in saved.state else []
+            states = [taken(saved.state, "random", dict), *others]
             if len(states) != self.processes.count:
                 raise ValueError("it has the random generators of another number of processes")
             checkpoint.restore_random_state(states[self.processes.rank], self.device)

@@ -245,6 +245,7 @@ PROGRESS: dict[str, tuple[Change, str]] = {
         lambda v: v["random"].update(numpy=(*v["random"]["numpy"][:2], 10**6, *v["random"]["numpy"][3:])),
         "its state of the random generators is none",
     ),
+    "others": (put("random_of_others", 3), "its random_of_others is not a list"),
     "of others": (put("random_of_others", [{}]), "it has the random generators of another number of processes"),
 }
 
