@@ -11,6 +11,7 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import NDArray
 
+from mvloc_ros.foreign_text import shown
 from mvloc_ros.inference.backend import BackendError, NetworkOutput
 from mvloc_ros.inference.bundle import Bundle
 from mvloc_ros.inference.network_file import OUTPUTS, require_network
@@ -144,4 +145,4 @@ def cores_to_spread_over(threads: int) -> list[int]:
 def first_line(error: Exception) -> str:
     """What an error of another library says, without what it says for its developers."""
     line = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
-    return line if len(line) <= _LONGEST_REASON else line[: _LONGEST_REASON - 3] + "..."
+    return shown(line, _LONGEST_REASON)

@@ -13,6 +13,7 @@ from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
 from mvloc_ros.limits import MOST_DEPTH_M, MOST_LATENT_DIM
+from mvloc_ros import foreign_text
 from mvloc_ros.training.errors import TrainingError
 
 
@@ -25,7 +26,6 @@ def option(
 
 KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}
 _LARGEST = 1 << 31  # more than any option can mean
-_SHOWN = 80
 
 
 def shown(value: Any) -> str:
@@ -34,7 +34,7 @@ def shown(value: Any) -> str:
         text = repr(value)
     except (RecursionError, ValueError):  # nested deeply, or a number of thousands of digits
         text = f"such a {type(value).__name__}"
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
+    return foreign_text.shown(text)
 
 
 @dataclass(frozen=True)
