@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import logging
 import math
@@ -15,11 +14,7 @@ from typing import Any
 
 from mvloc_ros.experiments.rows import first_stage
 from mvloc_ros.experiments.scenes import Scene
-from mvloc_ros.file_reader import open_regular
-from mvloc_ros.geometry.text_file import read_text
-from mvloc_ros.json_text import parse_json
-from mvloc_ros.limits import MOST_MANIFEST_BYTES
-from mvloc_ros.file_reader import digest_file, read_file
+from mvloc_ros.file_reader import digest_file
 from mvloc_ros.geometry.text_file import read_text
 from mvloc_ros.json_text import parse_json
 from mvloc_ros.limits import MOST_CHECKPOINT_BYTES, MOST_MANIFEST_BYTES
@@ -94,7 +89,6 @@ class RunFolder:
         """Where a second stage may start: the finished runs of its first, by the SHA-256 of their networks."""
         found = self._of(scene, first_stage(config))
         first = [run for run in found if run.finished and run.weights == weights and not run.start]
-        return {_digest(run.folder / LAST): run.folder for run in first}
         return {digest_file(run.folder / LAST, MOST_CHECKPOINT_BYTES): run.folder for run in first}
 
     def _of(self, scene: Scene, config: TrainingConfig) -> list[FoundRun]:
@@ -130,15 +124,13 @@ class RunFolder:
 def _read(path: Path) -> tuple[FoundRun, dict[str, Any]] | None:
     """The run whose `config.json` this is, and what it says of its data; None if it is none of this version."""
     try:
-        run = parse_json(read_text(path, "run", most_bytes=MOST_MANIFEST_BYTES))
-        run = require_run(parse_json(read_file(path, MOST_MANIFEST_BYTES).decode("utf-8")))
+        run = require_run(parse_json(read_text(path, "run", most_bytes=MOST_MANIFEST_BYTES)))
         config, data = TrainingConfig.from_dict(run["config"]), run["data"]
         last = _last_row(path.with_name(METRICS_FILE))
         found = FoundRun(
             path.parent, config, data["digest"], data["frames"], run["weights"], run.get("start_from", ""), last
         )
         return found, data | {"test_fraction": run["test_fraction"]}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, TrainingError):
     except ValueError:  # those of the readers, too
         return None
 
@@ -172,26 +164,6 @@ def identity(config: TrainingConfig) -> dict[str, Any]:
 
 
 def _last_row(path: Path) -> dict[str, float]:
-    """The last line of a table of numbers; nothing where there is none, ValueError where it is no such table."""
-    if not path.exists():
-        return {}
-    try:
-        rows = list(csv.DictReader(io.StringIO(read_text(path, "table"), newline="")))
-    except csv.Error as error:
-        raise ValueError(f"{path} is no table") from error
-    values = {name: float(value) for name, value in rows[-1].items()} if rows else {}
-    if not all(math.isfinite(values.get(name, 0.0)) for name in ("epoch",)):
-        raise ValueError(f"{path} has no possible number of epochs")
-    return values
-
-
-def _digest(path: Path) -> str:
-    """SHA-256 of a file, in parts."""
-    digest = hashlib.sha256()
-    with open_regular(path) as stream:
-        while part := stream.read(1 << 20):
-            digest.update(part)
-    return digest.hexdigest()
     """The last row of `metrics.csv`, empty where there is none yet; ValueError where it is no row of numbers."""
     if not path.exists():
         return {}

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
-from mvloc_ros.limits import MOST_DEPTH_M, MOST_LATENT_DIM
 from mvloc_ros import foreign_text
+from mvloc_ros.limits import MOST_DEPTH_M, MOST_LATENT_DIM
 from mvloc_ros.training.errors import TrainingError
 
 

@@ -119,8 +119,8 @@ COMMON: dict[str, tuple[Change, str]] = {
         "its network [a-z._]+ is 16(x[0-9]+)*, where 24(x[0-9]+)* is right",
     ),
     "network without memory for it": (
-        put("run", "config", "network", "latent_size", 1 << 30),
-        "where 1073741824(x[0-9]+)* is right",
+        put("run", "config", "network", "latent_size", 65536),
+        "where 65536(x[0-9]+)* is right",
     ),
     "no network": (put("network", ...), "it lacks network"),
     "no weight": (put("network", WEIGHT, ...), f"its network lacks {WEIGHT}"),

@@ -54,7 +54,7 @@ def open_engine(bundle: Bundle, options: BackendOptions) -> OpenedEngine:
     precision = choose(bundle, options.precision, BY_SPEED)
     if precision == "int8":
         raise BackendError("A bundle's int8 network is for ONNX Runtime on CPUs; set `precision` to auto.")
-    path = require_network(bundle, precision)
+    require_network(bundle, precision)
     key = engine_key(trt, gpu, bundle, precision)
     log = ErrorLog(trt)
     cache = EngineCache(cache_folder(options), options.report)
