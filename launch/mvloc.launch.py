@@ -9,7 +9,6 @@ ros2 launch mvloc_ros mvloc.launch.py model:=/path/to/bundle camera:=realsense
 import os
 from pathlib import Path
 
-import yaml
 from ament_index_python.packages import get_package_share_directory
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.substitutions import LaunchConfiguration
@@ -18,6 +17,7 @@ from launch_ros.actions import LifecycleNode
 from launch import LaunchContext, LaunchDescription
 from mvloc_ros import fastdds_profile
 from mvloc_ros.launch_support import sim_time
+from mvloc_ros.yaml_text import parse_yaml
 
 SHARE = get_package_share_directory("mvloc_ros")
 # Parameters of the node that are arguments too; an empty one leaves the value to params_file.
@@ -58,8 +58,7 @@ CHOICES = {"camera": ["", *CAMERAS], "use_sim_time": ["", "true", "false", "True
 def camera_file(name: str) -> dict[str, str]:
     if not name:
         return {}
-    with open(os.path.join(SHARE, "config", "cameras", f"{name}.yaml"), encoding="utf-8") as file:
-        return yaml.safe_load(file)
+    return parse_yaml(Path(SHARE, "config", "cameras", f"{name}.yaml").read_text(encoding="utf-8"))
 
 
 def start_node(context: LaunchContext) -> list[LifecycleNode]:

@@ -8,6 +8,7 @@ then read, so that nothing can be exchanged in between.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -77,6 +78,18 @@ def read_file(path: Path | str, most_bytes: int, within: Path | None = None) -> 
     if len(data) > most_bytes:
         raise ReadError(path, f"it has more than {most_bytes} bytes")
     return data
+
+
+def digest_file(path: Path | str, most_bytes: int) -> str:
+    """SHA-256 of a regular file, in hexadecimal, read in parts; errors as of `open_regular`."""
+    digest = hashlib.sha256()
+    with open_regular(path, most_bytes) as stream:
+        try:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+        except OSError as error:
+            raise ReadError(path, error.strerror or str(error)) from error
+    return digest.hexdigest()
 
 
 def _require_regular(path: Path, opened: os.stat_result, most_bytes: int | None) -> None:

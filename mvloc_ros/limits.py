@@ -128,3 +128,24 @@ MOST_WEIGHT = 1e6
 
 MOST_MAP_BYTES = 1 << 30
 """Of a scene map's file: ten bytes a point before compression."""
+
+MOST_MODEL_BYTES = (1 << 31) - 1
+"""Of an ONNX file: protobuf reads no more."""
+
+MOST_PROTOBUF_FIELDS = 1 << 18
+"""Of an ONNX file, as far as they are looked at; one of two ResNet-34 has five thousand."""
+
+MOST_TENSOR_AXES = 8
+"""Of a tensor in a network; images have four."""
+
+MOST_GRAPH_ELEMENTS = 1 << 28
+"""Of all values of a network for one frame together: 1 GiB in float32. Two encoders of ResNet-34 have 3 * 10^7."""
+
+MOST_GRAPH_PRODUCTS = 1 << 38
+"""Of its multiplications for one frame: 3 * 10^11. Two encoders of ResNet-34 have 10^10."""
+
+MOST_YAML_CHARACTERS = 1 << 18
+"""Of a YAML document, whose reader takes seconds for it; a preset has a thousand."""
+
+MOST_CHECKPOINT_BYTES = 1 << 34
+"""Of a checkpoint or a file of weights: 16 GiB. One of two ResNet-34 has 0.8 GB."""

@@ -26,7 +26,7 @@ SHARED = {
     "image_bytes",
     "image_header",
 }
-SHARED |= {"interrupts", "json_text", "launch_support", "limits", "storage"}
+SHARED |= {"interrupts", "json_text", "launch_support", "limits", "storage", "yaml_text"}
 # Room -> rooms of ours that it may import, besides itself and what is shared.
 ALLOWED = {
     "geometry": set(),

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import logging
 import math
@@ -15,15 +14,15 @@ from typing import Any
 
 from mvloc_ros.experiments.rows import first_stage
 from mvloc_ros.experiments.scenes import Scene
-from mvloc_ros.file_reader import open_regular
+from mvloc_ros.file_reader import digest_file
 from mvloc_ros.geometry.text_file import read_text
 from mvloc_ros.json_text import parse_json
-from mvloc_ros.limits import MOST_MANIFEST_BYTES
+from mvloc_ros.limits import MOST_CHECKPOINT_BYTES, MOST_MANIFEST_BYTES
 from mvloc_ros.training.checkpoint import LAST
 from mvloc_ros.training.config import TrainingConfig
-from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.options import StageConfig
 from mvloc_ros.training.run_log import CONFIG_FILE, METRICS_FILE
+from mvloc_ros.training.saved_run import require_run
 
 _log = logging.getLogger(__name__)
 
@@ -90,7 +89,7 @@ class RunFolder:
         """Where a second stage may start: the finished runs of its first, by the SHA-256 of their networks."""
         found = self._of(scene, first_stage(config))
         first = [run for run in found if run.finished and run.weights == weights and not run.start]
-        return {_digest(run.folder / LAST): run.folder for run in first}
+        return {digest_file(run.folder / LAST, MOST_CHECKPOINT_BYTES): run.folder for run in first}
 
     def _of(self, scene: Scene, config: TrainingConfig) -> list[FoundRun]:
         read = (_read(path) for path in sorted(self.root.rglob(CONFIG_FILE)))
@@ -125,14 +124,14 @@ class RunFolder:
 def _read(path: Path) -> tuple[FoundRun, dict[str, Any]] | None:
     """The run whose `config.json` this is, and what it says of its data; None if it is none of this version."""
     try:
-        run = parse_json(read_text(path, "run", most_bytes=MOST_MANIFEST_BYTES))
+        run = require_run(parse_json(read_text(path, "run", most_bytes=MOST_MANIFEST_BYTES)))
         config, data = TrainingConfig.from_dict(run["config"]), run["data"]
         last = _last_row(path.with_name(METRICS_FILE))
         found = FoundRun(
             path.parent, config, data["digest"], data["frames"], run["weights"], run.get("start_from", ""), last
         )
         return found, data | {"test_fraction": run["test_fraction"]}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, TrainingError):
+    except ValueError:  # those of the readers, too
         return None
 
 
@@ -165,23 +164,16 @@ def identity(config: TrainingConfig) -> dict[str, Any]:
 
 
 def _last_row(path: Path) -> dict[str, float]:
-    """The last line of a table of numbers; nothing where there is none, ValueError where it is no such table."""
+    """The last row of `metrics.csv`, empty where there is none yet; ValueError where it is no row of numbers."""
     if not path.exists():
         return {}
     try:
-        rows = list(csv.DictReader(io.StringIO(read_text(path, "table"), newline="")))
+        rows = list(csv.reader(io.StringIO(read_text(path, "table"))))
     except csv.Error as error:
-        raise ValueError(f"{path} is no table") from error
-    values = {name: float(value) for name, value in rows[-1].items()} if rows else {}
-    if not all(math.isfinite(values.get(name, 0.0)) for name in ("epoch",)):
-        raise ValueError(f"{path} has no possible number of epochs")
-    return values
-
-
-def _digest(path: Path) -> str:
-    """SHA-256 of a file, in parts."""
-    digest = hashlib.sha256()
-    with open_regular(path) as stream:
-        while part := stream.read(1 << 20):
-            digest.update(part)
-    return digest.hexdigest()
+        raise ValueError(f"{path} is no table ({error})") from error
+    if len(rows) < 2:
+        return {}
+    last = {name: float(value) for name, value in zip(rows[0], rows[-1], strict=True)}
+    if not math.isfinite(last.get("epoch", 0.0)):
+        raise ValueError(f"{path} has an epoch without end")
+    return last

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,8 @@ from mvloc_ros.experiments.errors import ExperimentError
 from mvloc_ros.experiments.rows import Row, first_stage
 from mvloc_ros.experiments.runs import FoundRun, RunFolder
 from mvloc_ros.experiments.scenes import Scene
+from mvloc_ros.file_reader import ReadError, digest_file
+from mvloc_ros.limits import MOST_CHECKPOINT_BYTES
 from mvloc_ros.storage import exclusive
 from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.depth_range import explain_range
@@ -77,6 +78,6 @@ def weights_digest(weights: Path | None) -> str:
         ExperimentError: the file cannot be read.
     """
     try:
-        return "" if weights is None else hashlib.sha256(weights.read_bytes()).hexdigest()
-    except OSError as error:
+        return "" if weights is None else digest_file(weights, MOST_CHECKPOINT_BYTES)
+    except ReadError as error:
         raise ExperimentError(f"The weights {weights} cannot be read ({error.strerror}); check --weights.") from error

@@ -11,12 +11,12 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import NDArray
 
+from mvloc_ros.foreign_text import shown
 from mvloc_ros.inference.backend import BackendError, NetworkOutput
 from mvloc_ros.inference.bundle import Bundle
+from mvloc_ros.inference.network_file import OUTPUTS, require_network
 
-# Name -> type and shape of the graph's interface; H, W and D come from the manifest.
-INPUTS = ("color", "depth", "present")
-OUTPUTS = ("pose", "latent_mean", "latent_log_variance", "expert_share")
+_LONGEST_REASON = 300  # of another library's message
 
 
 def import_onnxruntime() -> ModuleType:
@@ -55,8 +55,8 @@ class OnnxRuntimeBackend:
             provider: where it runs.
 
         Raises:
-            BackendError: onnxruntime is missing, cannot load the file or the provider, or the file's interface
-                is another one.
+            BackendError: onnxruntime is missing, cannot load the file or the provider, or the file is no network
+                of this bundle's.
         """
         ort = import_onnxruntime()
         options = ort.SessionOptions()
@@ -69,7 +69,9 @@ class OnnxRuntimeBackend:
             own = ";".join(str(core + 1) for core in self._cores[1:])
             options.add_session_config_entry("session.intra_op_thread_affinities", own)
         options.log_severity_level = 3
-        self._path = bundle.network_path(precision)
+        # What was checked is ONNX; a file by the name of another format would be read as that.
+        options.add_session_config_entry("session.load_model_format", "ONNX")
+        self._path = require_network(bundle, precision)
         try:
             self._session = ort.InferenceSession(
                 str(self._path),
@@ -86,24 +88,8 @@ class OnnxRuntimeBackend:
             raise BackendError(
                 f"onnxruntime's {provider.device} provider does not load here; its libraries are missing."
             )
-        self._check_interface(bundle)
         workers = f", {options.intra_op_num_threads} threads" if provider.device == "CPU" else ""
         self._description = f"onnxruntime {ort.__version__} {provider.device}{workers}, {precision}"
-
-    def _check_interface(self, bundle: Bundle) -> None:
-        inputs = {value.name: value.shape for value in self._session.get_inputs()}
-        outputs = {value.name for value in self._session.get_outputs()}
-        height, width = bundle.manifest.input.height, bundle.manifest.input.width
-        expected = {"color": [height, width, 3], "depth": [height, width], "present": [2]}
-        for name in INPUTS:
-            # The first axis is the batch, whose size may be symbolic.
-            if name not in inputs or list(inputs[name][1:]) != expected[name]:
-                raise BackendError(
-                    f"{self._path} takes {name} as {inputs.get(name)}, the manifest says {expected[name]} "
-                    "a frame; export the bundle again."
-                )
-        if missing := set(OUTPUTS) - outputs:
-            raise BackendError(f"{self._path} gives no {', '.join(sorted(missing))}; export the bundle again.")
 
     @property
     def description(self) -> str:
@@ -111,15 +97,18 @@ class OnnxRuntimeBackend:
         return self._description
 
     def run(self, color: NDArray[np.uint8], depth: NDArray[np.float32], present: NDArray[np.float32]) -> NetworkOutput:
-        """Run one frame (shapes: see `Backend.run`)."""
+        """Run one frame (shapes: see `Backend.run`).
+
+        Raises:
+            BackendError: onnxruntime failed, for example for want of memory.
+        """
         self._leave_the_pools_cores()
-        values: Mapping[str, NDArray[np.float32]] = dict(
-            zip(
-                OUTPUTS,
-                self._session.run(OUTPUTS, {"color": color[None], "depth": depth[None], "present": present[None]}),
-                strict=True,
-            )
-        )
+        frame = {"color": color[None], "depth": depth[None], "present": present[None]}
+        try:
+            found = self._session.run(OUTPUTS, frame)
+        except Exception as error:  # as above
+            raise BackendError(f"onnxruntime cannot run {self._path}: {first_line(error)}.") from error
+        values: Mapping[str, NDArray[np.float32]] = dict(zip(OUTPUTS, found, strict=True))
         return NetworkOutput(
             position=values["pose"][0, :3],
             log_quaternion=values["pose"][0, 3:],
@@ -155,4 +144,5 @@ def cores_to_spread_over(threads: int) -> list[int]:
 
 def first_line(error: Exception) -> str:
     """What an error of another library says, without what it says for its developers."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
+    line = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
+    return shown(line, _LONGEST_REASON)

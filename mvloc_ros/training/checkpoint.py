@@ -3,20 +3,24 @@
 
 from __future__ import annotations
 
+import os
 import random
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from mvloc_ros.file_reader import ReadError, open_regular
+from mvloc_ros.limits import MOST_CHECKPOINT_BYTES
 from mvloc_ros.storage import StorageError, replacing
 from mvloc_ros.training.errors import TrainingError
 
 SCHEMA = 1
+_NUMPY_KEYS = 624  # of numpy's generator, the Mersenne Twister
 LAST, BEST = "last.pt", "best.pt"  # of a run folder: the last epoch, and the best on the validation frames
 REFIT = "refit"  # folder inside a run: the same training once more, on all training frames
 
@@ -37,10 +41,23 @@ def random_state(device: torch.device) -> dict[str, Any]:
 
 
 def restore_random_state(state: dict[str, Any], device: torch.device) -> None:
-    """Put every generator where `random_state` found it; the GPU's only if the device is one now and was then."""
+    """Put every generator where `random_state` found it; the GPU's only if the device is one now and was then.
+
+    Raises:
+        ValueError: it is not what `random_state` gives.
+    """
+    try:
+        _restore_random_state(state, device)
+    except (AttributeError, IndexError, KeyError, OverflowError, RuntimeError, TypeError, ValueError) as error:
+        raise ValueError("its state of the random generators is none") from error
+
+
+def _restore_random_state(state: dict[str, Any], device: torch.device) -> None:
     version, internal, gauss = state["python"]
     random.setstate((version, tuple(internal), gauss))
     algorithm, keys, position, has_gauss, cached = state["numpy"]
+    if not 0 <= position <= _NUMPY_KEYS:  # numpy does not look
+        raise ValueError(position)
     np.random.set_state((algorithm, np.array(keys, dtype=np.uint32), position, has_gauss, cached))
     torch.set_rng_state(state["torch"])
     if device.type == "cuda":
@@ -93,20 +110,43 @@ def load(path: Path) -> dict[str, Any]:
         TrainingError: it is missing, damaged, or of another version.
     """
     try:
-        with zipfile.ZipFile(path) as archive:  # torch does not look at the checksums
-            damaged = archive.testzip()
-        if damaged is not None:
-            raise zipfile.BadZipFile(damaged)
-        values = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise TrainingError(f"There is no checkpoint {path}; give a folder in which `mvloc train` has run.") from None
+        with open_regular(path, MOST_CHECKPOINT_BYTES) as stream:
+            require_plain_archive(stream)
+            with zipfile.ZipFile(stream) as archive:  # torch does not look at the checksums
+                damaged = archive.testzip()
+            if damaged is not None:
+                raise zipfile.BadZipFile(damaged)
+            stream.seek(0)
+            values = torch.load(stream, map_location="cpu", weights_only=True)
+    except ReadError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise TrainingError(
+                f"There is no checkpoint {path}; give a folder in which `mvloc train` has run."
+            ) from None
+        raise TrainingError(f"The checkpoint {error} Give a folder in which `mvloc train` has run.") from error
     except Exception as error:  # unpickling raises whatever the bytes provoke
         raise TrainingError(
             f"The checkpoint {path} is damaged ({type(error).__name__}); delete it and train anew."
         ) from error
-    if not isinstance(values, dict) or values.get("schema") != SCHEMA:
+    schema = values.get("schema") if isinstance(values, dict) else None
+    if not isinstance(schema, int) or schema != SCHEMA:  # a tensor, for one, cannot be compared
         raise TrainingError(f"The checkpoint {path} is of another version of mvloc_ros; train anew.")
     return values
+
+
+def require_plain_archive(stream: BinaryIO) -> None:
+    """Raise BadZipFile where an archive is none of PyTorch's, whose entries are not compressed and do not overlap.
+
+    So no archive becomes larger in memory than its file is.
+    """
+    size = stream.seek(0, os.SEEK_END)
+    with zipfile.ZipFile(stream) as archive:
+        entries = archive.infolist()
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+        raise zipfile.BadZipFile("it is compressed")
+    if sum(max(entry.file_size, entry.compress_size) for entry in entries) > size:
+        raise zipfile.BadZipFile("its entries are larger than the file")
+    stream.seek(0)
 
 
 def _system_error(error: BaseException) -> OSError | None:

@@ -19,7 +19,10 @@ from mvloc_ros.training.options import (
     ValidationConfig,
     all_options,
     check,
+    shown,
 )
+
+_SEEDS = 1 << 32  # numpy takes no more
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,10 @@ class TrainingConfig:
     validation: ValidationConfig = field(default_factory=ValidationConfig)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.preset, str) or not isinstance(self.system, str):
+            raise TrainingError("preset and system must be words.")
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < _SEEDS:
+            raise TrainingError(f"--seed {shown(self.seed)} must be a whole number from 0 to {_SEEDS - 1}.")
         for section, item in all_options():
             check(item, getattr(getattr(self, section), item.name))
         if self.input.min_depth >= self.input.max_depth:

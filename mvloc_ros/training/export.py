@@ -19,9 +19,11 @@ from mvloc_ros import __version__
 from mvloc_ros.evaluation.pose_errors import PoseErrors
 from mvloc_ros.geometry import quaternion
 from mvloc_ros.geometry.trajectory import Trajectory, write_tum
+from mvloc_ros.inference.backend import BackendError
 from mvloc_ros.inference.bundle import MODEL_FILE, TRAINING_POSES_FILE, Bundle, write_bundle
 from mvloc_ros.inference.manifest import FrameSpec, InputSpec, Manifest, PositionSpec
 from mvloc_ros.inference.manifest_checks import ManifestError
+from mvloc_ros.inference.network_file import require_network_file
 from mvloc_ros.inference.validation_file import VALIDATION_FILE, ValidationPoses
 from mvloc_ros.recordings import FrameRecord, PosedFolder
 from mvloc_ros.recordings.contents import contents_text
@@ -140,8 +142,10 @@ def _exported(
                 f"The exported graph is wrong by {difference:.1e}, more than {TOLERANCE:g}; no bundle was written. "
                 "Try the pinned versions of torch, onnxscript and onnxruntime."
             )
-        write_tum(poses, training_trajectory(trained_records(final, final is not judged, folder)))
         others = {spec.file: model.parent / spec.file for spec in manifest.precisions.values()}
+        for path in (model, *others.values()):
+            _require_accepted(path, manifest)
+        write_tum(poses, training_trajectory(trained_records(final, final is not judged, folder)))
         if held_out is not None:
             others[VALIDATION_FILE] = scratch / VALIDATION_FILE
             others[VALIDATION_FILE].write_text(held_out.to_text(), encoding="utf-8")
@@ -161,6 +165,16 @@ def _scratch_folder(out: Path) -> Iterator[Path]:
         raise TrainingError(
             f"The bundle {out} was not written, as its files cannot be prepared in the same folder "
             f"({error.strerror or error}); make room there, or give another --out."
+        ) from error
+
+
+def _require_accepted(path: Path, manifest: Manifest) -> None:
+    """Raise TrainingError where the node would refuse a network: another exporter may write other operators."""
+    try:
+        require_network_file(path, manifest.input.height, manifest.input.width, manifest.latent_dim)
+    except BackendError as error:
+        raise TrainingError(
+            f"{error} No bundle was written: try the pinned versions of torch and onnxscript."
         ) from error
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -15,6 +16,13 @@ from mvloc_ros.training.networks.pose_network import PoseNetwork
 from mvloc_ros.training.objective import Batch, Objective, SampleLoss
 from mvloc_ros.training.optimisation import make_optimiser, make_schedule, reduced_precision
 from mvloc_ros.training.processes import ALONE, Processes
+from mvloc_ros.training.state_check import (
+    fitted_numbers,
+    fitted_optimiser,
+    fitted_schedule,
+    require_tensors,
+    taken,
+)
 from mvloc_ros.training.systems import build_objective
 
 
@@ -121,11 +129,25 @@ class Minimiser:
             state |= {"trained_network": self.network.state_dict(), "averaged_steps": self.average.steps}
         return state
 
-    def restore(self, values: dict[str, Any]) -> None:
-        """Take up the state of a checkpoint, with the judged network under `network`."""
-        self.judged.load_state_dict(values["network"])
+    def restore(self, judged: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
+        """Take up the state of a checkpoint, as `state` gives it.
+
+        Raises:
+            ValueError: it does not fit; nothing has been taken up then.
+        """
         if self.average is not None:
-            self.network.load_state_dict(values["trained_network"])
-            self.average.steps = values["averaged_steps"]
-        for name in ("objective", "optimiser", "schedule", "scaler"):
-            getattr(self, name).load_state_dict(values[name])
+            trained = require_tensors(self.network.state_dict(), values.get("trained_network"), "trained_network")
+            steps = taken(values, "averaged_steps", int)
+        objective = require_tensors(self.objective.state_dict(), values.get("objective"), "objective")
+        parameters = [parameter for group in self.optimiser.param_groups for parameter in group["params"]]
+        optimiser = fitted_optimiser(self.optimiser.state_dict(), values.get("optimiser"), parameters)
+        schedule = fitted_schedule(self.schedule.state_dict(), values.get("schedule"))
+        scaler = fitted_numbers(self.scaler.state_dict(), values.get("scaler"), "scaler")
+        self.judged.load_state_dict(judged)
+        if self.average is not None:
+            self.network.load_state_dict(trained)
+            self.average.steps = steps
+        self.objective.load_state_dict(objective)
+        self.optimiser.load_state_dict(optimiser)
+        self.schedule.load_state_dict(schedule)
+        self.scaler.load_state_dict(scaler)

@@ -18,6 +18,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from mvloc_ros.geometry import quaternion, se3
 
+_LARGEST = 1e9  # metres; the equator has 4e7, and NaN is below nothing
+_UNIT = 1e-3
+
 
 @dataclass(frozen=True)
 class PoseNormalisation:
@@ -60,5 +63,23 @@ class PoseNormalisation:
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> PoseNormalisation:
-        """Inverse of `to_dict`."""
-        return PoseNormalisation(tuple(values["offset_m"]), float(values["scale_m"]), tuple(values["reference"]))
+        """Inverse of `to_dict`; ValueError where the values are impossible."""
+        offset, reference = _numbers(values, "offset_m", 3), _numbers(values, "reference", 4)
+        (scale,) = _numbers({"scale_m": [values.get("scale_m")]}, "scale_m", 1)
+        if scale <= 0.0 or abs(float(np.linalg.norm(reference)) - 1.0) > _UNIT:
+            raise ValueError("its normalisation has no positive scale_m, or a reference that is no unit quaternion")
+        return PoseNormalisation(
+            (offset[0], offset[1], offset[2]), scale, (reference[0], reference[1], reference[2], reference[3])
+        )
+
+
+def _numbers(values: Mapping[str, Any], name: str, count: int) -> list[float]:
+    found = values.get(name)
+    if not isinstance(found, (list, tuple)) or len(found) != count:
+        raise ValueError(f"its normalisation has no {name} of {count} numbers")
+    if any(isinstance(value, bool) or not isinstance(value, (int, float)) for value in found):
+        raise ValueError(f"its normalisation has no {name} of {count} numbers")
+    numbers = [float(value) for value in found if abs(value) < _LARGEST]
+    if len(numbers) != count:
+        raise ValueError(f"its normalisation has a {name} that is not finite")
+    return numbers

@@ -7,10 +7,12 @@ Each field carries its help text and its bounds, so the command line's options, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
+from mvloc_ros import foreign_text
 from mvloc_ros.limits import MOST_DEPTH_M, MOST_LATENT_DIM
 from mvloc_ros.training.errors import TrainingError
 
@@ -20,6 +22,19 @@ def option(
 ) -> Any:
     """A dataclass field with its help text, inclusive bounds and choices."""
     return field(default=default, metadata={"help": help, "low": low, "high": high, "choices": choices})
+
+
+KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}
+_LARGEST = 1 << 31  # more than any option can mean
+
+
+def shown(value: Any) -> str:
+    """A value from a file for a sentence, cut where it is long."""
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):  # nested deeply, or a number of thousands of digits
+        text = f"such a {type(value).__name__}"
+    return foreign_text.shown(text)
 
 
 @dataclass(frozen=True)
@@ -176,10 +191,19 @@ def is_switch(item: Field[Any]) -> bool:
 
 
 def check(item: Field[Any], value: Any) -> None:
-    """Raise TrainingError unless the value is among its choices or within its bounds."""
+    """Raise TrainingError unless the value is of the option's kind, and among its choices or within its bounds."""
+    kind: type = type(item.default)
+    if kind is float and type(value) is int:
+        kind = int
+    if not isinstance(value, kind) or isinstance(value, bool) != (kind is bool):
+        raise TrainingError(f"{flag(item.name)} must be {KINDS[kind]}, not {shown(value)}.")
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        raise TrainingError(f"{flag(item.name)} must be at most {_LARGEST}, not {shown(value)}.")
     low, high, choices = (item.metadata[key] for key in ("low", "high", "choices"))
     if choices and value not in choices:
         raise TrainingError(f"{flag(item.name)} {value!r} is unknown; choose one of {', '.join(choices)}.")
     if not choices and not ((low is None or value >= low) and (high is None or value <= high)):
         upper = "" if high is None else f" and at most {high:g}"
         raise TrainingError(f"{flag(item.name)} {value:g} must be at least {low:g}{upper}.")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise TrainingError(f"{flag(item.name)} must be a finite number, not {shown(value)}.")

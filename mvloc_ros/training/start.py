@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +10,12 @@ from typing import Any
 
 from torch import Tensor
 
-from mvloc_ros.training import checkpoint
+from mvloc_ros.file_reader import digest_file
+from mvloc_ros.limits import MOST_CHECKPOINT_BYTES
 from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.normalisation import PoseNormalisation
+from mvloc_ros.training.saved_run import LATENT_WEIGHT, SCALES, read_saved_run
 from mvloc_ros.training.systems import NETWORKS
 
 
@@ -45,23 +46,22 @@ def read_start(path: Path, config: TrainingConfig, data: Mapping[str, Any] | Non
     Raises:
         TrainingError: there is no such run, or its network, its input or its data are others.
     """
-    values = checkpoint.load(path)
-    earlier = TrainingConfig.from_dict(values["run"]["config"])
+    saved = read_saved_run(path)
+    earlier = saved.config
     differing = [name for name in ("network", "input") if getattr(earlier, name) != getattr(config, name)]
     if NETWORKS[earlier.system] is not NETWORKS[config.system]:
         differing.insert(0, "system")
-    if data is not None and values["run"]["data"]["digest"] != data["digest"]:
+    if data is not None and saved.run["data"]["digest"] != data["digest"]:
         differing.append("data")
     if differing:
         raise TrainingError(
             f"{path} is of another {' and '.join(differing)} than this run; give the same options to both stages."
         )
-    last = values["history"][-1]
-    names = ("train/beta", "train/gamma", "train/step_beta", "train/step_gamma")
+    last = saved.history[-1]
     return StartingPoint(
-        values["network"],
-        PoseNormalisation.from_dict(values["normalisation"]),
-        tuple(last[name] for name in names if name in last),
-        hashlib.sha256(path.read_bytes()).hexdigest(),
-        last.get("train/lambda"),
+        saved.network,
+        saved.normalisation,
+        tuple(last[name] for name in SCALES if name in last),
+        digest_file(path, MOST_CHECKPOINT_BYTES),
+        last.get(LATENT_WEIGHT),
     )

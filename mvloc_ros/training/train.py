@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,8 @@ import torch
 from torch import Tensor
 
 from mvloc_ros.evaluation.pose_errors import PoseErrors
+from mvloc_ros.file_reader import digest_file
+from mvloc_ros.limits import MOST_CHECKPOINT_BYTES
 from mvloc_ros.recordings import PosedFolder
 from mvloc_ros.recordings.agreement import require_agreement
 from mvloc_ros.recordings.contents import contents_text
@@ -131,7 +132,7 @@ def train(
     with run_to_write(out, processes):
         device = pick_device(device_name, processes)
         state = None if weights is None else read_weights(weights)
-        digest = "" if weights is None else hashlib.sha256(weights.read_bytes()).hexdigest()
+        digest = "" if weights is None else digest_file(weights, MOST_CHECKPOINT_BYTES)
         data = processes.after_main(lambda: read_data(config, root, test_fraction, chosen, force, processes.is_main))
         if processes.is_main:
             report_depth(config, data.folder)

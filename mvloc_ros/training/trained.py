@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mvloc_ros.training import checkpoint, compact
+from mvloc_ros.training import compact
 from mvloc_ros.training.checkpoint import BEST, LAST, REFIT
 from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.networks.pose_network import PoseNetwork
 from mvloc_ros.training.normalisation import PoseNormalisation
+from mvloc_ros.training.saved_run import read_saved_run
 from mvloc_ros.training.systems import build_network
 
 
@@ -36,14 +37,12 @@ class TrainedNetwork:
 
 def read_network(path: Path, half_weights: bool) -> TrainedNetwork:
     """Read a checkpoint; with `half_weights` the network is rounded before anyone judges it."""
-    values = checkpoint.load(path)
-    config = TrainingConfig.from_dict(values["run"]["config"])
-    network = build_network(config)
-    network.load_state_dict(values["network"])
+    saved = read_saved_run(path)
+    network = build_network(saved.config)
+    network.load_state_dict(saved.network)
     if half_weights:
         network = compact.rounded(network)
-    normalisation = PoseNormalisation.from_dict(values["normalisation"])
-    return TrainedNetwork(network, normalisation, config, values["run"], values["epoch"], values["seconds"])
+    return TrainedNetwork(network, saved.normalisation, saved.config, saved.run, saved.epoch, saved.seconds)
 
 
 def read_refit(run: Path, half_weights: bool) -> TrainedNetwork | None:

@@ -8,6 +8,7 @@ by bit on a CPU with the same number of threads.
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +33,9 @@ from mvloc_ros.training.normalisation import PoseNormalisation
 from mvloc_ros.training.processes import ALONE, Processes
 from mvloc_ros.training.run_identity import check_same_run
 from mvloc_ros.training.run_log import RunLog
+from mvloc_ros.training.saved_run import SavedRun, read_saved_run, unfit
 from mvloc_ros.training.start import StartingPoint
+from mvloc_ros.training.state_check import taken
 from mvloc_ros.training.systems import build_network
 from mvloc_ros.training.views import RgbdCameras, prepare_views
 
@@ -136,7 +139,7 @@ class Trainer:
         log.close()
         if self.validation is None:
             return None
-        self.minimiser.judged.load_state_dict(checkpoint.load(self.folder / BEST)["network"])
+        self.minimiser.judged.load_state_dict(read_saved_run(self.folder / BEST).network)
         return self.validate()
 
     def validate(self) -> PoseErrors:
@@ -220,13 +223,36 @@ class Trainer:
         checkpoint.save(self.folder / LAST, model | self.minimiser.state() | state)
 
     def _resume(self) -> None:
-        values = checkpoint.load(self.folder / LAST)
-        check_same_run(self.folder, values["run"], self.run)
-        self.minimiser.restore(values)
-        random = [values["random"], *values.get("random_of_others", [])]
-        checkpoint.restore_random_state(random[self.processes.rank], self.device)
-        self.progress = Progress(**values["progress"])
-        self.history = values["history"]
+        saved = read_saved_run(self.folder / LAST)
+        check_same_run(self.folder, dict(saved.run), self.run)
+        try:
+            progress = self._saved_progress(saved)
+            self.minimiser.restore(saved.network, saved.state)
+            if self.minimiser.schedule.last_epoch != progress.step:
+                raise ValueError("its schedule is at another step than its progress says")
+            others = taken(saved.state, "random_of_others", list) if "random_of_others" in saved.state else []
+            states = [taken(saved.state, "random", dict), *others]
+            if len(states) != self.processes.count:
+                raise ValueError("it has the random generators of another number of processes")
+            checkpoint.restore_random_state(states[self.processes.rank], self.device)
+        except ValueError as error:
+            raise unfit(saved.path, error) from error
+        self.progress, self.history = progress, saved.history
+
+    def _saved_progress(self, saved: SavedRun) -> Progress:
+        """How far a checkpoint's run has come; ValueError where that contradicts the rest of it."""
+        values = taken(saved.state, "progress", dict)
+        counts = [taken(values, name, int, "progress") for name in ("epoch", "step", "best_epoch")]
+        seconds = taken(values, "seconds", float, "progress")
+        score = values.get("best_score")
+        if not isinstance(score, float) or math.isnan(score):
+            raise ValueError("its progress.best_score is no number")
+        epoch, step, best = counts
+        if not epoch == saved.epoch == len(saved.history) <= self.epochs or not 0 <= best <= epoch:
+            raise ValueError("its history, epoch and progress contradict each other")
+        if step != epoch * self.batches.steps_per_epoch:
+            raise ValueError("its progress is at another step than its epochs have")
+        return Progress(epoch, step, score, best, float(seconds))
 
 
 def _is_finite(value: float) -> bool:

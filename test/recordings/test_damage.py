@@ -403,7 +403,7 @@ def test_stamps_beyond_int64_are_damage(mcap_bag: Path):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("a: &x [1]\nb: [*x, *x]", "anchor or an alias"),
+        ("a: &x [1]\nb: [*x, *x]", "anchor or alias"),
         ("[" * 200 + "]" * 200, "nested deeper than"),
         ("[" + "[]," * 100_000 + "]", "it has more than 200000 values"),
         ("{", "is not as a recorder writes it"),

@@ -102,7 +102,7 @@ def test_a_killed_run_goes_on_bit_by_bit(tiny_folder: Path, tmp_path: Path) -> N
 def test_it_learns(tiny_folder: Path, tmp_path: Path, tiny_config: TrainingConfig) -> None:
     config = tiny_config.with_options({"epochs": 12, "drop_color": 0.0, "drop_depth": 0.0})
     data = read_data(config, tiny_folder, 0.2)
-    run = describe_run(config, tiny_folder, data.training, data.validation, "")
+    run = describe_run(config, tiny_folder, data.training, data.validation, "") | {"test_fraction": 0.2}
     trainer = Trainer(config, data.training, data.validation, run, tmp_path / "run", torch.device("cpu"))
     errors, baseline = trainer.fit(), trainer.baseline()
     assert errors.medians()[0] < 0.6 * baseline.medians()[0]

@@ -96,8 +96,15 @@ def _network_flags(trt: ModuleType) -> int:
 
 def _parse(trt: ModuleType, network: Any, onnx: bytes, log: ErrorLog) -> None:
     parser = _made(lambda: trt.OnnxParser(network, log.logger), "parser", log)
-    if not parser.parse(onnx):
+    try:
+        is_parsed = parser.parse(onnx)
         reasons = "; ".join(parser.get_error(i).desc() for i in range(parser.num_errors))
+    except Exception as error:  # its bindings raise what the text of an error provokes, too
+        raise BackendError(
+            f"TensorRT {trt.__version__} cannot read the network ({type(error).__name__}: {error}); export the bundle "
+            "again."
+        ) from error
+    if not is_parsed:
         raise BackendError(f"TensorRT {trt.__version__} cannot read the network: {reasons or log.explanation()}.")
     for i in range(network.num_inputs):
         if any(size < 0 for size in network.get_input(i).shape):

@@ -16,7 +16,8 @@ from mvloc_ros.geometry import quaternion
 from mvloc_ros.inference.backend import BackendError, BackendOptions
 from mvloc_ros.inference.bundle import Bundle, file_digest, is_current, unreadable
 from mvloc_ros.inference.gpu import Gpu, find_gpu
-from mvloc_ros.inference.onnxruntime_backend import OUTPUTS, OnnxRuntimeBackend
+from mvloc_ros.inference.network_file import OUTPUTS, require_network
+from mvloc_ros.inference.onnxruntime_backend import OnnxRuntimeBackend
 from mvloc_ros.inference.precision import choose
 from mvloc_ros.inference.tensorrt.builder import build, describe_flags
 from mvloc_ros.inference.tensorrt.cache import EngineCache, EngineKey, default_folder
@@ -54,6 +55,7 @@ def open_engine(bundle: Bundle, options: BackendOptions) -> OpenedEngine:
     precision = choose(bundle, options.precision, BY_SPEED)
     if precision == "int8":
         raise BackendError("A bundle's int8 network is for ONNX Runtime on CPUs; set `precision` to auto.")
+    require_network(bundle, precision)
     key = engine_key(trt, gpu, bundle, precision)
     log = ErrorLog(trt)
     cache = EngineCache(cache_folder(options), options.report)

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from mvloc_ros.inference.backend import BackendError, BackendOptions, NetworkOutput
 from mvloc_ros.inference.bundle import Bundle
-from mvloc_ros.inference.onnxruntime_backend import INPUTS, OUTPUTS
+from mvloc_ros.inference.network_file import INPUTS, OUTPUTS, require_network
+from mvloc_ros.inference.onnxruntime_backend import first_line
 from mvloc_ros.inference.precision import choose
 from mvloc_ros.inference.torch_backend.graph import OnnxGraph
 
@@ -32,7 +33,7 @@ class TorchBackend:
             graph: capture a CUDA graph; without one every kernel is launched from Python.
 
         Raises:
-            BackendError: the bundle lacks the precision, or the GPU fails.
+            BackendError: the bundle lacks the precision, its file is not accepted, or the GPU fails.
         """
         on_gpu = torch.cuda.is_available()
         precision = choose(bundle, options.precision, ("fp16",) if on_gpu else ())
@@ -41,7 +42,7 @@ class TorchBackend:
         self._device = torch.device("cuda" if on_gpu else "cpu")
         if not on_gpu and options.threads:
             torch.set_num_threads(options.threads)
-        self._network = OnnxGraph(bundle.network_path(precision)).to(self._device)
+        self._network = OnnxGraph(require_network(bundle, precision)).to(self._device)
         if self._network.inputs != INPUTS or set(OUTPUTS) - set(self._network.outputs):
             raise BackendError(f"The network of {bundle.name} has another interface; export the bundle again.")
         self._inputs = _example(bundle, self._device)
@@ -84,7 +85,7 @@ class TorchBackend:
         """Run one frame (shapes: see `Backend.run`).
 
         Raises:
-            BackendError: the GPU failed.
+            BackendError: PyTorch or the GPU failed.
         """
         try:
             with torch.inference_mode():
@@ -100,8 +101,11 @@ class TorchBackend:
                     name: value[0].cpu().numpy()
                     for name, value in zip(self._network.outputs, self._outputs, strict=True)
                 }
-        except RuntimeError as error:
-            raise BackendError(f"PyTorch failed on {self._device}: {error}") from error
+        except Exception as error:  # whatever an operator raises at types that do not fit
+            raise BackendError(f"PyTorch failed on {self._device}: {first_line(error)}.") from error
+        for name in OUTPUTS:
+            if values[name].dtype != np.float32:
+                raise BackendError(f"The network gives {name} as {values[name].dtype}; export the bundle again.")
         return NetworkOutput(
             position=values["pose"][:3],
             log_quaternion=values["pose"][3:],

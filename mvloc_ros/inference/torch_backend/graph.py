@@ -13,9 +13,12 @@ from google.protobuf.message import DecodeError
 from onnx import numpy_helper
 from torch import Tensor, nn
 
+from mvloc_ros.file_reader import read_file
 from mvloc_ros.inference.backend import BackendError
+from mvloc_ros.inference.onnxruntime_backend import first_line
 from mvloc_ros.inference.torch_backend import operators
 from mvloc_ros.inference.torch_backend.operators import Node
+from mvloc_ros.limits import MOST_MODEL_BYTES
 
 
 @dataclass(frozen=True)
@@ -38,13 +41,26 @@ class OnnxGraph(nn.Module):
         """
         super().__init__()
         try:
-            graph = onnx.load(str(path)).graph
+            # As bytes: by its path, other formats would be read by the file's name, and data from other files.
+            graph = onnx.load_model_from_string(read_file(path, MOST_MODEL_BYTES)).graph
         except (OSError, DecodeError) as error:
             raise BackendError(f"PyTorch cannot read {path}: {error}; export the bundle again.") from error
+        self._names: dict[str, str] = {}
+        self._steps: list[_Step] = []
+        try:
+            self._build(graph)
+        except BackendError:
+            raise
+        except Exception as error:  # what is missing or of another type, whatever that provokes
+            raise BackendError(
+                f"PyTorch cannot build the network {path} ({type(error).__name__}: {first_line(error)}); export the "
+                "bundle again."
+            ) from error
+
+    def _build(self, graph: onnx.GraphProto) -> None:
         constants = {tensor.name: to_tensor(tensor) for tensor in graph.initializer}
         self.inputs = tuple(value.name for value in graph.input)
         self.outputs = tuple(value.name for value in graph.output)
-        self._steps: list[_Step] = []
         for node in graph.node:
             attributes = {item.name: onnx.helper.get_attribute_value(item) for item in node.attribute}
             if node.op_type == "Constant":
@@ -56,7 +72,6 @@ class OnnxGraph(nn.Module):
                 constants[step.result] = step.function(*known.values())
             else:
                 self._steps.append(step)
-        self._names: dict[str, str] = {}
         for name in {name for step in self._steps for name in step.arguments} | set(self.outputs):
             if name in constants:
                 self._keep(name, constants[name])

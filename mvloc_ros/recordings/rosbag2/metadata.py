@@ -12,7 +12,7 @@ from rosbags.interfaces import Qos
 from mvloc_ros.file_reader import read_file
 from mvloc_ros.limits import MOST_YAML_BYTES
 from mvloc_ros.recordings.rosbag2.stored import CDR, LAST_NS, DamageError, qos_of
-from mvloc_ros.recordings.rosbag2.yaml_text import parse_yaml
+from mvloc_ros.yaml_text import parse_yaml
 
 METADATA_FILE = "metadata.yaml"
 NEWEST_VERSION = 9
@@ -53,7 +53,7 @@ def read_metadata(folder: Path) -> Metadata:
     """
     data = read_file(folder / METADATA_FILE, MOST_YAML_BYTES, within=folder)
     try:
-        content = parse_yaml(data.decode("utf-8"))
+        content = parse_yaml(data.decode("utf-8"), MOST_YAML_BYTES)
         return _metadata(content["rosbag2_bagfile_information"])
     except KeyError as error:
         raise DamageError(f"{METADATA_FILE} has no value for {error}") from error

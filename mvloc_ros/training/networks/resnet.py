@@ -7,12 +7,16 @@ torchvision has no build beside the CPU-only torch, and because the width can be
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from mvloc_ros.file_reader import ReadError, open_regular
+from mvloc_ros.limits import MOST_CHECKPOINT_BYTES
+from mvloc_ros.training.checkpoint import require_plain_archive
 from mvloc_ros.training.errors import TrainingError
 
 BLOCKS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}
@@ -83,14 +87,19 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         TrainingError: the file is missing or holds something else.
     """
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
+        with open_regular(path, MOST_CHECKPOINT_BYTES) as stream:
+            if zipfile.is_zipfile(stream):  # older files are none
+                require_plain_archive(stream)
+            stream.seek(0)
+            state = torch.load(stream, map_location="cpu", weights_only=True)
+    except ReadError as error:
         raise TrainingError(f"Cannot read the weights {path}: {error.strerror}; check --weights.") from error
     except Exception as error:  # unpickling raises whatever the bytes provoke
         raise TrainingError(
             f"{path} is no file of tensors saved by torch.save; give torchvision's state dict to --weights."
         ) from error
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+    is_state = isinstance(state, Mapping) and all(isinstance(name, str) for name in state)
+    if not is_state or not all(isinstance(value, Tensor) for value in state.values()):
         raise TrainingError(f"{path} holds no state dict (names to tensors); give torchvision's to --weights.")
     return dict(state)
 
@@ -107,7 +116,7 @@ def load_imagenet(network: ResNet, state: Mapping[str, Tensor]) -> None:
     """
     features = {name: value for name, value in state.items() if not name.startswith("fc.")}
     own = network.state_dict()
-    if "conv1.weight" in features:
+    if "conv1.weight" in features and features["conv1.weight"].ndim == 4:
         features["conv1.weight"] = _first_weights(features["conv1.weight"], own["conv1.weight"].shape[1])
     own = {name: value for name, value in own.items() if not name.startswith("fc.")}
     # Files saved before batch counters existed lack them; they only matter for cumulative averaging.
@@ -119,6 +128,9 @@ def load_imagenet(network: ResNet, state: Mapping[str, Tensor]) -> None:
             f"The weights do not fit the encoder ({len(wrong)} parameters differ, the first is {wrong[0]}); "
             "use those of --backbone, with --width 1."
         )
+    for name in sorted(wanted):
+        if not bool(torch.isfinite(features[name]).all()):
+            raise TrainingError(f"The weights hold NaN or infinities in {name}; get the file of --weights again.")
     network.load_state_dict(features, strict=False)
 
 

@@ -14,17 +14,15 @@ from dataclasses import Field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from mvloc_ros.geometry.text_file import read_text
 from mvloc_ros.training.config import SYSTEMS, TrainingConfig
 from mvloc_ros.training.errors import TrainingError
-from mvloc_ros.training.options import all_options, is_switch
+from mvloc_ros.training.options import KINDS, all_options, is_switch, shown
+from mvloc_ros.yaml_text import parse_yaml
 
 FOLDER = Path(__file__).parent
 NAMES = ("small", "paper")
 _WORDS = ("base", "system")
-_KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}
 
 
 def preset(system: str, name: str) -> TrainingConfig:
@@ -51,8 +49,8 @@ def read_file(path: Path, system: str | None) -> TrainingConfig:
     """
     content = _read(path)
     named = content.pop("system", None)
-    if named is not None and named not in SYSTEMS:
-        raise TrainingError(f"{path}: the system {named!r} is unknown; choose one of {', '.join(SYSTEMS)}.")
+    if named is not None and not (isinstance(named, str) and named in SYSTEMS):
+        raise TrainingError(f"{path}: the system {shown(named)} is unknown; choose one of {', '.join(SYSTEMS)}.")
     if None not in (named, system) and named != system:
         raise TrainingError(f"{path} is for the system {named}; leave --system {system} away, or take another file.")
     system = system or named or "mvloc"
@@ -94,7 +92,7 @@ def _base(path: Path, name: Any, system: str) -> str:
     known = [f"{system}.{name}" for system in SYSTEMS for name in NAMES]
     if stem not in known:
         raise TrainingError(
-            f"{path}: the base {name!r} is unknown; choose {' or '.join(NAMES)}, or one of another system like "
+            f"{path}: the base {shown(name)} is unknown; choose {' or '.join(NAMES)}, or one of another system like "
             "atloc.paper."
         )
     return stem
@@ -111,11 +109,11 @@ def _configuration(path: Path, system: str, name: str, values: Mapping[str, Any]
 
 
 def _read(path: Path) -> dict[str, Any]:
+    text = read_text(path, "preset", TrainingError)
     try:
-        content = yaml.safe_load(read_text(path, "preset", TrainingError))
-    except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise TrainingError(f"The preset {path} is not valid YAML ({reason}).") from error
+        content = parse_yaml(text)
+    except ValueError as error:
+        raise TrainingError(f"The preset {path} is not valid YAML ({error}).") from error
     content = {} if content is None else content
     if not isinstance(content, dict):
         raise TrainingError(f"The preset {path} must hold lines of `name: value`.")
@@ -127,7 +125,9 @@ def _values(path: Path, content: Mapping[Any, Any]) -> dict[str, Any]:
     options = {item.name: item for _, item in all_options()}
     for name in content:
         if name not in options:
-            raise TrainingError(f"{path} has the unknown name {name!r}; known are {', '.join((*_WORDS, *options))}.")
+            raise TrainingError(
+                f"{path} has the unknown name {shown(name)}; known are {', '.join((*_WORDS, *options))}."
+            )
     return {name: _value(path, options[name], value) for name, value in content.items()}
 
 
@@ -140,8 +140,8 @@ def _value(path: Path, item: Field[Any], value: Any) -> Any:
         if kind is float and isinstance(value, (int, str)):
             try:
                 return float(value)
-            except ValueError:
+            except (ValueError, OverflowError):
                 pass
         if kind is str and isinstance(value, int):
             return str(value)
-    raise TrainingError(f"{path}: {item.name} must be {_KINDS[kind]}, not {value!r}.")
+    raise TrainingError(f"{path}: {item.name} must be {KINDS[kind]}, not {shown(value)}.")

@@ -145,6 +145,20 @@ def test_another_network_of_the_same_name_gets_its_own_engine(machine: Any, bund
     assert machine.builds() == 2
 
 
+def test_a_network_with_weights_in_another_file_is_refused_before_tensorrt_reads_it(
+    machine: Any, bundle: Bundle, tmp_path: Path
+):
+    import onnx
+
+    model = onnx.load(str(bundle.model_path))
+    far = model.graph.initializer.add(name="far", dims=[1], data_type=1, data_location=onnx.TensorProto.EXTERNAL)
+    far.external_data.add(key="location", value="weights.bin")
+    (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(BackendError, match=r"model.onnx is not accepted: its tensor 'far' lies in another file"):
+        TensorRTBackend(Bundle(tmp_path, bundle.manifest), machine.options())
+    assert "parse" not in machine.tensorrt.names()
+
+
 def test_a_cache_in_the_place_of_a_file_costs_the_cache_alone(machine: Any, bundle: Bundle):
     machine.cache.write_text("a file")
     start(machine, bundle)

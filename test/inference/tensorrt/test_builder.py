@@ -86,6 +86,17 @@ def test_a_network_that_cannot_be_read_is_explained(each_version: Any):
         run(each_version, "fp32")
 
 
+def test_what_the_parsers_bindings_raise_is_a_sentence(each_version: Any, monkeypatch: pytest.MonkeyPatch):
+    def fail(*_: object) -> bool:
+        raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
+
+    monkeypatch.setattr(each_version.trt.OnnxParser, "parse", fail)
+    with pytest.raises(
+        BackendError, match=r"cannot read the network \(UnicodeDecodeError: .*\); export the bundle again"
+    ):
+        run(each_version, "fp32")
+
+
 def test_a_failed_build_is_explained_in_tensorrts_words(each_version: Any):
     each_version.tensorrt.fail_build = "Could not find any implementation for node"
     with pytest.raises(BackendError, match=r"cannot build the fp32 engine: Could not find any implementation"):
