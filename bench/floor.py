@@ -62,7 +62,7 @@ def count_work(path: Path) -> Work:
 
 
 def measure_peak(device: torch.device, precision: str, *, small: bool = False) -> Peak:
-    """Measure a device; `small` is for tests, and gives no figures to be believed."""
+    """Measure a device; `small` is for tests, and gives no figures to be accepted."""
     size = 128 if small else _MATRIX[device.type]
     a, b = (torch.randn(size, size, device=device).to(DTYPES[precision]) for _ in range(2))
     source = torch.zeros((1 << 16) if small else _COPIED_BYTES[device.type], dtype=torch.uint8, device=device)

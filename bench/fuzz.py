@@ -50,7 +50,7 @@ class Record:
     """The findings and the progress of a run, in a folder."""
 
     def __init__(self, out: Path, chosen: tuple[str, ...], seed: int, resume: bool) -> None:
-        """Begin anew in `out`, or go on with what is there."""
+        """Begin again in `out`, or go on with what is there."""
         self.out, self.seed = out, seed
         self.tallies = {name: Tally() for name in chosen}
         self.findings: list[Outcome] = []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Refinement and verification of a bundle with a scene map, on a folder's test frames: errors, times, what is believed.
+"""Refinement and verification of a bundle with a scene map, on a folder's test frames: errors, times, what is accepted.
 
     python -m bench.refinement models/kitchen --data recordings/kitchen --other recordings/desk --threads 2
     python -m bench.refinement models/kitchen --data recordings/kitchen --true-frames --busy 2
@@ -28,7 +28,8 @@ from bench.timing import print_table
 from mvloc_ros.errors import MvlocError
 from mvloc_ros.evaluation.pose_errors import PoseErrors
 from mvloc_ros.geometry import se3
-from mvloc_ros.inference.backend import Backend, create_backend
+from mvloc_ros.inference.backend import Backend
+from mvloc_ros.inference.backend_choice import create_backend
 from mvloc_ros.inference.bundle import Bundle, read_bundle
 from mvloc_ros.inference.frame import ColorImage, DepthImage, Frame, FrameError
 from mvloc_ros.localization.estimate import PoseEstimate
@@ -154,8 +155,8 @@ def accuracy(estimates: Array, truth: Array) -> dict[str, float]:
     }
 
 
-def believed(estimates: Sequence[PoseEstimate | None]) -> NDArray[np.bool_]:
-    """Which frames gave a refined pose that is believed."""
+def is_accepted(estimates: Sequence[PoseEstimate | None]) -> NDArray[np.bool_]:
+    """Which frames gave a refined pose that is accepted."""
     return np.array([e is not None and e.refined and not e.rejection for e in estimates], dtype=bool)
 
 
@@ -180,7 +181,7 @@ def measure_true(bench: Bench) -> dict[str, Any]:
     plain = bench.run(bench.frames, "test frames")
     known = [i for i, e in enumerate(plain) if e is not None]
     found = [e for e in plain if e is not None]
-    truth, accepted = bench.poses[known], believed(plain)
+    truth, accepted = bench.poses[known], is_accepted(plain)
     result: dict[str, Any] = {
         "frames": len(plain),
         "network": accuracy(np.array([e.network.T for e in found]), truth),
@@ -197,7 +198,7 @@ def measure_true(bench: Bench) -> dict[str, Any]:
 
 
 def measure_wrong(bench: Bench, other: PosedFolder | None, result: dict[str, Any]) -> None:
-    """Add how many frames of each kind that must not be believed are, and with which words the others are rejected."""
+    """Add how many frames of each kind that must not be accepted are, and with which words the others are rejected."""
     wrong = {
         "shuffled depth": bench.run_each(bench.shuffled(), "shuffled depth"),
         "late depth, single frames": bench.run_each(bench.late(), "late depth"),
@@ -210,13 +211,13 @@ def measure_wrong(bench: Bench, other: PosedFolder | None, result: dict[str, Any
     if other is not None:
         wrong["another place"] = bench.run(bench.others(other), "another place")
     for name, estimates in wrong.items():
-        result["accepted"][name] = float(np.mean(believed(estimates)))
+        result["accepted"][name] = float(np.mean(is_accepted(estimates)))
         result.setdefault("reasons", {})[name] = reasons(estimates)
 
 
 def reasons(estimates: Sequence[PoseEstimate | None]) -> dict[str, int]:
     """How often each reason was given, without its figures."""
-    words = [(e.rejection or ("believed" if e.refined else e.remark)) if e else "no pose" for e in estimates]
+    words = [(e.rejection or ("accepted" if e.refined else e.remark)) if e else "no pose" for e in estimates]
     short = ["".join(c for c in word.split(";")[0] if not c.isdigit()) for word in words]
     return {word: short.count(word) for word in sorted(set(short), key=short.count, reverse=True)}
 
@@ -262,8 +263,8 @@ def main() -> int:
     print_table(("time", "ms"), [(name, f"{value:.2f}") for name, value in result["times"].items()])
     print(f"frames that took more than {1.2 * args.budget_ms:g} ms, the budget and a fifth: {over:.2%}")
     result["times"]["share_beyond_120_percent_of_the_budget"] = over
-    print_table(("frames", "believed"), [(name, f"{value:.2%}") for name, value in result["accepted"].items()])
-    print(f"of the believed true frames within 10 cm and 10 degrees: {result.get('accepted_within_10cm_10deg', 0):.2%}")
+    print_table(("frames", "accepted"), [(name, f"{value:.2%}") for name, value in result["accepted"].items()])
+    print(f"of the accepted true frames within 10 cm and 10 degrees: {result.get('accepted_within_10cm_10deg', 0):.2%}")
     for name, counts in result.get("reasons", {}).items():
         print(f"{name}:", *(f"\n  {count:4}  {word}" for word, count in counts.items()))
     if args.json is not None:

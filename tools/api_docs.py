@@ -44,7 +44,7 @@ def resolve_named_tuples(names: list[str]) -> None:
 
 
 def write(out: Path) -> int:
-    """Write the pages into `out`, which is made anew; how many they are."""
+    """Write the pages into `out`, which is made again; how many they are."""
     from pdoc import extract, pdoc, render
 
     names = import_all()
@@ -63,7 +63,7 @@ def write(out: Path) -> int:
 def main() -> int:
     """0 when all pages are written without a warning, 1 where one came, 2 where pdoc or PyTorch is missing."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=ROOT / "out" / "api", help="folder, made anew (default: out/api)")
+    parser.add_argument("--out", type=Path, default=ROOT / "out" / "api", help="folder, made again (default: out/api)")
     arguments = parser.parse_args()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

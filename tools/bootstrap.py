@@ -82,7 +82,7 @@ def check_machine() -> None:
 
 
 def create_environment() -> None:
-    """Make `.venv`; one whose interpreter is gone or of another version is made anew."""
+    """Make `.venv`; one whose interpreter is gone or of another version is made again."""
     wanted = f"{sys.version_info[0]}.{sys.version_info[1]}"
     if PYTHON.exists():
         probe = subprocess.run(

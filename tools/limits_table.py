@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write the table of limits in SECURITY.md anew, from mvloc_ros/limits.py; a test compares the two.
+"""Write the table of limits in SECURITY.md again, from mvloc_ros/limits.py; a test compares the two.
 
 .venv/bin/python tools/limits_table.py
 """

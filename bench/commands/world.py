@@ -164,7 +164,7 @@ def _run_state(path: Path) -> str:
 
 
 def _bundle_state(path: Path) -> str:
-    from mvloc_ros.inference.backend import create_backend
+    from mvloc_ros.inference.backend_choice import create_backend
     from mvloc_ros.inference.bundle import read_bundle
     from mvloc_ros.localization.scene_map import read_scene_map
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.fuzzing.kind import require, require_covariance, require_finite, require_rigid
 from bench.fuzzing.scene import CAMERA, color_of, depth_of
-from mvloc_ros.inference.backend import create_backend
+from mvloc_ros.inference.backend_choice import create_backend
 from mvloc_ros.inference.bundle import Bundle, read_bundle
 from mvloc_ros.inference.frame import ColorImage, DepthImage, Frame
 from mvloc_ros.inference.validation_file import VALIDATION_FILE, read_validation

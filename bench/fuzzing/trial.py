@@ -108,7 +108,7 @@ def _limited() -> Iterator[None]:
 
 
 def _reset_peak() -> None:
-    """Let the kernel begin anew with the largest resident set (Linux)."""
+    """Let the kernel begin again with the largest resident set (Linux)."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 

@@ -8,7 +8,7 @@ import time
 import numpy as np
 
 from bench.timing import WARM_UPS
-from mvloc_ros.inference.backend import create_backend
+from mvloc_ros.inference.backend_choice import create_backend
 from mvloc_ros.inference.bundle import Bundle
 
 

@@ -33,10 +33,10 @@ class Contestant:
 def mvloc_node(bundle: Path, *parameters: str) -> Contestant:
     """The node of this project with its defaults, but for TF, of which there is none here.
 
-    The gate works, and believes everything: poses of random weights jump. Nothing is refined: images of no place.
+    The gate works, and accepts everything: poses of random weights jump. Nothing is refined: images of no place.
     """
-    believing = ("gate_max_jump:=1000.0", "gate_max_turn:=180.0", "gate_max_mahalanobis:=1000.0")
-    chosen = (f"model:={bundle}", "publish_frame:=camera", "refine:=off", *believing, *parameters)
+    accepting = ("gate_max_jump:=1000.0", "gate_max_turn:=180.0", "gate_max_mahalanobis:=1000.0")
+    chosen = (f"model:={bundle}", "publish_frame:=camera", "refine:=off", *accepting, *parameters)
     options = [word for parameter in chosen for word in ("-p", parameter)]
     return Contestant("mvloc", "mvloc/pose", ("-m", "mvloc_ros.node.main", "--ros-args", *options))
 

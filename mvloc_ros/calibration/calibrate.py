@@ -72,7 +72,7 @@ def _calibrated(bundle: Bundle, data: Path, test_fraction: float, min_frames: in
         trials = run_trials(Bundle(bundle.path, manifest), folder, min_frames)
         refined = calibrate_refined(trials, covariance_matrix(network.both))
         if refined is None:
-            _log.warning("%s: too few refined poses were believed to calibrate their covariance", bundle.path)
+            _log.warning("%s: too few refined poses were accepted to calibrate their covariance", bundle.path)
         manifest = replace(manifest, scene_map=replace(spec, calibration=refined))
     return replace_manifest(bundle, manifest)
 

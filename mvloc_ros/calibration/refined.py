@@ -59,7 +59,7 @@ def calibrate_refined(trials: Trials, prior: Array) -> RefinedCalibration | None
         "frames": trials.frames,
         "blocks": len(set(trials.blocks)),
         "rejected": trials.rejected,
-        "believed_but_wrong": trials.wrong,
+        "accepted_but_wrong": trials.wrong,
         "before": Figures.of(errors, trials.covariances).to_json(),
         "after": Figures.of(errors, model.of(information, known)).to_json(),
         "cross_validated": None,

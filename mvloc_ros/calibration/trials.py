@@ -47,13 +47,13 @@ WRONG = 0.10, np.radians(10.0)
 
 @dataclass(frozen=True, eq=False)
 class Trials:
-    """Refined poses that were believed and are right.
+    """Refined poses that were accepted and are right.
 
     Attributes:
         errors: `[N, 6]`, ROS order, map axes.
         covariances: `[N, 6, 6]`, as the registration states them.
         blocks: the stretches that the frames are of.
-        frames, rejected, wrong: how many were tried, not believed or not refined, and believed but wrong.
+        frames, rejected, wrong: how many were tried, rejected or not refined, and accepted but wrong.
     """
 
     errors: Array

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Command line of this room: `mvloc calibrate`, and `mvloc map`, which ends with it."""
+"""Command line of this package: `mvloc calibrate`, and `mvloc map`, which ends with it."""
 
 from __future__ import annotations
 

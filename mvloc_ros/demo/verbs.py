@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Command line of this room: `mvloc demo render` and the measurement of the renderer's speed."""
+"""Command line of this package: `mvloc demo render` and the measurement of the renderer's speed."""
 
 from __future__ import annotations
 

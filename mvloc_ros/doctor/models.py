@@ -10,7 +10,7 @@ import numpy as np
 
 from mvloc_ros.doctor.findings import Finding, error, ok, warning
 from mvloc_ros.errors import MvlocError
-from mvloc_ros.inference.backend import create_backend
+from mvloc_ros.inference.backend_choice import create_backend
 from mvloc_ros.inference.bundle import Bundle, read_bundle
 from mvloc_ros.localization.localizer import refiner_of
 from mvloc_ros.localization.options import RefinementOptions

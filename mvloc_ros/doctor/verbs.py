@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Command line of this room: `mvloc doctor`."""
+"""Command line of this package: `mvloc doctor`."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ class RunFolder:
         return [run for run in named if self._saw(run, scene, config)]
 
     def _saw(self, run: FoundRun, scene: Scene, config: TrainingConfig) -> bool:
-        """Whether a run was trained on the frames that the scene has now: a folder can be made anew under its name."""
+        """Whether a run was trained on the frames that the scene has now: a folder can be made again under its name."""
         if run.digest == scene.digest(config):
             return True
         if run.folder not in self._foreign:

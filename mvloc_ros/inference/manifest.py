@@ -89,7 +89,7 @@ class FrameSpec:
 
 @dataclass(frozen=True)
 class PrecisionSpec:
-    """A network of another arithmetic than float32, and how far its poses are from float32's.
+    """A network of another precision than float32, and how far its poses are from float32's.
 
     Attributes:
         file: the ONNX file in the bundle.
@@ -129,7 +129,7 @@ class Manifest:
         training: summary of the training (data, frames, seed, command, validation errors).
         licence: licence of the training data, which may bind the weights.
         files: name -> SHA-256.
-        precisions: fp16, bf16 or int8 -> the network of that arithmetic, as far as the bundle has it.
+        precisions: fp16, bf16 or int8 -> the network of that precision, as far as the bundle has it.
         calibration: covariances of the network's poses (`mvloc calibrate`); None: `residual_variance` is all there is.
         scene_map: the map that poses are refined against (`mvloc map`); None where the bundle has none.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a manifest says of the bundle's scene map: file, frame, resolution, cameras, and when a pose is believed."""
+"""What a manifest says of the bundle's scene map: file, frame, resolution, cameras, and when a pose is accepted."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from mvloc_ros.limits import (
 
 @dataclass(frozen=True)
 class AcceptanceSpec:
-    """When a refined pose is believed: score = 1 / (1 + exp(-(bias + weights . evidence))) >= threshold.
+    """When a refined pose is accepted: score = 1 / (1 + exp(-(bias + weights . evidence))) >= threshold.
 
     Attributes:
         weights: evidence's name -> weight, none negative; the evidence itself lies in [0, 1].
         typical: evidence's name -> its median on right poses; what a rejection is explained by.
-        threshold: smallest score that is believed.
+        threshold: smallest score that is accepted.
         false_accept_rate: the share of wrong poses that the threshold was set to let through.
         summary: what it was set on, and the shares measured there.
     """

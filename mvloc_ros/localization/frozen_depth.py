@@ -3,7 +3,7 @@
 
 No single frame shows the fault: the old depth fits the map perfectly, at the old place. So images are compared from
 frame to frame. A sensor's noise changes some of 19,200 pixels between any two images, so equality to the last bit means
-that nothing was measured anew. A simulated camera without noise that stands still repeats its depth too, and its
+that nothing was measured. A simulated camera without noise that stands still repeats its depth too, and its
 colour with it; so depth is at fault only while the colour image shows that the camera moves.
 
 Drivers send one depth image twice now and then (RedKitchen of 7-Scenes: 5 of 150 frames). That depth is of the moment

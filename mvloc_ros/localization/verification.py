@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a pose is to be believed: rules, and evidence from geometry, colour and network with one score, and words.
+"""Whether a pose is to be accepted: rules, and evidence from geometry, colour and network with one score, and words.
 
 Rules hold whatever the score: a colour image that shows nothing, a view that is blocked. Each piece of evidence lies
 in [0, 1], 1 speaks for the pose:
@@ -10,7 +10,7 @@ in [0, 1], 1 speaks for the pose:
     in_view      share of the map's surfaces in view in front of which nothing was seen
     appearance   correlation of the colour image with the brightness that the map's points had in training
     alignment    how little better that correlation would be if the colour image were shifted
-    agreement    how well the pose agrees with the network, which saw both images, or with the pose believed last
+    agreement    how well the pose agrees with the network, which saw both images, or with the pose accepted last
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def color_fault(color_is_blank: bool) -> str:
 
 
 def fault(found: Support, space: FreeSpace, color_is_blank: bool) -> str:
-    """By which rule a pose is not to be believed, in words; empty if by none."""
+    """By which rule a pose is not to be accepted, in words; empty if by none."""
     if color_is_blank:
         return color_fault(color_is_blank)
     too_little = _WORDS["support"].format(share=found.share) if found.share < _MIN_SUPPORT else ""

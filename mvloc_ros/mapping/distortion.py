@@ -26,7 +26,7 @@ _COLUMNS = 80
 _NEAR_M = 0.1
 # A residual along the ray is known where the surface is met at this cosine at least.
 _MIN_COSINE = 0.5
-# A cell is believed as far as it has more information than so many typical measurements.
+# A cell is accepted as far as it has more information than so many typical measurements.
 _PRIOR_MEASUREMENTS = 100.0
 _SMOOTHING_CELLS = 0.7
 

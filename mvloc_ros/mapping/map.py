@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mvloc_ros.inference.backend import create_backend
+from mvloc_ros.inference.backend_choice import create_backend
 from mvloc_ros.inference.bundle import Bundle, add_scene_map, bundle_to_change
 from mvloc_ros.inference.map_spec import AcceptanceSpec, SceneMapSpec
 from mvloc_ros.localization.localizer import Localizer
@@ -205,7 +205,7 @@ def check_cameras(bundle: Bundle, folder: PosedFolder) -> None:
     if known is not None and (share := _share_in(known.poses[:, :3, 3], folder)) < _LEAST_IN_FOLDER:
         raise MappingError(
             f"Of the poses that {bundle.name} was trained on {share:.0%} are in {folder.root}: it is another recording "
-            "or its poses were made anew. Give the folder that the model was trained on, or train again."
+            "or its poses were made again. Give the folder that the model was trained on, or train again."
         )
 
 

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Refinements whose outcome is known: of right frames, and of frames that must not be believed.
+"""Refinements whose outcome is known: of right frames, and of frames that must not be accepted.
 
 All on frames that the map of the trials has not seen. Right frames start from their true pose with errors drawn from
 the network's covariance (the network itself may have been refitted to them):
 
     right       the network is as far off as usual
-    rescued     it is much further off, but the last believed pose is near
+    rescued     it is much further off, but the last accepted pose is near
 
 Wrong ones are
 
@@ -15,7 +15,7 @@ Wrong ones are
     mirrored    both images mirrored: a place that does not exist, with everything else as in this one
 
 The frozen and the shuffled ones start twice: where the network puts the images, and at the very pose that their depth
-was taken from, believed a moment ago, so that nothing but the colour image speaks against them. A good network would
+was taken from, accepted a moment ago, so that nothing but the colour image speaks against them. A good network would
 else make its agreement the judge of all, and a poor one leave the rest untried.
 
 Frames that a rule rejects (`verification.fault`) tell the score nothing; they are counted.
@@ -50,7 +50,7 @@ _STARTS_PER_FRAME = 3
 _ELSEWHERE = 0.6, np.radians(40.0)
 # By how many of its standard deviations the network errs where it fails.
 _FAILURE = 8.0
-# How far the believed pose is from the true one: metres and radians, what a camera moves in a tenth of a second.
+# How far the accepted pose is from the true one: metres and radians, what a camera moves in a tenth of a second.
 _MOTION = np.array([0.03] * 3 + [0.03] * 3)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Command line of this room: `mvloc map`."""
+"""Command line of this package: `mvloc map`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MAP_EXAMPLES = """examples:
 
 The map is built from the folder's training frames and put into the bundle; test frames are never read. A map that the
 bundle already has is replaced at the end. `mvloc export` writes a bundle without one, so run this after it. The
-covariances are calibrated by the way, where frames were held out of the training. Held-out training frames set the
+covariances are calibrated as well, where frames were held out of the training. Held-out training frames set the
 score from which poses are accepted; where they do not suffice for it, the command ends with an error and the bundle
 gets no map."""
 

@@ -84,7 +84,7 @@ FRAME_SPECS: dict[str, Spec] = {
     "future_tolerance": Spec(
         1.0, "Seconds that the stamp of an image may be ahead of this node's clock.", range=(0.0, 1e9)
     ),
-    "gate": Spec(True, "Believe only poses that fit the last ones; false publishes every pose."),
+    "gate": Spec(True, "Accept only poses that fit the last ones; false publishes every pose."),
     "gate_max_jump": Spec(
         2.0, "Metres that a pose may be from where the last one and odometry put it.", range=(0.0, 1e6)
     ),

@@ -119,7 +119,7 @@ class ImageReader:
 
 
 def _view(model: CameraModel | None, trained: PinholeCamera, side: str) -> Any:
-    """What the training camera would have shown of an image. Unscaled it would give a wrong pose, which is believed."""
+    """What the training camera would have shown of an image. Unscaled it would give a wrong pose, which is accepted."""
     if model is None:
         raise DecodeError(
             f"An image cannot be rescaled before {side}/camera_info comes; publish it, or set rescale_input to false."

@@ -17,7 +17,7 @@ from mvloc_ros.limits import MOST_LOG_CHARACTERS, MOST_LOG_KINDS
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 5.0, 320.0
 QUIET_S = 60.0
-"""A kind of which nothing came for this long begins anew."""
+"""A kind of which nothing came for this long begins again."""
 _OTHER = "other messages"
 
 

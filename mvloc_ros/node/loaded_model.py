@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mvloc_ros.inference.backend import Backend, create_backend
+from mvloc_ros.inference.backend import Backend
+from mvloc_ros.inference.backend_choice import create_backend
 from mvloc_ros.inference.bundle import Bundle, read_bundle
 from mvloc_ros.localization.localizer import Localizer
 from mvloc_ros.node.parameters import NodeParameters

@@ -44,7 +44,7 @@ from mvloc_ros.node.transform_watch import TransformWatch
 from mvloc_ros.node.transitions import logged
 
 _NOT_ACTIVE = "the node is not active"
-_STUCK = "a frame that was in work when the node was deactivated has not ended; clean up and configure, or start anew"
+_STUCK = "a frame that was in work when the node was deactivated has not ended; clean up and configure, or start again"
 
 
 class LocalizationNode(LifecycleNode):
@@ -215,7 +215,7 @@ class LocalizationNode(LifecycleNode):
             self._left_behind = pipeline
             self.get_logger().error(
                 f"the frame in work did not end within {STOP_S:g} s and is left behind: network or decoder hangs; "
-                "start the node anew"
+                "start the node again"
             )
 
     @property

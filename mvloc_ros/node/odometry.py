@@ -79,7 +79,7 @@ class RobotTransforms:
         self._listener = TransformListener(self._buffer, node)
         self._timeout_s = timeout_s
         self._interrupted = threading.Event()
-        # The newest transform of a pair of frames for which a wait was in vain.
+        # The newest transform of a pair of frames for which a wait brought nothing.
         self._stalled: dict[tuple[str, str], int] = {}
 
     def close(self) -> None:
@@ -119,7 +119,7 @@ class RobotTransforms:
         """`T_target_source` at a stamp.
 
         Waits at most the timeout, and only where waiting helps: for frames that are connected, and whose
-        transforms have come on since the last wait in vain.
+        transforms have come on since the last wait that brought nothing.
         """
         started = time.monotonic()
         while True:

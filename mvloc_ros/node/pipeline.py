@@ -224,7 +224,7 @@ class Pipeline:
         self.single_modality.add(DEPTH, to_nanoseconds(message.header.stamp), image, time.monotonic())
 
     def tick(self) -> None:
-        """Give out images that wait in vain for a partner; to be called every `TICK_S`."""
+        """Give out images whose partner does not come; to be called every `TICK_S`."""
         if self.enabled:
             self._callback_time = time.perf_counter()
             self.single_modality.tick(time.monotonic())
@@ -256,7 +256,7 @@ class Pipeline:
             if len(self._frames) >= MOST_CAMERA_FRAMES:
                 raise DecodeError(
                     f"{what} is of the frame {shown(frame_id)!r}, after images of {MOST_CAMERA_FRAMES} other frames; "
-                    "let each camera have one frame_id, or deactivate and activate to begin anew."
+                    "let each camera have one frame_id, or deactivate and activate to begin again."
                 )
             self._frames.add(frame_id)
         return frame_id

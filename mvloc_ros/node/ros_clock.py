@@ -47,7 +47,7 @@ class RosClock:
 
     @property
     def is_missing(self) -> bool:
-        """Whether simulated time is awaited in vain."""
+        """Whether simulated time is awaited and does not come."""
         return self.is_simulated and self.now_ns() == 0
 
     def _take_jump(self, jump: TimeJump) -> None:

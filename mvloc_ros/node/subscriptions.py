@@ -30,7 +30,7 @@ _SUFFIX = {"compressed": {"color": "/compressed", "depth": "/compressedDepth"}}
 
 
 class ImageSubscription:
-    """One image topic with its monitor; made anew where its QoS follows the publishers."""
+    """One image topic with its monitor; made again where its QoS follows the publishers."""
 
     def __init__(
         self, node: Node, values: InputParameters, side: str, monitor: TopicMonitor, take: Callable[[Any], None]

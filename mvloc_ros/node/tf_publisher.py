@@ -58,7 +58,7 @@ class TfPublisher:
             self._send_held()
 
     def withdraw(self) -> None:
-        """Hold nothing any more: what was held is no longer believed."""
+        """Hold nothing any more: what was held is no longer accepted."""
         with self._lock:
             self._held = None
             self._last_stamp_ns = 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one error of this room: something about a recording (folder or bag) that its user can mend."""
+"""The one error of this package: something about a recording (folder or bag) that its user can mend."""
 
 from __future__ import annotations
 

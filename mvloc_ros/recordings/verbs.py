@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Command line of this room: `mvloc bag from-folder` and `mvloc bag info`."""
+"""Command line of this package: `mvloc bag from-folder` and `mvloc bag info`."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one error of this room: a replay or an evaluation that cannot be done as asked."""
+"""The one error of this package: a replay or an evaluation that cannot be done as asked."""
 
 from __future__ import annotations
 

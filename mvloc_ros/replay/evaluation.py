@@ -132,7 +132,7 @@ def _network_alone(run: Run, truth: Floats) -> NetworkAlone | None:
         return None
     poses = take(run.network, match(run.frames_ns, run.network.stamps_ns, run.tolerance_ns))
     errors = PoseErrors.of(poses, truth)
-    label = "the network, of believed frames" if run.network_of_believed else "the network alone"
+    label = "the network, of accepted frames" if run.network_of_accepted else "the network alone"
     return NetworkAlone(label, poses, errors.translation_m, errors.rotation_deg, errors.of_frames(known).accuracy())
 
 

@@ -102,7 +102,7 @@ def run_live(bag: Path, model: Path, out: Path, options: NodeOptions) -> Path:
 
 
 def _require_topics(reader: BagReader, truth_topic: str) -> None:
-    """Refuse now what the player would wait for in vain."""
+    """Refuse now what the player would wait for without end."""
     for topic in _IMAGES:
         reader.require(topic, topics.IMAGE)
     truth = reader.topics.get(truth_topic)

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from mvloc_ros.geometry.camera import View
 from mvloc_ros.geometry.depth_statistics import DepthTally
-from mvloc_ros.inference.backend import create_backend
+from mvloc_ros.inference.backend_choice import create_backend
 from mvloc_ros.inference.bundle import Bundle, read_bundle
 from mvloc_ros.inference.frame import ColorImage, DepthImage, Frame, FrameError
 from mvloc_ros.inference.manifest import Manifest

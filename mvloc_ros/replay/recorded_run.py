@@ -24,7 +24,7 @@ from mvloc_ros.replay.recorded_status import RecordedStatuses
 from mvloc_ros.replay.run import CollectedPoses, Floats, Run, StampedPoses, Stamps, header_stamp, pose_matrix
 
 STEPS = ("decode", "wait", "preprocess", "inference", "localization")
-"""What is done with every frame that reaches the network, believed or not."""
+"""What is done with every frame that reaches the network, accepted or not."""
 PUBLICATION_STEPS = ("publish", "callback_to_publication", "stamp_to_publication")
 STEP_STAMP_TO_RECEIPT = "stamp_to_receipt"
 _PROPOSERS, _ENOUGH_OFFSETS, _PROPOSALS = 100, 100_000, 10
@@ -105,7 +105,7 @@ def read_live_run(bag: Path | str, model: Path | str | None, options: LiveOption
         notes=notes if last is not None else (*notes, f"no message on {options.status_topic}: drops are unknown"),
         covariances=covariances,
         network=recorded.network,
-        network_of_believed=bool(statuses.totals[REJECTED]),
+        network_of_accepted=bool(statuses.totals[REJECTED]),
         outcomes=outcomes,
         map_frame=recorded.map_frame or ("map" if bundle is None else bundle.manifest.frames.map),
         truth_frame=truth_frame,

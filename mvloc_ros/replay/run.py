@@ -48,7 +48,7 @@ class Run:
     them, or all. `latency_ms` holds, per step, {stamp of the frame: milliseconds}. `drops` counts by
     cause what gave no pose. `covariances` are 6x6 in ROS order, {stamp of the pose: covariance}. `notes` are
     remarks for the reader of the report. `network` are the network's own poses of the frames that have one, rejected
-    ones included, if any pose of `estimates` was refined; else None. `network_of_believed`: of the rejected frames
+    ones included, if any pose of `estimates` was refined; else None. `network_of_accepted`: of the rejected frames
     nobody knows the network's poses. `map_frame` and `truth_frame` are the frames of estimates and truth, empty where
     no message says. `losses` are the messages that the recordings lack.
     `outcomes` say what became of each frame, {stamp of the frame: outcome}.
@@ -68,7 +68,7 @@ class Run:
     notes: tuple[str, ...] = field(default=())
     covariances: Mapping[int, Floats] = field(default_factory=dict)
     network: StampedPoses | None = None
-    network_of_believed: bool = False
+    network_of_accepted: bool = False
     outcomes: Mapping[int, Outcome] = field(default_factory=dict)
     map_frame: str = ""
     truth_frame: str = ""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Command line of this room: `mvloc bag info`, `play`, `record`, `replay`, `live` and `evaluate`."""
+"""Command line of this package: `mvloc bag info`, `play`, `record`, `replay`, `live` and `evaluate`."""
 
 from __future__ import annotations
 

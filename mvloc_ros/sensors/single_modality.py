@@ -49,7 +49,7 @@ class SingleModality:
         return self._alone
 
     def reset(self) -> None:
-        """Begin anew: what waits is of a time that no longer counts, and so is how long it has waited."""
+        """Begin again: what waits is of a time that no longer counts, and so is how long it has waited."""
         self._forget()
         self._synchronizer.reset()
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which frames each step of an epoch sees: drawn anew every epoch, shared out among the processes."""
+"""Which frames each step of an epoch sees: drawn again every epoch, shared out among the processes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Batches:
     """The training frames in the order and the portions in which they are learned.
 
     An epoch shows as many frames as there are. The last, smaller batch is left out: batch normalisation
-    over a frame or two is noise. Frames are drawn anew each epoch, so none is always the one left out.
+    over a frame or two is noise. Frames are drawn again each epoch, so none is always the one left out.
     A batch of clips is counted in frames too.
     """
 

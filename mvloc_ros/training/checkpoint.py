@@ -126,11 +126,11 @@ def load(path: Path) -> dict[str, Any]:
         raise TrainingError(f"The checkpoint {error} Give a folder in which `mvloc train` has run.") from error
     except Exception as error:  # unpickling raises whatever the bytes provoke
         raise TrainingError(
-            f"The checkpoint {path} is damaged ({type(error).__name__}); delete it and train anew."
+            f"The checkpoint {path} is damaged ({type(error).__name__}); delete it and train again."
         ) from error
     schema = values.get("schema") if isinstance(values, dict) else None
     if not isinstance(schema, int) or schema != SCHEMA:  # a tensor, for one, cannot be compared
-        raise TrainingError(f"The checkpoint {path} is of another version of mvloc_ros; train anew.")
+        raise TrainingError(f"The checkpoint {path} is of another version of mvloc_ros; train again.")
     return values
 
 

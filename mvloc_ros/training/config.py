@@ -103,7 +103,7 @@ class TrainingConfig:
             return TrainingConfig(preset=values["preset"], seed=values["seed"], system=values["system"], **sections)
         except (KeyError, TypeError) as error:
             raise TrainingError(
-                f"The run's config is of another version of mvloc_ros ({error}); train anew."
+                f"The run's config is of another version of mvloc_ros ({error}); train again."
             ) from error
 
     def with_options(self, options: Mapping[str, Any], **named: Any) -> TrainingConfig:

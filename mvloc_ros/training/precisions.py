@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Networks of other arithmetics for a bundle, each compared with float32 on real frames before it goes in."""
+"""Networks of other precisions for a bundle, each compared with float32 on real frames before it goes in."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ class Processes:
         """The module, called through this one: then a backward pass leaves the mean of everyone's gradients.
 
         All processes first take over the main process's weights. After its first step DDP sums the
-        gradients in other groups than in that step. A run that is to be resumed exactly asks anew each
+        gradients in other groups than in that step. A run that is to be resumed exactly asks again each
         epoch, so that its sums do not depend on where it began.
         """
         if self.count == 1:

@@ -21,7 +21,7 @@ CONFIG_FILE = "config.json"
 class RunLog:
     """Writes one row an epoch.
 
-    The rows live in the checkpoint; the CSV file is written anew from them each time, so that after a
+    The rows live in the checkpoint; the CSV file is rewritten from them each time, so that after a
     crash it never tells of epochs that the checkpoint does not know.
     """
 

@@ -91,7 +91,7 @@ def read_saved_run(path: Path) -> SavedRun:
 def unfit(path: Path, reason: object) -> TrainingError:
     """The error of a checkpoint that can be read and is none of the run that it should be of."""
     text = str(reason).rstrip(".")
-    return TrainingError(f"The checkpoint {path} cannot be used: {text}; take another, or delete it and train anew.")
+    return TrainingError(f"The checkpoint {path} cannot be used: {text}; take another, or delete it and train again.")
 
 
 def expected_tensors(config: TrainingConfig) -> dict[str, Tensor]:

@@ -143,7 +143,7 @@ def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
         help="where decoded frames are kept for the next run; see `mvloc cache list` "
         "(default: $MVLOC_CACHE, else mvloc_ros/datasets in $XDG_CACHE_HOME or ~/.cache)",
     )
-    parser.add_argument("--no-cache", action="store_true", help="decode anew, and keep the frames in memory alone")
+    parser.add_argument("--no-cache", action="store_true", help="decode again, and keep the frames in memory alone")
     parser.add_argument(
         "--max-unreadable",
         type=float,

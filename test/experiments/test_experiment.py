@@ -225,7 +225,7 @@ def test_figure3_shows_every_system(fusion: Path, experiment: Experiment) -> Non
 def test_a_run_on_other_frames_of_the_same_name_is_neither_judged_nor_trained_on(
     fusion: Path, experiment: Experiment, write_scene: Callable[..., Path], tmp_path: Path, caplog
 ) -> None:
-    """The folder was made anew: the same names and numbers of everything, and other poses."""
+    """The folder was made again: the same names and numbers of everything, and other poses."""
     again = write_scene(tmp_path / "data" / "heads", names=("seq-02", "seq-03", "seq-01"))
     for path in again.rglob("*.pose.txt"):
         pose = np.loadtxt(path)

@@ -17,7 +17,8 @@ from manifests import edit_manifest
 
 from mvloc_ros import storage
 from mvloc_ros.inference import bundle as bundles
-from mvloc_ros.inference.backend import BackendError, create_backend
+from mvloc_ros.inference.backend import BackendError
+from mvloc_ros.inference.backend_choice import create_backend
 from mvloc_ros.inference.bundle import (
     BundleError,
     add_scene_map,

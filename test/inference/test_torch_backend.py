@@ -13,7 +13,8 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from mvloc_ros.inference.backend import BackendError, BackendOptions, NetworkOutput, create_backend
+from mvloc_ros.inference.backend import BackendError, BackendOptions, NetworkOutput
+from mvloc_ros.inference.backend_choice import create_backend
 from mvloc_ros.inference.bundle import Bundle, read_bundle
 from mvloc_ros.inference.torch_backend.backend import TorchBackend
 from mvloc_ros.inference.torch_backend.graph import OnnxGraph

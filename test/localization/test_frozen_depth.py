@@ -67,7 +67,7 @@ def test_a_simulated_camera_that_stands_still_is_none(frozen, noise):
 
 
 def test_a_real_camera_that_stands_still_is_none_whatever_moves_in_its_colour_image(frozen):
-    """One pixel of 19,200 that was measured anew is enough."""
+    """One pixel of 19,200 that was measured again is enough."""
     scene = depth()
     for i in range(30):
         scene = scene.copy()

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mvloc_ros.inference.backend import NetworkOutput, create_backend
+from mvloc_ros.inference.backend import NetworkOutput
+from mvloc_ros.inference.backend_choice import create_backend
 from mvloc_ros.inference.bundle import read_bundle
 from mvloc_ros.inference.frame import ColorImage, DepthImage, Frame, FrameError
 from mvloc_ros.localization.localizer import Localizer

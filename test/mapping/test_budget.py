@@ -45,7 +45,7 @@ def test_a_further_start_is_begun_only_if_one_as_long_as_the_slowest_fits(locali
 
     monkeypatch.setattr(refinement, "register", slow)
     truth = room.path(6, 0.57)[0]
-    # Of another place: no start is believed.
+    # Of another place: no start is accepted.
     other = room.Scene(((-2.5, -2.0, -0.2), (1.4, 1.9, 2.9)), ())
     found = [localize(room.frame_of(other, truth), truth, budget_ms=ms, starts=3)[0] for ms in (400.0, 60_000.0)]
     assert [estimate.details.starts for estimate in found] == [1, 3]

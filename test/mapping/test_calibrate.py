@@ -71,7 +71,7 @@ def test_network_and_refinement_get_covariances_that_fit_the_held_out_frames(cal
     np.testing.assert_allclose(np.sqrt(np.diag(np.reshape(network.both, (6, 6)))), SIGMAS, rtol=0.35)
     assert refined.record["frames"] == 36
     assert refined.record["blocks"] == 6
-    assert refined.record["rejected"] + refined.record["believed_but_wrong"] <= 3
+    assert refined.record["rejected"] + refined.record["accepted_but_wrong"] <= 3
     for record in (network.record, refined.record):
         assert record["after"]["anees"] == pytest.approx(1.0, abs=0.1)
     assert calibrated.manifest.files == judged.manifest.files

@@ -42,9 +42,9 @@ def test_the_same_frame_gives_the_same_pose(localize, room, truths):
 def test_depth_that_hangs_is_rejected_only_while_colour_moves(localize, room, truths):
     scene = room.Scene()
     first = room.frame_of(scene, truths[0], 1_000_000_000)
-    believed, localizer = localize(first, truths[0])
+    accepted, localizer = localize(first, truths[0])
     still, _ = localize(replace(first, stamp_ns=1_100_000_000), truths[0], localizer=localizer)
-    assert believed.rejection == still.rejection == "", "a simulated camera that stands still"
+    assert accepted.rejection == still.rejection == "", "a simulated camera that stands still"
     T = moved(truths[0], np.array([0.0, 0.03, 0.0, 0.0, 0.0, 0.03]))
     moving = replace(first, stamp_ns=1_500_000_000, color=room.frame_of(scene, T).color)
     estimate, _ = localize(moving, truths[0], localizer=localizer)

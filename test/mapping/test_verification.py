@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What must not be believed, and what must, on frames of the synthetic room."""
+"""What must not be accepted, and what must, on frames of the synthetic room."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mvloc_ros.geometry import se3
-from mvloc_ros.inference.backend import create_backend
+from mvloc_ros.inference.backend_choice import create_backend
 from mvloc_ros.inference.frame import ColorImage, DepthImage, Frame
 from mvloc_ros.localization.gate import GateLimits
 from mvloc_ros.localization.localizer import Localizer
@@ -56,9 +56,9 @@ def test_true_frames_are_believed_and_exact(frames, localizer):
     found = [(localizer.process(frame), truth) for frame, truth in frames]
     network = [float(se3.translation_error(e.network.T, truth)) for e, truth in found]
     assert np.median(network) > 0.03, "a network that errs"
-    believed = [(e, truth) for e, truth in found if not e.rejection]
-    assert len(believed) >= 11
-    assert max(float(se3.translation_error(e.pose.T, truth)) for e, truth in believed) < 0.05
+    accepted = [(e, truth) for e, truth in found if not e.rejection]
+    assert len(accepted) >= 11
+    assert max(float(se3.translation_error(e.pose.T, truth)) for e, truth in accepted) < 0.05
 
 
 def test_depth_of_another_moment_is_rejected(frames, localizer):
@@ -78,12 +78,12 @@ def test_depth_of_another_moment_is_rejected_where_the_network_believes_the_dept
 
 
 def test_depth_that_froze_a_moment_ago_is_rejected_at_the_pose_believed_then(localize, room):
-    """The first frame with old depth: what hangs is not yet known, and the pose of the depth was believed."""
+    """The first frame with old depth: what hangs is not yet known, and the pose of the depth was accepted."""
     scene, (before, after) = room.Scene(), room.path(2, 0.57)
     after = moved(before, np.array([0.05, 0.12, 0.0, 0.0, 0.05, 0.1]))
     first = room.frame_of(scene, before, 1_000_000_000)
-    believed, localizer = localize(first, before)
-    assert believed.rejection == ""
+    accepted, localizer = localize(first, before)
+    assert accepted.rejection == ""
     noise = np.random.default_rng(5).integers(-2, 3, first.depth.values.shape)
     old = DepthImage((first.depth.values + noise).astype(np.uint16), 0.001)
     second = replace(room.frame_of(scene, after, 1_200_000_000), depth=old)
@@ -128,7 +128,7 @@ def test_a_pose_rescued_from_the_last_believed_one_is_believed(localize, room):
     assert rescued.rejection == ""
     assert se3.translation_error(rescued.pose.T, after) < 0.03
     assert rescued.details.starts == 2
-    # Without a believed pose there is nothing to be rescued by.
+    # Without an accepted pose there is nothing to be rescued by.
     assert localize(frame, astray, starts=1)[0].rejection
 
 
@@ -139,18 +139,18 @@ def test_odometry_carries_the_last_believed_pose_to_where_the_camera_is_now(loca
     astray = moved(after, np.array([-0.5, 0.6, 0.4, 0.3, 0.2, 1.2]))
     frame = room.frame_of(scene, after, 6_000_000_000)
 
-    def believing() -> Localizer:
+    def accepting() -> Localizer:
         first = room.frame_of(scene, before, 1_000_000_000)
         found, localizer = localize(first, before, starts=2, T_odom_camera=T_odom_map @ before)
         assert found.rejection == ""
         return localizer
 
-    rescued, _ = localize(frame, astray, localizer=believing(), T_odom_camera=T_odom_map @ after)
+    rescued, _ = localize(frame, astray, localizer=accepting(), T_odom_camera=T_odom_map @ after)
     assert rescued.rejection == ""
     assert se3.translation_error(rescued.pose.T, after) < 0.03
     # Without odometry the camera may be anywhere by now, and after `forget` there is nothing to carry.
-    assert localize(frame, astray, localizer=believing())[0].rejection
-    forgetful = believing()
+    assert localize(frame, astray, localizer=accepting())[0].rejection
+    forgetful = accepting()
     forgetful.tracker.forget()
     assert localize(frame, astray, localizer=forgetful, T_odom_camera=T_odom_map @ after)[0].rejection
 

@@ -137,7 +137,7 @@ def test_a_recording_loops_and_stamps_jump_both_ways(film, peer, books):
 
 
 def test_depth_dies_at_full_rate_and_returns(film, peer, books, wait_for):
-    """Colour and depth at 30 Hz; depth stops twice. Where colour alone tells another place, that is not believed."""
+    """Colour and depth at 30 Hz; depth stops twice. Where colour alone tells another place, that is rejected."""
     start, n = time.time_ns(), 0
 
     def film_for(frames: int, depth_m: float | None) -> None:

@@ -110,7 +110,7 @@ def test_map_to_odom_and_the_pose_of_the_robot(peer, robot, drive, robot_node, w
     assert stamps[-1] > time.time_ns() - 100_000_000
     assert {t.child_frame_id for t in peer.transforms if t.header.frame_id == "map"} == {"odom"}
 
-    # A pose that contradicts odometry is not believed: TF does not move, and the status says why.
+    # A pose that contradicts odometry is rejected: TF does not move, and the status says why.
     peer.poses.clear()
     doubted = drive.frame(depth_m=8.0)
     assert (doubted.state, doubted.pose_valid, doubted.rejected) == (LocalizationStatus.DEGRADED, False, 1)
@@ -133,13 +133,13 @@ def test_map_to_odom_and_the_pose_of_the_robot(peer, robot, drive, robot_node, w
     assert not peer.poses
     assert np.allclose(matrix_of(on_tf(peer, "odom")[-1]), T_map_odom, atol=1e-5)
 
-    # A robot that was carried: five poses that agree, then it is believed and TF jumps.
+    # A robot that was carried: five poses that agree, then it is accepted and TF jumps.
     states = [drive.frame(depth_m=0.6, T_odom_base=driven(1.0)).state for _ in range(5)]
     assert states == [LocalizationStatus.LOST] * 4 + [LocalizationStatus.TRACKING]
     carried = place_of(0.6) @ se3.inverse(T_BASE_CAMERA) @ se3.inverse(driven(1.0))
     wait_for(lambda: np.allclose(matrix_of(on_tf(peer, "odom")[-1]), carried, atol=1e-5), 10, "the new transform")
 
-    # Forgetting: TF falls silent until the next pose, which is believed as it comes.
+    # Forgetting: TF falls silent until the next pose, which is accepted as it comes.
     assert peer.call("relocalize", Trigger.Request()).success
     peer.transforms.clear()
     count = len(peer.diagnostics)

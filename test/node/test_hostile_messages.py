@@ -190,7 +190,7 @@ def with_content(made: Any) -> Any:
     return made() if callable(made) else made
 
 
-# Warnings of NumPy about such numbers are no outcome; they are errors where the numbers would be believed.
+# Warnings of NumPy about such numbers are no outcome; they are errors where the numbers would be accepted.
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("transport", ["raw", "compressed"])
 @pytest.mark.parametrize("rescale", [False, True])

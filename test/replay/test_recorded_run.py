@@ -125,7 +125,7 @@ def test_rejected_frames_took_their_time_and_their_network_poses_are_unknown(cam
     result = evaluate(read_live_run(live, tiny_bundle, LiveOptions()))
     np.testing.assert_allclose(result.step_ms["inference"], [10, 11, 12, 13, 14, 15, np.nan, 17])
     np.testing.assert_array_equal(np.isnan(result.step_ms["stamp_to_publication"]), ~result.has_pose)
-    assert "the network, of believed frames" in text_table(result)
+    assert "the network, of accepted frames" in text_table(result)
     assert result.network.accuracy.translation_m.median == pytest.approx(0.3)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from mvloc_ros.cli import main
-from mvloc_ros.inference.backend import create_backend
+from mvloc_ros.inference.backend_choice import create_backend
 from mvloc_ros.inference.bundle import read_bundle, write_bundle
 from mvloc_ros.inference.frame import ColorImage, DepthImage, Frame
 from mvloc_ros.inference.manifest import manifest_from_json, manifest_to_json

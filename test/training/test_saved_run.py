@@ -304,7 +304,7 @@ FILES: dict[str, tuple[Callable[[Path], object], str]] = {
     "pickle": (damage_pickle, r"is damaged \(BadZipFile\); delete it"),
     "code": (damage_by_code, r"is damaged \(UnpicklingError\); delete it"),
     "compressed": (compress, r"is damaged \(BadZipFile\); delete it"),
-    "list": (lambda path: torch.save([1], path), "is of another version of mvloc_ros; train anew"),
+    "list": (lambda path: torch.save([1], path), "is of another version of mvloc_ros; train again"),
     "schema": (lambda path: torch.save({"schema": torch.ones(2)}, path), "is of another version of mvloc_ros"),
     "pipe": (become_a_pipe, r"cannot be read \(it is a named pipe, no regular file\)"),
     "folder": (become_a_folder, r"cannot be read \(it is a folder, no regular file\)"),

@@ -150,7 +150,7 @@ def test_atloc_is_posenet_with_attention() -> None:
 
 
 def test_dropout_ends_with_training() -> None:
-    """Its authors' AtLoc drops at run time too, unless the model is built anew."""
+    """Its authors' AtLoc drops at run time too, unless the model is built again."""
     for name in ("posenet", "atloc"):
         network = build(name)
         network.eval()

@@ -67,7 +67,7 @@ def create() -> Graphs:
 
 
 def _feed_torch(path: Path) -> None:
-    from mvloc_ros.inference.backend import create_backend
+    from mvloc_ros.inference.backend_choice import create_backend
 
     backend = create_backend("torch", read_bundle(path), 1, report=lambda _: None)
     try:

@@ -23,7 +23,7 @@ from bench.fuzzing.message_fields import mutated_message, sent
 from bench.fuzzing.messages_valid import camera_info, compressed, images, pose_with_covariance, transform
 from bench.fuzzing.scene import START_NS
 from bench.fuzzing.tiny_bundle import write_tiny_bundle
-from mvloc_ros.inference.backend import create_backend
+from mvloc_ros.inference.backend_choice import create_backend
 from mvloc_ros.inference.frame import ColorImage, DepthImage, Frame
 from mvloc_ros.localization.localizer import Localizer
 from mvloc_ros.localization.options import RefinementOptions

@@ -65,7 +65,7 @@ def build(
     if not is_strongly_typed(trt):
         _set_precision(trt, network, config, precision)
     if not config.set_timing_cache(config.create_timing_cache(timing), False):
-        report("What was learned of the GPU in earlier builds is not of this one; it is learned anew.")
+        report("What was learned of the GPU in earlier builds is not of this one; it is learned again.")
         config.set_timing_cache(config.create_timing_cache(b""), False)
     started = time.monotonic()
     with _progress(f"building a TensorRT {trt.__version__} engine ({precision})", report):

@@ -82,7 +82,7 @@ class EngineCache:
             return None
         about, content = found
         if other := [name for name, value in key.values().items() if name != "model" and about.get(name) != value]:
-            self._report(f"The engine {self.path(key)} was built for another {', '.join(other)}; it is built anew.")
+            self._report(f"The engine {self.path(key)} was built for another {', '.join(other)}; it is built again.")
             return None
         return content
 
@@ -111,7 +111,7 @@ class EngineCache:
         except FileNotFoundError:
             return None
         except DamagedFileError as error:
-            self._report(f"The {what} {path} is not used: {error}; it is built anew.")
+            self._report(f"The {what} {path} is not used: {error}; it is built again.")
             return None
         return sealed.about, sealed.content
 

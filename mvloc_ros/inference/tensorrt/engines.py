@@ -63,7 +63,7 @@ def open_engine(bundle: Bundle, options: BackendOptions) -> OpenedEngine:
         try:
             return OpenedEngine(Execution(trt, runtime, engine, log, options.report), key, cached=True)
         except EngineRejectedError as error:
-            options.report(f"The engine {cache.path(key)} is built anew: {error}")
+            options.report(f"The engine {cache.path(key)} is built again: {error}")
     onnx = _read_onnx(bundle, precision)
     if hashlib.sha256(onnx).hexdigest() != key.onnx or not is_current(bundle):
         # An engine of one network under the key of another would be loaded, unseen, for as long as it is kept.

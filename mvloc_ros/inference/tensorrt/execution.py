@@ -24,7 +24,7 @@ _WARM_UPS = 2  # TensorRT sets itself up in the first runs, which a capture woul
 
 
 class EngineRejectedError(BackendError):
-    """TensorRT does not take an engine; building it anew may help."""
+    """TensorRT does not take an engine; building it again may help."""
 
 
 @dataclass(frozen=True)

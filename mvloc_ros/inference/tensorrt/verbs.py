@@ -83,7 +83,7 @@ def _describe(path: Path) -> str:
     try:
         sealed = read_sealed(path)
     except (DamagedFileError, FileNotFoundError) as error:
-        return f"damaged, {error}; it will be built anew"
+        return f"damaged, {error}; it will be built again"
     about = sealed.about
     words = [about.get("model", "timing cache"), about.get("precision", ""), f"TensorRT {about.get('tensorrt')}"]
     words += [f"{about.get('gpu')} ({about.get('compute_capability')})", f"{len(sealed.content) / 1e6:.1f} MB"]

@@ -5,5 +5,5 @@
     graph       an ONNX file as a module
     backend     the backend of the node
 
-Besides training, this is the only room that imports torch.
+Besides training, this is the only package that imports torch.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An mcap file -> messages: what cannot be read is left out and said, and no claim of the file is believed unchecked.
+"""An mcap file -> messages: what cannot be read is left out and said, and no claim of the file is accepted unchecked.
 
 Messages are found through the summary's chunk indexes. A file without them (no summary, or a damaged one) is searched
 from its beginning, and so is one without an end where `salvage` is set.

@@ -38,7 +38,7 @@ def default_place() -> Path:
 
 
 def open_or_build(folder: Path, build: Callable[[Writer], dict[str, Any]], needed_bytes: int) -> Stored:
-    """Open a cache, or make it first; one that is damaged is made anew.
+    """Open a cache, or make it first; one that is damaged is made again.
 
     Args:
         folder: its place; named by its key.
@@ -59,7 +59,7 @@ def open_or_build(folder: Path, build: Callable[[Writer], dict[str, Any]], neede
         try:
             found = store.open_stored(folder)
         except DamagedError as error:
-            _log.warning("The cache %s is damaged (%s); it is made anew.", folder, error)
+            _log.warning("The cache %s is damaged (%s); it is made again.", folder, error)
         if found is None:
             if locked:
                 _remove_leftovers(folder)

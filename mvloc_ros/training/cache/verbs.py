@@ -31,7 +31,7 @@ def run_cache_list(args: argparse.Namespace) -> int:
 def add_cache_clear_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `mvloc cache clear`."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.description = "Delete decoded frames; the next training decodes them anew. Running trainings go on."
+    parser.description = "Delete decoded frames; the next training decodes them again. Running trainings go on."
     parser.epilog = "examples:\n  mvloc cache clear\n  mvloc cache clear 0123456789abcdef0123456789abcdef"
     parser.add_argument("names", nargs="*", metavar="NAME", help="as `mvloc cache list` shows them (default: all)")
     _add_place(parser)

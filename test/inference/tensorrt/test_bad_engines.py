@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Engines and caches that are not as they should be: a sentence, and an engine built anew."""
+"""Engines and caches that are not as they should be: a sentence, and an engine built again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from conftest import install
 
-from mvloc_ros.inference.backend import BackendError, create_backend
+from mvloc_ros.inference.backend import BackendError
+from mvloc_ros.inference.backend_choice import create_backend
 from mvloc_ros.inference.bundle import Bundle, read_bundle
 from mvloc_ros.inference.gpu import Gpu, NoGpuError
 from mvloc_ros.inference.tensorrt import engines
@@ -74,7 +75,7 @@ def test_a_damaged_engine_never_reaches_tensorrt(machine: Any, bundle: Bundle, d
     # The only engine that TensorRT read is the one it has just built.
     assert machine.tensorrt.names().count("deserialize_cuda_engine") == 1
     assert machine.builds() == 1
-    assert any("is not used" in report and "built anew" in report for report in machine.reports)
+    assert any("is not used" in report and "built again" in report for report in machine.reports)
     assert len(machine.engines()[0].read_bytes()) == len(whole)
     start(machine, bundle)
     assert machine.builds() == 1
@@ -224,7 +225,7 @@ def test_what_was_learned_on_another_gpu_is_refused_by_tensorrt_and_learned_anew
     machine.engines()[0].unlink()
     machine.tensorrt.refuses_timing = bool if kept else lambda _: True
     start(machine, bundle)
-    assert any("it is learned anew" in report for report in machine.reports)
+    assert any("it is learned again" in report for report in machine.reports)
     assert len(machine.engines()) == 1
 
 

@@ -193,7 +193,7 @@ sys.path[:0] = [{here!r}]
 from pathlib import Path
 import real_bindings
 sys.modules["tensorrt"] = real_bindings.load(Path({folder!r}), {major!r}, lean={lean})
-from mvloc_ros.inference.backend import create_backend
+from mvloc_ros.inference.backend_choice import create_backend
 from mvloc_ros.inference.bundle import read_bundle
 lines = []
 backend = create_backend("auto", read_bundle({bundle!r}), 1, report=lines.append)
