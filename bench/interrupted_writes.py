@@ -117,7 +117,6 @@ def kill(stage: Stage, case: Case, number: int) -> None:
             process.go(call)
         when = f"killed at {where}"
         case.look(folder, when)
-        world.age(folder)
         case.repeat(stage, folder, when)
 
 

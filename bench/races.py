@@ -171,7 +171,6 @@ def _judge(stage: Stage, pair: Pair, folder: Path, won: tuple[str, ...], when: s
     if found not in pair.expected[won]:
         raise FaultError(f"{when}: {' and '.join(won) or 'nobody'} won, and there is {found} instead of "
                          f"{' or '.join(map(str, pair.expected[won]))}")  # fmt: skip
-    world.age(folder)
     for name in dict.fromkeys(pair.names):
         try:
             stage.give(world.command(name).words, folder)

@@ -18,7 +18,6 @@ import os
 import re
 import secrets
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,8 +27,9 @@ from mvloc_ros.errors import MvlocError
 _log = logging.getLogger(__name__)
 
 _FILE, _FOLDER, _OLD = "part", "staging", "old"
-# Between making a temporary and locking it a writer is unprotected; nothing younger is taken for a leftover.
-_YOUNGEST_LEFTOVER_S = 60.0
+# Between making a temporary and locking it a writer is unprotected: where another one took it for a killed one's and
+# removes it, it makes the next.
+_TRIES = 100
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 _NO_EXCHANGE = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
 _NO_LOCKS = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.ENOLCK, errno.EBADF)  # EBADF: folders on NFS
@@ -77,14 +77,12 @@ def replacing(path: Path | str, *, durable: bool = True) -> Iterator[Path]:
     Raises:
         StorageError: as `write_file`; so is an OSError inside the block.
     """
-    path = Path(path)
-    temporary = _beside(path, _FILE)
+    path, temporary = Path(path), Path()
     descriptor = -1
     try:
         if durable:
             remove_leftovers(path)
-        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-        _lock(descriptor)
+        temporary, descriptor = _made_and_locked(path, _FILE)
         yield temporary
         if durable:
             os.fsync(descriptor)
@@ -110,16 +108,13 @@ def staging_folder(path: Path | str) -> Iterator[Path]:
         StorageError: the folder cannot be made.
     """
     path = Path(path).resolve()
-    staging = _beside(path, _FOLDER)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_leftovers(path)
-        staging.mkdir()
-        descriptor = os.open(staging, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        staging, descriptor = _made_and_locked(path, _FOLDER)
     except OSError as error:
         raise StorageError(path, error) from error
     try:
-        _lock(descriptor)
         yield staging
     finally:
         os.close(descriptor)
@@ -152,8 +147,8 @@ def recover_folder(path: Path) -> bool:
     if path.exists():
         return path.is_dir()
     for aside in sorted(path.parent.glob(f".{_escaped(path.name)}.*.{_OLD}")):
-        if (aside / path.name).is_dir() and _is_free(aside):
-            with contextlib.suppress(OSError):  # another process was faster
+        with _held_if_free(aside) as is_free, contextlib.suppress(OSError):  # another process was faster
+            if is_free and (aside / path.name).is_dir():
                 os.rename(aside / path.name, path)
                 shutil.rmtree(aside, ignore_errors=True)
                 _log.warning("%s was put back: a process that replaced it was killed.", path)
@@ -221,13 +216,41 @@ def _remove_leftovers(folder: Path, name: str, pattern: str) -> None:
     ours = re.compile(rf"\.({name})\.[0-9a-f]{{16}}\.({_FILE}|{_FOLDER}|{_OLD})")
     for found in folder.glob(pattern):
         kind = ours.fullmatch(found.name)
-        if kind is None or not _is_free(found, _YOUNGEST_LEFTOVER_S):
-            continue
-        if kind[2] == _FILE:
-            with contextlib.suppress(OSError):  # somebody else's, which is in nobody's way
+        if kind is None or (kind[2] == _OLD and not (folder / kind[1]).exists()):
+            continue  # without the new folder, the old one is all that there is
+        with _held_if_free(found) as is_free, contextlib.suppress(OSError):  # somebody else's is in nobody's way
+            if is_free and kind[2] == _FILE:
                 found.unlink(missing_ok=True)
-        elif kind[2] == _FOLDER or (folder / kind[1]).exists():  # without it, the old folder is all that there is
-            shutil.rmtree(found, ignore_errors=True)
+            elif is_free:
+                shutil.rmtree(found, ignore_errors=True)
+
+
+def _made_and_locked(path: Path, kind: str) -> tuple[Path, int]:
+    """A new file or folder beside `path`, and the descriptor that holds its lock."""
+    for _ in range(_TRIES):
+        temporary = _beside(path, kind)
+        if kind == _FILE:
+            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            descriptor = os.open(temporary, flags, 0o666)
+        else:
+            temporary.mkdir()
+            try:
+                descriptor = os.open(temporary, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                continue
+        if _lock(descriptor) is not False and _is_at(descriptor, temporary):
+            return temporary, descriptor
+        os.close(descriptor)
+    raise OSError(errno.EAGAIN, "another process removes what is written", str(path))
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Whether an open file or folder still has that name."""
+    try:
+        now, mine = os.stat(path, follow_symlinks=False), os.fstat(descriptor)
+    except FileNotFoundError:
+        return False
+    return (now.st_dev, now.st_ino) == (mine.st_dev, mine.st_ino)
 
 
 def _open_locked(folder: Path) -> int | None:
@@ -279,15 +302,16 @@ def _holder(found: os.stat_result) -> str:
     return "another process"
 
 
-def _is_free(path: Path, youngest_s: float = 0.0) -> bool:
-    """Whether no process holds a temporary, and it is old enough to have been left by a killed one."""
+@contextmanager
+def _held_if_free(path: Path) -> Iterator[bool]:
+    """Whether no process held a temporary, so that a killed one left it; while the block runs this one holds it."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
-        return False
+        yield False
+        return
     try:
-        # Without locks nobody can tell, and it stays.
-        return time.time() - os.fstat(descriptor).st_mtime >= youngest_s and _lock(descriptor) is True
+        yield _lock(descriptor) is True  # without locks nobody can tell, and it stays
     finally:
         os.close(descriptor)
 
@@ -318,12 +342,9 @@ def _exchange(first: Path, second: Path) -> bool:
 
 
 def _replace_in_two_steps(new: Path, path: Path) -> None:
-    aside = _beside(path, _OLD)
-    aside.mkdir()
+    aside, descriptor = _made_and_locked(path, _OLD)  # so that nobody takes it for a killed process's between the steps
     old = aside / path.name
-    descriptor = os.open(aside, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        _lock(descriptor)  # so that nobody takes it for a killed process's between the steps
         os.rename(path, old)
         os.rename(new, path)
     except BaseException:

@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -239,23 +238,49 @@ def test_a_killed_process_leaves_the_old_or_the_new_folder(tmp_path: Path, way: 
     assert found == sorted(found, reverse=True)
 
 
-def test_leftovers_go_when_they_are_old_and_nobody_holds_them(tmp_path: Path):
-    target, hour_ago = tmp_path / "name", time.time() - 3600
+def test_leftovers_go_when_nobody_holds_them(tmp_path: Path):
+    target = tmp_path / "name"
     target.mkdir()
     dead = [tmp_path / f".name.{HEX}.part", tmp_path / f".name.{HEX}.staging", tmp_path / f".name.{HEX}.old"]
-    young, foreign = tmp_path / f".name.{HEX[::-1]}.part", tmp_path / ".name.mine.part"
-    for path in (dead[0], young, foreign):
+    foreign = tmp_path / ".name.mine.part"
+    for path in (dead[0], foreign):
         path.write_text("")
     for path in dead[1:]:
         path.mkdir()
     with staging_folder(target) as staging, replacing(target / "file") as temporary:
-        for path in (*dead, foreign, staging, temporary):
-            os.utime(path, (hour_ago, hour_ago))
         remove_leftovers(target)
         remove_leftovers(target / "file")
-        assert sorted(tmp_path.glob(".*")) == sorted([young, foreign, staging])
+        assert sorted(tmp_path.glob(".*")) == sorted([foreign, staging])
         assert temporary.exists()
-    assert sorted(tmp_path.glob(".*")) == sorted([young, foreign])
+    assert sorted(tmp_path.glob(".*")) == [foreign]
+
+
+@pytest.mark.parametrize("is_in_work", [False, True])
+def test_a_temporary_that_is_removed_before_it_is_locked_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_in_work: bool
+):
+    """Another process took it for a killed one's: it has removed it, or holds it in order to."""
+    lock, seen = storage._lock, []
+
+    def removed_first(descriptor: int) -> bool | None:
+        seen.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")))
+        if len(seen) > 1:
+            return lock(descriptor)
+        if seen[0].is_dir():
+            seen[0].rmdir()
+        else:
+            seen[0].unlink()
+        return False if is_in_work else lock(descriptor)
+
+    monkeypatch.setattr(storage, "_lock", removed_first)
+    write_file(tmp_path / "file", "content", durable=False)
+    assert (tmp_path / "file").read_text() == "content"
+    assert len(set(seen)) == 2
+    seen.clear()
+    with staging_folder(tmp_path / "folder") as staging:
+        assert staging.is_dir()
+    assert len(set(seen)) == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
 
 
 FULL = """

@@ -33,7 +33,6 @@ _NETWORK = {
     "learning_rate": 5e-3, "erasing_size": 0.2, "validation_gap": 1, "validation_fraction": 0.5,
 }  # fmt: skip
 _COARSE, _FINE = 0.08, 0.06
-_OLD_S = 3600.0
 
 
 @dataclass(frozen=True)
@@ -106,13 +105,6 @@ def make_world(folder: Path, graphs: Path, give: Callable[..., None], half_train
     half_trained(*command("train").words)
     give("export", "run", "--data", "data", "--half-weights", "--no-cache", "--out", "bundle")
     give(*_MAP, "--resolution", str(_COARSE), "--no-calibration")
-
-
-def age(folder: Path) -> None:
-    """Let everything be from an hour ago: what a killed process left counts as such from a minute on."""
-    for path in (folder, *folder.rglob("*")):
-        found = path.lstat()
-        os.utime(path, (found.st_mtime - _OLD_S, found.st_mtime - _OLD_S), follow_symlinks=False)
 
 
 def copy(world: Path, folder: Path) -> Path:

@@ -55,8 +55,8 @@ def _localize(bundle: Bundle, precision: str) -> None:
         localizer.warm_up()
         require_covariance("the covariance of the network's poses", localizer.covariance)
         estimate = localizer.process(FRAME)
-        require_rigid("a pose", estimate.T_map_camera)
-        require_covariance("the covariance of a pose", estimate.covariance)
+        require_rigid("a pose", estimate.pose.T)
+        require_covariance("the covariance of a pose", estimate.pose.covariance)
         require(np.isfinite(estimate.expert_share).all(), "the experts' shares are not finite")
     finally:
         backend.close()

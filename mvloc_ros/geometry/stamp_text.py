@@ -31,9 +31,9 @@ def read_number(text: str) -> Decimal:
     try:
         number = Decimal(text)
     except InvalidOperation:
-        raise ValueError(f"{text!r} is no number") from None
+        raise ValueError(f"{text[:40]!r} is no number") from None
     if not number.is_finite() or not math.isfinite(float(number)):
-        raise ValueError(f"{text!r} is not finite")
+        raise ValueError(f"{text[:40]!r} is not finite")
     if number.adjusted() > _MOST_EXPONENT:  # as an integer it would have that many digits
         raise ValueError(f"{text[:40]!r} is too large")
     return number

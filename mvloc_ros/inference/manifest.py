@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -105,9 +104,15 @@ class PrecisionSpec:
     def __post_init__(self) -> None:
         require_file_name("the file of a precision", self.file)
         require_range("the frames of a precision", self.frames, (0, 2**62))
-        for name, (median, most) in (("difference_m", self.difference_m), ("difference_deg", self.difference_deg)):
-            if not 0.0 <= median <= most < math.inf:
-                raise ManifestError(f"{name} of a precision needs 0 <= median <= largest, not {median:g} and {most:g}")
+        stated = (
+            ("difference_m", self.difference_m, MOST_COORDINATE_M),
+            ("difference_deg", self.difference_deg, 180.0),
+        )
+        for name, (median, most), limit in stated:
+            if not 0.0 <= median <= most <= limit * (1.0 + 1e-6):
+                raise ManifestError(
+                    f"{name} of a precision needs 0 <= median <= largest <= {limit:g}, not {median:g} and {most:g}"
+                )
 
 
 @dataclass(frozen=True)

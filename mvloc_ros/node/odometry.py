@@ -17,6 +17,7 @@ from geometry_msgs.msg import TransformStamped
 from numpy.typing import NDArray
 from rclpy.node import Node
 from rclpy.time import Time
+from tf2_msgs.msg import TFMessage
 from tf2_ros import Buffer, TransformException, TransformListener
 
 from mvloc_ros.foreign_text import shown
@@ -61,6 +62,22 @@ class _WatchedBuffer(Buffer):
             super().set_transform_static(transform, authority)
 
 
+class _BoundedListener(TransformListener):
+    """tf2's listener, which leaves messages of more transforms than any robot has unread: each takes its time."""
+
+    def __init__(self, buffer: _WatchedBuffer, node: Node, watch: TransformWatch) -> None:
+        self._watch = watch  # first: the subscriptions begin in tf2's constructor
+        super().__init__(buffer, node)
+
+    def callback(self, data: TFMessage) -> None:
+        if self._watch.may_be_read("/tf", len(data.transforms)):
+            super().callback(data)
+
+    def static_callback(self, data: TFMessage) -> None:
+        if self._watch.may_be_read("/tf_static", len(data.transforms)):
+            super().static_callback(data)
+
+
 class RobotTransforms:
     """Listens to /tf and /tf_static of one node."""
 
@@ -76,7 +93,7 @@ class RobotTransforms:
         self._node = node
         self.watch = TransformWatch() if watch is None else watch
         self._buffer = _WatchedBuffer(self.watch)
-        self._listener = TransformListener(self._buffer, node)
+        self._listener = _BoundedListener(self._buffer, node, self.watch)
         self._timeout_s = timeout_s
         self._interrupted = threading.Event()
         # The newest transform of a pair of frames for which a wait brought nothing.

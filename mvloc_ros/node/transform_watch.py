@@ -96,6 +96,16 @@ class TransformWatch:
             self._edges.clear()
             self._stamps.clear()
 
+    def may_be_read(self, topic: str, transforms: int) -> bool:
+        """Whether a message of so many transforms is one that a robot sends; reading takes some 20 us of each."""
+        if transforms <= MOST_TRANSFORMS:
+            return True
+        self._log.warn(
+            "too many transforms",
+            f"a message on {topic} with {transforms} transforms is not used: at most {MOST_TRANSFORMS} are accepted",
+        )
+        return False
+
     def take(self, message: TransformStamped, is_static: bool) -> bool:
         """Look at a transform; False for one that cannot be used, which counts as not sent."""
         parent, child = message.header.frame_id.lstrip("/"), message.child_frame_id.lstrip("/")

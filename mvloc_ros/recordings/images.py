@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from mvloc_ros import image_bytes
 from mvloc_ros.file_reader import ReadError, read_file
-from mvloc_ros.limits import MOST_IMAGE_FILE_BYTES
+from mvloc_ros.foreign_text import shown
+from mvloc_ros.limits import MOST_IMAGE_FILE_BYTES, MOST_LOG_CHARACTERS
 from mvloc_ros.recordings.errors import RecordingError
 
 DEPTH_INVALID = 65535
@@ -86,4 +87,6 @@ def _read(path: Path) -> bytes:
 
 
 def _damaged(path: Path, error: image_bytes.ImageBytesError) -> RecordingError:
-    return RecordingError(f"The image {path} is damaged ({error}): copy or export it again.")
+    return RecordingError(
+        f"The image {path} is damaged ({shown(error, MOST_LOG_CHARACTERS)}): copy or export it again."
+    )

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from mvloc_ros.foreign_text import shown
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.geometry.pose_text import KITTI_NUMBERS, matrix_of
 from mvloc_ros.geometry.text_file import read_text, shortened
@@ -178,6 +179,7 @@ def _split(
 def _named(path: Path, sequences: dict[str, list[FrameRecord]]) -> tuple[FrameRecord, ...]:
     """The frames of the sequences that a split file names, in order of time."""
     frames: list[FrameRecord] = []
+    named: set[str] = set()
     for line in read_text(path, "split file", RecordingError).splitlines():
         name = line.split("#", 1)[0].strip()
         if not name:
@@ -185,7 +187,10 @@ def _named(path: Path, sequences: dict[str, list[FrameRecord]]) -> tuple[FrameRe
         match = re.fullmatch(r"(?:sequence|seq-?)(\d+)", name)
         folder = f"seq-{int(match[1]):02d}" if match else name
         if folder not in sequences:
-            raise RecordingError(f"{path} names {name!r}, but there is no folder {folder} in {path.parent}.")
+            raise RecordingError(f"{path} names {shortened(name)}, but {path.parent} has no folder {shown(folder)}.")
+        if folder in named:
+            raise RecordingError(f"{path} names {name!r} twice, and its frames would count twice: take it out once.")
+        named.add(folder)
         if not sequences[folder]:
             raise RecordingError(
                 f"{path} names {name!r}, but {path.parent / folder} has no usable frame (image and valid pose): "

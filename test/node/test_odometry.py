@@ -14,6 +14,7 @@ from rclpy.executors import SingleThreadedExecutor
 from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
 
 from mvloc_ros.geometry import se3
+from mvloc_ros.limits import MOST_TRANSFORMS
 from mvloc_ros.node.messages import transform_message
 from mvloc_ros.node.odometry import RobotTransforms
 
@@ -30,10 +31,22 @@ class Robot:
         self.transforms = RobotTransforms(self.node, TIMEOUT_S)
         self.executor = SingleThreadedExecutor(context=context)
         self.executor.add_node(self.node)
-        self.thread = threading.Thread(target=self.executor.spin)
+        self.ended = threading.Event()
+        self.thread = threading.Thread(target=self._spin)
         self.thread.start()
         self.wait_for = wait_for
         wait_for(lambda: self.moving.pub_tf.get_subscription_count() > 0, 10, "the listener")
+
+    def _spin(self) -> None:
+        while not self.ended.is_set():
+            self.executor.spin_once(timeout_sec=0.1)
+
+    def close(self) -> None:
+        self.ended.set()
+        self.thread.join()
+        self.executor.shutdown()
+        self.transforms.close()
+        self.node.destroy_node()
 
     def drive(self, seconds: float, metres: float) -> None:
         pose = se3.from_parts([metres, 0.0, 0.0], [0, 0, 0, 1])
@@ -53,10 +66,7 @@ class Robot:
 def robot(ros_context, wait_for) -> Iterator[Robot]:
     robot = Robot(ros_context, wait_for)
     yield robot
-    robot.executor.shutdown()
-    robot.thread.join()
-    robot.transforms.close()
-    robot.node.destroy_node()
+    robot.close()
 
 
 def test_the_transform_is_that_of_the_stamp(robot):
@@ -120,3 +130,14 @@ def test_forgetting_keeps_what_is_static(robot):
     robot.transforms.forget()
     assert not robot.knows(0.0)
     assert robot.transforms.lookup("base_link", "camera", NOW).T is not None
+
+
+def test_a_message_of_more_transforms_than_a_robot_has_is_not_used(robot):
+    place = se3.from_parts([1.0, 0.0, 0.0], [0, 0, 0, 1])
+    flood = [transform_message(place, NOW, "odom", f"frame{n}") for n in range(MOST_TRANSFORMS)]
+    many = transform_message(place, NOW, "odom", "one_of_many")
+    robot.moving.sendTransform([*flood, many])
+    robot.fixed.sendTransform([*flood, many])
+    robot.drive(0.0, 3.0)
+    robot.wait_for(lambda: robot.knows(0.0), 10, "the odometry after the flood")
+    assert robot.transforms.lookup("odom", "one_of_many", NOW, wait=False).T is None

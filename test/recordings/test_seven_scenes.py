@@ -88,6 +88,14 @@ def test_a_split_that_names_what_is_not_there_is_refused(seven_scenes: Path):
         open_folder(seven_scenes)
 
 
+def test_a_split_that_names_a_sequence_twice_is_refused(seven_scenes: Path):
+    """Its frames would be learned from, or judged, twice."""
+    names = (seven_scenes / "TrainSplit.txt").read_text()
+    (seven_scenes / "TrainSplit.txt").write_text(names + names)
+    with pytest.raises(RecordingError, match=r"TrainSplit\.txt names '.*' twice"):
+        open_folder(seven_scenes)
+
+
 def test_a_sequence_in_both_splits_is_refused(seven_scenes: Path):
     (seven_scenes / "TestSplit.txt").write_text("sequence3\n")
     with pytest.raises(RecordingError, match="seq-03 for training and for test"):

@@ -97,9 +97,9 @@ class Messages:
         color, measured = (None, content) if isinstance(content, DepthImage) else (content, None)
         _check_size(content)
         estimate = self.localizer.process(Frame(stamp_ns, message.header.frame_id, color, measured))
-        require_rigid("a pose", estimate.T_map_camera)
-        require_covariance("the covariance of a pose", estimate.covariance)
-        pose_messages(estimate.T_map_camera, estimate.covariance, stamp_ns, "map")
+        require_rigid("a pose", estimate.pose.T)
+        require_covariance("the covariance of a pose", estimate.pose.covariance)
+        pose_messages(estimate.pose, "map")
 
     def _info(self, message: Any, random: Random) -> None:
         topic = random.choice(("color/image", "color/image_rect"))
@@ -134,11 +134,11 @@ def _check_size(content: ColorImage | DepthImage) -> None:
 
 
 def _initial_pose(message: Any, _random: Random) -> None:
-    T, covariance = pose_of(message)
-    require_rigid("an initial pose", T)
-    require_covariance("the covariance of an initial pose", covariance)
-    require(np.abs(T[:3, 3]).max() < 1e8, "an initial pose that is not on the Earth")
-    pose_messages(T, covariance, START_NS, "map")
+    pose = pose_of(message)
+    require_rigid("an initial pose", pose.T)
+    require_covariance("the covariance of an initial pose", pose.covariance)
+    require(np.abs(pose.T[:3, 3]).max() < 1e8, "an initial pose that is not on the Earth")
+    pose_messages(pose, "map")
 
 
 def _transform(message: Any, random: Random) -> None:
