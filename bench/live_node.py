@@ -29,7 +29,7 @@ from sensor_msgs.msg import Image
 from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
 
 from mvloc_ros import fastdds_profile
-from mvloc_ros.demo.plan import plan_test
+from mvloc_ros.demo.drives import plan_test
 from mvloc_ros.demo.renderer import demo_renderer
 
 ROOT = Path(__file__).resolve().parents[1]

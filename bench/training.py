@@ -28,13 +28,13 @@ from mvloc_ros.errors import MvlocError
 from mvloc_ros.training.batches import Batches, Part
 from mvloc_ros.training.checkpoint import seed_everything
 from mvloc_ros.training.config import SYSTEMS, TrainingConfig
-from mvloc_ros.training.minimiser import Minimiser
 from mvloc_ros.training.normalisation import PoseNormalisation
 from mvloc_ros.training.objective import Batch
 from mvloc_ros.training.presets import PRESETS, preset
 from mvloc_ros.training.processes import ALONE
 from mvloc_ros.training.systems import build_network
 from mvloc_ros.training.train import pick_device, read_data, scaled_cameras
+from mvloc_ros.training.train_step import Minimiser
 from mvloc_ros.training.views import prepare_views
 
 BAR = 0.9

@@ -123,6 +123,7 @@ def build_messages() -> None:
     if is_done("messages", sources):
         return
     say("building the ROS messages")
+    shutil.rmtree(site_packages() / "mvloc_ros", ignore_errors=True)  # of an earlier build
     mend_wheel_paths()
     workspace = BUILD / "workspace"
     shutil.rmtree(BUILD, ignore_errors=True)
@@ -161,6 +162,7 @@ def build_messages() -> None:
         f"-DPython3_EXECUTABLE={PYTHON}",
         "-DBUILD_TESTING=OFF",
         "-DMVLOC_COMMAND_ON_PATH=OFF",
+        "-DMVLOC_PYTHON=OFF",
         "-Wno-dev",
         "--no-warn-unused-cli",
     ]

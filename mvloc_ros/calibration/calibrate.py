@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mvloc_ros.calibration.errors import CalibrationError
 from mvloc_ros.calibration.network import calibrate_network
 from mvloc_ros.calibration.refined import calibrate_refined
-from mvloc_ros.calibration.trials import run_trials
+from mvloc_ros.calibration.refined_trials import run_trials
 from mvloc_ros.geometry import se3
 from mvloc_ros.inference.bundle import Bundle, bundle_to_change, replace_manifest
 from mvloc_ros.inference.calibration_spec import covariance_matrix

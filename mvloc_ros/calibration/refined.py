@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.calibration.estimator import Figures
-from mvloc_ros.calibration.trials import Trials
+from mvloc_ros.calibration.refined_trials import Trials
 from mvloc_ros.geometry import chi_square
 from mvloc_ros.inference.calibration_spec import RefinedCalibration
 

@@ -8,7 +8,7 @@ from itertools import islice
 
 import cv2
 
-from mvloc_ros.demo.plan import plan_test
+from mvloc_ros.demo.drives import plan_test
 from mvloc_ros.demo.renderer import CAMERA, demo_renderer
 from mvloc_ros.demo.write_folder import render_sequence
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from mvloc_ros.demo.surfaces import Paint, Solid, turned
+from mvloc_ros.demo.solids import Paint, Solid, turned
 
 # The room: x, y, z in metres.
 LENGTH, WIDTH, HEIGHT = 6.0, 5.0, 2.8

@@ -22,7 +22,7 @@ from mvloc_ros.demo.carpentry import (
     table,
     window,
 )
-from mvloc_ros.demo.surfaces import Paint, Solid, turned
+from mvloc_ros.demo.solids import Paint, Solid, turned
 
 
 def furnish(rng: np.random.Generator) -> tuple[Solid, ...]:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from mvloc_ros.demo.lighting import LAMPS, Lamp, Setting
 from mvloc_ros.demo.room import ROOM_SIZE, WALLS
-from mvloc_ros.demo.surfaces import Solid, Surface
+from mvloc_ros.demo.solids import Solid, Surface
 
 FloatMap = npt.NDArray[np.float32]
 

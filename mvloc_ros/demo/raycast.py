@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mvloc_ros.demo.surfaces import Surface
+from mvloc_ros.demo.solids import Surface
 from mvloc_ros.geometry.camera import PinholeCamera
 
 FloatMap = npt.NDArray[np.float32]

@@ -16,7 +16,7 @@ from mvloc_ros.demo.lightmaps import LightMaps
 from mvloc_ros.demo.raycast import Hits, Raycaster
 from mvloc_ros.demo.room import DEFAULT_ROOM_SEED, Room, build_room
 from mvloc_ros.demo.sensors import ColorSensor, DepthSensor, quantised
-from mvloc_ros.demo.surfaces import Paint
+from mvloc_ros.demo.solids import Paint
 from mvloc_ros.demo.textures import LEVELS
 from mvloc_ros.geometry.camera import PinholeCamera
 

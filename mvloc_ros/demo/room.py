@@ -15,7 +15,7 @@ import numpy as np
 
 from mvloc_ros.demo.carpentry import HEIGHT, LENGTH, WIDTH
 from mvloc_ros.demo.furnishing import furnish
-from mvloc_ros.demo.surfaces import Paint, Solid, Surface
+from mvloc_ros.demo.solids import Paint, Solid, Surface
 from mvloc_ros.demo.textures import Atlas, Texture, pack, paint_all
 
 ROOM_SIZE = (LENGTH, WIDTH, HEIGHT)

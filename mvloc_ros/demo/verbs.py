@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 
 from mvloc_ros.arguments import positive_count
-from mvloc_ros.demo.plan import TEST_FRAMES, TRAIN_FRAMES
+from mvloc_ros.demo.drives import TEST_FRAMES, TRAIN_FRAMES
 
 RENDER_EXAMPLES = """examples:
   mvloc demo render --out recordings/demo

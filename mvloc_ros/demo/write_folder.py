@@ -18,8 +18,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from mvloc_ros.demo.frame_files import DEPTH_UNITS_PER_METRE, DemoError, pose_file, write_frame
-from mvloc_ros.demo.plan import (
+from mvloc_ros.demo.drives import (
     RATE_HZ,
     SPLITS,
     TEST_FRAMES,
@@ -29,6 +28,7 @@ from mvloc_ros.demo.plan import (
     plan_test,
     plan_training,
 )
+from mvloc_ros.demo.frame_files import DEPTH_UNITS_PER_METRE, DemoError, pose_file, write_frame
 from mvloc_ros.demo.renderer import CAMERA, RgbdFrame, demo_renderer
 from mvloc_ros.geometry.text_file import read_text
 from mvloc_ros.json_text import parse_json

@@ -14,8 +14,8 @@ from mvloc_ros import __version__
 from mvloc_ros.experiments.cells import STATISTICS, UNITS
 from mvloc_ros.experiments.judging import Judged
 from mvloc_ros.experiments.results import Results
-from mvloc_ros.experiments.rows import Row
 from mvloc_ros.experiments.scenes import Part
+from mvloc_ros.experiments.table_rows import Row
 from mvloc_ros.geometry import se3
 
 SCHEMA = 1

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from mvloc_ros.evaluation.baselines import constant_pose, nearest_training_poses
 from mvloc_ros.evaluation.pose_errors import PoseErrors
-from mvloc_ros.experiments.protocols import Protocol
+from mvloc_ros.experiments.missing_images import Protocol
 from mvloc_ros.experiments.retrieval import Retrieval, choose_count, describe
-from mvloc_ros.experiments.rows import Row
 from mvloc_ros.experiments.runs import FoundRun, RunFolder
 from mvloc_ros.experiments.scenes import Scene, Truth
+from mvloc_ros.experiments.table_rows import Row
 from mvloc_ros.training.checkpoint import LAST
 from mvloc_ros.training.config import SYSTEMS, TrainingConfig
-from mvloc_ros.training.evaluation import predict
+from mvloc_ros.training.predict import predict
 from mvloc_ros.training.train import pick_device
 from mvloc_ros.training.trained import read_network
 

@@ -10,9 +10,9 @@ from mvloc_ros.experiments import published
 from mvloc_ros.experiments.bootstrap import Blocks
 from mvloc_ros.experiments.cells import Cell, make_cell
 from mvloc_ros.experiments.judging import Judged
-from mvloc_ros.experiments.protocols import BLANK_DEPTH, Protocol
-from mvloc_ros.experiments.rows import Row
+from mvloc_ros.experiments.missing_images import BLANK_DEPTH, Protocol
 from mvloc_ros.experiments.scenes import Part, Scene
+from mvloc_ros.experiments.table_rows import Row
 
 
 @dataclass(frozen=True)

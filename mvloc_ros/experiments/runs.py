@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mvloc_ros.experiments.rows import first_stage
 from mvloc_ros.experiments.scenes import Scene
+from mvloc_ros.experiments.table_rows import first_stage
 from mvloc_ros.file_reader import digest_file
 from mvloc_ros.geometry.text_file import read_text
 from mvloc_ros.json_text import parse_json

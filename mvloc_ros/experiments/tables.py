@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from mvloc_ros.experiments import published
 from mvloc_ros.experiments.cells import STATISTICS, Cell, Figure
-from mvloc_ros.experiments.protocols import BOTH, Protocol
+from mvloc_ros.experiments.missing_images import BOTH, Protocol
 from mvloc_ros.experiments.results import Results
-from mvloc_ros.experiments.rows import budget
 from mvloc_ros.experiments.scenes import Part
+from mvloc_ros.experiments.table_rows import budget
 
 FEW_BLOCKS = 10.0  # below this many blocks an interval says little
 

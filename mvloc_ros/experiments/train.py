@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mvloc_ros.experiments.errors import ExperimentError
-from mvloc_ros.experiments.rows import Row, first_stage
 from mvloc_ros.experiments.runs import FoundRun, RunFolder
 from mvloc_ros.experiments.scenes import Scene
+from mvloc_ros.experiments.table_rows import Row, first_stage
 from mvloc_ros.file_reader import ReadError, digest_file
 from mvloc_ros.limits import MOST_CHECKPOINT_BYTES
 from mvloc_ros.storage import exclusive

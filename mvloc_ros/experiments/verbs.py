@@ -10,7 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from mvloc_ros.experiments.errors import ExperimentError
-from mvloc_ros.experiments.rows import ALL_SYSTEMS, DEFAULT_SYSTEMS, make_rows
+from mvloc_ros.experiments.table_rows import ALL_SYSTEMS, DEFAULT_SYSTEMS, make_rows
 from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.options import InputConfig
 from mvloc_ros.training.presets import PRESETS, preset
@@ -89,7 +89,7 @@ def run_experiment(args: argparse.Namespace) -> int:
     require_torch("mvloc experiment")
     from mvloc_ros.experiments.bootstrap import Blocks
     from mvloc_ros.experiments.judging import BASELINES, Judge
-    from mvloc_ros.experiments.protocols import PROTOCOLS
+    from mvloc_ros.experiments.missing_images import PROTOCOLS
     from mvloc_ros.experiments.report import report
     from mvloc_ros.experiments.results import Plan
     from mvloc_ros.experiments.runs import RunFolder

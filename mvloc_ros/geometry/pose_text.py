@@ -15,12 +15,13 @@ from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from mvloc_ros.errors import MvlocError
 from mvloc_ros.geometry import quaternion, se3
 from mvloc_ros.geometry.stamp_text import read_number, to_nanoseconds
 from mvloc_ros.geometry.text_file import read_text, shortened
+from mvloc_ros.limits import MOST_COORDINATE_M
 
 FORM = "t x y z qx qy qz qw"
 KITTI_NUMBERS = 12
@@ -126,7 +127,13 @@ def _pose(fields: Sequence[str]) -> tuple[Decimal, list[float]]:
     stamp, values = read_number(fields[0]), [float(read_number(field)) for field in fields[1:8]]
     if not quaternion.is_unit(values[3:]):
         raise ValueError(f"its quaternion's norm is {float(np.linalg.norm(values[3:])):.3g} and not 1")
+    _require_position(values[:3])
     return stamp, values
+
+
+def _require_position(position: ArrayLike) -> None:
+    if np.abs(position).max() > MOST_COORDINATE_M:
+        raise ValueError(f"its position is beyond {MOST_COORDINATE_M:g} m")
 
 
 def _parse_kitti(text: str, path: Path) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -168,6 +175,7 @@ def matrix_of(fields: Sequence[str]) -> NDArray[np.float64]:
     pose = np.array(values).reshape(4, 4)
     if not se3.is_rigid(pose, tolerance=_ROTATION_TOLERANCE):
         raise ValueError("its numbers are no rigid transform")
+    _require_position(pose[:3, 3])
     pose[:3, :3] = se3.project_to_so3(pose[:3, :3])
     pose[3] = (0.0, 0.0, 0.0, 1.0)
     return pose

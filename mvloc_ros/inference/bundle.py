@@ -37,7 +37,7 @@ from mvloc_ros.inference.manifest_checks import ManifestError, Section, require_
 from mvloc_ros.inference.manifest_digest import DIGEST, bundle_digest
 from mvloc_ros.inference.map_spec import SceneMapSpec
 from mvloc_ros.json_text import parse_json
-from mvloc_ros.limits import MOST_BUNDLE_FILE_BYTES, MOST_COORDINATE_M, MOST_MANIFEST_BYTES, MOST_TEXT_BYTES
+from mvloc_ros.limits import MOST_BUNDLE_FILE_BYTES, MOST_MANIFEST_BYTES, MOST_TEXT_BYTES
 from mvloc_ros.storage import (
     StorageError,
     exclusive,
@@ -113,8 +113,6 @@ class Bundle:
                 found = read_tum(path)
         except ReadError as error:
             raise BundleError(unreadable(path, self.path, error)) from error
-        if len(found) and np.abs(found.poses[:, :3, 3]).max() > MOST_COORDINATE_M:
-            raise BundleError(f"{path} has positions beyond {MOST_COORDINATE_M:g} m; export the bundle again.")
         return found
 
 

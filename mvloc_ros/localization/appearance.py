@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.geometry.projection import image_points, transform_points
+from mvloc_ros.localization.inlier_residuals import Support
 from mvloc_ros.localization.local_map import LocalMap
-from mvloc_ros.localization.support import Support
 
 Array = NDArray[np.float64]
 

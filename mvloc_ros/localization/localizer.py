@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 # Below this share of valid pixels a depth image tells nothing (a covered lens, a sensor out of range).
 _MIN_VALID_DEPTH = 0.01
+_NO_NUMBER = "The network's answer is not a number; export the model again and check its training."
 # The first run of a network allocates, and on a GPU compiles; one that takes 0.2 s as the first did is not run again.
 _WARM_UPS, _MUCH_FASTER = 4, 0.8
 
@@ -162,6 +163,8 @@ class Localizer:
             self._no_color if color is None else color, self._no_depth if depth is None else depth, present
         )
         inferred = time.perf_counter()
+        if not np.isfinite(output.expert_share).all():
+            raise FrameError(_NO_NUMBER)
         prior, color_share, depth_share = (float(share) for share in output.expert_share)
         if color_share + depth_share <= 0.0:
             raise FrameError(
@@ -222,7 +225,7 @@ class Localizer:
 
     def _pose(self, output: NetworkOutput) -> NDArray[np.float64]:
         if not (np.all(np.isfinite(output.position)) and np.all(np.isfinite(output.log_quaternion))):
-            raise FrameError("The network's answer is not a number; export the model again and check its training.")
+            raise FrameError(_NO_NUMBER)
         rotation = quaternion.exp(output.log_quaternion)
         return se3.from_parts(self._bundle.position_in_map(output.position), rotation)
 

@@ -26,12 +26,12 @@ from mvloc_ros.inference.map_spec import SceneMapSpec
 from mvloc_ros.localization import appearance, free_space, verification
 from mvloc_ros.localization.appearance import Appearance
 from mvloc_ros.localization.depth_points import DepthCamera
+from mvloc_ros.localization.inlier_residuals import Support, fused, support
 from mvloc_ros.localization.local_map import LocalMap, LocalMaps
 from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.localization.pose import Pose
 from mvloc_ros.localization.registration import Source, register
 from mvloc_ros.localization.scene_map import SceneMap
-from mvloc_ros.localization.support import Support, fused, support
 from mvloc_ros.localization.tracker import Expectation
 from mvloc_ros.localization.uncertainty import with_floor
 from mvloc_ros.localization.unverified import Unrefined

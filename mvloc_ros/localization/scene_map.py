@@ -28,12 +28,14 @@ from numpy.typing import NDArray
 
 from mvloc_ros.errors import MvlocError
 from mvloc_ros.file_reader import ReadError, read_file
+from mvloc_ros.foreign_text import shown
 from mvloc_ros.inference.bundle import Bundle, unreadable
 from mvloc_ros.inference.map_spec import SceneMapSpec
 from mvloc_ros.limits import (
     MAP_RESOLUTION_M,
     MOST_COORDINATE_M,
     MOST_DEPTH_CORRECTION,
+    MOST_LOG_CHARACTERS,
     MOST_MAP_BYTES,
     MOST_MAP_POINTS,
     MOST_MAP_TILE_M,
@@ -226,7 +228,9 @@ def read_scene_map(bundle: Bundle) -> SceneMap:
         found = SceneMap.from_bytes(content)
         _require_same(found, spec)
     except ValueError as error:
-        raise SceneMapError(f"The scene map {path} cannot be used ({error}); run `mvloc map` again.") from error
+        raise SceneMapError(
+            f"The scene map {path} cannot be used ({shown(error, MOST_LOG_CHARACTERS)}); run `mvloc map` again."
+        ) from error
     return found
 
 

@@ -26,8 +26,8 @@ from mvloc_ros.geometry.covariance import pose_error
 from mvloc_ros.inference.map_spec import AcceptanceSpec
 from mvloc_ros.localization.appearance import Appearance
 from mvloc_ros.localization.free_space import FreeSpace
+from mvloc_ros.localization.inlier_residuals import Support
 from mvloc_ros.localization.pose import Pose
-from mvloc_ros.localization.support import Support
 
 Array = NDArray[np.float64]
 

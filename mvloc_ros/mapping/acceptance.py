@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mvloc_ros.inference.map_spec import AcceptanceSpec
 from mvloc_ros.localization.verification import NAMES
-from mvloc_ros.mapping.trials import Trial
+from mvloc_ros.mapping.acceptance_trials import Trial
 
 Array = NDArray[np.float64]
 

@@ -19,7 +19,7 @@ from mvloc_ros.localization.scene_map import MapPoints, SceneMap
 from mvloc_ros.mapping.distortion import measure
 from mvloc_ros.mapping.errors import MappingError
 from mvloc_ros.mapping.fusion import PosedDepth, fuse
-from mvloc_ros.mapping.surfaces import thin
+from mvloc_ros.mapping.surface_points import thin
 from mvloc_ros.recordings import FrameRecord, PosedFolder, read_color
 from mvloc_ros.recordings.images import DEPTH_INVALID, read_depth_raw
 

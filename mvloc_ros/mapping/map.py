@@ -19,9 +19,9 @@ from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.localization.refinement import Refiner
 from mvloc_ros.localization.scene_map import SceneMap
 from mvloc_ros.mapping.acceptance import FALSE_ACCEPT_RATE, MIN_TRIALS, fit_acceptance, inflation, right_and_wrong
+from mvloc_ros.mapping.acceptance_trials import Trial, run_trials
 from mvloc_ros.mapping.build import Cameras, MapOptions, build_map
 from mvloc_ros.mapping.errors import MappingError
-from mvloc_ros.mapping.trials import Trial, run_trials
 from mvloc_ros.recordings import FrameRecord, PosedFolder, open_folder
 from mvloc_ros.recordings.depth_summary import depth_summary
 

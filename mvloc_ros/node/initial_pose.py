@@ -11,9 +11,9 @@ from rclpy.lifecycle import LifecycleNode
 from mvloc_ros.foreign_text import shown
 from mvloc_ros.node.input_log import InputLog
 from mvloc_ros.node.messages import MessageError, pose_messages, pose_of
+from mvloc_ros.node.robot_tracking import Placement, RobotTracking
 from mvloc_ros.node.services import Answer
 from mvloc_ros.node.subscriptions import logged_events
-from mvloc_ros.node.tracking import Placement, RobotTracking
 
 
 class InitialPose:

@@ -15,9 +15,9 @@ from sensor_msgs.msg import CameraInfo
 from mvloc_ros.foreign_text import shown
 from mvloc_ros.inference.manifest import Manifest
 from mvloc_ros.limits import MOST_DISTORTION_COEFFICIENTS, MOST_LOG_CHARACTERS
-from mvloc_ros.node.findings import Finding, FindingLog, Level
 from mvloc_ros.node.image_reader import ImageReader
 from mvloc_ros.node.input_log import InputLog
+from mvloc_ros.node.lasting_problems import Finding, FindingLog, Level
 from mvloc_ros.node.messages import MessageError, require_frame
 from mvloc_ros.node.odometry import RobotTransforms
 from mvloc_ros.node.parameters import NodeParameters

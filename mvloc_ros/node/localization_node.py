@@ -29,17 +29,17 @@ from mvloc_ros.node.initial_pose import InitialPose
 from mvloc_ros.node.input_log import InputLog
 from mvloc_ros.node.inputs import Inputs
 from mvloc_ros.node.memory import give_back
-from mvloc_ros.node.model_slot import ModelSlot
+from mvloc_ros.node.model_exchange import ModelSlot
 from mvloc_ros.node.odometry import RobotTransforms
 from mvloc_ros.node.outputs import Outputs
 from mvloc_ros.node.pipeline import STOP_S, Pipeline
 from mvloc_ros.node.qos import image_qos
 from mvloc_ros.node.reporter import Reporter
+from mvloc_ros.node.robot_tracking import RobotTracking
 from mvloc_ros.node.ros_clock import RosClock
 from mvloc_ros.node.services import Answer, create_services
 from mvloc_ros.node.stamps import StampGuard
 from mvloc_ros.node.tf_publisher import TfPublisher
-from mvloc_ros.node.tracking import RobotTracking
 from mvloc_ros.node.transform_watch import TransformWatch
 from mvloc_ros.node.transitions import logged
 

@@ -15,7 +15,7 @@ from mvloc_ros.localization.estimate import PoseEstimate
 from mvloc_ros.msg import LocalizationStatus
 from mvloc_ros.node.messages import fill_pose, to_time
 from mvloc_ros.node.pipeline import PairedFrame, Pipeline
-from mvloc_ros.node.tracking import Placement, RobotTracking
+from mvloc_ros.node.robot_tracking import Placement, RobotTracking
 
 Array = NDArray[np.float64]
 

@@ -9,8 +9,8 @@ from rclpy.node import Node
 
 from mvloc_ros.inference.manifest import Manifest
 from mvloc_ros.limits import MOST_NAMED
-from mvloc_ros.node.findings import Finding, Level
 from mvloc_ros.node.image_reader import ImageReader
+from mvloc_ros.node.lasting_problems import Finding, Level
 from mvloc_ros.node.odometry import RobotTransforms
 from mvloc_ros.node.parameters import NodeParameters
 from mvloc_ros.node.pipeline import Pipeline

@@ -204,8 +204,9 @@ def _projection(value: Any) -> str:
 
 def _transform(value: Any) -> npt.NDArray[np.float64]:
     rows = value if isinstance(value, list) else []
-    matrix = np.array([[_number(number) for number in row] for row in rows], dtype=np.float64)
-    if not se3.is_rigid(matrix, tolerance=1e-3):
+    is_square = len(rows) == 4 and all(isinstance(row, list) and len(row) == 4 for row in rows)
+    matrix = np.array([[_number(number) for number in row] for row in rows] if is_square else [], dtype=np.float64)
+    if not is_square or not se3.is_rigid(matrix, tolerance=1e-3):
         raise ValueError("it is no rigid transform, 4x4 with a rotation and 0 0 0 1 below")
     matrix[:3, :3] = se3.project_to_so3(matrix[:3, :3])
     return matrix

@@ -83,7 +83,8 @@ def _read(path: Path) -> bytes:
     try:
         return read_file(path, MOST_IMAGE_FILE_BYTES)
     except ReadError as error:
-        raise RecordingError(f"The image {path} cannot be read ({error.strerror}).") from error
+        name = shown(path, MOST_LOG_CHARACTERS)
+        raise RecordingError(f"The image {name} cannot be read ({error.strerror}).") from error
 
 
 def _damaged(path: Path, error: image_bytes.ImageBytesError) -> RecordingError:

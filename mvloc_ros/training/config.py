@@ -122,7 +122,7 @@ class TrainingConfig:
 def _check_system(config: TrainingConfig) -> None:
     """Raise TrainingError where values contradict the system."""
     if config.system not in SYSTEMS:
-        raise TrainingError(f"--system {config.system!r} is unknown; choose one of {', '.join(SYSTEMS)}.")
+        raise TrainingError(f"--system {shown(config.system)} is unknown; choose one of {', '.join(SYSTEMS)}.")
     system, name = SYSTEMS[config.system], config.system
     if config.samples_latent and not system.samples:
         raise TrainingError(f"{name} has no latent distribution to sample; leave --stage {config.stages.stage} away.")

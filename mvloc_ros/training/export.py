@@ -28,19 +28,19 @@ from mvloc_ros.inference.validation_file import VALIDATION_FILE, ValidationPoses
 from mvloc_ros.recordings import FrameRecord, PosedFolder
 from mvloc_ros.recordings.contents import contents_text
 from mvloc_ros.storage import exclusive, staging_folder
-from mvloc_ros.training import compact
+from mvloc_ros.training import half_precision_weights
 from mvloc_ros.training.config import SYSTEMS, TrainingConfig
 from mvloc_ros.training.datasets import PosedFrames, Reading, open_readable, read_frames
 from mvloc_ros.training.errors import TrainingError
-from mvloc_ros.training.evaluation import residual_variance
+from mvloc_ros.training.missing_modality import COLOR, DEPTH, single_modality_poses
 from mvloc_ros.training.networks.deployed import Deployed
 from mvloc_ros.training.normalisation import PoseNormalisation
 from mvloc_ros.training.onnx_file import write_onnx
 from mvloc_ros.training.options import all_options, flag, is_switch
 from mvloc_ros.training.precisions import ALLOWED_SHARE, CALIBRATION_FRAMES, Comparison, evenly_spaced, make_precision
+from mvloc_ros.training.predict import residual_variance
 from mvloc_ros.training.presets import preset
 from mvloc_ros.training.residuals import Judgement, judge_residuals, trained_records
-from mvloc_ros.training.single_modality import COLOR, DEPTH, single_modality_poses
 from mvloc_ros.training.trained import TrainedNetwork, read_judged, read_refit
 
 TOLERANCE = 1e-4
@@ -134,7 +134,7 @@ def _exported(
             made = {name: make_precision(name, model, deployed, size, comparison) for name in precisions}
             manifest = replace(manifest, precisions=made)
         if half_weights:
-            compact.store_as_half(model)
+            half_precision_weights.store_as_half(model)
         difference = parity(deployed, model, judgement.frames)
         print(f"ONNX Runtime and PyTorch differ by at most {difference:.1e} (normalised units; allowed {TOLERANCE:g})")
         if not difference <= TOLERANCE:

@@ -201,7 +201,7 @@ def check(item: Field[Any], value: Any) -> None:
         raise TrainingError(f"{flag(item.name)} must be at most {_LARGEST}, not {shown(value)}.")
     low, high, choices = (item.metadata[key] for key in ("low", "high", "choices"))
     if choices and value not in choices:
-        raise TrainingError(f"{flag(item.name)} {value!r} is unknown; choose one of {', '.join(choices)}.")
+        raise TrainingError(f"{flag(item.name)} {shown(value)} is unknown; choose one of {', '.join(choices)}.")
     if not choices and not ((low is None or value >= low) and (high is None or value <= high)):
         upper = "" if high is None else f" and at most {high:g}"
         raise TrainingError(f"{flag(item.name)} {value:g} must be at least {low:g}{upper}.")

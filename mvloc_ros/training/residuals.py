@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mvloc_ros.evaluation.pose_errors import PoseErrors
 from mvloc_ros.recordings import FrameRecord, PosedFolder
 from mvloc_ros.training.datasets import PosedFrames, Reading, read_frames
-from mvloc_ros.training.evaluation import constant_pose, predict, residual_variance, spread_variance
+from mvloc_ros.training.predict import constant_pose, predict, residual_variance, spread_variance
 from mvloc_ros.training.records import split_records, visible
 from mvloc_ros.training.trained import TrainedNetwork
 

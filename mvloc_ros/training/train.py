@@ -21,15 +21,15 @@ from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.datasets import PosedFrames, Reading, network_size, open_readable, read_frames
 from mvloc_ros.training.depth_range import report_depth, warn_of_far_depth
 from mvloc_ros.training.errors import TrainingError
-from mvloc_ros.training.judge import judge
+from mvloc_ros.training.evaluate_run import judge
 from mvloc_ros.training.networks.resnet import read_weights
 from mvloc_ros.training.processes import ALONE, Processes
 from mvloc_ros.training.records import split_records, visible
 from mvloc_ros.training.run_identity import describe_run
 from mvloc_ros.training.run_lock import run_to_write
-from mvloc_ros.training.start import StartingPoint, read_start
 from mvloc_ros.training.trainer import Trainer
 from mvloc_ros.training.views import RgbdCameras, check_projection
+from mvloc_ros.training.warm_start import StartingPoint, read_start
 
 FIRST_STAGE = "stage1"  # folder inside a run of both stages
 # Peak learning rate of a brief refit, as a share of the training's: enough to take in new frames, too little

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mvloc_ros.training import compact
+from mvloc_ros.training import half_precision_weights
 from mvloc_ros.training.checkpoint import BEST, LAST, REFIT
 from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.errors import TrainingError
@@ -41,7 +41,7 @@ def read_network(path: Path, half_weights: bool) -> TrainedNetwork:
     network = build_network(saved.config)
     network.load_state_dict(saved.network)
     if half_weights:
-        network = compact.rounded(network)
+        network = half_precision_weights.rounded(network)
     return TrainedNetwork(network, saved.normalisation, saved.config, saved.run, saved.epoch, saved.seconds)
 
 

@@ -25,19 +25,19 @@ from mvloc_ros.training.checkpoint import BEST, LAST
 from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.datasets import PosedFrames
 from mvloc_ros.training.errors import TrainingError
-from mvloc_ros.training.evaluation import constant_pose, predict
 from mvloc_ros.training.latent_scale import set_noise
-from mvloc_ros.training.minimiser import Minimiser
 from mvloc_ros.training.networks.mvloc import MVLoc
 from mvloc_ros.training.normalisation import PoseNormalisation
+from mvloc_ros.training.predict import constant_pose, predict
 from mvloc_ros.training.processes import ALONE, Processes
 from mvloc_ros.training.run_identity import check_same_run
 from mvloc_ros.training.run_log import RunLog
 from mvloc_ros.training.saved_run import SavedRun, read_saved_run, unfit
-from mvloc_ros.training.start import StartingPoint
 from mvloc_ros.training.state_check import taken
 from mvloc_ros.training.systems import build_network
+from mvloc_ros.training.train_step import Minimiser
 from mvloc_ros.training.views import RgbdCameras, prepare_views
+from mvloc_ros.training.warm_start import StartingPoint
 
 
 @dataclass

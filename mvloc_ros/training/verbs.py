@@ -197,7 +197,7 @@ def run_train(args: argparse.Namespace) -> int:
         raise TrainingError(f"--timeout {args.timeout:g} must be more than 0 seconds.")
     require_torch("mvloc train")
     from mvloc_ros.training.depth_range import explain_range, with_folder_depth
-    from mvloc_ros.training.launched import launched
+    from mvloc_ros.training.distributed_launch import launched
     from mvloc_ros.training.train import train
 
     given = given_values(args)

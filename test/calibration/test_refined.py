@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mvloc_ros.calibration.refined import calibrate_refined
-from mvloc_ros.calibration.trials import Trials
+from mvloc_ros.calibration.refined_trials import Trials
 from mvloc_ros.inference.calibration_spec import RefinedCalibration
-from mvloc_ros.localization.support import fused
+from mvloc_ros.localization.inlier_residuals import fused
 from mvloc_ros.localization.uncertainty import with_floor
 
 PRIOR = np.diag([0.01] * 3 + [0.004] * 3)

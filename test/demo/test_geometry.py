@@ -13,7 +13,7 @@ from mvloc_ros.demo.paths import camera_pose
 from mvloc_ros.demo.raycast import Raycaster
 from mvloc_ros.demo.renderer import CAMERA, Renderer
 from mvloc_ros.demo.room import build_room
-from mvloc_ros.demo.surfaces import Paint, Solid, Surface, turned
+from mvloc_ros.demo.solids import Paint, Solid, Surface, turned
 from mvloc_ros.geometry.camera import PinholeCamera
 
 SLOW_START = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

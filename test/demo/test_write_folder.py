@@ -18,7 +18,7 @@ import numpy as np
 import psutil
 import pytest
 
-from mvloc_ros.demo.plan import plan_test, plan_training
+from mvloc_ros.demo.drives import plan_test, plan_training
 from mvloc_ros.demo.renderer import CAMERA
 from mvloc_ros.demo.verbs import add_render_arguments, run_render
 from mvloc_ros.demo.write_folder import DemoError, render_sequence, write_folder

@@ -6,8 +6,8 @@ from __future__ import annotations
 import pytest
 
 from mvloc_ros.experiments.errors import ExperimentError
-from mvloc_ros.experiments.rows import ALL_SYSTEMS, DEFAULT_SYSTEMS, budget, first_stage, make_rows
 from mvloc_ros.experiments.runs import identity
+from mvloc_ros.experiments.table_rows import ALL_SYSTEMS, DEFAULT_SYSTEMS, budget, first_stage, make_rows
 from mvloc_ros.training.config import SYSTEMS
 from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.presets import preset

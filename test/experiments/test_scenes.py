@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from mvloc_ros.experiments.errors import ExperimentError
-from mvloc_ros.experiments.rows import make_rows
 from mvloc_ros.experiments.runs import RunFolder
 from mvloc_ros.experiments.scenes import Scene, Truth, check_labels, find_scenes, members
+from mvloc_ros.experiments.table_rows import make_rows
 from mvloc_ros.training.presets import preset
 from mvloc_ros.training.train import train
 

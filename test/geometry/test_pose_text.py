@@ -11,6 +11,7 @@ import pytest
 
 from mvloc_ros.errors import MvlocError
 from mvloc_ros.geometry import se3
+from mvloc_ros.geometry.pose_text import matrix_of, parse_trajectory
 from mvloc_ros.geometry.stamp_text import read_number, to_nanoseconds
 from mvloc_ros.geometry.text_file import read_text
 from mvloc_ros.geometry.trajectory import read_tum
@@ -125,3 +126,12 @@ def test_a_number_beyond_float64_or_of_endless_digits_is_none(text: str):
     """Infinite positions would make poses of NaN, and whole numbers of a million digits take for ever."""
     with pytest.raises(ValueError, match=r"finite|digits|no number"):
         read_number(text)
+
+
+@pytest.mark.parametrize("text", ["1.0 1e30 0 0 0 0 0 1\n", "1.0 0 -2e8 0 0 0 0 1\n"])
+def test_positions_that_are_not_on_the_earth_are_refused(tmp_path: Path, text: str):
+    (tmp_path / "poses.tum").write_text(text)
+    with pytest.raises(MvlocError, match=r"its position is beyond 1e\+08 m"):
+        parse_trajectory(text, tmp_path / "poses.tum", None)
+    with pytest.raises(ValueError, match="beyond"):
+        matrix_of(["1", "0", "0", "1e30", "0", "1", "0", "0", "0", "0", "1", "0"])

@@ -121,7 +121,7 @@ def test_training_poses_are_read_from_the_folder_alone(bundle: Path, damage):
 def test_training_poses_beyond_the_earth_are_refused(bundle: Path):
     (bundle / "training_poses.tum").write_text("1.0 1e30 0 0 0 0 0 1\n")
     found = Bundle(bundle, read_bundle(bundle, verify=False).manifest)
-    with pytest.raises(BundleError, match=r"has positions beyond 1e\+08 m"):
+    with pytest.raises(MvlocError, match=r"its position is beyond 1e\+08 m"):
         found.training_trajectory()
 
 

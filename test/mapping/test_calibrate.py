@@ -18,7 +18,7 @@ from manifests import edit_manifest
 from mvloc_ros.calibration import calibrate as module
 from mvloc_ros.calibration.calibrate import calibrate
 from mvloc_ros.calibration.errors import CalibrationError
-from mvloc_ros.calibration.trials import hold_out
+from mvloc_ros.calibration.refined_trials import hold_out
 from mvloc_ros.cli import main
 from mvloc_ros.geometry import se3
 from mvloc_ros.inference.bundle import Bundle, add_scene_map, read_bundle, write_bundle

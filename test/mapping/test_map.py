@@ -23,7 +23,7 @@ from mvloc_ros.mapping.distortion import measure
 from mvloc_ros.mapping.errors import MappingError
 from mvloc_ros.mapping.fusion import PosedDepth, fuse
 from mvloc_ros.mapping.map import add_map, check_cameras, check_depth, hold_out
-from mvloc_ros.mapping.surfaces import thin
+from mvloc_ros.mapping.surface_points import thin
 from mvloc_ros.recordings import open_folder
 
 NONE = np.zeros(CORRECTION_SHAPE, np.float32)

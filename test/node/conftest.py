@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -38,11 +38,11 @@ _FAULTS: list[str] = []
 class NodeProcess:
     """The localization node as users start it, its output kept."""
 
-    def __init__(self, log: Path, *arguments: str) -> None:
+    def __init__(self, log: Path, *arguments: str, program: Sequence[str] = ("-m", "mvloc_ros.node.main")) -> None:
         self.log = log
         with log.open("w") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "mvloc_ros.node.main", "--ros-args", *arguments],
+                [sys.executable, *program, "--ros-args", *arguments],
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "RCUTILS_LOGGING_BUFFERED_STREAM": "0"},
@@ -252,8 +252,8 @@ def start_node(tmp_path: Path) -> Iterator[Callable[..., NodeProcess]]:
     """
     started: list[NodeProcess] = []
 
-    def start(*arguments: str) -> NodeProcess:
-        started.append(NodeProcess(tmp_path / f"node{len(started)}.log", *arguments))
+    def start(*arguments: str, **how: Any) -> NodeProcess:
+        started.append(NodeProcess(tmp_path / f"node{len(started)}.log", *arguments, **how))
         return started[-1]
 
     yield start

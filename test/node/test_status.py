@@ -11,8 +11,8 @@ from mvloc_ros.localization.estimate import PoseEstimate, StepTimes
 from mvloc_ros.localization.pose import Pose
 from mvloc_ros.localization.tracker import State, Verdict
 from mvloc_ros.node.pipeline import PairedFrame
+from mvloc_ros.node.robot_tracking import Placement
 from mvloc_ros.node.status import frame_status
-from mvloc_ros.node.tracking import Placement
 
 NETWORK = se3.from_parts([1.0, 2.0, 3.0], [0.0, 0.0, np.sin(0.2), np.cos(0.2)])
 REFINED = se3.from_parts([1.1, 1.9, 3.0], [0.0, np.sin(0.3), 0.0, np.cos(0.3)])

@@ -23,7 +23,7 @@ import torch
 
 from mvloc_ros.cli import main
 from mvloc_ros.recordings import PosedFolder, open_folder
-from mvloc_ros.training.cache import place as cache_place
+from mvloc_ros.training.cache import cache_folder as cache_place
 from mvloc_ros.training.cache import store
 from mvloc_ros.training.datasets import PosedFrames, Reading, as_tensor, read_frames
 from mvloc_ros.training.datasets.decoding import Decoding, frames_key

@@ -82,6 +82,7 @@ def test_the_node_sees_the_points_that_training_saw(points: Path, tiny_bundle: P
     config = preset("mvloc", "small").with_options({"depth_of_points": True})
     normalisation = PoseNormalisation.fit(np.stack([record.T_map_camera for record in folder.train]))
     written = make_manifest(folder, config, normalisation, (12, 16), np.ones(6), {})
+    written = replace(written, latent_dim=4)  # of the network that is put in
     bundle = write_bundle(tmp_path / "model", written, {"model.onnx": tiny_bundle / "model.onnx"})
     assert bundle.manifest == replace(written, files=bundle.manifest.files)
     records = folder.train[:4]

@@ -16,9 +16,9 @@ from mvloc_ros.evaluation.pose_errors import PoseErrors
 from mvloc_ros.training import checkpoint, verbs
 from mvloc_ros.training.checkpoint import BEST, LAST
 from mvloc_ros.training.ema import WeightAverage
-from mvloc_ros.training.evaluation import predict
-from mvloc_ros.training.minimiser import Minimiser
+from mvloc_ros.training.predict import predict
 from mvloc_ros.training.train import read_data
+from mvloc_ros.training.train_step import Minimiser
 from mvloc_ros.training.trained import read_network
 
 OPTIONS = [

@@ -22,11 +22,11 @@ from mvloc_ros.training import checkpoint, export, residuals, verbs
 from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.datasets import PosedFrames, hold_out, load_frames
 from mvloc_ros.training.errors import TrainingError
-from mvloc_ros.training.evaluation import residual_variance
+from mvloc_ros.training.missing_modality import COLOR, DEPTH, single_modality_poses
 from mvloc_ros.training.networks.deployed import Deployed
 from mvloc_ros.training.networks.mvloc import MVLoc
 from mvloc_ros.training.normalisation import PoseNormalisation
-from mvloc_ros.training.single_modality import COLOR, DEPTH, single_modality_poses
+from mvloc_ros.training.predict import residual_variance
 from mvloc_ros.training.systems import build_network
 from mvloc_ros.training.train import train
 from mvloc_ros.training.trained import TrainedNetwork

@@ -24,10 +24,10 @@ from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.export import export, training_summary
 from mvloc_ros.training.networks.mvloc import MVLoc
 from mvloc_ros.training.residuals import judge_residuals
-from mvloc_ros.training.start import read_start
 from mvloc_ros.training.systems import build_objective
 from mvloc_ros.training.train import BRIEF_RATE, train
 from mvloc_ros.training.trained import read_network, read_refit
+from mvloc_ros.training.warm_start import read_start
 
 
 @pytest.fixture(scope="module")

@@ -87,6 +87,7 @@ def test_the_node_registers_as_training_did(raw: Path, tiny_bundle: Path, tmp_pa
     config = preset("mvloc", "small").with_options({"register_depth": True})
     normalisation = PoseNormalisation.fit(np.stack([record.T_map_camera for record in folder.train]))
     written = make_manifest(folder, config, normalisation, (12, 16), np.ones(6), {})
+    written = replace(written, latent_dim=4)  # of the network that is put in
     bundle = write_bundle(tmp_path / "model", written, {"model.onnx": tiny_bundle / "model.onnx"})
     manifest = bundle.manifest
     assert manifest == replace(written, files=manifest.files)

@@ -22,11 +22,11 @@ from mvloc_ros.training import checkpoint
 from mvloc_ros.training.checkpoint import BEST, LAST
 from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.errors import TrainingError
-from mvloc_ros.training.minimiser import Minimiser
 from mvloc_ros.training.networks.resnet import ResNet, load_imagenet, read_weights
 from mvloc_ros.training.saved_run import read_saved_run
 from mvloc_ros.training.systems import build_network
 from mvloc_ros.training.train import train
+from mvloc_ros.training.train_step import Minimiser
 
 Values = dict[str, Any]
 Change = Callable[[Values], object]

@@ -23,7 +23,7 @@ from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.export import export
 from mvloc_ros.training.networks.resnet import BLOCKS
 from mvloc_ros.training.presets import PRESETS
-from mvloc_ros.training.start import read_start
+from mvloc_ros.training.warm_start import read_start
 
 TINY = [
     "--short-side",

@@ -19,12 +19,12 @@ from mvloc_ros.training import checkpoint, verbs
 from mvloc_ros.training.clip_objective import RecurrentObjective
 from mvloc_ros.training.datasets import PosedFrames, load_frames, windows
 from mvloc_ros.training.errors import TrainingError
-from mvloc_ros.training.evaluation import predict
 from mvloc_ros.training.export import export
 from mvloc_ros.training.networks.vidloc import CausalVidLoc, VidLoc
 from mvloc_ros.training.normalisation import PoseNormalisation
 from mvloc_ros.training.objective import Batch, GeometricLoss, MeanObjective
 from mvloc_ros.training.options import ClipConfig, InputConfig, NetworkConfig
+from mvloc_ros.training.predict import predict
 
 NETWORK = NetworkConfig(width=0.125, latent_size=16, dropout=0.0)
 NEUTRAL = PoseNormalisation((0.0, 0.0, 0.0), 1.0, (0.0, 0.0, 0.0, 1.0))

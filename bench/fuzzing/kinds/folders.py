@@ -60,7 +60,8 @@ class Folders:
         done = []
         for _ in range(random.choice((1, 1, 2, 4))):
             # Frames are many, and each is one of many; what all depend on is a file or two.
-            files = sorted(path for path in root.rglob("*") if path.is_file() and not path.is_symlink())
+            # What an earlier change made too large to be read stays as it is.
+            files = sorted(path for path in root.rglob("*") if not path.is_symlink() and _is_small_file(path))
             tops = [path for path in files if path.parent == root]
             if not files:
                 break
@@ -72,6 +73,10 @@ class Folders:
 def create() -> Folders:
     """The kind."""
     return Folders()
+
+
+def _is_small_file(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size < 1 << 20
 
 
 def _change(path: Path, random: Random) -> str:

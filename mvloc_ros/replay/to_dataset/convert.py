@@ -23,9 +23,9 @@ from mvloc_ros.recordings.folder_writer import FolderWriter, FrameName
 from mvloc_ros.recordings.time_base import TopicStamps
 from mvloc_ros.replay.to_dataset.cameras import cameras_of
 from mvloc_ros.replay.to_dataset.depth_report import DepthReport
+from mvloc_ros.replay.to_dataset.frame_plan import Plan, make_plan
 from mvloc_ros.replay.to_dataset.images import ToDepthMap, decoded, write_color
 from mvloc_ros.replay.to_dataset.options import DatasetOptions
-from mvloc_ros.replay.to_dataset.plan import Plan, make_plan
 from mvloc_ros.replay.to_dataset.poses import PoseCollector
 from mvloc_ros.replay.to_dataset.selection import CLOUD, Selection, select
 from mvloc_ros.replay.to_dataset.summary import (

@@ -15,7 +15,7 @@ from mvloc_ros.recordings.bag_reader import BagReader
 from mvloc_ros.recordings.pose_series import stamps_text
 from mvloc_ros.recordings.time_base import TopicStamps
 from mvloc_ros.replay.to_dataset.depth_report import DepthReport
-from mvloc_ros.replay.to_dataset.plan import Plan
+from mvloc_ros.replay.to_dataset.frame_plan import Plan
 from mvloc_ros.replay.to_dataset.poses import PoseSource
 from mvloc_ros.replay.to_dataset.selection import ImageTopic, Selection
 from mvloc_ros.sensors.camera_check import is_distorted

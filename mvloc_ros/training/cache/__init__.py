@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from mvloc_ros.training.cache.place import default_place, open_or_build
+from mvloc_ros.training.cache.cache_folder import default_place, open_or_build
 from mvloc_ros.training.cache.store import DamagedError, Stored, Writer, open_stored
 
 __all__ = ["DamagedError", "Stored", "Writer", "default_place", "open_or_build", "open_stored"]

@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mvloc_ros.training.cache.place import Entry, clear, default_place, entries
+from mvloc_ros.training.cache.cache_folder import Entry, clear, default_place, entries
 from mvloc_ros.training.errors import TrainingError
 
 

@@ -32,9 +32,11 @@ def preset(system: str, name: str) -> TrainingConfig:
         TrainingError: there is no such system or preset.
     """
     if system not in SYSTEMS:
-        raise TrainingError(f"--system {system!r} is unknown; choose one of {', '.join(SYSTEMS)}.")
+        raise TrainingError(f"--system {shown(system)!r} is unknown; choose one of {', '.join(SYSTEMS)}.")
     if name not in NAMES:
-        raise TrainingError(f"--preset {name!r} is unknown; choose one of {', '.join(NAMES)}, or give a .yaml file.")
+        raise TrainingError(
+            f"--preset {shown(name)} is unknown; choose one of {', '.join(NAMES)}, or give a .yaml file."
+        )
     values = _shipped(f"{system}.{name}")
     return _configuration(FOLDER / f"{system}.{name}.yaml", system, name, values)
 

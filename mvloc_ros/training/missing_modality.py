@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from mvloc_ros.training.datasets import PosedFrames
-from mvloc_ros.training.evaluation import predict
+from mvloc_ros.training.predict import predict
 from mvloc_ros.training.trained import TrainedNetwork
 
 COLOR, DEPTH = 0, 1

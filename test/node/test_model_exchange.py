@@ -16,8 +16,8 @@ import pytest
 from manifests import edit_manifest
 
 from mvloc_ros.inference.bundle import Bundle, read_bundle
-from mvloc_ros.node import model_slot
-from mvloc_ros.node.model_slot import ModelSlot
+from mvloc_ros.node import model_exchange
+from mvloc_ros.node.model_exchange import ModelSlot
 from mvloc_ros.node.parameters import SPECS, NodeParameters
 
 
@@ -38,7 +38,7 @@ class SlowReading:
 @pytest.fixture
 def reading(monkeypatch: pytest.MonkeyPatch) -> SlowReading:
     slow = SlowReading()
-    monkeypatch.setattr(model_slot, "read_bundle", slow.read)
+    monkeypatch.setattr(model_exchange, "read_bundle", slow.read)
     return slow
 
 

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from mvloc_ros.node.findings import Finding, FindingLog, Level
 from mvloc_ros.node.input_log import InputLog
+from mvloc_ros.node.lasting_problems import Finding, FindingLog, Level
 
 WRONG = Finding("colour", "no colour images", Level.ERROR, "nothing publishes")
 KNOWN = Finding("colour", "no colour camera_info", Level.OK, "no camera_info")

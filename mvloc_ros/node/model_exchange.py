@@ -25,7 +25,7 @@ from mvloc_ros.node.loaded_model import LoadedModel, load_model
 from mvloc_ros.node.memory import give_back
 from mvloc_ros.node.parameters import NodeParameters
 from mvloc_ros.node.pipeline import Pipeline
-from mvloc_ros.node.tracking import RobotTracking
+from mvloc_ros.node.robot_tracking import RobotTracking
 
 LOADER = "mvloc_model"
 """Name of the threads that load models."""

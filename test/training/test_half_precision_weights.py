@@ -12,7 +12,7 @@ import pytest
 import torch
 from onnx import TensorProto
 
-from mvloc_ros.training import compact
+from mvloc_ros.training import half_precision_weights
 from mvloc_ros.training.export import write_onnx
 from mvloc_ros.training.networks.deployed import Deployed
 from mvloc_ros.training.networks.mvloc import MVLoc
@@ -40,7 +40,7 @@ def inputs(count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 
 def test_the_original_is_left_alone_and_the_copy_is_close(network: MVLoc):
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    rounded = compact.rounded(network)
+    rounded = half_precision_weights.rounded(network)
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
     sample = inputs(16)
     with torch.inference_mode():
@@ -49,10 +49,10 @@ def test_the_original_is_left_alone_and_the_copy_is_close(network: MVLoc):
 
 
 def test_storing_loses_nothing_and_halves_the_file(network: MVLoc, tmp_path: Path):
-    deployed = Deployed(compact.rounded(network), (0.0, 0.0, 0.0, 1.0)).eval()
+    deployed = Deployed(half_precision_weights.rounded(network), (0.0, 0.0, 0.0, 1.0)).eval()
     write_onnx(deployed, SIZE, tmp_path / "full.onnx")
     write_onnx(deployed, SIZE, tmp_path / "half.onnx")
-    compact.store_as_half(tmp_path / "half.onnx")
+    half_precision_weights.store_as_half(tmp_path / "half.onnx")
     sizes = {name: (tmp_path / f"{name}.onnx").stat().st_size for name in ("full", "half")}
     assert sizes["half"] < 0.62 * sizes["full"]
     large = [t for t in onnx.load(str(tmp_path / "half.onnx")).graph.initializer if np.prod(t.dims) >= 1024]

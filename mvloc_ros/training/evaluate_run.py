@@ -15,7 +15,7 @@ from mvloc_ros.recordings.contents import contents_text
 from mvloc_ros.storage import write_file
 from mvloc_ros.training.config import SYSTEMS
 from mvloc_ros.training.datasets import PosedFrames, Reading, open_readable, read_frames
-from mvloc_ros.training.evaluation import constant_pose, predict
+from mvloc_ros.training.predict import constant_pose, predict
 from mvloc_ros.training.records import visible
 from mvloc_ros.training.trained import read_judged, read_refit
 
