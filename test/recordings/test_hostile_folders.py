@@ -97,7 +97,7 @@ def test_a_stamp_of_millions_of_digits_is_refused_at_once(tum: Path, stamp: str)
         ("rate_hz", 0, "0 is not a positive number"),
         ("max_depth", None, "None is not a number"),
         ("licence", 5, "5 is not a text"),
-        ("T_color_depth", [["1", 0, 0, 0]], "'1' is not a number"),
+        ("T_color_depth", [["1", 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]], "'1' is not a number"),
         ("T_color_depth", "x", "no rigid transform"),
         ("pose_of", "x" * 5000, "is neither 'color' nor 'depth'"),
     ],
