@@ -27,20 +27,6 @@ Stamps = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class StampedPoses:
-    """Poses [N, 4, 4] at strictly increasing stamps [N] in nanoseconds; N may be 0."""
-
-    stamps_ns: Stamps
-    poses: Floats
-
-    @staticmethod
-    def collect(poses: Mapping[int, Floats]) -> StampedPoses:
-        """From {stamp: 4x4}, in any order."""
-        stamps = np.array(sorted(poses), dtype=np.int64)
-        return StampedPoses(stamps, np.array([poses[int(stamp)] for stamp in stamps]).reshape(-1, 4, 4))
-
-
-@dataclass(frozen=True, eq=False)
 class Run:
     """One run over a recording.
 
@@ -59,15 +45,15 @@ class Run:
     model: str
     backend: str
     frames_ns: Stamps
-    truth: StampedPoses
-    estimates: StampedPoses
+    truth: Trajectory
+    estimates: Trajectory
     latency_ms: Mapping[str, Mapping[int, float]]
     drops: Mapping[str, int]
     training_poses: Floats | None
     tolerance_ns: int = 0
     notes: tuple[str, ...] = field(default=())
     covariances: Mapping[int, Floats] = field(default_factory=dict)
-    network: StampedPoses | None = None
+    network: Trajectory | None = None
     network_of_accepted: bool = False
     outcomes: Mapping[int, Outcome] = field(default_factory=dict)
     map_frame: str = ""
@@ -130,9 +116,9 @@ class CollectedPoses:
             )
         return next(iter(self.frames), "")
 
-    def stamped(self) -> StampedPoses:
+    def stamped(self) -> Trajectory:
         """What was collected, in order of time."""
-        return StampedPoses.collect(self.poses)
+        return Trajectory.collect(self.poses)
 
     def notes(self) -> tuple[str, ...]:
         """For the reader of the report: what was left out."""
