@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mvloc_ros.foreign_text import shown
 from mvloc_ros.geometry.motion import MotionLimits
 from mvloc_ros.geometry.trajectory import Interpolation, Trajectory
 from mvloc_ros.recordings.damage import TopicLoss
@@ -111,8 +112,8 @@ class CollectedPoses:
         if len(self.frames) > 1:
             (first, _), (second, stamp_ns) = list(self.frames.items())[:2]
             raise ReplayError(
-                f"The frame_id of {self.topic} changes from {first!r} to {second!r} at {stamp_text(stamp_ns)}: its "
-                "poses do not belong together; name another topic, or record it in one frame."
+                f"The frame_id of {self.topic} changes from {shown(first)!r} to {shown(second)!r} at "
+                f"{stamp_text(stamp_ns)}: its poses do not belong together; name another topic, or record it in one frame."
             )
         return next(iter(self.frames), "")
 
