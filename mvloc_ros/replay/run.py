@@ -113,7 +113,8 @@ class CollectedPoses:
             (first, _), (second, stamp_ns) = list(self.frames.items())[:2]
             raise ReplayError(
                 f"The frame_id of {self.topic} changes from {shown(first)!r} to {shown(second)!r} at "
-                f"{stamp_text(stamp_ns)}: its poses do not belong together; name another topic, or record it in one frame."
+                f"{stamp_text(stamp_ns)}: its poses do not belong together; name another topic, or record it "
+                "in one frame."
             )
         return next(iter(self.frames), "")
 

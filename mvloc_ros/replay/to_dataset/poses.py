@@ -126,7 +126,8 @@ class _PoseTopic:
             (first, _), (second, stamp_ns) = list(frames.items())[:2]
             raise RecordingError(
                 f"The {name} of {self.name} changes from {shown(first)!r} to {shown(second)!r} at "
-                f"{stamp_text(stamp_ns)}: its poses do not belong together; name another source with --poses, or record it in one frame."
+                f"{stamp_text(stamp_ns)}: its poses do not belong together; name another source with --poses, or "
+                "record it in one frame."
             )
         return next(iter(frames))
 
