@@ -14,7 +14,6 @@ import logging
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +31,7 @@ from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.localization.refinement import moved
 from mvloc_ros.localization.scene_map import read_scene_map
 from mvloc_ros.mapping.build import Cameras, MapOptions, build_map, depth_image
-from mvloc_ros.recordings import FrameRecord, PosedFolder, read_color
+from mvloc_ros.recordings import FrameRecord, PosedFolder, read_color, split
 
 Array = NDArray[np.float64]
 
@@ -135,19 +134,8 @@ def run_trials(bundle: Bundle, folder: PosedFolder, min_frames: int) -> Trials:
 
 def hold_out(records: Sequence[FrameRecord]) -> tuple[list[FrameRecord], list[list[FrameRecord]]]:
     """(seen, stretches): a tenth of each sequence at each end of its thirds; `_GAP` around them is unseen."""
-    seen: list[FrameRecord] = []
-    stretches: list[list[FrameRecord]] = []
-    posed = sorted((r for r in records if r.T_map_camera is not None), key=lambda r: (r.sequence, r.stamp_ns))
-    for _, group in groupby(posed, key=lambda record: record.sequence):
-        sequence = list(group)
-        count = round(_SHARE * len(sequence))
-        unseen: set[int] = set()
-        for third in range(1, _STRETCHES + 1) if count else ():
-            end = len(sequence) * third // _STRETCHES
-            stretches.append(sequence[end - count : end])
-            unseen |= set(range(end - count - _GAP, end + _GAP))
-        seen += [record for i, record in enumerate(sequence) if i not in unseen]
-    return seen, stretches
+    posed = [record for record in records if record.T_map_camera is not None]
+    return split.hold_out(posed, _SHARE, _GAP, _STRETCHES)
 
 
 def _frame(record: FrameRecord, cameras: Cameras) -> Frame:

@@ -7,6 +7,7 @@ The format is one line a pose, `t x y z qx qy qz qw`, t in seconds, `#` before c
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
@@ -53,6 +54,12 @@ class Trajectory:
             )
         if np.any(np.diff(self.stamps_ns) <= 0):
             raise ValueError("The stamps of a trajectory must increase.")
+
+    @staticmethod
+    def collect(poses: Mapping[int, NDArray[np.float64]]) -> Trajectory:
+        """From {stamp: 4x4}, in any order; of none, a trajectory of none."""
+        stamps = np.array(sorted(poses), dtype=np.int64)
+        return Trajectory(stamps, np.array([poses[int(stamp)] for stamp in stamps], dtype=np.float64).reshape(-1, 4, 4))
 
     def __len__(self) -> int:
         return len(self.stamps_ns)

@@ -235,7 +235,10 @@ def manifest_from_json(values: Mapping[str, Any]) -> Manifest:
 
 
 def _training_of(section: Section) -> dict[str, Any]:
-    """The summary is free but for the figures that `mvloc calibrate` compares with."""
+    """The summary is free but for the figures that `mvloc calibrate` and the node compare with."""
+    for name in ("frames", "validation_frames"):
+        if section.values.get(name) is not None:
+            require_range(section.label(name), section.integer(name), (0, 2**62))
     if (found := section.optional("validation")) is not None:
         for name in ("translation_m", "rotation_deg"):
             require_range(found.label(name), found.number(name), (0.0, MOST_COORDINATE_M))

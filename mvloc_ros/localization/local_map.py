@@ -10,6 +10,7 @@ import small_gicp
 from numpy.typing import NDArray
 
 from mvloc_ros.geometry.voxels import sum_by_key, voxel_keys
+from mvloc_ros.limits import MOST_COORDINATE_M
 from mvloc_ros.localization.scene_map import MapPoints, SceneMap
 
 Array = NDArray[np.float64]
@@ -67,7 +68,8 @@ class LocalMaps:
 
     def at(self, position: Array) -> LocalMap | None:
         """The surroundings of a position `[3]`; None where the map has nothing there."""
-        return self._of(self._tiles_at(position)) if np.all(np.isfinite(position)) else None
+        # NaN compares false, and the index of a tile must be a number of 64 bits.
+        return self._of(self._tiles_at(position)) if np.all(np.abs(position) <= MOST_COORDINATE_M) else None
 
     def _tiles_at(self, position: Array) -> tuple[int, ...]:
         tile = self._map.tile_at(position)

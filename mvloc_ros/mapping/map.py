@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,7 @@ from mvloc_ros.mapping.acceptance import FALSE_ACCEPT_RATE, MIN_TRIALS, fit_acce
 from mvloc_ros.mapping.acceptance_trials import Trial, run_trials
 from mvloc_ros.mapping.build import Cameras, MapOptions, build_map
 from mvloc_ros.mapping.errors import MappingError
-from mvloc_ros.recordings import FrameRecord, PosedFolder, open_folder
+from mvloc_ros.recordings import FrameRecord, PosedFolder, open_folder, split
 from mvloc_ros.recordings.depth_summary import depth_summary
 
 _log = logging.getLogger(__name__)
@@ -128,15 +127,8 @@ def _no_threshold(data: Path, held: int, trials: Sequence[Trial]) -> str:
 
 def hold_out(records: Sequence[FrameRecord]) -> tuple[list[FrameRecord], list[FrameRecord]]:
     """(seen, held out): the last tenth of each sequence, in one block and after a gap, as in training."""
-    seen: list[FrameRecord] = []
-    held: list[FrameRecord] = []
-    ordered = sorted(records, key=lambda record: (record.sequence, record.stamp_ns))
-    for _, group in groupby(ordered, key=lambda record: record.sequence):
-        sequence = list(group)
-        count = round(_HELD_OUT * len(sequence))
-        first = len(sequence) - count
-        seen += sequence[: max(0, first - _GAP)] if count else sequence
-        held += sequence[first:]
+    seen, blocks = split.hold_out(records, _HELD_OUT, _GAP)
+    held = [record for block in blocks for record in block]
     return seen, held[:: max(1, len(held) // _MOST_HELD_OUT)]
 
 

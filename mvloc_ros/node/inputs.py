@@ -17,7 +17,7 @@ from mvloc_ros.inference.manifest import Manifest
 from mvloc_ros.limits import MOST_DISTORTION_COEFFICIENTS, MOST_LOG_CHARACTERS
 from mvloc_ros.node.image_reader import ImageReader
 from mvloc_ros.node.input_log import InputLog
-from mvloc_ros.node.lasting_problems import Finding, FindingLog, Level
+from mvloc_ros.node.lasting_problems import Level, Problem, ProblemLog
 from mvloc_ros.node.messages import MessageError, require_frame
 from mvloc_ros.node.odometry import RobotTransforms
 from mvloc_ros.node.parameters import NodeParameters
@@ -75,7 +75,7 @@ class Inputs:
         self._raw_infos: dict[str, str] = {}
         self.watchdog = Watchdog(node, values, pipeline, reader, [self.color, self.depth], transforms)
         pipeline.explain_missing = self.watchdog.explain_missing
-        self._log, self._findings = log, FindingLog(log)
+        self._log, self._findings = log, ProblemLog(log)
         # Of the steady clock: what does not come must be noticed where simulated time stands still too.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timers = [
@@ -144,7 +144,7 @@ class Inputs:
         parts["transforms"] = {"clouds": self._reader.cloud_problem, **missing}
         found = [
             *self.watchdog.findings,
-            *(Finding("transforms", what, Level.WARN, text) for what, text in missing.items() if text),
+            *(Problem("transforms", what, Level.WARN, text) for what, text in missing.items() if text),
         ]
         return [_status(part, f"{node_name}: {part}", hardware, values, found) for part, values in parts.items()]
 
@@ -204,7 +204,7 @@ class Inputs:
 
 
 def _status(
-    part: str, name: str, hardware: str, values: Mapping[str, object], findings: Iterable[Finding]
+    part: str, name: str, hardware: str, values: Mapping[str, object], findings: Iterable[Problem]
 ) -> DiagnosticStatus:
     found = [finding for finding in findings if finding.part == part]
     return DiagnosticStatus(

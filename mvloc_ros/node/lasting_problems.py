@@ -19,7 +19,7 @@ class Level(IntEnum):
 
 
 @dataclass(frozen=True)
-class Finding:
+class Problem:
     """One thing that is wrong: where (`key` is stable while it lasts), how bad, and a sentence with the remedy.
 
     `key` is one of the program's own words: texts from outside are in `text` alone.
@@ -31,7 +31,7 @@ class Finding:
     text: str
 
 
-class FindingLog:
+class ProblemLog:
     """Says what a look finds, through the log of input."""
 
     def __init__(self, log: InputLog) -> None:
@@ -39,7 +39,7 @@ class FindingLog:
         self._present: set[str] = set()
         self._told: set[str] = set()
 
-    def update(self, findings: Iterable[Finding]) -> None:
+    def update(self, findings: Iterable[Problem]) -> None:
         """What is wrong now."""
         present = {finding.key: finding for finding in findings}
         for key in self._present - present.keys():

@@ -96,7 +96,7 @@ class RobotTracking:
         self._is_from_before = is_from_before
         self._log = log
         self._watch = watch
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._tracker = tracker
         self._hint: Pose | None = None
         self._odometry_note = ""
@@ -159,7 +159,7 @@ class RobotTracking:
         camera = self._camera_of(frame.frame_id)
         T_odom_camera = self._odometry(camera, frame.stamp_ns)
         with self._lock:
-            is_hinted = self._hint is not None
+            is_hinted = self._hint is not None and not self._is_from_before(frame.stamp_ns)
         if is_hinted:
             with suppress(FrameError):  # `place` says so, and the hint waits
                 self._apply_hint(camera, frame.stamp_ns, T_odom_camera, self._to_child(camera, frame.stamp_ns, []))
@@ -185,8 +185,7 @@ class RobotTracking:
         with self._lock:
             if self._is_from_before(stamp_ns):
                 raise FrameError("The frame is from before the clock jumped back.")
-        self._apply_hint(camera, stamp_ns, fix.T_odom_camera, mount)
-        with self._lock:
+            self._apply_hint(camera, stamp_ns, fix.T_odom_camera, mount)
             verdict = self._tracker.judge(fix)
             if verdict.accepted and may_send:
                 self._tell_tf(verdict, fix.pose, camera, mount)

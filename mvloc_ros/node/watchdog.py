@@ -10,7 +10,7 @@ from rclpy.node import Node
 from mvloc_ros.inference.manifest import Manifest
 from mvloc_ros.limits import MOST_NAMED
 from mvloc_ros.node.image_reader import ImageReader
-from mvloc_ros.node.lasting_problems import Finding, Level
+from mvloc_ros.node.lasting_problems import Level, Problem
 from mvloc_ros.node.odometry import RobotTransforms
 from mvloc_ros.node.parameters import NodeParameters
 from mvloc_ros.node.pipeline import Pipeline
@@ -43,12 +43,12 @@ class Watchdog:
         self._started = time.monotonic()
         self._seen = {monitor.name: (0, 0) for monitor in monitors}
         self._losing = {monitor.name: 0 for monitor in monitors}
-        self._losses: list[Finding] = []
-        self.findings: list[Finding] = []
+        self._losses: list[Problem] = []
+        self.findings: list[Problem] = []
         self.depth_text = ""
         """Unit and median of the last depth image, in words; empty before the first."""
 
-    def look(self, manifest: Manifest, now: float) -> list[Finding]:
+    def look(self, manifest: Manifest, now: float) -> list[Problem]:
         """All that is wrong at `now` (monotonic s)."""
         silent = [finding for monitor in self._monitors for finding in self._silence(monitor, now)]
         found = silent if silent else self._gap(now)
@@ -58,10 +58,10 @@ class Watchdog:
         found += self._depth(manifest)
         found += self._losses
         if self._reader.cloud_problem:
-            found.append(Finding("transforms", "clouds without a transform", Level.WARN, self._reader.cloud_problem))
+            found.append(Problem("transforms", "clouds without a transform", Level.WARN, self._reader.cloud_problem))
         if self._transforms is not None:
             texts = [*self._transforms.unheard(), *self._transforms.watch.problems()][:MOST_NAMED]
-            found += [Finding("transforms", f"transforms ({n})", Level.WARN, text) for n, text in enumerate(texts, 1)]
+            found += [Problem("transforms", f"transforms ({n})", Level.WARN, text) for n, text in enumerate(texts, 1)]
         self.findings = found
         return found
 
@@ -76,13 +76,13 @@ class Watchdog:
         age = time.monotonic() - monitor.last_arrival
         return f"no {name} image fits: the last on {monitor.topic} came {age:.1f} s ago"
 
-    def _silence(self, monitor: TopicMonitor, now: float) -> list[Finding]:
+    def _silence(self, monitor: TopicMonitor, now: float) -> list[Problem]:
         if now - (monitor.last_arrival or self._started) <= self._values.starvation_timeout:
             return []
         text = monitor.explain(self._node, now)
-        return [Finding(monitor.name, f"no {monitor.name} images", Level.ERROR, text)]
+        return [Problem(monitor.name, f"no {monitor.name} images", Level.ERROR, text)]
 
-    def _gap(self, now: float) -> list[Finding]:
+    def _gap(self, now: float) -> list[Problem]:
         """Both topics come; do they pair?"""
         miss_ns = self._pipeline.synchronizer.smallest_miss_ns
         alone = now - (self._pipeline.last_pair_time or self._started) > self._values.starvation_timeout
@@ -92,13 +92,13 @@ class Watchdog:
             f"colour and depth both come, but their stamps are at least {miss_ns * 1e-6:.1f} ms apart, more than "
             f"pair_tolerance ({1e3 * self._values.pair_tolerance:g} ms); set it above that, or synchronise the cameras"
         )
-        return [Finding("synchronization", "no pairs of images", Level.ERROR, text)]
+        return [Problem("synchronization", "no pairs of images", Level.ERROR, text)]
 
     def judge_losses(self) -> None:
         """Look at what was lost since the last call; to be called once a second."""
         self._losses = [finding for monitor in self._monitors for finding in self._lost(monitor)]
 
-    def _lost(self, monitor: TopicMonitor) -> list[Finding]:
+    def _lost(self, monitor: TopicMonitor) -> list[Problem]:
         """Losses that last for two looks: a camera that halves its rate shows as a loss once."""
         received, lost = self._seen[monitor.name]
         self._seen[monitor.name] = monitor.received, monitor.gaps.lost
@@ -111,9 +111,9 @@ class Watchdog:
             "the gaps between the stamps: lost in transport (start driver and node with the shared-memory profile "
             "config/fastdds.xml) or never taken"
         )
-        return [Finding(monitor.name, f"{monitor.name} images lost", Level.WARN, text)]
+        return [Problem(monitor.name, f"{monitor.name} images lost", Level.WARN, text)]
 
-    def _age(self, monitor: TopicMonitor) -> list[Finding]:
+    def _age(self, monitor: TopicMonitor) -> list[Problem]:
         """Stamps far behind the clock: recordings have them, and cameras whose clock is another one."""
         now_ns = int(self._node.get_clock().now().nanoseconds)
         age_s = 1e-9 * (now_ns - monitor.last_stamp_ns)
@@ -125,9 +125,9 @@ class Watchdog:
             f"{1e-9 * now_ns:.0f} s ({age_s:.0f} s later): stamps of a recording or of another clock, which do not fit "
             "transforms of now; synchronise the clocks, or set use_sim_time for a recording or simulation"
         )
-        return [Finding(monitor.name, f"{monitor.name} stamps of another clock", Level.WARN, text)]
+        return [Problem(monitor.name, f"{monitor.name} stamps of another clock", Level.WARN, text)]
 
-    def _camera(self, monitor: TopicMonitor, manifest: Manifest, now: float) -> list[Finding]:
+    def _camera(self, monitor: TopicMonitor, manifest: Manifest, now: float) -> list[Problem]:
         is_color = monitor.name == "colour"
         if not is_color and self._values.depth_source == "cloud":
             return []
@@ -135,7 +135,7 @@ class Watchdog:
         trained = manifest.color_camera if is_color else manifest.depth_camera
         problem = self._reader.info_problems.get(monitor.name)
         unusable = (
-            [Finding(monitor.name, f"{monitor.name} camera_info unusable", Level.WARN, problem)] if problem else []
+            [Problem(monitor.name, f"{monitor.name} camera_info unusable", Level.WARN, problem)] if problem else []
         )
         if model is None:
             if unusable:
@@ -149,11 +149,11 @@ class Watchdog:
                 f"{model.camera.width}x{model.camera.height}; check the driver"
             )
         return unusable + [
-            Finding(monitor.name, f"{monitor.name} camera differs ({n})", Level.WARN, text)
+            Problem(monitor.name, f"{monitor.name} camera differs ({n})", Level.WARN, text)
             for n, text in enumerate(texts, start=1)
         ]
 
-    def _depth(self, manifest: Manifest) -> list[Finding]:
+    def _depth(self, manifest: Manifest) -> list[Problem]:
         """Whether most of the last image's depth is out of range; notes its unit and how far it is."""
         image = self._reader.last_depth
         if image is None:
@@ -164,12 +164,12 @@ class Watchdog:
         unit_m = (self._values.depth_unit_m or 1.0) if is_cloud else image.metres_per_unit
         self.depth_text = f"{unit_text(unit_m, self._values.depth_unit_m, 'depth_unit_m')}, {found.text()}"
         problem = depth_problem(found, unit_m, manifest.input, "depth_unit_m")
-        return [Finding("depth", "depth out of range", Level.WARN, problem)] if problem else []
+        return [Problem("depth", "depth out of range", Level.WARN, problem)] if problem else []
 
     @staticmethod
-    def _without_info(name: str) -> Finding:
+    def _without_info(name: str) -> Problem:
         text = (
             f"no camera_info of the {name} images comes: they are taken for those of the training camera"
             f" ({'color' if name == 'colour' else name}/camera_info can be remapped)"
         )
-        return Finding(name, f"no {name} camera_info", Level.OK, text)
+        return Problem(name, f"no {name} camera_info", Level.OK, text)

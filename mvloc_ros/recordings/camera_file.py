@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,33 +33,11 @@ from mvloc_ros.geometry.text_file import read_text
 from mvloc_ros.json_text import parse_json
 from mvloc_ros.limits import MOST_MANIFEST_BYTES
 from mvloc_ros.recordings.errors import RecordingError
-from mvloc_ros.recordings.frames import FrameRecord
+from mvloc_ros.recordings.frames import CameraSettings, FrameRecord
 from mvloc_ros.recordings.images import image_size
 
 CAMERA_FILE = "camera.json"
 PROJECTIONS = ("pinhole", "cylindrical")
-
-
-@dataclass(frozen=True, eq=False)
-class CameraSettings:
-    """Cameras and conventions of a folder: the layout's defaults, or what `camera.json` says.
-
-    `max_depth_m` is how far the depth measurements go, None where nothing says it; `depth_of_points` says that depth
-    images are of single points, with nothing between them. Of depth that is a panorama (`depth_projection` is
-    'cylindrical', not 'pinhole') the depth camera means nothing.
-    """
-
-    color_camera: PinholeCamera
-    depth_camera: PinholeCamera
-    depth_units_per_metre: float
-    depth_registered: bool
-    pose_of: str
-    rate_hz: float
-    licence: str = ""
-    T_color_depth: npt.NDArray[np.float64] | None = None
-    max_depth_m: float | None = None
-    depth_of_points: bool = False
-    depth_projection: str = "pinhole"
 
 
 def apply_camera_file(root: Path, defaults: CameraSettings) -> tuple[CameraSettings, frozenset[str]]:

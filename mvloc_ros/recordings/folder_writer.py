@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 from mvloc_ros.geometry.text_file import read_text
 from mvloc_ros.json_text import parse_json
 from mvloc_ros.limits import MOST_MANIFEST_BYTES
-from mvloc_ros.recordings.camera_file import CAMERA_FILE, CameraSettings
+from mvloc_ros.recordings.camera_file import CAMERA_FILE
 from mvloc_ros.recordings.errors import RecordingError
+from mvloc_ros.recordings.frames import CameraSettings
 from mvloc_ros.recordings.seven_scenes import SPLIT_FILES
 from mvloc_ros.storage import exclusive, replace_folder, write_file
 

@@ -45,35 +45,42 @@ class LeftOut:
 
 
 @dataclass(frozen=True, eq=False)
-class PosedFolder:
-    """A folder of posed RGB-D frames, split into training and test frames, each in order of time.
+class CameraSettings:
+    """Cameras and conventions of a folder: the layout's defaults, or what `camera.json` says.
 
-    `layout` is '7scenes' or 'tum', `pose_of` is 'color' or 'depth': the camera whose pose the frames
-    carry. `depth_units_per_metre` is the value of a depth pixel at one metre. `depth_registered`
-    says whether depth and colour pixels already correspond. `licence` is empty where unknown.
-    `T_color_depth` (4x4) maps coordinates of the depth camera into the colour camera, None where unknown.
-    `max_depth_m` is how far the depth measurements go, None where the folder does not say.
-    `depth_of_points` says that depth images are of single points, as those of a LIDAR are.
-    `depth_projection` is 'pinhole', or 'cylindrical' for panoramas, through whose `depth_camera` nothing may project.
-    `left_out` are the frames whose pose could not be read.
+    `depth_units_per_metre` is the value of a depth pixel at one metre. `depth_registered` says whether depth and colour
+    pixels already correspond. `pose_of` is 'color' or 'depth': the camera whose pose the frames carry. `licence` is
+    empty where unknown. `T_color_depth` (4x4) maps coordinates of the depth camera into the colour camera, None where
+    unknown. `max_depth_m` is how far the depth measurements go, None where nothing says it; `depth_of_points` says that
+    depth images are of single points, with nothing between them. Of depth that is a panorama (`depth_projection` is
+    'cylindrical', not 'pinhole') the depth camera means nothing.
     """
 
-    root: Path
-    layout: str
     color_camera: PinholeCamera
     depth_camera: PinholeCamera
     depth_units_per_metre: float
     depth_registered: bool
     pose_of: str
     rate_hz: float
-    licence: str
-    train: tuple[FrameRecord, ...]
-    test: tuple[FrameRecord, ...]
+    licence: str = ""
     T_color_depth: npt.NDArray[np.float64] | None = None
-    left_out: tuple[LeftOut, ...] = ()
     max_depth_m: float | None = None
     depth_of_points: bool = False
     depth_projection: str = "pinhole"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PosedFolder(CameraSettings):
+    """A folder of posed RGB-D frames, split into training and test frames, each in order of time.
+
+    `layout` is '7scenes' or 'tum'. `left_out` are the frames whose pose could not be read.
+    """
+
+    root: Path
+    layout: str
+    train: tuple[FrameRecord, ...]
+    test: tuple[FrameRecord, ...]
+    left_out: tuple[LeftOut, ...] = ()
 
     def frames(self) -> Iterator[FrameRecord]:
         """All frames, training and test, in order of time."""

@@ -22,9 +22,9 @@ from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.geometry.pose_text import KITTI_NUMBERS, matrix_of
 from mvloc_ros.geometry.text_file import read_text, shortened
 from mvloc_ros.image_bytes import SUFFIXES
-from mvloc_ros.recordings.camera_file import CameraSettings, apply_camera_file, fit_to_images
+from mvloc_ros.recordings.camera_file import apply_camera_file, fit_to_images
 from mvloc_ros.recordings.errors import RecordingError
-from mvloc_ros.recordings.frames import FrameRecord, LeftOut, PosedFolder
+from mvloc_ros.recordings.frames import CameraSettings, FrameRecord, LeftOut, PosedFolder
 from mvloc_ros.recordings.split import require_both, tail_split
 
 # Where the depth camera sits beside the colour camera of a Kinect: the translation that the LIRIS human activities

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 
 from mvloc_ros.recordings.errors import RecordingError
@@ -27,6 +28,37 @@ def tail_split(sequences: Sequence[Sequence[FrameRecord]], test_fraction: float)
         train += frames[:first_test]
         test += frames[first_test:]
     return tuple(train), tuple(test)
+
+
+def hold_out(
+    records: Sequence[FrameRecord], share: float, gap: int, blocks: int = 1
+) -> tuple[list[FrameRecord], list[list[FrameRecord]]]:
+    """(seen, held out): of each sequence, in time, a block of that share of it at the end of each of `blocks` parts.
+
+    In blocks with `gap` unused frames around them: neighbours in a video are nearly equal, so frames drawn at random
+    would measure memory. A sequence too short to give a frame to each block and to keep one is seen whole.
+
+    Args:
+        records: frames of any order.
+        share: of a sequence's frames in each block.
+        gap: frames on either side of a block that are neither seen nor held out.
+        blocks: per sequence.
+    """
+    seen: list[FrameRecord] = []
+    held: list[list[FrameRecord]] = []
+    in_time = sorted(records, key=lambda record: (record.sequence, record.stamp_ns))
+    for _, group in groupby(in_time, key=lambda record: record.sequence):
+        sequence = list(group)
+        count = round(share * len(sequence))
+        ends = [len(sequence) * number // blocks for number in range(1, blocks + 1)]
+        unseen = {i for end in ends for i in range(end - count - gap, end + gap)}
+        kept = [record for i, record in enumerate(sequence) if i not in unseen]
+        if count and kept:
+            seen += kept
+            held += [sequence[end - count : end] for end in ends]
+        else:
+            seen += sequence
+    return seen, held
 
 
 def require_both(root: Path, train: Frames, test: Frames) -> None:

@@ -23,9 +23,9 @@ from mvloc_ros.geometry.pose_text import stamps_of
 from mvloc_ros.geometry.stamp_text import read_number
 from mvloc_ros.geometry.text_file import read_text, shortened
 from mvloc_ros.geometry.trajectory import Interpolation, NoPose, read_tum
-from mvloc_ros.recordings.camera_file import CameraSettings, apply_camera_file, fit_to_images
+from mvloc_ros.recordings.camera_file import apply_camera_file, fit_to_images
 from mvloc_ros.recordings.errors import RecordingError
-from mvloc_ros.recordings.frames import FrameRecord, LeftOut, PosedFolder
+from mvloc_ros.recordings.frames import CameraSettings, FrameRecord, LeftOut, PosedFolder
 from mvloc_ros.recordings.pose_series import jump_text
 from mvloc_ros.recordings.split import require_both, tail_split
 

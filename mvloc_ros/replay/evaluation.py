@@ -17,9 +17,10 @@ from mvloc_ros.evaluation.consistency import Consistency, consistency
 from mvloc_ros.evaluation.percentiles import Percentiles, percentiles
 from mvloc_ros.evaluation.pose_errors import Accuracy, PoseErrors
 from mvloc_ros.geometry.covariance import pose_error
+from mvloc_ros.geometry.trajectory import Trajectory
 from mvloc_ros.replay.errors import ReplayError
 from mvloc_ros.replay.outcomes import ReasonCount, group_reasons
-from mvloc_ros.replay.run import Floats, Run, StampedPoses, Stamps
+from mvloc_ros.replay.run import Floats, Run, Stamps
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,14 +163,14 @@ def match(frames_ns: Stamps, stamps_ns: Stamps, tolerance_ns: int) -> npt.NDArra
     return found
 
 
-def take(poses: StampedPoses, indices: npt.NDArray[np.int64]) -> Floats:
+def take(poses: Trajectory, indices: npt.NDArray[np.int64]) -> Floats:
     """The poses [N, 4, 4] at the indices, NaN where the index is -1."""
     result = np.full((len(indices), 4, 4), np.nan)
     result[indices >= 0] = poses.poses[indices[indices >= 0]]
     return result
 
 
-def _require_common_stamps(what: str, poses: StampedPoses, run: Run, found: npt.NDArray[np.int64], remedy: str) -> None:
+def _require_common_stamps(what: str, poses: Trajectory, run: Run, found: npt.NDArray[np.int64], remedy: str) -> None:
     if len(poses.stamps_ns) and not np.any(found >= 0):
         apart = min(int(np.min(np.abs(run.frames_ns - stamp))) for stamp in poses.stamps_ns)
         raise ReplayError(

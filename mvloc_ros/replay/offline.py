@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from mvloc_ros.geometry.camera import View
 from mvloc_ros.geometry.depth_statistics import DepthTally
+from mvloc_ros.geometry.trajectory import Trajectory
 from mvloc_ros.inference.backend_choice import create_backend
 from mvloc_ros.inference.bundle import Bundle, read_bundle
 from mvloc_ros.inference.frame import ColorImage, DepthImage, Frame, FrameError
@@ -29,7 +30,7 @@ from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.stamps import SECOND_NS
 from mvloc_ros.replay.camera_findings import CameraFindings, camera_findings
 from mvloc_ros.replay.outcomes import ACCEPTED, FAILED, INVALID, REJECTED, UNPAIRED, Outcome
-from mvloc_ros.replay.run import CollectedPoses, Floats, Run, StampedPoses
+from mvloc_ros.replay.run import CollectedPoses, Floats, Run
 from mvloc_ros.sensors.decode import DecodeError, decode_color, decode_depth
 from mvloc_ros.sensors.depth_check import add_image, depth_notes
 from mvloc_ros.sensors.synchronizer import Synchronizer
@@ -269,7 +270,7 @@ class _OfflineRun:
             backend=backend,
             frames_ns=np.array(sorted(self._frames), dtype=np.int64),
             truth=self._truth.stamped(),
-            estimates=StampedPoses.collect(self._estimates),
+            estimates=Trajectory.collect(self._estimates),
             latency_ms=self._steps,
             drops={"unpaired": sum(count.received - count.paired for count in counts), **self._drops},
             training_poses=None if training is None else training.poses,
@@ -282,7 +283,7 @@ class _OfflineRun:
                 *self._depth_notes(),
             ),
             covariances=self._covariances,
-            network=StampedPoses.collect(self._network) if self._refined else None,
+            network=Trajectory.collect(self._network) if self._refined else None,
             outcomes={**self._outcomes, **self._unpaired()},
             map_frame=bundle.manifest.frames.map,
             truth_frame=self._truth.frame(),

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from mvloc_ros.geometry.trajectory import Trajectory
 from mvloc_ros.inference.bundle import read_bundle
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import BagReader
@@ -21,7 +22,7 @@ from mvloc_ros.replay.errors import ReplayError
 from mvloc_ros.replay.outcomes import REJECTED
 from mvloc_ros.replay.recorded_depth import recorded_depth_notes
 from mvloc_ros.replay.recorded_status import RecordedStatuses
-from mvloc_ros.replay.run import CollectedPoses, Floats, Run, StampedPoses, Stamps, header_stamp, pose_matrix
+from mvloc_ros.replay.run import CollectedPoses, Floats, Run, Stamps, header_stamp, pose_matrix
 
 STEPS = ("decode", "wait", "preprocess", "inference", "localization")
 """What is done with every frame that reaches the network, accepted or not."""
@@ -115,12 +116,12 @@ def read_live_run(bag: Path | str, model: Path | str | None, options: LiveOption
 
 @dataclass(frozen=True, eq=False)
 class _Recorded:
-    truth: StampedPoses
-    estimates: StampedPoses
+    truth: Trajectory
+    estimates: Trajectory
     latency_ms: dict[str, dict[int, float]]
     statuses: RecordedStatuses
     covariances: dict[int, Floats]
-    network: StampedPoses | None
+    network: Trajectory | None
     notes: tuple[str, ...]
     truth_frame: str
     map_frame: str
@@ -165,7 +166,7 @@ def _read(bag: Path, options: LiveOptions, statuses: RecordedStatuses) -> _Recor
         dict(latency),
         statuses,
         covariances,
-        StampedPoses.collect(network) if refined else None,
+        Trajectory.collect(network) if refined else None,
         (*damage, *truth.notes(), *truth.step_notes(), *estimates.notes()),
         truth.frame(),
         estimates.frame(),
@@ -205,13 +206,13 @@ class _Played:
     """Stamps of the played images and their ground truth, as the live run saw them, and what the recording lacks."""
 
     frames_ns: Stamps
-    truth: StampedPoses
+    truth: Trajectory
     truth_frame: str
     damage: tuple[str, ...]
     losses: tuple[TopicLoss, ...]
 
 
-def _played(bag: Path, image_topic: str, options: LiveOptions, recorded: StampedPoses) -> _Played:
+def _played(bag: Path, image_topic: str, options: LiveOptions, recorded: Trajectory) -> _Played:
     truth_topic = options.truth_topic
     truth = CollectedPoses(truth_topic)
     frames: set[int] = set()
@@ -232,14 +233,14 @@ def _played(bag: Path, image_topic: str, options: LiveOptions, recorded: Stamped
         )
     stamps = np.array(sorted(frames), dtype=np.int64) if frames else played.stamps_ns
     moved = _Moved(played, recorded, bag)
-    moved_truth = StampedPoses(moved(played.stamps_ns), played.poses)
+    moved_truth = Trajectory(moved(played.stamps_ns), played.poses)
     return _Played(moved(stamps), moved_truth, truth.frame(), damage, losses)
 
 
 class _Moved:
     """How the player moved the stamps, found from the ground truth that both recordings have."""
 
-    def __init__(self, played: StampedPoses, recorded: StampedPoses, bag: Path) -> None:
+    def __init__(self, played: Trajectory, recorded: Trajectory, bag: Path) -> None:
         if not len(recorded.stamps_ns):
             recorded = played
         before, after = _same_poses(played, recorded)
@@ -255,7 +256,7 @@ class _Moved:
         return stamps + self._first + np.rint(drift).astype(np.int64)
 
 
-def _same_poses(played: StampedPoses, recorded: StampedPoses) -> tuple[Stamps, Stamps]:
+def _same_poses(played: Trajectory, recorded: Trajectory) -> tuple[Stamps, Stamps]:
     """Stamps before and after, of the poses that are equal to the last bit.
 
     A camera that stands still repeats poses, so equality alone does not say which one is meant: the most

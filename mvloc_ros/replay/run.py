@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mvloc_ros.foreign_text import shown
 from mvloc_ros.geometry.motion import MotionLimits
 from mvloc_ros.geometry.trajectory import Interpolation, Trajectory
 from mvloc_ros.recordings.damage import TopicLoss
@@ -24,20 +25,6 @@ _NEAR_NS = 200_000_000
 
 Floats = npt.NDArray[np.float64]
 Stamps = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True, eq=False)
-class StampedPoses:
-    """Poses [N, 4, 4] at strictly increasing stamps [N] in nanoseconds; N may be 0."""
-
-    stamps_ns: Stamps
-    poses: Floats
-
-    @staticmethod
-    def collect(poses: Mapping[int, Floats]) -> StampedPoses:
-        """From {stamp: 4x4}, in any order."""
-        stamps = np.array(sorted(poses), dtype=np.int64)
-        return StampedPoses(stamps, np.array([poses[int(stamp)] for stamp in stamps]).reshape(-1, 4, 4))
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,15 +46,15 @@ class Run:
     model: str
     backend: str
     frames_ns: Stamps
-    truth: StampedPoses
-    estimates: StampedPoses
+    truth: Trajectory
+    estimates: Trajectory
     latency_ms: Mapping[str, Mapping[int, float]]
     drops: Mapping[str, int]
     training_poses: Floats | None
     tolerance_ns: int = 0
     notes: tuple[str, ...] = field(default=())
     covariances: Mapping[int, Floats] = field(default_factory=dict)
-    network: StampedPoses | None = None
+    network: Trajectory | None = None
     network_of_accepted: bool = False
     outcomes: Mapping[int, Outcome] = field(default_factory=dict)
     map_frame: str = ""
@@ -125,14 +112,15 @@ class CollectedPoses:
         if len(self.frames) > 1:
             (first, _), (second, stamp_ns) = list(self.frames.items())[:2]
             raise ReplayError(
-                f"The frame_id of {self.topic} changes from {first!r} to {second!r} at {stamp_text(stamp_ns)}: its "
-                "poses do not belong together; name another topic, or record it in one frame."
+                f"The frame_id of {self.topic} changes from {shown(first)!r} to {shown(second)!r} at "
+                f"{stamp_text(stamp_ns)}: its poses do not belong together; name another topic, or record it "
+                "in one frame."
             )
         return next(iter(self.frames), "")
 
-    def stamped(self) -> StampedPoses:
+    def stamped(self) -> Trajectory:
         """What was collected, in order of time."""
-        return StampedPoses.collect(self.poses)
+        return Trajectory.collect(self.poses)
 
     def notes(self) -> tuple[str, ...]:
         """For the reader of the report: what was left out."""

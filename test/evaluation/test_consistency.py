@@ -13,9 +13,10 @@ import pytest
 
 from mvloc_ros.evaluation.consistency import REMOVED, consistency, sparsification
 from mvloc_ros.geometry import quaternion, se3
+from mvloc_ros.geometry.trajectory import Trajectory
 from mvloc_ros.replay.evaluation import evaluate
 from mvloc_ros.replay.report import write_report
-from mvloc_ros.replay.run import Run, StampedPoses
+from mvloc_ros.replay.run import Run
 
 FRAMES = 600
 
@@ -68,7 +69,7 @@ def test_a_truth_that_is_nan_in_part_judges_nothing():
     whole = run(stated)
     poses = whole.truth.poses.copy()
     poses[1, 1, 3] = np.nan
-    result = evaluate(replace(whole, truth=StampedPoses(whole.truth.stamps_ns, poses)))
+    result = evaluate(replace(whole, truth=Trajectory(whole.truth.stamps_ns, poses)))
     np.testing.assert_array_equal(result.judged, [True, False, False, True])
     assert np.isfinite(result.consistency.blocks["pose"].anees)
 
@@ -118,8 +119,8 @@ def run(covariances: dict[int, np.ndarray]) -> Run:
     estimates = {stamp: turned(stamp / 10 + 0.2, 0.4) for stamp in (10, 20, 40)}
     return Run(
         source="offline", recording="bag", model="m", backend="b",
-        frames_ns=np.array(sorted(truth), dtype=np.int64), truth=StampedPoses.collect(truth),
-        estimates=StampedPoses.collect(estimates), latency_ms={}, drops={}, training_poses=None,
+        frames_ns=np.array(sorted(truth), dtype=np.int64), truth=Trajectory.collect(truth),
+        estimates=Trajectory.collect(estimates), latency_ms={}, drops={}, training_poses=None,
         covariances=covariances,
     )  # fmt: skip
 

@@ -58,7 +58,8 @@ def test_places_that_see_the_same_tiles_share_one_local_map(mapped):
     for signs in np.ndindex(2, 2, 2):
         assert maps.at(0.01 * (2.0 * np.array(signs) - 1.0)) is corner
     assert maps.at(np.array([100.0, 0.0, 0.0])) is None
-    assert maps.at(np.array([np.nan, 0.0, 0.0])) is None
+    for value in (np.nan, np.inf, -1e30, 3e38):
+        assert maps.at(np.array([value, 0.0, 0.0])) is None
 
 
 def test_what_is_prepared_is_not_built_again(mapped):

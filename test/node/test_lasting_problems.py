@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 from mvloc_ros.node.input_log import InputLog
-from mvloc_ros.node.lasting_problems import Finding, FindingLog, Level
+from mvloc_ros.node.lasting_problems import Level, Problem, ProblemLog
 
-WRONG = Finding("colour", "no colour images", Level.ERROR, "nothing publishes")
-KNOWN = Finding("colour", "no colour camera_info", Level.OK, "no camera_info")
+WRONG = Problem("colour", "no colour images", Level.ERROR, "nothing publishes")
+KNOWN = Problem("colour", "no colour camera_info", Level.OK, "no camera_info")
 
 
 class Lines:
@@ -16,7 +16,7 @@ class Lines:
     def __init__(self) -> None:
         self.now, self.lines = 0, []
         self.log = InputLog(self.say, self.say, lambda: float(self.now))
-        self.findings = FindingLog(self.log)
+        self.findings = ProblemLog(self.log)
 
     def say(self, text: str) -> None:
         self.lines.append((self.now, text))

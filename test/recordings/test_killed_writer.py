@@ -14,8 +14,8 @@ import pytest
 
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.recordings import RecordingError, open_folder
-from mvloc_ros.recordings.camera_file import CameraSettings
 from mvloc_ros.recordings.folder_writer import SOURCE_FILE, FolderWriter, FrameName
+from mvloc_ros.recordings.frames import CameraSettings
 
 CAMERA = PinholeCamera(8, 6, 5.0, 5.0, 4.0, 3.0)
 SETTINGS = CameraSettings(CAMERA, CAMERA, 1000.0, True, "color", 30.0)

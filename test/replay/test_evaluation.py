@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mvloc_ros.geometry import se3
+from mvloc_ros.geometry.trajectory import Trajectory
 from mvloc_ros.replay.errors import ReplayError
 from mvloc_ros.replay.evaluation import evaluate, match
 from mvloc_ros.replay.report import report_values
-from mvloc_ros.replay.run import Run, StampedPoses
+from mvloc_ros.replay.run import Run
 from mvloc_ros.replay.table import text_table
 
 
@@ -27,8 +28,8 @@ def run(truth: dict[int, float], estimates: dict[int, float], **changes) -> Run:
         "model": "m",
         "backend": "b",
         "frames_ns": np.array(sorted(truth), dtype=np.int64),
-        "truth": StampedPoses.collect({s: at(x) for s, x in truth.items()}),
-        "estimates": StampedPoses.collect({s: at(x) for s, x in estimates.items()}),
+        "truth": Trajectory.collect({s: at(x) for s, x in truth.items()}),
+        "estimates": Trajectory.collect({s: at(x) for s, x in estimates.items()}),
         "latency_ms": {},
         "drops": {},
         "training_poses": None,

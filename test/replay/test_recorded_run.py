@@ -16,6 +16,7 @@ import pytest
 from mvloc_ros.cli import main
 from mvloc_ros.errors import MvlocError
 from mvloc_ros.geometry import se3
+from mvloc_ros.geometry.trajectory import Trajectory
 from mvloc_ros.recordings import RecordingError, topics
 from mvloc_ros.recordings.bag_reader import BagReader
 from mvloc_ros.recordings.bag_writer import BagWriter
@@ -25,7 +26,7 @@ from mvloc_ros.replay.evaluation import evaluate
 from mvloc_ros.replay.live import NodeOptions
 from mvloc_ros.replay.outcomes import Outcome, group_reasons
 from mvloc_ros.replay.recorded_run import LiveOptions, _same_poses, read_live_run
-from mvloc_ros.replay.run import StampedPoses, pose_matrix
+from mvloc_ros.replay.run import pose_matrix
 from mvloc_ros.replay.table import text_table
 
 OFFSET = 1_700_000_000_000_000_000
@@ -223,8 +224,8 @@ def test_a_parked_robot_takes_little_memory_and_its_offset_is_found():
     received = np.arange(1520) % 10 != 3
     for parked_only in (False, True):
         end = 1500 if parked_only else 1520
-        played = StampedPoses(stamps[:end], poses[:end])
-        recorded = StampedPoses(stamps[:end][received[:end]] + OFFSET, poses[:end][received[:end]])
+        played = Trajectory(stamps[:end], poses[:end])
+        recorded = Trajectory(stamps[:end][received[:end]] + OFFSET, poses[:end][received[:end]])
         tracemalloc.start()
         before, after = _same_poses(played, recorded)
         peak = tracemalloc.get_traced_memory()[1]

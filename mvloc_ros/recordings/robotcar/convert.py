@@ -10,10 +10,10 @@ from pathlib import Path
 
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.geometry.projection import Panorama
-from mvloc_ros.recordings.camera_file import CameraSettings
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.folder import open_folder
 from mvloc_ros.recordings.folder_writer import FolderWriter
+from mvloc_ros.recordings.frames import CameraSettings
 from mvloc_ros.recordings.robotcar.frames import make_frames, sequence_name
 from mvloc_ros.recordings.robotcar.layout import open_traversal
 from mvloc_ros.recordings.robotcar.options import RobotCarOptions

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from mvloc_ros.geometry.motion import MotionLimits
 from mvloc_ros.geometry.trajectory import Interpolation
 from mvloc_ros.recordings.bag_reader import BagReader
-from mvloc_ros.recordings.camera_file import CameraSettings
 from mvloc_ros.recordings.errors import RecordingError
+from mvloc_ros.recordings.frames import CameraSettings
 from mvloc_ros.replay.to_dataset.frame_plan import Plan
 from mvloc_ros.replay.to_dataset.images import ToDepthMap, cloud_to_depth_map, decoded, image_to_depth_map
 from mvloc_ros.replay.to_dataset.options import DatasetOptions

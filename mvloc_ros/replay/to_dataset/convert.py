@@ -16,10 +16,10 @@ from tqdm import tqdm
 from mvloc_ros.geometry.motion import MotionLimits
 from mvloc_ros.recordings.agreement import require_agreement
 from mvloc_ros.recordings.bag_reader import BagReader, open_bag
-from mvloc_ros.recordings.camera_file import CameraSettings
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.folder import open_folder
 from mvloc_ros.recordings.folder_writer import FolderWriter, FrameName
+from mvloc_ros.recordings.frames import CameraSettings
 from mvloc_ros.recordings.time_base import TopicStamps
 from mvloc_ros.replay.to_dataset.cameras import cameras_of
 from mvloc_ros.replay.to_dataset.depth_report import DepthReport

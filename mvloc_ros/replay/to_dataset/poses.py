@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mvloc_ros.foreign_text import shown
 from mvloc_ros.geometry import quaternion, se3
 from mvloc_ros.geometry.motion import MotionLimits
 from mvloc_ros.geometry.trajectory import Interpolation, NoPose, Trajectory
@@ -124,8 +125,9 @@ class _PoseTopic:
         if len(frames) > 1:
             (first, _), (second, stamp_ns) = list(frames.items())[:2]
             raise RecordingError(
-                f"The {name} of {self.name} changes from {first!r} to {second!r} at {stamp_text(stamp_ns)}: its poses "
-                "do not belong together; name another source with --poses, or record it in one frame."
+                f"The {name} of {self.name} changes from {shown(first)!r} to {shown(second)!r} at "
+                f"{stamp_text(stamp_ns)}: its poses do not belong together; name another source with --poses, or "
+                "record it in one frame."
             )
         return next(iter(frames))
 

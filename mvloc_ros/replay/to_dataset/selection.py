@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from mvloc_ros.foreign_text import shown
 from mvloc_ros.geometry.camera import PinholeCamera
+from mvloc_ros.limits import MOST_LOG_CHARACTERS
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import BagReader
 from mvloc_ros.recordings.errors import RecordingError
@@ -126,14 +128,20 @@ def _one(
     if named is not None:
         if named in (found if allowed is None else allowed):
             return named
-        there = f"of this kind it has {', '.join(found)}" if found else "it has none of this kind"
-        raise RecordingError(f"{reader.path} has no {kind} topic {named} ({there}): name the right one with {option}.")
+        there = f"of this kind it has {_listed(found)}" if found else "it has none of this kind"
+        problem = f"{reader.path} has no {kind} topic {shown(named)} ({there})"
+        raise RecordingError(f"{problem}: name the right one with {option}.")
     if len(found) == 1:
         return found[0]
     if not found:
-        there = ", ".join(sorted(name for name, entry in reader.topics.items() if entry.count)) or "nothing"
-        raise RecordingError(f"{reader.path} has no {kind} topic (it has {there}): record one.")
-    raise RecordingError(f"{reader.path} has {len(found)} {kind} topics, {', '.join(found)}: choose one with {option}.")
+        there = _listed(sorted(name for name, entry in reader.topics.items() if entry.count)) or "nothing"
+        raise RecordingError(f"{reader.path} has no {shown(kind)} topic (it has {there}): record one.")
+    problem = f"{reader.path} has {len(found)} {shown(kind)} topics, {_listed(found)}"
+    raise RecordingError(f"{problem}: choose one with {option}.")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return shown(", ".join(names), MOST_LOG_CHARACTERS)
 
 
 def _camera(reader: BagReader, topic: ImageTopic, named: str | None, option: str) -> RecordedCamera:

@@ -32,7 +32,7 @@ def preset(system: str, name: str) -> TrainingConfig:
         TrainingError: there is no such system or preset.
     """
     if system not in SYSTEMS:
-        raise TrainingError(f"--system {shown(system)!r} is unknown; choose one of {', '.join(SYSTEMS)}.")
+        raise TrainingError(f"--system {shown(system)} is unknown; choose one of {', '.join(SYSTEMS)}.")
     if name not in NAMES:
         raise TrainingError(
             f"--preset {shown(name)} is unknown; choose one of {', '.join(NAMES)}, or give a .yaml file."
