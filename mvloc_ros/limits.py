@@ -37,6 +37,9 @@ MOST_NAME_CHARACTERS = 255
 MOST_TRANSFORMS = 2000
 """Between pairs of frames on /tf and /tf_static; a humanoid has about a hundred."""
 
+MOST_SECONDS_AHEAD = 10.0
+"""Of the stamp of a transform before the clock: as long as tf2 keeps transforms."""
+
 MOST_NAMED = 8
 """Of things of one kind that a text names one by one."""
 

@@ -66,7 +66,7 @@ class LocalizationNode(LifecycleNode):
         self._time = RosClock(self, self._on_clock_jump)
         logger = self.get_logger()
         self._log = InputLog(logger.warning, logger.info)
-        self._watch = TransformWatch(self._log)
+        self._watch = TransformWatch(self._log, ros_now_ns=self._time.now_ns)
         self._tf = TfPublisher(self, self._time.now_ns, self._watch.note_own)
         self.add_on_set_parameters_callback(self._on_set_parameters)
         create_services(self, self._relocalize, self._set_enabled, self._publish_initialpose, self._await_model)

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from geometry_msgs.msg import TransformStamped
 
 from mvloc_ros.foreign_text import shown
-from mvloc_ros.limits import MOST_NAMED, MOST_TRANSFORMS
+from mvloc_ros.limits import MOST_NAMED, MOST_SECONDS_AHEAD, MOST_TRANSFORMS
 from mvloc_ros.node.input_log import InputLog
 from mvloc_ros.node.messages import MessageError, require_frame, require_stamp
 
@@ -63,15 +63,21 @@ class _Stamps:
 class TransformWatch:
     """Looks at every transform that comes, except the node's own. Edges are (parent, child, is_static)."""
 
-    def __init__(self, log: InputLog | None = None, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        log: InputLog | None = None,
+        now: Callable[[], float] = time.monotonic,
+        ros_now_ns: Callable[[], int] = lambda: 0,
+    ) -> None:
         """Start with nothing seen.
 
         Args:
             log: told of each transform that is not used.
             now: tells the steady time in seconds.
+            ros_now_ns: tells ROS time; 0 where it is not known.
         """
         self._log = InputLog(lambda _: None, lambda _: None) if log is None else log
-        self._now = now
+        self._now, self._ros_now_ns = now, ros_now_ns
         self._lock = threading.Lock()
         self._own: dict[tuple[str, str], deque[int]] = {}
         self._edges: dict[tuple[str, str, bool], _Edge] = {}
@@ -112,6 +118,8 @@ class TransformWatch:
         try:
             _require_names(parent, child)
             stamp_ns = require_stamp(_named(parent, child, is_static), message.header.stamp)
+            if not is_static:
+                self._require_near(parent, child, stamp_ns)
         except MessageError as error:
             self._log.warn("transforms not used", str(error))
             return False
@@ -137,6 +145,16 @@ class TransformWatch:
                 _note(edge, now, problem)
             edge.recent.append((stamp_ns, placed))
         return is_news
+
+    def _require_near(self, parent: str, child: str, stamp_ns: int) -> None:
+        """MessageError for a stamp so far ahead that tf2 would take the right transforms of now for outdated ones."""
+        now_ns = self._ros_now_ns()
+        ahead_s = 1e-9 * (stamp_ns - now_ns)
+        if now_ns and ahead_s > MOST_SECONDS_AHEAD:
+            raise MessageError(
+                f"{_named(parent, child, False)} is stamped {ahead_s:.3g} s ahead of the clock and is not used: set "
+                "the clocks of both machines"
+            )
 
     def _edge(self, parent: str, child: str, is_static: bool) -> _Edge | None:
         """What is known of an edge; None for one more than there may be."""

@@ -134,6 +134,18 @@ def test_a_repetition_is_not_taken_twice_and_a_jump_back_that_was_noticed_begins
     assert watch.take(past, False)
 
 
+def test_a_transform_far_ahead_of_the_clock_does_not_outdate_those_of_now():
+    said, clock = [], [NOW]
+    watch = TransformWatch(InputLog(said.append, said.append), ros_now_ns=lambda: clock[0])
+    ahead = transform_message(place(0.0), NOW + 11_000 * MS, "odom", "base_link")
+    assert not watch.take(ahead, False)
+    assert "stamped 11 s ahead of the clock" in said[0]
+    assert watch.take(transform_message(place(0.0), NOW + 1_000 * MS, "odom", "base_link"), False), "dated ahead"
+    assert watch.take(transform_message(place(0.0), NOW, "odom", "base_link"), False)
+    clock[0] = 0  # simulated time that has not begun
+    assert watch.take(ahead, False)
+
+
 def test_names_of_frames_do_not_pile_up():
     said = []
     watch = TransformWatch(InputLog(said.append, said.append))
