@@ -18,6 +18,7 @@ from typing import BinaryIO
 
 from mvloc_ros.errors import MvlocError
 
+_PART = 1 << 20
 _KINDS = {
     stat.S_IFIFO: "a named pipe",
     stat.S_IFCHR: "a device",
@@ -71,13 +72,21 @@ def open_regular(path: Path | str, most_bytes: int | None = None, within: Path |
 def read_file(path: Path | str, most_bytes: int, within: Path | None = None) -> bytes:
     """The content of a regular file; arguments and errors as of `open_regular`."""
     with open_regular(path, most_bytes, within) as stream:
+        # Python makes room for all that is asked for: so not for the most that there may be.
+        wanted = min(os.fstat(stream.fileno()).st_size, most_bytes) + 1
+        parts, count = list[bytes](), 0
         try:
-            data = stream.read(most_bytes + 1)  # it may grow meanwhile
+            while count <= most_bytes and (part := stream.read(wanted)):  # it may grow meanwhile
+                parts.append(part)
+                count += len(part)
+                if len(part) < wanted:
+                    break
+                wanted = _PART
         except OSError as error:
             raise ReadError(path, error.strerror or str(error)) from error
-    if len(data) > most_bytes:
+    if count > most_bytes:
         raise ReadError(path, f"it has more than {most_bytes} bytes")
-    return data
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def digest_file(path: Path | str, most_bytes: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import socket
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,19 @@ def test_size_is_bounded(tmp_path: Path):
     # A file of /proc says that it has 0 bytes.
     with pytest.raises(ReadError, match="more than"):
         read_file("/proc/self/maps", 10)
+
+
+def test_no_more_room_is_taken_than_the_file_has(tmp_path: Path):
+    """A reader that asks for the most there may be gets that much memory first."""
+    (tmp_path / "file").write_bytes(b"content")
+    tracemalloc.start()
+    try:
+        assert read_file(tmp_path / "file", 1 << 40) == b"content"
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+    with Path("/proc/self/maps").open("rb") as stream:  # of which the system says that it has 0 bytes
+        assert read_file("/proc/self/maps", 1 << 40).splitlines()[0] == stream.readline().strip()
 
 
 def test_links_that_lead_out_of_the_folder_are_refused(tmp_path: Path):
