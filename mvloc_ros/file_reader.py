@@ -89,14 +89,19 @@ def read_file(path: Path | str, most_bytes: int, within: Path | None = None) -> 
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def digest_file(path: Path | str, most_bytes: int) -> str:
-    """SHA-256 of a regular file, in hexadecimal, read in parts; errors as of `open_regular`."""
-    digest = hashlib.sha256()
-    with open_regular(path, most_bytes) as stream:
+def digest_file(path: Path | str, most_bytes: int | None, within: Path | None = None) -> str:
+    """SHA-256 of a regular file, in hexadecimal, read in parts; arguments and errors as of `open_regular`."""
+    digest, count = hashlib.sha256(), 0
+    with open_regular(path, most_bytes, within) as stream:
         try:
-            while block := stream.read(1 << 20):
+            while block := stream.read(_PART):
                 digest.update(block)
+                count += len(block)
+                if most_bytes is not None and count > most_bytes:  # it grows meanwhile
+                    raise ReadError(path, f"it has more than {most_bytes} bytes")
         except OSError as error:
+            if isinstance(error, ReadError):
+                raise
             raise ReadError(path, error.strerror or str(error)) from error
     return digest.hexdigest()
 

@@ -99,7 +99,7 @@ def _take(loader: yaml.SafeLoader, event: yaml.Event, values: _Values) -> None:
         raise ValueError(f"line {line} has an anchor or alias (& or *); write the values out")
     tag = getattr(event, "tag", None)
     if tag is not None:
-        raise ValueError(f"line {line} has the tag {tag[:_SHOWN]!r}; leave it away")
+        raise ValueError(f"line {line} has the tag {tag[:_SHOWN]!r}; remove it")
     if isinstance(event, yaml.SequenceStartEvent):
         values.begin([], line)
     elif isinstance(event, yaml.MappingStartEvent):

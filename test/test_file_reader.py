@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 import tracemalloc
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mvloc_ros.file_reader import ReadError, open_regular, read_file
+from mvloc_ros.file_reader import ReadError, digest_file, open_regular, read_file
 
 
 def test_a_regular_file_is_read(tmp_path: Path):
@@ -61,6 +62,19 @@ def test_no_more_room_is_taken_than_the_file_has(tmp_path: Path):
         tracemalloc.stop()
     with Path("/proc/self/maps").open("rb") as stream:  # of which the system says that it has 0 bytes
         assert read_file("/proc/self/maps", 1 << 40).splitlines()[0] == stream.readline().strip()
+
+
+def test_a_digest_is_of_all_bytes_up_to_a_bound_or_without_one(tmp_path: Path):
+    """The files of a training's cache have no bound: a day of frames has more than a bundle may have."""
+    content = bytes(range(256)) * 8192  # of more than one part
+    (tmp_path / "file").write_bytes(content)
+    expected = hashlib.sha256(content).hexdigest()
+    assert digest_file(tmp_path / "file", None) == digest_file(tmp_path / "file", len(content)) == expected
+    with pytest.raises(ReadError, match="at most"):
+        digest_file(tmp_path / "file", len(content) - 1)
+    (tmp_path / "out").symlink_to("/proc/version")
+    with pytest.raises(ReadError, match="leads out of"):
+        digest_file(tmp_path / "out", None, within=tmp_path)
 
 
 def test_links_that_lead_out_of_the_folder_are_refused(tmp_path: Path):

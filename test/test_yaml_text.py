@@ -55,7 +55,7 @@ def test_the_files_of_this_package_read_the_same() -> None:
         (BOMB, "line 1 has an anchor or alias .& or .*; write the values out"),
         ("a: 1\nb: *a", "line 2 has an anchor or alias"),
         ("a: !!python/object/apply:os.system [ls]", "line 1 has the tag 'tag:yaml.org,2002:python/"),
-        ("a: !!str 1", "line 1 has the tag 'tag:yaml.org,2002:str'; leave it away"),
+        ("a: !!str 1", "line 1 has the tag 'tag:yaml.org,2002:str'; remove it"),
         ("a: !own 1", "line 1 has the tag '!own'"),
         ("<<: {a: 1}", "line 1 merges mappings .<<.; write the values out"),
         ("a: 1\nb: 2\na: 3", "the name 'a' is there twice, again in line 3"),

@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.errors import MvlocError
-from mvloc_ros.file_reader import ReadError, open_regular, read_file
+from mvloc_ros.file_reader import ReadError, digest_file, open_regular, read_file
 from mvloc_ros.geometry.trajectory import Trajectory, read_tum
 from mvloc_ros.inference.manifest import SCHEMA_VERSION, Manifest, manifest_from_json, manifest_to_json
 from mvloc_ros.inference.manifest_checks import ManifestError, Section, require_sha256
@@ -386,19 +386,9 @@ def manifest_text(manifest: Manifest) -> str:
 
 
 def file_digest(path: Path, within: Path | None = None) -> str:
-    """SHA-256 of a regular file, in hexadecimal.
+    """SHA-256 of a file of a bundle, in hexadecimal.
 
     Raises:
         ReadError: it cannot be read, is no regular file, too large, or lies outside of the folder `within`.
     """
-    digest, count = hashlib.sha256(), 0
-    with open_regular(path, MOST_BUNDLE_FILE_BYTES, within) as stream:
-        try:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-                count += len(block)
-                if count > MOST_BUNDLE_FILE_BYTES:
-                    raise ReadError(path, f"it grows beyond {MOST_BUNDLE_FILE_BYTES} bytes")
-        except OSError as error:
-            raise ReadError(path, error.strerror or str(error)) from error
-    return digest.hexdigest()
+    return digest_file(path, MOST_BUNDLE_FILE_BYTES, within)

@@ -2,7 +2,7 @@
 """The digest of a whole bundle: SHA-256 over all values of its manifest, which list the digests of its files.
 
 It shows damage, and whether two robots have the same model. It is no signature: who changes a manifest on purpose can
-compute it again, or leave it away.
+compute it again, or remove it.
 """
 
 from __future__ import annotations

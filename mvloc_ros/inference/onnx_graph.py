@@ -45,7 +45,7 @@ Shape = tuple[int, ...]
 
 
 class GraphError(MvlocError):
-    """The graph is none that is accepted; the message is a reason, the caller names the file."""
+    """The graph is not accepted; the message is the reason, the caller names the file."""
 
 
 @dataclass(frozen=True)

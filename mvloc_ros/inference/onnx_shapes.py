@@ -81,7 +81,7 @@ def output_shape(call: Call) -> tuple[Shape, int]:
     """
     rule = _RULES.get(call.node.kind)
     if rule is None:
-        raise call.error("is none that exported networks have")
+        raise call.error("is not among those of exported networks")
     return rule(call)
 
 

@@ -54,7 +54,7 @@ def require_stamp(what: str, stamp: Time) -> int:
     if stamp.sec < 0 or stamp.nanosec >= _NS:
         raise MessageError(
             f"{what} has a stamp of {stamp.sec} s and {stamp.nanosec} ns, which ROS time cannot hold (it begins in "
-            "1970, and a second has 1e9 ns); mend what stamps it."
+            "1970, and a second has 1e9 ns); correct the driver or clock that stamps it."
         )
     return to_nanoseconds(stamp)
 

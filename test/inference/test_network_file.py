@@ -197,7 +197,10 @@ FOREIGN: dict[str, tuple[Change, str]] = {
         ),
         r"up to its operator 'MatMul' it has more than 2\.7e.11 multiplications for one frame",
     ),
-    "random": (node("RandomNormal", [], "big", shape=[9]), "its operator 'RandomNormal' is none that exported"),
+    "random": (
+        node("RandomNormal", [], "big", shape=[9]),
+        "its operator 'RandomNormal' is not among those of exported",
+    ),
     "size by the data": (
         together(node("Cast", ["present"], "wanted", to=7), node("Expand", ["share", "wanted"], "big")),
         "its operator 'Expand' has sizes or axes that are not constant",

@@ -24,8 +24,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from mvloc_ros.file_reader import digest_file
 from mvloc_ros.geometry.text_file import read_text
-from mvloc_ros.inference.bundle import file_digest
 from mvloc_ros.json_text import parse_json
 from mvloc_ros.storage import replace_folder, staging_folder, write_file
 
@@ -123,7 +123,7 @@ class Writer:
             "shape": [self._rows[name], *shape],
             "bytes": path.stat().st_size,
             "times": _times(path),
-            "sha256": file_digest(path),
+            "sha256": digest_file(path, None),
         }
 
 
@@ -206,7 +206,7 @@ def _is_touched(path: Path, entry: dict[str, Any]) -> bool:
 
 
 def _verify(path: Path, entry: dict[str, Any]) -> None:
-    if file_digest(path) != entry["sha256"]:
+    if digest_file(path, None) != entry["sha256"]:
         raise ValueError(f"{path.name} is not as it was written")
 
 
