@@ -32,20 +32,21 @@ ALLOWED = {
     "geometry": set(),
     "recordings": {"geometry"},
     "inference": {"geometry"},
-    "sensors": {"geometry", "inference"},
+    "frontend": {"geometry", "inference"},
     "localization": {"geometry", "inference"},
     "mapping": {"geometry", "recordings", "inference", "localization"},
     "calibration": {"geometry", "recordings", "inference", "localization", "mapping"},
     "evaluation": {"geometry"},
-    "replay": {"geometry", "recordings", "inference", "sensors", "localization", "evaluation"},
+    "replay": {"geometry", "recordings", "inference", "frontend", "localization", "pipeline", "evaluation"},
     "training": {"geometry", "recordings", "inference", "evaluation"},
     "experiments": {"geometry", "recordings", "evaluation", "replay", "training"},
     "demo": {"geometry", "recordings", "inference", "replay"},
-    "node": {"geometry", "inference", "localization", "sensors"},
+    "pipeline": {"geometry", "inference", "frontend", "localization", "node"},
+    "node": {"geometry", "inference", "frontend", "localization", "pipeline"},
     "doctor": {"inference", "localization", "replay"},
 }
 # Only these may import ROS (node: all of it).
-ROS_FILES = {"sensors/decode.py", "sensors/clouds.py", "replay/player.py", "replay/recorder.py", "replay/ros.py"}
+ROS_FILES = {"frontend/decode.py", "frontend/clouds.py", "replay/player.py", "replay/recorder.py", "replay/ros.py"}
 ROS_FILES |= {"doctor/topics.py", "doctor/software.py"}
 
 

@@ -25,7 +25,6 @@ from mvloc_ros.node.loaded_model import LoadedModel, load_model
 from mvloc_ros.node.memory import give_back
 from mvloc_ros.node.parameters import NodeParameters
 from mvloc_ros.node.pipeline import Pipeline
-from mvloc_ros.node.robot_tracking import RobotTracking
 
 LOADER = "mvloc_model"
 """Name of the threads that load models."""
@@ -101,23 +100,21 @@ class ModelSlot:
         self.path = values.model
         self._lock = threading.Lock()  # of the two that an exchange concerns
         self._pipeline: Pipeline | None = None
-        self._tracker: RobotTracking | None = None
         self._thread: threading.Thread | None = None
         self._load: _Load | None = None
         self._is_reported = True
         self._is_closed = False
 
-    def attach(self, pipeline: Pipeline, tracker: RobotTracking) -> None:
-        """Name what uses the model from now on. Both were made with `current`, and no exchange came between."""
+    def attach(self, pipeline: Pipeline) -> None:
+        """Name what uses the model from now on, and give it the one that runs now."""
         with self._lock:
-            self._pipeline, self._tracker = pipeline, tracker
-            pipeline.localizer = self.current.localizer
-            tracker.use_map(self.current.map_frame)
+            self._pipeline = pipeline
+            self._use(pipeline)
 
     def detach(self) -> None:
         """Nothing uses the model until the next `attach`."""
         with self._lock:
-            self._pipeline = self._tracker = None
+            self._pipeline = None
 
     def close(self, is_in_use: bool = False) -> None:
         """Release what is loaded, unless a frame that hangs uses it; what is still being loaded releases itself."""
@@ -187,15 +184,18 @@ class ModelSlot:
                 self._require_exchangeable(model)
                 with nullcontext() if self._pipeline is None else self._pipeline.between_frames():
                     old, self.current, self.path = self.current, model, path
-                    if self._pipeline is not None and self._tracker is not None:
-                        self._pipeline.localizer = model.localizer
-                        self._tracker.use_map(model.map_frame)
+                    if self._pipeline is not None:
+                        self._use(self._pipeline)
             except MvlocError:  # raised before the exchange
                 model.close()
                 raise
         old.close()
         del old
         give_back()
+
+    def _use(self, pipeline: Pipeline) -> None:
+        pipeline.server.localizer = self.current.localizer
+        pipeline.server.tracking.use_map(self.current.map_frame)
 
     def _require_exchangeable(self, model: LoadedModel) -> None:
         if self._is_closed:

@@ -1,39 +1,39 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the node's localizer over a recording without DDS: every pair, as fast as the machine can."""
+"""Runs the node's own path over a recording without DDS: every frame, as fast as the machine can.
+
+The messages of a recording go in the order of their log times through the server that the node uses too; the log time
+is the clock. What a live run loses to time is not lost here: no frame is replaced by a newer one, no transform is late.
+"""
 
 from __future__ import annotations
 
-import time
-from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
-from mvloc_ros.geometry.camera import View
+from mvloc_ros.frontend.depth_check import add_image, depth_notes
+from mvloc_ros.frontend.front_end import TICK_S
+from mvloc_ros.frontend.input_log import InputLog
+from mvloc_ros.frontend.transform_watch import TransformWatch
 from mvloc_ros.geometry.depth_statistics import DepthTally
 from mvloc_ros.geometry.trajectory import Trajectory
 from mvloc_ros.inference.backend_choice import create_backend
 from mvloc_ros.inference.bundle import Bundle, read_bundle
-from mvloc_ros.inference.frame import ColorImage, DepthImage, Frame, FrameError
-from mvloc_ros.inference.manifest import Manifest
-from mvloc_ros.localization.estimate import PoseEstimate
-from mvloc_ros.localization.gate import GateLimits
 from mvloc_ros.localization.localizer import Localizer
-from mvloc_ros.localization.options import RefinementOptions
-from mvloc_ros.localization.tracker import Tracker
+from mvloc_ros.parameters.table import NodeParameters
+from mvloc_ros.pipeline.server import LocalizationServer, Surroundings
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import BagReader, RawMessage
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.stamps import SECOND_NS
 from mvloc_ros.replay.camera_findings import CameraFindings, camera_findings
-from mvloc_ros.replay.outcomes import ACCEPTED, FAILED, INVALID, REJECTED, UNPAIRED, Outcome
-from mvloc_ros.replay.run import CollectedPoses, Floats, Run
-from mvloc_ros.sensors.decode import DecodeError, decode_color, decode_depth
-from mvloc_ros.sensors.depth_check import add_image, depth_notes
-from mvloc_ros.sensors.synchronizer import Synchronizer
+from mvloc_ros.replay.evaluated_parameters import evaluated
+from mvloc_ros.replay.image_topics import ImageTopics, find_image_topics
+from mvloc_ros.replay.recorded_transforms import RecordedTransforms, tf_topics
+from mvloc_ros.replay.replayed_frames import ReplayedFrames
+from mvloc_ros.replay.run import CollectedPoses, Run
 
 _DEPTH_EVERY = 10
 """Of how many depth images one is looked at for how far they measure."""
@@ -41,31 +41,29 @@ _DEPTH_EVERY = 10
 
 @dataclass(frozen=True)
 class OfflineOptions:
-    """Backend, pairing and topics of an offline run.
+    """Parameters of the node, and the topics of an offline run.
 
-    `tolerance_s`: largest difference of the stamps of a frame and its truth. `without`: the image (color or depth)
-    that is left out. `depth_unit_m` and `rescale_input`: as the node's parameters. `allow_damage`: read what
-    is left of a damaged recording.
+    Attributes:
+        parameters: of the node; see `evaluated_parameters` for what is other than its defaults.
+        color_topic, depth_topic, truth_topic: names in the recording.
+        tolerance_s: largest difference of the stamps of a frame and its truth.
+        progress: whether to show a bar.
+        without: the image (color or depth) that is left out.
+        allow_damage: read what is left of a damaged recording.
     """
 
-    backend: str = "auto"
-    threads: int = 0
-    precision: str = "auto"
-    sync_tolerance_s: float = 0.02
+    parameters: NodeParameters = field(default_factory=evaluated)
     color_topic: str = topics.COLOR_IMAGE
     depth_topic: str = topics.DEPTH_IMAGE
     truth_topic: str = topics.GROUND_TRUTH
     tolerance_s: float = 0.0
     progress: bool = True
-    refinement: RefinementOptions = field(default_factory=RefinementOptions)
     without: str = ""
-    depth_unit_m: float = 0.0
-    rescale_input: bool = False
     allow_damage: bool = False
 
 
 def run_offline(bag: Path | str, model: Path | str, options: OfflineOptions) -> Run:
-    """Localize every pair of a recording with a model bundle.
+    """Localize every frame of a recording with a model bundle.
 
     Raises RecordingError, BundleError or BackendError where recording, bundle or backend cannot be used.
     Messages that are damaged and frames that cannot be decoded or localized are counted, as in the node, and do not end
@@ -73,115 +71,147 @@ def run_offline(bag: Path | str, model: Path | str, options: OfflineOptions) -> 
     """
     bundle = read_bundle(model)
     with BagReader(bag, allow_damage=options.allow_damage) as reader:
-        color = reader.require(options.color_topic, topics.IMAGE)
-        reader.require(options.depth_topic, topics.IMAGE)
+        named = options.color_topic, options.depth_topic
+        images, values = find_image_topics(reader, *named, options.without, options.parameters)
         # A recording may be without truth, but not without the topic that the user named.
         reader.expect(options.truth_topic, topics.POSE, optional=options.truth_topic == topics.GROUND_TRUTH)
-        backend = create_backend(options.backend, bundle, options.threads, precision=options.precision)
+        clouds = values.depth_source == "cloud"
+        cameras = camera_findings(reader, images, bundle.manifest, rescale=values.rescale_input, clouds=clouds)
+        if values.rescale_input:
+            cameras.require_views(bundle.manifest)
+        backend = create_backend(
+            values.backend,
+            bundle,
+            values.threads,
+            precision=values.precision,
+            engine_cache=values.engine_cache,
+        )
         try:
-            localizer = Localizer(bundle, backend, options.refinement)
+            localizer = Localizer(bundle, backend, values.refinement)
             localizer.warm_up()
-            cameras = camera_findings(
-                reader, options.color_topic, options.depth_topic, bundle.manifest, options.rescale_input
-            )
-            work = _OfflineRun(localizer, options, bundle.manifest, cameras)
-            with tqdm(total=color.count, desc="localizing", unit=" frames", disable=not options.progress) as bar:
-                for raw in reader.raw(work.topics()):
-                    work.take(raw.topic, *_read(reader, raw))
-                    bar.update(raw.topic == options.color_topic)
-            found = work.result(reader.path, bundle, backend.description)
+            replay = _Replay(reader, localizer, bundle, replace(options, parameters=values), images, cameras)
+            count = reader.topics[images.color or images.depth].count
+            with tqdm(total=count, desc="localizing", unit=" frames", disable=not options.progress) as bar:
+                for raw in reader.raw(replay.topics()):
+                    replay.take(raw)
+                    bar.update(raw.topic == (images.color or images.depth))
+            found = replay.result(backend.description)
             return replace(found, notes=(*reader.damage_notes(), *found.notes), losses=tuple(reader.losses.values()))
         finally:
             backend.close()
 
 
-def _read(reader: BagReader, raw: RawMessage) -> tuple[int | None, Any | None]:
-    """Header stamp and message; None for what damage has made unreadable."""
-    stamp = None
-    try:
-        stamp = reader.header_stamp(raw)
-        return stamp, reader.decode(raw)
-    except RecordingError:
-        return stamp, None
+class _Clock:
+    """The log time of the message that was read last."""
+
+    ns = 0
+
+    def now_ns(self) -> int:
+        return self.ns
 
 
-class _OfflineRun:
-    """Collects what a run over one recording gives."""
+class _NotSent:
+    """The transforms that a node would send: a recording has nobody to hear them."""
+
+    def hold(self, *_: object) -> None:
+        """Nobody hears it."""
+
+    def send(self, *_: object) -> None:
+        """Nobody hears it."""
+
+    def withdraw(self) -> None:
+        """Nobody has heard it."""
+
+
+class _Replay:
+    """One recording on its way through the server."""
 
     def __init__(
-        self, localizer: Localizer, options: OfflineOptions, manifest: Manifest, cameras: CameraFindings
+        self,
+        reader: BagReader,
+        localizer: Localizer,
+        bundle: Bundle,
+        options: OfflineOptions,
+        images: ImageTopics,
+        cameras: CameraFindings,
     ) -> None:
-        self._localizer, self._options, self._manifest, self._cameras = localizer, options, manifest, cameras
-        # Without the gate, so that the figures are those of all poses that the map does not reject.
-        self._tracker = Tracker(GateLimits(enabled=False), options.refinement.unverified_after_s)
-        self._views: tuple[View | None, View | None] = (
-            cameras.views(manifest) if options.rescale_input else (None, None)
+        self._reader, self._bundle, self._options, self._cameras = reader, bundle, options, cameras
+        self._images, self._modality = images, {name: modality for modality, name in images.names.items()}
+        values, self._clock = options.parameters, _Clock()
+        log = InputLog(lambda _: None, lambda _: None, lambda: 1e-9 * self._clock.ns)
+        self._watch = TransformWatch(log, lambda: 1e-9 * self._clock.ns, self._clock.now_ns)
+        listens = values.needs_tf or values.publish_frame != "none" or values.depth_source == "cloud"
+        self._tf_topics = tf_topics(reader) if listens else ()
+        around = Surroundings(
+            self._clock.now_ns,
+            RecordedTransforms.of(reader) if listens else None,
+            _NotSent(),
+            self._watch,
+            log,
+            self._clock.now_ns,
         )
+        self._frames = ReplayedFrames(bundle.manifest.frames.pose_of, images, options.without, values.pair_tolerance)
+        self._server = LocalizationServer(
+            values, localizer, lambda: bundle.manifest, around, self._localize, self._frames.note_problem
+        )
+        self._server.front.topics = {"color": options.color_topic, "depth": options.depth_topic} | images.names
+        self._truth = CollectedPoses(options.truth_topic)
+        manifest = bundle.manifest
         self._depth = DepthTally(manifest.input.depth_min_m, manifest.input.depth_max_m)
         self._depth_images, self._depth_unit_m = 0, 0.0
-        self._sizes: dict[str, str] = {}
-        pose_of = manifest.frames.pose_of
-        self._carrier = options.color_topic if pose_of == "color" else options.depth_topic
-        self._pairs = Synchronizer(round(options.sync_tolerance_s * 1e9), self._localize)
-        self._frames: set[int] = set()
-        self._truth = CollectedPoses(options.truth_topic)
-        self._estimates: dict[int, Floats] = {}
-        self._covariances: dict[int, Floats] = {}
-        self._network: dict[int, Floats] = {}
-        self._refined = False
-        self._steps: dict[str, dict[int, float]] = {}
-        self._decode_ms: dict[tuple[str, int], float] = {}
-        self._frame_id = ""
-        self._outcomes: dict[int, Outcome] = {}
-        self._partners: dict[int, str] = {}  # stamp of an image that the frames are to be paired with -> its fault
-        self._drops: Counter[str] = Counter(invalid=0, failed=0, rejected=0)
+        self._next_tick_ns = 0
 
-    def topics(self) -> tuple[str, str, str]:
+    def topics(self) -> tuple[str, ...]:
         """The topics that a run needs."""
-        return self._options.color_topic, self._options.depth_topic, self._options.truth_topic
+        return (*self._modality, *self._cameras.topics, *self._tf_topics, self._options.truth_topic)
 
-    def take(self, topic: str, stamp: int | None, message: Any | None) -> None:
-        """One message of the recording, in order of time; None for what is unreadable."""
-        if topic == self._options.truth_topic:
+    def take(self, raw: RawMessage) -> None:
+        """One message of the recording, in order of log time."""
+        self._tick(raw.stamp_ns)
+        stamp, message = _read(self._reader, raw)
+        modality = self._modality.get(raw.topic)
+        if modality:
+            self._take_image(modality, stamp, message)
+        elif raw.topic == self._options.truth_topic:
             self._truth.take(message)
+        elif message is None:
             return
-        is_color = topic == self._options.color_topic
-        if topic == self._carrier and stamp is not None:
-            self._frames.add(stamp)
-        if stamp is None or message is None:
-            self._refuse(topic, stamp, "the message is damaged")
+        elif raw.topic in self._cameras.topics:
+            infos = self._cameras.topics[raw.topic]
+            for side, image_topic in infos.items():
+                self._server.infos.take(side, message, image_topic)
+        elif self._watch.may_be_read(raw.topic, len(message.transforms)):
+            for transform in message.transforms:
+                self._watch.take(transform, is_static=raw.topic == topics.TF_STATIC)
+
+    def _tick(self, log_ns: int) -> None:
+        """Let time go on to the next message; through a pause of the recording as far as it can change anything."""
+        step_ns = round(TICK_S * SECOND_NS)
+        most_ns = round(2 * SECOND_NS * self._options.parameters.single_modality_wait) + step_ns
+        due_ns = max(self._next_tick_ns, log_ns - most_ns) if self._next_tick_ns else log_ns + step_ns
+        while due_ns <= log_ns:
+            self._clock.ns = due_ns
+            self._server.front.tick(1e-9 * due_ns)
+            due_ns += step_ns
+        self._clock.ns, self._next_tick_ns = log_ns, due_ns
+
+    def _take_image(self, modality: str, stamp: int | None, message: Any | None) -> None:
+        self._frames.begin(modality, stamp, message is None)
+        if message is None:
             return
-        if topic == self._carrier:
-            self._frame_id = message.header.frame_id
-        start = time.perf_counter()
-        try:
-            if is_color:
-                color = replace(decode_color(message), view=self._views[0])
-            else:
-                depth = replace(decode_depth(message, self._options.depth_unit_m), view=self._views[1])
-        except DecodeError as error:
-            self._refuse(topic, stamp, str(error))
-            return
-        if topic != self._carrier:
-            self._partners[stamp] = ""
-        self._decode_ms[topic, stamp] = (time.perf_counter() - start) * 1e3
-        self._check_size(is_color, message)
-        if is_color:
-            self._pairs.add_color(stamp, color)
+        front, now_s = self._server.front, 1e-9 * self._clock.ns
+        if modality == "color":
+            front.take_color(message, now_s)
         else:
-            self._look_at_depth(depth)
-            self._pairs.add_depth(stamp, depth)
+            front.take_depth(message, now_s)
+        if hasattr(message, "width") and hasattr(message, "encoding"):
+            self._cameras.note_size(modality, (message.width, message.height))
 
-    def _check_size(self, is_color: bool, message: Any) -> None:
-        model, kind = (self._cameras.color, "colour") if is_color else (self._cameras.depth, "depth")
-        if model is None or (message.width, message.height) == (model.camera.width, model.camera.height):
+    def _localize(self, paired: Any) -> None:
+        self._frames.localize(self._server, paired)
+        image = self._server.reader.last_depth
+        if image is None:
             return
-        self._sizes[kind] = (
-            f"the {kind} images are {message.width}x{message.height}, but their camera_info is for "
-            f"{model.camera.width}x{model.camera.height}; check the driver"
-        )
-
-    def _look_at_depth(self, image: DepthImage) -> None:
         if self._depth_images % _DEPTH_EVERY == 0:
             add_image(self._depth, image)
             self._depth_unit_m = image.metres_per_unit
@@ -190,101 +220,46 @@ class _OfflineRun:
     def _depth_notes(self) -> list[str]:
         if not self._depth_images:
             return []
-        options, network = self._options, self._manifest.input
-        return depth_notes(self._depth.result(), self._depth_unit_m, options.depth_unit_m, network, "--depth-unit-m")
+        values, network = self._options.parameters, self._bundle.manifest.input
+        return depth_notes(self._depth.result(), self._depth_unit_m, values.depth_unit_m, network, "--depth-unit-m")
 
-    def _refuse(self, topic: str, stamp: int | None, fault: str) -> None:
-        """Count an image that cannot be used, and keep why."""
-        self._drops["invalid"] += 1
-        if stamp is None:
-            return
-        if topic == self._carrier:
-            self._outcomes[stamp] = Outcome(INVALID, fault)
-        else:
-            self._partners[stamp] = fault
-
-    def _localize(self, color_ns: int, color: ColorImage, depth_ns: int, depth: DepthImage) -> None:
-        stamp = color_ns if self._carrier == self._options.color_topic else depth_ns
-        without = self._options.without
-        frame = Frame(
-            stamp,
-            self._frame_id,
-            None if without == "color" else color,
-            None if without == "depth" else depth,
-            depth_ns - color_ns,
-        )
-        start = time.perf_counter()
-        try:
-            estimate, verdict = self._localizer.follow(frame, self._tracker)
-        except FrameError as error:
-            self._drops["failed"] += 1
-            self._outcomes[stamp] = Outcome(FAILED, str(error))
-            return
-        images = ((self._options.color_topic, color_ns), (self._options.depth_topic, depth_ns))
-        decode = sum(self._decode_ms.pop(image) for image in images)
-        self._note_times(stamp, estimate, decode, decode + (time.perf_counter() - start) * 1e3)
-        # A rejected frame took its time too, and the network alone would have answered.
-        self._network[stamp] = estimate.network.T
-        kind = ACCEPTED if verdict.accepted else REJECTED
-        said = kind, verdict.reason, estimate.remark
-        self._outcomes[stamp] = Outcome(*said, score=estimate.score, refined=estimate.refined)
-        if not verdict.accepted:
-            self._drops["rejected"] += 1
-            return
-        self._estimates[stamp] = estimate.pose.T
-        self._covariances[stamp] = estimate.pose.covariance
-        self._refined |= estimate.refined
-
-    def _note_times(self, stamp: int, estimate: PoseEstimate, decode_ms: float, total_ms: float) -> None:
-        times = {"decode": decode_ms, **{key.removesuffix("_ms"): ms for key, ms in vars(estimate.times).items()}}
-        for step, milliseconds in {**times, "total": total_ms}.items():
-            self._steps.setdefault(step, {})[stamp] = milliseconds
-
-    def _unpaired(self) -> dict[int, Outcome]:
-        """The frames that nothing was said of: no partner, and how far away the nearest one is."""
-        partners = np.array(sorted(self._partners), dtype=np.int64)
-        other = "depth" if self._carrier == self._options.color_topic else "color"
-        tolerance = self._options.sync_tolerance_s
-        result = {}
-        for frame in self._frames - set(self._outcomes):
-            reason = f"the recording has no {other} image"
-            if len(partners):
-                nearest = int(partners[np.argmin(np.abs(partners - frame))])
-                away, fault = abs(nearest - frame) / SECOND_NS, self._partners[nearest]
-                reason = f"the nearest {other} image is {away:.6f} s away, {tolerance:g} s are allowed"
-                if away <= tolerance:
-                    reason = (
-                        f"its {other} image cannot be used: {fault}" if fault else f"its {other} image went elsewhere"
-                    )
-            result[frame] = Outcome(UNPAIRED, reason)
-        return result
-
-    def result(self, recording: Path, bundle: Bundle, backend: str) -> Run:
+    def result(self, backend: str) -> Run:
         """The run, with all images that found no partner counted."""
-        counts = (self._pairs.color_counts, self._pairs.depth_counts)
-        training = bundle.training_trajectory()
+        self._server.front.synchronizer.settle()
+        frames, options = self._frames, self._options
+        training = self._bundle.training_trajectory()
         return Run(
-            source=f"offline, without {self._options.without}" if self._options.without else "offline",
-            recording=recording.name,
-            model=bundle.name,
+            source=f"offline, without {options.without}" if options.without else "offline",
+            recording=self._reader.path.name,
+            model=self._bundle.name,
             backend=backend,
-            frames_ns=np.array(sorted(self._frames), dtype=np.int64),
+            frames_ns=frames.stamps_ns,
             truth=self._truth.stamped(),
-            estimates=Trajectory.collect(self._estimates),
-            latency_ms=self._steps,
-            drops={"unpaired": sum(count.received - count.paired for count in counts), **self._drops},
+            estimates=Trajectory.collect(frames.estimates),
+            latency_ms=frames.latency_ms,
+            drops=frames.drops(self._server.front),
             training_poses=None if training is None else training.poses,
-            tolerance_ns=round(self._options.tolerance_s * SECOND_NS),
+            tolerance_ns=round(options.tolerance_s * SECOND_NS),
             notes=(
                 *self._truth.notes(),
                 *self._truth.step_notes(),
                 *self._cameras.texts,
-                *self._sizes.values(),
                 *self._depth_notes(),
             ),
-            covariances=self._covariances,
-            network=Trajectory.collect(self._network) if self._refined else None,
-            outcomes={**self._outcomes, **self._unpaired()},
-            map_frame=bundle.manifest.frames.map,
+            covariances=frames.covariances,
+            network=frames.network,
+            outcomes=frames.outcomes(),
+            map_frame=options.parameters.map_frame or self._bundle.manifest.frames.map,
             truth_frame=self._truth.frame(),
         )
+
+
+def _read(reader: BagReader, raw: RawMessage) -> tuple[int | None, Any | None]:
+    """Header stamp and message; None for what damage has made unreadable."""
+    stamp = None
+    try:
+        if raw.type != topics.TF_MESSAGE:
+            stamp = reader.header_stamp(raw)
+        return stamp, reader.decode(raw)
+    except RecordingError:
+        return stamp, None

@@ -5,15 +5,15 @@ from __future__ import annotations
 
 import math
 
+from mvloc_ros.frontend.compressed import decode_compressed_depth
+from mvloc_ros.frontend.decode import DecodeError, decode_depth
+from mvloc_ros.frontend.depth_check import add_image, depth_notes, unit_text
 from mvloc_ros.geometry.depth_statistics import DepthTally, unusual
 from mvloc_ros.inference.manifest import Manifest
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import BagReader
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.replay.to_dataset.selection import is_depth
-from mvloc_ros.sensors.compressed import decode_compressed_depth
-from mvloc_ros.sensors.decode import DecodeError, decode_depth
-from mvloc_ros.sensors.depth_check import add_image, depth_notes, unit_text
 
 _IMAGES = 12
 

@@ -321,7 +321,7 @@ def test_the_training_camera_is_no_finding_and_a_wrong_size_is_one(camera_bag, t
     assert "the depth images are 64x48, but their camera_info is for 128x96; check the driver" in other.notes
     none = run_offline(camera_bag("c"), tiny_bundle, QUIET)
     assert any("no camera_info is beside /camera/color/image_raw: its images are taken" in note for note in none.notes)
-    with pytest.raises(ReplayError, match="leave --rescale-input out"):
+    with pytest.raises(ReplayError, match="leave out --rescale-input"):
         run_offline(camera_bag("d"), tiny_bundle, replace(QUIET, rescale_input=True))
 
 

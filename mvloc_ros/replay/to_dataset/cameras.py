@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from mvloc_ros.frontend.decode import DecodeError
 from mvloc_ros.geometry.motion import MotionLimits
 from mvloc_ros.geometry.trajectory import Interpolation
 from mvloc_ros.recordings.bag_reader import BagReader
@@ -18,7 +19,6 @@ from mvloc_ros.replay.to_dataset.images import ToDepthMap, cloud_to_depth_map, d
 from mvloc_ros.replay.to_dataset.options import DatasetOptions
 from mvloc_ros.replay.to_dataset.poses import PoseCollector
 from mvloc_ros.replay.to_dataset.selection import CLOUD, Selection
-from mvloc_ros.sensors.decode import DecodeError
 
 IMAGE_UNITS, CLOUD_UNITS = 1000.0, 256.0
 """Depth units per metre: millimetres of a depth camera up to 65 m; a LIDAR needs 256 m, at 4 mm."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mvloc_ros.foreign_text import shown
+from mvloc_ros.frontend import decode
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.limits import MOST_LOG_CHARACTERS
 from mvloc_ros.recordings import topics
@@ -16,7 +17,6 @@ from mvloc_ros.recordings.bag_reader import BagReader
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.transforms import frame_name
 from mvloc_ros.replay.recorded_camera import RecordedCamera, near_infos, recorded_camera
-from mvloc_ros.sensors import decode
 
 _log = logging.getLogger(__name__)
 

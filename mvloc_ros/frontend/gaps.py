@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from mvloc_ros.sensors.synchronizer import JUMP_NS
+from mvloc_ros.frontend.synchronizer import JUMP_NS
 
 _KEPT = 15
 _FIRST = 7

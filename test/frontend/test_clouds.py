@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mvloc_ros.frontend.clouds import decode_cloud, project_cloud
+from mvloc_ros.frontend.decode import DecodeError
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.geometry.projection import project_pinhole, transform_points, unproject
 from mvloc_ros.recordings.typestore import new_typestore
-from mvloc_ros.sensors.clouds import decode_cloud, project_cloud
-from mvloc_ros.sensors.decode import DecodeError
 
 CLOUD, FIELD = "sensor_msgs/msg/PointCloud2", "sensor_msgs/msg/PointField"
 FLOAT32, FLOAT64, UINT16, INT32 = 7, 8, 4, 5

@@ -9,26 +9,22 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 
 from mvloc_ros.foreign_text import shown
+from mvloc_ros.frontend.camera_info import CameraInfoError, CameraModel, training_view
+from mvloc_ros.frontend.clouds import project_cloud
+from mvloc_ros.frontend.compressed import decode_compressed_color, decode_compressed_depth
+from mvloc_ros.frontend.decode import DecodeError, decode_color, decode_depth
+from mvloc_ros.frontend.message_checks import to_nanoseconds
 from mvloc_ros.geometry.camera import PinholeCamera
+from mvloc_ros.geometry.transform_lookup import TransformLookup
 from mvloc_ros.inference.frame import ColorImage, DepthImage
 from mvloc_ros.inference.manifest import Manifest
 from mvloc_ros.node.input_parameters import InputParameters
-from mvloc_ros.node.messages import to_nanoseconds
-from mvloc_ros.node.odometry import RobotTransforms
-from mvloc_ros.sensors.camera_info import CameraInfoError, CameraModel, training_view
-from mvloc_ros.sensors.clouds import project_cloud
-from mvloc_ros.sensors.compressed import decode_compressed_color, decode_compressed_depth
-from mvloc_ros.sensors.decode import DecodeError, decode_color, decode_depth
-
-COLOR_TYPES = {"raw": Image, "compressed": CompressedImage}
-DEPTH_TYPES = {"image": Image, "compressed": CompressedImage, "cloud": PointCloud2}
 
 
 class ImageReader:
-    """Reads one activation's messages. Fed by the executor's thread; what it returns to be called runs in the worker's.
+    """Reads one activation's messages, or one recording's; what it returns to be called is for whoever reads the frame.
 
     Attributes:
         color_model, depth_model: what the last usable camera_info said; None until it comes.
@@ -38,7 +34,7 @@ class ImageReader:
     """
 
     def __init__(
-        self, values: InputParameters, manifest: Callable[[], Manifest], transforms: RobotTransforms | None
+        self, values: InputParameters, manifest: Callable[[], Manifest], transforms: TransformLookup | None
     ) -> None:
         """Take the parameters, the manifest of the model that runs, and TF (needed for clouds alone)."""
         self._values = values

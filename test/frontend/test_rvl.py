@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from mvloc_ros.sensors.rvl import RvlError, decode_rvl, encode_rvl
+from mvloc_ros.frontend.rvl import RvlError, decode_rvl, encode_rvl
 
 # Mostly runs and small steps, as in depth images, but every value may occur.
 pieces = st.one_of(

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a pose of the camera to what the robot is told: the tracker's verdict, the extrinsic, and what TF is told.
 
-`place` runs in the worker's thread and may wait for transforms; the other methods come from services and
-topics in the executor's thread.
+`odometry_of` and `place` may wait for transforms; the other methods may be called by another thread meanwhile, as the
+node's services and topics do.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mvloc_ros.frontend.input_log import InputLog
+from mvloc_ros.frontend.message_checks import require_finite
+from mvloc_ros.frontend.transform_watch import TransformWatch
 from mvloc_ros.geometry import se3
+from mvloc_ros.geometry.transform_lookup import TransformLookup
 from mvloc_ros.inference.frame import Frame, FrameError
 from mvloc_ros.localization.estimate import PoseEstimate
 from mvloc_ros.localization.pose import Pose
 from mvloc_ros.localization.tracker import Tracker, Verdict
 from mvloc_ros.node.frame_parameters import FrameParameters
-from mvloc_ros.node.input_log import InputLog
-from mvloc_ros.node.messages import require_finite
-from mvloc_ros.node.odometry import RobotTransforms
-from mvloc_ros.node.tf_publisher import TfPublisher
-from mvloc_ros.node.transform_watch import TransformWatch
 
 Array = NDArray[np.float64]
 
@@ -44,6 +44,7 @@ class Placement:
         child: frame whose pose this is: the robot's or the camera's.
         pose: of that frame; the estimate's if it was accepted, else the expected one with variances that filters
             ignore, or None if nothing was ever accepted.
+        T_camera_child: where that frame is on the camera, 4x4.
         notes: what is less than was asked for, in words.
     """
 
@@ -51,7 +52,24 @@ class Placement:
     map_frame: str
     child: str
     pose: Pose | None
+    T_camera_child: Array
     notes: tuple[str, ...]
+
+
+class TransformOutput(Protocol):
+    """Sends transforms to the robot's other programs. Each raises MessageError for numbers that are not finite."""
+
+    def hold(self, parent: str, child: str, T_parent_child: Array) -> None:
+        """Send a transform that holds until the next one."""
+        ...
+
+    def send(self, parent: str, child: str, T_parent_child: Array, stamp_ns: int) -> None:
+        """Send a transform that is true at one stamp."""
+        ...
+
+    def withdraw(self) -> None:
+        """Hold nothing any more."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,8 +89,8 @@ class RobotTracking:
         values: FrameParameters,
         tracker: Tracker,
         map_frame: str,
-        transforms: RobotTransforms | None,
-        tf: TfPublisher,
+        transforms: TransformLookup | None,
+        tf: TransformOutput,
         is_from_before: Callable[[int], bool],
         log: InputLog,
         watch: TransformWatch,
@@ -236,7 +254,7 @@ class RobotTracking:
         elif verdict.T_map_camera is not None:
             T_map_child = verdict.T_map_camera @ mount.T_camera_child
             published = Pose(pose.stamp_ns, T_map_child, _LOST_VARIANCE * np.eye(6))
-        return Placement(verdict, self._map_frame, mount.child, published, notes)
+        return Placement(verdict, self._map_frame, mount.child, published, mount.T_camera_child, notes)
 
     def _apply_hint(self, camera: str, stamp_ns: int, T_odom_camera: Array | None, mount: _Mount) -> None:
         """Give a waiting hint to the tracker, as a pose of the camera."""

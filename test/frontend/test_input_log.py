@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import pytest
 
+from mvloc_ros.frontend.input_log import InputLog
 from mvloc_ros.limits import MOST_LOG_CHARACTERS, MOST_LOG_KINDS
-from mvloc_ros.node.input_log import InputLog
 
 FRAME_S = 1.0 / 30.0
 

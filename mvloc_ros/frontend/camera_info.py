@@ -68,13 +68,13 @@ def read_camera_info(message: Any, image_topic: str) -> CameraModel:
     Raises:
         CameraInfoError: the camera is not calibrated, or what the message says is impossible.
     """
-    coefficients = len(_field(message, "d"))
+    coefficients = len(matrix_field(message, "d"))
     if coefficients > MOST_DISTORTION_COEFFICIENTS:
         raise CameraInfoError(
             f"The camera_info of {image_topic} has {coefficients} distortion coefficients, at most "
             f"{MOST_DISTORTION_COEFFICIENTS} are accepted: check the camera's driver."
         )
-    k, d, p = (np.asarray(_field(message, name), dtype=np.float64).reshape(-1) for name in "kdp")
+    k, d, p = (np.asarray(matrix_field(message, name), dtype=np.float64).reshape(-1) for name in "kdp")
     rectified = is_rectified(image_topic)
     distorted = not rectified and bool(np.any(d != 0.0))
     # A matrix that nobody filled in has no focal length, but its last element may be 1.
@@ -104,7 +104,7 @@ def read_camera_info(message: Any, image_topic: str) -> CameraModel:
 
 def is_uncalibrated(message: Any) -> bool:
     """Whether a camera_info says only that its camera has no calibration, as drivers do before they have read it."""
-    return not any(_field(message, name)[0] != 0.0 for name in "kp")
+    return not any(matrix_field(message, name)[0] != 0.0 for name in "kp")
 
 
 def is_rectified(image_topic: str) -> bool:
@@ -133,8 +133,8 @@ def training_view(model: CameraModel, trained: PinholeCamera) -> View:
     return view
 
 
-def _field(message: Any, name: str) -> Any:
-    """A matrix of the message; ROS 1 writes them with capitals."""
+def matrix_field(message: Any, name: str) -> Any:
+    """K, D or P (`k`, `d`, `p`) of a camera_info message; ROS 1 writes them with capitals."""
     value = getattr(message, name, None)
     return getattr(message, name.upper()) if value is None else value
 

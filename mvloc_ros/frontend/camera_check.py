@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import math
 
+from mvloc_ros.frontend.camera_info import CameraModel
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.inference.manifest import InputSpec
-from mvloc_ros.sensors.camera_info import CameraModel
 
 _FOCAL_LENGTH = 0.03
 _ASPECT = 0.02
@@ -39,6 +39,17 @@ def differences(kind: str, seen: CameraModel, trained: PinholeCamera, network: I
             f"{network.width}x{network.height}: detail that the model was trained on is missing"
         )
     return found
+
+
+def size_differences(kind: str, size: tuple[int, int], seen: CameraModel) -> list[str]:
+    """A sentence where images of `size` (width, height) are not of the size that their camera_info states."""
+    stated = seen.camera.width, seen.camera.height
+    if size == stated:
+        return []
+    return [
+        f"the {kind} images are {size[0]}x{size[1]}, but their camera_info is for {stated[0]}x{stated[1]}; check the "
+        "driver"
+    ]
 
 
 def is_distorted(seen: CameraModel) -> bool:

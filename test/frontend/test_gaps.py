@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mvloc_ros.sensors.gaps import GapCounter
+from mvloc_ros.frontend.gaps import GapCounter
 
 MS = 1_000_000
 S = 1000 * MS

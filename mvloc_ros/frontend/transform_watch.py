@@ -16,13 +16,12 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-
-from geometry_msgs.msg import TransformStamped
+from typing import Any
 
 from mvloc_ros.foreign_text import shown
+from mvloc_ros.frontend.input_log import InputLog
+from mvloc_ros.frontend.message_checks import MessageError, require_frame, require_stamp
 from mvloc_ros.limits import MOST_NAMED, MOST_SECONDS_AHEAD, MOST_TRANSFORMS
-from mvloc_ros.node.input_log import InputLog
-from mvloc_ros.node.messages import MessageError, require_frame, require_stamp
 
 # Metres and quaternion as plain numbers: all of /tf passes here, and arrays would take many times as long.
 _Placed = tuple[tuple[float, float, float], tuple[float, float, float, float]]
@@ -112,7 +111,7 @@ class TransformWatch:
         )
         return False
 
-    def take(self, message: TransformStamped, is_static: bool) -> bool:
+    def take(self, message: Any, is_static: bool) -> bool:
         """Look at a transform; False for one that cannot be used, which counts as not sent."""
         parent, child = message.header.frame_id.lstrip("/"), message.child_frame_id.lstrip("/")
         try:
@@ -228,7 +227,7 @@ def _note(edge: _Edge, now: float, what: str) -> None:
     edge.oddity = what
 
 
-def _placed(message: TransformStamped) -> _Placed | None:
+def _placed(message: Any) -> _Placed | None:
     """Metres and unit quaternion; None where tf2 would refuse them."""
     t, q = message.transform.translation, message.transform.rotation
     square = q.x * q.x + q.y * q.y + q.z * q.z + q.w * q.w

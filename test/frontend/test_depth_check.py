@@ -8,11 +8,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from mvloc_ros.frontend.decode import decode_depth
+from mvloc_ros.frontend.depth_check import depth_notes, depth_problem, statistics_of, unit_text
 from mvloc_ros.inference.frame import DepthImage
 from mvloc_ros.inference.manifest import InputSpec
 from mvloc_ros.inference.preprocess import prepare_depth
-from mvloc_ros.sensors.decode import decode_depth
-from mvloc_ros.sensors.depth_check import depth_notes, depth_problem, statistics_of, unit_text
 
 NETWORK = InputSpec(12, 16, 0.1, 6.0)
 

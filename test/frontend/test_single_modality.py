@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mvloc_ros.sensors.single_modality import COLOR, DEPTH, SingleModality
-from mvloc_ros.sensors.synchronizer import Synchronizer
+from mvloc_ros.frontend.single_modality import COLOR, DEPTH, SingleModality
+from mvloc_ros.frontend.synchronizer import Synchronizer
 
 MS = 1_000_000
 WAIT, TICK, PERIOD = 0.5, 0.05, 0.033

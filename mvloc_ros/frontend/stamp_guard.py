@@ -12,8 +12,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from mvloc_ros.sensors.decode import DecodeError
-from mvloc_ros.sensors.synchronizer import JUMP_NS
+from mvloc_ros.frontend.decode import DecodeError
+from mvloc_ros.frontend.synchronizer import JUMP_NS
 
 # One event may show in the stamps of both topics and in the clock; within this wall time, jumps the same way are one.
 _SAME_EVENT_S = 1.0
@@ -26,18 +26,26 @@ class StampGuard:
         jumps: of stamps or clock, either way.
     """
 
-    def __init__(self, now_ns: Callable[[], int], tolerance_s: float, on_jump_back: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        now_ns: Callable[[], int],
+        tolerance_s: float,
+        on_jump_back: Callable[[str], None],
+        steady_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
         """Start with nothing seen.
 
         Args:
             now_ns: the node's ROS time in nanoseconds; 0 while simulated time has not started.
             tolerance_s: how far a stamp may be ahead of it.
             on_jump_back: called with a sentence when stamps or clock went back.
+            steady_ns: a clock that never jumps, in nanoseconds.
         """
         self._now_ns = now_ns
         self._tolerance_s = tolerance_s
         self._on_jump_back = on_jump_back
-        # Per stream: newest stamp and the steady time of its arrival; and the newest stamp of all, since a jump back.
+        self._steady_ns = steady_ns
+        # Per stream: newest stamp and steady time (s) of its arrival; and the newest stamp of all, since a jump back.
         self._newest: dict[str, tuple[int, float]] = {}
         self._newest_of_all_ns: int | None = None
         self._clock_ahead_ns: int | None = None
@@ -60,7 +68,7 @@ class StampGuard:
                 "let the driver stamp its images."
             )
         self._require_not_ahead(stream, stamp_ns)
-        now = time.monotonic()
+        now = 1e-9 * self._steady_ns()
         before_ns, before = self._newest.get(stream, (stamp_ns, now))
         step_ns = stamp_ns - before_ns
         if step_ns < -JUMP_NS:
@@ -81,7 +89,7 @@ class StampGuard:
 
     def compare_clocks(self) -> None:
         """Notice that the system's clock was set: it and the steady clock went different ways since the last call."""
-        ahead_ns = self._now_ns() - time.monotonic_ns()
+        ahead_ns = self._now_ns() - self._steady_ns()
         before_ns, self._clock_ahead_ns = self._clock_ahead_ns, ahead_ns
         if before_ns is not None and abs(ahead_ns - before_ns) > JUMP_NS:
             self.clock_jumped(ahead_ns - before_ns)
@@ -110,7 +118,7 @@ class StampGuard:
         self._on_jump_back(what)
 
     def _count(self, way: str) -> None:
-        now = time.monotonic()
+        now = 1e-9 * self._steady_ns()
         if now - self._last_jump[way] > _SAME_EVENT_S:
             self.jumps += 1
         self._last_jump[way] = now

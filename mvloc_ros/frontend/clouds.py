@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mvloc_ros.foreign_text import shown
+from mvloc_ros.frontend.decode import DecodeError
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.geometry.projection import (
     NEAREST_M,
@@ -23,7 +24,6 @@ from mvloc_ros.geometry.projection import (
     transform_points,
 )
 from mvloc_ros.limits import MOST_NAMED
-from mvloc_ros.sensors.decode import DecodeError
 
 _AXES = ("x", "y", "z")
 _REASON = 300  # characters of another library's words

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import threading
 
-from mvloc_ros.node.worker import LatestWorker
+from mvloc_ros.frontend.mailbox import LatestWorker
 
 
 def test_the_newest_item_replaces_the_one_that_waits():

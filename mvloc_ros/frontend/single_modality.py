@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from mvloc_ros.sensors.synchronizer import Synchronizer
+from mvloc_ros.frontend.synchronizer import Synchronizer
 
 COLOR, DEPTH = "color", "depth"
 _OTHER = {COLOR: DEPTH, DEPTH: COLOR}

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mvloc_ros.node.stamps import StampGuard
-from mvloc_ros.sensors.decode import DecodeError
+from mvloc_ros.frontend.decode import DecodeError
+from mvloc_ros.frontend.stamp_guard import StampGuard
 
 SECOND = 1_000_000_000
 START = 1_800_000_000 * SECOND

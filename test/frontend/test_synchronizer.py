@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mvloc_ros.sensors.synchronizer import Synchronizer
+from mvloc_ros.frontend.synchronizer import Synchronizer
 
 MS = 1_000_000
 S = 1000 * MS

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mvloc_ros.geometry.camera import PinholeCamera
-from mvloc_ros.sensors.camera_info import (
+from mvloc_ros.frontend.camera_info import (
     CameraInfoError,
     is_rectified,
     is_uncalibrated,
     read_camera_info,
     training_view,
 )
+from mvloc_ros.geometry.camera import PinholeCamera
 
 RAW = PinholeCamera(640, 480, 600.0, 610.0, 319.5, 239.5)
 
