@@ -34,14 +34,15 @@ ALLOWED = {
     "inference": {"geometry"},
     "sensors": {"geometry", "inference"},
     "localization": {"geometry", "inference"},
+    "parameters": {"geometry", "inference", "localization"},
     "mapping": {"geometry", "recordings", "inference", "localization"},
     "calibration": {"geometry", "recordings", "inference", "localization", "mapping"},
     "evaluation": {"geometry"},
-    "replay": {"geometry", "recordings", "inference", "sensors", "localization", "evaluation"},
+    "replay": {"geometry", "recordings", "inference", "sensors", "localization", "evaluation", "parameters"},
     "training": {"geometry", "recordings", "inference", "evaluation"},
     "experiments": {"geometry", "recordings", "evaluation", "replay", "training"},
     "demo": {"geometry", "recordings", "inference", "replay"},
-    "node": {"geometry", "inference", "localization", "sensors"},
+    "node": {"geometry", "inference", "localization", "sensors", "parameters"},
     "doctor": {"inference", "localization", "replay"},
 }
 # Only these may import ROS (node: all of it).

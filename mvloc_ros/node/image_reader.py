@@ -15,9 +15,9 @@ from mvloc_ros.foreign_text import shown
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.inference.frame import ColorImage, DepthImage
 from mvloc_ros.inference.manifest import Manifest
-from mvloc_ros.node.input_parameters import InputParameters
 from mvloc_ros.node.messages import to_nanoseconds
 from mvloc_ros.node.odometry import RobotTransforms
+from mvloc_ros.parameters.inputs import InputParameters
 from mvloc_ros.sensors.camera_info import CameraInfoError, CameraModel, training_view
 from mvloc_ros.sensors.clouds import project_cloud
 from mvloc_ros.sensors.compressed import decode_compressed_color, decode_compressed_depth

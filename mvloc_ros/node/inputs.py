@@ -20,12 +20,12 @@ from mvloc_ros.node.input_log import InputLog
 from mvloc_ros.node.lasting_problems import Level, Problem, ProblemLog
 from mvloc_ros.node.messages import MessageError, require_frame
 from mvloc_ros.node.odometry import RobotTransforms
-from mvloc_ros.node.parameters import NodeParameters
 from mvloc_ros.node.pipeline import TICK_S, Pipeline
 from mvloc_ros.node.subscriptions import ImageSubscription, info_subscription
 from mvloc_ros.node.throttled_group import ThrottledGroup
 from mvloc_ros.node.topic_monitor import TopicMonitor
 from mvloc_ros.node.watchdog import Watchdog
+from mvloc_ros.parameters.table import NodeParameters
 from mvloc_ros.sensors.camera_info import CameraInfoError, CameraModel, read_camera_info
 
 _LOOK_S = 1.0

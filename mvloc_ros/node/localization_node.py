@@ -23,7 +23,6 @@ from mvloc_ros.inference.manifest import Manifest
 from mvloc_ros.limits import MOST_LOG_CHARACTERS
 from mvloc_ros.localization.tracker import Tracker
 from mvloc_ros.node import parameters
-from mvloc_ros.node.frame_parameters import gate_limits
 from mvloc_ros.node.image_reader import ImageReader
 from mvloc_ros.node.initial_pose import InitialPose
 from mvloc_ros.node.input_log import InputLog
@@ -156,7 +155,7 @@ class LocalizationNode(LifecycleNode):
         self._stamps = StampGuard(self._time.now_ns, self._settings.future_tolerance, self._forget_the_past)
         model = self._models.current
         undo.callback(self._tf.withdraw)
-        tracker = Tracker(gate_limits(self._settings), self._settings.refinement.unverified_after_s)
+        tracker = Tracker(self._settings.gate_limits, self._settings.refinement.unverified_after_s)
         self._tracker = RobotTracking(
             self._settings,
             tracker,

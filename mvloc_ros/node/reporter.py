@@ -19,11 +19,11 @@ from mvloc_ros.node.input_log import InputLog
 from mvloc_ros.node.inputs import Inputs
 from mvloc_ros.node.model_exchange import ModelSlot
 from mvloc_ros.node.outputs import Outputs
-from mvloc_ros.node.parameters import NodeParameters
 from mvloc_ros.node.pipeline import PairedFrame, Pipeline
 from mvloc_ros.node.robot_tracking import RobotTracking
 from mvloc_ros.node.ros_clock import RosClock
 from mvloc_ros.node.stamps import StampGuard
+from mvloc_ros.parameters.table import NodeParameters
 
 
 class Reporter:

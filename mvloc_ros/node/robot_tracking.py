@@ -20,12 +20,12 @@ from mvloc_ros.inference.frame import Frame, FrameError
 from mvloc_ros.localization.estimate import PoseEstimate
 from mvloc_ros.localization.pose import Pose
 from mvloc_ros.localization.tracker import Tracker, Verdict
-from mvloc_ros.node.frame_parameters import FrameParameters
 from mvloc_ros.node.input_log import InputLog
 from mvloc_ros.node.messages import require_finite
 from mvloc_ros.node.odometry import RobotTransforms
 from mvloc_ros.node.tf_publisher import TfPublisher
 from mvloc_ros.node.transform_watch import TransformWatch
+from mvloc_ros.parameters.table import NodeParameters
 
 Array = NDArray[np.float64]
 
@@ -68,7 +68,7 @@ class RobotTracking:
 
     def __init__(
         self,
-        values: FrameParameters,
+        values: NodeParameters,
         tracker: Tracker,
         map_frame: str,
         transforms: RobotTransforms | None,

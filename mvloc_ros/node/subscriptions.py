@@ -17,9 +17,9 @@ from sensor_msgs.msg import CameraInfo
 
 from mvloc_ros.node.image_reader import COLOR_TYPES, DEPTH_TYPES
 from mvloc_ros.node.input_log import InputLog
-from mvloc_ros.node.input_parameters import InputParameters
 from mvloc_ros.node.qos import adapts, image_qos, policy_name
 from mvloc_ros.node.topic_monitor import TopicMonitor
+from mvloc_ros.parameters.inputs import InputParameters
 
 try:
     from rclpy.event_handler import SubscriptionEventCallbacks

@@ -12,9 +12,9 @@ from mvloc_ros.limits import MOST_NAMED
 from mvloc_ros.node.image_reader import ImageReader
 from mvloc_ros.node.lasting_problems import Level, Problem
 from mvloc_ros.node.odometry import RobotTransforms
-from mvloc_ros.node.parameters import NodeParameters
 from mvloc_ros.node.pipeline import Pipeline
 from mvloc_ros.node.topic_monitor import TopicMonitor
+from mvloc_ros.parameters.table import NodeParameters
 from mvloc_ros.sensors.camera_check import differences
 from mvloc_ros.sensors.depth_check import depth_problem, statistics_of, unit_text
 

@@ -9,7 +9,6 @@ import struct
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +30,12 @@ from mvloc_ros.localization.gate import GateLimits
 from mvloc_ros.localization.pose import Pose
 from mvloc_ros.localization.tracker import Fix, Tracker
 from mvloc_ros.node.image_reader import ImageReader
-from mvloc_ros.node.input_parameters import INPUT_SPECS, InputParameters
 from mvloc_ros.node.messages import pose_of, require_frame
 from mvloc_ros.node.pipeline import Pipeline
 from mvloc_ros.node.stamps import StampGuard
 from mvloc_ros.node.status import bound, diagnostics
 from mvloc_ros.node.topic_monitor import TopicMonitor
+from mvloc_ros.parameters.inputs import InputParameters
 from mvloc_ros.sensors.camera_check import differences
 from mvloc_ros.sensors.camera_info import CameraInfoError, read_camera_info
 from mvloc_ros.sensors.clouds import decode_cloud
@@ -167,8 +166,7 @@ def manifest(tiny_bundle: Path) -> Manifest:
 
 
 def reader_of(manifest: Manifest, **changes: Any) -> ImageReader:
-    values = {field.name: INPUT_SPECS[field.name].default for field in fields(InputParameters)} | changes
-    return ImageReader(InputParameters(**values), lambda: manifest, None)
+    return ImageReader(InputParameters(**changes), lambda: manifest, None)
 
 
 def outcomes(read: Callable[[], object], rounds: int) -> Counter[str]:
