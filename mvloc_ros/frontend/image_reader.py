@@ -20,7 +20,7 @@ from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.geometry.transform_lookup import TransformLookup
 from mvloc_ros.inference.frame import ColorImage, DepthImage
 from mvloc_ros.inference.manifest import Manifest
-from mvloc_ros.node.input_parameters import InputParameters
+from mvloc_ros.parameters.inputs import InputParameters
 
 
 class ImageReader:

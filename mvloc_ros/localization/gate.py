@@ -30,7 +30,7 @@ _IDENTITY = np.eye(6)
 
 @dataclass(frozen=True)
 class GateLimits:
-    """When a pose is accepted.
+    """When a pose is accepted. The defaults are those of the node's parameters, too.
 
     Attributes:
         enabled: False accepts every finite pose that its maker does not reject.

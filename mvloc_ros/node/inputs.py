@@ -19,12 +19,12 @@ from mvloc_ros.inference.manifest import Manifest
 from mvloc_ros.limits import MOST_LOG_CHARACTERS
 from mvloc_ros.node.lasting_problems import Level, Problem, ProblemLog
 from mvloc_ros.node.odometry import RobotTransforms
-from mvloc_ros.node.parameters import NodeParameters
 from mvloc_ros.node.pipeline import Pipeline
 from mvloc_ros.node.subscriptions import ImageSubscription, info_subscription
 from mvloc_ros.node.throttled_group import ThrottledGroup
 from mvloc_ros.node.topic_monitor import TopicMonitor
 from mvloc_ros.node.watchdog import Watchdog
+from mvloc_ros.parameters.table import NodeParameters
 
 _LOOK_S = 1.0
 _INFO_S = 1.0

@@ -95,7 +95,7 @@ def _create_node(args: list[str] | None, ending: Ending) -> LocalizationNode | N
     from rclpy.signals import SignalHandlerOptions
 
     from mvloc_ros.node.localization_node import LocalizationNode
-    from mvloc_ros.node.parameters import ParameterError
+    from mvloc_ros.parameters.errors import ParameterError
 
     ending.is_awaited = True
     try:

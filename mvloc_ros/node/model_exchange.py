@@ -23,8 +23,8 @@ from mvloc_ros.errors import MvlocError
 from mvloc_ros.inference.bundle import read_bundle
 from mvloc_ros.node.loaded_model import LoadedModel, load_model
 from mvloc_ros.node.memory import give_back
-from mvloc_ros.node.parameters import NodeParameters
 from mvloc_ros.node.pipeline import Pipeline
+from mvloc_ros.parameters.table import NodeParameters
 
 LOADER = "mvloc_model"
 """Name of the threads that load models."""

@@ -19,9 +19,9 @@ from mvloc_ros.node import status
 from mvloc_ros.node.inputs import Inputs
 from mvloc_ros.node.model_exchange import ModelSlot
 from mvloc_ros.node.outputs import Outputs
-from mvloc_ros.node.parameters import NodeParameters
 from mvloc_ros.node.pipeline import Pipeline
 from mvloc_ros.node.ros_clock import RosClock
+from mvloc_ros.parameters.table import NodeParameters
 from mvloc_ros.pipeline.localized import Localized
 
 

@@ -14,8 +14,8 @@ from mvloc_ros.inference.manifest import Manifest
 from mvloc_ros.limits import MOST_NAMED
 from mvloc_ros.node.lasting_problems import Level, Problem
 from mvloc_ros.node.odometry import RobotTransforms
-from mvloc_ros.node.parameters import NodeParameters
 from mvloc_ros.node.topic_monitor import TopicMonitor
+from mvloc_ros.parameters.table import NodeParameters
 from mvloc_ros.pipeline.server import LocalizationServer
 
 _LOSS = 0.05

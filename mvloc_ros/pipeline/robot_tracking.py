@@ -25,7 +25,7 @@ from mvloc_ros.inference.frame import Frame, FrameError
 from mvloc_ros.localization.estimate import PoseEstimate
 from mvloc_ros.localization.pose import Pose
 from mvloc_ros.localization.tracker import Tracker, Verdict
-from mvloc_ros.node.frame_parameters import FrameParameters
+from mvloc_ros.parameters.table import NodeParameters
 
 Array = NDArray[np.float64]
 
@@ -86,7 +86,7 @@ class RobotTracking:
 
     def __init__(
         self,
-        values: FrameParameters,
+        values: NodeParameters,
         tracker: Tracker,
         map_frame: str,
         transforms: TransformLookup | None,

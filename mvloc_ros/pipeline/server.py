@@ -23,8 +23,7 @@ from mvloc_ros.inference.manifest import Manifest
 from mvloc_ros.localization.estimate import PoseEstimate
 from mvloc_ros.localization.localizer import Localizer
 from mvloc_ros.localization.tracker import Tracker
-from mvloc_ros.node.frame_parameters import gate_limits
-from mvloc_ros.node.parameters import NodeParameters
+from mvloc_ros.parameters.table import NodeParameters
 from mvloc_ros.pipeline.localized import Localized
 from mvloc_ros.pipeline.robot_tracking import RobotTracking, TransformOutput
 
@@ -83,7 +82,7 @@ class LocalizationServer:
         """
         self.localizer, self._around, self._log = localizer, around, around.log
         self.stamps = StampGuard(around.now_ns, values.future_tolerance, self._forget_the_past, around.steady_ns)
-        self._tracker = Tracker(gate_limits(values), values.refinement.unverified_after_s)
+        self._tracker = Tracker(values.gate_limits, values.refinement.unverified_after_s)
         self.tracking = RobotTracking(
             values,
             self._tracker,

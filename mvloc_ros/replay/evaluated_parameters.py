@@ -16,17 +16,20 @@ from mvloc_ros.parameters.table import NodeParameters
 OVERRIDES = ("gate:=false", "publish_frame:=none", "pose_frame:=camera")
 
 
-def evaluated(overrides: Iterable[str] = (), file: Path | None = None) -> NodeParameters:
+def evaluated(
+    overrides: Iterable[str] = (), file: Path | None = None, base: NodeParameters | None = None
+) -> NodeParameters:
     """The parameters of an evaluated run.
 
     Args:
         overrides: `name:=value`, which win over all else.
-        file: a ROS parameter file, which wins over the defaults and `OVERRIDES`.
+        file: a ROS parameter file, which wins over what comes below.
+        base: the values to start from; the defaults with `OVERRIDES` where it is None.
 
     Raises:
         ParameterError: a name is unknown, or a value cannot be used.
     """
-    values = parse_overrides(OVERRIDES)
+    values = parse_overrides(OVERRIDES) if base is None else base
     if file is not None:
         values = read_parameter_file(file, values)
     return parse_overrides(overrides, values)

@@ -108,6 +108,4 @@ def _require_same(played: Trajectory, recorded: Trajectory, bag: Path, is_moved:
     if np.count_nonzero(same) >= 0.5 * len(recorded.stamps_ns):
         return
     how = "" if is_moved else f"; where it was played with --restamp, {played_time.TOPIC} must be recorded too"
-    raise ReplayError(
-        f"The recorded ground truth is not that of {bag}: name the recording that was played{how}."
-    )
+    raise ReplayError(f"The recorded ground truth is not that of {bag}: name the recording that was played{how}.")

@@ -123,9 +123,7 @@ class _Player:
         self._publishers = _publishers(node, reader, () if not options.restamp else (played_time.TOPIC,))
         self._clock = node.create_publisher(Clock, "/clock", quality(1)) if options.clock else None
         latched = quality(1, reliable=True, latched=True)
-        self._reference = (
-            node.create_publisher(TimeReference, played_time.TOPIC, latched) if options.restamp else None
-        )
+        self._reference = node.create_publisher(TimeReference, played_time.TOPIC, latched) if options.restamp else None
         self._next_reference_ns = 0
         self._restamp = Restamper(reader.store)
         self.report = PlayReport()

@@ -18,13 +18,13 @@ from mvloc_ros.recordings.bag_reader import BagReader
 from mvloc_ros.recordings.damage import TopicLoss
 from mvloc_ros.recordings.stamps import SECOND_NS
 from mvloc_ros.replay.errors import ReplayError
-from mvloc_ros.replay.outcomes import REJECTED
-from mvloc_ros.replay.recorded_status import RecordedStatuses
 from mvloc_ros.replay.evaluated_parameters import evaluated
+from mvloc_ros.replay.outcomes import REJECTED
 from mvloc_ros.replay.played_recording import as_seen, read_played
 from mvloc_ros.replay.played_time import read_references
-from mvloc_ros.replay.timeline import Timeline
+from mvloc_ros.replay.recorded_status import RecordedStatuses
 from mvloc_ros.replay.run import CollectedPoses, Floats, Run, header_stamp, pose_matrix
+from mvloc_ros.replay.timeline import Timeline
 
 STEPS = ("decode", "wait", "preprocess", "inference", "localization")
 """What is done with every frame that reaches the network, accepted or not."""

@@ -38,7 +38,7 @@ class RecordedTransforms:
                 tree.add_message(message, static=raw.topic == topics.TF_STATIC)
         return RecordedTransforms(tree)
 
-    def lookup(self, target: str, source: str, stamp_ns: int, wait: bool = True) -> Found:  # noqa: ARG002
+    def lookup(self, target: str, source: str, stamp_ns: int, wait: bool = True) -> Found:
         """`T_target_source` at a stamp; there is nothing to wait for."""
         try:
             if not self._tree.connects(target, source):

@@ -9,7 +9,6 @@ import struct
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +41,11 @@ from mvloc_ros.limits import MOST_CAMERA_FRAMES, MOST_LOG_CHARACTERS
 from mvloc_ros.localization.gate import GateLimits
 from mvloc_ros.localization.pose import Pose
 from mvloc_ros.localization.tracker import Fix, Tracker
-from mvloc_ros.node.input_parameters import INPUT_SPECS, InputParameters
 from mvloc_ros.node.messages import pose_of
 from mvloc_ros.node.pipeline import Pipeline
 from mvloc_ros.node.status import bound, diagnostics
 from mvloc_ros.node.topic_monitor import TopicMonitor
+from mvloc_ros.parameters.inputs import InputParameters
 
 SIZES = (0, 1, 2, 3, 12, 16, 48, 64, 1000, 2**16, 2**31 - 1, 2**31, 2**32 - 1)
 NUMBERS = (0.0, -0.0, 1.0, -1.0, 60.0, 31.5, 1e-300, 1e300, -1e300, 1e308, np.inf, -np.inf, np.nan)
@@ -170,8 +169,7 @@ def manifest(tiny_bundle: Path) -> Manifest:
 
 
 def reader_of(manifest: Manifest, **changes: Any) -> ImageReader:
-    values = {field.name: INPUT_SPECS[field.name].default for field in fields(InputParameters)} | changes
-    return ImageReader(InputParameters(**values), lambda: manifest, None)
+    return ImageReader(InputParameters(**changes), lambda: manifest, None)
 
 
 def outcomes(read: Callable[[], object], rounds: int) -> Counter[str]:

@@ -25,12 +25,17 @@ from mvloc_ros.recordings.bag_writer import BagWriter
 from mvloc_ros.recordings.messages import MessageBuilder
 from mvloc_ros.replay import offline
 from mvloc_ros.replay.errors import ReplayError
+from mvloc_ros.replay.evaluated_parameters import evaluated
 from mvloc_ros.replay.evaluation import evaluate
 from mvloc_ros.replay.offline import OfflineOptions, run_offline
 from mvloc_ros.replay.report import write_report
 from mvloc_ros.replay.table import text_table
 
-QUIET = OfflineOptions(progress=False, threads=1)
+QUIET = OfflineOptions(evaluated(["threads:=1"]), progress=False)
+
+
+def quiet(*overrides: str) -> OfflineOptions:
+    return OfflineOptions(evaluated(["threads:=1", *overrides]), progress=False)
 
 
 def test_every_pair_is_localized_with_the_known_error(camera_bag, tiny_bundle: Path):
@@ -50,7 +55,7 @@ def test_every_pair_is_localized_with_the_known_error(camera_bag, tiny_bundle: P
 def test_pairs_need_not_have_equal_stamps(camera_bag, tiny_bundle: Path):
     result = evaluate(run_offline(camera_bag(skew_ns=5_000_000), tiny_bundle, QUIET))
     assert result.poses >= 7, "the last pair may wait for a better partner"
-    strict = OfflineOptions(progress=False, threads=1, sync_tolerance_s=0.001)
+    strict = quiet("pair_tolerance:=0.001")
     run = run_offline(camera_bag("apart", skew_ns=5_000_000), tiny_bundle, strict)
     assert len(run.estimates.stamps_ns) == 0
     assert run.drops["unpaired"] == 16
@@ -135,7 +140,7 @@ def test_the_report_is_complete(camera_bag, tiny_bundle: Path, tmp_path: Path):
 
 
 def test_a_report_of_a_run_without_poses_or_truth(camera_bag, tiny_bundle: Path, tmp_path: Path):
-    strict = OfflineOptions(progress=False, threads=1, sync_tolerance_s=0.0)
+    strict = quiet("pair_tolerance:=0.0")
     no_poses = evaluate(run_offline(camera_bag("a", skew_ns=1000), tiny_bundle, strict))
     assert "poses 0 (0.0%)" in write_report(no_poses, tmp_path / "a_out")
     no_truth = evaluate(run_offline(camera_bag("b", truth=False), tiny_bundle, QUIET))
@@ -310,7 +315,7 @@ def test_another_camera_is_told_as_by_the_node(camera_bag, tiny_bundle: Path, tm
     for kind in ("colour", "depth"):
         words = f"the {kind} camera's focal length is 1.40 times the training's"
         assert any(note.startswith(words) for note in notes)
-    rescaled = run_offline(bag, tiny_bundle, replace(QUIET, rescale_input=True))
+    rescaled = run_offline(bag, tiny_bundle, quiet("rescale_input:=true"))
     assert any("the colour camera sees 51% of what the training camera saw" in note for note in rescaled.notes)
 
 
@@ -322,7 +327,7 @@ def test_the_training_camera_is_no_finding_and_a_wrong_size_is_one(camera_bag, t
     none = run_offline(camera_bag("c"), tiny_bundle, QUIET)
     assert any("no camera_info is beside /camera/color/image_raw: its images are taken" in note for note in none.notes)
     with pytest.raises(ReplayError, match="leave out --rescale-input"):
-        run_offline(camera_bag("d"), tiny_bundle, replace(QUIET, rescale_input=True))
+        run_offline(camera_bag("d"), tiny_bundle, quiet("rescale_input:=true"))
 
 
 def test_rescaled_images_show_what_the_training_camera_saw(camera_bag, tiny_bundle: Path, tmp_path: Path):
@@ -340,7 +345,7 @@ def test_rescaled_images_show_what_the_training_camera_saw(camera_bag, tiny_bund
         return message
 
     bag = with_infos(camera_bag(spoil=wide), tmp_path / "wide", PinholeCamera(128, 96, 60.0, 60.0, 63.5, 47.5))
-    result = evaluate(run_offline(bag, tiny_bundle, replace(QUIET, rescale_input=True)))
+    result = evaluate(run_offline(bag, tiny_bundle, quiet("rescale_input:=true")))
     np.testing.assert_allclose(result.translation_m, 0.01 * np.arange(8), atol=1e-3)
     assert evaluate(run_offline(bag, tiny_bundle, QUIET)).translation_m.min() > 0.05
 
@@ -356,6 +361,6 @@ def test_depth_in_another_unit_is_noticed_and_can_be_stated(camera_bag, tiny_bun
     bag = camera_bag(spoil=tenths)
     notes = " | ".join(run_offline(bag, tiny_bundle, QUIET).notes)
     assert "depth: 0.001 m a unit (REP 118), median 10 m" in notes
-    stated = run_offline(bag, tiny_bundle, replace(QUIET, depth_unit_m=1e-4))
+    stated = run_offline(bag, tiny_bundle, quiet("depth_unit_m:=1e-4"))
     assert any("depth: 0.0001 m a unit (by --depth-unit-m), median 1 m" in note for note in stated.notes)
     np.testing.assert_allclose(evaluate(stated).translation_m, 0.01 * np.arange(8), atol=1e-3)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -32,10 +33,10 @@ from mvloc_ros.inference.backend_choice import create_backend
 from mvloc_ros.inference.frame import ColorImage, DepthImage, Frame
 from mvloc_ros.localization.localizer import Localizer
 from mvloc_ros.localization.options import RefinementOptions
-from mvloc_ros.node.input_parameters import INPUT_SPECS, InputParameters
 from mvloc_ros.node.messages import matrix_of, pose_messages, pose_of
 from mvloc_ros.node.odometry import _WatchedBuffer
 from mvloc_ros.node.topic_monitor import TopicMonitor
+from mvloc_ros.parameters.inputs import InputParameters
 from mvloc_ros.recordings.transforms import transform_of
 
 
@@ -119,12 +120,8 @@ def create() -> Messages:
 
 
 def _parameters(random: Random, is_raw: bool) -> InputParameters:
-    values = {name: spec.default for name, spec in INPUT_SPECS.items()}
-    values["depth_unit_m"] = random.choice((0.0, 0.0, 0.001))
-    values["rescale_input"] = random.random() < 0.3
-    if not is_raw:
-        values["color_transport"] = values["depth_source"] = "compressed"
-    return InputParameters(**values)  # type: ignore[arg-type]
+    values = InputParameters(depth_unit_m=random.choice((0.0, 0.0, 0.001)), rescale_input=random.random() < 0.3)
+    return values if is_raw else replace(values, color_transport="compressed", depth_source="compressed")
 
 
 def _check_size(content: ColorImage | DepthImage) -> None:
