@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
+from mvloc_ros.parameters.checks import fault_of, out_of_bounds
 from mvloc_ros.parameters.declaration import Declaration
 from mvloc_ros.parameters.table import TABLE, NodeParameters
 from mvloc_ros.replay.evaluated_parameters import OVERRIDES, evaluated
@@ -44,7 +46,7 @@ def add_parameter_flags(parser: argparse.ArgumentParser) -> None:
             continue
         parser.add_argument(
             flag,
-            type=type(declaration.default),
+            type=_reader(declaration),
             choices=declaration.choices or None,
             metavar=None if declaration.choices else (declaration.unit or "N").upper().replace(" ", "_"),
             help=f"{_help(declaration)} (default: {declaration.default})",
@@ -62,6 +64,22 @@ def parameters_of(args: argparse.Namespace) -> NodeParameters:
         {name: value for name, value in flags.items() if value is not None}
     )
     return evaluated(args.parameter, base=values)
+
+
+def _reader(declaration: Declaration) -> Callable[[str], Any]:
+    """Reads a value, and says what it must be where it cannot be used; argparse itself looks at choices."""
+
+    def read(text: str) -> Any:
+        try:
+            value = type(declaration.default)(text)
+        except ValueError:
+            value = None
+        if value is None or (not declaration.choices and fault_of(declaration, value)):
+            sentence = out_of_bounds(declaration, text)
+            raise argparse.ArgumentTypeError(sentence.removeprefix(f"The parameter {declaration.name} ").rstrip("."))
+        return value
+
+    return read
 
 
 def _help(declaration: Declaration) -> str:
