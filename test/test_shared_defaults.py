@@ -7,6 +7,7 @@ import argparse
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,7 @@ from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.options import all_options
 from mvloc_ros.training.presets import preset
 
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "training.md"
 # Options that mean something else in each command, or the same of something else.
 OTHERS = {"--out", "--poses", "--precision", "--rate", "--split", "--max-speed", "--max-turn-rate", "--short-side"}
 # Options of `mvloc replay` that are parameters of the node, by another name.
@@ -63,6 +65,15 @@ def test_options_of_the_replay_have_the_defaults_of_the_node(name: str):
         return
     assert action.default in (None, declaration.default)
     assert not action.choices or tuple(action.choices) == declaration.choices
+
+
+def test_the_defaults_that_the_page_on_training_names():
+    rows = dict(re.findall(r"^\| `(--[\w-]+)` \| (.*) \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE))
+    start = TrainingConfig()
+    assert f"({start.augmentation.unmoved:g})" in rows["--unmoved"]
+    assert re.search(r"`(\w+)` \([^)]*the default\)", rows["--estimator"])[1] == start.stages.estimator
+    small = preset("mvloc", "small").stages.latent_noise
+    assert f"`small` {small:g}; {start.stages.latent_noise:g} = as" in rows["--latent-noise"]
 
 
 def test_the_preset_small_states_the_options_defaults_but_for_three():

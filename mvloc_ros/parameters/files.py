@@ -16,14 +16,12 @@ from mvloc_ros.foreign_text import shown
 from mvloc_ros.geometry.text_file import read_text
 from mvloc_ros.parameters.errors import ParameterError
 from mvloc_ros.parameters.ros_yaml import plain_value
-from mvloc_ros.parameters.table import NodeParameters
+from mvloc_ros.parameters.table import NodeParameters, is_common
 from mvloc_ros.yaml_text import parse_yaml
 
 NODE = "/mvloc"
 _VALUES = "ros__parameters"
 _LAYOUT = f"write `/**:`, below it `{_VALUES}:`, and below that `name: value`, as config/mvloc.yaml does"
-# What rclpy gives every node; without meaning where there is no node.
-_OF_RCLPY = re.compile(r"use_sim_time|start_type_description_service|qos_overrides\..*")
 
 
 def parse_overrides(texts: Iterable[str], base: NodeParameters | None = None) -> NodeParameters:
@@ -76,9 +74,7 @@ def read_parameter_file(path: Path | str, base: NodeParameters | None = None, no
             names = ", ".join(dict.fromkeys(shown(name) for name, _ in sections)) or "nothing"
             raise ParameterError(f"it has no section for {node}, only {shown(names)}: {_LAYOUT}.")
         values = {name: value for section in own for name, value in _flat("", section)}
-        return (base or NodeParameters()).having(
-            {name: value for name, value in values.items() if not _OF_RCLPY.fullmatch(name)}
-        )
+        return (base or NodeParameters()).having({name: value for name, value in values.items() if not is_common(name)})
     except ParameterError as error:
         raise ParameterError(f"The parameter file {path}: {error}") from None
 
