@@ -14,6 +14,7 @@ from typing import Any
 
 from mvloc_ros.foreign_text import shown
 from mvloc_ros.geometry.text_file import read_text
+from mvloc_ros.limits import MOST_LOG_CHARACTERS
 from mvloc_ros.parameters.errors import ParameterError
 from mvloc_ros.parameters.ros_yaml import plain_value
 from mvloc_ros.parameters.table import NodeParameters, is_common
@@ -43,7 +44,7 @@ def parse_overrides(texts: Iterable[str], base: NodeParameters | None = None) ->
             parsed = parse_yaml(value, plain=plain_value)
             values[name] = plain_value("") if parsed is None else parsed
         except ValueError as error:
-            problem = shown(str(error).replace(" in line 1", ""))
+            problem = shown(str(error).replace(" in line 1", ""), MOST_LOG_CHARACTERS)
             raise ParameterError(f"The value of {shown(name)} in {shown(text)} cannot be read: {problem}.") from error
     return (base or NodeParameters()).having(values)
 
@@ -64,7 +65,9 @@ def read_parameter_file(path: Path | str, base: NodeParameters | None = None, no
     try:
         content = parse_yaml(text, plain=plain_value)
     except ValueError as error:
-        raise ParameterError(f"The parameter file {path} is not valid YAML: {shown(str(error))}.") from error
+        raise ParameterError(
+            f"The parameter file {path} is not valid YAML: {shown(error, MOST_LOG_CHARACTERS)}."
+        ) from error
     if not isinstance(content, dict):
         raise ParameterError(f"The parameter file {path} has no sections: {_LAYOUT}.")
     try:
