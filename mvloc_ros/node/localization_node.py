@@ -55,6 +55,8 @@ class LocalizationNode(LifecycleNode):
         super().__init__("mvloc")
         self._is_ending = is_ending
         parameters.declare(self)
+        for sentence in parameters.ignored(self):
+            self.get_logger().warning(f"{sentence} Its value is ignored.")
         # What ends the configured and the active state again; None outside of them.
         self._configured: ExitStack | None = None
         self._active: ExitStack | None = None

@@ -11,10 +11,11 @@ from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValu
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+from mvloc_ros.limits import MOST_NAMED
 from mvloc_ros.parameters.checks import fault_of, out_of_bounds
 from mvloc_ros.parameters.declaration import Declaration
 from mvloc_ros.parameters.errors import ParameterError
-from mvloc_ros.parameters.table import TABLE, NodeParameters
+from mvloc_ros.parameters.table import TABLE, NodeParameters, is_common, unknown
 
 
 def declare(node: Node) -> None:
@@ -28,6 +29,16 @@ def declare(node: Node) -> None:
             node.declare_parameter(name, declaration.default, descriptor(declaration))
         except (InvalidParameterTypeException, InvalidParameterValueException) as error:
             raise ParameterError(out_of_bounds(declaration, _given(error))) from None
+
+
+def ignored(node: Node) -> list[str]:
+    """A sentence for each of the first values that were given at the start for parameters that there are not.
+
+    rclpy ignores them without a word, and has no public way to ask for them.
+    """
+    given = getattr(node, "_parameter_overrides", {})
+    names = sorted(name for name in given if name not in TABLE and not is_common(name))
+    return [unknown(name) for name in names[:MOST_NAMED]]
 
 
 def descriptor(declaration: Declaration) -> ParameterDescriptor:

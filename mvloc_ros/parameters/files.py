@@ -14,16 +14,15 @@ from typing import Any
 
 from mvloc_ros.foreign_text import shown
 from mvloc_ros.geometry.text_file import read_text
+from mvloc_ros.limits import MOST_LOG_CHARACTERS
 from mvloc_ros.parameters.errors import ParameterError
 from mvloc_ros.parameters.ros_yaml import plain_value
-from mvloc_ros.parameters.table import NodeParameters
+from mvloc_ros.parameters.table import NodeParameters, is_common
 from mvloc_ros.yaml_text import parse_yaml
 
 NODE = "/mvloc"
 _VALUES = "ros__parameters"
 _LAYOUT = f"write `/**:`, below it `{_VALUES}:`, and below that `name: value`, as config/mvloc.yaml does"
-# What rclpy gives every node; without meaning where there is no node.
-_OF_RCLPY = re.compile(r"use_sim_time|start_type_description_service|qos_overrides\..*")
 
 
 def parse_overrides(texts: Iterable[str], base: NodeParameters | None = None) -> NodeParameters:
@@ -45,7 +44,7 @@ def parse_overrides(texts: Iterable[str], base: NodeParameters | None = None) ->
             parsed = parse_yaml(value, plain=plain_value)
             values[name] = plain_value("") if parsed is None else parsed
         except ValueError as error:
-            problem = shown(str(error).replace(" in line 1", ""))
+            problem = shown(str(error).replace(" in line 1", ""), MOST_LOG_CHARACTERS)
             raise ParameterError(f"The value of {shown(name)} in {shown(text)} cannot be read: {problem}.") from error
     return (base or NodeParameters()).having(values)
 
@@ -66,7 +65,9 @@ def read_parameter_file(path: Path | str, base: NodeParameters | None = None, no
     try:
         content = parse_yaml(text, plain=plain_value)
     except ValueError as error:
-        raise ParameterError(f"The parameter file {path} is not valid YAML: {shown(str(error))}.") from error
+        raise ParameterError(
+            f"The parameter file {path} is not valid YAML: {shown(error, MOST_LOG_CHARACTERS)}."
+        ) from error
     if not isinstance(content, dict):
         raise ParameterError(f"The parameter file {path} has no sections: {_LAYOUT}.")
     try:
@@ -76,9 +77,7 @@ def read_parameter_file(path: Path | str, base: NodeParameters | None = None, no
             names = ", ".join(dict.fromkeys(shown(name) for name, _ in sections)) or "nothing"
             raise ParameterError(f"it has no section for {node}, only {shown(names)}: {_LAYOUT}.")
         values = {name: value for section in own for name, value in _flat("", section)}
-        return (base or NodeParameters()).having(
-            {name: value for name, value in values.items() if not _OF_RCLPY.fullmatch(name)}
-        )
+        return (base or NodeParameters()).having({name: value for name, value in values.items() if not is_common(name)})
     except ParameterError as error:
         raise ParameterError(f"The parameter file {path}: {error}") from None
 

@@ -43,12 +43,18 @@ class NodeParameters(
             ParameterError: a name is unknown, or a value cannot be used.
         """
         for name, value in values.items():
-            fault = fault_of(TABLE[name], value) if name in TABLE else _unknown(name)
+            fault = fault_of(TABLE[name], value) if name in TABLE else unknown(name)
             if fault:
                 raise ParameterError(fault)
         return replace(self, **{name: TABLE[name].meant(value) for name, value in values.items()})
 
 
-def _unknown(name: str) -> str:
+def is_common(name: str) -> bool:
+    """Whether a name is one of those that rclpy gives every node."""
+    return name in ("use_sim_time", "start_type_description_service") or name.startswith("qos_overrides.")
+
+
+def unknown(name: str) -> str:
+    """The sentence for a name that no parameter has."""
     nearest = difflib.get_close_matches(name, TABLE, n=1, cutoff=0.0)[0]
     return f"The node has no parameter {shown(name)}; the nearest name is {nearest}, and config/mvloc.yaml lists all."

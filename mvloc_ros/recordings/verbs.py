@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mvloc_ros.arguments import positive
 from mvloc_ros.recordings.damage import add_allow_damage_argument
+from mvloc_ros.recordings.split import TEST_FRACTION
 
 _log = logging.getLogger(__name__)
 
@@ -34,8 +35,8 @@ def add_from_folder_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--test-fraction",
         type=float,
-        default=0.2,
-        help="test share at the end of each sequence, where the folder names none (default: 0.2)",
+        default=TEST_FRACTION,
+        help="test share at the end of each sequence, where the folder names none (default: %(default)s)",
     )
     parser.add_argument("--force", action="store_true", help="overwrite an existing recording")
 

@@ -12,6 +12,7 @@ from rcl_interfaces.msg import ParameterType
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+from mvloc_ros.limits import MOST_NAMED
 from mvloc_ros.node import parameters
 from mvloc_ros.parameters.errors import ParameterError
 from mvloc_ros.parameters.files import parse_overrides, read_parameter_file
@@ -133,6 +134,17 @@ def test_what_may_change_while_the_node_is_configured(name: str, value: object, 
     result = parameters.check_change([Parameter(name, value=value)], configured=True)
     assert (result.successful, result.reason) == (not reason, reason)
     assert parameters.check_change([Parameter(name, value=value)], configured=False).successful
+
+
+def test_values_for_parameters_that_there_are_not_are_named(make_node: MakeNode, tmp_path: Path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("/**:\n  ros__parameters: {use_sim_time: true, qos_overrides: {a: 1}, lost_aftr: 3.0}\n")
+    node = make_node("-p", "gate_max_jmp:=1.0", "-p", "threads:=1", "--params-file", str(path))
+    parameters.declare(node)
+    first, second = parameters.ignored(node)
+    assert first.startswith("The node has no parameter gate_max_jmp; the nearest name is gate_max_jump, ")
+    assert second.startswith("The node has no parameter lost_aftr; the nearest name is lost_after, ")
+    assert len(parameters.ignored(make_node(*(w for n in range(50) for w in ("-p", f"x{n}:=1"))))) == MOST_NAMED
 
 
 def test_what_is_read_at_the_start_only_cannot_be_set_later(make_node: MakeNode):

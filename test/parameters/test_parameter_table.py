@@ -19,7 +19,7 @@ import yaml
 
 from mvloc_ros.localization.gate import GateLimits
 from mvloc_ros.localization.motion import Growth, MotionModel
-from mvloc_ros.localization.options import RefinementOptions
+from mvloc_ros.localization.options import MODES, RefinementOptions
 from mvloc_ros.parameters.declaration import Declaration, number
 from mvloc_ros.parameters.table import GROUPS, TABLE, NodeParameters
 
@@ -95,6 +95,14 @@ def test_conversions_to_si_units():
     assert values.refinement == RefinementOptions("required", 30.0, 500, 2, unverified_after_s=8.0)
 
 
+@DECLARED
+def test_the_localizer_accepts_the_whole_range(declaration: Declaration):
+    for value in (*map(type(declaration.default), declaration.range or ()), *declaration.choices):
+        values = NodeParameters().having({declaration.name: value})
+        assert values.refinement.mode in MODES
+        assert values.gate_limits.lost_after_ns >= 0
+
+
 # What users read
 
 
@@ -142,6 +150,15 @@ def test_the_yaml_file_says_unit_range_and_choices(declaration: Declaration):
     if declaration.unit:
         assert text.startswith(f"[{declaration.unit}")
     assert all(choice in text for choice in declaration.choices)
+
+
+def test_other_pages_name_the_same_defaults():
+    pages = " ".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md")))
+    named = re.findall(r"`(\w+)` (?:\(|is )([\d.]*\d) (?:m?s|m|Hz|degrees)\b", " ".join(pages.split()))
+    named = [(name, float(value)) for name, value in named if name in TABLE]
+    assert len(named) >= 2
+    for name, value in named:
+        assert value == TABLE[name].default, name
 
 
 @pytest.mark.parametrize(("value", "text"), [(0.0, "0"), (0.1, "0.1"), (1e6, "1e6"), (1e9, "1e9"), (10000.0, "10000")])
