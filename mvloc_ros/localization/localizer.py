@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable
@@ -75,6 +76,12 @@ class Localizer:
         self._options = refinement or RefinementOptions(mode="off")
         self._frozen = FrozenDepth()
         self._refiner, self.map_problem = refiner_of(bundle, self._options)
+
+    def for_another_stream(self) -> Localizer:
+        """One with the same model, backend and map, that has seen no frame; both are of one thread."""
+        other = copy.copy(self)
+        other._frozen = FrozenDepth()
+        return other
 
     @property
     def covariance(self) -> NDArray[np.float64]:

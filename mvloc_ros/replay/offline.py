@@ -9,31 +9,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
 from mvloc_ros.frontend.depth_check import add_image, depth_notes
-from mvloc_ros.frontend.front_end import TICK_S
-from mvloc_ros.frontend.input_log import InputLog
-from mvloc_ros.frontend.transform_watch import TransformWatch
+from mvloc_ros.frontend.front_end import PairedFrame
 from mvloc_ros.geometry.depth_statistics import DepthTally
 from mvloc_ros.geometry.trajectory import Trajectory
 from mvloc_ros.inference.backend_choice import create_backend
 from mvloc_ros.inference.bundle import Bundle, read_bundle
 from mvloc_ros.localization.localizer import Localizer
+from mvloc_ros.parameters.files import parse_overrides
 from mvloc_ros.parameters.table import NodeParameters
-from mvloc_ros.pipeline.server import LocalizationServer, Surroundings
+from mvloc_ros.pipeline.server import LocalizationServer
 from mvloc_ros.recordings import topics
-from mvloc_ros.recordings.bag_reader import BagReader, RawMessage
-from mvloc_ros.recordings.errors import RecordingError
+from mvloc_ros.recordings.bag_reader import BagReader
 from mvloc_ros.recordings.stamps import SECOND_NS
-from mvloc_ros.replay.camera_findings import CameraFindings, camera_findings
+from mvloc_ros.replay.camera_findings import camera_findings
 from mvloc_ros.replay.evaluated_parameters import evaluated
-from mvloc_ros.replay.image_topics import ImageTopics, find_image_topics
-from mvloc_ros.replay.recorded_transforms import RecordedTransforms, tf_topics
+from mvloc_ros.replay.image_topics import find_image_topics
+from mvloc_ros.replay.message_feed import Message, MessageFeed, Source
 from mvloc_ros.replay.replayed_frames import ReplayedFrames
 from mvloc_ros.replay.run import CollectedPoses, Run
+from mvloc_ros.replay.wake_ups import OVERRIDES, WakeUpResult, run_wake_ups
 
 _DEPTH_EVERY = 10
 """Of how many depth images one is looked at for how far they measure."""
@@ -50,6 +48,7 @@ class OfflineOptions:
         progress: whether to show a bar.
         without: the image (color or depth) that is left out.
         allow_damage: read what is left of a damaged recording.
+        wake_ups: how many times a localizer that knows nothing is started, afterwards; see `wake_ups`.
     """
 
     parameters: NodeParameters = field(default_factory=evaluated)
@@ -60,6 +59,7 @@ class OfflineOptions:
     progress: bool = True
     without: str = ""
     allow_damage: bool = False
+    wake_ups: int = 0
 
 
 def run_offline(bag: Path | str, model: Path | str, options: OfflineOptions) -> Run:
@@ -89,127 +89,66 @@ def run_offline(bag: Path | str, model: Path | str, options: OfflineOptions) -> 
         try:
             localizer = Localizer(bundle, backend, values.refinement)
             localizer.warm_up()
-            replay = _Replay(reader, localizer, bundle, replace(options, parameters=values), images, cameras)
-            count = reader.topics[images.color or images.depth].count
+            source = Source.of(reader, images, cameras, values)
+            replay = _Replay(reader, localizer, bundle, replace(options, parameters=values), source)
+            counted = images.color or images.depth
+            count = reader.topics[counted].count
             with tqdm(total=count, desc="localizing", unit=" frames", disable=not options.progress) as bar:
-                for raw in reader.raw(replay.topics()):
-                    replay.take(raw)
-                    bar.update(raw.topic == (images.color or images.depth))
-            found = replay.result(backend.description)
+                for raw in reader.raw((*source.topics, options.truth_topic)):
+                    replay.take(Message.read(reader, raw))
+                    bar.update(raw.topic == counted)
+            found = replace(
+                replay.result(backend.description),
+                wake_up=_wake_up(reader, localizer, bundle, replace(options, parameters=values), source),
+            )
             return replace(found, notes=(*reader.damage_notes(), *found.notes), losses=tuple(reader.losses.values()))
         finally:
             backend.close()
 
 
-class _Clock:
-    """The log time of the message that was read last."""
-
-    ns = 0
-
-    def now_ns(self) -> int:
-        return self.ns
-
-
-class _NotSent:
-    """The transforms that a node would send: a recording has nobody to hear them."""
-
-    def hold(self, *_: object) -> None:
-        """Nobody hears it."""
-
-    def send(self, *_: object) -> None:
-        """Nobody hears it."""
-
-    def withdraw(self) -> None:
-        """Nobody has heard it."""
+def _wake_up(
+    reader: BagReader, localizer: Localizer, bundle: Bundle, options: OfflineOptions, source: Source
+) -> WakeUpResult | None:
+    if not options.wake_ups:
+        return None
+    values = parse_overrides(OVERRIDES, options.parameters)
+    source = Source.of(reader, source.images, source.cameras, values)
+    arguments = source, localizer, bundle, values, options.wake_ups, options.truth_topic
+    return run_wake_ups(reader, *arguments, progress=options.progress)
 
 
 class _Replay:
-    """One recording on its way through the server."""
+    """One recording on its way through the server, and what comes of it."""
 
     def __init__(
-        self,
-        reader: BagReader,
-        localizer: Localizer,
-        bundle: Bundle,
-        options: OfflineOptions,
-        images: ImageTopics,
-        cameras: CameraFindings,
+        self, reader: BagReader, localizer: Localizer, bundle: Bundle, options: OfflineOptions, source: Source
     ) -> None:
-        self._reader, self._bundle, self._options, self._cameras = reader, bundle, options, cameras
-        self._images, self._modality = images, {name: modality for modality, name in images.names.items()}
-        values, self._clock = options.parameters, _Clock()
-        log = InputLog(lambda _: None, lambda _: None, lambda: 1e-9 * self._clock.ns)
-        self._watch = TransformWatch(log, lambda: 1e-9 * self._clock.ns, self._clock.now_ns)
-        listens = values.needs_tf or values.publish_frame != "none" or values.depth_source == "cloud"
-        self._tf_topics = tf_topics(reader) if listens else ()
-        around = Surroundings(
-            self._clock.now_ns,
-            RecordedTransforms.of(reader) if listens else None,
-            _NotSent(),
-            self._watch,
-            log,
-            self._clock.now_ns,
-        )
-        self._frames = ReplayedFrames(bundle.manifest.frames.pose_of, images, options.without, values.pair_tolerance)
-        self._server = LocalizationServer(
-            values, localizer, lambda: bundle.manifest, around, self._localize, self._frames.note_problem
-        )
-        self._server.front.topics = {"color": options.color_topic, "depth": options.depth_topic} | images.names
+        self._reader, self._bundle, self._options, self._source = reader, bundle, options, source
+        manifest, values = bundle.manifest, options.parameters
+        images = source.images
+        self._modality = {name: modality for modality, name in images.names.items()}
+        self._frames = ReplayedFrames(manifest.frames.pose_of, images, options.without, values.pair_tolerance)
+        self._feed = MessageFeed(source, localizer, bundle, values, self._localize, self._frames.note_problem)
+        self._feed.server.front.topics = {"color": options.color_topic, "depth": options.depth_topic} | images.names
         self._truth = CollectedPoses(options.truth_topic)
-        manifest = bundle.manifest
         self._depth = DepthTally(manifest.input.depth_min_m, manifest.input.depth_max_m)
         self._depth_images, self._depth_unit_m = 0, 0.0
-        self._next_tick_ns = 0
 
-    def topics(self) -> tuple[str, ...]:
-        """The topics that a run needs."""
-        return (*self._modality, *self._cameras.topics, *self._tf_topics, self._options.truth_topic)
-
-    def take(self, raw: RawMessage) -> None:
+    def take(self, message: Message) -> None:
         """One message of the recording, in order of log time."""
-        self._tick(raw.stamp_ns)
-        stamp, message = _read(self._reader, raw)
-        modality = self._modality.get(raw.topic)
+        if message.topic == self._options.truth_topic:
+            self._truth.take(message.value)
+            return
+        modality, value = self._modality.get(message.topic), message.value
         if modality:
-            self._take_image(modality, stamp, message)
-        elif raw.topic == self._options.truth_topic:
-            self._truth.take(message)
-        elif message is None:
-            return
-        elif raw.topic in self._cameras.topics:
-            infos = self._cameras.topics[raw.topic]
-            for side, image_topic in infos.items():
-                self._server.infos.take(side, message, image_topic)
-        elif self._watch.may_be_read(raw.topic, len(message.transforms)):
-            for transform in message.transforms:
-                self._watch.take(transform, is_static=raw.topic == topics.TF_STATIC)
+            self._frames.begin(modality, message.stamp_ns, value is None)
+            if value is not None and hasattr(value, "encoding"):  # no size is stated of what is compressed
+                self._source.cameras.note_size(modality, (value.width, value.height))
+        self._feed.take(message)
 
-    def _tick(self, log_ns: int) -> None:
-        """Let time go on to the next message; through a pause of the recording as far as it can change anything."""
-        step_ns = round(TICK_S * SECOND_NS)
-        most_ns = round(2 * SECOND_NS * self._options.parameters.single_modality_wait) + step_ns
-        due_ns = max(self._next_tick_ns, log_ns - most_ns) if self._next_tick_ns else log_ns + step_ns
-        while due_ns <= log_ns:
-            self._clock.ns = due_ns
-            self._server.front.tick(1e-9 * due_ns)
-            due_ns += step_ns
-        self._clock.ns, self._next_tick_ns = log_ns, due_ns
-
-    def _take_image(self, modality: str, stamp: int | None, message: Any | None) -> None:
-        self._frames.begin(modality, stamp, message is None)
-        if message is None:
-            return
-        front, now_s = self._server.front, 1e-9 * self._clock.ns
-        if modality == "color":
-            front.take_color(message, now_s)
-        else:
-            front.take_depth(message, now_s)
-        if hasattr(message, "width") and hasattr(message, "encoding"):
-            self._cameras.note_size(modality, (message.width, message.height))
-
-    def _localize(self, paired: Any) -> None:
-        self._frames.localize(self._server, paired)
-        image = self._server.reader.last_depth
+    def _localize(self, server: LocalizationServer, paired: PairedFrame) -> None:
+        self._frames.localize(server, paired)
+        image = server.reader.last_depth
         if image is None:
             return
         if self._depth_images % _DEPTH_EVERY == 0:
@@ -225,7 +164,7 @@ class _Replay:
 
     def result(self, backend: str) -> Run:
         """The run, with all images that found no partner counted."""
-        self._server.front.synchronizer.settle()
+        self._feed.finish()
         frames, options = self._frames, self._options
         training = self._bundle.training_trajectory()
         return Run(
@@ -237,13 +176,13 @@ class _Replay:
             truth=self._truth.stamped(),
             estimates=Trajectory.collect(frames.estimates),
             latency_ms=frames.latency_ms,
-            drops=frames.drops(self._server.front),
+            drops=frames.drops(self._feed.server.front),
             training_poses=None if training is None else training.poses,
             tolerance_ns=round(options.tolerance_s * SECOND_NS),
             notes=(
                 *self._truth.notes(),
                 *self._truth.step_notes(),
-                *self._cameras.texts,
+                *self._source.cameras.texts,
                 *self._depth_notes(),
             ),
             covariances=frames.covariances,
@@ -252,14 +191,3 @@ class _Replay:
             map_frame=options.parameters.map_frame or self._bundle.manifest.frames.map,
             truth_frame=self._truth.frame(),
         )
-
-
-def _read(reader: BagReader, raw: RawMessage) -> tuple[int | None, Any | None]:
-    """Header stamp and message; None for what damage has made unreadable."""
-    stamp = None
-    try:
-        if raw.type != topics.TF_MESSAGE:
-            stamp = reader.header_stamp(raw)
-        return stamp, reader.decode(raw)
-    except RecordingError:
-        return stamp, None

@@ -75,6 +75,7 @@ def report_values(result: EvaluationResult) -> dict[str, Any]:
         "baselines": {name: _baseline_values(name, value) for name, value in result.baselines.items()},
         "covariance": None if result.consistency is None else result.consistency.to_dict(),
         "latency_ms": {step: asdict(summary) for step, summary in result.latency_ms.items()},
+        "wake_up": None if run.wake_up is None else run.wake_up.values(),
         "map_frame": run.map_frame,
         "truth_frame": run.truth_frame,
         "notes": [*run.frame_notes, *run.notes],

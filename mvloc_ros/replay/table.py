@@ -25,6 +25,7 @@ def text_table(result: EvaluationResult) -> str:
         lines.append("dropped: " + ", ".join(f"{cause} {count}" for cause, count in run.drops.items()))
     lines += _reason_lines(result)
     lines += ["", *_error_lines(result), *_covariance_lines(result), *_latency_lines(result)]
+    lines += [] if run.wake_up is None else ["", run.wake_up.text()]
     return "\n".join([*lines, *(f"note: {note}" for note in (*run.frame_notes, *run.notes))])
 
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mvloc_ros.arguments import not_negative, positive
+from mvloc_ros.arguments import count, not_negative, positive
 from mvloc_ros.recordings import verbs as recordings
 from mvloc_ros.recordings.damage import add_allow_damage_argument
 from mvloc_ros.replay.parameter_arguments import add_parameter_arguments, add_parameter_flags, parameters_of
@@ -141,7 +141,8 @@ def add_replay_arguments(parser: argparse.ArgumentParser) -> None:
         "  mvloc replay bags/redkitchen_test --model models/redkitchen --out out/color --without depth --refine off\n"
         "  mvloc replay bags/drive --model models/office --out out/drive --parameter gate:=true --parameter "
         "publish_frame:=odom\n"
-        "  mvloc replay bags/drive --model models/office --out out/drive --params-file my_robot.yaml"
+        "  mvloc replay bags/drive --model models/office --out out/drive --params-file my_robot.yaml\n"
+        "  mvloc replay bags/drive --model models/office --out out/drive --wake-ups 50"
     )
     parser.add_argument("bag", type=Path, help="recording with images (and, for errors, ground truth)")
     _add_model_and_out(parser)
@@ -153,6 +154,14 @@ def add_replay_arguments(parser: argparse.ArgumentParser) -> None:
         default="",
         help="leave this image out, as if its sensor were lost (with a scene map, poses without depth are rejected at "
         "first; --refine off gives the network's throughout)",
+    )
+    parser.add_argument(
+        "--wake-ups",
+        type=count,
+        default=0,
+        metavar="N",
+        help="afterwards start a localizer that knows nothing at N evenly spread frames, follow each with the gate and "
+        "the recording's odometry for 10 s or 1 m, and count right first poses and false accepts (default: 0)",
     )
     add_parameter_flags(parser)
     add_parameter_arguments(parser)
@@ -172,6 +181,7 @@ def run_replay(args: argparse.Namespace) -> int:
         tolerance_s=args.tolerance,
         without=args.without,
         allow_damage=args.allow_damage,
+        wake_ups=args.wake_ups,
     )
     return _report(evaluate(run_offline(args.bag, args.model, options)), args.out)
 
