@@ -13,7 +13,7 @@ from mvloc_ros.frontend.synchronizer import JUMP_NS
 
 _KEPT = 15
 _FIRST = 7
-"""As many gaps must be known before any is judged; those seen until then are judged afterwards."""
+"""As many gaps must be known before any is looked at; those seen until then are looked at afterwards."""
 _SINGLE = 1.5
 _PAUSE = 10.0
 """So many periods without an image are a pause of the camera and no loss."""
@@ -30,7 +30,7 @@ class GapCounter:
         self.lost = 0
         self._newest_ns: int | None = None
         self._gaps: deque[int] = deque(maxlen=_KEPT)
-        self._unjudged: list[int] = []
+        self._unchecked: list[int] = []
         self._pause_ns: tuple[int, int] | None = None
 
     def add(self, stamp_ns: int) -> None:
@@ -50,13 +50,13 @@ class GapCounter:
             self._pause_ns = newest, stamp_ns
             return
         self._gaps.append(gap)
-        self._unjudged.append(gap)
+        self._unchecked.append(gap)
         period = self._period_ns()
         if period is not None:
             # A pause among the first gaps is none the less a pause: one absurd stamp would count for ever.
-            losses = [gap for gap in self._unjudged if _SINGLE * period < gap <= _PAUSE * period]
+            losses = [gap for gap in self._unchecked if _SINGLE * period < gap <= _PAUSE * period]
             self.lost += sum(round(gap / period) - 1 for gap in losses)
-            self._unjudged.clear()
+            self._unchecked.clear()
 
     def rate_hz(self) -> float | None:
         """At which the camera takes images, lost ones included; None while unknown."""

@@ -97,7 +97,7 @@ def _mahalanobis(covariance: Array, error: Array) -> float:
 
 
 def fault_of(pose: Pose) -> str:
-    """Why a pose cannot be judged at all, in words; empty if it can."""
+    """Why a pose cannot be compared at all, in words; empty if it can."""
     if not se3.is_rigid(pose.T):
         return "the pose is not a finite rigid transform"
     covariance = pose.covariance

@@ -94,7 +94,7 @@ class Inputs:
         return self.color.gaps.lost + self.depth.gaps.lost
 
     def _watch(self) -> None:
-        self.watchdog.judge_losses()
+        self.watchdog.check_losses()
         self.look()
         self._log.flush()
 

@@ -40,7 +40,7 @@ class _Load:
         self.path = path
         self.outcome: Future = Future()
         self._lock = threading.Lock()
-        self._is_judged = threading.Event()
+        self._is_checked = threading.Event()
         self._is_awaited = is_awaited
         self._refusal = ""
 
@@ -48,7 +48,7 @@ class _Load:
         """The manifest can be used; whatever fails from now on is the outcome."""
         with self._lock:
             self._is_awaited = False
-        self._is_judged.set()
+        self._is_checked.set()
 
     def refuse(self, reason: str) -> bool:
         """Give a reason against the manifest to who waits for it; False if nobody does (any more)."""
@@ -56,12 +56,12 @@ class _Load:
             if not self._is_awaited:
                 return False
             self._refusal = reason
-        self._is_judged.set()
+        self._is_checked.set()
         return True
 
     def refusal(self, seconds: float) -> str:
         """Why the manifest cannot be used; empty if it can, or if nothing is known in that time."""
-        self._is_judged.wait(seconds)
+        self._is_checked.wait(seconds)
         with self._lock:
             self._is_awaited = False
             return self._refusal

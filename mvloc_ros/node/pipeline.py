@@ -57,9 +57,9 @@ class Pipeline:
 
         Args:
             make_server: makes what gets the messages and localizes the frames, of what is to get each frame.
-            publish: called by the worker with each frame whose pose was judged.
+            publish: called by the worker with each frame whose pose was accepted or rejected.
             report: called after that, when the frame is counted, with how long it waited in the mailbox and how long
-                judging and publishing took (ms).
+                the verdict and publishing took (ms).
             on_failure: called by the worker with the frame that gave no pose and a sentence.
         """
         self.enabled = True

@@ -41,7 +41,7 @@ def failed_status(paired: PairedFrame, reason: str) -> LocalizationStatus:
 
 
 def frame_status(localized: Localized, wait_ms: float) -> LocalizationStatus:
-    """A status of a frame whose pose was judged; the caller adds the times of publication."""
+    """A status of a frame whose pose was accepted or rejected; the caller adds the times of publication."""
     paired, estimate, placement = localized.paired, localized.estimate, localized.placement
     header = Header(stamp=to_time(estimate.pose.stamp_ns), frame_id=paired.frame_id)
     status = LocalizationStatus(header=header, state=int(localized.state), reason=localized.reason)

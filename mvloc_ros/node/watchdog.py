@@ -90,7 +90,7 @@ class Watchdog:
         )
         return [Problem("synchronization", "no pairs of images", Level.ERROR, text)]
 
-    def judge_losses(self) -> None:
+    def check_losses(self) -> None:
         """Look at what was lost since the last call; to be called once a second."""
         self._losses = [finding for monitor in self._monitors for finding in self._lost(monitor)]
 

@@ -16,7 +16,7 @@ from mvloc_ros.pipeline.robot_tracking import Placement
 
 @dataclass(frozen=True, eq=False)
 class Localized:
-    """One frame whose pose was judged."""
+    """One frame whose pose was accepted or rejected."""
 
     paired: PairedFrame
     estimate: PoseEstimate

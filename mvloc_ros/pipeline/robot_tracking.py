@@ -36,7 +36,7 @@ _LOST_VARIANCE = 9999.0
 
 @dataclass(frozen=True)
 class Placement:
-    """One estimate, judged and carried to the frame whose pose is published.
+    """One estimate with its verdict, carried to the frame whose pose is published.
 
     Attributes:
         verdict: of the tracker.
@@ -184,7 +184,7 @@ class RobotTracking:
         return T_odom_camera
 
     def place(self, estimate: PoseEstimate, frame_id: str) -> Placement:
-        """Judge an estimate, and tell TF if it is accepted.
+        """Accept or reject an estimate, and tell TF if it is accepted.
 
         Raises:
             FrameError: TF does not tell how the camera sits on the robot and no fallback is allowed, or the
@@ -204,7 +204,7 @@ class RobotTracking:
             if self._is_from_before(stamp_ns):
                 raise FrameError("The frame is from before the clock jumped back.")
             self._apply_hint(camera, stamp_ns, fix.T_odom_camera, mount)
-            verdict = self._tracker.judge(fix)
+            verdict = self._tracker.update(fix)
             if verdict.accepted and may_send:
                 self._tell_tf(verdict, fix.pose, camera, mount)
             if not verdict.accepted:

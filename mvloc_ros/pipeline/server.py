@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Messages in, frames, and of each frame a judged pose: the one path that the node and the replay share.
+"""Messages in, frames, and for each frame a pose with its verdict: the one path that the node and the replay share.
 
 The node gives it the messages of its subscriptions in the executor's thread and its frames in the worker's; the replay
 reads a recording and does both in one thread. What differs between the two is passed in: the clock, the robot's
@@ -120,7 +120,7 @@ class LocalizationServer:
         return paired, self.localizer.process(frame, self._tracker, self.tracking.odometry_of)
 
     def place(self, paired: PairedFrame, estimate: PoseEstimate) -> Localized:
-        """Judge a pose and tell TF if it is accepted. Raises as `RobotTracking.place`."""
+        """Accept or reject a pose and tell TF if it is accepted. Raises as `RobotTracking.place`."""
         return Localized(paired, estimate, self.tracking.place(estimate, paired.frame_id))
 
     def _forget_the_past(self, what: str) -> None:

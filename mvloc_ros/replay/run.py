@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a run of the localizer left behind, live or offline, before it is judged."""
+"""What a run of the localizer left behind, live or offline, before it is evaluated."""
 
 from __future__ import annotations
 

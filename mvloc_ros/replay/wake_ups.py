@@ -127,7 +127,7 @@ def plan_wake_ups(truth: Trajectory, frames_ns: np.ndarray, count: int) -> list[
     """
     if not len(truth.stamps_ns):
         raise ReplayError(
-            "Wake-ups are judged by ground truth, and the recording has none: name it with --truth-topic."
+            "Wake-ups are evaluated by ground truth, and the recording has none: name it with --truth-topic."
         )
     frames_ns = frames_ns[(frames_ns >= truth.stamps_ns[0]) & (frames_ns <= truth.stamps_ns[-1])]
     if len(frames_ns) < count:
@@ -158,7 +158,7 @@ def run_wake_ups(
         bundle: the model.
         values: the parameters.
         count: how many wake-ups.
-        truth_topic: of the ground truth, by which they are judged.
+        truth_topic: of the ground truth, by which they are evaluated.
         progress: whether to show a bar.
 
     Raises:
@@ -170,10 +170,10 @@ def run_wake_ups(
     with tqdm(total=count, desc="waking up", unit=" starts", disable=not progress) as bar:
         for _ in _follow(reader, source, localizer, bundle, values, wake_ups):
             bar.update()
-    return judge_wake_ups(wake_ups, truth)
+    return evaluate_wake_ups(wake_ups, truth)
 
 
-def judge_wake_ups(wake_ups: list[WakeUp], truth: Trajectory) -> WakeUpResult:
+def evaluate_wake_ups(wake_ups: list[WakeUp], truth: Trajectory) -> WakeUpResult:
     """Compare the accepted poses with the ground truth at their stamps; poses without one are left out."""
     right, silent, accepted, false, times = 0, 0, 0, 0, []
     for wake_up in wake_ups:

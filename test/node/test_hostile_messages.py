@@ -270,7 +270,7 @@ def test_initial_poses_are_refused_or_leave_a_tracker_that_judges():
         tracker = Tracker(GateLimits())
         with np.errstate(all="raise", under="ignore"):
             tracker.hint(Pose(hint.stamp_ns, hint.T, covariance), None)
-            verdict = tracker.judge(fix)
+            verdict = tracker.update(fix)
         assert verdict.accepted or verdict.reason
 
     found = outcomes(read, 1500)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Starts without knowledge: where they begin and end, and how they are judged."""
+"""Starts without knowledge: where they begin and end, and how they are evaluated."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mvloc_ros.cli import main
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.trajectory import Trajectory
 from mvloc_ros.replay.errors import ReplayError
-from mvloc_ros.replay.wake_ups import WakeUp, judge_wake_ups, plan_wake_ups
+from mvloc_ros.replay.wake_ups import WakeUp, evaluate_wake_ups, plan_wake_ups
 
 SECOND = 10**9
 NONE = [0.0, 0.0, 0.0, 1.0]
@@ -54,7 +54,7 @@ def test_the_first_pose_decides_and_every_far_one_is_counted():
     right = WakeUp(0, 9 * SECOND, {2 * SECOND: off(truth, 2, 0.14, 4.9), 5 * SECOND: off(truth, 5, 0.6)})
     wrong = WakeUp(0, 9 * SECOND, {SECOND: off(truth, 1, 0.16), 4 * SECOND: off(truth, 4, 0.0)})
     turned = WakeUp(SECOND, 9 * SECOND, {2 * SECOND: off(truth, 2, 0.0, 16.0)})
-    result = judge_wake_ups([right, wrong, turned, WakeUp(0, SECOND)], truth)
+    result = evaluate_wake_ups([right, wrong, turned, WakeUp(0, SECOND)], truth)
     assert (result.count, result.right, result.silent) == (4, 1, 1)
     assert (result.accepted, result.false_accepts) == (5, 2)
     assert result.times_s == (2.0,)
