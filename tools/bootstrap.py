@@ -24,6 +24,8 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 REQUIREMENTS = ROOT / "requirements"
 BUILD = ROOT / "build" / "pip_ros"
+MESSAGE_PACKAGES = ("tf2_msgs", "bond", "nav2_msgs")
+"""In pip_ros: what PyPI lacks."""
 OLDEST, NEWEST = (3, 10), (3, 14)
 
 
@@ -112,12 +114,12 @@ def install(step: str, files: list[str]) -> None:
 
 
 def build_messages() -> None:
-    """Build tf2_msgs and this package's messages with colcon into the environment."""
+    """Build the message packages that PyPI lacks, and this package's messages, with colcon into the environment."""
     sources = [
         *sorted((ROOT / "msg").glob("*.msg")),
         ROOT / "package.xml",
         ROOT / "CMakeLists.txt",
-        *sorted((ROOT / "pip_ros" / "tf2_msgs").rglob("*.*")),
+        *(path for name in MESSAGE_PACKAGES for path in sorted((ROOT / "pip_ros" / name).rglob("*.*"))),
         REQUIREMENTS / "build.lock",
     ]
     if is_done("messages", sources):
@@ -128,8 +130,9 @@ def build_messages() -> None:
     workspace = BUILD / "workspace"
     shutil.rmtree(BUILD, ignore_errors=True)
     workspace.mkdir(parents=True)
-    # COLCON_IGNORE hides pip_ros from ordinary workspaces, so its package is taken by a link beside it.
-    (workspace / "tf2_msgs").symlink_to(ROOT / "pip_ros" / "tf2_msgs")
+    # COLCON_IGNORE hides pip_ros from ordinary workspaces, so its packages are taken by links beside it.
+    for name in MESSAGE_PACKAGES:
+        (workspace / name).symlink_to(ROOT / "pip_ros" / name)
     (workspace / "mvloc_ros").symlink_to(ROOT)
     environment = {
         **os.environ,
@@ -151,10 +154,9 @@ def build_messages() -> None:
         "--install-base",
         str(VENV),
         "--base-paths",
-        str(workspace / "tf2_msgs"),
-        str(workspace / "mvloc_ros"),
+        *(str(workspace / name) for name in (*MESSAGE_PACKAGES, "mvloc_ros")),
         "--packages-select",
-        "tf2_msgs",
+        *MESSAGE_PACKAGES,
         "mvloc_ros",
         "--event-handlers",
         "console_cohesion-",
