@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every test may use: the shared recordings, a ROS domain of the run's own, and polling with a deadline."""
+"""What every test may use: the shared recordings, a ROS domain of the process's own, and polling with a deadline."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def _own_domain() -> tuple[str, TextIO | None]:
-    """A ROS domain that no other run of tests on this machine has, and the lock on it; where all are taken, any.
+    """A ROS domain that no other process with tests on this machine has, and the lock on it; where all are taken, any.
 
-    Another run's node would answer under the same names. Domains above 101 collide with the ephemeral ports of Linux.
+    Another's node would answer under the same names. Domains above 101 collide with the ephemeral ports of Linux.
     """
     for n in range(80):
         domain = str(20 + (os.getpid() + n) % 80)
@@ -44,14 +44,46 @@ def _own_domain() -> tuple[str, TextIO | None]:
     return str(20 + os.getpid() % 80), None
 
 
-# A domain and a network scope of this run's own: tests neither disturb a running robot nor are disturbed.
-_DOMAIN, _LOCK = _own_domain()
-os.environ.setdefault("ROS_DOMAIN_ID", _DOMAIN)
+# A domain and a network scope of this process's own: tests neither disturb a running robot nor are disturbed. What the
+# environment names is a robot's, or that of the process which shares the tests out (`pytest -n 2`).
+os.environ["ROS_DOMAIN_ID"], _LOCK = _own_domain()
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 
 # Decoded frames of tests go nowhere near the user's.
 os.environ["MVLOC_CACHE"] = tempfile.mkdtemp(prefix="mvloc-test-cache-")
 atexit.register(shutil.rmtree, os.environ["MVLOC_CACHE"], ignore_errors=True)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    """With `-n` and no `--dist`: by groups (see `helpers/side_by_side.py`)."""
+    if config.getoption("dist") != "load":
+        return None
+    from side_by_side import Groups
+
+    config.option.loadscopereorder = False  # the order in which the workers collect (below), not that of their sizes
+    return Groups(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In a process of `-n`, the tests of the first group first."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        from side_by_side import sort_by_group
+
+        sort_by_group(items, config.rootpath)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """The faults that were injected; each test has asserted that its images are all counted.
+
+    Tests note them as properties (`note_line` in test/node), which come along with the results of other processes.
+    """
+    reports = [report for kind in terminalreporter.stats.values() for report in kind]
+    ends = [report for report in reports if getattr(report, "when", None) == "teardown"]
+    if lines := [text for report in ends for name, text in report.user_properties if name == "note"]:
+        terminalreporter.section("faults injected")
+        for line in lines:
+            terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")

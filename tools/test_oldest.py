@@ -35,7 +35,7 @@ def main() -> int:
         stamp.write_bytes(requirements.read_bytes())
     paths = os.pathsep.join([str(ROOT), str(ROOT / "pip_ros" / "python")])
     environment = {**os.environ, "PYTHONPATH": paths, "AMENT_PREFIX_PATH": str(VENV), "OMP_NUM_THREADS": "1"}
-    command = [str(VENV / "bin" / "python"), "-m", "pytest", "-q", "-m", "not dds", "-W", "ignore", "-k"]
+    command = [str(VENV / "bin" / "python"), "-m", "pytest", "-q", "-n", "2", "-m", "not dds", "-W", "ignore", "-k"]
     command += [f"not {_NEEDS_MESSAGES}", *(f"test/{name}" for name in TESTS)]
     return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
 

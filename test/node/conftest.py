@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,6 @@ from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
 from mvloc_ros.node.messages import transform_message
 
 HEIGHT, WIDTH = 48, 64
-_FAULTS: list[str] = []
 
 
 class NodeProcess:
@@ -182,13 +182,13 @@ def node_process() -> type[NodeProcess]:
 
 
 @pytest.fixture
-def note_line() -> Callable[[str], None]:
+def note_line(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
     """Say a line in the summary of the run."""
-    return _FAULTS.append
+    return partial(record_property, "note")
 
 
 @pytest.fixture
-def note_fault() -> Callable[[str, LocalizationStatus, int], None]:
+def note_fault(note_line: Callable[[str], None]) -> Callable[[str, LocalizationStatus, int], None]:
     """Say in the summary of the run what was injected, and what became of the images, by the node's own counters."""
 
     def note(injected: str, status: LocalizationStatus, waiting: int) -> None:
@@ -199,17 +199,9 @@ def note_fault() -> Callable[[str, LocalizationStatus, int], None]:
             f"{status.dropped_invalid} invalid", f"{waiting} waiting", f"{status.lost_in_transport} missing by stamps",
         )  # fmt: skip
         told = ", ".join(column for column in columns if not column.startswith("0 "))
-        _FAULTS.append(f"{injected}: {received} images, {status.pairs} pairs, {status.single_modality} alone -> {told}")
+        note_line(f"{injected}: {received} images, {status.pairs} pairs, {status.single_modality} alone -> {told}")
 
     return note
-
-
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """The faults that were injected; each test has asserted that its images are all counted."""
-    if _FAULTS:
-        terminalreporter.section("faults injected")
-        for line in _FAULTS:
-            terminalreporter.write_line(line)
 
 
 @pytest.fixture
