@@ -1,6 +1,8 @@
 # Two commands do everything on a machine without ROS: `make demo` and `make test`.
 PYTHON ?= python3
 RUN := .venv/bin
+# Processes that share the tests out. All tests over DDS run in one of them; more than two are for machines with more cores.
+TEST_PROCESSES ?= 2
 
 .PHONY: help demo test test-oldest lint docs demo-model lock bench clean setup setup-dev setup-docs
 
@@ -29,7 +31,7 @@ demo: setup
 
 test: setup-dev
 	@$(MAKE) --no-print-directory lint
-	@OMP_NUM_THREADS=1 $(RUN)/pytest
+	@OMP_NUM_THREADS=1 $(RUN)/pytest -n $(TEST_PROCESSES)
 
 test-oldest:
 	@$(PYTHON) tools/test_oldest.py

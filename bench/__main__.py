@@ -47,7 +47,7 @@ PARTS = (
     Part("startup", ("-m", "bench.startup", "--runs", "3")),
     Part("inference", ("-m", "bench.inference", "--runs", "5"), out="inference.json"),
     Part("callback", ("-m", "bench.callback", "--frames", "200"), smoke=("--frames", "5")),
-    Part("tf_lookups", ("bench/tf_lookups.py", "--seconds", "20"), smoke=("--seconds", "1")),
+    Part("tf_lookups", ("-m", "bench.tf_lookups", "--seconds", "20"), smoke=("--seconds", "1")),
 )
 
 

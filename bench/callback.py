@@ -22,7 +22,8 @@ import numpy as np
 from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CompressedImage, Image, PointCloud2, PointField
 
-from bench.pictures import depth_map, image_message, picture
+from bench.harness.image_message import image_message
+from bench.pictures import depth_map, picture
 from mvloc_ros.frontend.clouds import project_cloud
 from mvloc_ros.frontend.compressed import decode_compressed_color, decode_compressed_depth
 from mvloc_ros.frontend.decode import decode_color, decode_depth
@@ -52,7 +53,7 @@ class Idle:
 
 def image(pixels: np.ndarray, encoding: str) -> Image:
     """As rclpy delivers it."""
-    return deserialize_message(serialize_message(image_message(pixels, encoding)), Image)
+    return deserialize_message(serialize_message(image_message(pixels, 0, "", encoding=encoding)), Image)
 
 
 def stamp(message: Any, n: int) -> Any:

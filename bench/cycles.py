@@ -24,7 +24,8 @@ from lifecycle_msgs.srv import ChangeState
 from rclpy.signals import SignalHandlerOptions
 from tqdm import tqdm
 
-from bench.live_node import ROOT, RobotNode, RunningNode, isolate
+from bench.domain import isolate
+from bench.live_node import ROOT, RobotNode, RunningNode
 from bench.resources import MIB, Holding, growth_of_floor, look
 
 CYCLE = (

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -36,8 +35,9 @@ from geometry_msgs.msg import PoseStamped
 from rclpy.signals import SignalHandlerOptions
 from tqdm import tqdm
 
+from bench.domain import isolate
 from bench.fuzzing.hostile_robot import HostileNode
-from bench.live_node import ROOT, RobotNode, RunningNode, isolate
+from bench.live_node import ROOT, RobotNode, RunningNode
 from bench.resources import look
 
 RECOVERY_S, FLAT, MOST_LOG_BYTES, END_S = 1.0, 0.02, 1_000_000, 10.0
@@ -77,7 +77,7 @@ def record(node: RunningNode, seconds: float) -> list[dict[str, float]]:
         if node.process.poll() is not None:
             break
         row = {"seconds": time.monotonic() - started, **look(node.pid).as_row()}
-        rows.append({**row, "log_bytes": os.fstat(node.log.fileno()).st_size})
+        rows.append({**row, "log_bytes": node.log.stat().st_size})
         time.sleep(max(0.0, started + (n + 1) * _EVERY_S - time.monotonic()))
     return rows
 
@@ -108,10 +108,8 @@ def end_of(node: RunningNode) -> tuple[int | None, float]:
     """Exit code, None where it had to be killed, and the seconds that it took to end."""
     started = time.monotonic()
     try:
-        return node.end(END_S), time.monotonic() - started
+        return node.end(seconds=END_S), time.monotonic() - started
     except subprocess.TimeoutExpired:
-        node.process.kill()
-        node.process.wait()
         return None, time.monotonic() - started
 
 
@@ -168,7 +166,7 @@ def main(arguments: list[str] | None = None) -> int:
             robot.wait_for(lambda: robot.arrivals[-1] > ended or time.monotonic() > ended + 2 * RECOVERY_S, 10.0)
             alive = node.process.poll() is None
             robot.pause_camera()
-            log_bytes = os.fstat(node.log.fileno()).st_size
+            log_bytes = node.log.stat().st_size
             exit_code, end_s = end_of(node)
             (args.out / "node.log").write_text(node.text())
             report = judge(robot, hostile, rows, args.warm_up, alive, log_bytes, exit_code, end_s)

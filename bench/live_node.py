@@ -3,10 +3,7 @@
 
 from __future__ import annotations
 
-import array
-import os
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
@@ -20,7 +17,7 @@ from typing import Any
 import cv2
 import numpy as np
 import rclpy
-from geometry_msgs.msg import PoseStamped, TransformStamped
+from geometry_msgs.msg import PoseStamped
 from mvloc_ros.msg import LocalizationStatus
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -28,9 +25,11 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
 
-from mvloc_ros import fastdds_profile
+from bench.harness.child_process import NodeProcess, parameter_words
+from bench.harness.image_message import image_message
 from mvloc_ros.demo.drives import plan_test
 from mvloc_ros.demo.renderer import demo_renderer
+from mvloc_ros.node.messages import transform_message
 
 ROOT = Path(__file__).resolve().parents[1]
 CAMERA = "camera_optical_frame"
@@ -42,40 +41,19 @@ _ODOMETRY_PERIOD_S = 0.02
 START_S = 60.0
 
 
-def isolate() -> None:
-    """A ROS domain of its own, on this machine alone, with the shipped profile; before rclpy.init and the node."""
-    os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    os.environ.update(fastdds_profile.settings())
-
-
-class RunningNode:
-    """The localization node as users start it; ends with the `with` block."""
+class RunningNode(NodeProcess):
+    """The localization node with a model; ends with the `with` block."""
 
     def __init__(self, model: Path, parameters: Sequence[str] = ()) -> None:
-        """Start it with `name:=value` parameters; its output is kept."""
-        self.log = tempfile.TemporaryFile()  # noqa: SIM115 - closed at the end of the block
+        """Start it with `name:=value` parameters; its output is kept until the end of the block."""
+        self._folder = tempfile.TemporaryDirectory(prefix="mvloc-bench-")
         # The images that it is sent are of no place, so no scene map bears their poses out.
         values = (f"model:={model.resolve()}", "refine:=off", *parameters)
-        words = [word for value in values for word in ("-p", value)]
-        command = [sys.executable, "-m", "mvloc_ros.node.main", "--ros-args", *words]
-        self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log, cwd=ROOT)
+        super().__init__(Path(self._folder.name) / "node.log", *parameter_words(*values), folder=ROOT)
 
-    @property
-    def pid(self) -> int:
-        """Of the process."""
-        return self.process.pid
-
-    def text(self) -> str:
-        """All it has said."""
-        self.log.seek(0)
-        return self.log.read().decode()
-
-    def end(self, seconds: float = 20.0) -> int:
-        """SIGINT; the exit code."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
-        return self.process.wait(seconds)
+    def end(self, number: int = signal.SIGINT, seconds: float = 20.0) -> int:
+        """As `NodeProcess.end`, with more time."""
+        return super().end(number, seconds)
 
     def __enter__(self) -> RunningNode:
         return self
@@ -83,10 +61,12 @@ class RunningNode:
     def __exit__(
         self, kind: type[BaseException] | None, _value: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        self.end()
-        if kind is not None:
-            sys.stderr.write(self.text())
-        self.log.close()
+        try:
+            self.end()
+        finally:
+            if kind is not None:
+                sys.stderr.write(self.text())
+            self._folder.cleanup()
 
 
 class RobotNode(Node):
@@ -108,7 +88,7 @@ class RobotNode(Node):
         self._topics = {name: self.create_publisher(Image, f"{name}/image", qos) for name in ("color", "depth")}
         self._pictures = _pictures()
         self._odometry, self._fixed = TransformBroadcaster(self), StaticTransformBroadcaster(self)
-        self._fixed.sendTransform(_transform("base_link", CAMERA))
+        self._fixed.sendTransform(transform_message(np.eye(4), 0, "base_link", CAMERA))
         self.sent = {"color": 0, "depth": 0}
         self.silent: set[str] = set()
         self.skipped = 0
@@ -185,9 +165,7 @@ class RobotNode(Node):
         self.statuses.append((time.monotonic(), message))
 
     def _drive(self, stamp_ns: int | None = None) -> None:
-        message = _transform("odom", "base_link")
-        message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp_ns or time.time_ns(), 10**9)
-        self._odometry.sendTransform(message)
+        self._odometry.sendTransform(transform_message(np.eye(4), stamp_ns or time.time_ns(), "odom", "base_link"))
 
     def _film(self) -> None:
         """Stamps are of the schedule, so that a frame that this process has no time for shows as a gap."""
@@ -212,13 +190,6 @@ class RobotNode(Node):
                 self.sent[name] += 1
 
 
-def _message(pixels: np.ndarray, encoding: str) -> Image:
-    message = Image(height=HEIGHT, width=WIDTH, encoding=encoding, step=pixels.nbytes // HEIGHT)
-    message.data = array.array("B", pixels.tobytes())
-    message.header.frame_id = CAMERA
-    return message
-
-
 def _pictures() -> dict[str, list[Image]]:
     """The demo's room from one place, each time with another noise, in twice the demo camera's resolution."""
     plan = plan_test(0, _FRAME + 1)
@@ -229,13 +200,6 @@ def _pictures() -> dict[str, list[Image]]:
     colors = [cv2.resize(frame.color, size, interpolation=cv2.INTER_LINEAR) for frame in frames]
     depths = [cv2.resize(frame.depth, size, interpolation=cv2.INTER_NEAREST) for frame in frames]
     return {
-        "color": [_message(pixels, "rgb8") for pixels in colors],
-        "depth": [_message((1e3 * metres).astype(np.uint16), "16UC1") for metres in depths],
+        "color": [image_message(pixels, 0, CAMERA, encoding="rgb8") for pixels in colors],
+        "depth": [image_message((1e3 * metres).astype(np.uint16), 0, CAMERA, encoding="16UC1") for metres in depths],
     }
-
-
-def _transform(parent: str, child: str) -> TransformStamped:
-    message = TransformStamped(child_frame_id=child)
-    message.header.frame_id = parent
-    message.transform.rotation.w = 1.0
-    return message

@@ -26,7 +26,8 @@ from mvloc_ros.msg import LocalizationStatus
 from rclpy.signals import SignalHandlerOptions
 
 from bench.accounts import account
-from bench.live_node import ROOT, RobotNode, RunningNode, isolate
+from bench.domain import isolate
+from bench.live_node import ROOT, RobotNode, RunningNode
 
 ALLOWED_S = 0.2
 LARGEST_STEP_M = 2.0  # gate_max_jump

@@ -3,12 +3,9 @@
 
 from __future__ import annotations
 
-import array
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from sensor_msgs.msg import Image
 
 
 def picture(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
@@ -24,16 +21,3 @@ def depth_map(height: int, width: int, seed: int = 1) -> NDArray[np.uint16]:
     depth = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR) + rng.normal(0, 3, (height, width))
     depth[cv2.resize(rng.random((30, 40)), (width, height)) < 0.2] = 0
     return depth.astype(np.uint16)
-
-
-def image_message(pixels: NDArray[np.generic], encoding: str, frame_id: str = "") -> Image:
-    """`[H, W]` or `[H, W, C]` as a message."""
-    message = Image(
-        height=pixels.shape[0],
-        width=pixels.shape[1],
-        step=pixels.nbytes // pixels.shape[0],
-        encoding=encoding,
-        data=array.array("B", pixels.tobytes()),
-    )
-    message.header.frame_id = frame_id
-    return message

@@ -28,7 +28,8 @@ from rclpy.signals import SignalHandlerOptions
 from tqdm import tqdm
 
 from bench.accounts import account
-from bench.live_node import ROOT, RobotNode, RunningNode, isolate
+from bench.domain import isolate
+from bench.live_node import ROOT, RobotNode, RunningNode
 from bench.resources import growth, look
 
 FLAT = 0.02

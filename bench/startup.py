@@ -18,8 +18,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from bench.domain import isolate
 from bench.latency.case import listening, ros
-from bench.latency.processes import cost_of, mvloc_node, own_domain, running
+from bench.latency.processes import cost_of, mvloc_node, running
 from bench.random_bundle import make_random_model
 from mvloc_ros.inference.bundle import read_bundle
 
@@ -66,7 +67,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5, help="of each (default: %(default)s)")
     parser.add_argument("--smoke", action="store_true", help="a tiny network, once: does it work?")
     args = parser.parse_args()
-    own_domain()
+    isolate()
     with tempfile.TemporaryDirectory() as scratch, ros():
         if args.model is not None:
             bundles = {args.model.name: args.model.resolve()}

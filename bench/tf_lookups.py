@@ -3,7 +3,7 @@
 
 Starts the node, plays a robot (odometry at 50 Hz, a camera at 5 Hz) and asks tf2 at 20 Hz:
 
-    python bench/tf_lookups.py --seconds 60
+    python -m bench.tf_lookups --seconds 60
 
 Two questions are asked each time. map -> odom at now, without waiting: what this node owes. map -> base_link
 at now, waiting at most 0.3 s: what a costmap of Nav2 asks, with its default tolerance, since the odometry of
@@ -13,20 +13,16 @@ the moment must come first. Prints one JSON object; exit code 1 if a lookup fail
 from __future__ import annotations
 
 import argparse
-import array
 import json
-import os
-import signal
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import rclpy
-from geometry_msgs.msg import PoseStamped, TransformStamped
+from geometry_msgs.msg import PoseStamped
 from rclpy.duration import Duration
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -35,12 +31,12 @@ from rclpy.time import Time
 from sensor_msgs.msg import Image
 from tf2_ros import Buffer, StaticTransformBroadcaster, TransformBroadcaster, TransformException, TransformListener
 
-from mvloc_ros import children, fastdds_profile
+from bench.domain import isolate
+from bench.harness.image_message import image_message
+from bench.live_node import CAMERA, ROOT, START_S, RunningNode
 from mvloc_ros.inference.bundle import read_bundle
+from mvloc_ros.node.messages import transform_message
 
-ROOT = Path(__file__).resolve().parents[1]
-CAMERA = "camera_optical_frame"
-START_S = 60.0
 NAV2_TOLERANCE_S = 0.3  # transform_tolerance of nav2_costmap_2d, by default
 
 
@@ -50,12 +46,13 @@ class SlowRobot(Node):
     def __init__(self, model: Path, camera_hz: float) -> None:
         super().__init__("bench_robot")
         camera = read_bundle(model).manifest.color_camera
-        self._color = image(camera.width, camera.height, "rgb8", 3)
-        self._depth = image(camera.width, camera.height, "16UC1", 2)
+        size = (camera.height, camera.width)
+        self._color = image_message(np.full((*size, 3), 100, np.uint8), 0, CAMERA, encoding="rgb8")
+        self._depth = image_message(np.full(size, 1285, np.uint16), 0, CAMERA, encoding="16UC1")
         self._topics = [self.create_publisher(Image, topic, 5) for topic in ("color/image", "depth/image")]
         self._odometry = TransformBroadcaster(self)
         self._fixed = StaticTransformBroadcaster(self)
-        self._fixed.sendTransform(transform("base_link", CAMERA))
+        self._fixed.sendTransform(transform_message(np.eye(4), 0, "base_link", CAMERA))
         self.poses = 0
         self.create_subscription(PoseStamped, "mvloc/pose", self._count, 10)
         self.buffer = Buffer()
@@ -67,9 +64,8 @@ class SlowRobot(Node):
         self.poses += 1
 
     def _drive(self) -> None:
-        message = transform("odom", "base_link")
-        message.header.stamp = self.get_clock().now().to_msg()
-        self._odometry.sendTransform(message)
+        stamp_ns = self.get_clock().now().nanoseconds
+        self._odometry.sendTransform(transform_message(np.eye(4), stamp_ns, "odom", "base_link"))
 
     def _see(self) -> None:
         stamp = self.get_clock().now().to_msg()
@@ -89,22 +85,6 @@ class SlowRobot(Node):
         """Seconds for which the newest map -> odom still holds."""
         newest = self.buffer.get_latest_common_time("map", "odom")
         return 1e-9 * float(newest.nanoseconds - self.get_clock().now().nanoseconds)
-
-
-def image(width: int, height: int, encoding: str, bytes_per_pixel: int) -> Image:
-    """A grey picture; a metre of distance and more."""
-    message = Image(width=width, height=height, encoding=encoding, step=width * bytes_per_pixel)
-    message.data = array.array("B", bytes([5 if bytes_per_pixel == 2 else 100]) * (message.step * height))
-    message.header.frame_id = CAMERA
-    return message
-
-
-def transform(parent: str, child: str) -> TransformStamped:
-    """Two frames in one place."""
-    message = TransformStamped(child_frame_id=child)
-    message.header.frame_id = parent
-    message.transform.rotation.w = 1.0
-    return message
 
 
 def measure(robot: SlowRobot, seconds: float, rate_hz: float) -> dict[str, object]:
@@ -137,6 +117,20 @@ def measure(robot: SlowRobot, seconds: float, rate_hz: float) -> dict[str, objec
     }
 
 
+def ask(model: Path, camera_hz: float, seconds: float, rate_hz: float) -> dict[str, object]:
+    """The figures of `measure`, with the robot in a thread of its own."""
+    robot, executor = SlowRobot(model, camera_hz), SingleThreadedExecutor()
+    executor.add_node(robot)
+    thread = threading.Thread(target=executor.spin)
+    thread.start()
+    try:
+        return measure(robot, seconds, rate_hz)
+    finally:
+        executor.shutdown()
+        thread.join()
+        robot.destroy_node()
+
+
 def main() -> int:
     """Run once and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -145,34 +139,15 @@ def main() -> int:
     parser.add_argument("--rate", type=float, default=20.0, help="lookups a second (default: 20)")
     parser.add_argument("--camera-hz", type=float, default=5.0)
     args = parser.parse_args()
-    # A domain of its own: it neither hears nor disturbs a robot.
-    os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    # In the stock segment of shared memory two images do not fit, and publishing the second waits, odometry with it.
-    os.environ.update(fastdds_profile.settings())
-    command = children.module_command("mvloc_ros.node.main", "--ros-args", "-p", f"model:={args.model.resolve()}")
-    command += ["-p", "refine:=off"]  # the images are of no place
-    with tempfile.TemporaryFile() as log:
-        node = subprocess.Popen(command, stdout=log, stderr=log)
-        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # Ctrl-C reaches this thread, which ends the node
-        robot = SlowRobot(args.model, args.camera_hz)
-        executor = SingleThreadedExecutor()
-        executor.add_node(robot)
-        thread = threading.Thread(target=executor.spin)
-        thread.start()
-        figures: dict[str, object] = {}
-        try:
-            figures = measure(robot, args.seconds, args.rate)
-        finally:
-            node.send_signal(signal.SIGINT)
-            executor.shutdown()
-            thread.join()
-            robot.destroy_node()
-            rclpy.shutdown()
-            node.wait(20)
-            if not figures or figures["first_failure"]:
-                log.seek(0)
-                sys.stderr.write(log.read().decode())
+    isolate()  # in the stock segment of shared memory two images do not fit: publishing the second, odometry too, waits
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # Ctrl-C reaches this thread, which ends the node
+    try:
+        with RunningNode(args.model) as node:
+            figures = ask(args.model, args.camera_hz, args.seconds, args.rate)
+            if figures["first_failure"]:
+                sys.stderr.write(node.text())
+    finally:
+        rclpy.try_shutdown()
     print(json.dumps(figures))
     return int(bool(figures["failed_map_to_odom"] or figures["failed_map_to_base"]))
 

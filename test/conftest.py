@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every test may use: the shared recordings, a ROS domain of the run's own, and polling with a deadline."""
+"""What every test may use: the shared recordings, a ROS domain of the process's own, and polling with a deadline."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def _own_domain() -> tuple[str, TextIO | None]:
-    """A ROS domain that no other run of tests on this machine has, and the lock on it; where all are taken, any.
+    """A ROS domain that no other process with tests on this machine has, and the lock on it; where all are taken, any.
 
-    Another run's node would answer under the same names. Domains above 101 collide with the ephemeral ports of Linux.
+    Another's node would answer under the same names. Domains above 101 collide with the ephemeral ports of Linux.
     """
     for n in range(80):
         domain = str(20 + (os.getpid() + n) % 80)
@@ -44,14 +44,46 @@ def _own_domain() -> tuple[str, TextIO | None]:
     return str(20 + os.getpid() % 80), None
 
 
-# A domain and a network scope of this run's own: tests neither disturb a running robot nor are disturbed.
-_DOMAIN, _LOCK = _own_domain()
-os.environ.setdefault("ROS_DOMAIN_ID", _DOMAIN)
+# A domain and a network scope of this process's own: tests neither disturb a running robot nor are disturbed. What the
+# environment names is a robot's, or that of the process which shares the tests out (`pytest -n 2`).
+os.environ["ROS_DOMAIN_ID"], _LOCK = _own_domain()
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 
 # Decoded frames of tests go nowhere near the user's.
 os.environ["MVLOC_CACHE"] = tempfile.mkdtemp(prefix="mvloc-test-cache-")
 atexit.register(shutil.rmtree, os.environ["MVLOC_CACHE"], ignore_errors=True)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    """With `-n` and no `--dist`: by groups (see `helpers/side_by_side.py`)."""
+    if config.getoption("dist") != "load":
+        return None
+    from side_by_side import Groups
+
+    config.option.loadscopereorder = False  # the order in which the workers collect (below), not that of their sizes
+    return Groups(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In a process of `-n`, the tests of the first group first."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        from side_by_side import sort_by_group
+
+        sort_by_group(items, config.rootpath)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """The faults that were injected; each test has asserted that its images are all counted.
+
+    Tests note them as properties (`note_line` in test/node), which come along with the results of other processes.
+    """
+    reports = [report for kind in terminalreporter.stats.values() for report in kind]
+    ends = [report for report in reports if getattr(report, "when", None) == "teardown"]
+    if lines := [text for report in ends for name, text in report.user_properties if name == "note"]:
+        terminalreporter.section("faults injected")
+        for line in lines:
+            terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")
@@ -70,7 +102,7 @@ def wait_for(condition: Callable[[], object], seconds: float, what: str) -> obje
         if value := condition():
             return value
         time.sleep(0.01)
-    pytest.fail(f"waited {seconds} s in vain for {what}")
+    pytest.fail(f"waited {seconds} s for {what}")
 
 
 @pytest.fixture(name="wait_for")
@@ -98,8 +130,10 @@ def ros_context() -> Iterator[rclpy.Context]:
 
 @pytest.fixture(scope="session")
 def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A real bundle whose network is arithmetic that a test can predict (see `tiny_model`)."""
+    """A real bundle whose network is arithmetic that a test can predict (see `tiny_network`)."""
     import numpy as np
+    import onnx
+    from tiny_network import tiny_network
 
     from mvloc_ros.geometry.camera import PinholeCamera
     from mvloc_ros.geometry.trajectory import Trajectory, write_tum
@@ -107,7 +141,7 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from mvloc_ros.inference.manifest import FrameSpec, InputSpec, Manifest, PositionSpec
 
     folder = tmp_path_factory.mktemp("tiny")
-    tiny_model(folder / "model.onnx")
+    onnx.save(tiny_network(), str(folder / "model.onnx"))
     poses = np.tile(np.eye(4), (3, 1, 1))
     poses[:, 0, 3] = [0.0, 1.0, 2.0]
     write_tum(folder / "poses.tum", Trajectory(np.array([1, 2, 3], dtype=np.int64), poses))
@@ -129,59 +163,6 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     files = {"model.onnx": folder / "model.onnx", "training_poses.tum": folder / "poses.tum"}
     return write_bundle(folder / "bundle", manifest, files).path
-
-
-def tiny_model(path: Path, height: int = 12, width: int = 16) -> None:
-    """Write the network: position = (mean colour / 255, mean depth in m, colour present), no rotation.
-
-    Each of the first two is multiplied by its presence, so that a test sees what reached the graph.
-    """
-    import numpy as np
-    import onnx
-    from onnx import TensorProto, helper, numpy_helper
-
-    def constant(name: str, values: object, kind: type) -> onnx.TensorProto:
-        return numpy_helper.from_array(np.array(values, dtype=kind), name)
-
-    nodes = [
-        helper.make_node("Cast", ["color"], ["color_float"], to=TensorProto.FLOAT),
-        helper.make_node("ReduceMean", ["color_float", "color_axes"], ["color_mean"], keepdims=0),
-        helper.make_node("Div", ["color_mean", "scale"], ["brightness"]),
-        helper.make_node("ReduceMean", ["depth", "depth_axes"], ["distance"], keepdims=0),
-        helper.make_node("Gather", ["present", "zero"], ["has_color"], axis=1),
-        helper.make_node("Gather", ["present", "one"], ["has_depth"], axis=1),
-        helper.make_node("Mul", ["brightness", "has_color"], ["x"]),
-        helper.make_node("Mul", ["distance", "has_depth"], ["y"]),
-        helper.make_node("Unsqueeze", ["x", "last"], ["x1"]),
-        helper.make_node("Unsqueeze", ["y", "last"], ["y1"]),
-        helper.make_node("Unsqueeze", ["has_color", "last"], ["z1"]),
-        helper.make_node("Concat", ["x1", "y1", "z1", "no_rotation"], ["pose"], axis=1),
-        helper.make_node("Identity", ["mean"], ["latent_mean"]),
-        helper.make_node("Identity", ["mean"], ["latent_log_variance"]),
-        helper.make_node("Identity", ["share"], ["expert_share"]),
-    ]
-    constants = [
-        constant("color_axes", [1, 2, 3], np.int64),
-        constant("depth_axes", [1, 2], np.int64),
-        constant("scale", 255.0, np.float32),
-        constant("zero", 0, np.int64),
-        constant("one", 1, np.int64),
-        constant("last", [1], np.int64),
-        constant("no_rotation", [[0, 0, 0]], np.float32),
-        constant("mean", [[0, 0, 0, 0]], np.float32),
-        constant("share", [[0.25, 0.5, 0.25]], np.float32),
-    ]
-    inputs = [
-        helper.make_tensor_value_info("color", TensorProto.UINT8, [1, height, width, 3]),
-        helper.make_tensor_value_info("depth", TensorProto.FLOAT, [1, height, width]),
-        helper.make_tensor_value_info("present", TensorProto.FLOAT, [1, 2]),
-    ]
-    shapes = {"pose": 6, "latent_mean": 4, "latent_log_variance": 4, "expert_share": 3}
-    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, size]) for name, size in shapes.items()]
-    graph = helper.make_graph(nodes, "tiny", inputs, outputs, constants)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    onnx.checker.check_model(model)
-    onnx.save(model, str(path))
 
 
 @pytest.fixture

@@ -243,6 +243,11 @@ def test_commands_for_contributors_exist(line: str):
         assert (ROOT / word).exists(), word
 
 
+def test_what_is_tested_with_the_oldest_libraries_exists():
+    """pytest runs nothing at all where one of the paths that it is given is not there."""
+    assert [name for name in tool("test_oldest").TESTS if not (ROOT / "test" / name).exists()] == []
+
+
 def test_make_targets_that_are_named_exist():
     for path in DOCUMENTS:
         for words in re.findall(r"`make ([^`]+)`", path.read_text(encoding="utf-8")):

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
 
 from bench.fuzzing.scene import CAMERA, FRAMES, PERIOD_NS, START_NS, pose_of, tum_text
+from bench.harness.tiny_network import LATENT, tiny_network
 from mvloc_ros.inference.bundle import MANIFEST_FILE, Bundle, add_scene_map, read_bundle, write_bundle
 from mvloc_ros.inference.calibration_spec import NetworkCalibration, RefinedCalibration
 from mvloc_ros.inference.manifest import FrameSpec, InputSpec, Manifest, PositionSpec, PrecisionSpec
@@ -23,7 +23,7 @@ from mvloc_ros.inference.validation_file import MODALITIES, VALIDATION_FILE, Val
 from mvloc_ros.localization.depth_points import CORRECTION_SHAPE
 from mvloc_ros.localization.scene_map import MapPoints, SceneMap
 
-HEIGHT, WIDTH, LATENT = 12, 16, 4
+HEIGHT, WIDTH = 12, 16
 POINTS, TILE_M, RESOLUTION_M = 600, 4.0, 0.05
 _EVIDENCE = ("support", "fit", "free_space", "in_view", "appearance", "alignment", "agreement")
 _TRAINING = {
@@ -38,7 +38,7 @@ _DIGESTS = ("digest", "sha256")
 def write_tiny_bundle(folder: Path) -> Bundle:
     """Write it to `folder/bundle`; what it is made of lies beside."""
     network = folder / "model.onnx"
-    onnx.save(tiny_network(), str(network))
+    onnx.save(tiny_network(HEIGHT, WIDTH), str(network))
     (folder / "poses.tum").write_text(tum_text())
     (folder / VALIDATION_FILE).write_text(_validation().to_text())
     files = {
@@ -105,45 +105,6 @@ def is_sealed(folder: Path, scratch: Path) -> bool:
     except MvlocError:
         return True
     return False
-
-
-def tiny_network() -> onnx.ModelProto:
-    """Position = (mean colour / 255, mean depth in m, whether there is colour), no rotation."""
-
-    def constant(name: str, value: object, kind: type) -> onnx.TensorProto:
-        return numpy_helper.from_array(np.array(value, dtype=kind), name)
-
-    nodes = [
-        helper.make_node("Cast", ["color"], ["color_float"], to=TensorProto.FLOAT),
-        helper.make_node("ReduceMean", ["color_float", "color_axes"], ["color_mean"], keepdims=0),
-        helper.make_node("Div", ["color_mean", "scale"], ["x"]),
-        helper.make_node("ReduceMean", ["depth", "depth_axes"], ["y"], keepdims=0),
-        helper.make_node("Gather", ["present", "zero"], ["z"], axis=1),
-        *(helper.make_node("Unsqueeze", [axis, "last"], [f"{axis}1"]) for axis in "xyz"),
-        helper.make_node("Concat", ["x1", "y1", "z1", "no_rotation"], ["pose"], axis=1),
-        helper.make_node("Identity", ["mean"], ["latent_mean"]),
-        helper.make_node("Identity", ["mean"], ["latent_log_variance"]),
-        helper.make_node("Identity", ["share"], ["expert_share"]),
-    ]
-    constants = [
-        constant("color_axes", [1, 2, 3], np.int64),
-        constant("depth_axes", [1, 2], np.int64),
-        constant("scale", 255.0, np.float32),
-        constant("zero", 0, np.int64),
-        constant("last", [1], np.int64),
-        constant("no_rotation", [[0, 0, 0]], np.float32),
-        constant("mean", [[0] * LATENT], np.float32),
-        constant("share", [[0.25, 0.5, 0.25]], np.float32),
-    ]
-    inputs = [
-        helper.make_tensor_value_info("color", TensorProto.UINT8, [1, HEIGHT, WIDTH, 3]),
-        helper.make_tensor_value_info("depth", TensorProto.FLOAT, [1, HEIGHT, WIDTH]),
-        helper.make_tensor_value_info("present", TensorProto.FLOAT, [1, 2]),
-    ]
-    shapes = {"pose": 6, "latent_mean": LATENT, "latent_log_variance": LATENT, "expert_share": 3}
-    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, size]) for name, size in shapes.items()]
-    graph = helper.make_graph(nodes, "tiny", inputs, outputs, constants)
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
 
 
 def _manifest() -> Manifest:

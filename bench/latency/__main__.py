@@ -22,13 +22,14 @@ from typing import Any
 
 from tqdm import tqdm
 
+from bench.domain import isolate
 from bench.inference import describe_machine
 from bench.latency.bare import bare_ms
 from bench.latency.case import View, ros, run_case
 from bench.latency.figures import percentiles
 from bench.latency.groups import DOUBLE, groups_of
 from bench.latency.plot import plot
-from bench.latency.processes import Contestant, mvloc_node, ordinary_node, own_domain
+from bench.latency.processes import Contestant, mvloc_node, ordinary_node
 from bench.latency.tables import print_cases, print_ratios
 from bench.random_bundle import RandomModel, make_random_model, save_weights
 from mvloc_ros.geometry.camera import PinholeCamera
@@ -53,7 +54,7 @@ def main(arguments: list[str] | None = None) -> None:
     args = parser.parse_args(arguments)
     if args.smoke:
         args.presets, args.sizes, args.rates, args.seconds = ["small"], ["tiny"], ["15"], 1.0
-    own_domain()
+    isolate()
     with tempfile.TemporaryDirectory() as scratch, ros():
         results = Bench(args, Path(scratch)).run()
     if args.out is not None:

@@ -19,7 +19,8 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, Image
 
-from bench.pictures import depth_map, image_message, picture
+from bench.harness.image_message import image_message
+from bench.pictures import depth_map, picture
 
 FRAME = "camera_color_optical_frame"
 PICTURES = 6
@@ -41,8 +42,8 @@ class Camera(Node):
         self.stamps: list[int] = []
         self._pairs = cycle(
             (
-                image_message(picture(height, width, seed), "rgb8", FRAME),
-                image_message(depth_map(height, width, seed), "16UC1", FRAME),
+                image_message(picture(height, width, seed), 0, FRAME, encoding="rgb8"),
+                image_message(depth_map(height, width, seed), 0, FRAME, encoding="16UC1"),
             )
             for seed in range(PICTURES)
         )

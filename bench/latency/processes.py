@@ -3,19 +3,18 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
-from mvloc_ros import fastdds_profile
+from bench.harness.child_process import NODE, ChildProcess, parameter_words
 
 ROOT = Path(__file__).resolve().parents[2]
 END_S = 20.0
@@ -37,8 +36,7 @@ def mvloc_node(bundle: Path, *parameters: str) -> Contestant:
     """
     accepting = ("gate_max_jump:=1000.0", "gate_max_turn:=180.0", "gate_max_mahalanobis:=1000.0")
     chosen = (f"model:={bundle}", "publish_frame:=camera", "refine:=off", *accepting, *parameters)
-    options = [word for parameter in chosen for word in ("-p", parameter)]
-    return Contestant("mvloc", "mvloc/pose", ("-m", "mvloc_ros.node.main", "--ros-args", *options))
+    return Contestant("mvloc", "mvloc/pose", (*NODE, "--ros-args", *parameter_words(*chosen)))
 
 
 def ordinary_node(bundle: Path, weights: Path) -> Contestant:
@@ -47,30 +45,18 @@ def ordinary_node(bundle: Path, weights: Path) -> Contestant:
     return Contestant("ordinary", "ordinary/pose", ("-m", "bench.peers.ordinary_node", *arguments))
 
 
-def own_domain() -> None:
-    """Neither hear nor disturb a robot; use the shared memory that the project ships a profile for."""
-    os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    os.environ.update(fastdds_profile.settings())
-
-
 @contextmanager
 def running(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     """A process of this Python in the repository's root, ended with SIGTERM; its output is shown if it failed."""
-    with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen([sys.executable, *arguments], cwd=ROOT, stdout=log, stderr=log)
+    with tempfile.TemporaryDirectory(prefix="mvloc-bench-") as folder:
+        child = ChildProcess(Path(folder) / "log", *arguments, folder=ROOT)
         try:
-            yield process
+            yield child.process
         finally:
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(END_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-            if process.wait() != 0:
-                log.seek(0)
-                sys.stderr.write(log.read().decode(errors="replace"))
+            with suppress(subprocess.TimeoutExpired):  # it was killed, and so failed
+                child.end(signal.SIGTERM, END_S)
+            if child.process.returncode != 0:
+                sys.stderr.write(child.text())
 
 
 @dataclass(frozen=True)

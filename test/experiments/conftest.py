@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from frame_folder import write_frame, write_splits
 
 # Options of a network and a run small enough for tests.
 TINY = (
@@ -50,14 +51,11 @@ def write_scene(root: Path, frames: int = 12, names: tuple[str, ...] = ("seq-01"
             phase = 2 * np.pi * (i + number / len(names)) / frames
             x, z = np.cos(phase), np.sin(phase)
             left, top = round(160 + 60 * x), round(70 + 40 * z)
-            stem = root / name / f"frame-{i:06d}"
-            cv2.imwrite(f"{stem}.color.png", wall[top : top + 48, left : left + 64])
-            cv2.imwrite(f"{stem}.depth.png", np.full((48, 64), round(1000 * (2 - z)), dtype=np.uint16))
+            depth = np.full((48, 64), round(1000 * (2 - z)), dtype=np.uint16)
             pose = np.eye(4)
             pose[:3, 3] = (x, 0.0, z)
-            np.savetxt(f"{stem}.pose.txt", pose)
-    (root / "TrainSplit.txt").write_text("".join(f"{name}\n" for name in names[:-1]))
-    (root / "TestSplit.txt").write_text(f"{names[-1]}\n")
+            write_frame(root / name, i, wall[top : top + 48, left : left + 64], depth, pose)
+    write_splits(root, names[:-1], names[-1])
     return root
 
 

@@ -4,17 +4,18 @@
 from __future__ import annotations
 
 import json
-import runpy
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
+from box_room import Scene, looking
+from frame_folder import write_frame, write_splits
+from lookup_network import write_lookup
 
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.camera import PinholeCamera
@@ -33,49 +34,6 @@ from mvloc_ros.recordings import open_folder
 
 CAMERA = PinholeCamera(160, 120, 130.0, 130.0, 79.5, 59.5)
 OPTIONS = MapOptions(resolution_m=0.04, correct_depth=False, min_frames=2)
-# (low corner, high corner) in metres: the room itself, seen from inside, and what stands in it.
-ROOM = ((-2.0, -1.5, 0.0), (2.0, 1.5, 2.4))
-FURNITURE = (
-    ((1.2, -1.5, 0.0), (2.0, -0.9, 0.8)), ((0.6, 1.0, 0.0), (1.6, 1.5, 1.6)), ((1.5, 0.2, 0.5), (2.0, 0.7, 1.1)),
-    ((-0.4, 1.1, 0.9), (0.2, 1.5, 1.2)), ((0.9, -0.3, 0.0), (1.3, 0.2, 0.45)), ((0.0, -1.5, 1.3), (0.9, -1.3, 1.8)),
-)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Scene:
-    """Boxes: the first is seen from inside (None: there is no room), the others from outside."""
-
-    room: tuple | None = ROOM
-    boxes: tuple = FURNITURE
-
-    def render(self, T: np.ndarray, camera: PinholeCamera = CAMERA) -> tuple[np.ndarray, np.ndarray]:
-        """(depth in metres [H, W] float64, brightness uint8 [H, W]) without noise."""
-        v, u = np.mgrid[0 : camera.height, 0 : camera.width]
-        rays = np.stack([(u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy, np.ones(u.shape)], axis=-1)
-        ways = rays @ T[:3, :3].T
-        depth = np.full(u.shape, np.inf)
-        with np.errstate(divide="ignore"):
-            for number, box in enumerate(((self.room,) if self.room else ()) + self.boxes):
-                times = (np.array(box)[:, None, None] - T[:3, 3]) / ways
-                enter, leave = times.min(axis=0).max(axis=-1), times.max(axis=0).min(axis=-1)
-                if self.room and number == 0:
-                    depth = np.minimum(depth, leave)
-                else:
-                    depth = np.where((enter < leave) & (enter > 0), np.minimum(depth, enter), depth)
-        hit = T[:3, 3] + ways * np.where(np.isfinite(depth), depth, 0.0)[..., None]
-        tiles = np.floor(hit / 0.31 + 0.05).astype(int) @ np.array([7, 13, 29])
-        return np.where(np.isfinite(depth), depth, 0.0), (40 + 37 * np.mod(tiles, 6)).astype(np.uint8)
-
-
-def looking(x: float, y: float, z: float, yaw: float, pitch: float) -> np.ndarray:
-    """T_map_camera at a place (m), looking along the map's x axis turned left by yaw and down by pitch (radians)."""
-    c, s, cp, sp = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch)
-    forward = np.array([c * cp, s * cp, -sp])
-    right = np.array([s, -c, 0.0])
-    T = np.eye(4)
-    T[:3, :3] = np.stack([right, np.cross(forward, right), forward], axis=1)
-    T[:3, 3] = x, y, z
-    return T
 
 
 def path(count: int, phase: float) -> list[np.ndarray]:
@@ -95,7 +53,7 @@ def measured(depth: np.ndarray, rng: np.random.Generator, noise: float = 0.002) 
 
 def frame_of(scene: Scene, T: np.ndarray, stamp_ns: int = 1_000, seed: int = 0) -> Frame:
     """What the cameras see there."""
-    depth, gray = scene.render(T)
+    depth, gray = scene.render(T, CAMERA)
     color = ColorImage(np.repeat(gray[..., None], 3, axis=2), "rgb")
     return Frame(stamp_ns, "camera", color, DepthImage(measured(depth, np.random.default_rng(seed)), 0.001))
 
@@ -127,16 +85,12 @@ def write_folder(root: Path, scene: Scene, sequences: dict[str, list[np.ndarray]
     for name, poses in sequences.items():
         (root / name).mkdir(parents=True)
         for i, T in enumerate(poses):
-            depth, gray = scene.render(T)
-            stem = root / name / f"frame-{i:06d}"
-            cv2.imwrite(f"{stem}.depth.png", measured(depth, rng))
-            cv2.imwrite(f"{stem}.color.png", np.repeat(gray[..., None], 3, axis=2))
-            np.savetxt(f"{stem}.pose.txt", T)
+            depth, gray = scene.render(T, CAMERA)
+            write_frame(root / name, i, np.repeat(gray[..., None], 3, axis=2), measured(depth, rng), T)
     camera = CAMERA.to_dict()
     settings = {"color": camera, "depth": camera, "depth_registered": True, "pose_of": "depth"}
     (root / "camera.json").write_text(json.dumps(settings))
-    (root / "TrainSplit.txt").write_text("".join(f"{n}\n" for n in sequences if n != test))
-    (root / "TestSplit.txt").write_text(f"{test}\n")
+    write_splits(root, (name for name in sequences if name != test), test)
     return root
 
 
@@ -149,8 +103,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def lookup_bundle(mapped: Bundle, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """The mapped bundle with a network that finds the likest training images (see `lookup.py`)."""
-    write_lookup = runpy.run_path(str(Path(__file__).with_name("lookup.py")))["write_lookup"]
+    """The mapped bundle with a network that finds the likest training images (see `lookup_network.py`)."""
     root = tmp_path_factory.mktemp("lookup")
     write_lookup(root / "model.onnx", open_folder(folder), 12, 16)
     manifest = replace(mapped.manifest, scene_map=None)

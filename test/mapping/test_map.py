@@ -74,7 +74,7 @@ def test_what_moved_is_not_in_the_map(room):
         # Somebody who walks along the eastern wall is at each place in one frame.
         x = -0.6 + 0.1 * i
         walker = ((0.2, x, 0.0), (0.5, x + 0.09, 1.7))
-        depth, _ = replace(scene, boxes=(*scene.boxes, walker)).render(T)
+        depth, _ = replace(scene, boxes=(*scene.boxes, walker)).render(T, room.camera)
         millimetres = np.rint(1e3 * (depth + 0.002 * rng.standard_normal(depth.shape))).astype(np.uint16)
         frames.append(PosedDepth(DepthImage(millimetres, 0.001), None, T))
     camera = DepthCamera(room.camera, 0.3, 4.5, NONE)
@@ -93,7 +93,7 @@ def test_the_cameras_distortion_is_found(room):
     bands = 4e-3 * np.sin(2 * np.pi * columns / 80)
     frames = []
     for T in room.path(24, 0.2):
-        depth, _ = scene.render(T)
+        depth, _ = scene.render(T, room.camera)
         frames.append(PosedDepth(DepthImage((1.0 / (1.0 / depth - bands)).astype(np.float32), 1.0), None, T))
     camera = DepthCamera(room.camera, 0.3, 4.5, NONE)
     for _ in range(3):
@@ -107,7 +107,7 @@ def test_the_cameras_distortion_is_found(room):
 
 
 def test_a_perfect_camera_needs_no_correction(room):
-    frames = [PosedDepth(DepthImage(room.Scene().render(T)[0], 1.0), None, T) for T in room.path(10, 0.2)]
+    frames = [PosedDepth(DepthImage(room.Scene().render(T, room.camera)[0], 1.0), None, T) for T in room.path(10, 0.2)]
     camera = DepthCamera(room.camera, 0.3, 4.5, NONE)
     content = thin(fuse(frames, camera, room.camera, np.eye(4), 0.04), 0.04)
     assert np.abs(measure(frames, camera, content)).max() < 1e-3

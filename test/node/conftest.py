@@ -3,22 +3,21 @@
 
 from __future__ import annotations
 
-import array
-import os
 import signal
-import subprocess
-import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import rclpy
+from child_process import NodeProcess, parameter_words
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
+from image_message import image_message
 from lifecycle_msgs.srv import ChangeState, GetState
 from mvloc_ros.msg import LocalizationStatus
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue, SetParametersResult
@@ -32,34 +31,6 @@ from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
 from mvloc_ros.node.messages import transform_message
 
 HEIGHT, WIDTH = 48, 64
-_FAULTS: list[str] = []
-
-
-class NodeProcess:
-    """The localization node as users start it, its output kept."""
-
-    def __init__(self, log: Path, *arguments: str, program: Sequence[str] = ("-m", "mvloc_ros.node.main")) -> None:
-        self.log = log
-        with log.open("w") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, *program, "--ros-args", *arguments],
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, "RCUTILS_LOGGING_BUFFERED_STREAM": "0"},
-            )
-
-    def text(self) -> str:
-        return self.log.read_text()
-
-    def end(self, number: int = signal.SIGINT, seconds: float = 10.0) -> int:
-        if self.process.poll() is None:
-            self.process.send_signal(number)
-        try:
-            return self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-            raise
 
 
 class Peer:
@@ -160,35 +131,14 @@ class Peer:
         return self.color.get_subscription_count() > 0 and self.depth.get_subscription_count() > 0
 
 
-def image_message(pixels: np.ndarray, stamp_ns: int, frame_id: str, **fields: Any) -> Image:
-    """A sensor_msgs/Image; `fields` overwrite what follows from the pixels."""
-    message = Image(
-        height=pixels.shape[0],
-        width=pixels.shape[1],
-        step=int(pixels.nbytes // pixels.shape[0]),
-        data=array.array("B", np.ascontiguousarray(pixels).tobytes()),
-    )
-    message.header.frame_id = frame_id
-    message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp_ns, 1_000_000_000)
-    for name, value in fields.items():
-        setattr(message, name, value)
-    return message
-
-
-@pytest.fixture(scope="session")
-def node_process() -> type[NodeProcess]:
-    """For fixtures that keep a node longer than a test."""
-    return NodeProcess
-
-
 @pytest.fixture
-def note_line() -> Callable[[str], None]:
+def note_line(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
     """Say a line in the summary of the run."""
-    return _FAULTS.append
+    return partial(record_property, "note")
 
 
 @pytest.fixture
-def note_fault() -> Callable[[str, LocalizationStatus, int], None]:
+def note_fault(note_line: Callable[[str], None]) -> Callable[[str, LocalizationStatus, int], None]:
     """Say in the summary of the run what was injected, and what became of the images, by the node's own counters."""
 
     def note(injected: str, status: LocalizationStatus, waiting: int) -> None:
@@ -199,17 +149,9 @@ def note_fault() -> Callable[[str, LocalizationStatus, int], None]:
             f"{status.dropped_invalid} invalid", f"{waiting} waiting", f"{status.lost_in_transport} missing by stamps",
         )  # fmt: skip
         told = ", ".join(column for column in columns if not column.startswith("0 "))
-        _FAULTS.append(f"{injected}: {received} images, {status.pairs} pairs, {status.single_modality} alone -> {told}")
+        note_line(f"{injected}: {received} images, {status.pairs} pairs, {status.single_modality} alone -> {told}")
 
     return note
-
-
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """The faults that were injected; each test has asserted that its images are all counted."""
-    if _FAULTS:
-        terminalreporter.section("faults injected")
-        for line in _FAULTS:
-            terminalreporter.write_line(line)
 
 
 @pytest.fixture
@@ -267,7 +209,7 @@ def robot_node(start_node, tiny_bundle: Path, peer: Peer, wait_for) -> Callable[
 
     def start(*parameters: str) -> NodeProcess:
         options = (f"model:={tiny_bundle}", "status_period:=0.1", "starvation_timeout:=0.3", *parameters)
-        process = start_node(*(word for option in options for word in ("-p", option)))
+        process = start_node(*parameter_words(*options))
         wait_for(lambda: peer.is_connected() and peer.node_sees_it(), 30, "the node and the peer to find each other")
         peer.statuses.clear()
         return process
@@ -285,7 +227,7 @@ def active_node(start_node, tiny_bundle: Path, peer: Peer, wait_for) -> NodeProc
         "status_period:=0.2",
         "single_modality_wait:=0.0",
     )
-    process = start_node("-p", f"model:={tiny_bundle}", *(word for option in options for word in ("-p", option)))
+    process = start_node(*parameter_words(f"model:={tiny_bundle}", *options))
     wait_for(lambda: peer.is_connected() and peer.node_sees_it(), 30, "the node and the peer to find each other")
     peer.statuses.clear()
     return process

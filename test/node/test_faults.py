@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from child_process import NodeProcess, parameter_words
 from lifecycle_msgs.msg import Transition
 from mvloc_ros.msg import LocalizationStatus
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -63,7 +64,7 @@ class Film:
 
 
 @pytest.fixture(scope="module")
-def node_of_the_file(node_process, tiny_bundle, tmp_path_factory) -> Iterator[object]:
+def node_of_the_file(tiny_bundle, tmp_path_factory) -> Iterator[object]:
     """One process for the tests that need no parameters of their own; each activates it, and counts from zero."""
     options = (
         f"model:={tiny_bundle}", "autostart:=false", "publish_frame:=camera", "gate_max_speed:=0.1",
@@ -71,7 +72,7 @@ def node_of_the_file(node_process, tiny_bundle, tmp_path_factory) -> Iterator[ob
         "starvation_timeout:=0.6", "status_period:=0.1",
     )  # fmt: skip
     log = tmp_path_factory.mktemp("faults") / "node.log"
-    process = node_process(log, *(word for option in options for word in ("-p", option)))
+    process = NodeProcess(log, *parameter_words(*options))
     yield process
     assert process.end() == 0
     assert "Traceback" not in process.text()
@@ -231,7 +232,7 @@ def test_a_camera_twice_as_fast_as_the_node(peer, make_image, start_node, wait_f
         f"model:={DEMO_MODEL}", "threads:=1", "publish_frame:=camera", "gate:=false", "image_reliability:=reliable",
         "image_queue_size:=100", "starvation_timeout:=0.6", "status_period:=0.1", "refine:=off",
     )  # fmt: skip
-    start_node(*(word for option in options for word in ("-p", option)))
+    start_node(*parameter_words(*options))
     film = Film(peer, make_image)
     seen = "2 publisher(s) on"
     wait_for(lambda: peer.statuses and peer.statuses[-1].reason.count(seen) == 2, 40, "the node to see the camera")

@@ -7,10 +7,7 @@ before it runs it, so that check is switched off here.
 
 from __future__ import annotations
 
-import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -18,11 +15,11 @@ import numpy as np
 import onnx
 import psutil
 import pytest
+from bundles import with_network
+from child_process import parameter_words
 from lifecycle_msgs.msg import Transition
 from onnx import TensorProto, helper, numpy_helper
 from std_srvs.srv import Trigger
-
-from mvloc_ros.inference.bundle import read_bundle, write_bundle
 
 pytestmark = pytest.mark.dds
 HANGS = 3
@@ -73,12 +70,7 @@ def hanging_bundle(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) 
     assert list(graph.node[-1].output) == ["expert_share"]
     del graph.node[-1]
     graph.node.extend(counting("share", "expert_share"))
-    folder = tmp_path_factory.mktemp("hanging")
-    onnx.save(model, str(folder / "model.onnx"))
-    bundle = read_bundle(tiny_bundle)
-    shutil.copy(bundle.path / "training_poses.tum", folder)
-    files = {name: folder / name for name in ("model.onnx", "training_poses.tum")}
-    return write_bundle(folder / "bundle", bundle.manifest, files).path
+    return with_network(tiny_bundle, model, tmp_path_factory.mktemp("hanging"))
 
 
 UNCHECKED = """
@@ -95,7 +87,7 @@ sys.exit(main(sys.argv[1:]))
 def hanging_node(peer, start_node, hanging_bundle, wait_for):
     """A node whose worker hangs in ONNX Runtime."""
     options = ("publish_frame:=camera", "status_period:=0.1", "lost_after:=0.5", "starvation_timeout:=0.5")
-    words = (word for option in (f"model:={hanging_bundle}", *options) for word in ("-p", option))
+    words = parameter_words(f"model:={hanging_bundle}", *options)
     process = start_node(*words, program=("-c", UNCHECKED))
     wait_for(lambda: peer.is_connected() and peer.node_sees_it(), 30, "the node and the peer to find each other")
 
@@ -170,28 +162,14 @@ sys.exit(main.main(sys.argv[1:]))
 """
 
 
-def test_a_decoder_that_hangs_in_the_main_thread_does_not_hold_up_the_end(peer, tiny_bundle, wait_for, tmp_path):
-    command = [
-        sys.executable,
-        "-c",
-        DECODER,
-        "--ros-args",
-        "-p",
-        f"model:={tiny_bundle}",
-        "-p",
-        "publish_frame:=camera",
-    ]
-    log = tmp_path / "node.log"
-    with log.open("w") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
-        try:
+def test_a_decoder_that_hangs_in_the_main_thread_does_not_hold_up_the_end(peer, start_node, tiny_bundle, wait_for):
+    words = parameter_words(f"model:={tiny_bundle}", "publish_frame:=camera")
+    process = start_node(*words, program=("-c", DECODER))
 
-            def hangs() -> bool:
-                peer.send_color(time.time_ns())
-                return "hangs" in log.read_text()
+    def hangs() -> bool:
+        peer.send_color(time.time_ns())
+        return "hangs" in process.text()
 
-            wait_for(hangs, 40, "the decoder to hang")
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(20.0) == HANGS
-        finally:
-            process.kill()
-    assert "The node hangs: it did not end within 1 s of the signal, and is ended." in log.read_text()
+    wait_for(hangs, 40, "the decoder to hang")
+    assert process.end(signal.SIGTERM, 20.0) == HANGS
+    assert "The node hangs: it did not end within 1 s of the signal, and is ended." in process.text()

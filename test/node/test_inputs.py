@@ -72,7 +72,7 @@ def send_until(send: Callable[[int], None], done: Callable[[], object], seconds:
             if value := done():
                 return value
             time.sleep(0.002)
-    pytest.fail(f"waited {seconds} s in vain for {what}")
+    pytest.fail(f"waited {seconds} s for {what}")
 
 
 def send_both(peer) -> Callable[[int], None]:

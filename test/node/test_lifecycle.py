@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from child_process import parameter_words
 from lifecycle_msgs.msg import Transition
 from mvloc_ros.msg import LocalizationStatus
 
@@ -189,28 +191,23 @@ sys.exit(main(sys.argv[2:]))
 """
 
 
-def test_a_frame_that_hangs_in_work_is_told(peer, tiny_bundle, wait_for, tmp_path):
+def test_a_frame_that_hangs_in_work_is_told(peer, start_node, tiny_bundle, wait_for, tmp_path):
     options = ("publish_frame:=camera", "status_period:=0.1", "lost_after:=0.5", "starvation_timeout:=0.5")
     hangs = tmp_path / "hangs"  # for as long as this is there
     hangs.touch()
-    command = [sys.executable, "-c", HANGING, str(hangs), "--ros-args"]
-    for option in (f"model:={tiny_bundle}", *options):
-        command += ["-p", option]
-    with (tmp_path / "node.log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
-        try:
-            wait_for(
-                lambda: peer.is_connected() and peer.node_sees_it(), 30, "the node and the peer to find each other"
-            )
+    words = parameter_words(f"model:={tiny_bundle}", *options)
+    process = start_node(*words, program=("-c", HANGING, str(hangs)))
+    wait_for(lambda: peer.is_connected() and peer.node_sees_it(), 30, "the node and the peer to find each other")
 
-            def told() -> LocalizationStatus | None:
-                stamp_ns = time.time_ns()
-                peer.send_color(stamp_ns)
-                peer.send_depth(stamp_ns)
-                words = "the frame in work has not been finished for"
-                return next((status for status in list(peer.statuses) if words in status.reason), None)
+    def told() -> LocalizationStatus | None:
+        stamp_ns = time.time_ns()
+        peer.send_color(stamp_ns)
+        peer.send_depth(stamp_ns)
+        words = "the frame in work has not been finished for"
+        return next((status for status in list(peer.statuses) if words in status.reason), None)
 
-            assert wait_for(told, 10, "the frame that hangs").state == LocalizationStatus.LOST
-        finally:
-            hangs.unlink()
-            process.terminate()
-    assert process.returncode == 0
+    try:
+        assert wait_for(told, 10, "the frame that hangs").state == LocalizationStatus.LOST
+    finally:
+        hangs.unlink()
+    assert process.end(signal.SIGTERM) == 0

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from child_process import parameter_words
 from mvloc_ros.msg import LocalizationStatus
 
 from mvloc_ros.frontend.message_checks import to_nanoseconds
@@ -130,7 +131,7 @@ def test_a_damaged_map_makes_the_state_degraded_with_the_reason(peer, start_node
         "status_period:=0.1",
         "starvation_timeout:=0.3",
     )
-    process = start_node(*(word for option in options for word in ("-p", option)))
+    process = start_node(*parameter_words(*options))
     wait_for(lambda: peer.is_connected() and peer.node_sees_it(), 30, "the node and the peer to find each other")
     peer.statuses.clear()
     stamp_ns = peer.node.get_clock().now().nanoseconds

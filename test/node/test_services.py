@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from child_process import parameter_words
 from geometry_msgs.msg import PoseWithCovarianceStamped
 from lifecycle_msgs.msg import Transition
 from manifests import edit_manifest
@@ -134,7 +135,7 @@ def test_one_validated_pose_for_another_localizer(peer, robot, robot_node, wait_
 
 def test_a_node_that_would_tell_only_itself_says_that_nobody_listens(peer, start_node, tiny_bundle, wait_for):
     options = ("publish_frame:=camera", "gate_confirmations:=1", "base_frame:=camera_color_optical_frame")
-    words = [word for option in (f"model:={tiny_bundle}", "status_period:=0.1", *options) for word in ("-p", option)]
+    words = parameter_words(f"model:={tiny_bundle}", "status_period:=0.1", *options)
     start_node("-r", "initialpose_out:=initialpose", *words)
     wait_for(lambda: peer.is_connected() and peer.node_sees_it(), 30, "the node and the peer to find each other")
     assert frame(peer, wait_for).state == LocalizationStatus.TRACKING

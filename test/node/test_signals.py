@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import threading
 import time
@@ -15,11 +14,10 @@ import numpy as np
 import onnx
 import psutil
 import pytest
+from bundles import with_network
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from onnx import TensorProto, helper, numpy_helper
-
-from mvloc_ros.inference.bundle import read_bundle, write_bundle
 
 pytestmark = pytest.mark.dds
 SECONDS = 2.0
@@ -51,12 +49,7 @@ def slow_bundle(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     nodes = [*added, *graph.node]
     del graph.node[:]
     graph.node.extend(nodes)
-    folder = tmp_path_factory.mktemp("slow")
-    onnx.save(model, str(folder / "model.onnx"))
-    bundle = read_bundle(tiny_bundle)
-    shutil.copy(bundle.path / "training_poses.tum", folder)
-    files = {name: folder / name for name in ("model.onnx", "training_poses.tum")}
-    return write_bundle(folder / "bundle", bundle.manifest, files).path
+    return with_network(tiny_bundle, model, tmp_path_factory.mktemp("slow"))
 
 
 @pytest.fixture

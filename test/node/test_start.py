@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 
 import numpy as np
 import pytest
+from child_process import parameter_words
 from geometry_msgs.msg import PoseStamped
 from mvloc_ros.msg import LocalizationStatus
 from sensor_msgs.msg import Image
@@ -27,14 +26,13 @@ pytestmark = pytest.mark.dds
         (["-p", "nonsense"], "-p nonsense"),
     ],
 )
-def test_what_cannot_be_used_ends_the_start_with_a_sentence(arguments, words):
-    command = [sys.executable, "-m", "mvloc_ros.node.main", "--ros-args", *arguments]
-    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    assert result.returncode == 2
-    said = result.stderr.strip().splitlines()[-1]
+def test_what_cannot_be_used_ends_the_start_with_a_sentence(start_node, arguments, words):
+    process = start_node(*arguments)
+    assert process.wait(60) == 2
+    said = process.text().strip().splitlines()[-1]
     assert said.startswith("The node cannot start: ")
     assert words in said
-    assert "Traceback" not in result.stderr
+    assert "Traceback" not in process.text()
 
 
 class Namespaced:
@@ -68,7 +66,7 @@ def test_two_robots_in_one_process_group(peer, make_image, start_node, tiny_bund
     options = (f"model:={tiny_bundle}", "publish_frame:=camera", "status_period:=0.1", "starvation_timeout:=0.2")
     for robot in robots:
         remaps = ("-r", f"__ns:=/{robot.namespace}", "-r", "/tf:=tf", "-r", "/tf_static:=tf_static")
-        start_node(*remaps, *(word for option in options for word in ("-p", option)))
+        start_node(*remaps, *parameter_words(*options))
     wait_for(lambda: all(robot.is_ready() for robot in robots), 40, "both nodes")
     robots[0].send(make_image, 1.0)
     robots[1].send(make_image, 2.0)

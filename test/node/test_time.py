@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 import pytest
+from child_process import parameter_words
 from mvloc_ros.msg import LocalizationStatus
 from rosgraph_msgs.msg import Clock
 
@@ -82,7 +83,7 @@ def test_equal_stamps_and_stamps_of_the_future_are_counted_and_explained(peer, c
 
 def test_simulated_time(peer, start_node, tiny_bundle, wait_for):
     options = ("use_sim_time:=true", "publish_frame:=camera", "gate_max_speed:=0.1", "status_period:=0.1")
-    process = start_node("-p", f"model:={tiny_bundle}", *(word for option in options for word in ("-p", option)))
+    process = start_node(*parameter_words(f"model:={tiny_bundle}", *options))
     wait_for(lambda: any("nothing comes on /clock" in s.reason for s in peer.statuses), 30, "the missing clock named")
     clock = peer.node.create_publisher(Clock, "/clock", 10)
     wait_for(lambda: clock.get_subscription_count() > 0, 10, "the node to listen to the clock")

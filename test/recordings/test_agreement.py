@@ -9,13 +9,15 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
+from box_room import FURNITURE, ROOM, Scene, looking
+from frame_folder import write_frame
 
 from mvloc_ros.cli import main
 from mvloc_ros.errors import MvlocError
 from mvloc_ros.geometry import quaternion, se3
+from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.geometry.trajectory import read_tum
 from mvloc_ros.recordings import open_folder
 from mvloc_ros.recordings.agreement import check_agreement
@@ -24,36 +26,19 @@ from mvloc_ros.recordings.from_folder import select_frames, write_bag
 
 CAMERA = {"width": 80, "height": 60, "fx": 65.0, "fy": 65.0, "cx": 39.5, "cy": 29.5}
 RATE_HZ = 10.0
-# Low and high corners in metres: the room from inside, and what stands in it.
-ROOM = ((-2.0, -1.5, 0.0), (2.0, 1.5, 2.4))
-BOXES = (((1.2, -1.5, 0.0), (2.0, -0.9, 0.8)), ((0.6, 1.0, 0.0), (1.6, 1.5, 1.6)), ((0.9, -0.3, 0.0), (1.3, 0.2, 0.7)))
+SCENE = Scene(ROOM, (*FURNITURE[:2], ((0.9, -0.3, 0.0), (1.3, 0.2, 0.7))))
 
 
 def pose_at(seconds: float) -> np.ndarray:
     """A camera that walks and looks about with changing speed."""
     t = 0.9 * seconds
     yaw, pitch = 0.6 * np.sin(t + 1.0) + 0.2 * np.sin(2.7 * t), 0.2 + 0.15 * np.cos(1.3 * t)
-    c, s, cp, sp = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch)
-    forward, right = np.array([c * cp, s * cp, -sp]), np.array([s, -c, 0.0])
-    T = np.eye(4)
-    T[:3, :3] = np.stack([right, np.cross(forward, right), forward], axis=1)
-    T[:3, 3] = -0.9 + 0.5 * np.sin(t), 0.5 * np.cos(1.4 * t), 1.2 + 0.2 * np.sin(2.0 * t)
-    return T
+    return looking(-0.9 + 0.5 * np.sin(t), 0.5 * np.cos(1.4 * t), 1.2 + 0.2 * np.sin(2.0 * t), yaw, pitch)
 
 
 def depth_at(T: np.ndarray) -> np.ndarray:
     """Millimetres, uint16."""
-    v, u = np.mgrid[0 : CAMERA["height"], 0 : CAMERA["width"]]
-    rays = np.stack([(u - CAMERA["cx"]) / CAMERA["fx"], (v - CAMERA["cy"]) / CAMERA["fy"], np.ones(u.shape)], axis=-1)
-    ways = rays @ T[:3, :3].T
-    depth = np.full(u.shape, np.inf)
-    with np.errstate(divide="ignore"):
-        for number, box in enumerate((ROOM, *BOXES)):
-            times = (np.array(box)[:, None, None] - T[:3, 3]) / ways
-            enter, leave = times.min(axis=0).max(axis=-1), times.max(axis=0).min(axis=-1)
-            hit = leave if number == 0 else np.where((enter < leave) & (enter > 0), enter, np.inf)
-            depth = np.minimum(depth, hit)
-    return np.rint(1e3 * depth).astype(np.uint16)
+    return np.rint(1e3 * SCENE.depth(T, PinholeCamera(**CAMERA))).astype(np.uint16)
 
 
 @pytest.fixture(scope="session")
@@ -63,10 +48,8 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "seq-01").mkdir(parents=True)
     color = np.random.default_rng(1).integers(0, 255, (CAMERA["height"], CAMERA["width"], 3), dtype=np.uint8)
     for i in range(100):
-        stem = root / "seq-01" / f"frame-{i:06d}"
-        cv2.imwrite(f"{stem}.depth.png", depth_at(pose_at(i / RATE_HZ)))
-        cv2.imwrite(f"{stem}.color.png", color)
-        np.savetxt(f"{stem}.pose.txt", pose_at(i / RATE_HZ))
+        pose = pose_at(i / RATE_HZ)
+        write_frame(root / "seq-01", i, color, depth_at(pose), pose)
     settings = {"color": CAMERA, "depth": CAMERA, "depth_registered": True, "pose_of": "color", "rate_hz": RATE_HZ}
     (root / "camera.json").write_text(json.dumps(settings))
     return root

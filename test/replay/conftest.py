@@ -3,15 +3,14 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from child_process import ChildProcess
 
 from mvloc_ros.geometry import se3
 from mvloc_ros.recordings import topics
@@ -79,46 +78,29 @@ def camera_bag(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
-class Verb:
-    """`mvloc VERB` of this room in a process of its own."""
-
-    def __init__(self, log: Path, *arguments: str) -> None:
-        self.log = log
-        code = (
-            "import argparse, logging, sys\n"
-            "from mvloc_ros.errors import MvlocError\n"
-            "from mvloc_ros.replay import verbs\n"
-            "logging.basicConfig()\n"
-            "parser = argparse.ArgumentParser(); getattr(verbs, f'add_{sys.argv[1]}_arguments')(parser)\n"
-            "try: sys.exit(getattr(verbs, f'run_{sys.argv[1]}')(parser.parse_args(sys.argv[2:])))\n"
-            "except MvlocError as error: print(error); sys.exit(2)\n"
-        )
-        with log.open("w") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-c", code, *arguments],
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, "OMP_NUM_THREADS": "1"},
-            )
-
-    def text(self) -> str:
-        return self.log.read_text()
-
-    def wait(self, seconds: float = 30.0) -> int:
-        return self.process.wait(seconds)
+# `mvloc VERB` of this room.
+VERB = """
+import argparse, logging, sys
+from mvloc_ros.errors import MvlocError
+from mvloc_ros.replay import verbs
+logging.basicConfig()
+parser = argparse.ArgumentParser(); getattr(verbs, f'add_{sys.argv[1]}_arguments')(parser)
+try: sys.exit(getattr(verbs, f'run_{sys.argv[1]}')(parser.parse_args(sys.argv[2:])))
+except MvlocError as error: print(error); sys.exit(2)
+"""
 
 
 @pytest.fixture
-def verb(tmp_path: Path) -> Iterator[Callable[..., Verb]]:
+def verb(tmp_path: Path) -> Iterator[Callable[..., ChildProcess]]:
     """Starts verbs, and ends what a failed test left running."""
-    started: list[Verb] = []
+    started: list[ChildProcess] = []
 
-    def start(*arguments: object) -> Verb:
-        started.append(Verb(tmp_path / f"{arguments[0]}_{len(started)}.log", *map(str, arguments)))
+    def start(*arguments: object) -> ChildProcess:
+        log = tmp_path / f"{arguments[0]}_{len(started)}.log"
+        one_thread = {"OMP_NUM_THREADS": "1"}
+        started.append(ChildProcess(log, "-c", VERB, *map(str, arguments), environment=one_thread))
         return started[-1]
 
     yield start
     for running in started:
-        if running.process.poll() is None:
-            running.process.kill()
-        running.process.wait()
+        running.end(signal.SIGKILL)

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from frame_folder import write_frame, write_splits
 from torch import Tensor, nn
 
 from mvloc_ros.training.config import TrainingConfig
@@ -87,15 +88,13 @@ def write_folder(root: Path, frames: int, sequences: int = 2) -> Path:
             phase = 2 * np.pi * i / 12 + number
             x, y, z = np.cos(phase), 0.5 * np.sin(2 * phase), 0.4 * np.sin(phase)
             left, top = round(96 + 90 * x), round(72 + 100 * y)
-            cv2.imwrite(str(folder / f"frame-{i:06d}.color.png"), wall[top : top + 48, left : left + 64])
             depth = np.full((48, 64), round(1000 * (2.0 + z)), dtype=np.uint16)
             depth[:4] = 65535
-            cv2.imwrite(str(folder / f"frame-{i:06d}.depth.png"), depth)
             pose = np.eye(4)
             turn = 0.3 * np.sin(phase)
             pose[:2, :2] = [[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]
             pose[:3, 3] = (x + 5.0, y, -z)
-            np.savetxt(folder / f"frame-{i:06d}.pose.txt", pose)
+            write_frame(folder, i, wall[top : top + 48, left : left + 64], depth, pose)
     camera = {"width": 64, "height": 48, "fx": 60.0, "fy": 60.0, "cx": 31.5, "cy": 23.5}
     settings = {
         "color": camera,
@@ -107,8 +106,7 @@ def write_folder(root: Path, frames: int, sequences: int = 2) -> Path:
         "licence": "CC0-1.0",
     }
     (root / "camera.json").write_text(json.dumps(settings))
-    (root / "TrainSplit.txt").write_text("".join(f"sequence{n}\n" for n in range(1, sequences + 1)))
-    (root / "TestSplit.txt").write_text(f"sequence{sequences + 1}\n")
+    write_splits(root, (f"sequence{n}" for n in range(1, sequences + 1)), f"sequence{sequences + 1}")
     return root
 
 

@@ -6,6 +6,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
+from onnx import TensorProto, helper
+from tiny_network import network
 
 from mvloc_ros.geometry import quaternion, se3
 from mvloc_ros.inference.frame import ColorImage, DepthImage
@@ -31,9 +34,6 @@ def write_lookup(path: Path, folder: PosedFolder, height: int, width: int) -> No
 
 def write_graph(path: Path, colors: np.ndarray, depths: np.ndarray, poses: np.ndarray) -> None:
     """From grey images `[K, H, W]`, depth images `[K, H, W]` and poses `[K, 6]` in metres and half rotation vectors."""
-    import onnx
-    from onnx import TensorProto, helper, numpy_helper
-
     count, height, width = colors.shape
     # Differences of 25 grey levels count as those of 0.3 m; so sharp that a few of the likest make the mean.
     sharp = 40.0 / (height * width)
@@ -41,7 +41,6 @@ def write_graph(path: Path, colors: np.ndarray, depths: np.ndarray, poses: np.nd
         "channels": np.array([3], np.int64), "pixels": np.array([1, 2], np.int64),
         "colors": colors.astype(np.float32), "depths": depths.astype(np.float32), "poses": poses.astype(np.float32),
         "color_scale": np.float32(-sharp / 25.0**2), "depth_scale": np.float32(-sharp / 0.3**2),
-        "mean": np.zeros((1, 4), np.float32), "share": np.array([[0.2, 0.4, 0.4]], np.float32),
         "zero": np.array(0, np.int64), "one": np.array(1, np.int64), "row": np.array([1, count], np.int64),
     }  # fmt: skip
     nodes = [
@@ -63,19 +62,5 @@ def write_graph(path: Path, colors: np.ndarray, depths: np.ndarray, poses: np.nd
         helper.make_node("Reshape", ["likeness", "row"], ["likenesses"]),
         helper.make_node("Softmax", ["likenesses"], ["weights"], axis=1),
         helper.make_node("MatMul", ["weights", "poses"], ["pose"]),
-        helper.make_node("Identity", ["mean"], ["latent_mean"]),
-        helper.make_node("Identity", ["mean"], ["latent_log_variance"]),
-        helper.make_node("Identity", ["share"], ["expert_share"]),
     ]
-    inputs = [
-        helper.make_tensor_value_info("color", TensorProto.UINT8, [1, height, width, 3]),
-        helper.make_tensor_value_info("depth", TensorProto.FLOAT, [1, height, width]),
-        helper.make_tensor_value_info("present", TensorProto.FLOAT, [1, 2]),
-    ]
-    shapes = {"pose": 6, "latent_mean": 4, "latent_log_variance": 4, "expert_share": 3}
-    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, size]) for name, size in shapes.items()]
-    initial = [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
-    graph = helper.make_graph(nodes, "lookup", inputs, outputs, initial)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    onnx.checker.check_model(model)
-    onnx.save(model, str(path))
+    onnx.save(network("lookup", nodes, constants, height, width), str(path))

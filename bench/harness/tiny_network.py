@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Networks that need no training: arithmetic whose result can be predicted, as real ONNX graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import onnx
+from numpy.typing import ArrayLike
+from onnx import TensorProto, helper, numpy_helper
+
+LATENT = 4
+
+
+def network(
+    name: str, nodes: Sequence[onnx.NodeProto], constants: Mapping[str, ArrayLike], height: int, width: int
+) -> onnx.ModelProto:
+    """A graph with the inputs and outputs of a bundle's network for images of one size.
+
+    Args:
+        name: of the graph.
+        nodes: compute `pose` from `color`, `depth` and `present`; the other outputs are constants.
+        constants: name -> value, with the type that it is to have.
+        height: of both images, in pixels.
+        width: of both images, in pixels.
+    """
+    fixed = {"mean": np.zeros((1, LATENT), np.float32), "share": np.array([[0.25, 0.5, 0.25]], np.float32)}
+    others = [
+        helper.make_node("Identity", ["mean"], ["latent_mean"]),
+        helper.make_node("Identity", ["mean"], ["latent_log_variance"]),
+        helper.make_node("Identity", ["share"], ["expert_share"]),
+    ]
+    inputs = [
+        helper.make_tensor_value_info("color", TensorProto.UINT8, [1, height, width, 3]),
+        helper.make_tensor_value_info("depth", TensorProto.FLOAT, [1, height, width]),
+        helper.make_tensor_value_info("present", TensorProto.FLOAT, [1, 2]),
+    ]
+    shapes = {"pose": 6, "latent_mean": LATENT, "latent_log_variance": LATENT, "expert_share": 3}
+    outputs = [helper.make_tensor_value_info(key, TensorProto.FLOAT, [1, size]) for key, size in shapes.items()]
+    initial = [numpy_helper.from_array(np.asarray(value), key) for key, value in {**constants, **fixed}.items()]
+    graph = helper.make_graph([*nodes, *others], name, inputs, outputs, initial)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.checker.check_model(model)
+    return model
+
+
+def tiny_network(height: int = 12, width: int = 16) -> onnx.ModelProto:
+    """Position = (mean colour / 255, mean depth in m, colour present), no rotation.
+
+    Each of the first two is multiplied by its presence, so that a test sees what reached the graph.
+    """
+    nodes = [
+        helper.make_node("Cast", ["color"], ["color_float"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["color_float", "color_axes"], ["color_mean"], keepdims=0),
+        helper.make_node("Div", ["color_mean", "scale"], ["brightness"]),
+        helper.make_node("ReduceMean", ["depth", "depth_axes"], ["distance"], keepdims=0),
+        helper.make_node("Gather", ["present", "zero"], ["has_color"], axis=1),
+        helper.make_node("Gather", ["present", "one"], ["has_depth"], axis=1),
+        helper.make_node("Mul", ["brightness", "has_color"], ["x"]),
+        helper.make_node("Mul", ["distance", "has_depth"], ["y"]),
+        helper.make_node("Unsqueeze", ["x", "last"], ["x1"]),
+        helper.make_node("Unsqueeze", ["y", "last"], ["y1"]),
+        helper.make_node("Unsqueeze", ["has_color", "last"], ["z1"]),
+        helper.make_node("Concat", ["x1", "y1", "z1", "no_rotation"], ["pose"], axis=1),
+    ]
+    constants = {
+        "color_axes": np.array([1, 2, 3], np.int64),
+        "depth_axes": np.array([1, 2], np.int64),
+        "scale": np.array(255.0, np.float32),
+        "zero": np.array(0, np.int64),
+        "one": np.array(1, np.int64),
+        "last": np.array([1], np.int64),
+        "no_rotation": np.zeros((1, 3), np.float32),
+    }
+    return network("tiny", nodes, constants, height, width)
