@@ -30,7 +30,7 @@ SHARED |= {"interrupts", "json_text", "launch_support", "limits", "storage", "ya
 # Room -> rooms of ours that it may import, besides itself and what is shared.
 ALLOWED = {
     "geometry": set(),
-    "recordings": {"geometry"},
+    "recordings": {"geometry", "inference", "sensors"},
     "inference": {"geometry"},
     "sensors": {"geometry", "inference"},
     "localization": {"geometry", "inference"},

@@ -70,12 +70,17 @@ def add_info_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_info(args: argparse.Namespace) -> int:
-    """`mvloc bag info`."""
+    """`mvloc bag info`: the topics, and how far depth images measure."""
+    from mvloc_ros.recordings.bag_reader import open_bag
     from mvloc_ros.recordings.errors import RecordingError
+    from mvloc_ros.recordings.image_topics import depth_lines
     from mvloc_ros.recordings.info import summarise
 
     summary = summarise(args.bag, allow_damage=args.allow_damage)
     print(summary.text(), flush=True)
     if summary.refusal and not args.allow_damage:
         raise RecordingError(summary.refusal)
+    with open_bag(args.bag, allow_damage=args.allow_damage) as reader:
+        if lines := depth_lines(reader):
+            print("\n" + "\n".join(lines))
     return 0

@@ -18,10 +18,10 @@ from mvloc_ros.geometry import quaternion, se3
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.recordings import open_folder, read_color, read_depth, topics
 from mvloc_ros.recordings.messages import OPTICAL_ROTATION, MessageBuilder
+from mvloc_ros.recordings.to_dataset.convert import to_dataset
+from mvloc_ros.recordings.to_dataset.options import DatasetOptions
+from mvloc_ros.recordings.to_dataset.poses import PoseOptions
 from mvloc_ros.recordings.typestore import new_typestore
-from mvloc_ros.replay.to_dataset.convert import to_dataset
-from mvloc_ros.replay.to_dataset.options import DatasetOptions
-from mvloc_ros.replay.to_dataset.poses import PoseOptions
 
 ODOMETRY = "nav_msgs/msg/Odometry"
 CLOUD = "sensor_msgs/msg/PointCloud2"

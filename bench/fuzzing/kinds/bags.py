@@ -26,11 +26,11 @@ from mvloc_ros.recordings.bag_reader import open_bag
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.info import summarise
 from mvloc_ros.recordings.messages import MessageBuilder
+from mvloc_ros.recordings.to_dataset.convert import to_dataset
+from mvloc_ros.recordings.to_dataset.options import DatasetOptions
+from mvloc_ros.recordings.to_dataset.poses import PoseOptions
 from mvloc_ros.recordings.typestore import new_typestore
 from mvloc_ros.replay.run import CollectedPoses
-from mvloc_ros.replay.to_dataset.convert import to_dataset
-from mvloc_ros.replay.to_dataset.options import DatasetOptions
-from mvloc_ros.replay.to_dataset.poses import PoseOptions
 
 ODOMETRY = "nav_msgs/msg/Odometry"
 COLOR, DEPTH, INFO, POSE, ODOM = (

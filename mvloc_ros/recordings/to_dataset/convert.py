@@ -21,14 +21,14 @@ from mvloc_ros.recordings.folder import open_folder
 from mvloc_ros.recordings.folder_writer import FolderWriter, FrameName
 from mvloc_ros.recordings.frames import CameraSettings
 from mvloc_ros.recordings.time_base import TopicStamps
-from mvloc_ros.replay.to_dataset.cameras import cameras_of
-from mvloc_ros.replay.to_dataset.depth_report import DepthReport
-from mvloc_ros.replay.to_dataset.frame_plan import Plan, make_plan
-from mvloc_ros.replay.to_dataset.images import ToDepthMap, decoded, write_color
-from mvloc_ros.replay.to_dataset.options import DatasetOptions
-from mvloc_ros.replay.to_dataset.poses import PoseCollector
-from mvloc_ros.replay.to_dataset.selection import CLOUD, Selection, select
-from mvloc_ros.replay.to_dataset.summary import (
+from mvloc_ros.recordings.to_dataset.cameras import cameras_of
+from mvloc_ros.recordings.to_dataset.depth_report import DepthReport
+from mvloc_ros.recordings.to_dataset.frame_plan import Plan, make_plan
+from mvloc_ros.recordings.to_dataset.images import ToDepthMap, decoded, write_color
+from mvloc_ros.recordings.to_dataset.options import DatasetOptions
+from mvloc_ros.recordings.to_dataset.poses import PoseCollector
+from mvloc_ros.recordings.to_dataset.selection import CLOUD, Selection, select
+from mvloc_ros.recordings.to_dataset.summary import (
     DatasetSummary,
     camera_lines,
     damage_lines,

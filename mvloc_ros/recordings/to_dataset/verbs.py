@@ -125,9 +125,9 @@ def _add_poses(parser: argparse.ArgumentParser) -> None:
 
 def run_to_dataset(args: argparse.Namespace) -> int:
     """`mvloc bag to-dataset`."""
-    from mvloc_ros.replay.to_dataset.convert import to_dataset
-    from mvloc_ros.replay.to_dataset.options import DatasetOptions
-    from mvloc_ros.replay.to_dataset.poses import PoseOptions, extrinsic
+    from mvloc_ros.recordings.to_dataset.convert import to_dataset
+    from mvloc_ros.recordings.to_dataset.options import DatasetOptions
+    from mvloc_ros.recordings.to_dataset.poses import PoseOptions, extrinsic
 
     poses = PoseOptions(
         source=args.poses,

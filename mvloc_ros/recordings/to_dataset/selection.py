@@ -14,9 +14,9 @@ from mvloc_ros.limits import MOST_LOG_CHARACTERS
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import BagReader
 from mvloc_ros.recordings.errors import RecordingError
+from mvloc_ros.recordings.image_topics import is_color, is_depth
+from mvloc_ros.recordings.recorded_camera import RecordedCamera, near_infos, recorded_camera
 from mvloc_ros.recordings.transforms import frame_name
-from mvloc_ros.replay.recorded_camera import RecordedCamera, near_infos, recorded_camera
-from mvloc_ros.sensors import decode
 
 _log = logging.getLogger(__name__)
 
@@ -91,29 +91,6 @@ def _first(reader: BagReader, topic: str) -> Any:
     except RecordingError as error:
         _log.warning("%s The topic is skipped.", error)
         return None
-
-
-def is_depth(message_type: str, message: Any) -> bool:
-    """Whether an image of a type is depth that can be read, by its encoding or format."""
-    if message_type == topics.IMAGE:
-        return decode.is_depth(message.encoding)
-    if message_type != topics.COMPRESSED_IMAGE:
-        return False
-    return "compressedDepth" in message.format or decode.is_depth(_encoding_word(message.format))
-
-
-def is_color(message_type: str, message: Any) -> bool:
-    """Whether an image of a type can be colour; what is neither this nor depth (16SC1) is left alone."""
-    if message_type == topics.IMAGE:
-        return decode.is_color(message.encoding)
-    if message_type != topics.COMPRESSED_IMAGE or is_depth(message_type, message):
-        return False
-    return decode.is_color(_encoding_word(message.format))
-
-
-def _encoding_word(name: str) -> str:
-    """What a compressed image was before: `16UC1` of `16UC1; png compressed`."""
-    return name.partition(";")[0].strip()
 
 
 def _one(
