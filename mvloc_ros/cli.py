@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`mvloc VERB`: thin; each room that has verbs describes and runs its own in a module `verbs`."""
+"""`mvloc VERB`: each package that has verbs describes and runs them in its module `verbs`."""
 
 from __future__ import annotations
 
@@ -16,14 +16,16 @@ from typing import NoReturn
 
 from mvloc_ros import __version__, children, interrupts
 from mvloc_ros.errors import MvlocError
+from mvloc_ros.foreign_text import shown
+from mvloc_ros.limits import MOST_ERROR_CHARACTERS
 
 
 @dataclass(frozen=True)
 class Verb:
-    """A verb and where it lives: `room.verbs.add_NAME_arguments(parser)` and `room.verbs.run_NAME(args)`."""
+    """A verb and where it is: `PACKAGE.verbs.add_NAME_arguments(parser)` and `PACKAGE.verbs.run_NAME(args)`."""
 
     words: tuple[str, ...]
-    room: str
+    package: str
     function: str
     summary: str
 
@@ -53,7 +55,7 @@ VERBS = (
     Verb(("doctor",), "doctor", "doctor", "examine installation, models and camera, and say what to do"),
 )
 UNREAD = 141
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _GROUPS = {
     "demo": "the synthetic room",
     "bag": "recordings",
@@ -63,13 +65,23 @@ _GROUPS = {
 }
 
 
+class OneLineFormatter(logging.Formatter):
+    """Writes each message in one line: file names and other text from outside cannot act on the terminal."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: D102 (the name of the base class)
+        record.message = shown(record.message, MOST_ERROR_CHARACTERS)
+        return super().formatMessage(record)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run one verb.
 
     The exit code is 0 on success, 1 where a run gave no accepted pose, 2 after one sentence about bad input, 130 after
     Ctrl-C, and 141 where nobody reads the output any more (`mvloc ... | head`).
     """
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(OneLineFormatter("%(levelname)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("mvloc_ros").setLevel(logging.INFO)
     # SIGTERM unwinds like Ctrl-C, so that half-written files and child processes are cleaned up either way.
     if threading.current_thread() is threading.main_thread():
@@ -79,7 +91,7 @@ def main(arguments: list[str] | None = None) -> int:
         parsed = _parser().parse_args(arguments)
         verb: Verb = parsed.verb
         name = f"mvloc {' '.join(verb.words)}"
-        code: int = getattr(_verbs(verb.room), f"run_{verb.function}")(parsed)
+        code: int = getattr(_verbs(verb.package), f"run_{verb.function}")(parsed)
         return code
     except MvlocError as error:
         print(f"{name}: {error}", file=sys.stderr)
@@ -115,11 +127,11 @@ def _is_unread() -> bool:
 
 
 def _refused(error: OSError) -> str:
-    """What the system refused, where the room that asked has no better sentence."""
+    """What the system refused, where the code that asked has no better sentence."""
     if error.filename is None:
         return f"The system refused ({error.strerror or error}): check the files that were named, and the disk's space."
-    remedy = "make room there" if error.errno in _NO_ROOM else "check the path and its permissions"
-    return f"{error.filename} cannot be used ({error.strerror}): {remedy}."
+    remedy = "free disk space there" if error.errno in _DISK_FULL else "check the path and its permissions"
+    return shown(f"{error.filename} cannot be used ({error.strerror}): {remedy}.", MOST_ERROR_CHARACTERS)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -146,12 +158,12 @@ def _parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         leaf.set_defaults(verb=verb)
-        getattr(_verbs(verb.room), f"add_{verb.function}_arguments")(leaf)
+        getattr(_verbs(verb.package), f"add_{verb.function}_arguments")(leaf)
     return parser
 
 
-def _verbs(room: str) -> object:
-    return importlib.import_module(f"mvloc_ros.{room}.verbs")
+def _verbs(package: str) -> object:
+    return importlib.import_module(f"mvloc_ros.{package}.verbs")
 
 
 if __name__ == "__main__":

@@ -18,9 +18,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mvloc_ros.errors import MvlocError
+from mvloc_ros.foreign_text import quoted
 from mvloc_ros.geometry import quaternion, se3
 from mvloc_ros.geometry.stamp_text import read_number, to_nanoseconds
-from mvloc_ros.geometry.text_file import read_text, shortened
+from mvloc_ros.geometry.text_file import read_text
 from mvloc_ros.limits import MOST_COORDINATE_M
 
 FORM = "t x y z qx qy qz qw"
@@ -62,10 +63,10 @@ def parse_trajectory(
         except ValueError as problem:
             if bad_lines is None:
                 raise MvlocError(
-                    f"Line {number} of {path} is not `{FORM}` ({problem}): {shortened(line)}; correct or delete it."
+                    f"Line {number} of {path} is not `{FORM}` ({problem}): {quoted(line)}; correct or delete it."
                 ) from None
             bad_lines.append(number)
-            first_problem = first_problem or f": line {number} is not `{FORM}` ({problem}): {shortened(line)}"
+            first_problem = first_problem or f": line {number} is not `{FORM}` ({problem}): {quoted(line)}"
             continue
         if kitti:
             return _parse_kitti(text, path)
@@ -99,7 +100,7 @@ def _names_columns(line: str, number: int, path: Path) -> bool:
         return False
     if found[0] < 4 or found[1] - found[0] != 3:
         raise MvlocError(
-            f"Line {number} of {path} names its columns in another order than `{FORM}`: {shortened(line)}; write them "
+            f"Line {number} of {path} names its columns in another order than `{FORM}`: {quoted(line)}; write them "
             "in that one."
         )
     return True
@@ -150,7 +151,7 @@ def _parse_kitti(text: str, path: Path) -> tuple[NDArray[np.int64], NDArray[np.f
                 poses.append(matrix_of(line.partition("#")[0].split()))
             except ValueError as problem:
                 raise MvlocError(
-                    f"Line {number} of {path} is not KITTI's {KITTI_NUMBERS} numbers ({problem}): {shortened(line)}."
+                    f"Line {number} of {path} is not KITTI's {KITTI_NUMBERS} numbers ({problem}): {quoted(line)}."
                 ) from None
     text = read_text(times, "list of times")
     try:

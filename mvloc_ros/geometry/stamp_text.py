@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from itertools import pairwise
 
+from mvloc_ros.foreign_text import quoted
 from mvloc_ros.limits import MOST_DIGITS
 
 UNITS = (("nanoseconds", 1e17, 1), ("microseconds", 1e14, 1_000), ("milliseconds", 1e11, 1_000_000))
@@ -31,11 +32,11 @@ def read_number(text: str) -> Decimal:
     try:
         number = Decimal(text)
     except InvalidOperation:
-        raise ValueError(f"{text[:40]!r} is no number") from None
+        raise ValueError(f"{quoted(text, 40)} is no number") from None
     if not number.is_finite() or not math.isfinite(float(number)):
-        raise ValueError(f"{text[:40]!r} is not finite")
+        raise ValueError(f"{quoted(text, 40)} is not finite")
     if number.adjusted() > _MOST_EXPONENT:  # as an integer it would have that many digits
-        raise ValueError(f"{text[:40]!r} is too large")
+        raise ValueError(f"{quoted(text, 40)} is too large")
     return number
 
 

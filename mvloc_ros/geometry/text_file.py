@@ -12,9 +12,8 @@ from pathlib import Path
 
 from mvloc_ros.errors import MvlocError
 from mvloc_ros.file_reader import ReadError, read_file
+from mvloc_ros.foreign_text import quoted
 from mvloc_ros.limits import MOST_TEXT_BYTES
-
-_SHOWN = 60
 
 
 def read_text(
@@ -47,14 +46,8 @@ def read_text(
         number = before.count(b"\n") + 1
         line = data[before.rfind(b"\n") + 1 :].split(b"\n", 1)[0].decode("ascii", "backslashreplace")
         raise error(
-            f"Line {number} of the {what} {path} is not UTF-8: {shortened(line)}; save the file as UTF-8."
+            f"Line {number} of the {what} {path} is not UTF-8: {quoted(line)}; save the file as UTF-8."
         ) from problem
     if "\0" in text:
         raise error(f"The {what} {path} is no text but holds zero bytes (UTF-16, or damaged); save it as UTF-8.")
     return text
-
-
-def shortened(line: str) -> str:
-    """A line in quotation marks for a sentence, cut where it is long."""
-    line = line.strip()
-    return repr(line if len(line) <= _SHOWN else line[: _SHOWN - 3] + "...")

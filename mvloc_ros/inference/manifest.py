@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from mvloc_ros.foreign_text import quoted
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.inference.calibration_spec import NetworkCalibration, network_calibration_of
 from mvloc_ros.inference.manifest_checks import (
@@ -83,7 +84,7 @@ class FrameSpec:
     def __post_init__(self) -> None:
         require_frame("frames.map", self.map)
         if self.pose_of not in ("color", "depth"):
-            raise ManifestError(f"frames.pose_of must be color or depth, not {self.pose_of[:60]!r}")
+            raise ManifestError(f"frames.pose_of must be color or depth, not {quoted(self.pose_of)}")
 
 
 @dataclass(frozen=True)

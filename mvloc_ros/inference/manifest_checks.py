@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from mvloc_ros.errors import MvlocError
-from mvloc_ros.foreign_text import shown
+from mvloc_ros.foreign_text import quoted
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.limits import (
@@ -33,7 +33,6 @@ from mvloc_ros.limits import (
 
 MOST_NAME = 255
 """Characters of a name: of a file, a frame, a precision."""
-_SHOWN = 60
 
 
 class ManifestError(MvlocError):
@@ -249,5 +248,4 @@ def camera_of(section: Section) -> PinholeCamera:
 
 
 def _shown(value: object) -> str:
-    text = repr(value) if isinstance(value, str | int | float | None) else f"a {type(value).__name__}"
-    return shown(text, _SHOWN)
+    return quoted(value) if isinstance(value, str | int | float | None) else f"a {type(value).__name__}"

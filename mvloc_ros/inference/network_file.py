@@ -16,7 +16,7 @@ import math
 from pathlib import Path
 
 from mvloc_ros.file_reader import ReadError
-from mvloc_ros.geometry.text_file import shortened
+from mvloc_ros.foreign_text import quoted
 from mvloc_ros.inference.backend import BackendError
 from mvloc_ros.inference.bundle import Bundle
 from mvloc_ros.inference.onnx_graph import Constant, Graph, GraphError, Interface, Node, Shape, read_graph
@@ -73,7 +73,7 @@ def _require_inputs(graph: Graph, height: int, width: int) -> None:
                 f"it takes {name} as {_described(found.get(name))}, the manifest says {_described(wanted)}"
             )
     if foreign := found.keys() - expected.keys():
-        raise GraphError(f"it has the unknown input {shortened(min(foreign))}")
+        raise GraphError(f"it has the unknown input {quoted(min(foreign))}")
 
 
 def _require_outputs(graph: Graph, shapes: dict[str, Shape], latent_dim: int) -> None:
@@ -119,11 +119,11 @@ def _sizes(graph: Graph) -> dict[str, Shape]:
         products += multiplied
         elements += len(outputs) * math.prod(shape)
         if too_large := _too_large(shape, elements, products):
-            raise GraphError(f"up to its operator {shortened(node.kind)} it has {too_large}")
+            raise GraphError(f"up to its operator {quoted(node.kind)} it has {too_large}")
         held = node.attributes.get("value") if node.kind == "Constant" else None
         for name in outputs:
             if name in shapes:
-                raise GraphError(f"it makes the value {shortened(name)} twice")
+                raise GraphError(f"it makes the value {quoted(name)} twice")
             shapes[name] = shape
             if isinstance(held, Constant):
                 integers[name] = held.integers
@@ -144,9 +144,7 @@ def _too_large(shape: Shape, elements: int, products: int) -> str:
 def _call(node: Node, shapes: dict[str, Shape], integers: dict[str, tuple[int, ...] | None]) -> Call:
     for name in node.inputs:
         if name and name not in shapes:
-            raise GraphError(
-                f"its operator {shortened(node.kind)} takes {shortened(name)}, which nothing makes before it"
-            )
+            raise GraphError(f"its operator {quoted(node.kind)} takes {quoted(name)}, which nothing makes before it")
     return Call(
         node,
         [shapes[name] if name else None for name in node.inputs],

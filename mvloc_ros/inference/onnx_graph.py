@@ -19,7 +19,7 @@ from pathlib import Path
 
 from mvloc_ros.errors import MvlocError
 from mvloc_ros.file_reader import open_regular
-from mvloc_ros.geometry.text_file import shortened
+from mvloc_ros.foreign_text import quoted
 from mvloc_ros.inference.protobuf import Message, Span, WireError, read_message
 from mvloc_ros.limits import MOST_GRAPH_ELEMENTS, MOST_MODEL_BYTES, MOST_TENSOR_AXES
 
@@ -127,7 +127,7 @@ def _graph(graph: Message) -> Graph:
         message = read_message(span)
         name = message.text(_TENSOR_NAME)
         if name in constants:
-            raise GraphError(f"it has the tensor {shortened(name)} twice")
+            raise GraphError(f"it has the tensor {quoted(name)} twice")
         constants[name] = _tensor(message, name)
     return Graph(
         constants,
@@ -141,7 +141,7 @@ def _node(node: Message) -> Node:
     kind, domain = node.text(_NODE_KIND), node.text(_NODE_DOMAIN)
     if domain not in _OWN_DOMAINS:
         raise GraphError(
-            f"its operator {shortened(kind)} is of the domain {shortened(domain)}, and exported networks have ONNX's "
+            f"its operator {quoted(kind)} is of the domain {quoted(domain)}, and exported networks have ONNX's "
             "own alone"
         )
     attributes: dict[str, Attribute] = {}
@@ -149,7 +149,7 @@ def _node(node: Message) -> Node:
         attribute = read_message(span)
         name = attribute.text(_ATTRIBUTE_NAME)
         if name in attributes:
-            raise GraphError(f"its operator {shortened(kind)} has the attribute {shortened(name)} twice")
+            raise GraphError(f"its operator {quoted(kind)} has the attribute {quoted(name)} twice")
         value = _attribute(kind, name, attribute)
         if value is not None:
             attributes[name] = value
@@ -160,11 +160,10 @@ def _node(node: Message) -> Node:
 def _attribute(kind: str, name: str, attribute: Message) -> Attribute | None:
     """The value of an attribute; None for one of floats."""
     if any(number in attribute.fields for number in _GRAPHS_OF_ATTRIBUTE):
-        raise GraphError(f"its operator {shortened(kind)} runs a graph within the graph, as no exported network does")
+        raise GraphError(f"its operator {quoted(kind)} runs a graph within the graph, as no exported network does")
     if any(number in attribute.fields for number in _FOREIGN_OF_ATTRIBUTE):
         raise GraphError(
-            f"the attribute {shortened(name)} of its operator {shortened(kind)} is of a kind that no exported network "
-            "has"
+            f"the attribute {quoted(name)} of its operator {quoted(kind)} is of a kind that no exported network has"
         )
     tensor = attribute.span(_ATTRIBUTE_T)
     if tensor is not None:
@@ -182,14 +181,14 @@ def _attribute(kind: str, name: str, attribute: Message) -> Attribute | None:
 def _tensor(tensor: Message, name: str) -> Constant:
     if tensor.integer(_TENSOR_LOCATION) != 0 or _TENSOR_EXTERNAL in tensor.fields:
         raise GraphError(
-            f"its tensor {shortened(name)} lies in another file (external data), which the digests of a bundle do "
+            f"its tensor {quoted(name)} lies in another file (external data), which the digests of a bundle do "
             "not cover"
         )
     shape = tensor.integers(_TENSOR_DIMS)
     _require_shape(shape, name)
     # Whatever the type, a byte holds two elements at most.
     if math.prod(shape) > 2 * tensor.size(*_TENSOR_DATA):
-        raise GraphError(f"its tensor {shortened(name)} has fewer values than its shape {_words(shape)} says")
+        raise GraphError(f"its tensor {quoted(name)} has fewer values than its shape {_words(shape)} says")
     return Constant(shape, _integers(tensor, math.prod(shape)))
 
 
@@ -207,7 +206,7 @@ def _integers(tensor: Message, count: int) -> tuple[int, ...] | None:
             int.from_bytes(content[i : i + size], "little", signed=True) for i in range(0, len(content), size)
         )
     if len(values) != count:
-        raise GraphError(f"its tensor {shortened(tensor.text(_TENSOR_NAME))} has another number of values than it says")
+        raise GraphError(f"its tensor {quoted(tensor.text(_TENSOR_NAME))} has another number of values than it says")
     return values
 
 
@@ -217,7 +216,7 @@ def _interfaces(spans: list[Span]) -> dict[str, Interface]:
         value = read_message(span)
         name = value.text(_VALUE_NAME)
         if name in found:
-            raise GraphError(f"it has the input or output {shortened(name)} twice")
+            raise GraphError(f"it has the input or output {quoted(name)} twice")
         found[name] = _interface(value, name)
     return found
 
@@ -226,19 +225,19 @@ def _interface(value: Message, name: str) -> Interface:
     kind = value.span(_VALUE_TYPE)
     tensor = None if kind is None else read_message(kind).span(_TYPE_TENSOR)
     if tensor is None:
-        raise GraphError(f"its input or output {shortened(name)} is no tensor")
+        raise GraphError(f"its input or output {quoted(name)} is no tensor")
     described = read_message(tensor)
     shape = described.span(_TENSOR_SHAPE)
     axes = [] if shape is None else [read_message(axis) for axis in read_message(shape).spans(_SHAPE_DIM)]
     sizes = tuple(axis.integer(_DIM_VALUE, -1) for axis in axes)
     if len(sizes) > MOST_TENSOR_AXES:
-        raise GraphError(f"its input or output {shortened(name)} has more than {MOST_TENSOR_AXES} axes")
+        raise GraphError(f"its input or output {quoted(name)} has more than {MOST_TENSOR_AXES} axes")
     return Interface(described.integer(_TENSOR_ELEMENT), sizes)
 
 
 def _require_shape(shape: Shape, name: str) -> None:
     if len(shape) > MOST_TENSOR_AXES or min(shape, default=0) < 0 or max(shape, default=0) > MOST_GRAPH_ELEMENTS:
-        raise GraphError(f"its tensor {shortened(name)} has an impossible shape")
+        raise GraphError(f"its tensor {quoted(name)} has an impossible shape")
 
 
 def _words(shape: Shape) -> str:

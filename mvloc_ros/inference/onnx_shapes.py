@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from mvloc_ros.geometry.text_file import shortened
+from mvloc_ros.foreign_text import quoted
 from mvloc_ros.inference.onnx_graph import Constant, GraphError, Node, Shape
 
 _LONGEST_REASON = 200  # shapes of a hostile file may be long
@@ -28,7 +28,7 @@ class Call:
 
     def error(self, reason: str) -> GraphError:
         """That this operator is not accepted."""
-        return GraphError(f"its operator {shortened(self.node.kind)} {reason[:_LONGEST_REASON]}")
+        return GraphError(f"its operator {quoted(self.node.kind)} {reason[:_LONGEST_REASON]}")
 
     def shape(self, position: int) -> Shape:
         """Of an input that must be there."""

@@ -11,12 +11,10 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import NDArray
 
-from mvloc_ros.foreign_text import shown
+from mvloc_ros.foreign_text import first_line
 from mvloc_ros.inference.backend import BackendError, NetworkOutput
 from mvloc_ros.inference.bundle import Bundle
 from mvloc_ros.inference.network_file import OUTPUTS, require_network
-
-_LONGEST_REASON = 300  # of another library's message
 
 
 def import_onnxruntime() -> ModuleType:
@@ -140,9 +138,3 @@ def cores_to_spread_over(threads: int) -> list[int]:
     """
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     return cores if 1 < threads == len(cores) else []
-
-
-def first_line(error: Exception) -> str:
-    """What an error of another library says, without what it says for its developers."""
-    line = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
-    return shown(line, _LONGEST_REASON)

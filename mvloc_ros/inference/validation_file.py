@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from mvloc_ros.errors import MvlocError
 from mvloc_ros.file_reader import ReadError, read_file
+from mvloc_ros.foreign_text import quoted
 from mvloc_ros.geometry import quaternion, se3
 from mvloc_ros.geometry.stamp_text import read_number
 from mvloc_ros.limits import MOST_COORDINATE_M, MOST_TEXT_BYTES
@@ -95,9 +96,9 @@ def _parse_row(row: list[str], line: int) -> tuple[str, tuple[str, int], NDArray
         raise ValueError(f"line {line} has {len(row)} columns instead of {len(_HEADER)}")
     modalities, sequence, stamp, *texts = row
     if modalities not in MODALITIES:
-        raise ValueError(f"line {line} is of {modalities[:40]!r}")
+        raise ValueError(f"line {line} is of {quoted(modalities, 40)}")
     if not re.fullmatch(r"-?[0-9]{1,19}", stamp) or not -(2**63) <= int(stamp) < 2**63:
-        raise ValueError(f"the stamp in line {line} is {stamp[:40]!r}, no nanoseconds")
+        raise ValueError(f"the stamp in line {line} is {quoted(stamp, 40)}, no nanoseconds")
     try:
         numbers = np.array([float(read_number(text)) for text in texts])
     except ValueError as error:

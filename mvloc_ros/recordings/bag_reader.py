@@ -20,7 +20,7 @@ from rosbags.interfaces import Qos
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from mvloc_ros.file_reader import ReadError
-from mvloc_ros.foreign_text import shown
+from mvloc_ros.foreign_text import first_line, shown
 from mvloc_ros.recordings.damage import ALLOW_DAMAGE, COUNTS_UNKNOWN, TopicLoss, refusal
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.mcap_kind import mcap_problem
@@ -147,7 +147,7 @@ class BagReader:
             # kept from the others.
             _log.warning(
                 "%s: %s cannot be decoded: the definition of %s cannot be read (%s).",
-                self.path, shown(topic), shown(name), _short(error),
+                self.path, shown(topic), shown(name), first_line(error),
             )  # fmt: skip
 
     @property
@@ -264,7 +264,7 @@ class BagReader:
             raise self._damaged_message(raw, error) from error
 
     def _damaged_message(self, raw: RawMessage, error: Exception) -> RecordingError:
-        return RecordingError(f"A message on {shown(raw.topic)} in {self.path} is damaged ({_short(error)}).")
+        return RecordingError(f"A message on {shown(raw.topic)} in {self.path} is damaged ({first_line(error)}).")
 
     def _deserialize(self, raw: RawMessage) -> Any:
         return self.store.deserialize_cdr(raw.data, raw.type)
@@ -323,7 +323,7 @@ class BagReader:
             cause, remedy = mcap_problem(file)
             if cause:
                 return _kind_of(cause, remedy)
-        return f"damaged or incomplete ({_short(error)})", "record or copy it again" + self._recovery(files)
+        return f"damaged or incomplete ({first_line(error)})", "record or copy it again" + self._recovery(files)
 
     def _recovery(self, files: list[Path]) -> str:
         return f", or keep what is whole with `mcap recover {files[0]} -o NEW.mcap`" if len(files) == 1 else ""
@@ -358,9 +358,3 @@ def open_bag(path: Path | str, *, allow_damage: bool = False) -> BagReader:
 
 def _kind_of(cause: str, remedy: str) -> tuple[str, str]:
     return f"{'damaged or incomplete' if 'recover' in remedy else 'of another kind'} ({cause})", remedy
-
-
-def _short(error: Exception) -> str:
-    """What a library says, in one line and bounded."""
-    text = " ".join(str(error).split()).rstrip(".")
-    return "".join(c if c.isprintable() else "?" for c in text[:200]) or type(error).__name__

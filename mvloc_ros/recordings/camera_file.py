@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mvloc_ros.foreign_text import quoted
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.geometry.text_file import read_text
@@ -72,7 +73,7 @@ def read_camera_file(root: Path) -> dict[str, Any]:
     unknown = sorted(set(content) - set(_READERS))
     if unknown:
         raise RecordingError(
-            f"{path} has the unknown key {unknown[0][:80]!r}; known are {', '.join(sorted(_READERS))}."
+            f"{path} has the unknown key {quoted(unknown[0])}; known are {', '.join(sorted(_READERS))}."
         )
     values: dict[str, Any] = {}
     for key, value in content.items():
@@ -131,52 +132,48 @@ def _usual_size(images: list[Path]) -> tuple[Path, tuple[int, int]]:
 def _number(value: Any) -> float:
     """A number of JSON: a text or a truth value is none, though Python makes one of it."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{_shown(value)} is not a number")
+        raise ValueError(f"{quoted(value)} is not a number")
     return float(value)
-
-
-def _shown(value: Any) -> str:
-    return repr(value)[:80]
 
 
 def _positive(value: Any) -> float:
     number = _number(value)
     if number <= 0.0:
-        raise ValueError(f"{_shown(value)} is not a positive number")
+        raise ValueError(f"{quoted(value)} is not a positive number")
     return number
 
 
 def _camera(value: Any) -> PinholeCamera:
     if not isinstance(value, dict):
-        raise ValueError(f"{_shown(value)} is no object with width, height, fx, fy, cx, cy")
+        raise ValueError(f"{quoted(value)} is no object with width, height, fx, fy, cx, cy")
     for key, number in value.items():
         _number(number)
         if key in ("width", "height") and number != int(number):
-            raise ValueError(f"{key} is {_shown(number)} and not a whole number of pixels")
+            raise ValueError(f"{key} is {quoted(number)} and not a whole number of pixels")
     return PinholeCamera.from_dict(value)
 
 
 def _licence(value: Any) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"{_shown(value)} is not a text")
+        raise ValueError(f"{quoted(value)} is not a text")
     return value
 
 
 def _boolean(value: Any) -> bool:
     if not isinstance(value, bool):
-        raise ValueError(f"{_shown(value)} is neither true nor false")
+        raise ValueError(f"{quoted(value)} is neither true nor false")
     return value
 
 
 def _camera_name(value: Any) -> str:
     if value not in ("color", "depth"):
-        raise ValueError(f"{_shown(value)} is neither 'color' nor 'depth'")
+        raise ValueError(f"{quoted(value)} is neither 'color' nor 'depth'")
     return str(value)
 
 
 def _projection(value: Any) -> str:
     if value not in PROJECTIONS:
-        raise ValueError(f"{_shown(value)} is neither 'pinhole' nor 'cylindrical'")
+        raise ValueError(f"{quoted(value)} is neither 'pinhole' nor 'cylindrical'")
     return str(value)
 
 

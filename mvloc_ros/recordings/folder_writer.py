@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mvloc_ros.foreign_text import quoted
 from mvloc_ros.geometry.text_file import read_text
 from mvloc_ros.json_text import parse_json
 from mvloc_ros.limits import MOST_MANIFEST_BYTES
@@ -31,7 +32,7 @@ from mvloc_ros.recordings.seven_scenes import SPLIT_FILES
 from mvloc_ros.storage import exclusive, replace_folder, write_file
 
 SOURCE_FILE = "source.json"
-_SHOWN = 1000
+_SHOWN = 700
 COLOR_FORMATS = ("png", "jpg")
 DEPTH_LIMIT = 65535
 """The first value that a depth PNG cannot hold as a measurement (65535 is read as "nothing seen")."""
@@ -112,7 +113,7 @@ class FolderWriter:
             different = next(key for key in {**found, **self._source} if found.get(key) != self._source.get(key))
             raise RecordingError(
                 f"{folder} was written from another source or with other options ({different}: "
-                f"{_shown(found.get(different))}, now {_shown(self._source.get(different))}): {remedy}."
+                f"{quoted(found.get(different), _SHOWN)}, now {quoted(self._source.get(different), _SHOWN)}): {remedy}."
             )
 
     def has_color(self, name: FrameName) -> bool:
@@ -203,11 +204,6 @@ class FolderWriter:
             raise RecordingError(
                 f"The folder {self.out} cannot be written ({error.strerror}): make room or choose another folder."
             ) from error
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def _is_written(path: Path) -> bool:

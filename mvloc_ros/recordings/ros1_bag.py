@@ -13,6 +13,7 @@ from rosbags.interfaces import MessageDefinitionFormat
 from rosbags.rosbag1 import reader as rosbag1_reader
 
 from mvloc_ros.file_reader import open_regular
+from mvloc_ros.foreign_text import first_line, shown
 from mvloc_ros.limits import MOST_CHUNK_BYTES
 from mvloc_ros.recordings.rosbag2.compression import decompressed
 from mvloc_ros.recordings.rosbag2.stored import LAST_NS, Channel, RawMessage
@@ -43,7 +44,9 @@ class Ros1File:
             text = definition.data if definition.format == MessageDefinitionFormat.MSG else ""
             found = channels.setdefault(connection.topic, Channel(connection.topic, connection.msgtype, (), text))
             if found.type != connection.msgtype:
-                self.skipped[connection.topic] = f"it has messages of {found.type[:80]} and {connection.msgtype[:80]}"
+                self.skipped[connection.topic] = (
+                    f"it has messages of {shown(found.type)} and {shown(connection.msgtype)}"
+                )
             in_chunks = sum(info.connection_counts.get(connection.id, 0) for info in self._reader.chunk_infos)
             counts[connection.topic] += max(connection.msgcount, in_chunks)
         self.channels = tuple(channel for topic, channel in channels.items() if topic not in self.skipped)
@@ -73,5 +76,4 @@ class Ros1File:
             for connection, stamp_ns, data in self._reader.messages(connections=wanted) if wanted else ():
                 yield RawMessage(connection.topic, connection.msgtype, stamp_ns, bytes(data))
         except Exception as error:  # whatever the library raises on bytes from outside
-            reason = " ".join(str(error).split())[:120] or type(error).__name__
-            self.problems[f"{self._name}: nothing is read from a damaged place on ({reason})"] = None
+            self.problems[f"{self._name}: nothing after a damaged place is read ({first_line(error)})"] = None

@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from mvloc_ros.foreign_text import shown
+from mvloc_ros.foreign_text import quoted, shown
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.geometry.pose_text import KITTI_NUMBERS, matrix_of
-from mvloc_ros.geometry.text_file import read_text, shortened
+from mvloc_ros.geometry.text_file import read_text
 from mvloc_ros.image_bytes import SUFFIXES
 from mvloc_ros.recordings.camera_file import apply_camera_file, fit_to_images
 from mvloc_ros.recordings.errors import RecordingError
@@ -152,7 +152,7 @@ def read_pose(path: Path) -> npt.NDArray[np.float64]:
         return matrix_of(fields)
     except ValueError as problem:
         raise RecordingError(
-            f"{path} is not the 4x4 matrix of a pose ({problem}): {shortened(lines[0] if lines else '')}."
+            f"{path} is not the 4x4 matrix of a pose ({problem}): {quoted(lines[0] if lines else '')}."
         ) from None
 
 
@@ -187,7 +187,7 @@ def _named(path: Path, sequences: dict[str, list[FrameRecord]]) -> tuple[FrameRe
         match = re.fullmatch(r"(?:sequence|seq-?)(\d+)", name)
         folder = f"seq-{int(match[1]):02d}" if match else name
         if folder not in sequences:
-            raise RecordingError(f"{path} names {shortened(name)}, but {path.parent} has no folder {shown(folder)}.")
+            raise RecordingError(f"{path} names {quoted(name)}, but {path.parent} has no folder {shown(folder)}.")
         if folder in named:
             raise RecordingError(f"{path} names {name!r} twice, and its frames would count twice: take it out once.")
         named.add(folder)

@@ -18,10 +18,11 @@ from pathlib import Path, PurePath
 
 import numpy as np
 
+from mvloc_ros.foreign_text import quoted
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.geometry.pose_text import stamps_of
 from mvloc_ros.geometry.stamp_text import read_number
-from mvloc_ros.geometry.text_file import read_text, shortened
+from mvloc_ros.geometry.text_file import read_text
 from mvloc_ros.geometry.trajectory import Interpolation, NoPose, read_tum
 from mvloc_ros.recordings.camera_file import apply_camera_file, fit_to_images
 from mvloc_ros.recordings.errors import RecordingError
@@ -147,7 +148,7 @@ def read_list(path: Path) -> list[tuple[int, Path]]:
             name = fields[1].strip()
         except (IndexError, ValueError):
             raise RecordingError(
-                f"Line {number} of {path} is not `stamp file` (seconds, and the image's path): {shortened(line)}."
+                f"Line {number} of {path} is not `stamp file` (seconds, and the image's path): {quoted(line)}."
             ) from None
         files.append(_listed(path, name))
     entries: dict[int, Path] = {}
@@ -164,7 +165,7 @@ def _listed(path: Path, name: str) -> Path:
     parts = PurePath(name)
     if parts.is_absolute() or ".." in parts.parts or "\0" in name:
         raise RecordingError(
-            f"{path} names {shortened(name)}, which is not in {path.parent}: list files by their paths in that folder "
+            f"{path} names {quoted(name)}, which is not in {path.parent}: list files by their paths in that folder "
             "(links in it to images elsewhere are followed)."
         )
     return path.parent / parts

@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mvloc_ros.foreign_text import first_line
 from mvloc_ros.inference.backend import BackendError, BackendOptions, NetworkOutput
 from mvloc_ros.inference.bundle import Bundle
 from mvloc_ros.inference.network_file import INPUTS, OUTPUTS, require_network
-from mvloc_ros.inference.onnxruntime_backend import first_line
 from mvloc_ros.inference.precision import choose
 from mvloc_ros.inference.torch_backend.graph import OnnxGraph
 

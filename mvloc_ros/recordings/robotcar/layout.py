@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mvloc_ros.geometry.text_file import read_text, shortened
+from mvloc_ros.foreign_text import quoted, shown
+from mvloc_ros.geometry.text_file import read_text
 from mvloc_ros.recordings.errors import RecordingError
 
 Array = NDArray[np.float64]
@@ -51,7 +52,7 @@ class Traversal:
                 stamps += [read_stamp(field) // MICROSECOND_NS for field in line.split()[:1]]
             except ValueError:
                 raise RecordingError(
-                    f"{path} is not a list of `timestamp chunk` (microseconds): its line {number} is {shortened(line)}."
+                    f"{path} is not a list of `timestamp chunk` (microseconds): its line {number} is {quoted(line)}."
                 ) from None
         if not stamps:
             raise RecordingError(f"{path} names no stamp: download the traversal's {sensor} files.")
@@ -73,7 +74,7 @@ def read_stamp(text: str) -> int:
     """A stamp in nanoseconds of one in whole microseconds. Raises ValueError where it is no number, or no time."""
     stamp_ns = int(text) * MICROSECOND_NS
     if not 0 <= stamp_ns <= _LAST_NS:
-        raise ValueError(f"{text[:40]} is no time in microseconds")
+        raise ValueError(f"{shown(text, 40)} is no time in microseconds")
     return stamp_ns
 
 

@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mvloc_ros.foreign_text import quoted
 from mvloc_ros.geometry import se3
-from mvloc_ros.geometry.text_file import read_text, shortened
+from mvloc_ros.geometry.text_file import read_text
 from mvloc_ros.geometry.trajectory import Interpolation, Trajectory
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.robotcar.layout import MICROSECOND_NS, read_stamp, transforms
@@ -112,7 +113,5 @@ def _read(path: Path, columns: Sequence[str]) -> list[list[str]]:
                 elif name != "ins_status":
                     float(value)
         except ValueError:
-            raise RecordingError(
-                f"Line {number} of {path} is damaged ({shortened(','.join(row))}): delete it."
-            ) from None
+            raise RecordingError(f"Line {number} of {path} is damaged ({quoted(','.join(row))}): delete it.") from None
     return rows

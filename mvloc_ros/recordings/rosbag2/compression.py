@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 
 import lz4.frame
 
+from mvloc_ros.foreign_text import quoted
 from mvloc_ros.recordings.rosbag2.stored import DamageError
 
 if sys.version_info >= (3, 14):
@@ -37,7 +38,7 @@ def decompressed(data: bytes, kind: str, most_bytes: int) -> bytes:
     elif kind in _KINDS:
         parts = _frames(data, kind, most_bytes)
     else:
-        raise DamageError(f"the compression {kind[:40]!r} is unknown")
+        raise DamageError(f"the compression {quoted(kind, 40)} is unknown")
     if len(parts) > most_bytes:
         raise DamageError(f"it holds more than {most_bytes} bytes")
     return parts

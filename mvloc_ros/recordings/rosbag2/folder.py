@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from mvloc_ros.file_reader import open_regular
+from mvloc_ros.foreign_text import quoted, shown
 from mvloc_ros.limits import MOST_CHUNK_BYTES
 from mvloc_ros.recordings.rosbag2.compression import copy_decompressed, decompressed
 from mvloc_ros.recordings.rosbag2.mcap import McapFile
@@ -51,7 +52,7 @@ class BagFolder:
     def _open(self, name: str, salvage: bool) -> Storage:
         path = self.path / name
         if not path.exists():
-            raise DamageError(f"its file {name[:80]} is missing")
+            raise DamageError(f"its file {shown(name)} is missing")
         within: Path | None = self.path
         if self._metadata.compression == "file":
             path, within = self._unpacked(path), None
@@ -59,7 +60,7 @@ class BagFolder:
         try:
             return storage(path, within, salvage=salvage)
         except DamageError as error:
-            raise DamageError(f"{name[:80]}: {error}") from error
+            raise DamageError(f"{shown(name)}: {error}") from error
 
     def _unpacked(self, path: Path) -> Path:
         """A compressed file, in a temporary folder that ends with the reading."""
@@ -82,9 +83,9 @@ class BagFolder:
             if topic.name in self.skipped:
                 continue
             if topic.serialization != CDR:
-                self.skipped[topic.name] = f"its messages are {topic.serialization[:40]!r} and not {CDR!r}"
+                self.skipped[topic.name] = f"its messages are {quoted(topic.serialization, 40)} and not {CDR!r}"
             elif found is not None and found.type != topic.type:
-                self.skipped[topic.name] = f"its type is {found.type[:80]}, in the metadata {topic.type[:80]}"
+                self.skipped[topic.name] = f"its type is {shown(found.type)}, in the metadata {shown(topic.type)}"
             else:
                 definition = "" if found is None else found.definition
                 channels.setdefault(topic.name, Channel(topic.name, topic.type, topic.qos, definition))
@@ -131,7 +132,7 @@ class BagFolder:
         try:
             return decompressed(message.data, "zstd", MOST_CHUNK_BYTES)
         except DamageError as error:
-            self.problems[f"a message on {message.topic[:80]} is damaged: {error}"] = None
+            self.problems[f"a message on {shown(message.topic)} is damaged: {error}"] = None
             return None
 
 
@@ -146,4 +147,4 @@ def open_storage(path: Path, *, salvage: bool = False) -> Storage:
         return McapFile(path, salvage=salvage)
     if path.suffix == ".db3":
         return SqliteFile(path, salvage=salvage)
-    raise DamageError(f"its name ends in {path.suffix[:20]!r} and not in {' or '.join(SUFFIXES)}")
+    raise DamageError(f"its name ends in {quoted(path.suffix, 20)} and not in {' or '.join(SUFFIXES)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from mvloc_ros.foreign_text import quoted, shown
 from mvloc_ros.recordings.rosbag2.mcap_records import SCHEMA, Fields
 from mvloc_ros.recordings.rosbag2.stored import CDR, Channel, DamageError, definition_of, qos_of
 
@@ -47,12 +48,12 @@ class McapChannels:
     def _channel(self, topic: str, encoding: str, number: int, fields: Fields) -> Channel:
         schema = self._schemas.get(number)
         if encoding != CDR:
-            raise DamageError(f"its messages are {encoding[:40]!r} and not {CDR!r}, as those of ROS 2 are")
+            raise DamageError(f"its messages are {quoted(encoding, 40)} and not {CDR!r}, as those of ROS 2 are")
         if schema is None:
             raise DamageError("nothing says of which type its messages are")
         if schema.encoding not in _SCHEMAS:
-            raise DamageError(f"its type is described in {schema.encoding[:40]!r} and not as those of ROS 2 are")
+            raise DamageError(f"its type is described in {quoted(schema.encoding, 40)} and not as those of ROS 2 are")
         if self._types.setdefault(topic, schema.name) != schema.name:
-            raise DamageError(f"it has messages of {schema.name[:80]} beside those of {self._types[topic][:80]}")
+            raise DamageError(f"it has messages of {shown(schema.name)} beside those of {shown(self._types[topic])}")
         qos = qos_of(fields.texts().get(_QOS, ""))
         return Channel(topic, schema.name, qos, definition_of(schema.encoding, schema.data))

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 from mvloc_ros.file_reader import open_regular
+from mvloc_ros.foreign_text import quoted, shown
 from mvloc_ros.recordings.rosbag2.stored import CDR, LAST_NS, Channel, DamageError, RawMessage, definition_of, qos_of
 
 _MAGIC = b"SQLite format 3\0"
@@ -84,9 +85,9 @@ class SqliteFile:
             if not (isinstance(number, int) and isinstance(topic, str) and isinstance(kind, str)):
                 raise DamageError("its table of topics holds other values than names")
             if form != CDR:
-                self.skipped[topic] = f"its messages are {str(form)[:40]!r} and not {CDR!r}, as those of ROS 2 are"
+                self.skipped[topic] = f"its messages are {quoted(str(form), 40)} and not {CDR!r}, as those of ROS 2 are"
             elif types.setdefault(topic, kind) != kind:
-                self.skipped[topic] = f"it has messages of {kind[:80]} beside those of {types[topic][:80]}"
+                self.skipped[topic] = f"it has messages of {shown(kind)} beside those of {shown(types[topic])}"
             else:
                 self._usable[number] = Channel(topic, kind, qos_of(str(profiles or "")), definitions.get(kind, ""))
         self._count()
