@@ -19,7 +19,8 @@ from mvloc_ros.limits import MOST_DIGITS
 UNITS = (("nanoseconds", 1e17, 1), ("microseconds", 1e14, 1_000), ("milliseconds", 1e11, 1_000_000))
 """Name, the least stamp that is in it, and its nanoseconds."""
 SECOND_NS = 1_000_000_000
-_LARGEST_NS = 2**63 - 1
+LAST_NS = 2**63 - 1
+"""The last time that int64 nanoseconds hold."""
 _LONGEST_STEP_S = 10_000.0
 """No recording takes an image every three hours."""
 _MOST_EXPONENT = 60
@@ -51,7 +52,7 @@ def to_nanoseconds(stamps: Sequence[Decimal]) -> tuple[list[int], str]:
         raise ValueError(f"its stamps, from {min(stamps)} to {max(stamps)}, are in no one unit of time")
     name, factor = units.pop() if units else ("seconds", SECOND_NS)
     found = [int(stamp * factor) for stamp in stamps]
-    if any(abs(stamp) > _LARGEST_NS for stamp in found):
+    if any(abs(stamp) > LAST_NS for stamp in found):
         raise ValueError("its stamps are no times")
     ordered = sorted(set(found))
     if len(ordered) > 2:

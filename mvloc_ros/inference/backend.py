@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -37,6 +37,14 @@ class NetworkOutput:
     latent_mean: NDArray[np.float32]
     latent_log_variance: NDArray[np.float32]
     expert_share: NDArray[np.float32]
+
+    @staticmethod
+    def of(outputs: Mapping[str, NDArray[np.float32]]) -> NetworkOutput:
+        """From the network's outputs by name, each with a first axis of one frame (`network_file.OUTPUTS`)."""
+        pose, mean, log_variance, share = (
+            outputs[name][0] for name in ("pose", "latent_mean", "latent_log_variance", "expert_share")
+        )
+        return NetworkOutput(pose[:3], pose[3:], mean, log_variance, share)
 
 
 class Backend(Protocol):

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mvloc_ros.inference.manifest_checks import ManifestError, Section, require_covariance, require_range
+from mvloc_ros.inference.manifest_checks import Section, require_covariance, require_range
 from mvloc_ros.limits import CALIBRATION_SCALE, MOST_FLOOR_M, MOST_FLOOR_RAD
 
 
@@ -72,32 +72,15 @@ def covariance_matrix(values: tuple[float, ...]) -> NDArray[np.float64]:
     return np.reshape(np.array(values, dtype=np.float64), (6, 6))
 
 
-def network_calibration_of(section: Section | None) -> NetworkCalibration | None:
-    """The section of a manifest, or None where there is none.
+def network_calibration_of(section: Section) -> NetworkCalibration:
+    """The section of a manifest.
 
     Raises:
         ManifestError: a value is missing or impossible; the caller names the file.
     """
-    if section is None:
-        return None
-    both = section.optional_numbers("both", 36)
-    if both is None:
-        raise ManifestError(f"{section.label('both')} is missing")
-    color_only, depth_only = section.optional_numbers("color_only", 36), section.optional_numbers("depth_only", 36)
-    return NetworkCalibration(both, color_only, depth_only, dict(section.section("record").values))
-
-
-def refined_calibration_of(section: Section | None) -> RefinedCalibration | None:
-    """The section of a scene map in a manifest, or None where there is none.
-
-    Raises:
-        ManifestError: a value is missing or impossible; the caller names the file.
-    """
-    if section is None:
-        return None
-    return RefinedCalibration(
-        scale=section.number("scale"),
-        floor_m=section.number("floor_m"),
-        floor_rad=section.number("floor_rad"),
-        record=dict(section.section("record").values),
+    return section.build(
+        NetworkCalibration,
+        both=section.numbers("both", 36),
+        color_only=section.optional_numbers("color_only", 36),
+        depth_only=section.optional_numbers("depth_only", 36),
     )

@@ -11,9 +11,9 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -31,6 +31,7 @@ from mvloc_ros.limits import (
     ROTATION_VARIANCE_RAD2,
 )
 
+T = TypeVar("T")
 MOST_NAME = 255
 """Characters of a name: of a file, a frame, a precision."""
 
@@ -67,9 +68,22 @@ class Section:
         """A mapping."""
         return Section.of(self.value(key), self.label(key))
 
-    def optional(self, key: str) -> Section | None:
-        """A mapping, or None where it is absent or null."""
-        return None if self.values.get(key) is None else self.section(key)
+    def optional(self, key: str, read: Callable[[Section], T]) -> T | None:
+        """What `read` makes of a mapping, or None where that is absent or null."""
+        return None if self.values.get(key) is None else read(self.section(key))
+
+    def build(self, kind: type[T], **given: Any) -> T:
+        """A dataclass of plain values, each of which is read by the type of its field; `given` are those of others."""
+        readers: dict[str, Callable[[str], Any]] = {
+            "str": self.text,
+            "int": self.integer,
+            "float": self.number,
+            "bool": self.switch,
+            "Mapping[str, float]": self.named_numbers,
+            "Mapping[str, Any]": lambda key: dict(self.section(key).values),
+        }
+        plain: Any = fields(kind)  # type: ignore[arg-type]
+        return kind(**{item.name: readers[item.type](item.name) for item in plain if item.name not in given}, **given)
 
     def integer(self, key: str) -> int:
         """A whole number that fits into 64 bits."""

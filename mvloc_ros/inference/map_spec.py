@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mvloc_ros.inference.calibration_spec import RefinedCalibration, refined_calibration_of
+from mvloc_ros.inference.calibration_spec import RefinedCalibration
 from mvloc_ros.inference.manifest_checks import (
     ManifestError,
     Section,
@@ -113,39 +113,17 @@ class SceneMapSpec:
         return np.reshape(np.array(self.T_color_depth, dtype=np.float64), (4, 4))
 
 
-def scene_map_of(section: Section | None) -> SceneMapSpec | None:
-    """The section of a manifest, or None where there is none.
+def scene_map_of(section: Section) -> SceneMapSpec:
+    """The section of a manifest.
 
     Raises:
         ManifestError: a value is missing or impossible; the caller names the file.
     """
-    if section is None:
-        return None
     require_file_name(section.label("file"), section.text("file"))
     require_sha256(section.label("sha256"), section.text("sha256"))
-    return SceneMapSpec(
-        file=section.text("file"),
-        sha256=section.text("sha256"),
-        resolution_m=section.number("resolution_m"),
-        tile_m=section.number("tile_m"),
-        points=section.integer("points"),
-        depth_min_m=section.number("depth_min_m"),
-        depth_max_m=section.number("depth_max_m"),
+    return section.build(
+        SceneMapSpec,
         T_color_depth=section.numbers("T_color_depth", 16),
-        inflation=section.number("inflation"),
-        acceptance=_acceptance_of(section.optional("acceptance")),
-        calibration=refined_calibration_of(section.optional("calibration")),
-    )
-
-
-def _acceptance_of(section: Section | None) -> AcceptanceSpec | None:
-    if section is None:
-        return None
-    return AcceptanceSpec(
-        bias=section.number("bias"),
-        weights=section.named_numbers("weights"),
-        typical=section.named_numbers("typical"),
-        threshold=section.number("threshold"),
-        false_accept_rate=section.number("false_accept_rate"),
-        summary=dict(section.section("summary").values),
+        acceptance=section.optional("acceptance", lambda found: found.build(AcceptanceSpec)),
+        calibration=section.optional("calibration", lambda found: found.build(RefinedCalibration)),
     )

@@ -106,14 +106,7 @@ class OnnxRuntimeBackend:
             found = self._session.run(OUTPUTS, frame)
         except Exception as error:  # as above
             raise BackendError(f"onnxruntime cannot run {self._path}: {first_line(error)}.") from error
-        values: Mapping[str, NDArray[np.float32]] = dict(zip(OUTPUTS, found, strict=True))
-        return NetworkOutput(
-            position=values["pose"][0, :3],
-            log_quaternion=values["pose"][0, 3:],
-            latent_mean=values["latent_mean"][0],
-            latent_log_variance=values["latent_log_variance"][0],
-            expert_share=values["expert_share"][0],
-        )
+        return NetworkOutput.of(dict(zip(OUTPUTS, found, strict=True)))
 
     def _leave_the_pools_cores(self) -> None:
         """Start on the core that no thread of the pool is bound to, free to go anywhere if others are busy there."""

@@ -69,9 +69,7 @@ class FolderWriter:
             self.partial.mkdir(parents=True, exist_ok=True)
             self._held.enter_context(exclusive(self.partial))
         except OSError as error:
-            raise RecordingError(
-                f"The folder {self.out} cannot be written ({error.strerror}): make room or choose another folder."
-            ) from error
+            raise self._unwritable(error) from error
         try:
             self._begin()
         except BaseException:
@@ -189,9 +187,12 @@ class FolderWriter:
         try:
             replace_folder(self.partial, self.out)
         except OSError as error:
-            raise RecordingError(
-                f"The folder {self.out} cannot be written ({error.strerror}): make room or choose another folder."
-            ) from error
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> RecordingError:
+        return RecordingError(
+            f"The folder {self.out} cannot be written ({error.strerror}): free disk space, or choose another folder."
+        )
 
     def _path(self, name: FrameName, suffix: str) -> Path:
         return self.partial / name.sequence / f"frame-{name.index:06d}.{suffix}"
@@ -201,9 +202,7 @@ class FolderWriter:
             path.parent.mkdir(exist_ok=True)
             write_file(path, data, durable=False)  # all of the folder reaches the disk before it gets its name
         except OSError as error:
-            raise RecordingError(
-                f"The folder {self.out} cannot be written ({error.strerror}): make room or choose another folder."
-            ) from error
+            raise self._unwritable(error) from error
 
 
 def _is_written(path: Path) -> bool:

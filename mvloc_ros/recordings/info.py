@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mvloc_ros.foreign_text import shown
+from mvloc_ros.geometry.stamp_text import SECOND_NS
 from mvloc_ros.recordings.bag_reader import open_bag
-from mvloc_ros.recordings.stamps import SECOND_NS
 
 GAP_FACTOR = 1.5
 """A gap is a distance of two messages above this many times the usual one: at least one is missing."""

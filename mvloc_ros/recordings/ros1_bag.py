@@ -14,9 +14,10 @@ from rosbags.rosbag1 import reader as rosbag1_reader
 
 from mvloc_ros.file_reader import open_regular
 from mvloc_ros.foreign_text import first_line, shown
+from mvloc_ros.geometry.stamp_text import LAST_NS
 from mvloc_ros.limits import MOST_CHUNK_BYTES
 from mvloc_ros.recordings.rosbag2.compression import decompressed
-from mvloc_ros.recordings.rosbag2.stored import LAST_NS, Channel, RawMessage
+from mvloc_ros.recordings.rosbag2.stored import Channel, RawMessage
 
 
 class Ros1File:

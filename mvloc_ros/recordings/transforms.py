@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from mvloc_ros.geometry import quaternion, se3
 from mvloc_ros.geometry.motion import NOISE_M, NOISE_RAD, differ, difference_text
+from mvloc_ros.geometry.stamp_text import SECOND_NS
 from mvloc_ros.geometry.trajectory import Interpolation, NoPose, Trajectory
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.pose_series import PoseSeries
-from mvloc_ros.recordings.stamps import SECOND_NS
 
 Array = NDArray[np.float64]
 

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from mvloc_ros.geometry.camera import View
 from mvloc_ros.geometry.depth_statistics import DepthTally
+from mvloc_ros.geometry.stamp_text import SECOND_NS
 from mvloc_ros.geometry.trajectory import Trajectory
 from mvloc_ros.inference.backend_choice import create_backend
 from mvloc_ros.inference.bundle import Bundle, read_bundle
@@ -27,7 +28,6 @@ from mvloc_ros.localization.tracker import Tracker
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import BagReader, RawMessage
 from mvloc_ros.recordings.errors import RecordingError
-from mvloc_ros.recordings.stamps import SECOND_NS
 from mvloc_ros.replay.camera_findings import CameraFindings, camera_findings
 from mvloc_ros.replay.outcomes import ACCEPTED, FAILED, INVALID, REJECTED, UNPAIRED, Outcome
 from mvloc_ros.replay.run import CollectedPoses, Floats, Run

@@ -16,9 +16,9 @@ from rclpy.node import Node
 from rosbags.interfaces import QosDurability, QosReliability
 from rosgraph_msgs.msg import Clock
 
+from mvloc_ros.geometry.stamp_text import SECOND_NS
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import BagReader, BagTopic, RawMessage
-from mvloc_ros.recordings.stamps import SECOND_NS
 from mvloc_ros.replay.errors import ReplayError
 from mvloc_ros.replay.restamp import Restamper
 from mvloc_ros.replay.ros import Stop, message_class, quality, ros_node, stop_on_signals

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from mvloc_ros.geometry.stamp_text import SECOND_NS
 from mvloc_ros.geometry.trajectory import Trajectory
 from mvloc_ros.inference.bundle import read_bundle
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import BagReader
 from mvloc_ros.recordings.damage import TopicLoss
-from mvloc_ros.recordings.stamps import SECOND_NS
 from mvloc_ros.replay.camera_findings import camera_findings
 from mvloc_ros.replay.errors import ReplayError
 from mvloc_ros.replay.outcomes import REJECTED

@@ -148,7 +148,7 @@ def covariance(**changes: float) -> list[float]:
         (put("scene_map", "calibration", "floor_m", value=-0.1), "scene_map.calibration.floor_m must be from 0"),
         (put("scene_map", "calibration", "floor_rad", value=7.0), "scene_map.calibration.floor_rad must be from 0"),
         (put("scene_map", "calibration", "record", value=None), "scene_map.calibration.record must be a mapping"),
-        (put("calibration", "both", value=None), "calibration.both is missing"),
+        (put("calibration", "both", value=None), "calibration.both needs 36 values, not None"),
         (put("calibration", "both", value=covariance(d00=0.0)), "diagonal of calibration.both must be positive"),
         (put("calibration", "both", value=covariance(d33=200.0)), r"diagonal of calibration.both .* rad\^2, not 200"),
         (put("calibration", "both", value=covariance(d01=0.005)), "calibration.both must be symmetric"),

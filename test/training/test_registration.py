@@ -152,7 +152,7 @@ def said(capsys: pytest.CaptureFixture[str]) -> str:
         ({"depth_projection": "cylindrical"}, "are panoramas, which no camera registers"),
         ({"T_color_depth": [[2, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]}, "it is no rigid transform"),
         ({"T_color_depth": [1, 2, 3]}, "it is no rigid transform"),
-        ({"T_color_depth": "near"}, "the value of 'T_color_depth' is not usable"),
+        ({"T_color_depth": "near"}, "T_color_depth must be a rigid transform"),
     ],
 )
 def test_what_cannot_be_registered_is_said(raw: Path, changes: dict[str, object], words: str, capsys) -> None:

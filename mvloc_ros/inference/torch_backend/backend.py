@@ -98,21 +98,14 @@ class TorchBackend:
                 else:
                     self._outputs = self._compute()
                 values = {
-                    name: value[0].cpu().numpy()
-                    for name, value in zip(self._network.outputs, self._outputs, strict=True)
+                    name: value.cpu().numpy() for name, value in zip(self._network.outputs, self._outputs, strict=True)
                 }
         except Exception as error:  # whatever an operator raises at types that do not fit
             raise BackendError(f"PyTorch failed on {self._device}: {first_line(error)}.") from error
         for name in OUTPUTS:
             if values[name].dtype != np.float32:
                 raise BackendError(f"The network gives {name} as {values[name].dtype}; export the bundle again.")
-        return NetworkOutput(
-            position=values["pose"][:3],
-            log_quaternion=values["pose"][3:],
-            latent_mean=values["latent_mean"],
-            latent_log_variance=values["latent_log_variance"],
-            expert_share=values["expert_share"],
-        )
+        return NetworkOutput.of(values)
 
     def close(self) -> None:
         """Drop the network and its buffers."""

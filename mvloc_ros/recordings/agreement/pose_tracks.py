@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,14 +88,10 @@ def pose_tracks(folder: PosedFolder) -> PoseTracks:
         np.array([names.index(frame.sequence) for frame in frames], dtype=np.int64),
         np.array([frame.stamp_ns for frame in frames], dtype=np.int64) if of_color else depth_ns,
         depth_ns,
-        _stack([frame.T_map_camera for frame in frames if frame.T_map_camera is not None]),
+        np.array([frame.T_map_camera for frame in frames], dtype=np.float64).reshape(-1, 4, 4),
         np.asarray(folder.T_color_depth) if apart else np.eye(4),
     )
 
 
 def _depth_ns(frame: FrameRecord) -> int:
     return frame.stamp_ns if frame.depth_stamp_ns is None else frame.depth_stamp_ns
-
-
-def _stack(poses: Sequence[Array]) -> Array:
-    return np.stack(poses) if poses else np.zeros((0, 4, 4))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mvloc_ros.foreign_text import quoted, shown
+from mvloc_ros.geometry.motion import MotionLimits
+from mvloc_ros.geometry.stamp_text import LAST_NS
 from mvloc_ros.geometry.text_file import read_text
 from mvloc_ros.recordings.errors import RecordingError
 
@@ -26,7 +29,8 @@ CAMERAS = {
 }
 LIDARS = ("lms_front", "lms_rear", "ldmrs", "velodyne_left", "velodyne_right")
 MICROSECOND_NS = 1000
-_LAST_NS = 2**63 - 1
+CAR_LIMITS = MotionLimits(60.0, math.radians(180.0))
+"""The fastest motion of a car that is interpolated."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ class Traversal:
 def read_stamp(text: str) -> int:
     """A stamp in nanoseconds of one in whole microseconds. Raises ValueError where it is no number, or no time."""
     stamp_ns = int(text) * MICROSECOND_NS
-    if not 0 <= stamp_ns <= _LAST_NS:
+    if not 0 <= stamp_ns <= LAST_NS:
         raise ValueError(f"{shown(text, 40)} is no time in microseconds")
     return stamp_ns
 

@@ -12,8 +12,7 @@ from mvloc_ros.geometry.projection import Panorama
 from mvloc_ros.geometry.trajectory import Interpolation
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.robotcar.depth import Window
-from mvloc_ros.recordings.robotcar.layout import Traversal
-from mvloc_ros.recordings.robotcar.limits import CAR_LIMITS
+from mvloc_ros.recordings.robotcar.layout import CAR_LIMITS, Traversal
 
 
 @dataclass(frozen=True)

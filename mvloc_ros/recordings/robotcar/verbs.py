@@ -7,8 +7,7 @@ import argparse
 from pathlib import Path
 
 from mvloc_ros.recordings.motion_arguments import add_motion_arguments, motion_limits
-from mvloc_ros.recordings.robotcar.layout import CAMERAS, LIDARS
-from mvloc_ros.recordings.robotcar.limits import CAR_LIMITS
+from mvloc_ros.recordings.robotcar.layout import CAMERAS, CAR_LIMITS, LIDARS
 
 
 def add_robotcar_arguments(parser: argparse.ArgumentParser) -> None:

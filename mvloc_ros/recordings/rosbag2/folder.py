@@ -12,12 +12,13 @@ from pathlib import Path
 
 from mvloc_ros.file_reader import open_regular
 from mvloc_ros.foreign_text import quoted, shown
+from mvloc_ros.geometry.stamp_text import LAST_NS
 from mvloc_ros.limits import MOST_CHUNK_BYTES
 from mvloc_ros.recordings.rosbag2.compression import copy_decompressed, decompressed
 from mvloc_ros.recordings.rosbag2.mcap import McapFile
 from mvloc_ros.recordings.rosbag2.metadata import Metadata, read_metadata
 from mvloc_ros.recordings.rosbag2.sqlite import SqliteFile
-from mvloc_ros.recordings.rosbag2.stored import CDR, LAST_NS, Channel, DamageError, RawMessage, Storage
+from mvloc_ros.recordings.rosbag2.stored import CDR, Channel, DamageError, RawMessage, Storage
 
 SUFFIXES = (".mcap", ".db3")
 

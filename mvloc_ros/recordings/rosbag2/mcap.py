@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from mvloc_ros.file_reader import open_regular
+from mvloc_ros.geometry.stamp_text import LAST_NS
 from mvloc_ros.limits import MOST_CHUNK_BYTES, MOST_OPEN_CHUNK_BYTES
 from mvloc_ros.recordings.rosbag2 import mcap_records as records
 from mvloc_ros.recordings.rosbag2.compression import decompressed
 from mvloc_ros.recordings.rosbag2.mcap_channels import McapChannels
 from mvloc_ros.recordings.rosbag2.mcap_records import Chunk, Fields, Statistics
-from mvloc_ros.recordings.rosbag2.stored import LAST_NS, Channel, DamageError, RawMessage
+from mvloc_ros.recordings.rosbag2.stored import Channel, DamageError, RawMessage
 
 _Sorted = tuple[int, int, int, int, bytes]
 """Log time, place of the chunk, place in it (-1: none, only the time), channel, data."""

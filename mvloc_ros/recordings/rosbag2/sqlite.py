@@ -16,7 +16,8 @@ from urllib.parse import quote
 
 from mvloc_ros.file_reader import open_regular
 from mvloc_ros.foreign_text import quoted, shown
-from mvloc_ros.recordings.rosbag2.stored import CDR, LAST_NS, Channel, DamageError, RawMessage, definition_of, qos_of
+from mvloc_ros.geometry.stamp_text import LAST_NS
+from mvloc_ros.recordings.rosbag2.stored import CDR, Channel, DamageError, RawMessage, definition_of, qos_of
 
 _MAGIC = b"SQLite format 3\0"
 _COUNTS = "SELECT topic_id, COUNT(*), MIN(timestamp), MAX(timestamp) FROM messages GROUP BY topic_id"

@@ -13,8 +13,6 @@ from rosbags.rosbag2.metadata import parse_qos
 from mvloc_ros.limits import MOST_DEFINITION_BYTES
 from mvloc_ros.yaml_text import parse_yaml
 
-LAST_NS = 2**63 - 1
-"""The last time that int64 nanoseconds hold."""
 CDR = "cdr"
 
 
