@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from mvloc_ros import storage
-from mvloc_ros.inference.bundle import BundleError, read_bundle, replace_manifest
+from mvloc_ros.inference.bundle import BundleError, read_bundle
+from mvloc_ros.inference.bundle_writer import replace_manifest
 from mvloc_ros.storage import (
     InUseError,
     StorageError,

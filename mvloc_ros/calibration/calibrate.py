@@ -16,7 +16,8 @@ from mvloc_ros.calibration.network import calibrate_network
 from mvloc_ros.calibration.refined import calibrate_refined
 from mvloc_ros.calibration.refined_trials import run_trials
 from mvloc_ros.geometry import se3
-from mvloc_ros.inference.bundle import Bundle, bundle_to_change, replace_manifest
+from mvloc_ros.inference.bundle import Bundle
+from mvloc_ros.inference.bundle_writer import bundle_to_change, replace_manifest
 from mvloc_ros.inference.calibration_spec import covariance_matrix
 from mvloc_ros.inference.validation_file import VALIDATION_FILE, ValidationPoses, read_validation
 from mvloc_ros.mapping.build import MapOptions

@@ -23,7 +23,8 @@ from tqdm import tqdm
 from mvloc_ros.geometry import quaternion, se3
 from mvloc_ros.geometry.covariance import pose_error
 from mvloc_ros.inference.backend import NetworkOutput
-from mvloc_ros.inference.bundle import Bundle, add_scene_map, write_bundle
+from mvloc_ros.inference.bundle import Bundle
+from mvloc_ros.inference.bundle_writer import add_scene_map, write_bundle
 from mvloc_ros.inference.frame import ColorImage, Frame, FrameError
 from mvloc_ros.inference.map_spec import SceneMapSpec
 from mvloc_ros.localization.localizer import Localizer

@@ -81,7 +81,7 @@ def add_map_arguments(parser: argparse.ArgumentParser) -> None:
 def run_map(args: argparse.Namespace) -> int:
     """`mvloc map`: the network's covariance, which the map's trials lean on; the map; the refined poses' covariance."""
     from mvloc_ros.calibration.calibrate import calibrate, can_be_calibrated
-    from mvloc_ros.inference.bundle import bundle_to_change
+    from mvloc_ros.inference.bundle_writer import bundle_to_change
 
     with bundle_to_change(args.model) as bundle:  # from the first step to the last: each builds on the one before
         calibrates = not args.no_calibration and can_be_calibrated(bundle)

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.inference.backend_choice import create_backend
-from mvloc_ros.inference.bundle import Bundle, add_scene_map, bundle_to_change
+from mvloc_ros.inference.bundle import Bundle
+from mvloc_ros.inference.bundle_writer import add_scene_map, bundle_to_change
 from mvloc_ros.inference.map_spec import AcceptanceSpec, SceneMapSpec
 from mvloc_ros.localization.localizer import Localizer
 from mvloc_ros.localization.options import RefinementOptions

@@ -19,14 +19,8 @@ from mvloc_ros import storage
 from mvloc_ros.inference import bundle as bundles
 from mvloc_ros.inference.backend import BackendError
 from mvloc_ros.inference.backend_choice import create_backend
-from mvloc_ros.inference.bundle import (
-    BundleError,
-    add_scene_map,
-    file_digest,
-    read_bundle,
-    replace_manifest,
-    write_bundle,
-)
+from mvloc_ros.inference.bundle import BundleError, file_digest, read_bundle
+from mvloc_ros.inference.bundle_writer import add_scene_map, replace_manifest, write_bundle
 from mvloc_ros.inference.manifest import PrecisionSpec
 from mvloc_ros.inference.map_spec import SceneMapSpec
 from mvloc_ros.inference.onnxruntime_backend import cores_to_spread_over

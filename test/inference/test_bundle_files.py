@@ -18,16 +18,8 @@ from mvloc_ros.errors import MvlocError
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.trajectory import Trajectory, write_tum
 from mvloc_ros.inference.backend import BackendError
-from mvloc_ros.inference.bundle import (
-    Bundle,
-    BundleError,
-    add_scene_map,
-    bundle_to_change,
-    file_digest,
-    read_bundle,
-    replace_manifest,
-    write_bundle,
-)
+from mvloc_ros.inference.bundle import Bundle, BundleError, file_digest, read_bundle
+from mvloc_ros.inference.bundle_writer import add_scene_map, bundle_to_change, replace_manifest, write_bundle
 from mvloc_ros.inference.manifest_digest import bundle_digest
 from mvloc_ros.inference.map_spec import SceneMapSpec
 from mvloc_ros.inference.tensorrt import engines

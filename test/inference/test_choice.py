@@ -14,7 +14,8 @@ import pytest
 from mvloc_ros.inference import onnxruntime_providers
 from mvloc_ros.inference.backend import BackendError
 from mvloc_ros.inference.backend_choice import create_backend
-from mvloc_ros.inference.bundle import Bundle, read_bundle, write_bundle
+from mvloc_ros.inference.bundle import Bundle, read_bundle
+from mvloc_ros.inference.bundle_writer import write_bundle
 from mvloc_ros.inference.gpu import Gpu, NoGpuError
 from mvloc_ros.inference.manifest import PrecisionSpec
 from mvloc_ros.inference.precision import choose

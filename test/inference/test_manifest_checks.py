@@ -14,7 +14,8 @@ import pytest
 from manifests import edit_manifest
 from mutations import damaged_bytes, damaged_values, to_text
 
-from mvloc_ros.inference.bundle import Bundle, BundleError, read_bundle, write_bundle
+from mvloc_ros.inference.bundle import Bundle, BundleError, read_bundle
+from mvloc_ros.inference.bundle_writer import write_bundle
 from mvloc_ros.inference.manifest import FrameSpec, InputSpec, PositionSpec
 from mvloc_ros.inference.manifest_checks import ManifestError
 

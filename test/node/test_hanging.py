@@ -22,7 +22,8 @@ from lifecycle_msgs.msg import Transition
 from onnx import TensorProto, helper, numpy_helper
 from std_srvs.srv import Trigger
 
-from mvloc_ros.inference.bundle import read_bundle, write_bundle
+from mvloc_ros.inference.bundle import read_bundle
+from mvloc_ros.inference.bundle_writer import write_bundle
 
 pytestmark = pytest.mark.dds
 HANGS = 3

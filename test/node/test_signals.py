@@ -19,7 +19,8 @@ from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from onnx import TensorProto, helper, numpy_helper
 
-from mvloc_ros.inference.bundle import read_bundle, write_bundle
+from mvloc_ros.inference.bundle import read_bundle
+from mvloc_ros.inference.bundle_writer import write_bundle
 
 pytestmark = pytest.mark.dds
 SECONDS = 2.0

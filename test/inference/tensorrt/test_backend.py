@@ -14,7 +14,8 @@ from fake_cuda import Error
 
 from mvloc_ros.inference.backend import BackendError
 from mvloc_ros.inference.backend_choice import create_backend
-from mvloc_ros.inference.bundle import Bundle, read_bundle, write_bundle
+from mvloc_ros.inference.bundle import Bundle, read_bundle
+from mvloc_ros.inference.bundle_writer import write_bundle
 from mvloc_ros.inference.tensorrt import engines
 from mvloc_ros.inference.tensorrt.backend import TensorRTBackend
 

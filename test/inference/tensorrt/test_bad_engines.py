@@ -138,7 +138,7 @@ def test_another_network_of_the_same_name_gets_its_own_engine(machine: Any, bund
     onnx.save(model, str(tmp_path / "model.onnx"))
     (tmp_path / "new").mkdir()
     other = shutil.copytree(bundle.path, tmp_path / "new" / bundle.name)
-    from mvloc_ros.inference.bundle import write_bundle
+    from mvloc_ros.inference.bundle_writer import write_bundle
 
     poses = {"training_poses.tum": bundle.path / "training_poses.tum"}
     changed = write_bundle(other, bundle.manifest, {"model.onnx": tmp_path / "model.onnx", **poses})
