@@ -22,13 +22,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
+PIP_INSTALL = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
 REQUIREMENTS = ROOT / "requirements"
 BUILD = ROOT / "build" / "pip_ros"
 OLDEST, NEWEST = (3, 10), (3, 14)
 
 
 class SetupError(Exception):
-    """Something the user must install or mend, in one sentence."""
+    """Something the user must install or fix, in one sentence."""
 
 
 def main() -> int:
@@ -104,10 +105,10 @@ def install(step: str, files: list[str]) -> None:
     if is_done(step, paths):
         return
     say(f"installing {', '.join(files)} (minutes on the first run)")
-    command = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    for path in paths:
-        command += ["-r", str(path)]
-    run(command, "pip could not install the pinned packages; check the network and run the same command again")
+    run(
+        [*PIP_INSTALL, *(word for path in paths for word in ("-r", str(path)))],
+        "pip could not install the pinned packages; check the network and run the same command again",
+    )
     mark_done(step, paths)
 
 
@@ -124,7 +125,7 @@ def build_messages() -> None:
         return
     say("building the ROS messages")
     shutil.rmtree(site_packages() / "mvloc_ros", ignore_errors=True)  # of an earlier build
-    mend_wheel_paths()
+    correct_wheel_paths()
     workspace = BUILD / "workspace"
     shutil.rmtree(BUILD, ignore_errors=True)
     workspace.mkdir(parents=True)
@@ -141,31 +142,13 @@ def build_messages() -> None:
     for name in ("PYTHONPATH", "COLCON_PREFIX_PATH", "ROS_DISTRO"):
         environment.pop(name, None)
     command = [
-        str(VENV / "bin" / "colcon"),
-        "--log-base",
-        str(BUILD / "log"),
-        "build",
-        "--merge-install",
-        "--build-base",
-        str(BUILD / "build"),
-        "--install-base",
-        str(VENV),
-        "--base-paths",
-        str(workspace / "tf2_msgs"),
-        str(workspace / "mvloc_ros"),
-        "--packages-select",
-        "tf2_msgs",
-        "mvloc_ros",
-        "--event-handlers",
-        "console_cohesion-",
-        "--cmake-args",
-        f"-DPython3_EXECUTABLE={PYTHON}",
-        "-DBUILD_TESTING=OFF",
-        "-DMVLOC_COMMAND_ON_PATH=OFF",
-        "-DMVLOC_PYTHON=OFF",
-        "-Wno-dev",
-        "--no-warn-unused-cli",
-    ]
+        str(VENV / "bin" / "colcon"), "--log-base", str(BUILD / "log"), "build", "--merge-install",
+        "--build-base", str(BUILD / "build"), "--install-base", str(VENV),
+        "--base-paths", str(workspace / "tf2_msgs"), str(workspace / "mvloc_ros"),
+        "--packages-select", "tf2_msgs", "mvloc_ros", "--event-handlers", "console_cohesion-",
+        "--cmake-args", f"-DPython3_EXECUTABLE={PYTHON}", "-DBUILD_TESTING=OFF", "-DMVLOC_COMMAND_ON_PATH=OFF",
+        "-DMVLOC_PYTHON=OFF", "-Wno-dev", "--no-warn-unused-cli",
+    ]  # fmt: skip
     run(command, f"colcon could not build the messages; its logs are in {BUILD / 'log'}", environment)
     # The message generator leaves metadata under this project's own name; pip would take it for an older
     # installation and remove the messages with it.
@@ -174,7 +157,7 @@ def build_messages() -> None:
     mark_done("messages", sources)
 
 
-def mend_wheel_paths() -> None:
+def correct_wheel_paths() -> None:
     """Point the wheels' exported CMake files at this environment instead of the machine they were built on."""
     tag = f"cp{sys.version_info[0]}{sys.version_info[1]}"
     version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
@@ -203,23 +186,16 @@ def install_python_packages() -> None:
     if is_done("packages", sources):
         return
     say("installing mvloc_ros and the stand-ins (editable)")
-    run(
-        [
-            str(PYTHON),
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--no-deps",
-            "--no-build-isolation",
-            "-e",
-            str(ROOT),
-            "-e",
-            str(ROOT / "pip_ros" / "python"),
-        ],
-        "pip could not install the checkout",
-    )
+    command = [
+        *PIP_INSTALL,
+        "--no-deps",
+        "--no-build-isolation",
+        "-e",
+        str(ROOT),
+        "-e",
+        str(ROOT / "pip_ros" / "python"),
+    ]
+    run(command, "pip could not install the checkout")
     template = (ROOT / "pip_ros" / "environment.pth.in").read_text(encoding="utf-8")
     lines = [line for line in template.splitlines() if line and not line.startswith("#")]
     text = "\n".join(lines).replace("@ROOT@", str(ROOT)) + "\n"

@@ -92,11 +92,6 @@ class Trajectory:
             return NoPose.JUMP
         return se3.interpolate(self.poses[after - 1], self.poses[after], (stamp_ns - start) / (end - start))
 
-    def at(self, stamp_ns: int, how: Interpolation) -> NDArray[np.float64] | None:
-        """The pose of `sample`, None where there is none."""
-        pose = self.sample(stamp_ns, how)
-        return None if isinstance(pose, NoPose) else pose
-
     def _isolated(self, index: int, how: Interpolation) -> bool:
         """Whether there are poses near in time, and all of them are out of reach."""
         steps = [i for i in (index - 1, index) if 0 <= i < len(self) - 1]

@@ -79,11 +79,6 @@ class TransformTree:
             return T_common_source
         return se3.inverse(T_common_target) @ T_common_source
 
-    def lookup(self, target: str, source: str, stamp_ns: int, how: Interpolation) -> Array | None:
-        """The transform of `sample`, None where there is none."""
-        T = self.sample(target, source, stamp_ns, how)
-        return None if isinstance(T, NoPose) else T
-
     def _between(self, target: str, source: str) -> list[_Edge]:
         to_target, to_source = self._paths(target, source)
         return [*to_target, *to_source]

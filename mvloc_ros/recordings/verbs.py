@@ -15,7 +15,6 @@ _log = logging.getLogger(__name__)
 
 def add_from_folder_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `mvloc bag from-folder`."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = "Write a 7-Scenes or TUM RGB-D folder as a rosbag2 recording (mcap)."
     parser.epilog = (
         "examples:\n"
@@ -62,7 +61,6 @@ def run_from_folder(args: argparse.Namespace) -> int:
 
 def add_info_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `mvloc bag info`."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = "Show the topics, counts, rates and gaps of a recording (rosbag2 or a ROS 1 .bag)."
     parser.epilog = "example:\n  mvloc bag info bags/redkitchen_test"
     parser.add_argument("bag", type=Path, help="recording (folder, .mcap, .db3 or ROS 1 .bag file)")

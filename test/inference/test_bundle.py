@@ -16,7 +16,7 @@ import pytest
 from manifests import edit_manifest
 
 from mvloc_ros import storage
-from mvloc_ros.inference import bundle as bundles
+from mvloc_ros.inference import bundle_writer as bundles
 from mvloc_ros.inference.backend import BackendError
 from mvloc_ros.inference.backend_choice import create_backend
 from mvloc_ros.inference.bundle import BundleError, file_digest, read_bundle

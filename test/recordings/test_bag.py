@@ -331,7 +331,7 @@ ROS2 = ("cdr", "ros2msg")
     ("profile", "channels", "sentence"),
     [
         ("ros1", {"/a": ("ros1", "ros1msg")}, r"mcap of ROS 1 messages\): read the \.bag file"),
-        ("", {"/a": ("json", "jsonschema")}, r"no topic that can be read \(1 are skipped; /a: .* 'json' and not 'cdr'"),
+        ("", {"/a": ("json", "jsonschema")}, r"no topic that can be read \(1 are skipped; /a: .* 'json', not 'cdr'"),
         ("ros2", {"/a": ("cdr", "ros1msg")}, r"\(1 are skipped; /a: its type is described in 'ros1msg' and not"),
     ],
 )

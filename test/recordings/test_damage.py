@@ -315,9 +315,9 @@ def test_rows_that_are_no_messages_are_lost(tmp_path: Path):
 
 
 ODD = [
-    ("/json", "json", "jsonschema", "{}", "its messages are 'json' and not 'cdr'"),
-    ("/protobuf", "protobuf", "protobuf", "", "its messages are 'protobuf' and not 'cdr'"),
-    ("/ros1", "cdr", "ros1msg", "float64 x", "its type is described in 'ros1msg' and not as those of ROS 2 are"),
+    ("/json", "json", "jsonschema", "{}", "its messages are encoded as 'json', not 'cdr'"),
+    ("/protobuf", "protobuf", "protobuf", "", "its messages are encoded as 'protobuf', not 'cdr'"),
+    ("/ros1", "cdr", "ros1msg", "float64 x", "its type is described in 'ros1msg', which ROS 2 does not use"),
 ]
 
 

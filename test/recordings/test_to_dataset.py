@@ -380,8 +380,8 @@ def test_frames_beside_each_other_are_connected_through_their_parent():
     tree.add("base", "left", None, T_base_left)
     tree.add("base", "right", None, T_base_right)
     expected = np.linalg.inv(T_base_left) @ T_base_right
-    np.testing.assert_allclose(tree.lookup("left", "right", 7, Interpolation(0)), expected, atol=1e-12)
-    np.testing.assert_allclose(tree.lookup("left", "base", 7, Interpolation(0)), np.linalg.inv(T_base_left), atol=1e-12)
+    np.testing.assert_allclose(tree.sample("left", "right", 7, Interpolation(0)), expected, atol=1e-12)
+    np.testing.assert_allclose(tree.sample("left", "base", 7, Interpolation(0)), np.linalg.inv(T_base_left), atol=1e-12)
 
 
 def test_contradicting_transforms_are_refused():
@@ -394,4 +394,4 @@ def test_contradicting_transforms_are_refused():
     circle.add("a", "b", None, np.eye(4))
     circle.add("b", "a", None, np.eye(4))
     with pytest.raises(RecordingError, match=r"circle through"):
-        circle.lookup("a", "b", 0, Interpolation(0))
+        circle.sample("a", "b", 0, Interpolation(0))

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from mvloc_ros.foreign_text import quoted
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.text_file import read_text
-from mvloc_ros.geometry.trajectory import Interpolation, Trajectory
+from mvloc_ros.geometry.trajectory import Interpolation, NoPose, Trajectory
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.robotcar.layout import MICROSECOND_NS, read_stamp, transforms
 
@@ -58,8 +58,8 @@ class Odometry:
         """Which segment a stamp lies in, and T_segment_vehicle there; None outside of all."""
         for number, segment in enumerate(self.segments):
             if segment.stamps_ns[0] <= stamp_ns <= segment.stamps_ns[-1]:
-                T = segment.at(stamp_ns, how)
-                return None if T is None else (number, T)
+                T = segment.sample(stamp_ns, how)
+                return None if isinstance(T, NoPose) else (number, T)
         return None
 
 

@@ -12,7 +12,6 @@ from mvloc_ros.recordings.robotcar.layout import CAMERAS, CAR_LIMITS, LIDARS
 
 def add_robotcar_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `mvloc dataset robotcar`."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = (
         "Write Oxford RobotCar traversals as one folder that `mvloc train` reads: undistorted colour, depth from\n"
         "LIDAR scans brought together by visual odometry, poses of the camera in UTM (north, east, down). The\n"

@@ -18,7 +18,7 @@ from mvloc_ros.recordings.rosbag2.compression import copy_decompressed, decompre
 from mvloc_ros.recordings.rosbag2.mcap import McapFile
 from mvloc_ros.recordings.rosbag2.metadata import Metadata, read_metadata
 from mvloc_ros.recordings.rosbag2.sqlite import SqliteFile
-from mvloc_ros.recordings.rosbag2.stored import CDR, Channel, DamageError, RawMessage, Storage
+from mvloc_ros.recordings.rosbag2.stored import CDR, Channel, DamageError, RawMessage, Storage, not_cdr
 
 SUFFIXES = (".mcap", ".db3")
 
@@ -84,7 +84,7 @@ class BagFolder:
             if topic.name in self.skipped:
                 continue
             if topic.serialization != CDR:
-                self.skipped[topic.name] = f"its messages are {quoted(topic.serialization, 40)} and not {CDR!r}"
+                self.skipped[topic.name] = not_cdr(topic.serialization)
             elif found is not None and found.type != topic.type:
                 self.skipped[topic.name] = f"its type is {shown(found.type)}, in the metadata {shown(topic.type)}"
             else:

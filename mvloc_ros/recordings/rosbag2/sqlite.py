@@ -15,9 +15,17 @@ from typing import Any
 from urllib.parse import quote
 
 from mvloc_ros.file_reader import open_regular
-from mvloc_ros.foreign_text import quoted, shown
 from mvloc_ros.geometry.stamp_text import LAST_NS
-from mvloc_ros.recordings.rosbag2.stored import CDR, Channel, DamageError, RawMessage, definition_of, qos_of
+from mvloc_ros.recordings.rosbag2.stored import (
+    CDR,
+    Channel,
+    DamageError,
+    RawMessage,
+    definition_of,
+    not_cdr,
+    qos_of,
+    two_types,
+)
 
 _MAGIC = b"SQLite format 3\0"
 _COUNTS = "SELECT topic_id, COUNT(*), MIN(timestamp), MAX(timestamp) FROM messages GROUP BY topic_id"
@@ -86,9 +94,9 @@ class SqliteFile:
             if not (isinstance(number, int) and isinstance(topic, str) and isinstance(kind, str)):
                 raise DamageError("its table of topics holds other values than names")
             if form != CDR:
-                self.skipped[topic] = f"its messages are {quoted(str(form), 40)} and not {CDR!r}, as those of ROS 2 are"
+                self.skipped[topic] = not_cdr(str(form))
             elif types.setdefault(topic, kind) != kind:
-                self.skipped[topic] = f"it has messages of {shown(kind)} beside those of {shown(types[topic])}"
+                self.skipped[topic] = two_types(types[topic], kind)
             else:
                 self._usable[number] = Channel(topic, kind, qos_of(str(profiles or "")), definitions.get(kind, ""))
         self._count()

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 from rosbags.interfaces import Qos
 from rosbags.rosbag2.metadata import parse_qos
 
+from mvloc_ros.foreign_text import quoted, shown
 from mvloc_ros.limits import MOST_DEFINITION_BYTES
 from mvloc_ros.yaml_text import parse_yaml
 
@@ -73,6 +74,16 @@ def qos_of(content: Any) -> tuple[Qos, ...]:
         return tuple(parse_qos(parse_yaml(content) if isinstance(content, str) else content))
     except Exception:  # a library's, of a text from outside: the topic is read without its profiles
         return ()
+
+
+def not_cdr(encoding: str) -> str:
+    """Why a topic is skipped whose messages are not CDR."""
+    return f"its messages are encoded as {quoted(encoding, 40)}, not {CDR!r} as in ROS 2"
+
+
+def two_types(first: str, second: str) -> str:
+    """Why a topic is skipped that has messages of two types."""
+    return f"it has messages of two types, {shown(first)} and {shown(second)}"
 
 
 def definition_of(encoding: str, content: bytes) -> str:

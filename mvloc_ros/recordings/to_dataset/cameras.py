@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.geometry.motion import MotionLimits
-from mvloc_ros.geometry.trajectory import Interpolation
+from mvloc_ros.geometry.trajectory import Interpolation, NoPose
 from mvloc_ros.recordings.bag_reader import BagReader
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.frames import CameraSettings
@@ -84,8 +84,8 @@ def _extrinsic(selected: Selection, collected: PoseCollector, plan: Plan, limits
     if color == depth:
         return np.eye(4)
     for frame in plan.frames:
-        T = collected.tree.lookup(color, depth, frame.color_ns, Interpolation(1_000_000_000, limits))
-        if T is not None:
+        T = collected.tree.sample(color, depth, frame.color_ns, Interpolation(1_000_000_000, limits))
+        if not isinstance(T, NoPose):
             return T
     raise RecordingError(f"The transform from {depth!r} to {color!r} has no value at any image: record /tf_static too.")
 

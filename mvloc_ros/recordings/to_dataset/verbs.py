@@ -15,7 +15,6 @@ from mvloc_ros.recordings.motion_arguments import add_motion_arguments, motion_l
 
 def add_to_dataset_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `mvloc bag to-dataset`."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = (
         "Write a recording (rosbag2 or a ROS 1 .bag) with images and poses as a folder that `mvloc train` reads:\n"
         "the 7-Scenes layout with camera.json. The last part of the recording is for testing. An interrupted run\n"
