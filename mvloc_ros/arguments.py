@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Numbers on the command line that must lie in a range: `type=` of argparse, which says the rest."""
+"""Numbers on the command line with a range: `type=` of argparse, which adds the rest of the message."""
 
 from __future__ import annotations
 

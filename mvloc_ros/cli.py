@@ -37,10 +37,10 @@ VERBS = (
     Verb(("export",), "training", "export", "turn a training run into a model bundle for the node"),
     Verb(("cache", "list"), "training.cache", "cache_list", "show the decoded frames that trainings share"),
     Verb(("cache", "clear"), "training.cache", "cache_clear", "delete decoded frames"),
-    Verb(("experiment",), "experiments", "experiment", "make one of the paper's tables: train, judge, report"),
+    Verb(("experiment",), "experiments", "experiment", "make one of the paper's tables: train, evaluate, report"),
     Verb(("engine", "build"), "inference.tensorrt", "build", "build a bundle's TensorRT engine ahead of time"),
-    Verb(("engine", "list"), "inference.tensorrt", "list", "what TensorRT engines are kept"),
-    Verb(("engine", "clear"), "inference.tensorrt", "clear", "remove the kept TensorRT engines"),
+    Verb(("engine", "list"), "inference.tensorrt", "list", "list the cached TensorRT engines"),
+    Verb(("engine", "clear"), "inference.tensorrt", "clear", "remove the cached TensorRT engines"),
     Verb(("map",), "calibration", "map", "build the scene map that a model's poses are refined against"),
     Verb(("calibrate",), "calibration", "calibrate", "set a model's covariances by its validation frames"),
     Verb(("bag", "from-folder"), "recordings", "from_folder", "turn a 7-Scenes or TUM folder into a rosbag2"),
@@ -52,7 +52,7 @@ VERBS = (
     Verb(("replay",), "replay", "replay", "localize a recording offline, as fast as it goes, and evaluate"),
     Verb(("live",), "replay", "live", "play a recording into the node in its own process, record, evaluate"),
     Verb(("evaluate",), "replay", "evaluate", "evaluate recorded poses against a recording's ground truth"),
-    Verb(("doctor",), "doctor", "doctor", "examine installation, models and camera, and say what to do"),
+    Verb(("doctor",), "doctor", "doctor", "check installation, models and camera, and say what to do"),
 )
 UNREAD = 141
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -129,7 +129,11 @@ def _is_unread() -> bool:
 def _refused(error: OSError) -> str:
     """What the system refused, where the code that asked has no better sentence."""
     if error.filename is None:
-        return f"The system refused ({error.strerror or error}): check the files that were named, and the disk's space."
+        reason = error.strerror or str(error)
+        return shown(
+            f"The system refused an operation ({reason}): check the files that were given, and the disk's space.",
+            MOST_ERROR_CHARACTERS,
+        )
     remedy = "free disk space there" if error.errno in _DISK_FULL else "check the path and its permissions"
     return shown(f"{error.filename} cannot be used ({error.strerror}): {remedy}.", MOST_ERROR_CHARACTERS)
 

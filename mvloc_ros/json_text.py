@@ -65,7 +65,7 @@ def _require_short(text: str) -> None:
 
 
 def _refuse(name: str) -> float:
-    raise ValueError(f"{name} is no number in JSON")
+    raise ValueError(f"{name} is not a number in JSON")
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -73,5 +73,5 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(values) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the name {quoted(twice, 40)} is there twice")
+        raise ValueError(f"the name {quoted(twice, 40)} occurs twice")
     return values

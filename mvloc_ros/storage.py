@@ -2,7 +2,7 @@
 """Files and folders that are whole or absent, and folders that one process at a time changes.
 
 What is written goes under a name of its own beside the target (opened with O_EXCL and O_NOFOLLOW, so that no link
-that somebody left there is followed), reaches the disk, and takes the target's name at the end. A writer holds a
+that was left there is followed), reaches the disk, and takes the target's name at the end. A writer holds a
 lock (flock) on what it is writing, so that the next writer of the same name can tell what a killed process left
 from what a running one needs, and removes it.
 """
@@ -40,7 +40,7 @@ _held: set[tuple[int, int]] = set()
 class StorageError(MvlocError, OSError):
     """A file or folder cannot be written; the old one, if any, is still there.
 
-    An OSError as well, so that who can name a better remedy handles both alike; `strerror` is the system's reason.
+    An OSError as well, so that callers with a better remedy handle both alike; `strerror` is the system's reason.
     """
 
     def __init__(self, path: Path, error: OSError) -> None:
@@ -218,7 +218,7 @@ def _remove_leftovers(folder: Path, name: str, pattern: str) -> None:
         kind = ours.fullmatch(found.name)
         if kind is None or (kind[2] == _OLD and not (folder / kind[1]).exists()):
             continue  # without the new folder, the old one is all that there is
-        with _held_if_free(found) as is_free, contextlib.suppress(OSError):  # somebody else's is in nobody's way
+        with _held_if_free(found) as is_free, contextlib.suppress(OSError):  # another user's leftover does no harm
             if is_free and kind[2] == _FILE:
                 found.unlink(missing_ok=True)
             elif is_free:

@@ -38,7 +38,7 @@ def test_nesting_is_bounded_outside_of_strings_only():
         ("NaN", "NaN is no number"),
         ("[Infinity]", "Infinity is no number"),
         ("-Infinity", "Infinity is no number"),
-        ('{"a": 1, "a": 2}', "'a' is there twice"),
+        ('{"a": 1, "a": 2}', "'a' occurs twice"),
         ("{", "Expecting"),
         ("", "Expecting"),
     ],

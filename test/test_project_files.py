@@ -277,6 +277,10 @@ def test_forms_have_fields_with_names_of_their_own(name: str):
     assert len({field["id"] for field in fields}) == len(fields) > 0
 
 
+def test_the_tests_with_the_oldest_libraries_exist():
+    assert [name for name in tool("test_oldest").TESTS if not (ROOT / "test" / name).exists()] == []
+
+
 def test_hooks_run_what_lint_runs_with_the_same_tools():
     (local,) = yaml.safe_load(text_of(".pre-commit-config.yaml"))["repos"]
     hooks = {" ".join(word for word in hook["entry"].split() if word[0] != "-") for hook in local["hooks"]}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Model bundles: whether they are whole, load, and how fast they answer."""
+"""Model bundles: whether they are intact, load, and how fast they run."""
 
 from __future__ import annotations
 
@@ -54,4 +54,4 @@ def _examine(path: Path, backend_name: str) -> Finding:
         problem = refiner_of(bundle, RefinementOptions(mode="auto"))[1]
         return warning(str(path), serves, problem) if problem else ok(str(path), serves)
     except MvlocError as failure:
-        return error(str(path), "does not serve", str(failure))
+        return error(str(path), "cannot be used", str(failure))

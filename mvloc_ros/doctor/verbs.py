@@ -13,8 +13,8 @@ from mvloc_ros.arguments import positive
 def add_doctor_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `mvloc doctor`."""
     parser.description = (
-        "Examine this installation in one screen: software, GPU, shared memory, model bundles, and the topics of a\n"
-        "running camera; with each finding what to do about it. Exit code 0 without errors, 1 with."
+        "Check this installation in one screen: software, GPU, shared memory, model bundles, and the topics of a\n"
+        "running camera; each finding with a remedy. Exit code 0 without errors, 1 with."
     )
     parser.epilog = (
         "examples:\n"

@@ -73,22 +73,24 @@ def parse_trajectory(
         stamps.append(stamp)
         rows.append(values)
     if not rows:
-        raise MvlocError(f"The trajectory {path} holds no pose{first_problem or f' (`{FORM}` a line)'}.")
+        raise MvlocError(f"The trajectory {path} contains no pose{first_problem or f' (`{FORM}` a line)'}.")
     return stamps_of(stamps, path), np.array(rows)
 
 
 def stamps_of(stamps: Sequence[Decimal], path: Path) -> NDArray[np.int64]:
-    """Stamps of a file in nanoseconds; says it where they are plainly in another unit than seconds.
+    """Stamps of a file in nanoseconds; warns where they are clearly in another unit than seconds.
 
     Raises:
-        MvlocError: they are in no one unit.
+        MvlocError: they are not all in one unit.
     """
     try:
         found, unit = to_nanoseconds(stamps)
     except ValueError as problem:
         raise MvlocError(f"{path} needs stamps in seconds: {problem}.") from None
     if unit != "seconds":
-        _log.warning("%s: stamps are read as %s, since %s seconds would be no time.", path, unit, stamps[0])
+        _log.warning(
+            "%s: stamps are read as %s, since %s seconds would not be a plausible time.", path, unit, stamps[0]
+        )
     return np.array(found, dtype=np.int64)
 
 
@@ -124,7 +126,9 @@ def _fields(content: str, named: bool) -> list[str]:
 def _pose(fields: Sequence[str]) -> tuple[Decimal, list[float]]:
     """Stamp and seven numbers of a line's columns. Raises ValueError."""
     if len(fields) not in (8, 9) or (len(fields) == 9 and not fields[8].isdecimal()):
-        raise ValueError(f"it has {len(fields)} columns" + (", the last no node's number" if len(fields) == 9 else ""))
+        raise ValueError(
+            f"it has {len(fields)} columns" + (", the last of which is not a node number" if len(fields) == 9 else "")
+        )
     stamp, values = read_number(fields[0]), [float(read_number(field)) for field in fields[1:8]]
     if not quaternion.is_unit(values[3:]):
         raise ValueError(f"its quaternion's norm is {float(np.linalg.norm(values[3:])):.3g} and not 1")
@@ -159,7 +163,9 @@ def _parse_kitti(text: str, path: Path) -> tuple[NDArray[np.int64], NDArray[np.f
     except ValueError as problem:
         raise MvlocError(f"{times} is not a list of times in seconds, one a line ({problem}).") from None
     if len(stamps) != len(poses):
-        raise MvlocError(f"{times} has {len(stamps)} times, but {path} has {len(poses)} poses: they must be as many.")
+        raise MvlocError(
+            f"{times} has {len(stamps)} times, but {path} has {len(poses)} poses: the numbers must be equal."
+        )
     _log.warning("%s: KITTI's form, with the times of %s.", path, times)
     return stamps_of(stamps, times), np.hstack(se3.to_parts(np.array(poses)))
 
@@ -175,7 +181,7 @@ def matrix_of(fields: Sequence[str]) -> NDArray[np.float64]:
         raise ValueError(f"it has {len(values)} numbers")
     pose = np.array(values).reshape(4, 4)
     if not se3.is_rigid(pose, tolerance=_ROTATION_TOLERANCE):
-        raise ValueError("its numbers are no rigid transform")
+        raise ValueError("its numbers are not a rigid transform")
     _require_position(pose[:3, 3])
     pose[:3, :3] = se3.project_to_so3(pose[:3, :3])
     pose[3] = (0.0, 0.0, 0.0, 1.0)

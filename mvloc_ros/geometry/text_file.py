@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Text files of any system -> text: the one place where their bytes are decoded.
+"""Text files of any system -> text: the only place where their bytes are decoded.
 
 UTF-8 with or without a byte order mark, and UTF-16 with one (what Windows' shells write). All else is refused with the
-line: another encoding would show other words without a sign.
+line: another encoding would be misread silently.
 """
 
 from __future__ import annotations
@@ -49,5 +49,7 @@ def read_text(
             f"Line {number} of the {what} {path} is not UTF-8: {quoted(line)}; save the file as UTF-8."
         ) from problem
     if "\0" in text:
-        raise error(f"The {what} {path} is no text but holds zero bytes (UTF-16, or damaged); save it as UTF-8.")
+        raise error(
+            f"The {what} {path} is not text, since it contains zero bytes (UTF-16, or damaged); save it as UTF-8."
+        )
     return text

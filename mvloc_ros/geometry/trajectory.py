@@ -124,8 +124,8 @@ def read_tum(path: Path | str, bad_lines: list[int] | None = None) -> Trajectory
     rest is read.
 
     Raises:
-        MvlocError: the file is missing or of another form (`pose_text`), holds no pose, or, without `bad_lines`, has a
-            line that is none.
+        MvlocError: the file is missing or of another form (`pose_text`), contains no pose, or, without `bad_lines`, has
+            a line that is not a pose.
     """
     path = Path(path)
     stamps, values = parse_trajectory(read_text(path, "trajectory"), path, bad_lines)

@@ -18,12 +18,12 @@ BACKENDS = ("auto", "tensorrt", "onnxruntime", "torch")
 
 
 class BackendError(MvlocError):
-    """The backend that was asked for cannot serve here."""
+    """The requested backend cannot be used here."""
 
 
 @dataclass(frozen=True)
 class NetworkOutput:
-    """What one frame gives.
+    """The network's output for one frame.
 
     Attributes:
         position: normalised position, float32 `[3]` (see `Bundle.position_in_map`).
@@ -69,7 +69,7 @@ class Backend(Protocol):
 
 @dataclass(frozen=True)
 class BackendOptions:
-    """What a user may say about a backend, whichever it is.
+    """A user's options for any backend.
 
     Attributes:
         threads: for the CPU; 0 lets the backend choose.

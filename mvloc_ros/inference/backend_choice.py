@@ -37,8 +37,8 @@ def create_backend(
             says what is lacking.
     """
     if name not in BACKENDS:
-        raise BackendError(f"There is no backend {name!r}; choose one of {', '.join(BACKENDS)}.")
-    choose(bundle, precision, ())  # what the bundle has not, no backend can run
+        raise BackendError(f"{name!r} is not a backend; choose one of {', '.join(BACKENDS)}.")
+    choose(bundle, precision, ())  # no backend can run a precision that the bundle lacks
     options = BackendOptions(threads, precision, engine_cache)
     if report is not None:
         options = replace(options, report=report)

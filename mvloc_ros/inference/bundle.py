@@ -41,7 +41,7 @@ _READS = 20  # while another process keeps replacing what is read
 
 
 class BundleError(MvlocError):
-    """A bundle is missing, damaged, foreign or too new."""
+    """A bundle is missing, damaged, not a bundle, or too new."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Bundle:
 
     @property
     def digest_in_words(self) -> str:
-        """The digest's first digits, by which the models of two robots are compared, or that there is none."""
+        """The digest's first digits, to compare the models of two robots, or that there is none."""
         return f"digest {self.digest[:12]}" if self.digest else "no digest over the whole bundle"
 
     @property
@@ -86,7 +86,7 @@ class Bundle:
         return offset + self.manifest.position.scale_m * np.asarray(normalised, dtype=np.float64)
 
     def training_trajectory(self) -> Trajectory | None:
-        """The training frames' poses, or None if the bundle does not tell them.
+        """The training frames' poses, or None if the bundle does not contain them.
 
         Raises:
             MvlocError: the file is no trajectory.
@@ -105,10 +105,10 @@ class Bundle:
 def unreadable(path: Path, folder: Path, error: OSError) -> str:
     """Why a file of a bundle cannot be read and what to do, in a sentence."""
     reason = error.strerror or str(error)
-    if path.is_symlink() and "leads out of" in reason:
+    if path.is_symlink() and "points outside" in reason:
         return (
-            f"{path} cannot be read ({reason}): files of a bundle must lie in its folder; copy the bundle with "
-            "`cp -rL`, which puts files in the place of links, or give the folder that they lead to."
+            f"{path} cannot be read ({reason}): the files of a bundle must be inside its folder; copy the bundle with "
+            "`cp -rL`, which replaces links by files, or give the folder that the links point to."
         )
     return f"{path} cannot be read ({reason}); check its permissions, or copy the bundle again."
 
@@ -122,17 +122,17 @@ def read_bundle(path: Path | str, verify: bool = True) -> Bundle:
     """
     if not str(path).strip():  # else the current folder
         raise BundleError(
-            "No model is named: set the parameter `model` to the folder that `mvloc export` wrote, as in "
+            "No model is given: set the parameter `model` to the folder that `mvloc export` wrote, as in "
             "`ros2 launch mvloc_ros mvloc.launch.py model:=/path/to/bundle`."
         )
     try:
         path = Path(path).expanduser().resolve()
         is_there = path.is_dir() or recover_folder(path)
     except (OSError, RuntimeError, ValueError) as error:  # a name that is too long, no such user, a zero byte
-        raise BundleError(f"{str(path)[:200]!r} is no folder of a model bundle: {error}.") from error
+        raise BundleError(f"{str(path)[:200]!r} is not the folder of a model bundle: {error}.") from error
     if not is_there:
         raise BundleError(
-            f"There is no model bundle at {path}; give the folder that `mvloc export` wrote (it holds {MANIFEST_FILE})."
+            f"No model bundle found at {path}; give the folder that `mvloc export` wrote (it contains {MANIFEST_FILE})."
         )
     path = _folder_of_links_to(path)
     for _ in range(_READS):
@@ -148,12 +148,12 @@ def read_bundle(path: Path | str, verify: bool = True) -> Bundle:
 def _folder_of_links_to(path: Path) -> Path:
     """The bundle's own folder, where `path` holds links to its files, as `colcon build --symlink-install` makes them.
 
-    The name of the link's end must be that of a manifest, and everything is read from the folder that it is in.
+    The link's target must be named as a manifest; everything is read from the folder that contains the target.
     """
     manifest = path / MANIFEST_FILE
     try:
         end = manifest.resolve() if manifest.is_symlink() else manifest
-    except (OSError, RuntimeError):  # a loop of links, which the reader says
+    except (OSError, RuntimeError):  # a loop of links, which the reader reports
         return path
     return end.parent if end.name == MANIFEST_FILE else path
 
@@ -172,7 +172,7 @@ def _read_once(path: Path, verify: bool) -> Bundle:
     values = _read_values(manifest_path)
     schema = values.get("schema") if isinstance(values, dict) else None
     if isinstance(schema, bool) or not isinstance(schema, int) or schema < 1:
-        raise BundleError(f"{manifest_path} names no schema version; it was not written by `mvloc export`.")
+        raise BundleError(f"{manifest_path} has no schema version; it was not written by `mvloc export`.")
     if schema > SCHEMA_VERSION:
         raise BundleError(
             f"{path} has manifest schema {schema}, this version of mvloc_ros reads up to {SCHEMA_VERSION}; "
@@ -182,7 +182,7 @@ def _read_once(path: Path, verify: bool) -> Bundle:
     try:
         manifest = manifest_from_json(values)
     except ManifestError as error:
-        raise BundleError(f"{manifest_path} is incomplete or wrong ({error}); export the model again.") from error
+        raise BundleError(f"{manifest_path} is invalid ({error}); export the model again.") from error
     if verify:
         _verify_files(path, manifest)
     return Bundle(path, manifest, digest)
@@ -195,7 +195,7 @@ def _read_values(path: Path) -> Any:
     except ReadError as error:
         if isinstance(error.__cause__, FileNotFoundError):
             raise BundleError(
-                f"{path.parent} is no model bundle: it has no {MANIFEST_FILE}; export the model again."
+                f"{path.parent} is not a model bundle: it has no {MANIFEST_FILE}; export the model again."
             ) from None
         raise BundleError(unreadable(path, path.parent, error)) from error
     except ValueError as error:  # of UTF-8 and of JSON
@@ -210,12 +210,12 @@ def _verified_digest(path: Path, values: Mapping[str, Any]) -> str:
         stated = Section(values).text(DIGEST)
         require_sha256(DIGEST, stated)
     except ManifestError as error:
-        raise BundleError(f"{path} is wrong ({error}); copy or export the bundle again.") from error
+        raise BundleError(f"{path} is invalid ({error}); copy or export the bundle again.") from error
     actual = bundle_digest(values)
     if actual != stated:
         raise BundleError(
-            f"{path} was changed or damaged since it was written: its digest begins {actual[:12]}, it states "
-            f"{stated[:12]}; copy or export the bundle again."
+            f"{path} was changed or damaged after it was written: its digest starts with {actual[:12]}, "
+            f"the stated one with {stated[:12]}; copy or export the bundle again."
         )
     return stated
 
@@ -225,23 +225,25 @@ def _verify_files(path: Path, manifest: Manifest) -> None:
         raise BundleError(f"{path / MANIFEST_FILE} does not list {MODEL_FILE}; export the model again.")
     for precision, spec in manifest.precisions.items():
         if spec.file not in manifest.files:
-            raise BundleError(f"The manifest of {path} has a precision {precision} without file; export it again.")
+            raise BundleError(
+                f"The manifest of {path} lists the precision {precision} without a file; export the bundle again."
+            )
     for name, digest in manifest.files.items():
         if not os.path.lexists(path / name):
-            raise BundleError(f"The bundle {path} lacks {name}; copy or export it again.")
+            raise BundleError(f"The bundle {path} is missing {name}; copy or export it again.")
         try:
             actual = file_digest(path / name, within=path)
         except ReadError as error:
             raise BundleError(unreadable(path / name, path, error)) from error
         if actual != digest:
             raise BundleError(
-                f"{path / name} is damaged or was replaced: its SHA-256 begins {actual[:12]}, the manifest says "
+                f"{path / name} is damaged or was replaced: its SHA-256 starts with {actual[:12]}, the manifest says "
                 f"{digest[:12]}; copy or export the bundle again."
             )
 
 
 def is_current(bundle: Bundle) -> bool:
-    """Whether a bundle still has the files that it was read with: another command may have replaced it since."""
+    """Whether a bundle still has the files that it was read with: another command may have replaced them."""
     return read_bundle(bundle.path, verify=False).manifest.files == bundle.manifest.files
 
 

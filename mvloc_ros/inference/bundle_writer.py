@@ -29,7 +29,7 @@ def write_bundle(path: Path | str, manifest: Manifest, files: Mapping[str, Path]
     """
     path = Path(path).expanduser().resolve()
     if path.exists() and not (path / MANIFEST_FILE).is_file():
-        raise BundleError(f"{path} exists and is no model bundle; choose another folder or remove it yourself.")
+        raise BundleError(f"{path} exists and is not a model bundle; choose another folder, or remove it first.")
     try:
         with staging_folder(path) as staging:
             for name, source in files.items():
@@ -40,8 +40,8 @@ def write_bundle(path: Path | str, manifest: Manifest, files: Mapping[str, Path]
                 replace_folder(staging, path)
     except OSError as error:
         raise BundleError(
-            f"The bundle {path} cannot be written ({error.strerror or error}): make room or choose another folder; "
-            "nothing was changed."
+            f"The bundle {path} cannot be written ({error.strerror or error}): free disk space or choose another "
+            "folder; nothing was changed."
         ) from error
     return read_bundle(path)
 
@@ -56,7 +56,7 @@ def bundle_to_change(path: Path | str) -> Iterator[Bundle]:
     """
     found = read_bundle(path, verify=False).path
     if (Path(path).expanduser() / MANIFEST_FILE).is_symlink():
-        raise BundleError(f"{path} holds links to the files of {found}; give that folder to change them.")
+        raise BundleError(f"{path} contains links to the files of {found}; give that folder instead.")
     with exclusive(found):
         yield read_bundle(path)
 
@@ -124,7 +124,7 @@ def _remove_unnamed_maps(path: Path) -> None:
     spec = read_bundle(path, verify=False).manifest.scene_map
     for found in path.glob("scene_map-*.npz"):
         if spec is None or found.name != spec.file:
-            with contextlib.suppress(OSError):  # it is in nobody's way
+            with contextlib.suppress(OSError):  # a leftover does no harm
                 found.unlink()
 
 
@@ -140,6 +140,6 @@ def manifest_text(manifest: Manifest) -> str:
         return json.dumps({**values, DIGEST: bundle_digest(values)}, indent=2, allow_nan=False) + "\n"
     except (TypeError, ValueError) as error:
         raise BundleError(
-            f"The manifest cannot be written: {error}; a value of its summary of the training or of the calibration "
-            "is no finite number."
+            f"The manifest cannot be written: {error}; a value in its summary of the training or of the calibration "
+            "is not a finite number."
         ) from error

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a manifest says of covariances that `mvloc calibrate` set: of the network's poses, and of refined ones.
+"""The covariances in a manifest that `mvloc calibrate` set: of the network's poses, and of refined poses.
 
 Matrices are 6x6 row by row, in ROS order (x, y, z, rotation about x, y, z), metres and radians, map axes.
 """
@@ -40,12 +40,12 @@ class NetworkCalibration:
 
 @dataclass(frozen=True)
 class RefinedCalibration:
-    """How much less a registration knows than `mvloc map` took it to know, and what all frames err alike.
+    """Corrections of a registration's covariance: a scale of its information, and errors that all frames share.
 
     C = (information / scale + network^-1)^-1 + floor.
 
     Attributes:
-        scale: by which the information of a registration is too large yet, after the map's `inflation`.
+        scale: factor by which the information of a registration is still too large, after the map's `inflation`.
         floor_m, floor_rad: standard deviations per axis that no frame falls below: errors of the map, of the poses it
             was made from, and of the camera's calibration, which all points of a frame share.
         record: what it was set on, and NEES before and after.

@@ -56,7 +56,7 @@ class InputSpec:
     def __post_init__(self) -> None:
         if min(self.height, self.width) < 1 or self.height * self.width > MOST_INPUT_PIXELS:
             raise ManifestError(
-                f"the input is impossible: {self.width}x{self.height} pixels, at most {MOST_INPUT_PIXELS} are accepted"
+                f"the input size is invalid: {self.width}x{self.height} pixels, at most {MOST_INPUT_PIXELS} accepted"
             )
         require_depth_range("input", self.depth_min_m, self.depth_max_m)
 
@@ -118,7 +118,7 @@ class PrecisionSpec:
 
 @dataclass(frozen=True)
 class Manifest:
-    """All that a bundle says of itself.
+    """The description of a bundle and its network.
 
     Attributes:
         system: the network's name, as in `mvloc train`.
@@ -131,7 +131,7 @@ class Manifest:
         residual_variance: per axis in ROS order (x, y, z in m^2; rotations in rad^2), of the validation set; where
             none was held out, of always answering the mean training pose.
         residual_variance_color_only, residual_variance_depth_only: the same with the other modality's expert
-            dropped; None where nobody measured it, or the network cannot do without the other.
+            dropped; None where it was not measured, or the network needs both modalities.
         training: summary of the training (data, frames, seed, command, validation errors).
         licence: licence of the training data, which may bind the weights.
         files: name -> SHA-256.

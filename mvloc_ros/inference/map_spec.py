@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a manifest says of the bundle's scene map: file, frame, resolution, cameras, and when a pose is accepted."""
+"""The scene map in a manifest: file, resolution, cameras, and when a pose is accepted."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class AcceptanceSpec:
 
     Attributes:
         weights: evidence's name -> weight, none negative; the evidence itself lies in [0, 1].
-        typical: evidence's name -> its median on right poses; what a rejection is explained by.
+        typical: evidence's name -> its median on right poses; used to explain a rejection.
         threshold: smallest score that is accepted.
-        false_accept_rate: the share of wrong poses that the threshold was set to let through.
+        false_accept_rate: the share of wrong poses that the threshold was set to accept.
         summary: what it was set on, and the shares measured there.
     """
 
@@ -57,7 +57,7 @@ class AcceptanceSpec:
         for name, value in self.typical.items():
             require_range(f"scene_map.acceptance.typical.{name}", value, (0.0, 1.0 + 1e-6))  # but for rounding
         if not 0.0 < self.threshold < 1.0:
-            raise ManifestError(f"scene_map.acceptance.threshold must lie between 0 and 1, not {self.threshold:g}")
+            raise ManifestError(f"scene_map.acceptance.threshold must be between 0 and 1, not {self.threshold:g}")
         require_range("scene_map.acceptance.false_accept_rate", self.false_accept_rate, (0.0, 1.0))
 
 
@@ -74,8 +74,9 @@ class SceneMapSpec:
         depth_min_m, depth_max_m: range of the measurements that were fused; what lies outside is not registered.
         T_color_depth: 4x4 row by row, maps coordinates of the depth camera whose images are registered to the map
             into the colour camera; the identity where depth images come registered, and where it is not known.
-        inflation: by which the information of a registration is too large, because neighbouring points err alike.
-        acceptance: None where nothing was there to set it on.
+        inflation: factor by which the information of a registration is too large, because neighbouring points have
+            correlated errors.
+        acceptance: None where there were no trials to set it on.
         calibration: of the covariances of refined poses (`mvloc calibrate`); None: the registration's alone.
     """
 

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Is an ONNX file a network of this project? Looked at before any runtime reads it, whichever it is.
+"""Is an ONNX file a network of this project? Checked before any runtime reads it.
 
 A bundle may be from elsewhere, and its digests only say that its files are those that its manifest lists. Checked here
 without running anything, in milliseconds: that all weights are in the file; that only operators are used that exported
 networks have, none of which runs a graph of its own; that inputs and outputs are those of the manifest in name, type
 and size; and that all values of one frame together, and all its multiplications, are within bounds.
 
-Not covered: that a runtime itself has no fault in reading a file or in an operator; and the memory that a runtime takes
+Not covered: faults of a runtime in reading a file or in an operator; and the memory that a runtime takes
 beside the values, such as packed weights, which is of the order of the file's size.
 """
 
@@ -70,7 +70,7 @@ def _require_inputs(graph: Graph, height: int, width: int) -> None:
     for name, wanted in expected.items():
         if name not in found or not _fits(found[name], wanted):
             raise GraphError(
-                f"it takes {name} as {_described(found.get(name))}, the manifest says {_described(wanted)}"
+                f"its input {name} is {_described(found.get(name))}, but the manifest says {_described(wanted)}"
             )
     if foreign := found.keys() - expected.keys():
         raise GraphError(f"it has the unknown input {quoted(min(foreign))}")
@@ -82,9 +82,9 @@ def _require_outputs(graph: Graph, shapes: dict[str, Shape], latent_dim: int) ->
         wanted = Interface(_FLOAT, (1, size))
         stated = graph.outputs.get(name)
         if stated is None:
-            raise GraphError(f"it gives no {name}")
+            raise GraphError(f"it has no output {name}")
         if name not in shapes:
-            raise GraphError(f"no operator makes its output {name}")
+            raise GraphError(f"no operator computes its output {name}")
         computed = Interface(stated.kind, shapes[name])
         if computed != wanted or not _fits(stated, wanted):
             raise GraphError(
@@ -123,7 +123,7 @@ def _sizes(graph: Graph) -> dict[str, Shape]:
         held = node.attributes.get("value") if node.kind == "Constant" else None
         for name in outputs:
             if name in shapes:
-                raise GraphError(f"it makes the value {quoted(name)} twice")
+                raise GraphError(f"it computes the value {quoted(name)} twice")
             shapes[name] = shape
             if isinstance(held, Constant):
                 integers[name] = held.integers
@@ -144,7 +144,9 @@ def _too_large(shape: Shape, elements: int, products: int) -> str:
 def _call(node: Node, shapes: dict[str, Shape], integers: dict[str, tuple[int, ...] | None]) -> Call:
     for name in node.inputs:
         if name and name not in shapes:
-            raise GraphError(f"its operator {quoted(node.kind)} takes {quoted(name)}, which nothing makes before it")
+            raise GraphError(
+                f"its operator {quoted(node.kind)} takes {quoted(name)}, which no operator before it computes"
+            )
     return Call(
         node,
         [shapes[name] if name else None for name in node.inputs],

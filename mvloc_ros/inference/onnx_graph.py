@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an ONNX file computes, read without the package onnx and without its weights, and with what is refused there.
+"""The graph of an ONNX file, read without the package onnx and without its weights; unsupported content is refused.
 
 A bundle's digests are of the files that its manifest lists. Weights outside of the ONNX file (external data) would be
 read past them, so that they are refused wherever a tensor may be. Refused as well is what runs other graphs (If,
@@ -69,7 +69,7 @@ Attribute = int | str | tuple[int, ...] | Constant
 
 @dataclass(frozen=True)
 class Node:
-    """One operator. An optional input that is left away has an empty name; attributes of floats are left out."""
+    """One operator. An omitted optional input has an empty name; attributes of floats are omitted."""
 
     kind: str
     inputs: tuple[str, ...]
@@ -113,7 +113,7 @@ def parse_graph(data: bytes | mmap) -> Graph:
             raise GraphError("it has graphs for training, which no exported network has")
         span = model.span(_MODEL_GRAPH)
         if span is None:
-            raise GraphError("it has no graph, so that it is no ONNX file")
+            raise GraphError("it has no graph and is not an ONNX file")
         return _graph(read_message(span))
     except WireError as error:
         raise GraphError(str(error)) from error
@@ -141,7 +141,7 @@ def _node(node: Message) -> Node:
     kind, domain = node.text(_NODE_KIND), node.text(_NODE_DOMAIN)
     if domain not in _OWN_DOMAINS:
         raise GraphError(
-            f"its operator {quoted(kind)} is of the domain {quoted(domain)}, and exported networks have ONNX's "
+            f"its operator {quoted(kind)} is of the domain {quoted(domain)}; exported networks use only ONNX's "
             "own alone"
         )
     attributes: dict[str, Attribute] = {}
@@ -160,7 +160,7 @@ def _node(node: Message) -> Node:
 def _attribute(kind: str, name: str, attribute: Message) -> Attribute | None:
     """The value of an attribute; None for one of floats."""
     if any(number in attribute.fields for number in _GRAPHS_OF_ATTRIBUTE):
-        raise GraphError(f"its operator {quoted(kind)} runs a graph within the graph, as no exported network does")
+        raise GraphError(f"its operator {quoted(kind)} contains a subgraph, which no exported network has")
     if any(number in attribute.fields for number in _FOREIGN_OF_ATTRIBUTE):
         raise GraphError(
             f"the attribute {quoted(name)} of its operator {quoted(kind)} is of a kind that no exported network has"
@@ -168,7 +168,7 @@ def _attribute(kind: str, name: str, attribute: Message) -> Attribute | None:
     tensor = attribute.span(_ATTRIBUTE_T)
     if tensor is not None:
         return _tensor(read_message(tensor), name)
-    stated = attribute.integer(_ATTRIBUTE_TYPE)  # a writer may leave away what is 0 or empty
+    stated = attribute.integer(_ATTRIBUTE_TYPE)  # a writer may omit what is 0 or empty
     if _ATTRIBUTE_INTS in attribute.fields or stated == _TYPE_INTS:
         return attribute.integers(_ATTRIBUTE_INTS)
     if _ATTRIBUTE_S in attribute.fields or stated == _TYPE_STRING:
@@ -181,14 +181,13 @@ def _attribute(kind: str, name: str, attribute: Message) -> Attribute | None:
 def _tensor(tensor: Message, name: str) -> Constant:
     if tensor.integer(_TENSOR_LOCATION) != 0 or _TENSOR_EXTERNAL in tensor.fields:
         raise GraphError(
-            f"its tensor {quoted(name)} lies in another file (external data), which the digests of a bundle do "
-            "not cover"
+            f"its tensor {quoted(name)} is in another file (external data), which the digests of a bundle do not cover"
         )
     shape = tensor.integers(_TENSOR_DIMS)
     _require_shape(shape, name)
     # Whatever the type, a byte holds two elements at most.
     if math.prod(shape) > 2 * tensor.size(*_TENSOR_DATA):
-        raise GraphError(f"its tensor {quoted(name)} has fewer values than its shape {_words(shape)} says")
+        raise GraphError(f"its tensor {quoted(name)} has fewer values than its shape {_words(shape)} requires")
     return Constant(shape, _integers(tensor, math.prod(shape)))
 
 
@@ -206,7 +205,7 @@ def _integers(tensor: Message, count: int) -> tuple[int, ...] | None:
             int.from_bytes(content[i : i + size], "little", signed=True) for i in range(0, len(content), size)
         )
     if len(values) != count:
-        raise GraphError(f"its tensor {quoted(tensor.text(_TENSOR_NAME))} has another number of values than it says")
+        raise GraphError(f"its tensor {quoted(tensor.text(_TENSOR_NAME))} does not have the stated number of values")
     return values
 
 
@@ -225,7 +224,7 @@ def _interface(value: Message, name: str) -> Interface:
     kind = value.span(_VALUE_TYPE)
     tensor = None if kind is None else read_message(kind).span(_TYPE_TENSOR)
     if tensor is None:
-        raise GraphError(f"its input or output {quoted(name)} is no tensor")
+        raise GraphError(f"its input or output {quoted(name)} is not a tensor")
     described = read_message(tensor)
     shape = described.span(_TENSOR_SHAPE)
     axes = [] if shape is None else [read_message(axis) for axis in read_message(shape).spans(_SHAPE_DIM)]
@@ -237,7 +236,7 @@ def _interface(value: Message, name: str) -> Interface:
 
 def _require_shape(shape: Shape, name: str) -> None:
     if len(shape) > MOST_TENSOR_AXES or min(shape, default=0) < 0 or max(shape, default=0) > MOST_GRAPH_ELEMENTS:
-        raise GraphError(f"its tensor {quoted(name)} has an impossible shape")
+        raise GraphError(f"its tensor {quoted(name)} has an invalid shape")
 
 
 def _words(shape: Shape) -> str:

@@ -109,7 +109,7 @@ class OnnxRuntimeBackend:
         return NetworkOutput.of(dict(zip(OUTPUTS, found, strict=True)))
 
     def _leave_the_pools_cores(self) -> None:
-        """Start on the core that no thread of the pool is bound to, free to go anywhere if others are busy there."""
+        """Start on the core that no thread of the pool is bound to, free to move if that core is busy."""
         if self._cores:
             try:
                 os.sched_setaffinity(0, self._cores[:1])
@@ -123,11 +123,11 @@ class OnnxRuntimeBackend:
 
 
 def cores_to_spread_over(threads: int) -> list[int]:
-    """The cores that the caller and the pool's threads share out, the caller's first; empty if Linux is to do it.
+    """The cores for the caller and the pool's threads, the caller's first; empty to leave it to Linux.
 
     A thread that sleeps between frames is woken on the core of the one that wakes it, and Linux takes milliseconds to
-    part the two: with a frame every 40 ms, two threads were as slow as one. A pool that is smaller than the machine is
-    left alone: several such processes would meet on the same cores.
+    separate the two: with a frame every 40 ms, two threads were as slow as one. A pool that is smaller than the machine
+    is not bound: several such processes would share the same cores.
     """
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     return cores if 1 < threads == len(cores) else []

@@ -2,7 +2,7 @@
 """Image to network input: one resize each, the same in training and at run time.
 
 Everything else (conversion to float, normalisation, the mask of invalid depth) is inside the graph,
-so that no two implementations of it can drift apart.
+so that there is only one implementation of it.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def _divides(shape: tuple[int, ...], height: int, width: int) -> bool:
 
 
 def resize_depth(depth: NDArray[Any], height: int, width: int, of_points: bool = False) -> NDArray[Any]:
-    """Resize `[H, W]` by nearest neighbour: an average over an edge or a hole is a surface nowhere.
+    """Resize `[H, W]` by nearest neighbour: an average over an edge or a hole would be a surface that does not exist.
 
     The type is kept (uint16 millimetres resize as well as float32 metres). With `of_points` the map is one of single
     points with nothing between them, of which a sample would lose most: where it shrinks, each new pixel gets the

@@ -68,7 +68,7 @@ class BagWriter:
         if self.path.exists() and not force:
             raise RecordingError(f"{self.path} exists already: choose another name, or overwrite it with --force.")
         if self.path.exists() and not (self.path / "metadata.yaml").is_file():
-            raise RecordingError(f"{self.path} exists and is no recording: choose another name or remove it yourself.")
+            raise RecordingError(f"{self.path} exists and is not a recording: choose another name, or remove it first.")
 
     def __enter__(self) -> BagWriter:
         try:

@@ -69,7 +69,7 @@ def read_camera_file(root: Path) -> dict[str, Any]:
     except ValueError as error:
         raise RecordingError(f"{path} is not valid JSON ({error}).") from error
     if not isinstance(content, dict):
-        raise RecordingError(f"{path} must hold one JSON object with the keys {', '.join(sorted(_READERS))}.")
+        raise RecordingError(f"{path} must contain one JSON object with the keys {', '.join(sorted(_READERS))}.")
     unknown = sorted(set(content) - set(_READERS))
     if unknown:
         raise RecordingError(

@@ -20,7 +20,7 @@ def open_folder(path: Path | str, test_fraction: float = 0.2) -> PosedFolder:
     """
     root = Path(path)
     if not root.is_dir():
-        raise RecordingError(f"The recording {root} is not a folder that exists: check the path.")
+        raise RecordingError(f"The recording {root} does not exist or is not a folder: check the path.")
     if is_seven_scenes(root):
         return open_seven_scenes(root, test_fraction)
     if is_tum(root):

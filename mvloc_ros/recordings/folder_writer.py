@@ -2,8 +2,8 @@
 """Writes a folder in the 7-Scenes layout, of one source only, whole or not at all, and resumable.
 
 Frames go into a hidden folder beside the final one, which gets its name when everything is in it. An
-interrupted run leaves the hidden folder; the next run with the same source goes on where it ended. What the
-source is stands in `source.json`, so that two recordings are never mixed in one folder.
+interrupted run leaves the hidden folder; the next run with the same source continues there. What the
+source is, `source.json` states, so that two recordings are never mixed in one folder.
 """
 
 from __future__ import annotations
@@ -78,8 +78,8 @@ class FolderWriter:
         return self
 
     def _begin(self) -> None:
-        """Say of what source a new folder is, or check that an earlier run was of the same."""
-        # Nothing but what a run leaves that was killed in its first step.
+        """Record the source of a new folder, or check that an earlier run had the same."""
+        # Only what a run leaves that was killed in its first step.
         if any(not path.name.startswith((SOURCE_FILE + ".", f".{SOURCE_FILE}.")) for path in self.partial.iterdir()):
             self._require_same(self.partial, f"delete {self.partial}, which an interrupted run left, or choose another")
             return
@@ -97,7 +97,7 @@ class FolderWriter:
         self._held.close()
 
     def discard(self) -> None:
-        """Take back everything written so far."""
+        """Remove everything written so far."""
         shutil.rmtree(self.partial)
 
     def _require_same(self, folder: Path, remedy: str) -> None:
@@ -146,7 +146,7 @@ class FolderWriter:
         self._write(self._path(name, "pose.txt"), (text + "\n").encode())
 
     def remove(self, name: FrameName) -> None:
-        """Take a frame back."""
+        """Remove a frame."""
         for suffix in (*(f"color.{suffix}" for suffix in COLOR_FORMATS), "depth.png", "pose.txt"):
             self._path(name, suffix).unlink(missing_ok=True)
 
@@ -157,7 +157,7 @@ class FolderWriter:
         test: Sequence[str],
         approve: Callable[[Path], None] | None = None,
     ) -> None:
-        """Write camera.json and the split, and give the folder its name unless `approve` raises on what is there."""
+        """Write camera.json and the split, and give the folder its name unless `approve` raises."""
         content = {
             "color": cameras.color_camera.to_dict(),
             "depth": cameras.depth_camera.to_dict(),
@@ -183,7 +183,7 @@ class FolderWriter:
         if approve is not None:
             approve(self.partial)
         if self.out.exists():
-            raise RecordingError(f"{self.out} was made by somebody else meanwhile; choose another folder.")
+            raise RecordingError(f"{self.out} was created by another process in the meantime; choose another folder.")
         try:
             replace_folder(self.partial, self.out)
         except OSError as error:

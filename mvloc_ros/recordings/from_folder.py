@@ -44,7 +44,7 @@ class _Event:
 def select_frames(folder: PosedFolder, split: str = "all", sequence: str | None = None) -> list[FrameRecord]:
     """The frames of a split, or of one sequence of it, in order of time."""
     if split not in SPLITS:
-        raise RecordingError(f"There is no split {split!r}: choose one of {', '.join(SPLITS)}.")
+        raise RecordingError(f"{split!r} is not a split: choose one of {', '.join(SPLITS)}.")
     frames = list(folder.frames()) if split == "all" else list(getattr(folder, split))
     if sequence is None:
         return frames

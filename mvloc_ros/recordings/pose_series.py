@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The poses of one frame in a recording, by their stamps: one publisher's, or refused."""
+"""The poses of one frame in a recording, by their stamps; poses of two publishers are refused."""
 
 from __future__ import annotations
 

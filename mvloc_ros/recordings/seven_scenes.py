@@ -90,8 +90,8 @@ def _read_sequence(
     files = _files_of(folder)
     if files and max(files) / rate_hz > MAX_DURATION_S:
         raise RecordingError(
-            f"{folder} has a frame of the number {max(files)}, which would be {max(files) / rate_hz / 86_400:.6g} days "
-            f"after its first at {rate_hz:g} Hz: number frames from 0 on, or, where the names are times, write them "
+            f"{folder} has the frame number {max(files)}, which would be {max(files) / rate_hz / 86_400:.6g} days "
+            f"after its first at {rate_hz:g} Hz: number the frames from 0, or, if the numbers are times, write them "
             "into rgb.txt, depth.txt and groundtruth.txt (TUM RGB-D layout)."
         )
     frames, stamp_ns = [], start_ns
@@ -189,12 +189,12 @@ def _named(path: Path, sequences: dict[str, list[FrameRecord]]) -> tuple[FrameRe
         if folder not in sequences:
             raise RecordingError(f"{path} names {quoted(name)}, but {path.parent} has no folder {shown(folder)}.")
         if folder in named:
-            raise RecordingError(f"{path} names {name!r} twice, and its frames would count twice: take it out once.")
+            raise RecordingError(f"{path} names {name!r} twice: remove one of the two.")
         named.add(folder)
         if not sequences[folder]:
             raise RecordingError(
                 f"{path} names {name!r}, but {path.parent / folder} has no usable frame (image and valid pose): "
-                "copy it again, or take it out of the split."
+                "copy it again, or remove it from the split."
             )
         frames += sequences[folder]
     return tuple(sorted(frames, key=lambda frame: frame.stamp_ns))

@@ -19,8 +19,7 @@ def tail_split(sequences: Sequence[Sequence[FrameRecord]], test_fraction: float)
     In time and not at random: neighbouring frames are nearly equal, so that a random split would
     test what was trained.
     """
-    if not 0.0 < test_fraction < 1.0:
-        raise RecordingError(f"The test fraction must lie between 0 and 1, not at {test_fraction}.")
+    require_test_fraction(test_fraction)
     train: list[FrameRecord] = []
     test: list[FrameRecord] = []
     for frames in sequences:
@@ -28,6 +27,12 @@ def tail_split(sequences: Sequence[Sequence[FrameRecord]], test_fraction: float)
         train += frames[:first_test]
         test += frames[first_test:]
     return tuple(train), tuple(test)
+
+
+def require_test_fraction(share: float) -> None:
+    """Raise RecordingError where a share of test frames would leave no frame for test or training."""
+    if not 0.0 < share < 1.0:
+        raise RecordingError(f"The test fraction must be between 0 and 1, not {share}.")
 
 
 def hold_out(

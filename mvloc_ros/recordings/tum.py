@@ -114,7 +114,7 @@ def _read_recording(folder: Path, pose_of: str, skipped: Counter[str], left_out:
         raise RecordingError(f"{folder / FILES[0]} lists no image: copy the recording again.")
     bad_lines: list[int] = []
     truth = read_tum(folder / FILES[2], bad_lines)
-    left_out += [LeftOut(folder / FILES[2], f"line {number}, which is no pose,") for number in bad_lines]
+    left_out += [LeftOut(folder / FILES[2], f"line {number}, which is not a pose,") for number in bad_lines]
     if jumps := jump_text(str(folder / FILES[2]), truth, TRUTH):
         _log.warning("%s.", jumps)
     pairs = associate([stamp for stamp, _ in color], [stamp for stamp, _ in depth], MAX_SKEW_NS)

@@ -41,7 +41,7 @@ def require_type(store: Typestore, name: str) -> None:
     if name in store.types:
         return
     if not _NAME.fullmatch(name):  # it becomes a path
-        raise RecordingError(f"{quoted(name)} is no name of a message type, as package/msg/Type is.")
+        raise RecordingError(f"{quoted(name)} is not the name of a message type, such as package/msg/Type.")
     path = definition_file(name)
     types = get_types_from_msg(read_text(path, "message definition", RecordingError), name)
     for contained in _contained(types[name][1]):
@@ -58,7 +58,7 @@ def definition_file(name: str) -> Path:
             return folder / relative
     raise RecordingError(
         f"The definition of the message type {name} is not on this machine: source the workspace that has the "
-        f"package {package} (AMENT_PREFIX_PATH), or leave its topics out."
+        f"package {package} (AMENT_PREFIX_PATH), or exclude its topics."
     )
 
 

@@ -84,7 +84,7 @@ def test_missing_and_damaged_files_are_named(bundle: Path, tmp_path: Path):
         read_bundle(tmp_path / "nowhere")
     with pytest.raises(BundleError, match=r"no manifest\.json"):
         read_bundle(tmp_path)
-    with pytest.raises(BundleError, match=r"No model is named: set the parameter `model` .* model:=/path/to/bundle"):
+    with pytest.raises(BundleError, match=r"No model is given: set the parameter `model` .* model:=/path/to/bundle"):
         read_bundle("")
     data = bytearray((bundle / "model.onnx").read_bytes())
     data[100] ^= 1
@@ -187,7 +187,7 @@ def test_a_network_of_another_size_than_the_manifest_says_is_refused(bundle: Pat
 def test_a_file_that_is_no_network_is_refused(bundle: Path):
     (bundle / "model.onnx").write_bytes(b"not a network")
     edit_manifest(bundle, lambda v: v["files"].update({"model.onnx": {"sha256": file_digest(bundle / "model.onnx")}}))
-    with pytest.raises(BackendError, match=r"model.onnx is not accepted: it is damaged, or no ONNX file; export"):
+    with pytest.raises(BackendError, match=r"model.onnx is not accepted: it is damaged or not an ONNX file; export"):
         create_backend("onnxruntime", read_bundle(bundle))
 
 

@@ -54,10 +54,10 @@ def folder(path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (named_pipe, "it is a named pipe, no regular file"),
-        (device, "it is a device, no regular file"),
-        (folder, "it is a folder, no regular file"),
-        (link_out, r"it is a link that leads out of .*; copy the bundle with `cp -rL`"),
+        (named_pipe, "it is a named pipe, not a regular file"),
+        (device, "it is a device, not a regular file"),
+        (folder, "it is a folder, not a regular file"),
+        (link_out, r"it is a link that points outside .*; copy the bundle with `cp -rL`"),
     ],
 )
 @pytest.mark.parametrize("name", ["manifest.json", "model.onnx", "training_poses.tum"])

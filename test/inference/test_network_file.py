@@ -75,7 +75,7 @@ def weight(tensor: onnx.TensorProto) -> Change:
 
 
 INTEGERS = TensorProto(name="near", dims=[1], data_type=TensorProto.INT64, int64_data=[0])
-IN_ANOTHER_FILE = r"its tensor 'far' lies in another file \(external data\), which the digests of a bundle do not cover"
+IN_ANOTHER_FILE = r"its tensor 'far' is in another file \(external data\), which the digests of a bundle do not cover"
 EXTERNAL: dict[str, tuple[Change, str]] = {
     "initializer": (weight(external()), IN_ANOTHER_FILE),
     "initializer without location": (weight(without_location()), IN_ANOTHER_FILE),
@@ -90,7 +90,7 @@ EXTERNAL: dict[str, tuple[Change, str]] = {
     "Constant": (node("Constant", [], "c", value=external()), IN_ANOTHER_FILE.replace("far", "value")),
     "sparse Constant": (
         node("Constant", [], "c", sparse_value=sparse(external(), INTEGERS)),
-        "the attribute 'sparse_value' of its operator 'Constant' is of a kind that no exported network has",
+        "the attribute 'sparse_value' of its operator 'Constant' has a type that no exported network has",
     ),
     "attribute of tensors": (
         node("Constant", [], "c", several=[external(), external()]),
@@ -102,7 +102,7 @@ EXTERNAL: dict[str, tuple[Change, str]] = {
     ),
     "branch": (
         node("If", ["share"], "c", then_branch=body(external()), else_branch=body(INTEGERS)),
-        "its operator 'If' runs a graph within the graph, as no exported network does",
+        "its operator 'If' contains a subgraph, which no exported network has",
     ),
     "graphs": (node("Scan", ["share"], "c", bodies=[body(external())] * 2), "its operator 'Scan' runs a graph"),
     "function": (
@@ -165,7 +165,7 @@ FOREIGN: dict[str, tuple[Change, str]] = {
     ),
     "foreign domain": (
         make_output("Attention", ["share"], domain="com.microsoft"),
-        "its operator 'Attention' is of the domain 'com.microsoft', and exported networks have ONNX's own alone",
+        "its operator 'Attention' is of the domain 'com.microsoft'; exported networks use only ONNX's own alone",
     ),
     "terabytes": (
         together(weight(constant("size", [1 << 20, 1 << 20])), node("Expand", ["share", "size"], "big")),
@@ -211,9 +211,9 @@ FOREIGN: dict[str, tuple[Change, str]] = {
     ),
     "negative shape": (
         weight(TensorProto(name="far", dims=[-4, -1], data_type=1, raw_data=b"1234")),
-        "its tensor 'far' has an impossible shape",
+        "its tensor 'far' has an invalid shape",
     ),
-    "long name": (weight(external("far" * 9999)), r"its tensor '(far)+\.\.\.' lies in another file"),
+    "long name": (weight(external("far" * 9999)), r"its tensor '(far)+\.\.\.' is in another file"),
     "no colour": (lambda m: m.graph.input.pop(0), "it takes color as nothing, the manifest says uint8 1x12x16x3"),
     "colour in float": (
         retype("input", 0, 1),
@@ -233,12 +233,12 @@ FOREIGN: dict[str, tuple[Change, str]] = {
         make_output("Identity", ["mean"]),
         "it gives expert_share as float32 1x4, the manifest says float32 1x3",
     ),
-    "output that nothing makes": (lambda m: m.graph.node.pop(), "no operator makes its output expert_share"),
+    "output that nothing makes": (lambda m: m.graph.node.pop(), "no operator computes its output expert_share"),
     "input that nothing makes": (
         make_output("Identity", ["nothing"]),
         "'Identity' takes 'nothing', which nothing makes",
     ),
-    "value twice": (node("Identity", ["share"], "x"), "it makes the value 'x' twice"),
+    "value twice": (node("Identity", ["share"], "x"), "it computes the value 'x' twice"),
     "attribute twice": (
         lambda m: m.graph.node[0].attribute.append(m.graph.node[0].attribute[0]),
         "its operator 'Cast' has the attribute 'to' twice",
@@ -283,10 +283,10 @@ def test_what_is_no_file_is_refused(kind: str, tmp_path: Path):
         path.touch()
     elif kind == "pipe":
         os.mkfifo(path)
-        words = r"cannot be read \(it is a named pipe, no regular file\)"
+        words = r"cannot be read \(it is a named pipe, not a regular file\)"
     else:
         path.mkdir()
-        words = r"cannot be read \(it is a folder, no regular file\)"
+        words = r"cannot be read \(it is a folder, not a regular file\)"
     with pytest.raises(BackendError, match=words):
         require_network_file(path, 12, 16, 4)
 

@@ -233,7 +233,7 @@ def test_the_map_is_a_regular_file_of_the_folder(tiny_bundle: Path, tmp_path: Pa
     path = bundle.path / bundle.manifest.scene_map.file
     path.rename(tmp_path / "elsewhere")
     path.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(SceneMapError, match=r"leads out of .* `cp -rL`.* or run `mvloc map`"):
+    with pytest.raises(SceneMapError, match=r"points outside .* `cp -rL`.* or run `mvloc map`"):
         read_scene_map(bundle)
     path.unlink()
     os.mkfifo(path)

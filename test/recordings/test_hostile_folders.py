@@ -20,9 +20,9 @@ from mvloc_ros.recordings.robotcar.poses import read_absolute, read_odometry
 from mvloc_ros.recordings.robotcar.scans import read_scan
 
 ODD = {
-    "pipe": (os.mkfifo, "it is a named pipe, no regular file"),
-    "device": (lambda path: path.symlink_to("/dev/zero"), "it is a device, no regular file"),
-    "folder": (Path.mkdir, "it is a folder, no regular file"),
+    "pipe": (os.mkfifo, "it is a named pipe, not a regular file"),
+    "device": (lambda path: path.symlink_to("/dev/zero"), "it is a device, not a regular file"),
+    "folder": (Path.mkdir, "it is a folder, not a regular file"),
 }
 
 
@@ -128,9 +128,9 @@ def test_the_values_of_a_camera_file_are_checked(seven_scenes: Path, key: str, v
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ('{"rate_hz": NaN}', "NaN is no number in JSON"),
+        ('{"rate_hz": NaN}', "NaN is not a number in JSON"),
         ('{"rate_hz": 1e999}', "is too large"),
-        ('{"rate_hz": 1, "rate_hz": 2}', "the name 'rate_hz' is there twice"),
+        ('{"rate_hz": 1, "rate_hz": 2}', "the name 'rate_hz' occurs twice"),
         ("[" * 5000, "nested deeper than"),
         (" " * (MOST_MANIFEST_BYTES + 1), f"at most {MOST_MANIFEST_BYTES} are accepted"),
     ],

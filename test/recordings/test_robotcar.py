@@ -295,7 +295,7 @@ def test_uncertain_ins_solutions_are_left_out_on_request(tmp_path: Path):
                                *lines[4:]]))  # fmt: skip
     assert len(read_absolute(path)) - len(read_absolute(path, good_only=True)) == 3
     path.write_text(path.read_text().replace("SOLUTION_GOOD", "INACTIVE"))
-    with pytest.raises(RecordingError, match="holds no pose with INS_SOLUTION_GOOD"):
+    with pytest.raises(RecordingError, match="contains no pose with INS_SOLUTION_GOOD"):
         read_absolute(path, good_only=True)
 
 
@@ -431,9 +431,9 @@ def test_missing_files_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[s
         (f"{TRAIN}/vo/vo.csv", "source_timestamp,destination_timestamp,x,y,z,roll,pitch,yaw\n1,2,x,0,0,0,0,0\n",
          r"Line 2 of .*vo.csv is damaged"),
         (f"{TRAIN}/stereo.timestamps", "soon 1\n", "is not a list of `timestamp chunk`"),
-        ("models/stereo_narrow_left.txt", "1 2 3\n", "must hold fx fy cx cy"),
+        ("models/stereo_narrow_left.txt", "1 2 3\n", "must contain fx fy cx cy"),
         ("models/stereo_narrow_left_distortion_lut.bin", "12345678" * 5, "has 5 numbers, but images of 32x24"),
-        ("extrinsics/stereo.txt", "1 2 3\n", "must hold six numbers"),
+        ("extrinsics/stereo.txt", "1 2 3\n", "must contain six numbers"),
     ],
 )  # fmt: skip
 def test_damaged_files_are_named(

@@ -150,7 +150,7 @@ def test_camera_json_states_what_differs(seven_scenes: Path):
     ("text", "words"),
     [
         ("{", "is not valid JSON"),
-        ("[]", "must hold one JSON object"),
+        ("[]", "must contain one JSON object"),
         ('{"rate": 3}', "unknown key 'rate'"),
         ('{"rate_hz": -1}', "rate_hz must be positive, not -1"),
         ('{"rate_hz": "fast"}', "rate_hz must be a number, not 'fast'"),
@@ -159,7 +159,7 @@ def test_camera_json_states_what_differs(seven_scenes: Path):
         ('{"pose_of": "lidar"}', "pose_of must be color or depth"),
         ('{"depth_registered": "no"}', "depth_registered must be true or false, not 'no'"),
         ('{"color": {"width": 32}}', "A camera needs width, height, fx, fy, cx, cy"),
-        ('{"color": {"width": 32, "height": 24, "fx": NaN, "fy": 9, "cx": 9, "cy": 9}}', "NaN is no number in JSON"),
+        ('{"color": {"width": 32, "height": 24, "fx": NaN, "fy": 9, "cx": 9, "cy": 9}}', "NaN is not a number in JSON"),
         ('{"color": {"width": 64, "height": 48, "fx": 9, "fy": 9, "cx": 9, "cy": 9}}', "has 32x24 pixels"),
     ],
 )

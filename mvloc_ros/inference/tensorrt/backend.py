@@ -46,7 +46,7 @@ class TensorRTBackend:
         try:
             return NetworkOutput.of(self._execution.run(inputs))
         except BackendError as error:
-            # CUDA repeats an error for ever; asking again would only hide the first one.
+            # CUDA repeats an error until it is reset; calling it again would only hide the first one.
             self._failure = f"{error} No frame can be localized until the node is cleaned up and configured again."
             raise BackendError(self._failure) from error
 

@@ -65,7 +65,7 @@ def build(
     if not is_strongly_typed(trt):
         _set_precision(trt, network, config, precision)
     if not config.set_timing_cache(config.create_timing_cache(timing), False):
-        report("What was learned of the GPU in earlier builds is not of this one; it is learned again.")
+        report("The timing cache is not of this GPU and TensorRT version; it is made again.")
         config.set_timing_cache(config.create_timing_cache(b""), False)
     started = time.monotonic()
     with _progress(f"building a TensorRT {trt.__version__} engine ({precision})", report):
@@ -83,7 +83,7 @@ def _made(make: Callable[[], Any], what: str, log: ErrorLog) -> Any:
     except (TypeError, RuntimeError):
         made = None
     if made is None:
-        raise BackendError(f"TensorRT gives no {what}: {log.explanation()}.")
+        raise BackendError(f"TensorRT cannot create its {what}: {log.explanation()}.")
     return made
 
 

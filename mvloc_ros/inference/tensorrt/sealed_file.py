@@ -7,7 +7,7 @@
     content  the rest
 
 TensorRT's own reader of engines trusts its input; a truncated engine may end the process. So nothing
-comes to it that was not written by this module and is still what was written.
+is given to it that was not written by this module, unchanged.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ class TorchBackend:
         on_gpu = torch.cuda.is_available()
         precision = choose(bundle, options.precision, ("fp16",) if on_gpu else ())
         if precision == "int8":
-            raise BackendError("The torch backend runs no int8 networks; set `precision` to auto.")
+            raise BackendError("The torch backend does not support int8 networks; set `precision` to auto.")
         self._device = torch.device("cuda" if on_gpu else "cpu")
         if not on_gpu and options.threads:
             torch.set_num_threads(options.threads)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether the poses of a folder and its depth images fit each other: one check for every command that reads both."""
+"""Whether the poses and depth images of a folder are consistent: one check for every command that reads both."""
 
 from __future__ import annotations
 

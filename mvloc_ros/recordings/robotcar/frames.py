@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Frame:
-    """An image to be: its place in the folder, its stamp and the camera's pose."""
+    """A planned image: its place in the folder, its stamp and the camera's pose."""
 
     name: FrameName
     traversal: Traversal

@@ -59,7 +59,7 @@ class Traversal:
                     f"{path} is not a list of `timestamp chunk` (microseconds): its line {number} is {quoted(line)}."
                 ) from None
         if not stamps:
-            raise RecordingError(f"{path} names no stamp: download the traversal's {sensor} files.")
+            raise RecordingError(f"{path} contains no stamps: download the traversal's {sensor} files.")
         return np.unique(np.array(stamps, dtype=np.int64)) * MICROSECOND_NS
 
     def file(self, name: str) -> Path:
@@ -78,14 +78,14 @@ def read_stamp(text: str) -> int:
     """A stamp in nanoseconds of one in whole microseconds. Raises ValueError where it is no number, or no time."""
     stamp_ns = int(text) * MICROSECOND_NS
     if not 0 <= stamp_ns <= LAST_NS:
-        raise ValueError(f"{shown(text, 40)} is no time in microseconds")
+        raise ValueError(f"{shown(text, 40)} is not a time in microseconds")
     return stamp_ns
 
 
 def open_traversal(root: Path) -> Traversal:
     """A traversal's folder. Raises RecordingError where it is none."""
     if not root.is_dir():
-        raise RecordingError(f"The traversal {root} is not a folder that exists: check the path.")
+        raise RecordingError(f"The traversal {root} does not exist or is not a folder: check the path.")
     return Traversal(root)
 
 
@@ -126,5 +126,5 @@ def read_extrinsic(folder: Path, sensor: str) -> Array:
             f"The extrinsics {path} cannot be read ({reason}): give the folder of the data set's kit with --extrinsics."
         ) from error
     if len(values) != 6 or not np.isfinite(values).all():
-        raise RecordingError(f"{path} must hold six numbers, x y z roll pitch yaw.")
+        raise RecordingError(f"{path} must contain six numbers, x y z roll pitch yaw.")
     return transforms(values)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a user may choose of a RobotCar folder."""
+"""The options of a RobotCar folder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mvloc_ros.recordings.robotcar.layout import CAR_LIMITS, Traversal
 
 @dataclass(frozen=True)
 class RobotCarOptions:
-    """What a user may choose; `models` and `extrinsics` default to folders beside the first traversal."""
+    """Options; `models` and `extrinsics` default to folders next to the first traversal."""
 
     test: tuple[str, ...] | None = None
     models: Path | None = None

@@ -42,7 +42,7 @@ def read_absolute(path: Path, good_only: bool = False) -> Trajectory:
     rows = [row for row in _read(path, (*_ABSOLUTE, *extra)) if not good_only or row[-1] == _GOOD]
     poses = {int(row[0]) * MICROSECOND_NS: [float(value) for value in row[1:7]] for row in rows}
     if not poses:
-        raise RecordingError(f"{path} holds no pose{' with ' + _GOOD if good_only else ''}.")
+        raise RecordingError(f"{path} contains no pose{' with ' + _GOOD if good_only else ''}.")
     if not np.isfinite(list(poses.values())).all():
         raise RecordingError(f"{path} has a pose that is not finite: delete its line.")
     return Trajectory.collect({stamp: transforms(values) for stamp, values in poses.items()})
@@ -83,7 +83,7 @@ def read_odometry(path: Path) -> Odometry:
         else:
             segments.append({destination: np.eye(4), source: T_destination_source})
     if not segments:
-        raise RecordingError(f"{path} holds no motion.")
+        raise RecordingError(f"{path} contains no motion.")
     return Odometry(tuple(map(Trajectory.collect, segments)))
 
 

@@ -15,14 +15,14 @@ def add_robotcar_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Write Oxford RobotCar traversals as one folder that `mvloc train` reads: undistorted colour, depth from\n"
         "LIDAR scans brought together by visual odometry, poses of the camera in UTM (north, east, down). The\n"
-        "traversals of the published LOOP and FULL splits are known by their names. An interrupted run goes on when\n"
+        "traversals of the published LOOP and FULL splits are known by their names. An interrupted run continues when\n"
         "it is started again."
     )
     parser.epilog = (
         "examples:\n"
         "  mvloc dataset robotcar 2014-06-26-08-53-56 2014-06-26-09-24-58 2014-06-23-15-41-25 --out data/loop\n"
         "  mvloc dataset robotcar drive1 drive2 --test drive2 --lidar ldmrs --window 1 --out data/own\n"
-        "The folders `models` and `extrinsics` of the data set's kit are looked for beside the first traversal.\n"
+        "The folders `models` and `extrinsics` of the data set's kit are searched for next to the first traversal.\n"
         "Scans until the image only (the default) is what a live system could have; --window-after 10 adds the later\n"
         "ones, as the data set's own tools do."
     )
@@ -32,10 +32,10 @@ def add_robotcar_arguments(parser: argparse.ArgumentParser) -> None:
         "--test",
         action="append",
         metavar="NAME",
-        help="this traversal is for testing (repeatable; default: the published split)",
+        help="this traversal is a test traversal (repeatable; default: the published split)",
     )
-    parser.add_argument("--models", type=Path, help="camera models (default: models beside the first traversal)")
-    parser.add_argument("--extrinsics", type=Path, help="extrinsics (default: extrinsics beside the first traversal)")
+    parser.add_argument("--models", type=Path, help="camera models (default: models next to the first traversal)")
+    parser.add_argument("--extrinsics", type=Path, help="extrinsics (default: extrinsics next to the first traversal)")
     parser.add_argument(
         "--camera", choices=sorted(CAMERAS), default="stereo/centre", help="camera (default: stereo/centre)"
     )
@@ -63,7 +63,7 @@ def _add_depth(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.0,
         metavar="S",
-        help="seconds of scans after the image, which a live system has not (default: 0)",
+        help="seconds of scans after the image, which a live system does not have (default: 0)",
     )
     group.add_argument("--splat", type=float, default=1.0, help="pixels that a point covers (default: 1)")
     group.add_argument(

@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 DEPTH_UNITS = 256.0
 """Depth pixel values per metre: 256 m at 4 mm."""
 SPARSE = 0.001
-"""Below this mean share of pixels with depth a user should know why."""
+"""Below this mean share of pixels with depth the user is warned."""
 
 
 def write_images(
@@ -44,7 +44,7 @@ def write_images(
     left_out: Counter[str],
     progress: bool,
 ) -> tuple[dict[FrameName, str], float | None]:
-    """Write what is not there yet; which frames cannot be read, and the mean share of pixels with depth."""
+    """Write what is missing; returns the frames that cannot be read, and the mean share of pixels with depth."""
     lost: dict[FrameName, str] = {}
     coverages: list[float] = []
     accumulators: list[ScanAccumulator] = []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Decompression with a bound: what a small file claims to hold is not allocated before it is there."""
+"""Decompression with a bound: the size that a file states is not allocated in advance."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _frames(data: bytes, kind: str, most_bytes: int) -> bytes:
         if left < 0:
             raise DamageError(f"it holds more than {most_bytes} bytes")
         if not frame.eof:
-            raise DamageError(f"its {kind} data are cut short")
+            raise DamageError(f"its {kind} data is truncated")
         data = frame.unused_data or b""
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
@@ -70,7 +70,7 @@ def copy_decompressed(packed: BinaryIO, target: BinaryIO, most_bytes: int) -> No
             while part := content.read(_PART_BYTES):
                 most_bytes -= len(part)
                 if most_bytes < 0:
-                    raise DamageError("its content needs more room than half of what the temporary folder has free")
+                    raise DamageError("its content needs more than half of the free space of the temporary folder")
                 target.write(part)
     except (zstd.ZstdError, EOFError) as error:
         raise DamageError(f"it cannot be decompressed ({error})") from error

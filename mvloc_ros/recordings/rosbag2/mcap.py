@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An mcap file -> messages: what cannot be read is left out and said, and no claim of the file is accepted unchecked.
+"""An mcap file -> messages: what cannot be read is skipped and reported, and no size in the file is trusted unchecked.
 
 Messages are found through the summary's chunk indexes. A file without them (no summary, or a damaged one) is searched
 from its beginning, and so is one without an end where `salvage` is set.
@@ -94,8 +94,8 @@ class McapFile:
             (summary,) = struct.unpack_from("<Q", data, 9)
             return min(summary, self._size), footer
         if not salvage:
-            raise DamageError("it has no end, as after a recorder that was killed")
-        self._problem("it has no end, as after a recorder that was killed")
+            raise DamageError("it is truncated, as after a recorder that was killed")
+        self._problem("it is truncated, as after a recorder that was killed")
         return 0, self._size
 
     def _read_summary(self, start: int, end: int) -> Statistics | None:
@@ -113,7 +113,7 @@ class McapFile:
             self._problem(f"its summary is damaged: {error}")
             self._chunks.clear()
             return None
-        # An index that is there twice would give its messages twice.
+        # A repeated index would give its messages twice.
         self._chunks = list({chunk.place: chunk for chunk in self._chunks}.values())
         return statistics
 
@@ -152,7 +152,7 @@ class McapFile:
                 elif record.opcode == records.MESSAGE:
                     self._find_loose(record, counts)
         except DamageError as error:
-            self._problem(f"{error}; nothing is read from there on")
+            self._problem(f"{error}; nothing after it is read")
         for chunk in self._chunks:
             first, last = min(first, chunk.start_ns), max(last, chunk.end_ns)
         if self._loose[0]:
@@ -188,7 +188,7 @@ class McapFile:
             raise DamageError(f"the message at byte {record.start} is too short")
         number, _, stamp, _ = records.MESSAGE_HEAD.unpack(head)
         if stamp > LAST_NS:
-            self._problem(f"a message at byte {record.start} has no possible log time")
+            self._problem(f"a message at byte {record.start} has no valid log time")
             return
         counts[number] += 1
         for column, value in zip(self._loose, (stamp, record.start, number), strict=True):
@@ -225,7 +225,7 @@ class McapFile:
             data = self._chunk_data(chunk.place)
             self._open_bytes += len(data)
             if self._open_bytes > MOST_OPEN_CHUNK_BYTES:
-                raise DamageError(f"chunks of one time hold more than {MOST_OPEN_CHUNK_BYTES} bytes together")
+                raise DamageError(f"overlapping chunks have more than {MOST_OPEN_CHUNK_BYTES} bytes in total")
             self._collect(data, chunk, wanted, found)
         except DamageError as error:
             if found:
@@ -244,7 +244,7 @@ class McapFile:
                 raise DamageError("a message is too short")
             number, _, stamp, _ = records.MESSAGE_HEAD.unpack_from(data, record.start)
             if not chunk.start_ns <= stamp <= min(chunk.end_ns, LAST_NS):
-                raise DamageError("a message is of another time than its chunk")
+                raise DamageError("a message is outside of its chunk's time range")
             if number in wanted:
                 start = record.start + records.MESSAGE_HEAD.size
                 found.append((stamp, chunk.place, order, number, data[start : record.start + record.length]))
@@ -253,17 +253,17 @@ class McapFile:
         """The records of the chunk at a place of the file."""
         record = next(records.file_records(self._file, place, self._size), None)
         if record is None or record.opcode != records.CHUNK:
-            raise DamageError("there is no chunk")
+            raise DamageError("no chunk begins here")
         self._file.seek(record.start)
         fields = Fields(self._file.read(min(record.length, 1 << 12)))
         _, _, size, checksum = fields.numbers("<QQQI")
         kind = fields.text()
         (stored,) = fields.numbers("<Q")
         if size > MOST_CHUNK_BYTES:
-            raise DamageError(f"it claims {size} bytes, at most {MOST_CHUNK_BYTES} are accepted")
+            raise DamageError(f"it states {size} bytes, at most {MOST_CHUNK_BYTES} are accepted")
         head = 28 + 4 + len(kind.encode()) + 8
         if stored > record.length - head:
-            raise DamageError("it claims more bytes than it has")
+            raise DamageError("it states more bytes than it has")
         self._file.seek(record.start + head)
         data = decompressed(self._file.read(stored), kind, size)
         if len(data) != size:

@@ -121,12 +121,12 @@ def chunk_records(data: bytes) -> Iterator[Record]:
 
 def _record(head: bytes, place: int, end: int) -> Record:
     if len(head) < _HEAD.size:
-        raise DamageError(f"the record at byte {place} is cut short")
+        raise DamageError(f"the record at byte {place} is truncated")
     opcode, length = _HEAD.unpack(head)
     if opcode == 0:
         raise DamageError(f"there is no record at byte {place}")
     if length > end - place - _HEAD.size:
-        raise DamageError(f"the record at byte {place} claims {length} bytes, more than there are")
+        raise DamageError(f"the record at byte {place} states {length} bytes, more than remain")
     return Record(opcode, place + _HEAD.size, length)
 
 
@@ -137,7 +137,7 @@ def content_of(file: BinaryIO, record: Record) -> bytes:
     file.seek(record.start)
     data = file.read(record.length)
     if len(data) < record.length:
-        raise DamageError(f"the record at byte {record.start} is cut short")
+        raise DamageError(f"the record at byte {record.start} is truncated")
     return data
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`metadata.yaml` of a recording -> what it says, each value of its type and within its range."""
+"""`metadata.yaml` of a recording -> its values, each of its type and within its range."""
 
 from __future__ import annotations
 
@@ -60,13 +60,13 @@ def read_metadata(folder: Path) -> Metadata:
     except KeyError as error:
         raise DamageError(f"{METADATA_FILE} has no value for {error}") from error
     except (ValueError, TypeError, AttributeError) as error:
-        raise DamageError(f"{METADATA_FILE} is not as a recorder writes it: {error}") from error
+        raise DamageError(f"{METADATA_FILE} is invalid: {error}") from error
 
 
 def _metadata(values: dict[str, Any]) -> Metadata:
     version = _count(values["version"], "version")
     if version > NEWEST_VERSION:
-        raise DamageError(f"{METADATA_FILE} is of version {version}, {NEWEST_VERSION} is the newest that is read")
+        raise DamageError(f"{METADATA_FILE} has version {version}, the newest supported one is {NEWEST_VERSION}")
     compression = _text(values.get("compression_mode") or "", "compression_mode").lower()
     kind = _text(values.get("compression_format") or "", "compression_format").lower()
     if compression not in COMPRESSIONS or (compression in ("file", "message") and kind != "zstd"):
@@ -104,20 +104,20 @@ def _file(name: Any) -> str:
 
 def _text(value: Any, what: str) -> str:
     if not isinstance(value, str):
-        raise DamageError(f"{METADATA_FILE} has {quoted(value, 40)} for {what}, which is a text")
+        raise DamageError(f"{METADATA_FILE} has {quoted(value, 40)} for {what}, not a text")
     return value
 
 
 def _list(value: Any, what: str) -> list[Any]:
     if not isinstance(value, list):
-        raise DamageError(f"{METADATA_FILE} has {quoted(value, 40)} for {what}, which is a list")
+        raise DamageError(f"{METADATA_FILE} has {quoted(value, 40)} for {what}, not a list")
     return value
 
 
 def _count(value: Any, what: str, bounded: bool = True) -> int:
     """A number of messages, or (not `bounded` by zero: recorders write odd ones without messages) a time."""
     if not isinstance(value, int) or isinstance(value, bool) or not (0 if bounded else -LAST_NS) <= value <= LAST_NS:
-        raise DamageError(f"{METADATA_FILE} has {quoted(value, 40)} for {what}, which is a whole number of 63 bits")
+        raise DamageError(f"{METADATA_FILE} has {quoted(value, 40)} for {what}, not a whole number of 63 bits")
     return value
 
 

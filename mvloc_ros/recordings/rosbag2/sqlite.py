@@ -70,7 +70,7 @@ class SqliteFile:
         for suffix in ("-wal", "-journal"):
             beside = self.path.with_name(self.path.name + suffix)
             if beside.is_file() and beside.stat().st_size:
-                text = f"{beside.name} lies beside it, as after a recorder that was killed, and would not be read"
+                text = f"{beside.name} is next to it, as after a recorder that was killed, and would not be read"
                 if not salvage:
                     raise DamageError(text)
                 self.problems[f"{self.path.name}: {text}"] = None
@@ -92,7 +92,7 @@ class SqliteFile:
         types: dict[str, str] = {}
         for number, topic, kind, form, profiles in self._rows(f"SELECT {columns} FROM topics ORDER BY id"):
             if not (isinstance(number, int) and isinstance(topic, str) and isinstance(kind, str)):
-                raise DamageError("its table of topics holds other values than names")
+                raise DamageError("its table of topics has invalid values")
             if form != CDR:
                 self.skipped[topic] = not_cdr(str(form))
             elif types.setdefault(topic, kind) != kind:
@@ -125,7 +125,7 @@ class SqliteFile:
                 if isinstance(stamp, int) and 0 <= stamp <= LAST_NS and isinstance(data, bytes):
                     yield RawMessage(channel.topic, channel.type, stamp, data)
                 else:
-                    self.problems[f"{self.path.name}: a row of messages has no possible log time or no data"] = None
+                    self.problems[f"{self.path.name}: a row of messages has no valid log time or no data"] = None
         except sqlite3.Error as error:
             raise DamageError(f"its database cannot be read: {error}") from error
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every storage of a recording gives: channels, the counts that it states, and serialised messages."""
+"""What every storage of a recording provides: channels, the counts that it states, and serialised messages."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ def to_dataset(
             try:
                 return replace(_finish(writer, plan, lost, cameras, source, force), inputs=inputs)
             except RecordingError:
-                for line in (source, *inputs):  # what was assumed is most needed where it cannot be right
+                for line in (source, *inputs):  # the assumptions are most useful where something is wrong
                     _log.info("%s.", line)
                 raise
 
@@ -112,7 +112,7 @@ def _check_options(options: DatasetOptions, selected: Selection) -> None:
     if options.pose_of == "depth" and selected.depth_camera is None:
         raise RecordingError("Poses of the depth camera need a depth image topic: use --pose-of color.")
     if options.register and selected.depth_camera is None:
-        raise RecordingError("Only a depth image can be registered (a cloud always is): leave --register out.")
+        raise RecordingError("Only a depth image can be registered (a cloud always is): omit --register.")
     if options.register and options.pose_of == "depth":
         raise RecordingError("Registered depth is seen from the colour camera: use --pose-of color with --register.")
     units = options.depth_units_per_metre

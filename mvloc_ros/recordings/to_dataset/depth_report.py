@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""In which unit depth came, how far it is, and whether the folder can hold it."""
+"""The unit of the recorded depth, its range, and whether the folder can store it."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ def _check_size(image: NDArray[Any], camera: PinholeCamera, kind: str) -> None:
 
 
 def decoded(reader: BagReader, raw: RawMessage) -> Any:
-    """The message; one that is damaged costs its frame, as an image that is damaged does."""
+    """The message; a damaged one loses its frame, as a damaged image does."""
     try:
         return reader.decode(raw)
     except RecordingError as error:

@@ -107,7 +107,7 @@ def _one(
             return named
         there = f"of this kind it has {_listed(found)}" if found else "it has none of this kind"
         problem = f"{reader.path} has no {kind} topic {shown(named)} ({there})"
-        raise RecordingError(f"{problem}: name the right one with {option}.")
+        raise RecordingError(f"{problem}: choose one with {option}.")
     if len(found) == 1:
         return found[0]
     if not found:
@@ -128,7 +128,7 @@ def _camera(reader: BagReader, topic: ImageTopic, named: str | None, option: str
     try:
         found = recorded_camera(reader, info, topic.name)
     except RecordingError as error:
-        raise RecordingError(f"{error} Another topic can be named with {option}.") from error
+        raise RecordingError(f"{error} Choose another topic with {option}.") from error
     frame = found.model.frame_id
     if frame_name(frame) == frame_name(topic.frame) or not (frame and topic.frame):
         return found

@@ -17,8 +17,8 @@ def add_to_dataset_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `mvloc bag to-dataset`."""
     parser.description = (
         "Write a recording (rosbag2 or a ROS 1 .bag) with images and poses as a folder that `mvloc train` reads:\n"
-        "the 7-Scenes layout with camera.json. The last part of the recording is for testing. An interrupted run\n"
-        "goes on when it is started again."
+        "the 7-Scenes layout with camera.json. The last part of the recording is the test set. An interrupted run\n"
+        "continues when it is started again."
     )
     parser.epilog = (
         "examples:\n"
@@ -78,7 +78,7 @@ def _add_images(parser: argparse.ArgumentParser) -> None:
         dest="depth_units",
         type=positive,
         metavar="N",
-        help="values per metre of the depth images that are WRITTEN; says nothing of those that are read (default: "
+        help="values per metre of the depth images that are WRITTEN; does not affect those that are read (default: "
         "1000, for clouds 256)",
     )
 
@@ -95,7 +95,7 @@ def _add_poses(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--pose-frame",
         metavar="FRAME",
-        help="frame that the topic places (default: the message's "
+        help="frame whose pose the topic gives (default: the message's "
         "child_frame_id; a pose message without one is taken as the camera's own pose; name the camera's frame where "
         "child_frame_id is empty and the poses are of the camera); with --poses tf the frame of --extrinsic",
     )

@@ -155,7 +155,7 @@ def test_a_network_with_weights_in_another_file_is_refused_before_tensorrt_reads
     far = model.graph.initializer.add(name="far", dims=[1], data_type=1, data_location=onnx.TensorProto.EXTERNAL)
     far.external_data.add(key="location", value="weights.bin")
     (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
-    with pytest.raises(BackendError, match=r"model.onnx is not accepted: its tensor 'far' lies in another file"):
+    with pytest.raises(BackendError, match=r"model.onnx is not accepted: its tensor 'far' is in another file"):
         TensorRTBackend(Bundle(tmp_path, bundle.manifest), machine.options())
     assert "parse" not in machine.tensorrt.names()
 

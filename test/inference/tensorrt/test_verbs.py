@@ -18,7 +18,7 @@ def test_build_list_clear(machine: Any, tiny_bundle: Path, capsys: pytest.Captur
     assert main(["engine", "build", str(tiny_bundle), *cache]) == 0
     assert f"built {machine.engines()[0]}" in capsys.readouterr().out
     assert main(["engine", "build", str(tiny_bundle), *cache]) == 0
-    assert "is there already and loads" in capsys.readouterr().out
+    assert "exists already and loads" in capsys.readouterr().out
     assert machine.builds() == 1
 
     assert main(["engine", "list", *cache]) == 0
