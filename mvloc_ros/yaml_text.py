@@ -2,8 +2,9 @@
 """YAML from outside -> texts, numbers, lists and mappings, with bounds, and without YAML's dangerous features.
 
 The package's own reader builds any object that a tag names, repeats what aliases point to (200 bytes become 10^9
-values), runs into Python's recursion limit at deep nesting, and keeps the last of two equal names. Here values are
-built from its events, one after the other: no tags, no anchors, no aliases, no merging, and each name of a mapping once.
+values), runs into Python's recursion limit at deep nesting, and keeps the last of two equal names. Here values
+are built from its events, one after the other: no tags, no anchors, no aliases, no merging, and each name of a mapping
+once.
 """
 
 from __future__ import annotations

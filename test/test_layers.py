@@ -46,7 +46,7 @@ ALLOWED = {
 }
 # Only these may import ROS (node: all of it).
 ROS_FILES = {"sensors/decode.py", "sensors/clouds.py", "replay/player.py", "replay/recorder.py", "replay/ros.py"}
-ROS_FILES |= {"doctor/topics.py", "doctor/software.py"}
+ROS_FILES |= {"doctor/camera_topics.py", "doctor/software.py"}
 
 
 def modules(path: Path) -> set[str]:

@@ -32,7 +32,8 @@ from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.localization.refinement import moved
 from mvloc_ros.localization.scene_map import read_scene_map
 from mvloc_ros.mapping.build import Cameras, MapOptions, build_map, depth_image
-from mvloc_ros.recordings import FrameRecord, PosedFolder, read_color, split
+from mvloc_ros.recordings import FrameRecord, PosedFolder, read_color
+from mvloc_ros.recordings import train_test_split as split
 
 Array = NDArray[np.float64]
 

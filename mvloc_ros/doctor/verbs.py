@@ -48,7 +48,7 @@ def run_doctor(args: argparse.Namespace) -> int:
     }
     broken = any(f.level is Level.ERROR for f in sections["software"])
     if not args.no_topics and not broken:
-        from mvloc_ros.doctor.topics import examine_topics
+        from mvloc_ros.doctor.camera_topics import examine_topics
 
         sections["camera"] = examine_topics(args.seconds)
     print(json.dumps(as_json(sections), indent=2) if args.json else as_text(sections))

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.geometry import quaternion, se3
-from mvloc_ros.geometry.motion import MotionLimits, Steps
+from mvloc_ros.geometry.motion_limits import MotionLimits, Steps
 from mvloc_ros.geometry.pose_text import parse_trajectory
 from mvloc_ros.geometry.text_file import read_text
 from mvloc_ros.storage import write_file

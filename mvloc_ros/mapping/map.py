@@ -22,7 +22,8 @@ from mvloc_ros.mapping.acceptance import FALSE_ACCEPT_RATE, MIN_TRIALS, fit_acce
 from mvloc_ros.mapping.acceptance_trials import Trial, run_trials
 from mvloc_ros.mapping.build import Cameras, MapOptions, build_map
 from mvloc_ros.mapping.errors import MappingError
-from mvloc_ros.recordings import FrameRecord, PosedFolder, open_folder, split
+from mvloc_ros.recordings import FrameRecord, PosedFolder, open_folder
+from mvloc_ros.recordings import train_test_split as split
 from mvloc_ros.recordings.depth_summary import depth_summary
 
 _log = logging.getLogger(__name__)

@@ -24,12 +24,12 @@ from mvloc_ros.foreign_text import first_line, shown
 from mvloc_ros.geometry.stamp_text import LAST_NS
 from mvloc_ros.recordings.damage import ALLOW_DAMAGE, COUNTS_UNKNOWN, TopicLoss, refusal
 from mvloc_ros.recordings.errors import RecordingError
+from mvloc_ros.recordings.header_stamps import read_ros1_stamp, read_stamp
 from mvloc_ros.recordings.mcap_kind import mcap_problem
 from mvloc_ros.recordings.ros1_bag import Ros1File
-from mvloc_ros.recordings.rosbag2.folder import open_storage
+from mvloc_ros.recordings.rosbag2.bag_folder import open_storage
 from mvloc_ros.recordings.rosbag2.metadata import METADATA_FILE
-from mvloc_ros.recordings.rosbag2.stored import RawMessage, Storage
-from mvloc_ros.recordings.stamps import read_ros1_stamp, read_stamp
+from mvloc_ros.recordings.rosbag2.storage_protocol import RawMessage, Storage
 from mvloc_ros.recordings.typestore import new_typestore, require_type
 
 _log = logging.getLogger(__name__)

@@ -18,7 +18,7 @@ from mvloc_ros.recordings.bag_writer import BagWriter, qos_profile
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.frames import FrameRecord, PosedFolder
 from mvloc_ros.recordings.images import DEPTH_INVALID, read_color, read_depth_raw
-from mvloc_ros.recordings.messages import MessageBuilder
+from mvloc_ros.recordings.message_builder import MessageBuilder
 
 MAX_PAUSE_NS = 1_000_000_000
 SPLITS = ("train", "test", "all")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from mvloc_ros.geometry.motion import alternation, differ, difference_text
+from mvloc_ros.geometry.motion_limits import alternation, differ, difference_text
 from mvloc_ros.geometry.stamp_text import SECOND_NS
 from mvloc_ros.geometry.trajectory import Interpolation, Trajectory
 from mvloc_ros.recordings.errors import RecordingError

@@ -17,7 +17,7 @@ from mvloc_ros.foreign_text import first_line, shown
 from mvloc_ros.geometry.stamp_text import LAST_NS
 from mvloc_ros.limits import MOST_CHUNK_BYTES
 from mvloc_ros.recordings.rosbag2.compression import decompressed
-from mvloc_ros.recordings.rosbag2.stored import Channel, RawMessage
+from mvloc_ros.recordings.rosbag2.storage_protocol import Channel, RawMessage
 
 
 class Ros1File:

@@ -25,7 +25,7 @@ from mvloc_ros.image_bytes import SUFFIXES
 from mvloc_ros.recordings.camera_file import apply_camera_file, fit_to_images
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.frames import CameraSettings, FrameRecord, LeftOut, PosedFolder
-from mvloc_ros.recordings.split import require_both, tail_split
+from mvloc_ros.recordings.train_test_split import require_both, tail_split
 
 # Where the depth camera sits beside the colour camera of a Kinect: the translation that the LIRIS human activities
 # data set publishes for its own (liris.cnrs.fr/voir/activities-dataset/kinect-calibration.html), which others use for

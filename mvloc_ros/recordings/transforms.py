@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.geometry import quaternion, se3
-from mvloc_ros.geometry.motion import NOISE_M, NOISE_RAD, differ, difference_text
+from mvloc_ros.geometry.motion_limits import NOISE_M, NOISE_RAD, differ, difference_text
 from mvloc_ros.geometry.stamp_text import SECOND_NS
 from mvloc_ros.geometry.trajectory import Interpolation, NoPose, Trajectory
 from mvloc_ros.recordings.errors import RecordingError

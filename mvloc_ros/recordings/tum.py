@@ -28,7 +28,7 @@ from mvloc_ros.recordings.camera_file import apply_camera_file, fit_to_images
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.frames import CameraSettings, FrameRecord, LeftOut, PosedFolder
 from mvloc_ros.recordings.pose_series import jump_text
-from mvloc_ros.recordings.split import require_both, tail_split
+from mvloc_ros.recordings.train_test_split import require_both, tail_split
 
 FILES = ("rgb.txt", "depth.txt", "groundtruth.txt")
 CAMERA = PinholeCamera(640, 480, 525.0, 525.0, 319.5, 239.5)

@@ -69,10 +69,10 @@ def add_info_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_info(args: argparse.Namespace) -> int:
     """`mvloc bag info`: the topics, and how far depth images measure."""
+    from mvloc_ros.recordings.bag_info import summarise
     from mvloc_ros.recordings.bag_reader import open_bag
     from mvloc_ros.recordings.errors import RecordingError
     from mvloc_ros.recordings.image_topics import depth_lines
-    from mvloc_ros.recordings.info import summarise
 
     summary = summarise(args.bag, allow_damage=args.allow_damage)
     print(summary.text(), flush=True)

@@ -16,7 +16,7 @@ from mvloc_ros.geometry.stamp_text import SECOND_NS
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import RawMessage
 from mvloc_ros.recordings.errors import RecordingError
-from mvloc_ros.recordings.stamps import read_stamp, starts_with_header, with_stamp
+from mvloc_ros.recordings.header_stamps import read_stamp, starts_with_header, with_stamp
 from mvloc_ros.recordings.typestore import require_type
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mvloc_ros.foreign_text import shown
-from mvloc_ros.geometry.motion import MotionLimits
+from mvloc_ros.geometry.motion_limits import MotionLimits
 from mvloc_ros.geometry.stamp_text import SECOND_NS
 from mvloc_ros.geometry.trajectory import Interpolation, Trajectory
 from mvloc_ros.recordings.damage import TopicLoss

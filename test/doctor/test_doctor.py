@@ -18,10 +18,10 @@ from rclpy.node import Node
 from sensor_msgs.msg import Image
 
 from mvloc_ros.cli import main
+from mvloc_ros.doctor.camera_topics import examine_topics
 from mvloc_ros.doctor.findings import Finding, Level
 from mvloc_ros.doctor.models import examine_models, find_models
 from mvloc_ros.doctor.software import examine_software
-from mvloc_ros.doctor.topics import examine_topics
 from mvloc_ros.doctor.transport import abandoned_segments, examine_transport
 from mvloc_ros.fastdds_profile import NEW, OLD
 from mvloc_ros.inference.bundle import read_bundle

@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 from mvloc_ros.errors import MvlocError
 from mvloc_ros.geometry import covariance, quaternion, se3
 from mvloc_ros.geometry.camera import PinholeCamera
-from mvloc_ros.geometry.motion import MotionLimits
+from mvloc_ros.geometry.motion_limits import MotionLimits
 from mvloc_ros.geometry.trajectory import Interpolation, NoPose, Trajectory, read_tum, write_tum
 
 numbers = st.floats(-1.0, 1.0)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mvloc_ros.geometry import quaternion, se3
-from mvloc_ros.geometry.motion import MotionLimits, alternation
+from mvloc_ros.geometry.motion_limits import MotionLimits, alternation
 from mvloc_ros.geometry.trajectory import Interpolation, NoPose, Trajectory
 
 HOW = Interpolation(200_000_000)

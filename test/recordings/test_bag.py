@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 
 from mvloc_ros import storage
 from mvloc_ros.recordings import RecordingError, open_folder, read_color, topics
+from mvloc_ros.recordings.bag_info import summarise
 from mvloc_ros.recordings.bag_reader import BagReader, RawMessage
 from mvloc_ros.recordings.bag_writer import BagWriter
 from mvloc_ros.recordings.from_folder import select_frames, write_bag
-from mvloc_ros.recordings.info import summarise
+from mvloc_ros.recordings.header_stamps import read_stamp, starts_with_header, with_stamp
 from mvloc_ros.recordings.mcap_kind import mcap_problem
-from mvloc_ros.recordings.messages import MessageBuilder
-from mvloc_ros.recordings.stamps import read_stamp, starts_with_header, with_stamp
+from mvloc_ros.recordings.message_builder import MessageBuilder
 from mvloc_ros.recordings.typestore import new_typestore, require_type
 
 

@@ -24,12 +24,12 @@ from rosbags.typesys import Stores, get_typestore
 
 from mvloc_ros.limits import MOST_CHUNK_BYTES, MOST_YAML_BYTES
 from mvloc_ros.recordings import RecordingError, topics
+from mvloc_ros.recordings.bag_info import summarise
 from mvloc_ros.recordings.bag_reader import BagReader, open_bag
 from mvloc_ros.recordings.bag_writer import BagWriter
-from mvloc_ros.recordings.info import summarise
-from mvloc_ros.recordings.messages import MessageBuilder
+from mvloc_ros.recordings.message_builder import MessageBuilder
 from mvloc_ros.recordings.rosbag2.compression import decompressed, zstd
-from mvloc_ros.recordings.rosbag2.stored import DamageError, RawMessage
+from mvloc_ros.recordings.rosbag2.storage_protocol import DamageError, RawMessage
 from mvloc_ros.recordings.typestore import new_typestore
 from mvloc_ros.recordings.verbs import add_info_arguments, run_info
 

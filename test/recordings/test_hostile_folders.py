@@ -16,8 +16,8 @@ from mvloc_ros.limits import MOST_IMAGE_FILE_BYTES, MOST_MANIFEST_BYTES
 from mvloc_ros.recordings import RecordingError, open_folder, read_color, read_depth
 from mvloc_ros.recordings.robotcar.camera_model import read_camera_model
 from mvloc_ros.recordings.robotcar.layout import Traversal
-from mvloc_ros.recordings.robotcar.poses import read_absolute, read_odometry
 from mvloc_ros.recordings.robotcar.scans import read_scan
+from mvloc_ros.recordings.robotcar.trajectories import read_absolute, read_odometry
 
 ODD = {
     "pipe": (os.mkfifo, "it is a named pipe, not a regular file"),

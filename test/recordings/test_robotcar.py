@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 
 from mvloc_ros.cli import main
 from mvloc_ros.geometry import quaternion, se3
-from mvloc_ros.geometry.motion import MotionLimits
+from mvloc_ros.geometry.motion_limits import MotionLimits
 from mvloc_ros.geometry.trajectory import Interpolation
 from mvloc_ros.recordings import RecordingError, open_folder, read_color, read_depth
 from mvloc_ros.recordings.robotcar.layout import transforms
-from mvloc_ros.recordings.robotcar.poses import read_absolute, read_odometry
 from mvloc_ros.recordings.robotcar.scans import read_scan
 from mvloc_ros.recordings.robotcar.splits import split_traversals
+from mvloc_ros.recordings.robotcar.trajectories import read_absolute, read_odometry
 
 FAST = MotionLimits(1e4, 1e4)  # for drives of metres and 90 degrees a millisecond
 TRAIN, TEST = "2014-06-26-08-53-56", "2014-06-23-15-36-04"

@@ -35,10 +35,10 @@ from mvloc_ros.cli import main
 from mvloc_ros.geometry import quaternion, se3
 from mvloc_ros.geometry.trajectory import Interpolation
 from mvloc_ros.recordings import RecordingError, open_folder, read_color, read_depth, topics
+from mvloc_ros.recordings.bag_info import summarise
 from mvloc_ros.recordings.bag_reader import BagReader
 from mvloc_ros.recordings.from_folder import select_frames, write_bag
-from mvloc_ros.recordings.info import summarise
-from mvloc_ros.recordings.messages import OPTICAL_ROTATION
+from mvloc_ros.recordings.message_builder import OPTICAL_ROTATION
 from mvloc_ros.recordings.transforms import TransformTree
 
 
@@ -317,7 +317,7 @@ def test_an_interrupted_run_goes_on_and_nothing_is_mixed(tmp_path: Path, monkeyp
     other.add_images(skip_depth=(0,))
     add_pose_topic(other)
     other_bag = other.write(tmp_path / "other")
-    from mvloc_ros.recordings.to_dataset import convert as module
+    from mvloc_ros.recordings.to_dataset import bag_to_folder as module
 
     written = []
 

@@ -29,7 +29,7 @@ from synthetic_bag import (
 )
 
 from mvloc_ros.geometry import quaternion, se3
-from mvloc_ros.geometry.motion import MotionLimits
+from mvloc_ros.geometry.motion_limits import MotionLimits
 from mvloc_ros.recordings import RecordingError, open_folder, topics
 
 T_MAP_ODOM = se3.from_parts([1.2, 0.0, 0.0], quaternion.exp(np.array([0.0, 0.0, np.radians(10.0)])))

@@ -20,7 +20,7 @@ from mvloc_ros.geometry.trajectory import Trajectory
 from mvloc_ros.recordings import RecordingError, topics
 from mvloc_ros.recordings.bag_reader import BagReader
 from mvloc_ros.recordings.bag_writer import BagWriter
-from mvloc_ros.recordings.messages import MessageBuilder
+from mvloc_ros.recordings.message_builder import MessageBuilder
 from mvloc_ros.replay.errors import ReplayError
 from mvloc_ros.replay.evaluation import evaluate
 from mvloc_ros.replay.live import NodeOptions

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
+from mvloc_ros.recordings.agreement.agreement_report import add_force_argument, require_agreement
 from mvloc_ros.recordings.agreement.check import Agreement, check_agreement
-from mvloc_ros.recordings.agreement.report import add_force_argument, require_agreement
 
 __all__ = ["Agreement", "add_force_argument", "check_agreement", "require_agreement"]

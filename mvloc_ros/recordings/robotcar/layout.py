@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mvloc_ros.foreign_text import quoted, shown
-from mvloc_ros.geometry.motion import MotionLimits
+from mvloc_ros.geometry.motion_limits import MotionLimits
 from mvloc_ros.geometry.stamp_text import LAST_NS
 from mvloc_ros.geometry.text_file import read_text
 from mvloc_ros.recordings.errors import RecordingError

@@ -92,9 +92,9 @@ def _add_depth(parser: argparse.ArgumentParser) -> None:
 
 def run_robotcar(args: argparse.Namespace) -> int:
     """`mvloc dataset robotcar`."""
-    from mvloc_ros.recordings.robotcar.convert import convert
-    from mvloc_ros.recordings.robotcar.depth import Window
-    from mvloc_ros.recordings.robotcar.options import RobotCarOptions, panorama
+    from mvloc_ros.recordings.robotcar.robotcar_folder import convert
+    from mvloc_ros.recordings.robotcar.robotcar_options import RobotCarOptions, panorama
+    from mvloc_ros.recordings.robotcar.scan_depth import Window
 
     lidars = tuple(args.lidar or ("lms_front", "lms_rear"))
     options = RobotCarOptions(

@@ -19,11 +19,11 @@ from mvloc_ros.geometry.projection import project_cylindrical, project_pinhole
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.folder_writer import FolderWriter, FrameName
 from mvloc_ros.recordings.robotcar.camera_model import CameraModel
-from mvloc_ros.recordings.robotcar.depth import ScanAccumulator, depth_map
-from mvloc_ros.recordings.robotcar.frames import Frame
 from mvloc_ros.recordings.robotcar.layout import CAMERAS, Traversal, read_extrinsic
-from mvloc_ros.recordings.robotcar.options import RobotCarOptions, kit_folder
-from mvloc_ros.recordings.robotcar.poses import ODOMETRY_FILE, read_odometry
+from mvloc_ros.recordings.robotcar.posed_images import Frame
+from mvloc_ros.recordings.robotcar.robotcar_options import RobotCarOptions, kit_folder
+from mvloc_ros.recordings.robotcar.scan_depth import ScanAccumulator, depth_map
+from mvloc_ros.recordings.robotcar.trajectories import ODOMETRY_FILE, read_odometry
 
 Array = NDArray[np.float64]
 

@@ -24,7 +24,7 @@ from mvloc_ros.recordings.rosbag2 import mcap_records as records
 from mvloc_ros.recordings.rosbag2.compression import decompressed
 from mvloc_ros.recordings.rosbag2.mcap_channels import McapChannels
 from mvloc_ros.recordings.rosbag2.mcap_records import Chunk, Fields, Statistics
-from mvloc_ros.recordings.rosbag2.stored import Channel, DamageError, RawMessage
+from mvloc_ros.recordings.rosbag2.storage_protocol import Channel, DamageError, RawMessage
 
 _Sorted = tuple[int, int, int, int, bytes]
 """Log time, place of the chunk, place in it (-1: none, only the time), channel, data."""

@@ -7,7 +7,15 @@ from typing import NamedTuple
 
 from mvloc_ros.foreign_text import quoted
 from mvloc_ros.recordings.rosbag2.mcap_records import SCHEMA, Fields
-from mvloc_ros.recordings.rosbag2.stored import CDR, Channel, DamageError, definition_of, not_cdr, qos_of, two_types
+from mvloc_ros.recordings.rosbag2.storage_protocol import (
+    CDR,
+    Channel,
+    DamageError,
+    definition_of,
+    not_cdr,
+    qos_of,
+    two_types,
+)
 
 _SCHEMAS = ("ros2msg", "ros2idl", "omgidl", "")
 """What describes messages of ROS 2; the last is none."""

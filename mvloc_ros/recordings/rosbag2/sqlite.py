@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from mvloc_ros.file_reader import open_regular
 from mvloc_ros.geometry.stamp_text import LAST_NS
-from mvloc_ros.recordings.rosbag2.stored import (
+from mvloc_ros.recordings.rosbag2.storage_protocol import (
     CDR,
     Channel,
     DamageError,

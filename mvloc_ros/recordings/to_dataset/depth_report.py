@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mvloc_ros.geometry.depth_statistics import DepthTally, unusual
 from mvloc_ros.recordings.folder_writer import DEPTH_LIMIT
-from mvloc_ros.recordings.to_dataset.images import unit_of
+from mvloc_ros.recordings.to_dataset.image_conversion import unit_of
 from mvloc_ros.sensors.depth_check import unit_text
 
 _COARSEST = 0.02

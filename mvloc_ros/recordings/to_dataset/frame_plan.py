@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mvloc_ros.geometry.motion import MotionLimits, Steps
+from mvloc_ros.geometry.motion_limits import MotionLimits, Steps
 from mvloc_ros.geometry.trajectory import NoPose
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.folder_writer import FrameName
 from mvloc_ros.recordings.numbering import frame_numbers
-from mvloc_ros.recordings.split import require_test_fraction
+from mvloc_ros.recordings.train_test_split import require_test_fraction
 from mvloc_ros.recordings.tum import associate
 
 Array = NDArray[np.float64]

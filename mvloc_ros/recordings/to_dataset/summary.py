@@ -16,8 +16,8 @@ from mvloc_ros.recordings.pose_series import stamps_text
 from mvloc_ros.recordings.time_base import TopicStamps
 from mvloc_ros.recordings.to_dataset.depth_report import DepthReport
 from mvloc_ros.recordings.to_dataset.frame_plan import Plan
-from mvloc_ros.recordings.to_dataset.poses import PoseSource
-from mvloc_ros.recordings.to_dataset.selection import ImageTopic, Selection
+from mvloc_ros.recordings.to_dataset.pose_source import PoseSource
+from mvloc_ros.recordings.to_dataset.topic_selection import ImageTopic, Selection
 from mvloc_ros.sensors.camera_check import is_distorted
 
 _log = logging.getLogger(__name__)

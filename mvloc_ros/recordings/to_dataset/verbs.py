@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 
 from mvloc_ros.arguments import not_negative, positive
-from mvloc_ros.geometry.motion import MotionLimits
+from mvloc_ros.geometry.motion_limits import MotionLimits
 from mvloc_ros.recordings.agreement import add_force_argument
 from mvloc_ros.recordings.damage import add_allow_damage_argument
 from mvloc_ros.recordings.motion_arguments import add_motion_arguments, motion_limits
@@ -124,9 +124,9 @@ def _add_poses(parser: argparse.ArgumentParser) -> None:
 
 def run_to_dataset(args: argparse.Namespace) -> int:
     """`mvloc bag to-dataset`."""
-    from mvloc_ros.recordings.to_dataset.convert import to_dataset
-    from mvloc_ros.recordings.to_dataset.options import DatasetOptions
-    from mvloc_ros.recordings.to_dataset.poses import PoseOptions, extrinsic
+    from mvloc_ros.recordings.to_dataset.bag_to_folder import to_dataset
+    from mvloc_ros.recordings.to_dataset.dataset_options import DatasetOptions
+    from mvloc_ros.recordings.to_dataset.pose_source import PoseOptions, extrinsic
 
     poses = PoseOptions(
         source=args.poses,

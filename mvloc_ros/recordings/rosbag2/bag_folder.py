@@ -18,7 +18,7 @@ from mvloc_ros.recordings.rosbag2.compression import copy_decompressed, decompre
 from mvloc_ros.recordings.rosbag2.mcap import McapFile
 from mvloc_ros.recordings.rosbag2.metadata import Metadata, read_metadata
 from mvloc_ros.recordings.rosbag2.sqlite import SqliteFile
-from mvloc_ros.recordings.rosbag2.stored import CDR, Channel, DamageError, RawMessage, Storage, not_cdr
+from mvloc_ros.recordings.rosbag2.storage_protocol import CDR, Channel, DamageError, RawMessage, Storage, not_cdr
 
 SUFFIXES = (".mcap", ".db3")
 

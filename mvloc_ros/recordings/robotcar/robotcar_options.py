@@ -7,12 +7,12 @@ import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from mvloc_ros.geometry.motion import MotionLimits
+from mvloc_ros.geometry.motion_limits import MotionLimits
 from mvloc_ros.geometry.projection import Panorama
 from mvloc_ros.geometry.trajectory import Interpolation
 from mvloc_ros.recordings.errors import RecordingError
-from mvloc_ros.recordings.robotcar.depth import Window
 from mvloc_ros.recordings.robotcar.layout import CAR_LIMITS, Traversal
+from mvloc_ros.recordings.robotcar.scan_depth import Window
 
 
 @dataclass(frozen=True)

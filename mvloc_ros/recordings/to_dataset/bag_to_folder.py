@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from mvloc_ros.geometry.motion import MotionLimits
+from mvloc_ros.geometry.motion_limits import MotionLimits
 from mvloc_ros.recordings.agreement import require_agreement
 from mvloc_ros.recordings.bag_reader import BagReader, open_bag
 from mvloc_ros.recordings.errors import RecordingError
@@ -21,13 +21,12 @@ from mvloc_ros.recordings.folder import open_folder
 from mvloc_ros.recordings.folder_writer import FolderWriter, FrameName
 from mvloc_ros.recordings.frames import CameraSettings
 from mvloc_ros.recordings.time_base import TopicStamps
-from mvloc_ros.recordings.to_dataset.cameras import cameras_of
+from mvloc_ros.recordings.to_dataset.camera_settings import cameras_of
+from mvloc_ros.recordings.to_dataset.dataset_options import DatasetOptions
 from mvloc_ros.recordings.to_dataset.depth_report import DepthReport
 from mvloc_ros.recordings.to_dataset.frame_plan import Plan, make_plan
-from mvloc_ros.recordings.to_dataset.images import ToDepthMap, decoded, write_color
-from mvloc_ros.recordings.to_dataset.options import DatasetOptions
-from mvloc_ros.recordings.to_dataset.poses import PoseCollector
-from mvloc_ros.recordings.to_dataset.selection import CLOUD, Selection, select
+from mvloc_ros.recordings.to_dataset.image_conversion import ToDepthMap, decoded, write_color
+from mvloc_ros.recordings.to_dataset.pose_source import PoseCollector
 from mvloc_ros.recordings.to_dataset.summary import (
     DatasetSummary,
     camera_lines,
@@ -36,6 +35,7 @@ from mvloc_ros.recordings.to_dataset.summary import (
     images_text,
     pose_lines,
 )
+from mvloc_ros.recordings.to_dataset.topic_selection import CLOUD, Selection, select
 from mvloc_ros.sensors.decode import DecodeError
 
 _log = logging.getLogger(__name__)

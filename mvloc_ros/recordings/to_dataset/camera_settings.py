@@ -8,16 +8,16 @@ from dataclasses import asdict, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mvloc_ros.geometry.motion import MotionLimits
+from mvloc_ros.geometry.motion_limits import MotionLimits
 from mvloc_ros.geometry.trajectory import Interpolation, NoPose
 from mvloc_ros.recordings.bag_reader import BagReader
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.frames import CameraSettings
+from mvloc_ros.recordings.to_dataset.dataset_options import DatasetOptions
 from mvloc_ros.recordings.to_dataset.frame_plan import Plan
-from mvloc_ros.recordings.to_dataset.images import ToDepthMap, cloud_to_depth_map, decoded, image_to_depth_map
-from mvloc_ros.recordings.to_dataset.options import DatasetOptions
-from mvloc_ros.recordings.to_dataset.poses import PoseCollector
-from mvloc_ros.recordings.to_dataset.selection import CLOUD, Selection
+from mvloc_ros.recordings.to_dataset.image_conversion import ToDepthMap, cloud_to_depth_map, decoded, image_to_depth_map
+from mvloc_ros.recordings.to_dataset.pose_source import PoseCollector
+from mvloc_ros.recordings.to_dataset.topic_selection import CLOUD, Selection
 from mvloc_ros.sensors.decode import DecodeError
 
 IMAGE_UNITS, CLOUD_UNITS = 1000.0, 256.0

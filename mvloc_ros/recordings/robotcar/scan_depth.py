@@ -15,8 +15,8 @@ from mvloc_ros.geometry.projection import transform_points
 from mvloc_ros.geometry.trajectory import Interpolation
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.robotcar.layout import MICROSECOND_NS, Traversal
-from mvloc_ros.recordings.robotcar.poses import Odometry
 from mvloc_ros.recordings.robotcar.scans import read_scan, scan_file
+from mvloc_ros.recordings.robotcar.trajectories import Odometry
 
 Array = NDArray[np.float64]
 

@@ -18,7 +18,7 @@ from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import BagReader, RawMessage
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.folder_writer import FolderWriter, FrameName
-from mvloc_ros.recordings.to_dataset.selection import CLOUD
+from mvloc_ros.recordings.to_dataset.topic_selection import CLOUD
 from mvloc_ros.sensors.clouds import project_cloud
 from mvloc_ros.sensors.compressed import decode_compressed_color, decode_compressed_depth
 from mvloc_ros.sensors.decode import DecodeError, decode_color, decode_depth

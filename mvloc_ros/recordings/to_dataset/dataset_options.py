@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from mvloc_ros.recordings.to_dataset.poses import PoseOptions
+from mvloc_ros.recordings.to_dataset.pose_source import PoseOptions
 
 
 @dataclass(frozen=True)
