@@ -77,7 +77,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one verb.
 
     The exit code is 0 on success, 1 where a run gave no accepted pose, 2 after one sentence about bad input, 130 after
-    Ctrl-C, and 141 where nobody reads the output any more (`mvloc ... | head`).
+    Ctrl-C, and 141 where the output is no longer read (`mvloc ... | head`).
     """
     handler = logging.StreamHandler()
     handler.setFormatter(OneLineFormatter("%(levelname)s: %(message)s"))
@@ -117,7 +117,7 @@ def command() -> NoReturn:
 
 
 def _is_unread() -> bool:
-    """Whether nobody reads this process's output any more; what is yet to be written then goes nowhere."""
+    """Whether this process's output is no longer read; further output is then discarded."""
     output, watch = sys.stdout.fileno(), select.poll()
     watch.register(output, 0)
     unread = any(event & select.POLLERR for _, event in watch.poll(0))

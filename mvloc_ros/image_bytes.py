@@ -3,7 +3,7 @@
 
 A network must see in the node what it saw in training, so the same bytes give the same array everywhere:
 
-- as stored: an EXIF orientation is ignored. No ROS driver means it, and depth beside the image has none;
+- as stored: an EXIF orientation is ignored. No ROS driver uses it, and depth images have none;
 - what is damaged is refused. OpenCV decodes a JPEG or PNG that was cut short into a picture with a grey or black rest
   and only prints a warning. Other formats it refuses itself;
 - the size is read first: an image of more than `MOST_PIXELS`, or one whose size is not found, is never decoded;

@@ -3,7 +3,7 @@
 
 Used by the Makefile on machines without ROS; a ROS workspace needs only `colcon build`.
 Each step leaves a stamp with the digest of what it was made from, so that a second run does only what
-changed and an interrupted run goes on where it stopped. Uses nothing beyond Python's standard library.
+changed and an interrupted run continues where it stopped. Uses nothing beyond Python's standard library.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def main() -> int:
         print(f"setup: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nsetup: interrupted; run the same command again and it goes on from here.", file=sys.stderr)
+        print("\nsetup: interrupted; run the same command again to continue.", file=sys.stderr)
         return 130
     return 0
 
@@ -129,7 +129,7 @@ def build_messages() -> None:
     workspace = BUILD / "workspace"
     shutil.rmtree(BUILD, ignore_errors=True)
     workspace.mkdir(parents=True)
-    # COLCON_IGNORE hides pip_ros from ordinary workspaces, so its package is taken by a link beside it.
+    # COLCON_IGNORE hides pip_ros from ordinary workspaces, so its package is linked next to it.
     (workspace / "tf2_msgs").symlink_to(ROOT / "pip_ros" / "tf2_msgs")
     (workspace / "mvloc_ros").symlink_to(ROOT)
     environment = {
@@ -209,7 +209,7 @@ def site_packages() -> Path:
 
 
 def digest(paths: Iterable[Path]) -> str:
-    """One digest of the names and contents of files, and of where the checkout lies."""
+    """One digest of the names and contents of files, and of the checkout's path."""
     total = hashlib.sha256(str(ROOT).encode())
     for path in paths:
         total.update(path.name.encode() + b"\0" + path.read_bytes())

@@ -38,7 +38,7 @@ def _ros_packages() -> list[Finding]:
     for name in _ROS_PACKAGES:
         try:
             module = importlib.import_module(name)
-        except Exception as problem:  # an extension built against another NumPy raises whatever it likes
+        except Exception as problem:  # an extension built against another NumPy may raise anything
             findings.append(
                 error(name, f"cannot be imported ({type(problem).__name__}: {str(problem).splitlines()[0]})",
                       "run `make demo` in the source tree, or install the ROS package and source its set-up file")

@@ -85,7 +85,7 @@ def _room(folder: Path) -> list[Finding]:
 def abandoned_segments(folder: Path) -> list[Path]:
     """Fast DDS segments that no process has mapped.
 
-    Other users' maps cannot be read, so as an ordinary user only one's own segments are judged.
+    Other users' maps cannot be read, so an ordinary user sees only their own segments.
     """
     mapped: set[str] = set()
     for process in Path("/proc").glob("[0-9]*"):

@@ -60,7 +60,7 @@ class DepthTally:
         """Take every `step`-th row and column of a map `[H, W]`; all of it where those have no measurement."""
         values = np.asarray(metres, dtype=np.float32)
         sample = values[step // 2 :: step, step // 2 :: step]
-        if min(values.shape) > 4 * step and (sample > 0.0).any():  # points of a LIDAR may all lie beside the sample
+        if min(values.shape) > 4 * step and (sample > 0.0).any():  # a sample may miss all points of a LIDAR
             values = sample
         self._pixels += values.size
         self._measured.append(values[np.isfinite(values) & (values > 0.0)])

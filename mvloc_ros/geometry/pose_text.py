@@ -3,7 +3,7 @@
 
 Read are TUM's eight columns (`t x y z qx qy qz qw`), the same with a node's number behind (rtabmap's poses_format 11),
 both also separated by commas or semicolons where a header names the columns, and KITTI's twelve (a row of a 3x4 matrix
-a line), whose times stand in `times.txt` beside the file. What another order of columns would misread is refused.
+a line), whose times are in `times.txt` in the same folder. Other orders of columns, which would be misread, are refused.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def _names_columns(line: str, number: int, path: Path) -> bool:
 
 
 def _fields(content: str, named: bool) -> list[str]:
-    """The columns of a line. Raises ValueError where they cannot be told apart for certain."""
+    """The columns of a line. Raises ValueError where they are ambiguous."""
     words = content.split()
     if "," not in content and ";" not in content:
         return words

@@ -105,7 +105,7 @@ class Trajectory:
 
 
 def write_tum(path: Path | str, trajectory: Trajectory) -> None:
-    """Write a trajectory whole or not at all; raises StorageError where that is refused."""
+    """Write a trajectory whole or not at all; raises StorageError where that fails."""
     position, orientation = se3.to_parts(trajectory.poses)
     lines = ["# timestamp tx ty tz qx qy qz qw"]
     for stamp, p, q in zip(trajectory.stamps_ns, position, orientation, strict=True):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The protocol between the localizer and whatever runs the network."""
+"""The protocol between the localizer and the backend that runs the network."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def create_backend(
         report: Python's log if None.
 
     Raises:
-        BackendError: the backend is unknown or cannot serve here, or the bundle has no such network; the message
+        BackendError: the backend is unknown or cannot be used here, or the bundle has no such network; the message
             says what is lacking.
     """
     if name not in BACKENDS:

@@ -63,7 +63,7 @@ class AcceptanceSpec:
 
 @dataclass(frozen=True)
 class SceneMapSpec:
-    """The scene map beside the network. Lengths in metres, coordinates in the manifest's map frame.
+    """The scene map of a bundle. Lengths in metres, coordinates in the manifest's map frame.
 
     Attributes:
         file: name in the bundle's folder.

@@ -50,7 +50,7 @@ def open_onnxruntime(bundle: Bundle, options: BackendOptions) -> OnnxRuntimeBack
 
 
 def gpu_provider(name: str, precision: str) -> Provider:
-    """A GPU's provider; CUDA's is told not to round float32 to the ten bits of TF32."""
+    """A GPU's provider; CUDA's is kept from rounding float32 to the ten bits of TF32."""
     if name == "CUDAExecutionProvider":
         return Provider(name, "CUDA", {"use_tf32": "0", "cudnn_conv_algo_search": "EXHAUSTIVE"})
     return Provider(name, "TensorRT", {"trt_fp16_enable": "1"} if precision == "fp16" else {})

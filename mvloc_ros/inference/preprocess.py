@@ -133,7 +133,7 @@ def crop(image: NDArray[Any], view: View | None) -> NDArray[Any]:
         return inside
     if (bottom - top) * (right - left) > MOST_PIXELS:
         raise FrameError(
-            f"An image of {width}x{height} pixels would be rescaled by way of {right - left}x{bottom - top}, at most "
+            f"An image of {width}x{height} pixels would be rescaled via {right - left}x{bottom - top}, at most "
             f"{MOST_PIXELS} pixels are accepted; check its camera_info."
         )
     cropped = np.zeros((bottom - top, right - left, *image.shape[2:]), image.dtype)

@@ -79,7 +79,7 @@ def summarise(path: Path | str, *, allow_damage: bool = False) -> BagSummary:
     with open_bag(path, allow_damage=allow_damage) as reader:
         stamps: dict[str, list[int]] = {name: [] for name in reader.topics}
         size = 0
-        for message in reader.raw(judge=False):
+        for message in reader.raw(check_losses=False):
             stamps[message.topic].append(message.stamp_ns)
             size += len(message.data)
         topics = tuple(

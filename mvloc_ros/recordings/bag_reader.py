@@ -193,11 +193,11 @@ class BagReader:
         if not self.allow_damage and (sentence := self.refusal()):
             raise RecordingError(sentence)
 
-    def raw(self, topics: Collection[str] | None = None, *, judge: bool = True) -> Iterator[RawMessage]:
+    def raw(self, topics: Collection[str] | None = None, *, check_losses: bool = True) -> Iterator[RawMessage]:
         """Serialised messages of the topics (default: all) in order of log time.
 
         At the end the counts are compared with what the recording states.
-        Raises RecordingError where a part cannot be read or, with `judge`, too much is lost.
+        Raises RecordingError where a part cannot be read or, with `check_losses`, too much is lost.
         """
         wanted = set(self.topics if topics is None else topics) & self.topics.keys()
         if not wanted:
@@ -209,7 +209,7 @@ class BagReader:
                     read[message.topic] += 1
                     yield message
         self._compare(read)
-        if judge:
+        if check_losses:
             self.require_whole()
 
     def _compare(self, read: Counter[str]) -> None:

@@ -2,7 +2,7 @@
 """Writes rosbag2 recordings (mcap) that `ros2 bag` of every supported distribution reads.
 
 A recording appears under its name only when it is complete: it is written into a hidden folder
-beside it, which an interruption leaves without a trace.
+next to it, of which an interruption leaves nothing.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes a folder in the 7-Scenes layout, of one source only, whole or not at all, and resumable.
 
-Frames go into a hidden folder beside the final one, which gets its name when everything is in it. An
+Frames go into a hidden folder next to the final one, which gets its name when it is complete. An
 interrupted run leaves the hidden folder; the next run with the same source continues there. What the
 source is, `source.json` states, so that two recordings are never mixed in one folder.
 """
@@ -40,7 +40,7 @@ DEPTH_LIMIT = 65535
 
 @dataclass(frozen=True)
 class FrameName:
-    """Where a frame lies: its sequence's folder and its number there."""
+    """A frame's place: its sequence's folder and its number there."""
 
     sequence: str
     index: int

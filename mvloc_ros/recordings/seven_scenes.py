@@ -27,7 +27,7 @@ from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.frames import CameraSettings, FrameRecord, LeftOut, PosedFolder
 from mvloc_ros.recordings.train_test_split import require_both, tail_split
 
-# Where the depth camera sits beside the colour camera of a Kinect: the translation that the LIRIS human activities
+# The depth camera of a Kinect relative to its colour camera: the translation that the LIRIS human activities
 # data set publishes for its own (liris.cnrs.fr/voir/activities-dataset/kinect-calibration.html), which others use for
 # 7-Scenes. Its rotation of 0.67 degrees is left out: it belongs to principal points up to 30 pixels apart, which
 # 7-Scenes puts into the middle of both images, and moves edges in depth 6 pixels off those in colour (redkitchen).

@@ -41,7 +41,7 @@ def hold_out(
     """(seen, held out): of each sequence, in time, a block of that share of it at the end of each of `blocks` parts.
 
     In blocks with `gap` unused frames around them: neighbours in a video are nearly equal, so frames drawn at random
-    would measure memory. A sequence too short to give a frame to each block and to keep one is seen whole.
+    would measure memorization. A sequence too short to give a frame to each block and to keep one is not held out.
 
     Args:
         records: frames of any order.

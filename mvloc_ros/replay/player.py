@@ -151,7 +151,7 @@ class _Player:
 
     def play_once(self) -> None:
         """One pass through the recording."""
-        messages = self._reader.raw(set(self._publishers), judge=False)  # after the last message
+        messages = self._reader.raw(set(self._publishers), check_losses=False)  # after the last message
         timeline = Timeline.starting_in(LEAD_NS, self._reader.start_ns, self._options.rate)
         ready: deque[_Ready] = deque()
         next_tick_ns = timeline.monotonic_start_ns

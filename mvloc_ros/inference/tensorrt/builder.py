@@ -35,7 +35,7 @@ class Built:
 
 
 def describe_flags(trt: ModuleType) -> tuple[str, ...]:
-    """What the builder is told besides the network, as a part of the engine's key."""
+    """The builder's settings besides the network, as a part of the engine's key."""
     typing = "strongly typed" if is_strongly_typed(trt) else "typed by flags"
     return (typing, f"workspace {WORKSPACE_BYTES}", "no TF32")
 
@@ -51,7 +51,7 @@ def build(
         precision: fp32, fp16 or bf16.
         timing: what `Built.timing` was in an earlier build on this GPU, or empty.
         log: TensorRT's.
-        report: is told every ten seconds how long it has taken.
+        report: gets the elapsed time every ten seconds.
 
     Raises:
         BackendError: TensorRT cannot parse or build it; the message has its reason.

@@ -39,7 +39,7 @@ class EngineKey:
         gpu, compute_capability, multiprocessors: of the GPU, as the driver gives them.
         precision: fp32, fp16, bf16 or int8.
         shapes: of the inputs, such as "color 1x120x160x3".
-        flags: everything else that the builder was told.
+        flags: all other settings of the builder.
     """
 
     model: str

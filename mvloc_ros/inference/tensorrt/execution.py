@@ -48,7 +48,7 @@ class Execution:
             runtime: cuda-python's module of the CUDA runtime.
             engine: serialized, checked for damage before.
             log: TensorRT's.
-            report: is told if there will be no CUDA graph.
+            report: gets a message if there will be no CUDA graph.
 
         Raises:
             EngineRejectedError: TensorRT does not take the engine.

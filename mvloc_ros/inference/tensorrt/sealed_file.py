@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A file that says what it holds and carries its digest: written whole or not at all, read whole or not at all.
+"""A file with a description of its content and a digest: written whole or not at all, read whole or not at all.
 
     magic    16 bytes
     length   of the header, 4 bytes, little endian

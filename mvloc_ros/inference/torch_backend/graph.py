@@ -51,7 +51,7 @@ class OnnxGraph(nn.Module):
             self._build(graph)
         except BackendError:
             raise
-        except Exception as error:  # what is missing or of another type, whatever that provokes
+        except Exception as error:  # whatever a missing or mistyped part raises
             raise BackendError(
                 f"PyTorch cannot build the network {path} ({type(error).__name__}: {first_line(error)}); export the "
                 "bundle again."

@@ -110,8 +110,8 @@ def check_agreement(folder: PosedFolder) -> Agreement:
     counts = overlap.counts()
     explanation = overlap.best_explanation(folder, counts)
     share = _share(counts)
-    judged = counts.agree + counts.front
-    points, pairs = int(judged.sum()), int(np.sum(judged > 0))
+    compared = counts.agree + counts.front
+    points, pairs = int(compared.sum()), int(np.sum(compared > 0))
     enough = len(overlap.views) >= LEAST_PAIRS and (points >= LEAST_POINTS or explanation is not None)
     if not enough:
         return Agreement(

@@ -74,5 +74,5 @@ def _changes(tracks: PoseTracks, views: DepthViews, first: int, last: int) -> bo
         return False
     pairs = [(seen[0], other) for other in seen[1:]]
     counts = compare(pairs, np.tile(np.eye(4), (len(pairs), 1, 1)))
-    judged = counts.agree + counts.front
-    return bool(np.any((judged >= _LEAST_POINTS) & (counts.agree < _CHANGED_BELOW * judged)))
+    compared = counts.agree + counts.front
+    return bool(np.any((compared >= _LEAST_POINTS) & (counts.agree < _CHANGED_BELOW * compared)))

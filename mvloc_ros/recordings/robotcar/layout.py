@@ -70,7 +70,7 @@ class Traversal:
         return path
 
     def image(self, camera: str, stamp_ns: int) -> Path:
-        """Where an image lies."""
+        """The path of an image."""
         return self.root / camera / f"{stamp_ns // MICROSECOND_NS}.png"
 
 

@@ -21,7 +21,7 @@ from mvloc_ros.recordings.robotcar.splits import split_traversals
 from mvloc_ros.recordings.robotcar.writing import DEPTH_UNITS, write_images
 
 MAX_DEPTH_M = 80.0
-"""What a folder states as the range of its depth: the LIDARs see about so far, and little lies beyond it."""
+"""The depth range that a folder states: about the range of the LIDARs."""
 LICENCE = "CC BY-NC-SA 4.0 (Oxford RobotCar)"
 
 

@@ -40,7 +40,7 @@ class RobotCarOptions:
         return Interpolation(self.max_gap_ns, self.limits)
 
     def stated(self) -> dict[str, object]:
-        """What decides the content of the folder; where the kit lies does not."""
+        """The options that decide the content of the folder, without the paths of the kit."""
         left_out = {"models", "extrinsics"}
         if self.limits == CAR_LIMITS:
             left_out.add("limits")  # as in folders from before there was the choice

@@ -47,7 +47,7 @@ class Fields:
         return struct.unpack(layout, self.take(struct.calcsize(layout)))
 
     def content(self) -> bytes:
-        """The next bytes, whose number stands before them."""
+        """The next bytes, after their number."""
         return self.take(self.numbers("<I")[0])
 
     def text(self) -> str:
@@ -79,7 +79,7 @@ class Fields:
 
 @dataclass(frozen=True)
 class Chunk:
-    """A chunk as the summary describes it: log times, place in the file, and messages by channel (None: not told)."""
+    """A chunk as the summary describes it: log times, place in the file, and messages by channel (None: unknown)."""
 
     start_ns: int
     end_ns: int

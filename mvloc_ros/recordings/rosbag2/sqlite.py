@@ -2,7 +2,7 @@
 """An sqlite3 file of a recording (`.db3`) -> messages.
 
 A damaged page ends the reading, since the database does not tell which rows are lost with it. The file is opened as
-one that nobody changes; what a killed recorder left beside it (`-wal`, `-journal`) is therefore not read, and said.
+unchanging; what a killed recorder left next to it (`-wal`, `-journal`) is therefore not read, and reported.
 """
 
 from __future__ import annotations

@@ -211,7 +211,7 @@ def _finish(
 
 
 def _identity(reader: BagReader, options: DatasetOptions) -> dict[str, Any]:
-    """What tells two recordings, or two ways to convert one, apart."""
+    """What distinguishes two recordings, or two conversions of one."""
     chosen = asdict(options)
     T = options.poses.T_pose_camera
     chosen["poses"]["T_pose_camera"] = None if T is None else T.tolist()

@@ -67,7 +67,7 @@ def cameras_of(
 
 
 def _is_lidar(reader: BagReader, selected: Selection) -> bool:
-    """Whether depth is the clouds of a LIDAR; told from the first cloud, as that of a depth camera has more rows."""
+    """Whether depth is the clouds of a LIDAR, by the first cloud: that of a depth camera has more rows."""
     if selected.depth is None or selected.depth.type != CLOUD:
         return False
     first = next(reader.raw({selected.depth.name}), None)

@@ -81,7 +81,7 @@ def camera_lines(selected: Selection) -> list[str]:
     for kind, info in infos.items():
         lines.append(f"{kind} camera: {info.text()}")
         if kind == "depth" and info is selected.color_info:
-            continue  # the remarks on it are told
+            continue  # its remarks were listed
         remarks = list(info.remarks)
         if is_distorted(info.model):
             remarks.append(

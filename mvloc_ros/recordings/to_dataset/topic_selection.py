@@ -122,7 +122,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _camera(reader: BagReader, topic: ImageTopic, named: str | None, option: str) -> RecordedCamera:
-    """The camera of an image topic, whose name tells whether its images are rectified."""
+    """The camera of an image topic, whose name shows whether its images are rectified."""
     there = _with_messages(reader, topics.CAMERA_INFO)
     info = _one(reader, named, near_infos(reader, topic.name) or there, f"camera_info of {topic.name}", option, there)
     try:
