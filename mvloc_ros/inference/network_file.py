@@ -88,7 +88,7 @@ def _require_outputs(graph: Graph, shapes: dict[str, Shape], latent_dim: int) ->
         computed = Interface(stated.kind, shapes[name])
         if computed != wanted or not _fits(stated, wanted):
             raise GraphError(
-                f"it gives {name} as {_described(stated if computed == wanted else computed)}, the manifest says "
+                f"its output {name} is {_described(stated if computed == wanted else computed)}, but the manifest says "
                 f"{_described(wanted)}"
             )
 
@@ -101,7 +101,7 @@ def _fits(stated: Interface, wanted: Interface) -> bool:
 
 def _described(value: Interface | None) -> str:
     if value is None:
-        return "nothing"
+        return "missing"
     sizes = "x".join("?" if size < 0 else str(size) for size in value.shape)
     return f"{_NAMES.get(value.kind, f'type {value.kind}')} {sizes}"
 
@@ -119,7 +119,7 @@ def _sizes(graph: Graph) -> dict[str, Shape]:
         products += multiplied
         elements += len(outputs) * math.prod(shape)
         if too_large := _too_large(shape, elements, products):
-            raise GraphError(f"up to its operator {quoted(node.kind)} it has {too_large}")
+            raise GraphError(f"with its operator {quoted(node.kind)} it has {too_large}")
         held = node.attributes.get("value") if node.kind == "Constant" else None
         for name in outputs:
             if name in shapes:

@@ -163,7 +163,7 @@ def _attribute(kind: str, name: str, attribute: Message) -> Attribute | None:
         raise GraphError(f"its operator {quoted(kind)} contains a subgraph, which no exported network has")
     if any(number in attribute.fields for number in _FOREIGN_OF_ATTRIBUTE):
         raise GraphError(
-            f"the attribute {quoted(name)} of its operator {quoted(kind)} is of a kind that no exported network has"
+            f"the attribute {quoted(name)} of its operator {quoted(kind)} has a type that no exported network has"
         )
     tensor = attribute.span(_ATTRIBUTE_T)
     if tensor is not None:

@@ -118,7 +118,7 @@ def test_an_altered_manifest_does_not_serve(tiny_bundle: Path, tmp_path: Path):
     path.write_text(path.read_text().replace("0.02", "0.03"))
     (altered,) = examine_models(find_models(tmp_path))
     assert altered.level is Level.ERROR
-    assert "was changed or damaged since it was written" in altered.remedy
+    assert "was changed or damaged after it was written" in altered.remedy
 
 
 class Camera:

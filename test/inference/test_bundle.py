@@ -64,12 +64,12 @@ def test_position_is_unnormalised_in_double_precision(bundle: Path):
         (lambda v: v["input"].update(height="tall"), "tall"),
         (lambda v: v["position"].update(scale_m=0), "scale_m"),
         (lambda v: v["position"].update(offset_m=[1, 2]), "3 values"),
-        (lambda v: v.update(residual_variance=[float("nan")] * 6), "NaN is no number"),
+        (lambda v: v.update(residual_variance=[float("nan")] * 6), "NaN is not a number"),
         (lambda v: v.update(residual_variance_depth_only=[1.0, 2.0]), "6 values"),
         (lambda v: v.update(residual_variance_color_only=[0.0] * 6), "positive"),
         (lambda v: v["frames"].update(pose_of="lidar"), "lidar"),
         (lambda v: v["files"].pop("model.onnx"), "does not list"),
-        (lambda v: v.update(files=None), "incomplete or wrong"),
+        (lambda v: v.update(files=None), "is invalid"),
         (lambda v: v["files"].update({"../x": {"sha256": "0"}}), "plain file name"),
     ],
 )
@@ -80,7 +80,7 @@ def test_wrong_manifest_is_named(bundle: Path, change, words: str):
 
 
 def test_missing_and_damaged_files_are_named(bundle: Path, tmp_path: Path):
-    with pytest.raises(BundleError, match="no model bundle at"):
+    with pytest.raises(BundleError, match="No model bundle found at"):
         read_bundle(tmp_path / "nowhere")
     with pytest.raises(BundleError, match=r"no manifest\.json"):
         read_bundle(tmp_path)
@@ -117,7 +117,7 @@ def test_a_folder_that_is_no_bundle_is_never_replaced(bundle: Path, tmp_path: Pa
     precious.mkdir()
     (precious / "data").write_text("mine")
     manifest = read_bundle(bundle).manifest
-    with pytest.raises(BundleError, match="no model bundle"):
+    with pytest.raises(BundleError, match="not a model bundle"):
         write_bundle(precious, manifest, {"model.onnx": bundle / "model.onnx"})
     assert (precious / "data").read_text() == "mine"
 
@@ -140,7 +140,7 @@ def test_backends_that_cannot_serve_say_so(bundle: Path):
     model = read_bundle(bundle)
     with pytest.raises(BackendError, match="choose one of"):
         create_backend("abacus", model)
-    with pytest.raises(BackendError, match="There is no precision 'fp7'"):
+    with pytest.raises(BackendError, match="'fp7' is not a precision"):
         create_backend("onnxruntime", model, precision="fp7")
     with pytest.raises(BackendError, match="has no fp16 network, only fp32; export it with"):
         create_backend("onnxruntime", model, precision="fp16")
@@ -211,7 +211,7 @@ def test_precisions_round_trip_and_must_have_their_file(bundle: Path, tmp_path: 
     assert copy.network_path("fp16").name == "model_fp16.onnx"
     assert copy.network_path("fp32") == copy.model_path
     edit_manifest(copy.path, lambda v: v["files"].pop("model_fp16.onnx"))
-    with pytest.raises(BundleError, match="precision fp16 without file"):
+    with pytest.raises(BundleError, match="precision fp16 without a file"):
         read_bundle(copy.path)
 
 

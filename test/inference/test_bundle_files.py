@@ -88,7 +88,7 @@ def test_a_folder_of_links_to_a_bundle_is_that_bundle_and_is_not_changed_through
     for path in bundle.iterdir():
         (installed / path.name).symlink_to(path)
     assert read_bundle(installed).path == bundle
-    with pytest.raises(BundleError, match=f"holds links to the files of {bundle}"), bundle_to_change(installed):
+    with pytest.raises(BundleError, match=f"contains links to the files of {bundle}"), bundle_to_change(installed):
         pytest.fail("a bundle was changed through links")
     (installed / "manifest.json").unlink()
     (installed / "manifest.json").symlink_to("manifest.json")
@@ -189,7 +189,7 @@ def test_the_digest_is_of_the_values_and_not_of_their_text():
 def test_an_altered_value_is_refused_though_it_makes_sense(bundle: Path):
     path = bundle / "manifest.json"
     path.write_text(path.read_text().replace("0.02", "0.03"))
-    with pytest.raises(BundleError, match=r"manifest\.json was changed or damaged since .*; copy or export"):
+    with pytest.raises(BundleError, match=r"manifest\.json was changed or damaged after .*; copy or export"):
         read_bundle(bundle)
 
 

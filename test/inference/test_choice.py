@@ -107,7 +107,7 @@ def test_a_gpu_that_stays_unused_is_reported(bundle: Bundle, monkeypatch: pytest
     monkeypatch.setattr(onnxruntime_providers, "find_gpu", lambda: Gpu("Orin (nvgpu)", "8.7", "12.6", 16))
     lines: list[str] = []
     create_backend("onnxruntime", bundle, 1, report=lines.append).close()
-    assert "The Orin (nvgpu) stays unused" in lines[0]
+    assert "The Orin (nvgpu) is not used" in lines[0]
     monkeypatch.setattr(onnxruntime_providers, "find_gpu", no_gpu)
     create_backend("onnxruntime", bundle, 1, report=lines.append).close()
     assert len(lines) == 1

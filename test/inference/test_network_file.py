@@ -104,7 +104,7 @@ EXTERNAL: dict[str, tuple[Change, str]] = {
         node("If", ["share"], "c", then_branch=body(external()), else_branch=body(INTEGERS)),
         "its operator 'If' contains a subgraph, which no exported network has",
     ),
-    "graphs": (node("Scan", ["share"], "c", bodies=[body(external())] * 2), "its operator 'Scan' runs a graph"),
+    "graphs": (node("Scan", ["share"], "c", bodies=[body(external())] * 2), "its operator 'Scan' contains a subgraph"),
     "function": (
         lambda m: m.functions.append(
             onnx.FunctionProto(name="f", domain="x", node=[helper.make_node("Constant", [], ["c"], value=external())])
@@ -161,7 +161,7 @@ FOREIGN: dict[str, tuple[Change, str]] = {
             weight(constant("on", True)),
             make_output("Loop", ["times", "on", "share"], body=helper.make_graph([], "body", [], [])),
         ),
-        "its operator 'Loop' runs a graph within the graph",
+        "its operator 'Loop' contains a subgraph",
     ),
     "foreign domain": (
         make_output("Attention", ["share"], domain="com.microsoft"),
@@ -177,7 +177,7 @@ FOREIGN: dict[str, tuple[Change, str]] = {
             weight(constant("size", [1 << 20, 1 << 20])),
             node("Expand", ["single", "size"], "big"),
         ),
-        rf"up to its operator 'Expand' {LARGE}",
+        rf"with its operator 'Expand' {LARGE}",
     ),
     "many axes": (
         together(
@@ -185,9 +185,9 @@ FOREIGN: dict[str, tuple[Change, str]] = {
             weight(constant("size", [1 << 62] * 1000)),
             node("Expand", ["single", "size"], "big"),
         ),
-        "up to its operator 'Expand' it has values of more than 8 axes",
+        "with its operator 'Expand' it has values of more than 8 axes",
     ),
-    "doubled": (doubled, rf"up to its operator 'Concat' {LARGE}"),
+    "doubled": (doubled, rf"with its operator 'Concat' {LARGE}"),
     "products": (
         together(
             weight(constant("single", 1.0)),
@@ -195,11 +195,11 @@ FOREIGN: dict[str, tuple[Change, str]] = {
             node("Expand", ["single", "size"], "big"),
             node("MatMul", ["big", "big"], "product"),
         ),
-        r"up to its operator 'MatMul' it has more than 2\.7e.11 multiplications for one frame",
+        r"with its operator 'MatMul' it has more than 2\.7e.11 multiplications for one frame",
     ),
     "random": (
         node("RandomNormal", [], "big", shape=[9]),
-        "its operator 'RandomNormal' is not among those of exported",
+        "its operator 'RandomNormal' is not used by exported",
     ),
     "size by the data": (
         together(node("Cast", ["present"], "wanted", to=7), node("Expand", ["share", "wanted"], "big")),
@@ -207,31 +207,34 @@ FOREIGN: dict[str, tuple[Change, str]] = {
     ),
     "shape without values": (
         weight(TensorProto(name="far", dims=[1 << 28], data_type=1, raw_data=b"1234")),
-        "its tensor 'far' has fewer values than its shape 268435456 says",
+        "its tensor 'far' has fewer values than its shape 268435456 requires",
     ),
     "negative shape": (
         weight(TensorProto(name="far", dims=[-4, -1], data_type=1, raw_data=b"1234")),
         "its tensor 'far' has an invalid shape",
     ),
     "long name": (weight(external("far" * 9999)), r"its tensor '(far)+\.\.\.' is in another file"),
-    "no colour": (lambda m: m.graph.input.pop(0), "it takes color as nothing, the manifest says uint8 1x12x16x3"),
+    "no colour": (lambda m: m.graph.input.pop(0), "its input color is missing, but the manifest says uint8 1x12x16x3"),
     "colour in float": (
         retype("input", 0, 1),
-        "it takes color as float32 1x12x16x3, the manifest says uint8 1x12x16x3",
+        "its input color is float32 1x12x16x3, but the manifest says uint8 1x12x16x3",
     ),
-    "depth in millimetres": (retype("input", 1, 4), "it takes depth as type 4 1x12x16, the manifest says float32"),
-    "other size": (retype("input", 1, None, [1, 12, 17]), "it takes depth as float32 1x12x17, the manifest says"),
-    "batch": (retype("input", 2, None, [2, 2]), "it takes present as float32 2x2, the manifest says float32 1x2"),
+    "depth in millimetres": (retype("input", 1, 4), "its input depth is type 4 1x12x16, but the manifest says float32"),
+    "other size": (retype("input", 1, None, [1, 12, 17]), "its input depth is float32 1x12x17, but the manifest says"),
+    "batch": (retype("input", 2, None, [2, 2]), "its input present is float32 2x2, but the manifest says float32 1x2"),
     "another input": (
         lambda m: m.graph.input.append(helper.make_tensor_value_info("more", 1, [1])),
         "it has the unknown input 'more'",
     ),
-    "no pose": (lambda m: m.graph.output.pop(0), "it gives no pose"),
-    "pose in double": (retype("output", 0, 11), "it gives pose as type 11 1x6, the manifest says float32 1x6"),
-    "pose of seven": (retype("output", 0, None, [1, 7]), "it gives pose as float32 1x7, the manifest says float32 1x6"),
+    "no pose": (lambda m: m.graph.output.pop(0), "it has no output pose"),
+    "pose in double": (retype("output", 0, 11), "its output pose is type 11 1x6, but the manifest says float32 1x6"),
+    "pose of seven": (
+        retype("output", 0, None, [1, 7]),
+        "its output pose is float32 1x7, but the manifest says float32 1x6",
+    ),
     "share of another size than it says": (
         make_output("Identity", ["mean"]),
-        "it gives expert_share as float32 1x4, the manifest says float32 1x3",
+        "its output expert_share is float32 1x4, but the manifest says float32 1x3",
     ),
     "output that nothing makes": (lambda m: m.graph.node.pop(), "no operator computes its output expert_share"),
     "input that nothing makes": (
@@ -270,7 +273,7 @@ def test_the_time_is_bounded_whatever_the_bytes(tiny: bytes, tmp_path: Path):
     for _ in range(2000):  # a graph in a graph in a graph: nothing descends into it
         size = len(nested)
         nested = b"\x3a" + bytes([size & 0x7F | 0x80, size >> 7 & 0x7F | 0x80, size >> 14]) + nested
-    with pytest.raises(BackendError, match="it takes color as nothing"):
+    with pytest.raises(BackendError, match="its input color is missing"):
         check(tmp_path / "model.onnx", nested)
     assert time.monotonic() - started < 5.0
 

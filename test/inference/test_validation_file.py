@@ -28,7 +28,7 @@ def path(tmp_path: Path) -> Path:
         ("both\n", "line 2 has 1 columns instead of 10"),
         ("both,s,1,0,0,0,0,0,0,1,5\n", "line 2 has 11 columns"),
         ("\n", "line 2 has 0 columns"),
-        ("both,s,1,0,0,0,0,0,0,1\nsonar,s,1,0,0,0,0,0,0,1\n", "line 3 is of 'sonar'"),
+        ("both,s,1,0,0,0,0,0,0,1\nsonar,s,1,0,0,0,0,0,0,1\n", "line 3 has the modality 'sonar'"),
         ("both,s,1.5,0,0,0,0,0,0,1\n", "the stamp in line 2 is '1.5', not a stamp in nanoseconds"),
         ("both,s,1_0,0,0,0,0,0,0,1\n", "the stamp in line 2 is '1_0'"),
         ("both,s,9223372036854775808,0,0,0,0,0,0,1\n", "the stamp in line 2 is '9223372036854775808'"),

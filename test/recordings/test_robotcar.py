@@ -330,7 +330,7 @@ def test_splits_by_traversal():
     assert split_traversals(full, None) == (full[:1], full[1:])
     assert split_traversals(["a", "b"], ["a"]) == (["b"], ["a"])
     for names, test, sentence in (
-        ([loop[0], full[1]], None, "not of one published split"),
+        ([loop[0], full[1]], None, "do not belong to one published split"),
         (["a", "b"], None, "name those for testing with"),
         (["a", "b"], ["c"], "--test names c, which is none of the traversals: a, b"),
         (loop[:1], None, "is for test: add one"),
@@ -458,4 +458,4 @@ def test_wrong_options_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture
     assert run(tmp_path, "--every", "0") == 2
     assert "must be 1 or more" in capsys.readouterr().err
     assert run(tmp_path, drives=(tmp_path / "nowhere",)) == 2
-    assert "nowhere is not a folder that exists" in capsys.readouterr().err
+    assert "nowhere does not exist or is not a folder" in capsys.readouterr().err

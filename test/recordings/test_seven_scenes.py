@@ -171,7 +171,7 @@ def test_a_wrong_camera_json_is_explained(seven_scenes: Path, text: str, words: 
 
 
 def test_what_is_no_recording_is_refused(tmp_path: Path):
-    with pytest.raises(RecordingError, match="not a folder that exists"):
+    with pytest.raises(RecordingError, match="does not exist or is not a folder"):
         open_folder(tmp_path / "nowhere")
     with pytest.raises(RecordingError, match="neither the 7-Scenes layout"):
         open_folder(tmp_path)

@@ -85,7 +85,7 @@ def test_a_folder_in_the_engines_place_costs_the_cache_alone(machine: Any, bundl
     start(machine, bundle)
     make_it_a_folder(machine.engines()[0])
     start(machine, bundle)
-    assert any("cannot be kept" in report for report in machine.reports)
+    assert any("cannot be stored" in report for report in machine.reports)
 
 
 def test_an_engine_of_another_version_is_another_file(
@@ -163,14 +163,14 @@ def test_a_network_with_weights_in_another_file_is_refused_before_tensorrt_reads
 def test_a_cache_in_the_place_of_a_file_costs_the_cache_alone(machine: Any, bundle: Bundle):
     machine.cache.write_text("a file")
     start(machine, bundle)
-    assert sum("cannot be kept" in report for report in machine.reports) == 2  # the engine and the timing cache
+    assert sum("cannot be stored" in report for report in machine.reports) == 2  # the engine and the timing cache
     assert machine.cache.read_text() == "a file"
 
 
 def test_an_unwritable_cache_costs_the_cache_alone(machine: Any, bundle: Bundle):
     machine.cache = Path("/proc/engines")  # where not even root may write
     start(machine, bundle)
-    assert sum("/proc/engines" in report and "cannot be kept" in report for report in machine.reports) == 2
+    assert sum("/proc/engines" in report and "cannot be stored" in report for report in machine.reports) == 2
 
 
 @contextmanager
@@ -189,7 +189,7 @@ def files_no_larger_than(size: int) -> Iterator[None]:
 def test_a_full_disk_costs_the_cache_alone(machine: Any, bundle: Bundle):
     with files_no_larger_than(1000):
         start(machine, bundle)
-    assert any("cannot be kept" in report for report in machine.reports)
+    assert any("cannot be stored" in report for report in machine.reports)
     assert machine.engines() == []
     assert not [path for path in machine.cache.iterdir() if path.name.startswith(".")]
     start(machine, bundle)
@@ -225,7 +225,7 @@ def test_what_was_learned_on_another_gpu_is_refused_by_tensorrt_and_learned_anew
     machine.engines()[0].unlink()
     machine.tensorrt.refuses_timing = bool if kept else lambda _: True
     start(machine, bundle)
-    assert any("it is learned again" in report for report in machine.reports)
+    assert any("it is made again" in report for report in machine.reports)
     assert len(machine.engines()) == 1
 
 
