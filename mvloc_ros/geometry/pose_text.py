@@ -3,7 +3,7 @@
 
 Read are TUM's eight columns (`t x y z qx qy qz qw`), the same with a node's number behind (rtabmap's poses_format 11),
 both also separated by commas or semicolons where a header names the columns, and KITTI's twelve (a row of a 3x4 matrix
-a line), whose times are in `times.txt` in the same folder. Other orders of columns, which would be misread, are refused.
+a line), whose times are in `times.txt` in the same folder. Other orders of columns would be misread and are refused.
 """
 
 from __future__ import annotations
