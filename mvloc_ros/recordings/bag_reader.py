@@ -29,7 +29,7 @@ from mvloc_ros.recordings.mcap_kind import mcap_problem
 from mvloc_ros.recordings.ros1_bag import Ros1File
 from mvloc_ros.recordings.rosbag2.bag_folder import open_storage
 from mvloc_ros.recordings.rosbag2.metadata import METADATA_FILE
-from mvloc_ros.recordings.rosbag2.storage_protocol import RawMessage, Storage
+from mvloc_ros.recordings.rosbag2.storage_base import RawMessage, Storage
 from mvloc_ros.recordings.typestore import new_typestore, require_type
 
 _log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from mvloc_ros.file_reader import open_regular
 from mvloc_ros.recordings.rosbag2 import mcap_records
-from mvloc_ros.recordings.rosbag2.storage_protocol import DamageError
+from mvloc_ros.recordings.rosbag2.storage_base import DamageError
 
 MAGIC = mcap_records.MAGIC
 

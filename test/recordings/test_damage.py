@@ -29,7 +29,7 @@ from mvloc_ros.recordings.bag_reader import BagReader, open_bag
 from mvloc_ros.recordings.bag_writer import BagWriter
 from mvloc_ros.recordings.message_builder import MessageBuilder
 from mvloc_ros.recordings.rosbag2.compression import decompressed, zstd
-from mvloc_ros.recordings.rosbag2.storage_protocol import DamageError, RawMessage
+from mvloc_ros.recordings.rosbag2.storage_base import DamageError, RawMessage
 from mvloc_ros.recordings.typestore import new_typestore
 from mvloc_ros.recordings.verbs import add_info_arguments, run_info
 

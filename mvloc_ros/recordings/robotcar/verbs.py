@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from mvloc_ros.arguments import options_of
 from mvloc_ros.recordings.motion_arguments import add_motion_arguments, motion_limits
 from mvloc_ros.recordings.robotcar.layout import CAMERAS, CAR_LIMITS, LIDARS
 
@@ -97,19 +98,13 @@ def run_robotcar(args: argparse.Namespace) -> int:
     from mvloc_ros.recordings.robotcar.scan_depth import Window
 
     lidars = tuple(args.lidar or ("lms_front", "lms_rear"))
-    options = RobotCarOptions(
+    options = options_of(
+        RobotCarOptions,
+        args,
         test=None if args.test is None else tuple(args.test),
-        models=args.models,
-        extrinsics=args.extrinsics,
-        camera=args.camera,
-        poses=args.poses,
-        good_only=args.good_only,
         lidars=() if "none" in lidars else lidars,
         window=Window(round(args.window * 1e9), round(args.window_after * 1e9)),
         panorama=panorama(args.azimuth, args.elevation) if args.projection == "cylindrical" else None,
-        splat=args.splat,
-        short_side=args.short_side,
-        every=args.every,
         limits=motion_limits(args),
     )
     print(convert(args.traversals, args.out, options).text())

@@ -18,21 +18,20 @@ from mvloc_ros.recordings.rosbag2.compression import copy_decompressed, decompre
 from mvloc_ros.recordings.rosbag2.mcap import McapFile
 from mvloc_ros.recordings.rosbag2.metadata import Metadata, read_metadata
 from mvloc_ros.recordings.rosbag2.sqlite import SqliteFile
-from mvloc_ros.recordings.rosbag2.storage_protocol import CDR, Channel, DamageError, RawMessage, Storage, not_cdr
+from mvloc_ros.recordings.rosbag2.storage_base import CDR, Channel, DamageError, RawMessage, Storage, not_cdr
 
 SUFFIXES = (".mcap", ".db3")
 
 
-class BagFolder:
-    """The files of a folder; a `Storage`.
+class BagFolder(Storage):
+    """The files of a folder.
 
     The counts that are stated are the larger ones of metadata.yaml and of the files' own.
     """
 
     def __init__(self, path: Path, *, salvage: bool = False) -> None:
+        super().__init__()
         self.path = path
-        self.problems: dict[str, None] = {}
-        self.skipped: dict[str, str] = {}
         self._held = ExitStack()
         self._metadata = read_metadata(path)
         self._files: list[Storage] = []
@@ -47,7 +46,7 @@ class BagFolder:
         self._count(self._metadata)
 
     def close(self) -> None:
-        """Give the files back."""
+        """Close the files."""
         self._held.close()
 
     def _open(self, name: str, salvage: bool) -> Storage:
@@ -73,7 +72,6 @@ class BagFolder:
 
     def _describe(self) -> None:
         """Channels of metadata and files; the first type of a topic counts."""
-        channels: dict[str, Channel] = {}
         of_files: dict[str, Channel] = {}
         for file in self._files:
             self.skipped.update(file.skipped)
@@ -89,11 +87,10 @@ class BagFolder:
                 self.skipped[topic.name] = f"its type is {shown(found.type)}, in the metadata {shown(topic.type)}"
             else:
                 definition = "" if found is None else found.definition
-                channels.setdefault(topic.name, Channel(topic.name, topic.type, topic.qos, definition))
+                self.usable.setdefault(topic.name, Channel(topic.name, topic.type, topic.qos, definition))
         for name, channel in of_files.items():
             if name not in self.skipped:
-                channels.setdefault(name, channel)
-        self.channels = tuple(channels.values())
+                self.usable.setdefault(name, channel)
 
     def _count(self, metadata: Metadata) -> None:
         found: Counter[str] = Counter()
@@ -109,8 +106,7 @@ class BagFolder:
             for file in self._files:
                 of_files.update(file.stated or {})
         topics = {channel.topic for channel in self.channels}
-        self.stated: dict[str, int] | None = {name: max(said[name], of_files[name]) for name in topics}
-        self.start_ns, self.end_ns = 0, 0
+        self.stated = {name: max(said[name], of_files[name]) for name in topics}
         if metadata.messages:
             self.start_ns = min(max(metadata.start_ns, 0), LAST_NS)
             self.end_ns = min(max(metadata.start_ns + metadata.duration_ns, self.start_ns), LAST_NS)

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import lz4.frame
 
 from mvloc_ros.foreign_text import quoted
-from mvloc_ros.recordings.rosbag2.storage_protocol import DamageError
+from mvloc_ros.recordings.rosbag2.storage_base import DamageError
 
 if sys.version_info >= (3, 14):
     from compression import zstd

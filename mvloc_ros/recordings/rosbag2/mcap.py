@@ -24,23 +24,20 @@ from mvloc_ros.recordings.rosbag2 import mcap_records as records
 from mvloc_ros.recordings.rosbag2.compression import decompressed
 from mvloc_ros.recordings.rosbag2.mcap_channels import McapChannels
 from mvloc_ros.recordings.rosbag2.mcap_records import Chunk, Fields, Statistics
-from mvloc_ros.recordings.rosbag2.storage_protocol import Channel, DamageError, RawMessage
+from mvloc_ros.recordings.rosbag2.storage_base import DamageError, RawMessage, Storage
 
 _Sorted = tuple[int, int, int, int, bytes]
 """Log time, place of the chunk, place in it (-1: none, only the time), channel, data."""
 
 
-class McapFile:
-    """One mcap file; a `Storage`."""
+class McapFile(Storage):
+    """One mcap file."""
 
     def __init__(self, path: Path, within: Path | None = None, *, salvage: bool = False) -> None:
+        super().__init__()
         self.path = path
-        self.problems: dict[str, None] = {}
-        self.found: dict[str, int] = {}
-        self.stated: dict[str, int] | None = None
-        self.start_ns, self.end_ns = 0, 0
         self._open_bytes = 0
-        self._described = McapChannels()
+        self._described = McapChannels(self.usable, self.skipped)
         self._chunks: list[Chunk] = []
         # Messages outside of chunks: log time, place, and the channel's number.
         self._loose = (array("q"), array("q"), array("q"))
@@ -53,18 +50,8 @@ class McapFile:
             self._held.close()
             raise
 
-    @property
-    def channels(self) -> tuple[Channel, ...]:
-        """The topics that can be read."""
-        return tuple({channel.topic: channel for channel in self._described.usable.values()}.values())
-
-    @property
-    def skipped(self) -> dict[str, str]:
-        """The topics that cannot, and why."""
-        return self._described.skipped
-
     def close(self) -> None:
-        """Give the file back."""
+        """Close the file."""
         self._held.close()
 
     def _open(self, salvage: bool) -> None:
@@ -75,7 +62,7 @@ class McapFile:
             raise DamageError("it has no header")
         start, (summary, end) = first.start + first.length, self._ends(salvage)
         statistics = self._read_summary(summary, end) if start <= summary < end else None
-        if not self._described.usable and not self._described.skipped:
+        if not self.usable and not self.skipped:
             statistics = None
         by_channel = statistics is not None and (statistics.counts or not statistics.messages)
         by_chunk = bool(self._chunks) and all(chunk.counts is not None for chunk in self._chunks)
@@ -132,9 +119,9 @@ class McapFile:
             self.start_ns, self.end_ns = (min(value, LAST_NS) for value in (min(starts, default=0), max(ends)))
 
     def _by_topic(self, counts: Counter[int]) -> dict[str, int]:
-        by_topic: Counter[str] = Counter({channel.topic: 0 for channel in self._described.usable.values()})
+        by_topic: Counter[str] = Counter({channel.topic: 0 for channel in self.usable.values()})
         for number, count in counts.items():
-            channel = self._described.usable.get(number)
+            channel = self.usable.get(number)
             if channel is not None:
                 by_topic[channel.topic] += count
         return dict(by_topic)
@@ -196,7 +183,7 @@ class McapFile:
 
     def messages(self, topics: Collection[str]) -> Iterator[RawMessage]:
         """Messages of the topics in order of log time; damaged chunks are left out and become problems."""
-        wanted = {number: channel for number, channel in self._described.usable.items() if channel.topic in topics}
+        wanted = {number: channel for number, channel in self.usable.items() if channel.topic in topics}
         chunks = [
             self._sorted_chunk(chunk, wanted)
             for chunk in self._chunks

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mvloc_ros.foreign_text import quoted
 from mvloc_ros.recordings.rosbag2.mcap_records import SCHEMA, Fields
-from mvloc_ros.recordings.rosbag2.storage_protocol import (
+from mvloc_ros.recordings.rosbag2.storage_base import (
     CDR,
     Channel,
     DamageError,
@@ -29,11 +29,10 @@ class _Schema(NamedTuple):
 
 
 class McapChannels:
-    """`usable` are the channels that can be read, by their numbers; `skipped` the others, {topic: why}."""
+    """Fills `usable`, the channels that can be read by their numbers, and `skipped`, the others {topic: why}."""
 
-    def __init__(self) -> None:
-        self.usable: dict[int, Channel] = {}
-        self.skipped: dict[str, str] = {}
+    def __init__(self, usable: dict[Any, Channel], skipped: dict[str, str]) -> None:
+        self.usable, self.skipped = usable, skipped
         self._schemas: dict[int, _Schema] = {}
         self._types: dict[str, str] = {}
 

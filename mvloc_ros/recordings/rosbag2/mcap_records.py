@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, NamedTuple
 from zlib import crc32
 
 from mvloc_ros.limits import MOST_RECORD_BYTES
-from mvloc_ros.recordings.rosbag2.storage_protocol import DamageError
+from mvloc_ros.recordings.rosbag2.storage_base import DamageError
 
 MAGIC = b"\x89MCAP0\r\n"
 HEADER, FOOTER, SCHEMA, CHANNEL, MESSAGE, CHUNK = 0x01, 0x02, 0x03, 0x04, 0x05, 0x06

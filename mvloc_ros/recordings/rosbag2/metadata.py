@@ -13,7 +13,7 @@ from mvloc_ros.file_reader import read_file
 from mvloc_ros.foreign_text import quoted
 from mvloc_ros.geometry.stamp_text import LAST_NS
 from mvloc_ros.limits import MOST_YAML_BYTES
-from mvloc_ros.recordings.rosbag2.storage_protocol import CDR, DamageError, qos_of
+from mvloc_ros.recordings.rosbag2.storage_base import CDR, DamageError, qos_of
 from mvloc_ros.yaml_text import parse_yaml
 
 METADATA_FILE = "metadata.yaml"
