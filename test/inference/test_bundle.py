@@ -92,7 +92,7 @@ def test_missing_and_damaged_files_are_named(bundle: Path, tmp_path: Path):
     with pytest.raises(BundleError, match="damaged or was replaced"):
         read_bundle(bundle)
     (bundle / "model.onnx").unlink()
-    with pytest.raises(BundleError, match=r"lacks model\.onnx"):
+    with pytest.raises(BundleError, match=r"is missing model\.onnx"):
         read_bundle(bundle)
     (bundle / "manifest.json").write_text("{")
     with pytest.raises(BundleError, match=r"Cannot read .*manifest\.json"):

@@ -94,11 +94,11 @@ EXTERNAL: dict[str, tuple[Change, str]] = {
     ),
     "attribute of tensors": (
         node("Constant", [], "c", several=[external(), external()]),
-        "the attribute 'several' of its operator 'Constant' is of a kind",
+        "the attribute 'several' of its operator 'Constant' has a type",
     ),
     "attribute of sparse tensors": (
         node("Constant", [], "c", several=[sparse(external(), INTEGERS)] * 2),
-        "the attribute 'several' of its operator 'Constant' is of a kind",
+        "the attribute 'several' of its operator 'Constant' has a type",
     ),
     "branch": (
         node("If", ["share"], "c", then_branch=body(external()), else_branch=body(INTEGERS)),
@@ -239,7 +239,7 @@ FOREIGN: dict[str, tuple[Change, str]] = {
     "output that nothing makes": (lambda m: m.graph.node.pop(), "no operator computes its output expert_share"),
     "input that nothing makes": (
         make_output("Identity", ["nothing"]),
-        "'Identity' takes 'nothing', which nothing makes",
+        "'Identity' takes 'nothing', which no operator before it computes",
     ),
     "value twice": (node("Identity", ["share"], "x"), "it computes the value 'x' twice"),
     "attribute twice": (
@@ -261,7 +261,7 @@ def test_what_no_exported_network_has_is_refused(name: str, tiny: bytes, tmp_pat
 def test_what_protobuf_would_merge_is_refused(tiny: bytes, tmp_path: Path):
     # Two graphs in one file: protobuf makes one of them, whose second part would not have been looked at.
     second = onnx.ModelProto(graph=onnx.GraphProto(initializer=[external()])).SerializeToString()
-    with pytest.raises(BackendError, match="its field 7 is there 2 times, where once is right"):
+    with pytest.raises(BackendError, match="its field 7 occurs 2 times instead of once"):
         check(tmp_path / "model.onnx", tiny + second)
 
 

@@ -117,7 +117,7 @@ def test_a_foreign_engine_under_the_right_name_is_not_used(machine: Any, bundle:
     write_sealed(path, {**sealed.about, field: value}, sealed.content)
     start(machine, bundle)
     assert machine.builds() == 2
-    assert any(f"another {field}" in report for report in machine.reports)
+    assert any(f"different {field}" in report for report in machine.reports)
 
 
 def test_an_engine_that_tensorrt_rejects_is_built_anew(machine: Any, bundle: Bundle):
