@@ -332,7 +332,7 @@ def test_splits_by_traversal():
     for names, test, sentence in (
         ([loop[0], full[1]], None, "do not belong to one published split"),
         (["a", "b"], None, "choose those for testing with"),
-        (["a", "b"], ["c"], "--test names c, which is none of the traversals: a, b"),
+        (["a", "b"], ["c"], "--test gives c, which is not one of the traversals: a, b"),
         (loop[:1], None, "is for test: add one"),
         (["a", "b"], ["a", "b"], "is for training"),
         (["a", "a"], ["a"], "given twice"),
