@@ -103,7 +103,7 @@ def _names_columns(line: str, number: int, path: Path) -> bool:
     if found[0] < 4 or found[1] - found[0] != 3:
         raise MvlocError(
             f"Line {number} of {path} names its columns in another order than `{FORM}`: {quoted(line)}; write them "
-            "in that one."
+            "in this order."
         )
     return True
 

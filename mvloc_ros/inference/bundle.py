@@ -237,8 +237,8 @@ def _verify_files(path: Path, manifest: Manifest) -> None:
             raise BundleError(unreadable(path / name, path, error)) from error
         if actual != digest:
             raise BundleError(
-                f"{path / name} is damaged or was replaced: its SHA-256 starts with {actual[:12]}, the manifest says "
-                f"{digest[:12]}; copy or export the bundle again."
+                f"{path / name} is damaged or was replaced: its SHA-256 starts with {actual[:12]}, the manifest's "
+                f"with {digest[:12]}; copy or export the bundle again."
             )
 
 

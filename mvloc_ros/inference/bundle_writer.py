@@ -102,7 +102,7 @@ def _unchanged(bundle: Bundle) -> Iterator[None]:
         with exclusive(bundle.path):
             if manifest_text(read_bundle(bundle.path, verify=False).manifest) != manifest_text(bundle.manifest):
                 raise BundleError(
-                    f"Another command has changed {bundle.path} since it was read; nothing was written: give the "
+                    f"Another command has changed {bundle.path} since it was read; nothing was written: run the "
                     "command again."
                 )
             remove_leftovers_in(bundle.path)

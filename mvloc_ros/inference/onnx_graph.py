@@ -141,8 +141,8 @@ def _node(node: Message) -> Node:
     kind, domain = node.text(_NODE_KIND), node.text(_NODE_DOMAIN)
     if domain not in _OWN_DOMAINS:
         raise GraphError(
-            f"its operator {quoted(kind)} is of the domain {quoted(domain)}; exported networks use only ONNX's "
-            "own alone"
+            f"its operator {quoted(kind)} is of the domain {quoted(domain)}; exported networks use only "
+            "those of ONNX itself"
         )
     attributes: dict[str, Attribute] = {}
     for span in node.spans(_NODE_ATTRIBUTE):

@@ -74,7 +74,10 @@ class BagWriter:
         try:
             self._staging = self._held.enter_context(staging_folder(self._target))
         except OSError as error:
-            raise RecordingError(f"The recording {self.path} cannot be written ({error.strerror}).") from error
+            raise RecordingError(
+                f"The recording {self.path} cannot be written ({error.strerror}): free disk space, or choose another "
+                "folder."
+            ) from error
         # The storage file is named after its folder, so the folder inside has the final name already.
         self._writer = Writer(
             self._staging / self._target.name, version=METADATA_VERSION, storage_plugin=StoragePlugin.MCAP

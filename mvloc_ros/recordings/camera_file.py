@@ -39,6 +39,7 @@ from mvloc_ros.recordings.images import image_size
 
 CAMERA_FILE = "camera.json"
 PROJECTIONS = ("pinhole", "cylindrical")
+_NEED_NOT_BE_STATED = {"depth_of_points": False, "depth_projection": "pinhole"}
 
 
 def apply_camera_file(root: Path, defaults: CameraSettings) -> tuple[CameraSettings, frozenset[str]]:
@@ -83,6 +84,20 @@ def read_camera_file(root: Path) -> dict[str, Any]:
         except ValueError as error:
             raise RecordingError(f"{path} cannot be used: {str(error).rstrip('.')}.") from error
     return values
+
+
+def camera_file_content(settings: CameraSettings) -> dict[str, Any]:
+    """The JSON values of a camera file that states these settings, without what is unknown or need not be stated."""
+    content: dict[str, Any] = {}
+    for key, (field, _) in _READERS.items():
+        value = getattr(settings, field)
+        if isinstance(value, PinholeCamera):
+            content[key] = value.to_dict()
+        elif isinstance(value, np.ndarray):
+            content[key] = value.tolist()
+        elif value is not None and (key not in _NEED_NOT_BE_STATED or value != _NEED_NOT_BE_STATED[key]):
+            content[key] = value
+    return content
 
 
 def fit_to_images(

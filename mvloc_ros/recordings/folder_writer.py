@@ -25,7 +25,7 @@ from mvloc_ros.foreign_text import quoted
 from mvloc_ros.geometry.text_file import read_text
 from mvloc_ros.json_text import parse_json
 from mvloc_ros.limits import MOST_MANIFEST_BYTES
-from mvloc_ros.recordings.camera_file import CAMERA_FILE
+from mvloc_ros.recordings.camera_file import CAMERA_FILE, camera_file_content
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.frames import CameraSettings
 from mvloc_ros.recordings.seven_scenes import SPLIT_FILES
@@ -158,24 +158,7 @@ class FolderWriter:
         approve: Callable[[Path], None] | None = None,
     ) -> None:
         """Write camera.json and the split, and give the folder its name unless `approve` raises."""
-        content = {
-            "color": cameras.color_camera.to_dict(),
-            "depth": cameras.depth_camera.to_dict(),
-            "depth_registered": cameras.depth_registered,
-            "pose_of": cameras.pose_of,
-            "rate_hz": cameras.rate_hz,
-            "depth_units_per_metre": cameras.depth_units_per_metre,
-            "licence": cameras.licence,
-        }
-        if cameras.max_depth_m is not None:
-            content["max_depth"] = cameras.max_depth_m
-        if cameras.depth_of_points:
-            content["depth_of_points"] = True
-        if cameras.depth_projection != "pinhole":
-            content["depth_projection"] = cameras.depth_projection
-        if cameras.T_color_depth is not None:
-            content["T_color_depth"] = cameras.T_color_depth.tolist()
-        self._write(self.partial / CAMERA_FILE, (json.dumps(content, indent=1) + "\n").encode())
+        self._write(self.partial / CAMERA_FILE, (json.dumps(camera_file_content(cameras), indent=1) + "\n").encode())
         for file_name, sequences in zip(SPLIT_FILES, (train, test), strict=True):
             self._write(self.partial / file_name, "".join(f"{name}\n" for name in sequences).encode())
         for rest in (path for pattern in ("*.part", "*/*.part") for path in self.partial.glob(pattern)):

@@ -57,7 +57,7 @@ def definition_file(name: str) -> Path:
         if (folder / relative).is_file():
             return folder / relative
     raise RecordingError(
-        f"The definition of the message type {name} is not on this machine: source the workspace that has the "
+        f"The definition of the message type {name} was not found on this machine: source the workspace that has the "
         f"package {package} (AMENT_PREFIX_PATH), or exclude its topics."
     )
 

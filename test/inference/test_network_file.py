@@ -165,7 +165,7 @@ FOREIGN: dict[str, tuple[Change, str]] = {
     ),
     "foreign domain": (
         make_output("Attention", ["share"], domain="com.microsoft"),
-        "its operator 'Attention' is of the domain 'com.microsoft'; exported networks use only ONNX's own alone",
+        "its operator 'Attention' is of the domain 'com.microsoft'; exported networks use only those of ONNX itself",
     ),
     "terabytes": (
         together(weight(constant("size", [1 << 20, 1 << 20])), node("Expand", ["share", "size"], "big")),
