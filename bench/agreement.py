@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from mvloc_ros.geometry import se3
-from mvloc_ros.geometry.trajectory import Trajectory
+from mvloc_ros.geometry.trajectory import Interpolation, Trajectory
 from mvloc_ros.recordings import FrameRecord, PosedFolder, open_folder
 from mvloc_ros.recordings.agreement import check_agreement
 from mvloc_ros.recordings.agreement.explanations import T_BODY_OPTICAL, T_OPENGL_OPTICAL
@@ -38,6 +38,10 @@ def with_poses(folder: PosedFolder, spoil: Spoil) -> PosedFolder:
     return replace(folder, train=changed(folder.train), test=changed(folder.test))
 
 
+BETWEEN = Interpolation(250_000_000)
+"""Poses are interpolated between images that are at most this far apart (ns)."""
+
+
 def with_offset(folder: PosedFolder, seconds: float) -> PosedFolder:
     """The folder with poses of later images; frames that have none are left out."""
     tracks: dict[str, list[FrameRecord]] = {}
@@ -50,7 +54,7 @@ def with_offset(folder: PosedFolder, seconds: float) -> PosedFolder:
     }
 
     def changed(frames: tuple[FrameRecord, ...]) -> tuple[FrameRecord, ...]:
-        moved = ((f, of[f.sequence].at(f.stamp_ns + round(1e9 * seconds), 250_000_000)) for f in frames)
+        moved = ((f, of[f.sequence].at(f.stamp_ns + round(1e9 * seconds), BETWEEN)) for f in frames)
         return tuple(replace(frame, T_map_camera=T) for frame, T in moved if T is not None)
 
     return replace(folder, train=changed(folder.train), test=changed(folder.test))

@@ -14,6 +14,7 @@ import argparse
 import json
 import struct
 import time
+from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -22,25 +23,31 @@ from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CompressedImage, Image, PointCloud2, PointField
 
 from bench.pictures import depth_map, image_message, picture
+from mvloc_ros.frontend.clouds import project_cloud
+from mvloc_ros.frontend.compressed import decode_compressed_color, decode_compressed_depth
+from mvloc_ros.frontend.decode import decode_color, decode_depth
+from mvloc_ros.frontend.front_end import FrontEnd, FrontEndOptions, PairedFrame
+from mvloc_ros.frontend.rvl import encode_rvl
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.geometry.projection import unproject
-from mvloc_ros.localization.gate import GateLimits
-from mvloc_ros.localization.tracker import Tracker
+from mvloc_ros.inference.frame import FrameError
 from mvloc_ros.node.pipeline import Pipeline
 from mvloc_ros.node.topic_monitor import TopicMonitor
-from mvloc_ros.sensors.clouds import project_cloud
-from mvloc_ros.sensors.compressed import decode_compressed_color, decode_compressed_depth
-from mvloc_ros.sensors.rvl import encode_rvl
 
 HEIGHT, WIDTH = 480, 640
 CAMERA = PinholeCamera(WIDTH, HEIGHT, 525.0, 525.0, 319.5, 239.5)
 
 
 class Idle:
-    """Stands where the localizer stands: the mailbox is emptied, nothing is computed."""
+    """Stands where the server stands, with its front end: the mailbox is emptied, nothing is computed."""
 
-    def process(self, _frame: Any) -> None:
-        """Nothing."""
+    def __init__(self, put: Callable[[PairedFrame], None]) -> None:
+        options = FrontEndOptions("color", 20_000_000, single_wait_s=0.5)
+        self.front = FrontEnd(options, decode_color, decode_depth, lambda *_: None, put, print)
+
+    def estimate(self, _: PairedFrame) -> Any:
+        """No pose."""
+        raise FrameError("Nothing is localized here.")
 
 
 def image(pixels: np.ndarray, encoding: str) -> Image:
@@ -62,20 +69,8 @@ def summary(seconds: list[float]) -> dict[str, float]:
 
 def callbacks(color: Image, depth: Image, frames: int) -> dict[str, dict[str, float]]:
     """Of the monitor and the pipeline together, as in the node; the second callback of a pair fills the mailbox."""
-    pipeline = Pipeline(
-        Idle(),  # type: ignore[arg-type]
-        Tracker(GateLimits()),
-        "color",
-        20_000_000,
-        5,
-        lambda *_: None,
-        lambda *_: True,
-        lambda *_: None,
-        print,
-        print,
-        odometry=lambda _: None,
-        single_wait_s=0.5,
-    )
+    ignored: Callable[..., None] = lambda *_: None  # noqa: E731
+    pipeline = Pipeline(Idle, ignored, ignored, ignored)  # type: ignore[arg-type]
     monitors = {"color": TopicMonitor("colour"), "depth": TopicMonitor("depth")}
     times: dict[str, list[float]] = {"color": [], "depth": []}
     for n in range(frames):
@@ -86,7 +81,7 @@ def callbacks(color: Image, depth: Image, frames: int) -> dict[str, dict[str, fl
             take(message)
             times[name].append(time.perf_counter() - started)
     pipeline.stop()
-    assert pipeline.counts.pairs == frames
+    assert pipeline.server.front.counts.pairs == frames
     return {name: summary(values) for name, values in times.items()}
 
 

@@ -17,21 +17,22 @@ from launch_ros.actions import LifecycleNode
 from launch import LaunchContext, LaunchDescription
 from mvloc_ros import fastdds_profile
 from mvloc_ros.launch_support import sim_time
+from mvloc_ros.parameters.table import TABLE
 from mvloc_ros.yaml_text import parse_yaml
 
 SHARE = get_package_share_directory("mvloc_ros")
 # Parameters of the node that are arguments too; an empty one leaves the value to params_file.
-PARAMETERS = {
-    "model": "folder of the model bundle (`mvloc export` writes it)",
-    "backend": "auto, tensorrt, onnxruntime, torch",
-    "color_transport": "raw, compressed",
-    "depth_source": "image, compressed, cloud",
-    "map_frame": "frame of the poses; default: the model's",
-    "publish_frame": "odom (map -> odom, REP-105), base_link, camera, none",
-    "odom_frame": "frame of the odometry; default: odom",
-    "base_frame": "frame of the robot; default: base_link",
-    "camera_frame": "frame of the camera on TF; default: the image's frame_id",
-}
+PARAMETERS = (
+    "model",
+    "backend",
+    "color_transport",
+    "depth_source",
+    "map_frame",
+    "publish_frame",
+    "odom_frame",
+    "base_frame",
+    "camera_frame",
+)
 # Where neither an argument nor the camera's file says otherwise. Relative, as in the cameras' files: a robot in a
 # namespace has its camera there too.
 TOPICS = {
@@ -89,16 +90,23 @@ def start_node(context: LaunchContext) -> list[LifecycleNode]:
     return [node]
 
 
+def parameter_text(name: str) -> str:
+    """The meaning of a parameter, with the default where there is one that is not empty."""
+    default = TABLE[name].default
+    return f"{TABLE[name].text}; default: {default}" if default else TABLE[name].text
+
+
 def generate_launch_description() -> LaunchDescription:
-    defaults = {**ARGUMENTS, **{name: ("", text) for name, text in PARAMETERS.items()}}
+    arguments = {**ARGUMENTS, **{name: ("", parameter_text(name)) for name in PARAMETERS}}
+    choices = {**CHOICES, **{name: ["", *TABLE[name].choices] for name in PARAMETERS if TABLE[name].choices}}
     profile = fastdds_profile.settings(profile=Path(SHARE, "config", "fastdds.xml"))
     return LaunchDescription(
         [
             # The stock shared-memory segment of Fast DDS is smaller than an image; a profile of the user's wins.
             *(SetEnvironmentVariable(name, path) for name, path in profile.items()),
             *(
-                DeclareLaunchArgument(name, default_value=d, description=text, choices=CHOICES.get(name))
-                for name, (d, text) in defaults.items()
+                DeclareLaunchArgument(name, default_value=d, description=text, choices=choices.get(name))
+                for name, (d, text) in arguments.items()
             ),
             OpaqueFunction(function=start_node),
         ]

@@ -14,6 +14,7 @@ from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription
 from mvloc_ros.launch_support import integration_arguments, require_packages, sim_time
+from mvloc_ros.parameters.table import TABLE
 
 SHARE = get_package_share_directory("mvloc_ros")
 VALUES = os.path.join(SHARE, "config", "integration", "nav2_instead_of_amcl.yaml")
@@ -49,6 +50,6 @@ def generate_launch_description() -> LaunchDescription:
         PythonLaunchDescriptionSource(os.path.join(SHARE, "launch", "mvloc.launch.py")),
         launch_arguments={name: LaunchConfiguration(name) for name in FORWARDED}.items(),
     )
-    arguments = integration_arguments(VALUES, "the map server with its manager")
+    arguments = integration_arguments(VALUES, "the map server with its manager", TABLE["model"].text)
     arguments.append(DeclareLaunchArgument("map", description="YAML file of the occupancy grid"))
     return LaunchDescription([*arguments, mvloc, OpaqueFunction(function=start_map_server)])

@@ -30,12 +30,15 @@ def require_packages(*names: str) -> None:
         )
 
 
-def integration_arguments(params_file: str, nodes: str) -> list[Any]:
-    """The launch arguments of a file that starts the localization node and `nodes`, all by one `params_file`."""
+def integration_arguments(params_file: str, nodes: str, model: str) -> list[Any]:
+    """The launch arguments of a file that starts the localization node and `nodes`, all by one `params_file`.
+
+    `model` is the meaning of the node's parameter of that name.
+    """
     from launch.actions import DeclareLaunchArgument
 
     return [
-        DeclareLaunchArgument("model", description="folder of the model bundle"),
+        DeclareLaunchArgument("model", description=model),
         DeclareLaunchArgument("camera", default_value="", description="file of config/cameras without .yaml"),
         DeclareLaunchArgument("namespace", default_value="", description="namespace of all nodes, topics and /tf"),
         DeclareLaunchArgument(

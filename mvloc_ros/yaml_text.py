@@ -10,6 +10,7 @@ once.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,10 +43,14 @@ class _Values:
     def begin(self, value: list[Any] | dict[str, Any], line: int) -> None:
         if len(self.open) == MOST_NESTING:
             raise ValueError(f"its values are nested deeper than {MOST_NESTING} in line {line}")
-        inner = self.open[-1] if self.open else None
-        if inner is not None and isinstance(inner.value, dict) and inner.name is None:
+        if self.awaits_name:
             raise ValueError(f"a name in line {line} is a list or mapping and not a text")
         self.open.append(_Open(value))
+
+    @property
+    def awaits_name(self) -> bool:
+        """Whether a name of a mapping comes next."""
+        return bool(self.open) and isinstance(self.open[-1].value, dict) and self.open[-1].name is None
 
     def end(self) -> None:
         self.add(self.open.pop().value, 0)
@@ -67,8 +72,15 @@ class _Values:
             inner.name = value
 
 
-def parse_yaml(text: str, most_characters: int = MOST_YAML_CHARACTERS) -> Any:
+def parse_yaml(
+    text: str, most_characters: int = MOST_YAML_CHARACTERS, plain: Callable[[str], Any] | None = None
+) -> Any:
     """The values of a YAML document: None where it is empty; dates stay text.
+
+    Args:
+        text: the document.
+        most_characters: that are accepted.
+        plain: gives the value of a word without quotation marks, or raises ValueError; None: as YAML 1.1 reads it.
 
     Raises:
         ValueError: it is no YAML, or beyond the bounds; the caller names the file.
@@ -81,7 +93,7 @@ def parse_yaml(text: str, most_characters: int = MOST_YAML_CHARACTERS) -> Any:
             number += 1
             if number > MOST_YAML_VALUES:
                 raise ValueError(f"it has more than {MOST_YAML_VALUES} values")
-            _take(loader, loader.get_event(), values)
+            _take(loader, loader.get_event(), values, plain)
     except yaml.MarkedYAMLError as error:
         place = "" if error.problem_mark is None else f" in line {error.problem_mark.line + 1}"
         raise ValueError(f"{error.problem or error.context}{place}") from error
@@ -94,7 +106,7 @@ def parse_yaml(text: str, most_characters: int = MOST_YAML_CHARACTERS) -> Any:
     return values.document[0] if values.document else None
 
 
-def _take(loader: yaml.SafeLoader, event: yaml.Event, values: _Values) -> None:
+def _take(loader: yaml.SafeLoader, event: yaml.Event, values: _Values, plain: Callable[[str], Any] | None) -> None:
     line = 0 if event.start_mark is None else event.start_mark.line + 1
     if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
         raise ValueError(f"line {line} has an anchor or alias (& or *); write the values out")
@@ -108,13 +120,20 @@ def _take(loader: yaml.SafeLoader, event: yaml.Event, values: _Values) -> None:
     elif isinstance(event, yaml.CollectionEndEvent):
         values.end()
     elif isinstance(event, yaml.ScalarEvent):
-        values.add(_scalar(loader, event, line), line)
+        values.add(_scalar(loader, event, line, plain, is_name=values.awaits_name), line)
 
 
-def _scalar(loader: yaml.SafeLoader, event: yaml.ScalarEvent, line: int) -> Any:
-    """A text or number as YAML 1.1 reads it."""
+def _scalar(
+    loader: yaml.SafeLoader, event: yaml.ScalarEvent, line: int, plain: Callable[[str], Any] | None, is_name: bool
+) -> Any:
+    """A text or number as YAML 1.1 reads it, or `plain`."""
     if any("\ud800" <= character <= "\udfff" for character in event.value):
         raise ValueError(f"a text in line {line} has an unpaired surrogate")
+    if plain is not None:
+        try:
+            return event.value if is_name or event.style in ("'", '"') else plain(event.value)
+        except ValueError as error:
+            raise ValueError(f"{error} in line {line}") from None
     tag = loader.resolve(yaml.ScalarNode, event.value, event.implicit)
     if tag == f"{_TAG}merge":
         raise ValueError(f"line {line} merges mappings (<<); write the values out")

@@ -17,7 +17,8 @@ from mvloc_ros.msg import LocalizationStatus
 from rclpy.node import Node
 
 from mvloc_ros.launch_support import require_packages, sim_time
-from mvloc_ros.node.parameters import SPECS
+from mvloc_ros.parameters.checks import fault_of
+from mvloc_ros.parameters.table import TABLE
 
 ROOT = Path(__file__).resolve().parents[1]
 CAMERAS = sorted((ROOT / "config" / "cameras").glob("*.yaml"))
@@ -38,8 +39,8 @@ def test_a_camera_names_topics_and_nothing_unknown(path: Path):
     assert {"color_topic", "cloud_topic" if values.get("depth_source") == "cloud" else "depth_topic"} <= set(values)
     # Relative: two robots in namespaces of their own do not hear one camera.
     assert not [value for name, value in values.items() if name.endswith("_topic") and value.startswith("/")]
-    for name in set(values) & set(SPECS):
-        assert values[name] in SPECS[name].choices
+    for name in set(values) & set(TABLE):
+        assert not fault_of(TABLE[name], values[name])
 
 
 def test_every_camera_key_is_a_launch_argument():
@@ -52,10 +53,7 @@ def test_integration_parameters_exist_and_are_allowed(path: Path):
     found = of_the_node(path)
     assert found
     for name, value in found[0].items():
-        spec = SPECS[name]
-        assert type(value) is type(spec.default), name
-        assert not spec.choices or value in spec.choices, name
-        assert spec.range is None or spec.range[0] <= value <= spec.range[1], name
+        assert not fault_of(TABLE[name], value), name
 
 
 def test_the_filters_fuse_fifteen_values_and_gate_by_a_distance():

@@ -30,22 +30,33 @@ SHARED |= {"interrupts", "json_text", "launch_support", "limits", "storage", "ya
 # Package -> our packages that it may import, besides itself and the shared modules.
 ALLOWED = {
     "geometry": set(),
-    "recordings": {"geometry", "inference", "sensors"},
+    "recordings": {"geometry", "inference", "frontend"},
     "inference": {"geometry"},
-    "sensors": {"geometry", "inference"},
+    "frontend": {"geometry", "inference", "parameters"},
     "localization": {"geometry", "inference"},
+    "parameters": {"geometry", "inference", "localization"},
     "mapping": {"geometry", "recordings", "inference", "localization"},
     "calibration": {"geometry", "recordings", "inference", "localization", "mapping"},
     "evaluation": {"geometry"},
-    "replay": {"geometry", "recordings", "inference", "sensors", "localization", "evaluation"},
+    "replay": {
+        "geometry",
+        "recordings",
+        "inference",
+        "frontend",
+        "localization",
+        "parameters",
+        "pipeline",
+        "evaluation",
+    },
     "training": {"geometry", "recordings", "inference", "evaluation"},
     "experiments": {"geometry", "recordings", "evaluation", "replay", "training"},
     "demo": {"geometry", "recordings", "inference", "replay"},
-    "node": {"geometry", "inference", "localization", "sensors"},
+    "pipeline": {"geometry", "inference", "frontend", "localization", "parameters"},
+    "node": {"geometry", "inference", "frontend", "localization", "parameters", "pipeline"},
     "doctor": {"inference", "localization", "replay"},
 }
 # Only these may import ROS (node: all of it).
-ROS_FILES = {"sensors/decode.py", "sensors/clouds.py", "replay/player.py", "replay/recorder.py", "replay/ros.py"}
+ROS_FILES = {"frontend/decode.py", "frontend/clouds.py", "replay/player.py", "replay/recorder.py", "replay/ros.py"}
 ROS_FILES |= {"doctor/camera_topics.py", "doctor/software.py"}
 
 

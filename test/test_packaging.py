@@ -15,7 +15,6 @@ import pytest
 
 import mvloc_ros
 from mvloc_ros.cli import _parser
-from mvloc_ros.node.parameters import SPECS
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = ("README", "SECURITY", "CONTRIBUTING", "CHANGELOG")
@@ -54,24 +53,6 @@ def test_files_that_the_documents_name_exist():
     for path in DOCUMENTS:
         for target in re.findall(r"`((?:test|bench|config|launch)/[\w./-]*)`", path.read_text(encoding="utf-8")):
             assert (ROOT / target).exists(), f"{path.name}: {target}"
-
-
-def test_every_parameter_is_documented():
-    text = (ROOT / "docs" / "node.md").read_text(encoding="utf-8")
-    rows = dict(re.findall(r"^\| `(\w+)` \| `?([^|`]*)`? \|", text, re.MULTILINE))
-    for name, spec in SPECS.items():
-        assert name in rows, name
-        default = str(spec.default).lower() if isinstance(spec.default, bool) else str(spec.default)
-        assert rows[name].strip() == (default or '""')
-
-
-def test_launch_arguments_that_are_parameters_exist():
-    tree = ast.parse((ROOT / "launch" / "mvloc.launch.py").read_text(encoding="utf-8"))
-    values = {
-        statement.targets[0].id: statement.value for statement in tree.body
-        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name)
-    }  # fmt: skip
-    assert set(ast.literal_eval(values["PARAMETERS"])) <= set(SPECS)
 
 
 def test_launch_file_describes_its_arguments():

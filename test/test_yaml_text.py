@@ -41,6 +41,17 @@ f:
     assert parse_yaml("# nothing") is None
 
 
+def test_words_without_quotation_marks_can_be_read_otherwise() -> None:
+    text = "1: [1, '2', \"3\"]\nb: {c: ~}\n"
+    assert parse_yaml(text, plain=lambda word: f"<{word}>") == {"1": ["<1>", "2", "3"], "b": {"c": "<~>"}}
+
+    def refuse(word: str) -> str:
+        raise ValueError(f"{word} is no word")
+
+    with pytest.raises(ValueError, match=r"^x is no word in line 2$"):
+        parse_yaml("a:\n- x", plain=refuse)
+
+
 def test_the_files_of_this_package_read_the_same() -> None:
     files = [*ROOT.glob("config/**/*.yaml"), *ROOT.glob("mvloc_ros/training/presets/*.yaml")]
     assert len(files) > 20

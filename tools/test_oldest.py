@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv-oldest"
 # Without the tests that need PyTorch, this package's built messages, or real DDS.
 TESTS = [
-    "geometry", "sensors", "localization", "recordings", "demo", "inference/test_bundle.py",
+    "geometry", "frontend", "localization", "recordings", "demo", "inference/test_bundle.py",
     "inference/test_preprocess.py", "replay/test_offline.py", "replay/test_evaluation.py", "evaluation",
     "mapping/test_map.py", "mapping/test_refinement.py",
 ]  # fmt: skip

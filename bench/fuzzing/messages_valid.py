@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField
 
 from bench.fuzzing.scene import CAMERA, START_NS, color_of, depth_of, encoded, pose_of
+from mvloc_ros.frontend.rvl import encode_rvl
 from mvloc_ros.geometry import se3
-from mvloc_ros.sensors.rvl import encode_rvl
 
 FRAME = "camera_optical_frame"
 RVL, DEPTH_PNG = "16UC1; compressedDepth rvl", "16UC1; compressedDepth png"

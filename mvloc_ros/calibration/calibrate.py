@@ -23,6 +23,7 @@ from mvloc_ros.inference.validation_file import VALIDATION_FILE, ValidationPoses
 from mvloc_ros.mapping.build import MapOptions
 from mvloc_ros.mapping.map import check_cameras, check_depth
 from mvloc_ros.recordings import FrameRecord, PosedFolder, open_folder
+from mvloc_ros.recordings.train_test_split import TEST_FRACTION
 
 _log = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ _ROUNDING = 1e-4, 1e-2
 def calibrate(
     model: Path,
     data: Path,
-    test_fraction: float = 0.2,
+    test_fraction: float = TEST_FRACTION,
     min_frames: int = MapOptions.min_frames,
     *,
     network_alone: bool = False,

@@ -12,6 +12,7 @@ from mvloc_ros.mapping import verbs as mapping
 from mvloc_ros.recordings import open_folder
 from mvloc_ros.recordings.agreement import add_force_argument, require_agreement
 from mvloc_ros.recordings.contents import contents_text
+from mvloc_ros.recordings.train_test_split import TEST_FRACTION
 
 CALIBRATE_EXAMPLES = """examples:
   mvloc calibrate models/kitchen --data recordings/kitchen
@@ -36,7 +37,7 @@ def add_calibrate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--test-fraction",
         type=float,
-        default=0.2,
+        default=TEST_FRACTION,
         help="end of each recording kept for tests if the folder has no split (default: %(default)s)",
     )
     add_force_argument(parser)

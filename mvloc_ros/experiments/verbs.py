@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mvloc_ros.experiments.errors import ExperimentError
 from mvloc_ros.experiments.table_rows import ALL_SYSTEMS, DEFAULT_SYSTEMS, make_rows
+from mvloc_ros.recordings.train_test_split import TEST_FRACTION
 from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.options import InputConfig
 from mvloc_ros.training.presets import PRESETS, preset
@@ -61,7 +62,10 @@ def add_experiment_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
     parser.add_argument("--weights", type=Path, metavar="FILE", help="ImageNet weights, as of `mvloc train`")
     parser.add_argument(
-        "--test-fraction", type=float, default=0.2, help="as of `mvloc train`, if a scene has no split (default: 0.2)"
+        "--test-fraction",
+        type=float,
+        default=TEST_FRACTION,
+        help="as of `mvloc train`, if a scene has no split (default: %(default)s)",
     )
     add_reading_arguments(parser)
     bootstrap = parser.add_argument_group("intervals", "bootstrap over blocks of consecutive test frames")

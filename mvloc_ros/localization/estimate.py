@@ -71,7 +71,7 @@ class PoseEstimate:
         return self.color_used and self.depth_used and not self.remark
 
     def fix(self) -> Fix:
-        """The pose as the tracker judges it."""
+        """The pose as the tracker takes it."""
         return Fix(
             self.pose,
             self.T_odom_camera,

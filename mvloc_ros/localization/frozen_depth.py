@@ -28,7 +28,7 @@ TOLERATED_NS = 70_000_000
 TOLERATED_M, TOLERATED_RAD = 0.02, float(np.radians(2.0))
 """A fifth of the error from which a pose is wrong (`mapping.trials.LIMITS`)."""
 HANGS_NS = 300_000_000
-"""A driver that sends an image twice now and then is none that hangs."""
+"""A driver that now and then sends an image twice does not hang."""
 
 # Colour is compared in blocks, so that its own noise averages out: a sixteenth of the width is 4 degrees of 60.
 _BLOCKS = (16, 12)

@@ -30,7 +30,7 @@ _IDENTITY = np.eye(6)
 
 @dataclass(frozen=True)
 class GateLimits:
-    """When a pose is accepted.
+    """When a pose is accepted. The defaults are those of the node's parameters, too.
 
     Attributes:
         enabled: False accepts every finite pose that its maker does not reject.
@@ -97,7 +97,7 @@ def _mahalanobis(covariance: Array, error: Array) -> float:
 
 
 def fault_of(pose: Pose) -> str:
-    """Why a pose cannot be judged at all, in words; empty if it can."""
+    """Why a pose cannot be compared at all, in words; empty if it can."""
     if not se3.is_rigid(pose.T):
         return "the pose is not a finite rigid transform"
     covariance = pose.covariance

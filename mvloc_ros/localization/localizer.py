@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable
@@ -76,6 +77,12 @@ class Localizer:
         self._frozen = FrozenDepth()
         self._refiner, self.map_problem = refiner_of(bundle, self._options)
 
+    def for_another_stream(self) -> Localizer:
+        """One with the same model, backend and map, that has seen no frame; both are of one thread."""
+        other = copy.copy(self)
+        other._frozen = FrozenDepth()
+        return other
+
     @property
     def covariance(self) -> NDArray[np.float64]:
         """Of the network's poses from both modalities, 6x6."""
@@ -144,9 +151,9 @@ class Localizer:
         return estimate if age.moved is None else _repeated(estimate, age.moved)
 
     def follow(self, frame: Frame, tracker: Tracker, odometry: Odometry = _no_odometry) -> tuple[PoseEstimate, Verdict]:
-        """Localize one frame and let the tracker judge the pose; arguments and errors as of `process`."""
+        """Localize one frame and let the tracker accept or reject the pose; arguments and errors as of `process`."""
         estimate = self.process(frame, tracker, odometry)
-        return estimate, tracker.judge(estimate.fix())
+        return estimate, tracker.update(estimate.fix())
 
     def _remarked(self, estimate: PoseEstimate, problem: str) -> PoseEstimate:
         """With what is less than was asked for, in words."""
@@ -239,10 +246,10 @@ def _problem_of(found: Refined | Unrefined) -> str:
 
 def _with(network: PoseEstimate, refined: Refined) -> PoseEstimate:
     times = replace(network.times, refinement_ms=refined.refinement_ms, verification_ms=refined.verification_ms)
-    judged = replace(network, score=refined.score, rejection=refined.rejection, details=refined, times=times)
+    verified = replace(network, score=refined.score, rejection=refined.rejection, details=refined, times=times)
     if refined.iterations == 0:
-        return judged
-    return replace(judged, pose=refined.pose, refined=True)
+        return verified
+    return replace(verified, pose=refined.pose, refined=True)
 
 
 def _repeated(estimate: PoseEstimate, moved: Distance) -> PoseEstimate:

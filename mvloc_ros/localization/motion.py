@@ -67,7 +67,7 @@ class Moved:
 
 @dataclass(frozen=True)
 class MotionModel:
-    """How far a camera may have come.
+    """How far a camera may have come. The defaults are those of the node's parameters, too.
 
     Attributes:
         odometry: growth of the spread with odometry.
@@ -77,7 +77,7 @@ class MotionModel:
 
     odometry: Growth = Growth(0.05, 0.05, 0.02, 0.01)
     max_speed: float = 1.0
-    max_turn_rate: float = 1.0
+    max_turn_rate: float = np.pi / 3.0
 
     def between(
         self, then_ns: int, T_odom_camera_then: Array | None, now_ns: int, T_odom_camera_now: Array | None

@@ -10,7 +10,7 @@ MODES = ("auto", "off", "required")
 
 @dataclass(frozen=True)
 class RefinementOptions:
-    """How poses are refined.
+    """How poses are refined. The defaults are those of the node's parameters, too.
 
     Attributes:
         mode: `auto` refines where the bundle has a map and the frame has depth; `off` never; `required` refuses a

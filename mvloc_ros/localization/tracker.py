@@ -2,7 +2,7 @@
 """Where the camera is, from frame to frame: the one owner of the accepted pose and of the state.
 
 The localizer asks the tracker where the camera is expected and how far it came; whoever runs the localizer gives each
-pose that it finds to `judge`. Only accepted poses, and a hint from outside, are starting points of what follows.
+pose that it finds to `update`. Only accepted poses, and a hint from outside, are starting points of what follows.
 
 A pose is accepted if it agrees with the last accepted one (see `gate`). One that does not is remembered. Once
 `confirmations` poses in a row of time agree on the same motion, each one with an earlier one, the camera really is
@@ -47,7 +47,7 @@ class State(IntEnum):
 
 @dataclass(frozen=True, eq=False)
 class Fix:
-    """A pose of the camera to be judged.
+    """A pose of the camera to be accepted or rejected.
 
     Attributes:
         pose: of the camera.
@@ -104,7 +104,7 @@ class Expectation:
 
 
 class Tracker:
-    """Judges poses in the order of their stamps. Any thread may call it."""
+    """Accepts or rejects poses in the order of their stamps. Any thread may call it."""
 
     def __init__(self, limits: GateLimits, unverified_after_s: float = 0.0) -> None:
         """Accept nothing yet.
@@ -171,7 +171,7 @@ class Tracker:
         times = abs(now_ns - then_ns) / abs(then_ns - before.pose.stamp_ns)
         return Distance(came.metres * times, came.radians * times)
 
-    def judge(self, fix: Fix) -> Verdict:
+    def update(self, fix: Fix) -> Verdict:
         """Accept a pose or not."""
         with self._lock:
             fault = self._rejection_of(fix) or fault_of(fix.pose)
@@ -184,7 +184,7 @@ class Tracker:
     def _rejection_of(self, fix: Fix) -> str:
         if fix.unverified and not fix.rejection:
             return self._unverified.rejection_of(fix.pose.stamp_ns, fix.unverified)
-        self._unverified.judged(fix.pose.stamp_ns)
+        self._unverified.verified(fix.pose.stamp_ns)
         return fix.rejection
 
     def _compare(self, fix: Fix) -> Verdict:

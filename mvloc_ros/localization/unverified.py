@@ -42,7 +42,7 @@ class UnverifiedPoses:
         """Start counting again at the next pose."""
         self._since_ns = None
 
-    def judged(self, stamp_ns: int) -> None:
+    def verified(self, stamp_ns: int) -> None:
         """A pose of this stamp was verified, or rejected by verification."""
         self._since_ns = stamp_ns
 

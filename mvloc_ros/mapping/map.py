@@ -41,7 +41,7 @@ def add_map(
     model: Path,
     data: Path,
     options: MapOptions,
-    test_fraction: float = 0.2,
+    test_fraction: float = split.TEST_FRACTION,
     false_accept_rate: float = FALSE_ACCEPT_RATE,
     *,
     without_threshold: bool = False,

@@ -6,6 +6,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from mvloc_ros.recordings.train_test_split import TEST_FRACTION
+
 MAP_EXAMPLES = """examples:
   mvloc map models/kitchen --data recordings/kitchen
   mvloc map models/hall --data recordings/hall --resolution 0.04 --max-range 8
@@ -53,7 +55,7 @@ def add_map_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--test-fraction",
         type=float,
-        default=0.2,
+        default=TEST_FRACTION,
         help="end of each recording kept for tests if the folder has no split (default: %(default)s)",
     )
 

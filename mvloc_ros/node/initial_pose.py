@@ -9,11 +9,12 @@ from geometry_msgs.msg import PoseWithCovarianceStamped
 from rclpy.lifecycle import LifecycleNode
 
 from mvloc_ros.foreign_text import shown
-from mvloc_ros.node.input_log import InputLog
-from mvloc_ros.node.messages import MessageError, pose_messages, pose_of
-from mvloc_ros.node.robot_tracking import Placement, RobotTracking
+from mvloc_ros.frontend.input_log import InputLog
+from mvloc_ros.frontend.message_checks import MessageError
+from mvloc_ros.node.messages import pose_messages, pose_of
 from mvloc_ros.node.services import Answer
 from mvloc_ros.node.subscriptions import logged_events
+from mvloc_ros.pipeline.robot_tracking import Placement, RobotTracking
 
 
 class InitialPose:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 
-from mvloc_ros.node.input_log import InputLog
+from mvloc_ros.frontend.input_log import InputLog
 
 
 class Level(IntEnum):

@@ -11,7 +11,7 @@ from mvloc_ros.inference.backend import Backend
 from mvloc_ros.inference.backend_choice import create_backend
 from mvloc_ros.inference.bundle import Bundle, read_bundle
 from mvloc_ros.localization.localizer import Localizer
-from mvloc_ros.node.parameters import NodeParameters
+from mvloc_ros.parameters.table import NodeParameters
 
 
 @dataclass(frozen=True)

@@ -19,14 +19,13 @@ from rclpy.parameter import Parameter
 
 from mvloc_ros.errors import MvlocError
 from mvloc_ros.foreign_text import shown, shown_lines
+from mvloc_ros.frontend.front_end import PairedFrame
+from mvloc_ros.frontend.input_log import InputLog
+from mvloc_ros.frontend.transform_watch import TransformWatch
 from mvloc_ros.inference.manifest import Manifest
 from mvloc_ros.limits import MOST_LOG_CHARACTERS
-from mvloc_ros.localization.tracker import Tracker
 from mvloc_ros.node import parameters
-from mvloc_ros.node.frame_parameters import gate_limits
-from mvloc_ros.node.image_reader import ImageReader
 from mvloc_ros.node.initial_pose import InitialPose
-from mvloc_ros.node.input_log import InputLog
 from mvloc_ros.node.inputs import Inputs
 from mvloc_ros.node.memory import give_back
 from mvloc_ros.node.model_exchange import ModelSlot
@@ -35,13 +34,11 @@ from mvloc_ros.node.outputs import Outputs
 from mvloc_ros.node.pipeline import STOP_S, Pipeline
 from mvloc_ros.node.qos import image_qos
 from mvloc_ros.node.reporter import Reporter
-from mvloc_ros.node.robot_tracking import RobotTracking
 from mvloc_ros.node.ros_clock import RosClock
 from mvloc_ros.node.services import Answer, create_services
-from mvloc_ros.node.stamps import StampGuard
 from mvloc_ros.node.tf_publisher import TfPublisher
-from mvloc_ros.node.transform_watch import TransformWatch
 from mvloc_ros.node.transitions import logged
+from mvloc_ros.pipeline.server import LocalizationServer, Surroundings
 
 _NOT_ACTIVE = "the node is not active"
 _STUCK = "a frame that was in work when the node was deactivated has not ended; clean up and configure, or start again"
@@ -58,6 +55,8 @@ class LocalizationNode(LifecycleNode):
         super().__init__("mvloc")
         self._is_ending = is_ending
         parameters.declare(self)
+        for sentence in parameters.ignored(self):
+            self.get_logger().warning(f"{sentence} Its value is ignored.")
         # What ends the configured and the active state again; None outside of them.
         self._configured: ExitStack | None = None
         self._active: ExitStack | None = None
@@ -153,49 +152,27 @@ class LocalizationNode(LifecycleNode):
 
     def _start(self, undo: ExitStack) -> None:
         """Everything that works while the node is active; `undo` is told how each part ends, as soon as it is there."""
-        self._stamps = StampGuard(self._time.now_ns, self._settings.future_tolerance, self._forget_the_past)
-        model = self._models.current
         undo.callback(self._tf.withdraw)
-        tracker = Tracker(gate_limits(self._settings), self._settings.refinement.unverified_after_s)
-        self._tracker = RobotTracking(
-            self._settings,
-            tracker,
-            model.map_frame,
-            self._transforms if self._settings.needs_tf else None,
-            self._tf,
-            self._stamps.is_from_before,
-            self._log,
-            self._watch,
-        )
-        reporter = Reporter(
-            self, self._settings, self._models, self._outputs, self._time, self._stamps, self._tracker, self._log
-        )
-        reader = ImageReader(self._settings, self._manifest, self._transforms)
+        reporter = Reporter(self, self._settings, self._models, self._outputs, self._time, self._log)
+
+        def make_server(put: Callable[[PairedFrame], None]) -> LocalizationServer:
+            around = Surroundings(self._time.now_ns, self._transforms, self._tf, self._watch, self._log)
+            localizer = self._models.current.localizer
+            return LocalizationServer(self._settings, localizer, self._manifest, around, put, reporter.note_invalid)
+
         pipeline = self._pipeline = Pipeline(
-            model.localizer,
-            tracker,
-            model.pose_of,
-            round(1e9 * self._settings.pair_tolerance),
-            self._settings.image_queue_size,
-            self._stamps.check,
-            reporter.publish_estimate,
-            reporter.report_estimate,
-            reporter.note_invalid,
-            reporter.report_failure,
-            odometry=self._tracker.odometry_of,
-            read_color=reader.read_color,
-            read_depth=reader.read_depth,
-            single_wait_s=self._settings.single_modality_wait,
+            make_server, reporter.publish, reporter.report_pose, reporter.report_failure
         )
+        self._server = server = pipeline.server
         undo.callback(self._end_pipeline)
-        self._models.attach(pipeline, self._tracker)
+        self._models.attach(pipeline)
         undo.callback(self._models.detach)
         if self._transforms is not None:
             self._transforms.resume()
             undo.callback(self._transforms.stop_waiting)
-        self._initial_pose.listen(self._tracker, lambda: self._models.current.map_frame)
+        self._initial_pose.listen(server.tracking, lambda: self._models.current.map_frame)
         undo.callback(self._initial_pose.stop_listening)
-        self._inputs = Inputs(self, self._settings, self._manifest, pipeline, reader, self._log, self._transforms)
+        self._inputs = Inputs(self, self._settings, self._manifest, pipeline, self._log, self._transforms)
         undo.callback(self._inputs.close)
         reporter.attach(pipeline, self._inputs)
         # Of the steady clock: the status must say that simulated time does not come.
@@ -246,37 +223,27 @@ class LocalizationNode(LifecycleNode):
 
     def _on_clock_jump(self, delta_ns: int) -> None:
         if self._pipeline is not None:
-            self._stamps.clock_jumped(delta_ns)
-
-    def _forget_the_past(self, what: str) -> None:
-        """After a jump back: gate, transforms and waiting images are of another time."""
-        pipeline = self._pipeline
-        assert pipeline is not None
-        self._log.warn("jumps back", f"{what}: forgetting the poses, transforms and images from before")
-        pipeline.single_modality.reset()
-        if self._transforms is not None:
-            self._transforms.forget()
-        self._tracker.forget()
+            self._server.stamps.clock_jumped(delta_ns)
 
     # Services -----------------------------------------------------------------------------------------
 
     def _relocalize(self) -> Answer:
         if self._pipeline is None:
             return False, _NOT_ACTIVE
-        self._tracker.forget()
+        self._server.tracking.forget()
         return True, "forgot where the camera was; the next pose starts afresh"
 
     def _set_enabled(self, enabled: bool) -> Answer:
         if self._pipeline is None:
             return False, _NOT_ACTIVE
         self._pipeline.enabled = enabled
-        self._pipeline.single_modality.reset()
+        self._server.front.reset()
         return True, "localizing" if enabled else "images are ignored until ~/set_enabled is called with true"
 
     def _publish_initialpose(self) -> Answer:
         if self._pipeline is None:
             return False, _NOT_ACTIVE
-        return self._initial_pose.publish(self._tracker.validated(self._time.now_ns()))
+        return self._initial_pose.publish(self._server.tracking.validated(self._time.now_ns()))
 
     # The model ----------------------------------------------------------------------------------------
 

@@ -95,7 +95,7 @@ def _create_node(args: list[str] | None, ending: Ending) -> LocalizationNode | N
     from rclpy.signals import SignalHandlerOptions
 
     from mvloc_ros.node.localization_node import LocalizationNode
-    from mvloc_ros.node.parameters import ParameterError
+    from mvloc_ros.parameters.errors import ParameterError
 
     ending.is_awaited = True
     try:
@@ -135,8 +135,8 @@ def start(node: LocalizationNode, ending: Ending) -> None:
 
 def _leave_threads_behind() -> None:
     """End the process now if a model is still being loaded (for minutes perhaps), or a frame hangs."""
+    from mvloc_ros.frontend.mailbox import WORKER
     from mvloc_ros.node.model_exchange import LOADER
-    from mvloc_ros.node.worker import WORKER
 
     names = {thread.name for thread in threading.enumerate()}
     if WORKER in names:

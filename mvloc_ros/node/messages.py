@@ -20,10 +20,9 @@ from geometry_msgs.msg import Pose as PoseMessage
 from numpy.typing import NDArray
 from std_msgs.msg import Header
 
-from mvloc_ros.errors import MvlocError
-from mvloc_ros.foreign_text import shown
+from mvloc_ros.frontend.message_checks import MessageError, require_finite, require_stamp
 from mvloc_ros.geometry import se3
-from mvloc_ros.limits import MOST_METRES, MOST_NAME_CHARACTERS, MOST_VARIANCE
+from mvloc_ros.limits import MOST_METRES, MOST_VARIANCE
 from mvloc_ros.localization.pose import Pose
 
 _NS = 1_000_000_000
@@ -31,64 +30,9 @@ _ROUNDING = 1e-6
 Array = NDArray[np.float64]
 
 
-class MessageError(MvlocError):
-    """A message from outside says something that cannot be."""
-
-
 def to_time(stamp_ns: int) -> Time:
     """builtin_interfaces/Time of nanoseconds."""
     return Time(sec=stamp_ns // _NS, nanosec=stamp_ns % _NS)
-
-
-def to_nanoseconds(stamp: Time) -> int:
-    """Nanoseconds of builtin_interfaces/Time."""
-    return int(stamp.sec) * _NS + int(stamp.nanosec)
-
-
-def require_stamp(what: str, stamp: Time) -> int:
-    """Nanoseconds of a stamp that ROS time can hold.
-
-    Raises:
-        MessageError: it is before 1970, or its nanoseconds are a second or more.
-    """
-    if stamp.sec < 0 or stamp.nanosec >= _NS:
-        raise MessageError(
-            f"{what} has a stamp of {stamp.sec} s and {stamp.nanosec} ns, which ROS time cannot hold (it begins in "
-            "1970, and a second has 1e9 ns); correct the driver or clock that stamps it."
-        )
-    return to_nanoseconds(stamp)
-
-
-def require_frame(what: str, frame_id: str) -> str:
-    """A frame id that is empty, or can be a frame's name.
-
-    Raises:
-        MessageError: it is longer than a name can be, or has characters that are not printed as themselves.
-    """
-    if len(frame_id) > MOST_NAME_CHARACTERS:
-        raise MessageError(
-            f"{what} has a frame_id of {len(frame_id)} characters ({shown(frame_id)}), at most "
-            f"{MOST_NAME_CHARACTERS} are accepted; mend its publisher."
-        )
-    if shown(frame_id, MOST_NAME_CHARACTERS) != frame_id:
-        raise MessageError(
-            f"{what} has a frame_id with characters that are not printed as themselves ({shown(frame_id)}); mend its "
-            "publisher."
-        )
-    return frame_id
-
-
-def require_finite(what: str, *values: Array) -> None:
-    """The check that every pose, covariance and transform passes on its way out of the node.
-
-    Raises:
-        MessageError: a number is not finite, so that nothing may be published.
-    """
-    if not all(np.isfinite(value).all() for value in values):
-        raise MessageError(
-            f"{what} has numbers that are not finite, and nothing is published; look at the transforms between camera, "
-            "base and odometry."
-        )
 
 
 def fill_pose(pose: PoseMessage, T: Array) -> None:

@@ -23,9 +23,8 @@ from mvloc_ros.errors import MvlocError
 from mvloc_ros.inference.bundle import read_bundle
 from mvloc_ros.node.loaded_model import LoadedModel, load_model
 from mvloc_ros.node.memory import give_back
-from mvloc_ros.node.parameters import NodeParameters
 from mvloc_ros.node.pipeline import Pipeline
-from mvloc_ros.node.robot_tracking import RobotTracking
+from mvloc_ros.parameters.table import NodeParameters
 
 LOADER = "mvloc_model"
 """Name of the threads that load models."""
@@ -41,7 +40,7 @@ class _Load:
         self.path = path
         self.outcome: Future = Future()
         self._lock = threading.Lock()
-        self._is_judged = threading.Event()
+        self._is_checked = threading.Event()
         self._is_awaited = is_awaited
         self._refusal = ""
 
@@ -49,7 +48,7 @@ class _Load:
         """The manifest can be used; whatever fails from now on is the outcome."""
         with self._lock:
             self._is_awaited = False
-        self._is_judged.set()
+        self._is_checked.set()
 
     def refuse(self, reason: str) -> bool:
         """Give a reason against the manifest to who waits for it; False if nobody does (any more)."""
@@ -57,12 +56,12 @@ class _Load:
             if not self._is_awaited:
                 return False
             self._refusal = reason
-        self._is_judged.set()
+        self._is_checked.set()
         return True
 
     def refusal(self, seconds: float) -> str:
         """Why the manifest cannot be used; empty if it can, or if nothing is known in that time."""
-        self._is_judged.wait(seconds)
+        self._is_checked.wait(seconds)
         with self._lock:
             self._is_awaited = False
             return self._refusal
@@ -101,23 +100,21 @@ class ModelSlot:
         self.path = values.model
         self._lock = threading.Lock()  # of the two that an exchange concerns
         self._pipeline: Pipeline | None = None
-        self._tracker: RobotTracking | None = None
         self._thread: threading.Thread | None = None
         self._load: _Load | None = None
         self._is_reported = True
         self._is_closed = False
 
-    def attach(self, pipeline: Pipeline, tracker: RobotTracking) -> None:
-        """Name what uses the model from now on. Both were made with `current`, and no exchange came between."""
+    def attach(self, pipeline: Pipeline) -> None:
+        """Name what uses the model from now on, and give it the one that runs now."""
         with self._lock:
-            self._pipeline, self._tracker = pipeline, tracker
-            pipeline.localizer = self.current.localizer
-            tracker.use_map(self.current.map_frame)
+            self._pipeline = pipeline
+            self._use(pipeline)
 
     def detach(self) -> None:
         """Nothing uses the model until the next `attach`."""
         with self._lock:
-            self._pipeline = self._tracker = None
+            self._pipeline = None
 
     def close(self, is_in_use: bool = False) -> None:
         """Release what is loaded, unless a frame that hangs uses it; what is still being loaded releases itself."""
@@ -187,15 +184,18 @@ class ModelSlot:
                 self._require_exchangeable(model)
                 with nullcontext() if self._pipeline is None else self._pipeline.between_frames():
                     old, self.current, self.path = self.current, model, path
-                    if self._pipeline is not None and self._tracker is not None:
-                        self._pipeline.localizer = model.localizer
-                        self._tracker.use_map(model.map_frame)
+                    if self._pipeline is not None:
+                        self._use(self._pipeline)
             except MvlocError:  # raised before the exchange
                 model.close()
                 raise
         old.close()
         del old
         give_back()
+
+    def _use(self, pipeline: Pipeline) -> None:
+        pipeline.server.localizer = self.current.localizer
+        pipeline.server.tracking.use_map(self.current.map_frame)
 
     def _require_exchangeable(self, model: LoadedModel) -> None:
         if self._is_closed:

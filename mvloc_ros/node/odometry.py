@@ -10,40 +10,24 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
 
 import numpy as np
 from geometry_msgs.msg import TransformStamped
-from numpy.typing import NDArray
 from rclpy.node import Node
 from rclpy.time import Time
 from tf2_msgs.msg import TFMessage
 from tf2_ros import Buffer, TransformException, TransformListener
 
 from mvloc_ros.foreign_text import shown
+from mvloc_ros.frontend.transform_watch import TransformWatch
+from mvloc_ros.geometry.transform_lookup import Found
 from mvloc_ros.limits import MOST_CAMERA_FRAMES, MOST_NAMED
 from mvloc_ros.node.messages import matrix_of
 from mvloc_ros.node.qos import incompatibility
-from mvloc_ros.node.transform_watch import TransformWatch
 
 _POLL_S = 0.005
 _REASON = 300
 """Characters of tf2's words, which name frames."""
-
-
-@dataclass(frozen=True)
-class Found:
-    """`T_target_source` at a stamp, or why TF does not tell it.
-
-    Attributes:
-        T: float64 4x4, or None.
-        connected: whether TF knows a way between the two frames at any time.
-        reason: tf2's words; empty where there is a transform.
-    """
-
-    T: NDArray[np.float64] | None
-    connected: bool
-    reason: str
 
 
 class _WatchedBuffer(Buffer):

@@ -10,7 +10,7 @@ from rclpy.lifecycle import LifecycleNode
 from mvloc_ros.msg import LocalizationStatus
 from mvloc_ros.node.messages import pose_messages
 from mvloc_ros.node.qos import kept
-from mvloc_ros.node.robot_tracking import Placement
+from mvloc_ros.pipeline.robot_tracking import Placement
 
 
 class Outputs:

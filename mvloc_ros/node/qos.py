@@ -14,7 +14,7 @@ from rclpy.qos import (
 )
 
 from mvloc_ros.errors import MvlocError
-from mvloc_ros.node.input_parameters import InputParameters
+from mvloc_ros.parameters.inputs import InputParameters
 
 _BEST = "best_available"
 

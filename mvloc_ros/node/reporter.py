@@ -11,19 +11,18 @@ import time
 from rclpy.node import Node
 from std_msgs.msg import Header
 
-from mvloc_ros.localization.estimate import PoseEstimate
+from mvloc_ros.frontend.front_end import PairedFrame
+from mvloc_ros.frontend.input_log import InputLog
 from mvloc_ros.localization.tracker import State
 from mvloc_ros.msg import LocalizationStatus
 from mvloc_ros.node import status
-from mvloc_ros.node.input_log import InputLog
 from mvloc_ros.node.inputs import Inputs
 from mvloc_ros.node.model_exchange import ModelSlot
 from mvloc_ros.node.outputs import Outputs
-from mvloc_ros.node.parameters import NodeParameters
-from mvloc_ros.node.pipeline import PairedFrame, Pipeline
-from mvloc_ros.node.robot_tracking import RobotTracking
+from mvloc_ros.node.pipeline import Pipeline
 from mvloc_ros.node.ros_clock import RosClock
-from mvloc_ros.node.stamps import StampGuard
+from mvloc_ros.parameters.table import NodeParameters
+from mvloc_ros.pipeline.localized import Localized
 
 
 class Reporter:
@@ -36,14 +35,11 @@ class Reporter:
         models: ModelSlot,
         outputs: Outputs,
         clock: RosClock,
-        stamps: StampGuard,
-        tracker: RobotTracking,
         log: InputLog,
     ) -> None:
         """Nothing has come yet, and nothing is told before `attach`."""
         self._node, self._values, self._models, self._outputs = node, values, models, outputs
-        self._time, self._stamps, self._tracker = clock, stamps, tracker
-        self._log = log
+        self._time, self._log = clock, log
         self._started = time.monotonic()
         self._pipeline: Pipeline | None = None
         self._inputs: Inputs | None = None
@@ -56,25 +52,23 @@ class Reporter:
 
     # Frames ---------------------------------------------------------------------------------------------
 
-    def publish_estimate(self, paired: PairedFrame, estimate: PoseEstimate) -> bool:
-        """Judge a pose and publish it; whether it is accepted. Raises FrameError as `RobotTracking.place` does."""
-        self._placement = self._tracker.place(estimate, paired.frame_id)
-        accepted = self._placement.verdict.accepted
-        if accepted or (self._values.publish_lost_pose and self._placement.verdict.state is State.LOST):
-            self._outputs.publish_pose(self._placement)
-        return accepted
+    def publish(self, localized: Localized) -> None:
+        """Publish a pose that was accepted, or that is asked for while LOST."""
+        placement = localized.placement
+        if localized.accepted or (self._values.publish_lost_pose and placement.verdict.state is State.LOST):
+            self._outputs.publish_pose(placement)
 
-    def report_estimate(self, paired: PairedFrame, estimate: PoseEstimate, wait_ms: float, publish_ms: float) -> None:
+    def report_pose(self, localized: Localized, wait_ms: float, publish_ms: float) -> None:
         """Tell the status after the pose that was published last."""
         # Taken first: the status is no part of what it measures.
-        callback_to_publication_ms = 1e3 * (time.perf_counter() - paired.callback_time)
-        stamp_to_publication_ms = 1e-6 * (self._time.now_ns() - estimate.pose.stamp_ns)
-        message = status.frame_status(paired, estimate, self._placement, wait_ms)
+        callback_to_publication_ms = 1e3 * (time.perf_counter() - localized.paired.callback_time)
+        stamp_to_publication_ms = 1e-6 * (self._time.now_ns() - localized.estimate.pose.stamp_ns)
+        message = status.frame_status(localized, wait_ms)
         message.publish_ms = publish_ms
         message.callback_to_publication_ms = callback_to_publication_ms
         message.stamp_to_publication_ms = stamp_to_publication_ms
-        if not self._placement.verdict.accepted:
-            self._log.warn("rejected poses", f"a pose was rejected: {self._placement.verdict.reason}")
+        if localized.rejection:
+            self._log.warn("rejected poses", f"a pose was rejected: {localized.rejection}")
         self._publish_status(message)
 
     def report_failure(self, paired: PairedFrame, reason: str) -> None:
@@ -84,7 +78,7 @@ class Reporter:
 
     # Images that cannot be used, and silence --------------------------------------------------------------
 
-    def note_invalid(self, name: str, reason: str) -> None:
+    def note_invalid(self, name: str, _stamp_ns: int, reason: str) -> None:
         """An image of `colour` or `depth` could not be used."""
         self._last_invalid = reason
         self._log.warn(f"{name} images not used", reason)
@@ -95,9 +89,9 @@ class Reporter:
         if pipeline is None or inputs is None:
             return
         if not self._time.is_simulated:
-            self._stamps.compare_clocks()
+            pipeline.server.stamps.compare_clocks()
         working_for = pipeline.working_for_s
-        quiet_for = time.monotonic() - (pipeline.last_frame_time or self._started)
+        quiet_for = time.monotonic() - (pipeline.server.front.last_frame_s or self._started)
         header = Header(stamp=self._node.get_clock().now().to_msg(), frame_id=self._models.current.map_frame)
         if not pipeline.enabled:
             self._publish_idle(header, LocalizationStatus.INITIALISING, "disabled by ~/set_enabled")
@@ -113,11 +107,13 @@ class Reporter:
         if self._last_status is not None:
             name = self._node.get_fully_qualified_name().lstrip("/")
             message = status.diagnostics(self._last_status, name, header)
-            message.status += inputs.diagnostics(name, self._models.current.bundle.name, self._tracker.missing)
+            message.status += inputs.diagnostics(
+                name, self._models.current.bundle.name, pipeline.server.tracking.missing
+            )
             self._outputs.publish_diagnostics(message)
 
     def _explain_silence(self, pipeline: Pipeline, inputs: Inputs) -> str:
-        counts = pipeline.counts
+        counts = pipeline.server.front.counts
         if self._last_invalid and counts.color_invalid + counts.depth_invalid > self._invalid_seen:
             self._invalid_seen = counts.color_invalid + counts.depth_invalid
             return self._last_invalid
@@ -135,7 +131,7 @@ class Reporter:
         message.model, message.backend = model.bundle.name, model.backend.description
         status.add_counters(message, pipeline)
         message.lost_in_transport = inputs.lost
-        status.add_trust(message, self._tracker, self._stamps.jumps)
+        status.add_trust(message, pipeline.server)
         status.bound(message)
         self._last_status = message
         self._outputs.publish_status(message)

@@ -9,7 +9,7 @@ from rclpy.clock import ClockChange, JumpThreshold, TimeJump
 from rclpy.duration import Duration
 from rclpy.node import Node
 
-from mvloc_ros.sensors.synchronizer import JUMP_NS
+from mvloc_ros.frontend.synchronizer import JUMP_NS
 
 _SWITCHES = (ClockChange.ROS_TIME_ACTIVATED, ClockChange.ROS_TIME_DEACTIVATED)
 

@@ -3,21 +3,17 @@
 
 from __future__ import annotations
 
-import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from numpy.typing import NDArray
 from std_msgs.msg import Header
 
 from mvloc_ros.foreign_text import shown
-from mvloc_ros.geometry import se3
+from mvloc_ros.frontend.front_end import PairedFrame
 from mvloc_ros.limits import MOST_LOG_CHARACTERS
-from mvloc_ros.localization.estimate import PoseEstimate
 from mvloc_ros.msg import LocalizationStatus
 from mvloc_ros.node.messages import fill_pose, to_time
-from mvloc_ros.node.pipeline import PairedFrame, Pipeline
-from mvloc_ros.node.robot_tracking import Placement, RobotTracking
-
-Array = NDArray[np.float64]
+from mvloc_ros.node.pipeline import Pipeline
+from mvloc_ros.pipeline.localized import Localized
+from mvloc_ros.pipeline.server import LocalizationServer
 
 STATE_NAMES = {
     LocalizationStatus.INITIALISING: "INITIALISING",
@@ -44,19 +40,15 @@ def failed_status(paired: PairedFrame, reason: str) -> LocalizationStatus:
     return status
 
 
-def frame_status(
-    paired: PairedFrame, estimate: PoseEstimate, placement: Placement, wait_ms: float
-) -> LocalizationStatus:
-    """A status of a frame whose pose was judged; the caller adds the times of publication."""
+def frame_status(localized: Localized, wait_ms: float) -> LocalizationStatus:
+    """A status of a frame whose pose was accepted or rejected; the caller adds the times of publication."""
+    paired, estimate, placement = localized.paired, localized.estimate, localized.placement
     header = Header(stamp=to_time(estimate.pose.stamp_ns), frame_id=paired.frame_id)
-    words = (placement.verdict.reason, paired.remark or estimate.remark, *placement.notes)
-    reason = "; ".join(text for text in words if text)
-    state = placement.verdict.state_of(is_complete=estimate.is_complete and not placement.notes)
-    status = LocalizationStatus(header=header, state=int(state), reason=reason)
+    status = LocalizationStatus(header=header, state=int(localized.state), reason=localized.reason)
     status.pair_skew = 1e-9 * paired.pair_skew_ns
-    if placement.verdict.accepted and placement.pose is not None:
+    if localized.accepted and placement.pose is not None:
         status.pose_valid = True
-        fill_pose(status.network_pose, _of_network(estimate, placement.pose.T))
+        fill_pose(status.network_pose, localized.network_T)
         status.color_used, status.depth_used = estimate.color_used, estimate.depth_used
         status.prior_share, status.color_share, status.depth_share = estimate.expert_share
     status.decode_ms, status.wait_ms = paired.decode_ms, wait_ms
@@ -68,17 +60,10 @@ def frame_status(
     return status
 
 
-def _of_network(estimate: PoseEstimate, T_map_child: Array) -> Array:
-    """Where the network alone puts the published frame, which is rigidly fixed to the camera; 4x4."""
-    if not estimate.refined:
-        return T_map_child
-    return estimate.network.T @ se3.inverse(estimate.pose.T) @ T_map_child
-
-
-def add_trust(status: LocalizationStatus, tracker: RobotTracking, clock_jumps: int) -> None:
+def add_trust(status: LocalizationStatus, server: LocalizationServer) -> None:
     """Fill in what was rejected, and what became of the time."""
-    status.last_rejection = tracker.last_rejection
-    status.clock_jumps = clock_jumps
+    status.last_rejection = server.tracking.last_rejection
+    status.clock_jumps = server.stamps.jumps
 
 
 def bound(status: LocalizationStatus) -> None:
@@ -89,17 +74,18 @@ def bound(status: LocalizationStatus) -> None:
 
 def add_counters(status: LocalizationStatus, pipeline: Pipeline) -> None:
     """Fill in what became of the images since activation."""
-    counts, color, depth = pipeline.counts, pipeline.synchronizer.color_counts, pipeline.synchronizer.depth_counts
-    status.color_received = color.received + counts.color_invalid
-    status.depth_received = depth.received + counts.depth_invalid
-    status.pairs = counts.pairs
-    status.published = counts.published
+    front, frames = pipeline.server.front, pipeline.counts
+    images, color, depth = front.counts, front.synchronizer.color_counts, front.synchronizer.depth_counts
+    status.color_received = color.received + images.color_invalid
+    status.depth_received = depth.received + images.depth_invalid
+    status.pairs = images.pairs
+    status.published = frames.published
     status.dropped_unpaired = color.unpaired + color.late + depth.unpaired + depth.late
-    status.dropped_busy = counts.dropped_busy
-    status.dropped_invalid = counts.color_invalid + counts.depth_invalid + counts.undecodable
-    status.single_modality = counts.single
-    status.dropped_failed = counts.dropped_failed
-    status.rejected = counts.rejected
+    status.dropped_busy = frames.dropped_busy
+    status.dropped_invalid = images.color_invalid + images.depth_invalid + images.undecodable
+    status.single_modality = images.single
+    status.dropped_failed = frames.dropped_failed
+    status.rejected = frames.rejected
 
 
 def diagnostics(status: LocalizationStatus, node_name: str, header: Header) -> DiagnosticArray:

@@ -13,19 +13,22 @@ from typing import Any
 from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
 from rclpy.subscription import Subscription
-from sensor_msgs.msg import CameraInfo
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
-from mvloc_ros.node.image_reader import COLOR_TYPES, DEPTH_TYPES
-from mvloc_ros.node.input_log import InputLog
-from mvloc_ros.node.input_parameters import InputParameters
+from mvloc_ros.frontend.input_log import InputLog
 from mvloc_ros.node.qos import adapts, image_qos, policy_name
 from mvloc_ros.node.topic_monitor import TopicMonitor
+from mvloc_ros.parameters.inputs import InputParameters
 
 try:
     from rclpy.event_handler import SubscriptionEventCallbacks
 except ImportError:  # Humble
     from rclpy.qos_event import SubscriptionEventCallbacks
 
+_TYPES = {
+    "color": {"raw": Image, "compressed": CompressedImage},
+    "depth": {"image": Image, "compressed": CompressedImage, "cloud": PointCloud2},
+}
 _SUFFIX = {"compressed": {"color": "/compressed", "depth": "/compressedDepth"}}
 
 
@@ -50,7 +53,7 @@ class ImageSubscription:
         self._node, self._monitor, self._take = node, monitor, take
         self._qos, self._adapts = image_qos(values), adapts(values)
         chosen = values.color_transport if side == "color" else values.depth_source
-        self._type = (COLOR_TYPES if side == "color" else DEPTH_TYPES)[chosen]
+        self._type = _TYPES[side][chosen]
         self._name = topic_name(node, side, chosen)
         package, module, *_ = self._type.__module__.split(".")
         monitor.type_name = f"{package}/{module}/{self._type.__name__}"

@@ -9,9 +9,9 @@ from rclpy.node import Node
 from rclpy.subscription import Subscription
 
 from mvloc_ros.foreign_text import shown
-from mvloc_ros.node.messages import to_nanoseconds
+from mvloc_ros.frontend.gaps import GapCounter
+from mvloc_ros.frontend.message_checks import to_nanoseconds
 from mvloc_ros.node.qos import incompatibility
-from mvloc_ros.sensors.gaps import GapCounter
 
 _REMEDY = {"colour": "color_transport", "depth": "depth_source"}
 
@@ -65,8 +65,8 @@ class TopicMonitor:
             self.changed = f"the {self.name} images changed from {self.look} to {look}" if self.look else ""
             self.look = look
 
-    def explain(self, node: Node, now: float) -> str:
-        """Why nothing usable comes, in words."""
+    def hindrance(self, node: Node) -> str:
+        """What in the graph keeps images from coming (no publisher, another type, QoS), in words; empty if nothing."""
         assert self.subscription is not None
         publishers = node.get_publishers_info_by_topic(self.topic)
         if not publishers:
@@ -88,6 +88,11 @@ class TopicMonitor:
                     f"{count}, but {shown(publisher.node_name)} publishes {self.name} images with an incompatible QoS "
                     f"({reason}{policies}); set image_reliability to best_effort and image_durability to volatile"
                 )
+        return ""
+
+    def silence(self, node: Node, now: float) -> str:
+        """That nothing comes although nothing in the graph hinders it, in words."""
+        count = f"{node.count_publishers(self.topic)} publisher(s) on {self.topic}"
         if self.last_arrival is None:
             return f"{count}, but no {self.name} image has arrived yet; check that the driver runs"
         return f"{count}, but no {self.name} image for {now - self.last_arrival:.1f} s; check the driver and the link"

@@ -7,16 +7,16 @@ import time
 
 from rclpy.node import Node
 
+from mvloc_ros.frontend.camera_check import differences, size_differences
+from mvloc_ros.frontend.depth_check import depth_problem, statistics_of, unit_text
+from mvloc_ros.frontend.single_modality import COLOR
 from mvloc_ros.inference.manifest import Manifest
 from mvloc_ros.limits import MOST_NAMED
-from mvloc_ros.node.image_reader import ImageReader
 from mvloc_ros.node.lasting_problems import Level, Problem
 from mvloc_ros.node.odometry import RobotTransforms
-from mvloc_ros.node.parameters import NodeParameters
-from mvloc_ros.node.pipeline import Pipeline
 from mvloc_ros.node.topic_monitor import TopicMonitor
-from mvloc_ros.sensors.camera_check import differences
-from mvloc_ros.sensors.depth_check import depth_problem, statistics_of, unit_text
+from mvloc_ros.parameters.table import NodeParameters
+from mvloc_ros.pipeline.server import LocalizationServer
 
 _LOSS = 0.05
 """Share of lost images in a check from which on it is worth a word."""
@@ -31,25 +31,27 @@ class Watchdog:
         self,
         node: Node,
         values: NodeParameters,
-        pipeline: Pipeline,
-        reader: ImageReader,
+        server: LocalizationServer,
         monitors: list[TopicMonitor],
         transforms: RobotTransforms | None = None,
     ) -> None:
         """Take what there is to look at: the monitors are those of colour and depth."""
         self._transforms = transforms
-        self._node, self._values, self._pipeline, self._reader = node, values, pipeline, reader
+        self._node, self._values = node, values
+        self._front, self._reader = server.front, server.reader
         self._monitors = monitors
         self._started = time.monotonic()
         self._seen = {monitor.name: (0, 0) for monitor in monitors}
         self._losing = {monitor.name: 0 for monitor in monitors}
         self._losses: list[Problem] = []
         self.findings: list[Problem] = []
+        self._causes: dict[str, str] = {}
         self.depth_text = ""
         """Unit and median of the last depth image, in words; empty before the first."""
 
     def look(self, manifest: Manifest, now: float) -> list[Problem]:
         """All that is wrong at `now` (monotonic s)."""
+        self._causes = {}
         silent = [finding for monitor in self._monitors for finding in self._silence(monitor, now)]
         found = silent if silent else self._gap(now)
         for monitor in self._monitors:
@@ -65,27 +67,21 @@ class Watchdog:
         self.findings = found
         return found
 
-    def explain_missing(self, name: str) -> str:
-        """Why `colour` or `depth` images are missing from a frame; cheap, for the thread of the images."""
-        for finding in self.findings:
-            if finding.key == f"no {name} images":
-                return f"no {name} image: {finding.text}"
-        monitor = next(monitor for monitor in self._monitors if monitor.name == name)
-        if monitor.last_arrival is None:
-            return f"no {name} image has come on {monitor.topic} yet"
-        age = time.monotonic() - monitor.last_arrival
-        return f"no {name} image fits: the last on {monitor.topic} came {age:.1f} s ago"
+    def explain_missing(self, modality: str) -> str:
+        """Why no images of `color` or `depth` can come, as the last look found; empty where nothing hinders them."""
+        return self._causes.get("colour" if modality == COLOR else modality, "")
 
     def _silence(self, monitor: TopicMonitor, now: float) -> list[Problem]:
         if now - (monitor.last_arrival or self._started) <= self._values.starvation_timeout:
             return []
-        text = monitor.explain(self._node, now)
+        cause = self._causes[monitor.name] = monitor.hindrance(self._node)
+        text = cause or monitor.silence(self._node, now)
         return [Problem(monitor.name, f"no {monitor.name} images", Level.ERROR, text)]
 
     def _gap(self, now: float) -> list[Problem]:
         """Both topics come; do they pair?"""
-        miss_ns = self._pipeline.synchronizer.smallest_miss_ns
-        alone = now - (self._pipeline.last_pair_time or self._started) > self._values.starvation_timeout
+        miss_ns = self._front.synchronizer.smallest_miss_ns
+        alone = now - (self._front.last_pair_s or self._started) > self._values.starvation_timeout
         if not alone or miss_ns is None:
             return []
         text = (
@@ -94,7 +90,7 @@ class Watchdog:
         )
         return [Problem("synchronization", "no pairs of images", Level.ERROR, text)]
 
-    def judge_losses(self) -> None:
+    def check_losses(self) -> None:
         """Look at what was lost since the last call; to be called once a second."""
         self._losses = [finding for monitor in self._monitors for finding in self._lost(monitor)]
 
@@ -143,11 +139,7 @@ class Watchdog:
             waited = monitor.last_arrival is not None and now - self._started > self._values.starvation_timeout
             return [self._without_info(monitor.name)] if waited else []
         texts = differences(monitor.name, model, trained, manifest.input, self._values.rescale_input)
-        if monitor.size is not None and monitor.size != (model.camera.width, model.camera.height):
-            texts.append(
-                f"the {monitor.name} images are {monitor.size[0]}x{monitor.size[1]}, but their camera_info is for "
-                f"{model.camera.width}x{model.camera.height}; check the driver"
-            )
+        texts += [] if monitor.size is None else size_differences(monitor.name, monitor.size, model)
         return unusable + [
             Problem(monitor.name, f"{monitor.name} camera differs ({n})", Level.WARN, text)
             for n, text in enumerate(texts, start=1)

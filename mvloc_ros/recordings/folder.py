@@ -8,10 +8,11 @@ from pathlib import Path
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.frames import PosedFolder
 from mvloc_ros.recordings.seven_scenes import is_seven_scenes, open_seven_scenes
+from mvloc_ros.recordings.train_test_split import TEST_FRACTION
 from mvloc_ros.recordings.tum import is_tum, open_tum
 
 
-def open_folder(path: Path | str, test_fraction: float = 0.2) -> PosedFolder:
+def open_folder(path: Path | str, test_fraction: float = TEST_FRACTION) -> PosedFolder:
     """Detect the layout of a folder (7-Scenes or TUM RGB-D) and list its posed frames.
 
     `test_fraction` is the share of each sequence, taken from its end, that becomes test where the

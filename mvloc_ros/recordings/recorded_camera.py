@@ -7,10 +7,10 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from mvloc_ros.frontend.camera_info import CameraInfoError, CameraModel, is_uncalibrated, read_camera_info
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import BagReader, RawMessage
 from mvloc_ros.recordings.errors import RecordingError
-from mvloc_ros.sensors.camera_info import CameraInfoError, CameraModel, is_uncalibrated, read_camera_info
 
 _STAMP_END = 12
 """Of a serialised message that starts with a header: what comes before the frame's name changes with every message."""

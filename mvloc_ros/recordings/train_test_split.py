@@ -12,6 +12,9 @@ from mvloc_ros.recordings.frames import FrameRecord
 
 Frames = tuple[FrameRecord, ...]
 
+TEST_FRACTION = 0.2
+"""The share that becomes test where nobody says another: the default of every `--test-fraction`."""
+
 
 def tail_split(sequences: Sequence[Sequence[FrameRecord]], test_fraction: float) -> tuple[Frames, Frames]:
     """(train, test): the last `test_fraction` of each sequence is test.

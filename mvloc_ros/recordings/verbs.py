@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mvloc_ros.arguments import positive
 from mvloc_ros.recordings.damage import add_allow_damage_argument
+from mvloc_ros.recordings.train_test_split import TEST_FRACTION
 
 _log = logging.getLogger(__name__)
 
@@ -33,8 +34,8 @@ def add_from_folder_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--test-fraction",
         type=float,
-        default=0.2,
-        help="test share at the end of each sequence, where the folder names none (default: 0.2)",
+        default=TEST_FRACTION,
+        help="test share at the end of each sequence, where the folder names none (default: %(default)s)",
     )
     parser.add_argument("--force", action="store_true", help="overwrite an existing recording")
 
@@ -71,8 +72,8 @@ def run_info(args: argparse.Namespace) -> int:
     """`mvloc bag info`: the topics, and how far depth images measure."""
     from mvloc_ros.recordings.bag_info import summarise
     from mvloc_ros.recordings.bag_reader import open_bag
+    from mvloc_ros.recordings.depth_topics import depth_lines
     from mvloc_ros.recordings.errors import RecordingError
-    from mvloc_ros.recordings.image_topics import depth_lines
 
     summary = summarise(args.bag, allow_damage=args.allow_damage)
     print(summary.text(), flush=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Judges a run: joins poses with ground truth by their stamps, and computes errors and baselines.
+"""Evaluates a run: joins poses with ground truth by their stamps, and computes errors and baselines.
 
 Live and offline runs come here as the same value, so that their figures mean the same.
 """
@@ -43,8 +43,8 @@ class EvaluationResult:
 
     `truth` and `estimates` are [N, 4, 4] and NaN where there is none; so are the errors [N] and the
     latencies [N] per step. `stray_poses` are poses that belong to no frame. `accuracy` is None without
-    ground truth; `baselines` is empty without training poses. `judged` [N] are the frames whose covariance was
-    judged, `consistency` is None where there are none. `network` is None where nothing was refined.
+    ground truth; `baselines` is empty without training poses. `evaluated` [N] are the frames whose covariance was
+    evaluated, `consistency` is None where there are none. `network` is None where nothing was refined.
     """
 
     run: Run
@@ -58,7 +58,7 @@ class EvaluationResult:
     baselines: Mapping[str, Accuracy]
     latency_ms: Mapping[str, Percentiles]
     stray_poses: int
-    judged: npt.NDArray[np.bool_]
+    evaluated: npt.NDArray[np.bool_]
     consistency: Consistency | None
     network: NetworkAlone | None
 
@@ -85,12 +85,12 @@ class EvaluationResult:
 
     @property
     def frames_with_truth(self) -> int:
-        """Frames that could be judged; recall is a share of these."""
+        """Frames that could be evaluated; recall is a share of these."""
         return int(np.sum(_known(self.truth)))
 
 
 def evaluate(run: Run) -> EvaluationResult:
-    """Join and judge a run.
+    """Join and evaluate a run.
 
     Raises ReplayError where there are no frames, or poses or ground truth but no stamp in common with the frames:
     the figures would look like a failed localization, or be missing, and be a mistake of the set-up.
@@ -107,7 +107,7 @@ def evaluate(run: Run) -> EvaluationResult:
     known = _known(truth)
     steps = {name: _per_frame(run, values) for name, values in run.latency_ms.items()}
     covariances = _covariances(run, found)
-    judged = known & _known(estimates) & _known(covariances)
+    evaluated = known & _known(estimates) & _known(covariances)
     summaries = {name: summary for name, values in steps.items() if (summary := percentiles(values)) is not None}
     return EvaluationResult(
         run=run,
@@ -121,8 +121,8 @@ def evaluate(run: Run) -> EvaluationResult:
         baselines=_baselines(run, truth[known]),
         latency_ms=summaries,
         stray_poses=len(run.estimates.stamps_ns) - int(np.sum(found >= 0)),
-        judged=judged,
-        consistency=consistency(pose_error(estimates[judged], truth[judged]), covariances[judged]),
+        evaluated=evaluated,
+        consistency=consistency(pose_error(estimates[evaluated], truth[evaluated]), covariances[evaluated]),
         network=_network_alone(run, truth),
     )
 

@@ -18,15 +18,18 @@ from tqdm import tqdm
 
 from mvloc_ros import children
 from mvloc_ros.inference.bundle import read_bundle
+from mvloc_ros.parameters.table import NodeParameters
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import BagReader
 from mvloc_ros.recordings.damage import ALLOW_DAMAGE
+from mvloc_ros.replay import played_time
 from mvloc_ros.replay.errors import ReplayError
+from mvloc_ros.replay.evaluated_parameters import OVERRIDES, evaluated
+from mvloc_ros.replay.image_topics import ImageTopics, find_image_topics, remappings
 
-_IMAGES = (topics.COLOR_IMAGE, topics.DEPTH_IMAGE)
 # Of the node: what is recorded besides the ground truth, and what must be connected before the first frame is sent.
-_OUTPUTS = ("/mvloc/pose", "/mvloc/pose_with_covariance", "/mvloc/status", "/tf")
-_AWAITED = ("/mvloc/pose", "/mvloc/status")
+_OUTPUTS = ("/mvloc/pose", "/mvloc/pose_with_covariance", "/mvloc/status", "/tf", played_time.TOPIC)
+_AWAITED = ("/mvloc/pose", "/mvloc/status", played_time.TOPIC)
 _READY_S = 60.0
 _STOP_S = 10.0
 _POLL_S = 0.05
@@ -34,27 +37,32 @@ _POLL_S = 0.05
 
 @dataclass(frozen=True)
 class NodeOptions:
-    """How the node is run: parameters of its own as `name:=value`, the rate of play, and the recording's truth.
+    """How the node is run.
 
-    `allow_damage`: play what is left of a damaged recording.
+    Attributes:
+        overrides: parameters as `name:=value`, which win over all else.
+        file: a ROS parameter file.
+        rate: of play.
+        truth_topic: of the recording's ground truth.
+        allow_damage: play what is left of a damaged recording.
     """
 
-    parameters: tuple[str, ...] = ()
+    overrides: tuple[str, ...] = ()
+    file: Path | None = None
     rate: float = 1.0
     truth_topic: str = topics.GROUND_TRUTH
     allow_damage: bool = False
 
-    def value_of(self, name: str) -> str:
-        """What a parameter was set to, the last time it was named; empty if it was not."""
-        values = [value for key, _, value in (word.partition(":=") for word in self.parameters) if key == name]
-        return values[-1] if values else ""
+    def parameters(self) -> NodeParameters:
+        """The parameters that the node gets. Raises ParameterError for those that it would refuse."""
+        return evaluated(self.overrides, self.file)
 
 
 def run_live(bag: Path, model: Path, out: Path, options: NodeOptions) -> Path:
     """Play `bag` into a node that runs `model` and record what it says.
 
     Args:
-        bag: recording with colour, depth and ground truth.
+        bag: recording with colour and depth.
         model: model bundle.
         out: folder for the recording `live` and the three processes' logs.
         options: see `NodeOptions`.
@@ -63,23 +71,27 @@ def run_live(bag: Path, model: Path, out: Path, options: NodeOptions) -> Path:
         The recording of the node's outputs and the (restamped) ground truth.
 
     Raises:
-        ReplayError: the recording has no ground truth, or a process failed; the message quotes its last words and
-            names its log.
-        BundleError, RecordingError: the model or the recording cannot be used.
+        ReplayError: a process failed; the message quotes its last words and names its log.
+        BundleError, RecordingError, ParameterError: model, recording or parameters cannot be used.
     """
     read_bundle(model)  # a sentence now instead of a wait for a node that cannot start
     with BagReader(bag, allow_damage=options.allow_damage) as reader:
-        _require_topics(reader, options.truth_topic)
-        reader.read_through((*_IMAGES, options.truth_topic))  # a loss is said now, and not after the run
+        optional = options.truth_topic == topics.GROUND_TRUTH
+        reader.expect(options.truth_topic, topics.POSE, optional=optional)
+        named = topics.COLOR_IMAGE, topics.DEPTH_IMAGE
+        images, values = find_image_topics(reader, *named, "", options.parameters())
+        truth = tuple(name for name in (options.truth_topic,) if name in reader.topics and reader.topics[name].count)
+        played = (*images.names.values(), *truth)
+        reader.read_through(played)  # a loss is said now, and not after the run
         seconds = 1e-9 * (reader.end_ns - reader.start_ns) / options.rate
     out.mkdir(parents=True, exist_ok=True)
     recording = out / "live"
     with _Processes(out) as processes:
         stored = ("--out", str(recording), "--force", "--topics", *_OUTPUTS, options.truth_topic)
         recorder = processes.start("recorder", "mvloc_ros.cli", "record", *stored)
-        node = processes.start("node", "mvloc_ros.node.main", *_node_arguments(model, options))
+        node = processes.start("node", "mvloc_ros.node.main", *_node_arguments(model, options, images, values))
         # So that no frame is lost to discovery.
-        awaited = (*_IMAGES, options.truth_topic, *_AWAITED)
+        awaited = (*played, *_AWAITED)
         waits = [word for topic in awaited for word in ("--wait-topic", topic)]
         player = processes.start(
             "player",
@@ -101,28 +113,17 @@ def run_live(bag: Path, model: Path, out: Path, options: NodeOptions) -> Path:
     return recording
 
 
-def _require_topics(reader: BagReader, truth_topic: str) -> None:
-    """Refuse now what the player would wait for without end."""
-    for topic in _IMAGES:
-        reader.require(topic, topics.IMAGE)
-    truth = reader.topics.get(truth_topic)
-    if truth is None or truth.count == 0:
-        raise ReplayError(
-            f"{reader.path} has no ground truth on {truth_topic}, by which a live run's frames are found again: name "
-            "its topic with --truth-topic, or use `mvloc replay`, which needs none."
-        )
-    reader.require(truth_topic, topics.POSE)
-
-
-def _node_arguments(model: Path, options: NodeOptions) -> list[str]:
-    # A recording is of a camera, which has its own parent there, and not of a robot with odometry: its pose is wanted,
-    # and no transform. What is judged are all poses, so that a live run and an offline one can be compared.
-    # `parameters` come after these and win.
-    arguments = ["--ros-args", "-p", f"model:={model.resolve()}", "-p", "gate:=false"]
-    arguments += ["-p", "publish_frame:=none", "-p", "pose_frame:=camera"]
-    arguments += ["-r", f"color/image:={topics.COLOR_IMAGE}", "-r", f"depth/image:={topics.DEPTH_IMAGE}"]
-    for parameter in options.parameters:
-        arguments += ["-p", parameter]
+def _node_arguments(model: Path, options: NodeOptions, images: ImageTopics, values: NodeParameters) -> list[str]:
+    """Of what is given twice, the last counts: the parameters of an evaluated run, the file, single parameters."""
+    transports = {"color_transport": values.color_transport, "depth_source": values.depth_source}
+    first = [*OVERRIDES, f"model:={model.resolve()}", *(f"{name}:={value}" for name, value in transports.items())]
+    arguments = ["--ros-args", *(word for text in first for word in ("-p", text))]
+    for own, topic in remappings(images, values).items():
+        arguments += ["-r", f"{own}:={topic}"]
+    if options.file is not None:
+        arguments += ["--params-file", str(options.file)]
+    for text in options.overrides:
+        arguments += ["-p", text]
     return arguments
 
 

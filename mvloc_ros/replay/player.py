@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter, deque
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,10 +16,12 @@ from rclpy.duration import Duration
 from rclpy.node import Node
 from rosbags.interfaces import QosDurability, QosReliability
 from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import TimeReference
 
 from mvloc_ros.geometry.stamp_text import SECOND_NS
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import BagReader, BagTopic, RawMessage
+from mvloc_ros.replay import played_time
 from mvloc_ros.replay.errors import ReplayError
 from mvloc_ros.replay.restamp import Restamper
 from mvloc_ros.replay.ros import Stop, message_class, quality, ros_node, stop_on_signals
@@ -117,8 +120,11 @@ def play(path: Path | str, options: PlayOptions) -> PlayReport:
 class _Player:
     def __init__(self, node: Node, reader: BagReader, options: PlayOptions, stop: Stop) -> None:
         self._node, self._reader, self._options, self._stop = node, reader, options, stop
-        self._publishers = _publishers(node, reader)
+        self._publishers = _publishers(node, reader, () if not options.restamp else (played_time.TOPIC,))
         self._clock = node.create_publisher(Clock, "/clock", quality(1)) if options.clock else None
+        latched = quality(1, reliable=True, latched=True)
+        self._reference = node.create_publisher(TimeReference, played_time.TOPIC, latched) if options.restamp else None
+        self._next_reference_ns = 0
         self._restamp = Restamper(reader.store)
         self.report = PlayReport()
 
@@ -153,6 +159,7 @@ class _Player:
         """One pass through the recording."""
         messages = self._reader.raw(set(self._publishers), check_losses=False)  # after the last message
         timeline = Timeline.starting_in(LEAD_NS, self._reader.start_ns, self._options.rate)
+        self._next_reference_ns = 0
         ready: deque[_Ready] = deque()
         next_tick_ns = timeline.monotonic_start_ns
         exhausted = False
@@ -169,6 +176,7 @@ class _Player:
                     self._tick(timeline.bag_ns(next_tick_ns))
                 next_tick_ns += CLOCK_PERIOD_NS
             elif self._wait_until(ready[0].due_ns):
+                self._refer(timeline)
                 self._send(ready.popleft())
         self.report.interrupted = True
 
@@ -187,6 +195,13 @@ class _Player:
         self._publishers[message.topic].publish(message.data)
         self.report.sent[message.topic] += 1
 
+    def _refer(self, timeline: Timeline) -> None:
+        """Say by how much the stamps are moved, now and then."""
+        now = time.monotonic_ns()
+        if self._reference is not None and now >= self._next_reference_ns:
+            self._next_reference_ns = now + played_time.PERIOD_NS
+            self._reference.publish(played_time.fill_reference(TimeReference(), timeline))
+
     def _tick(self, bag_ns: int) -> None:
         if self._clock is not None:
             message = Clock()
@@ -203,11 +218,11 @@ class _Player:
         self._stop.wait(LINGER_S)
 
 
-def _publishers(node: Node, reader: BagReader) -> dict[str, Any]:
-    """A publisher for each topic whose type is installed; the others are named in a warning."""
+def _publishers(node: Node, reader: BagReader, own: Collection[str]) -> dict[str, Any]:
+    """A publisher for each topic whose type is installed; others are named in a warning. `own`: the player's topics."""
     publishers: dict[str, Any] = {}
     for topic in reader.topics.values():
-        if topic.count == 0:
+        if topic.count == 0 or topic.name in own:
             continue
         try:
             kind = message_class(topic.type)

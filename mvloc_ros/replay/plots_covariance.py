@@ -17,28 +17,28 @@ from mvloc_ros.replay.plots import ESTIMATE, MISSING, TRUTH
 _STYLES = {"position": (ESTIMATE, "-"), "rotation": (MISSING, "--"), "pose": (TRUTH, ":")}
 
 
-def save_covariance_figure(judged: Consistency, recording: str, path: Path) -> None:
+def save_covariance_figure(evaluated: Consistency, recording: str, path: Path) -> None:
     """Write a PNG of 1500 x 600 pixels."""
     figure = Figure(figsize=(10, 4), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     reliability, sparsification = figure.subplots(1, 2)
-    _reliability(reliability, judged)
-    _sparsification(sparsification, judged)
-    pose = judged.blocks["pose"]
+    _reliability(reliability, evaluated)
+    _sparsification(sparsification, evaluated)
+    pose = evaluated.blocks["pose"]
     low, high = pose.bounds
     figure.suptitle(
-        f"{recording}: covariances of {judged.frames} poses, ANEES {pose.anees:.2f} "
+        f"{recording}: covariances of {evaluated.frames} poses, ANEES {pose.anees:.2f} "
         f"({low:.2f} to {high:.2f} if right and frames independent)",
         fontsize=11,
     )
     figure.savefig(path, format="png")
 
 
-def _reliability(axes: Axes, judged: Consistency) -> None:
+def _reliability(axes: Axes, evaluated: Consistency) -> None:
     axes.plot([0, 1], [0, 1], "-", color="#B0B0B0", linewidth=1)
-    for name, block in judged.blocks.items():
+    for name, block in evaluated.blocks.items():
         color, style = _STYLES[name]
-        probabilities = np.sort(chi_square.cdf(judged.nees[name], block.dof))
+        probabilities = np.sort(chi_square.cdf(evaluated.nees[name], block.dof))
         shares = np.arange(1, len(probabilities) + 1) / len(probabilities)
         label = f"{name}, ANEES {block.anees:.2f}"
         axes.step([0, *probabilities, 1], [0, *shares, 1], style, where="post", color=color, label=label)
@@ -48,10 +48,10 @@ def _reliability(axes: Axes, judged: Consistency) -> None:
     axes.grid(alpha=0.3)
 
 
-def _sparsification(axes: Axes, judged: Consistency) -> None:
-    for name, (stated, oracle) in judged.curves.items():
+def _sparsification(axes: Axes, evaluated: Consistency) -> None:
+    for name, (stated, oracle) in evaluated.curves.items():
         color, style = _STYLES[name]
-        ause = judged.blocks[name].ause
+        ause = evaluated.blocks[name].ause
         axes.plot(REMOVED, stated, style, color=color, label=f"{name}, AUSE {ause:.3f}")
         axes.plot(REMOVED, oracle, style, color=color, alpha=0.35, label=f"{name}, oracle")
     axes.set_xlabel("share of the frames left out, most uncertain first")

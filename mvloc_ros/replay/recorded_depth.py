@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
+from mvloc_ros.frontend.decode import DecodeError, decode_depth
+from mvloc_ros.frontend.depth_check import add_image, depth_notes
 from mvloc_ros.geometry.depth_statistics import DepthTally
 from mvloc_ros.inference.manifest import Manifest
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import BagReader
 from mvloc_ros.recordings.errors import RecordingError
-from mvloc_ros.sensors.decode import DecodeError, decode_depth
-from mvloc_ros.sensors.depth_check import add_image, depth_notes
 
 _IMAGES = 12
 

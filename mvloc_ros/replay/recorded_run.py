@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from collections import Counter, defaultdict
-from dataclasses import dataclass
+from collections import defaultdict
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,37 +13,37 @@ import numpy as np
 from mvloc_ros.geometry.stamp_text import SECOND_NS
 from mvloc_ros.geometry.trajectory import Trajectory
 from mvloc_ros.inference.bundle import read_bundle
+from mvloc_ros.parameters.table import NodeParameters
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import BagReader
 from mvloc_ros.recordings.damage import TopicLoss
-from mvloc_ros.replay.camera_findings import camera_findings
 from mvloc_ros.replay.errors import ReplayError
+from mvloc_ros.replay.evaluated_parameters import evaluated
 from mvloc_ros.replay.outcomes import REJECTED
-from mvloc_ros.replay.recorded_depth import recorded_depth_notes
+from mvloc_ros.replay.played_recording import as_seen, read_played
+from mvloc_ros.replay.played_time import read_references
 from mvloc_ros.replay.recorded_status import RecordedStatuses
-from mvloc_ros.replay.run import CollectedPoses, Floats, Run, Stamps, header_stamp, pose_matrix
+from mvloc_ros.replay.run import CollectedPoses, Floats, Run, header_stamp, pose_matrix
+from mvloc_ros.replay.timeline import Timeline
 
 STEPS = ("decode", "wait", "preprocess", "inference", "localization")
 """What is done with every frame that reaches the network, accepted or not."""
 PUBLICATION_STEPS = ("publish", "callback_to_publication", "stamp_to_publication")
 STEP_STAMP_TO_RECEIPT = "stamp_to_receipt"
-_PROPOSERS, _ENOUGH_OFFSETS, _PROPOSALS = 100, 100_000, 10
-"""How many poses propose offsets of the stamps, until how many are proposed, and how many of them are tried."""
 PLAUSIBLE_AGE_S = 3600.0
 """Above this the stamps were not taken by the clock they are compared with."""
 
 
 @dataclass(frozen=True)
 class LiveOptions:
-    """Topics, the recording that was played, and the node's parameters of the same names."""
+    """Topics, the recording that was played, and the node's parameters."""
 
     played_bag: Path | None = None
     tolerance_s: float = 0.0
     pose_topic: str = "/mvloc/pose"
     status_topic: str = "/mvloc/status"
     truth_topic: str = topics.GROUND_TRUTH
-    depth_unit_m: float = 0.0
-    rescale_input: bool = False
+    parameters: NodeParameters = field(default_factory=evaluated)
     allow_damage: bool = False
 
     @property
@@ -67,15 +66,12 @@ def read_live_run(bag: Path | str, model: Path | str | None, options: LiveOption
     inputs: tuple[str, ...] = ()
     losses = recorded.losses
     if options.played_bag is not None:
-        images = topics.DEPTH_IMAGE if of_depth else topics.COLOR_IMAGE
-        played = _played(options.played_bag, images, options, recorded.truth)
+        manifest = None if bundle is None else bundle.manifest
+        bag_played, truth_topic = options.played_bag, options.truth_topic
+        read = read_played(bag_played, manifest, options.parameters, truth_topic, options.allow_damage)
+        played = as_seen(read, recorded.passes, recorded.truth, bag_played)
         frames_ns, truth, truth_frame = played.frames_ns, played.truth, played.truth_frame
-        inputs, losses = played.damage, (*losses, *played.losses)
-        if bundle is not None:
-            with BagReader(options.played_bag, allow_damage=options.allow_damage) as reader:
-                color, depth, manifest = topics.COLOR_IMAGE, topics.DEPTH_IMAGE, bundle.manifest
-                inputs += camera_findings(reader, color, depth, manifest, options.rescale_input).texts
-                inputs += tuple(recorded_depth_notes(reader, depth, manifest, options.depth_unit_m))
+        inputs, losses = played.notes, (*losses, *played.losses)
     if not len(frames_ns):
         raise ReplayError(
             f"{bag} holds no ground truth on {options.truth_topic}: record that topic too, or name the recording that "
@@ -126,6 +122,7 @@ class _Recorded:
     truth_frame: str
     map_frame: str
     losses: tuple[TopicLoss, ...]
+    passes: list[Timeline]
 
 
 def _read(bag: Path, options: LiveOptions, statuses: RecordedStatuses) -> _Recorded:
@@ -154,6 +151,7 @@ def _read(bag: Path, options: LiveOptions, statuses: RecordedStatuses) -> _Recor
                         network[stamp] = T
                 for step in _steps_of(message):
                     latency[step][stamp] = float(getattr(message, f"{step}_ms"))
+        passes = read_references(reader)
         damage, losses = reader.damage_notes(), tuple(reader.losses.values())
     if statuses.accepted and not (estimates.poses or estimates.no_poses):
         raise ReplayError(
@@ -171,6 +169,7 @@ def _read(bag: Path, options: LiveOptions, statuses: RecordedStatuses) -> _Recor
         truth.frame(),
         estimates.frame(),
         losses,
+        passes,
     )
 
 
@@ -199,117 +198,6 @@ def _steps_of(status: Any) -> tuple[str, ...]:
 def _is_covariance(matrix: Floats) -> bool:
     """Whether it is finite and positive definite: others use zeros, or NaN, for "unknown"."""
     return bool(np.all(np.isfinite(matrix)) and np.linalg.eigvalsh(0.5 * (matrix + matrix.T))[0] > 0.0)
-
-
-@dataclass(frozen=True, eq=False)
-class _Played:
-    """Stamps of the played images and their ground truth, as the live run saw them, and what the recording lacks."""
-
-    frames_ns: Stamps
-    truth: Trajectory
-    truth_frame: str
-    damage: tuple[str, ...]
-    losses: tuple[TopicLoss, ...]
-
-
-def _played(bag: Path, image_topic: str, options: LiveOptions, recorded: Trajectory) -> _Played:
-    truth_topic = options.truth_topic
-    truth = CollectedPoses(truth_topic)
-    frames: set[int] = set()
-    with BagReader(bag, allow_damage=options.allow_damage) as reader:
-        reader.expect(truth_topic, topics.POSE, optional=True)
-        for raw in reader.raw((image_topic, truth_topic)):
-            if raw.topic == image_topic:
-                frames.add(reader.header_stamp(raw))
-            else:
-                truth.take(reader.decode_or_leave_out(raw))
-        damage = tuple(f"the played recording: {note}" for note in reader.damage_notes())
-        losses = tuple(reader.losses.values())
-    played = truth.stamped()
-    if not len(played.stamps_ns):
-        raise ReplayError(
-            f"{bag} has no ground truth on {truth_topic}, by which its frames are found in the live recording: name "
-            "its topic with --truth-topic."
-        )
-    stamps = np.array(sorted(frames), dtype=np.int64) if frames else played.stamps_ns
-    moved = _Moved(played, recorded, bag)
-    moved_truth = Trajectory(moved(played.stamps_ns), played.poses)
-    return _Played(moved(stamps), moved_truth, truth.frame(), damage, losses)
-
-
-class _Moved:
-    """How the player moved the stamps, found from the ground truth that both recordings have."""
-
-    def __init__(self, played: Trajectory, recorded: Trajectory, bag: Path) -> None:
-        if not len(recorded.stamps_ns):
-            recorded = played
-        before, after = _same_poses(played, recorded)
-        if len(before) < 0.5 * len(recorded.stamps_ns):
-            raise ReplayError(f"The recorded ground truth is not that of {bag}: name the recording that was played.")
-        self._before, self._first = before, after[0] - before[0]
-        self._drift = (after - before - self._first).astype(np.float64)
-
-    def __call__(self, stamps: Stamps) -> Stamps:
-        """One constant offset at rate 1; at other rates it drifts, and is known at each pose of both."""
-        known = (self._before - self._before[0]).astype(np.float64)
-        drift = np.interp((stamps - self._before[0]).astype(np.float64), known, self._drift)
-        return stamps + self._first + np.rint(drift).astype(np.int64)
-
-
-def _same_poses(played: Trajectory, recorded: Trajectory) -> tuple[Stamps, Stamps]:
-    """Stamps before and after, of the poses that are equal to the last bit.
-
-    A camera that stands still repeats poses, so equality alone does not say which one is meant: the most
-    frequent offset does at rate 1, and otherwise the order.
-    """
-    by_pose: dict[bytes, list[int]] = defaultdict(list)
-    for stamp, pose in zip(played.stamps_ns, played.poses, strict=True):
-        by_pose[pose.tobytes()].append(int(stamp))
-    after = [
-        (int(stamp), by_pose[pose.tobytes()]) for stamp, pose in zip(recorded.stamps_ns, recorded.poses, strict=True)
-    ]
-    chosen = _at_one_offset(after)
-    if len(chosen) < 0.9 * len(after):
-        chosen = _in_order(after)
-    array = np.array(chosen, dtype=np.int64).reshape(-1, 2)
-    return array[:, 0], array[:, 1]
-
-
-_Candidates = list[tuple[int, list[int]]]
-"""Per recorded pose its stamp, and the stamps before, in order, of the played poses that equal it."""
-
-
-def _at_one_offset(candidates: _Candidates) -> list[tuple[int, int]]:
-    """(before, after) at the most frequent offset.
-
-    The poses with the fewest candidates propose it: those of a parked robot all equal each other, and counting each
-    of them with each would take memory by their square.
-    """
-    fewest = sorted((c for c in candidates if c[1]), key=lambda c: len(c[1]))[:_PROPOSERS]
-    proposed: Counter[int] = Counter()
-    for after, stamps in fewest:
-        if len(proposed) < _ENOUGH_OFFSETS:
-            proposed.update(after - before for before in stamps)
-    best: list[tuple[int, int]] = []
-    for offset, _ in proposed.most_common(_PROPOSALS):
-        pairs = [(after - offset, after) for after, stamps in candidates if _contains(stamps, after - offset)]
-        best = max(best, pairs, key=len)
-    return best
-
-
-def _contains(stamps: list[int], stamp: int) -> bool:
-    place = bisect_left(stamps, stamp)
-    return place < len(stamps) and stamps[place] == stamp
-
-
-def _in_order(candidates: _Candidates) -> list[tuple[int, int]]:
-    """(before, after), each the first of its candidates that comes after all that were chosen."""
-    chosen: list[tuple[int, int]] = []
-    for after, stamps in candidates:
-        place = bisect_right(stamps, chosen[-1][0]) if chosen else 0
-        if place < len(stamps):
-            chosen.append((stamps[place], after))
-    return chosen
 
 
 def _plausible(latency: dict[str, dict[int, float]]) -> tuple[tuple[str, ...], dict[str, dict[int, float]]]:

@@ -17,13 +17,15 @@ from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 from mvloc_ros.errors import MvlocError
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_writer import BagWriter, qos_profile
+from mvloc_ros.replay import played_time
 from mvloc_ros.replay.ros import Stop, message_class, quality, ros_node, stop_on_signals
 
 DEFAULT_TOPICS = {
     "/mvloc/pose": topics.POSE,
     "/mvloc/pose_with_covariance": topics.POSE_WITH_COVARIANCE,
     "/mvloc/status": topics.STATUS,
-    "/tf": topics.TF_MESSAGE,
+    topics.TF: topics.TF_MESSAGE,
+    played_time.TOPIC: played_time.TYPE,
     topics.GROUND_TRUTH: topics.POSE,
 }
 """What the evaluation needs. Their types are known, so the recorder subscribes before anyone publishes

@@ -40,13 +40,13 @@ def write_report(result: EvaluationResult, out: Path | str) -> str:
         _write_trajectory(folder / "ground_truth.tum", result, result.truth)
         with replacing(folder / "trajectory.png") as path:
             save_trajectory_figure(result, path)
-        judged = result.consistency
-        if judged is None:
+        evaluated = result.consistency
+        if evaluated is None:
             (folder / "covariance.png").unlink(missing_ok=True)  # of an earlier run with the same --out
         else:
             name = result.run.recording
             with replacing(folder / "covariance.png") as path:
-                save_covariance_figure(judged, name, path)
+                save_covariance_figure(evaluated, name, path)
         # Last: where the report is, the rest is too.
         write_file(folder / "report.json", json.dumps(report_values(result), indent=2) + "\n")
     except OSError as error:
@@ -75,6 +75,7 @@ def report_values(result: EvaluationResult) -> dict[str, Any]:
         "baselines": {name: _baseline_values(name, value) for name, value in result.baselines.items()},
         "covariance": None if result.consistency is None else result.consistency.to_dict(),
         "latency_ms": {step: asdict(summary) for step, summary in result.latency_ms.items()},
+        "wake_up": None if run.wake_up is None else run.wake_up.values(),
         "map_frame": run.map_frame,
         "truth_frame": run.truth_frame,
         "notes": [*run.frame_notes, *run.notes],
@@ -115,8 +116,8 @@ def _frames_csv(result: EvaluationResult) -> str:
         numbers += [*_parts(result.truth[i]), *_parts(result.estimates[i])]
         numbers += [values[i] for values in result.step_ms.values()]
         outcome = _outcome_cells(result.run.outcomes.get(int(stamp)))
-        judged = _cells([values[i] for values in nees.values()])
-        writer.writerow([int(stamp), int(result.has_pose[i]), *_cells(numbers), *outcome, *judged])
+        evaluated = _cells([values[i] for values in nees.values()])
+        writer.writerow([int(stamp), int(result.has_pose[i]), *_cells(numbers), *outcome, *evaluated])
     return stream.getvalue()
 
 
@@ -134,11 +135,11 @@ def _outcome_cells(outcome: Outcome | None) -> list[str]:
 
 
 def _nees(result: EvaluationResult) -> dict[str, Floats]:
-    """Column -> `[N]`, NaN where no covariance was judged."""
+    """Column -> `[N]`, NaN where no covariance was evaluated."""
     columns = {}
     for block, values in ({} if result.consistency is None else result.consistency.nees).items():
         columns[f"nees_{block}"] = np.full(result.frames, np.nan)
-        columns[f"nees_{block}"][result.judged] = values
+        columns[f"nees_{block}"][result.evaluated] = values
     return columns
 
 

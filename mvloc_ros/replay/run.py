@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a run of the localizer left behind, live or offline, before it is judged."""
+"""What a run of the localizer left behind, live or offline, before it is evaluated."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,9 @@ from mvloc_ros.recordings.pose_series import jump_text, stamp_text
 from mvloc_ros.recordings.transforms import frame_name, transform_of
 from mvloc_ros.replay.errors import ReplayError
 from mvloc_ros.replay.outcomes import Outcome
+
+if TYPE_CHECKING:
+    from mvloc_ros.replay.wake_ups import WakeUpResult
 
 _NEAR_NS = 200_000_000
 """Poses further apart in time say nothing of each other."""
@@ -38,7 +41,8 @@ class Run:
     ones included, if any pose of `estimates` was refined; else None. `network_of_accepted`: of the rejected frames
     nobody knows the network's poses. `map_frame` and `truth_frame` are the frames of estimates and truth, empty where
     no message says. `losses` are the messages that the recordings lack.
-    `outcomes` say what became of each frame, {stamp of the frame: outcome}.
+    `outcomes` say what became of each frame, {stamp of the frame: outcome}. `wake_up`: what starts without knowledge
+    came to, if any were made.
     """
 
     source: str
@@ -60,6 +64,7 @@ class Run:
     map_frame: str = ""
     truth_frame: str = ""
     losses: tuple[TopicLoss, ...] = ()
+    wake_up: WakeUpResult | None = None
 
     @property
     def frame_notes(self) -> tuple[str, ...]:

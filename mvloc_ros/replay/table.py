@@ -25,13 +25,14 @@ def text_table(result: EvaluationResult) -> str:
         lines.append("dropped: " + ", ".join(f"{cause} {count}" for cause, count in run.drops.items()))
     lines += _reason_lines(result)
     lines += ["", *_error_lines(result), *_covariance_lines(result), *_latency_lines(result)]
+    lines += [] if run.wake_up is None else ["", run.wake_up.text()]
     return "\n".join([*lines, *(f"note: {note}" for note in (*run.frame_notes, *run.notes))])
 
 
 def _truth_count(result: EvaluationResult) -> str:
     """How many frames the errors and recalls are of, where that is not all of them."""
     count = result.frames_with_truth
-    return "" if count in (0, result.frames) else f", {count} frames have ground truth and are judged"
+    return "" if count in (0, result.frames) else f", {count} frames have ground truth and are evaluated"
 
 
 def _reason_lines(result: EvaluationResult) -> list[str]:
@@ -78,8 +79,8 @@ def _covariance_lines(result: EvaluationResult) -> list[str]:
         cells = [f"{block.anees:.2f}", f"{low:.2f} to {high:.2f}"]
         cells += [f"{share:.1%}" for share in block.coverage.values()]
         cells.append("" if block.ause is None else f"{block.ause:.3f}")
-        judged = ", ".join(word for word in (f"{name} ({block.dof} dof)", block.verdict) if word)
-        lines.append(f"{judged:32}" + "".join(f"{cell:>14}" for cell in cells))
+        evaluated = ", ".join(word for word in (f"{name} ({block.dof} dof)", block.verdict) if word)
+        lines.append(f"{evaluated:32}" + "".join(f"{cell:>14}" for cell in cells))
     return lines
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from mvloc_ros.arguments import count, not_negative, positive
 from mvloc_ros.recordings.damage import add_allow_damage_argument
+from mvloc_ros.replay.parameter_arguments import add_parameter_arguments, add_parameter_flags, parameters_of
 
 if TYPE_CHECKING:
     from mvloc_ros.replay.evaluation import EvaluationResult
@@ -111,39 +112,24 @@ def run_record(args: argparse.Namespace) -> int:
 def add_replay_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `mvloc replay`."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.description = "Localize every frame of a recording without ROS, as fast as this machine can, and evaluate."
+    parser.description = (
+        "Localize every frame of a recording without ROS, as fast as this machine can, and evaluate. The messages go "
+        "the way that they go in the node: transports, camera_info, TF and odometry of the recording, gate and single "
+        "images as the parameters say."
+    )
     parser.epilog = (
         "examples:\n"
         "  mvloc replay bags/redkitchen_test --model models/redkitchen --out out/redkitchen\n"
-        "  mvloc replay bags/redkitchen_test --model models/redkitchen --out out/no_depth --without depth --refine off"
+        "  mvloc replay bags/redkitchen_test --model models/redkitchen --out out/color --without depth --refine off\n"
+        "  mvloc replay bags/drive --model models/office --out out/drive --parameter gate:=true --parameter "
+        "publish_frame:=odom\n"
+        "  mvloc replay bags/drive --model models/office --out out/drive --params-file my_robot.yaml\n"
+        "  mvloc replay bags/drive --model models/office --out out/drive --wake-ups 50"
     )
     parser.add_argument("bag", type=Path, help="recording with images (and, for errors, ground truth)")
     _add_model_and_out(parser)
-    parser.add_argument("--backend", default="auto", help="auto, onnxruntime, tensorrt or torch (default: auto)")
-    parser.add_argument("--threads", type=count, default=0, help="threads of the backend (default: it chooses)")
-    parser.add_argument("--precision", default="auto", help="auto, fp32, fp16, bf16 or int8 (default: auto)")
-    parser.add_argument(
-        "--sync-tolerance",
-        type=not_negative,
-        default=0.02,
-        metavar="S",
-        help="largest difference of the stamps of colour and depth (default: 0.02)",
-    )
-    parser.add_argument("--color-topic", help="default: /camera/color/image_raw")
-    parser.add_argument("--depth-topic", help="default: /camera/depth/image_raw")
-    parser.add_argument(
-        "--refine",
-        choices=("auto", "off", "required"),
-        default="auto",
-        help="refine poses against the model's scene map: where it has one (auto), never, or no pose without",
-    )
-    parser.add_argument(
-        "--refine-budget",
-        type=positive,
-        default=60.0,
-        metavar="MS",
-        help="time for one pose's refinement (default: 60)",
-    )
+    parser.add_argument("--color-topic", help="images, raw or compressed (default: /camera/color/image_raw)")
+    parser.add_argument("--depth-topic", help="images or clouds (default: /camera/depth/image_raw)")
     parser.add_argument(
         "--without",
         choices=("color", "depth"),
@@ -152,40 +138,32 @@ def add_replay_arguments(parser: argparse.ArgumentParser) -> None:
         "first; --refine off gives the network's throughout)",
     )
     parser.add_argument(
-        "--depth-unit-m",
-        type=positive,
-        default=0.0,
-        metavar="M",
-        help="metres of one unit of the depth images, as the node's parameter (default: 16UC1 0.001, 32FC1 1)",
+        "--wake-ups",
+        type=count,
+        default=0,
+        metavar="N",
+        help="afterwards start a localizer that knows nothing at N evenly spread frames, follow each with the gate and "
+        "the recording's odometry for 10 s or 1 m, and count right first poses and false accepts (default: 0)",
     )
-    parser.add_argument(
-        "--rescale-input",
-        action="store_true",
-        help="rescale and crop the images to the training cameras, as the node's parameter",
-    )
+    add_parameter_flags(parser)
+    add_parameter_arguments(parser)
 
 
 def run_replay(args: argparse.Namespace) -> int:
     """`mvloc replay`."""
-    from mvloc_ros.localization.options import RefinementOptions
     from mvloc_ros.recordings import topics
     from mvloc_ros.replay.evaluation import evaluate
     from mvloc_ros.replay.offline import OfflineOptions, run_offline
 
     options = OfflineOptions(
-        backend=args.backend,
-        threads=args.threads,
-        precision=args.precision,
-        sync_tolerance_s=args.sync_tolerance,
+        parameters=parameters_of(args),
         color_topic=args.color_topic or topics.COLOR_IMAGE,
         depth_topic=args.depth_topic or topics.DEPTH_IMAGE,
         truth_topic=args.truth_topic or topics.GROUND_TRUTH,
         tolerance_s=args.tolerance,
-        refinement=RefinementOptions(args.refine, args.refine_budget),
         without=args.without,
-        depth_unit_m=args.depth_unit_m,
-        rescale_input=args.rescale_input,
         allow_damage=args.allow_damage,
+        wake_ups=args.wake_ups,
     )
     return _report(evaluate(run_offline(args.bag, args.model, options)), args.out)
 
@@ -281,12 +259,10 @@ def add_live_arguments(parser: argparse.ArgumentParser) -> None:
         "  mvloc live bags/redkitchen_test --model models/redkitchen --out out/redkitchen_live\n"
         "  mvloc live bags/demo --model models/demo --out out/x --parameter threads:=1 --rate 2"
     )
-    parser.add_argument("bag", type=Path, help="recording with images and ground truth (`mvloc bag from-folder`)")
+    parser.add_argument("bag", type=Path, help="recording with images (and, for errors, ground truth)")
     _add_model_and_out(parser)
     parser.add_argument("--rate", type=positive, default=1.0, help="times real time (default: 1.0)")
-    parser.add_argument(
-        "--parameter", action="append", default=[], metavar="NAME:=VALUE", help="parameter of the node (repeatable)"
-    )
+    add_parameter_arguments(parser)
 
 
 def run_live(args: argparse.Namespace) -> int:
@@ -297,14 +273,13 @@ def run_live(args: argparse.Namespace) -> int:
     from mvloc_ros.replay.recorded_run import LiveOptions, read_live_run
 
     truth_topic = args.truth_topic or topics.GROUND_TRUTH
-    options = live.NodeOptions(tuple(args.parameter), args.rate, truth_topic, args.allow_damage)
+    options = live.NodeOptions(tuple(args.parameter), args.params_file, args.rate, truth_topic, args.allow_damage)
     recording = live.run_live(args.bag, args.model, args.out, options)
     reading = LiveOptions(
         played_bag=args.bag,
         tolerance_s=args.tolerance,
         truth_topic=truth_topic,
-        depth_unit_m=float(options.value_of("depth_unit_m") or 0.0),
-        rescale_input=options.value_of("rescale_input").lower() == "true",
+        parameters=options.parameters(),
         allow_damage=args.allow_damage,
     )
     return _report(evaluate(read_live_run(recording, args.model, reading)), args.out)

@@ -28,6 +28,7 @@ from mvloc_ros.inference.network_file import require_network_file
 from mvloc_ros.inference.validation_file import VALIDATION_FILE, ValidationPoses
 from mvloc_ros.recordings import FrameRecord, PosedFolder
 from mvloc_ros.recordings.contents import contents_text
+from mvloc_ros.recordings.train_test_split import TEST_FRACTION
 from mvloc_ros.storage import exclusive, staging_folder
 from mvloc_ros.training import half_precision_weights
 from mvloc_ros.training.config import SYSTEMS, TrainingConfig
@@ -37,8 +38,8 @@ from mvloc_ros.training.missing_modality import COLOR, DEPTH, single_modality_po
 from mvloc_ros.training.networks.deployed import Deployed
 from mvloc_ros.training.normalisation import PoseNormalisation
 from mvloc_ros.training.onnx_file import write_onnx
-from mvloc_ros.training.options import all_options, flag, is_switch
-from mvloc_ros.training.precisions import ALLOWED_SHARE, CALIBRATION_FRAMES, Comparison, evenly_spaced, make_precision
+from mvloc_ros.training.options import ALLOWED_SHARE, all_options, flag, is_switch
+from mvloc_ros.training.precisions import CALIBRATION_FRAMES, Comparison, evenly_spaced, make_precision
 from mvloc_ros.training.predict import residual_variance
 from mvloc_ros.training.presets import preset
 from mvloc_ros.training.residuals import Judgement, judge_residuals, trained_records
@@ -340,7 +341,7 @@ def training_command(config: TrainingConfig, run: Mapping[str, Any]) -> str:
             words += [flag(item.name) if value else flag(f"no_{item.name}")]
         else:
             words += [flag(item.name), str(value)]
-    if run["test_fraction"] != 0.2:
+    if run["test_fraction"] != TEST_FRACTION:
         words += ["--test-fraction", str(run["test_fraction"])]
     if config.stages.stage == "2":
         words += ["--start-from RUN"]

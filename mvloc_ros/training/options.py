@@ -24,6 +24,11 @@ def option(
     return field(default=default, metadata={"help": help, "low": low, "high": high, "choices": choices})
 
 
+# Defaults of options that are no part of the configuration.
+MOST_UNREADABLE = 0.01
+# A difference of a tenth of the error, in a direction of its own, makes the error a 200th greater.
+ALLOWED_SHARE = 0.1
+
 KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}
 _LARGEST = 1 << 31  # more than any option can mean
 

@@ -26,8 +26,6 @@ from mvloc_ros.training.quantisation import quantise
 
 HALVES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 PRECISIONS = (*HALVES, "int8")
-# A difference of a tenth of the error, in a direction of its own, makes the error a 200th greater.
-ALLOWED_SHARE = 0.1
 COMPARED_FRAMES = 200
 CALIBRATION_FRAMES = 64
 

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from mvloc_ros.inference.tensorrt.verbs import build_ahead
 from mvloc_ros.recordings.agreement import add_force_argument
+from mvloc_ros.recordings.train_test_split import TEST_FRACTION
 from mvloc_ros.training.cache import default_place
 from mvloc_ros.training.config import SYSTEMS, TrainingConfig
 from mvloc_ros.training.errors import TrainingError
-from mvloc_ros.training.options import all_options, flag, is_switch
+from mvloc_ros.training.options import ALLOWED_SHARE, MOST_UNREADABLE, all_options, flag, is_switch
 from mvloc_ros.training.presets import PRESETS, describe, preset, read_file
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--test-fraction",
         type=float,
-        default=0.2,
+        default=TEST_FRACTION,
         help="end of each recording kept for tests if the folder has no split (default: %(default)s)",
     )
     parser.add_argument(
@@ -147,7 +148,7 @@ def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-unreadable",
         type=float,
-        default=0.01,
+        default=MOST_UNREADABLE,
         metavar="SHARE",
         help="share of damaged frames that is left out and counted; more end the command (default: %(default)s)",
     )
@@ -256,7 +257,7 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--precision-share",
         type=float,
-        default=0.1,
+        default=ALLOWED_SHARE,
         metavar="SHARE",
         help="refuse a precision whose poses differ from float32's by more than this share of the model's median error "
         "(default: %(default)s)",

@@ -134,7 +134,7 @@ def test_motion_since_a_stamp_is_by_odometry_or_as_fast_as_the_last_poses():
 
     def accept(stamp_ns: int, x: float, T_odom_camera: np.ndarray | None = None, *, is_repeated: bool = False) -> None:
         pose = Pose(stamp_ns, along(x), 1e-4 * np.eye(6))
-        assert tracker.judge(Fix(pose, T_odom_camera, is_repeated=is_repeated)).accepted
+        assert tracker.update(Fix(pose, T_odom_camera, is_repeated=is_repeated)).accepted
 
     accept(0, 0.0, along(5.0))
     assert tracker.moved_since(0, PERIOD_NS, None) is None, "one pose has no speed"

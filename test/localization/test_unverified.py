@@ -17,16 +17,16 @@ def accepted(poses: UnverifiedPoses, *seconds: float) -> list[bool]:
 
 def test_unverified_poses_are_accepted_when_there_was_no_verdict_for_the_stated_time():
     poses = UnverifiedPoses(5.0)
-    poses.judged(10 * SECOND)
+    poses.verified(10 * SECOND)
     assert accepted(poses, 10.1, 12.0, 14.9, 15.0, 15.1) == [False, False, False, True, True]
     # Depth is there again for one frame, whatever it says.
-    poses.judged(16 * SECOND)
+    poses.verified(16 * SECOND)
     assert accepted(poses, 16.1, 20.9, 21.0) == [False, False, True]
 
 
 def test_the_words_name_the_cause_and_the_time():
     poses = UnverifiedPoses(5.0)
-    poses.judged(0)
+    poses.verified(0)
     assert poses.rejection_of(2 * SECOND, SILENT) == (
         "the pose could not be verified (there is no depth image); the network's poses are accepted without it after "
         "5 s, 2.0 s have passed"

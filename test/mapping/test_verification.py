@@ -195,7 +195,7 @@ def test_a_hint_is_a_starting_point_and_no_evidence(localize, room):
     # The hint itself does not speak for what was found there.
     assert found.details.evidence.agreement < 0.05
     near = Pose(1_000_000_000, pointed, np.diag([0.0025] * 3 + [0.001] * 3))
-    localizer.tracker.judge(Fix(near))
+    localizer.tracker.update(Fix(near))
     again, _ = localize(frame, astray, localizer=localizer)
     assert again.details.evidence.agreement > 0.5, "an accepted pose does"
 

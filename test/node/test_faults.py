@@ -19,7 +19,7 @@ from mvloc_ros.msg import LocalizationStatus
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 
-from mvloc_ros.node.messages import to_nanoseconds
+from mvloc_ros.frontend.message_checks import to_nanoseconds
 
 pytestmark = pytest.mark.dds
 SECOND = 1_000_000_000

@@ -14,9 +14,10 @@ import pytest
 from mvloc_ros.msg import LocalizationStatus
 from std_srvs.srv import Trigger
 
+from mvloc_ros.frontend.message_checks import to_nanoseconds
 from mvloc_ros.geometry import quaternion, se3
 from mvloc_ros.geometry.covariance import through_extrinsic
-from mvloc_ros.node.messages import matrix_of, pose_of, to_nanoseconds
+from mvloc_ros.node.messages import matrix_of, pose_of
 
 pytestmark = pytest.mark.dds
 ROOT = Path(__file__).resolve().parents[2]

@@ -157,7 +157,8 @@ def test_what_a_network_that_hangs_uses_is_not_taken_from_it_and_not_used_twice(
 
 DECODER = """
 import sys, time
-from mvloc_ros.node import image_reader, main
+from mvloc_ros.frontend import image_reader
+from mvloc_ros.node import main
 
 def hang(*_):
     print("hangs", flush=True)

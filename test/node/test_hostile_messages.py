@@ -9,7 +9,6 @@ import struct
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,21 @@ import pytest
 from geometry_msgs.msg import PoseWithCovarianceStamped
 from mvloc_ros.msg import LocalizationStatus
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField
+from stand_in_server import StandInServer, nothing
 from std_msgs.msg import Header
 
 from mvloc_ros.errors import MvlocError
+from mvloc_ros.frontend.camera_check import differences
+from mvloc_ros.frontend.camera_info import CameraInfoError, read_camera_info
+from mvloc_ros.frontend.clouds import decode_cloud
+from mvloc_ros.frontend.compressed import decode_compressed_depth
+from mvloc_ros.frontend.decode import decode_color
+from mvloc_ros.frontend.depth_check import depth_problem, statistics_of
+from mvloc_ros.frontend.front_end import FrontEndOptions, PairedFrame
+from mvloc_ros.frontend.image_reader import ImageReader
+from mvloc_ros.frontend.message_checks import require_frame
+from mvloc_ros.frontend.rvl import encode_rvl
+from mvloc_ros.frontend.stamp_guard import StampGuard
 from mvloc_ros.geometry.camera import View
 from mvloc_ros.inference.bundle import read_bundle
 from mvloc_ros.inference.manifest import Manifest
@@ -30,20 +41,11 @@ from mvloc_ros.limits import MOST_CAMERA_FRAMES, MOST_LOG_CHARACTERS
 from mvloc_ros.localization.gate import GateLimits
 from mvloc_ros.localization.pose import Pose
 from mvloc_ros.localization.tracker import Fix, Tracker
-from mvloc_ros.node.image_reader import ImageReader
-from mvloc_ros.node.input_parameters import INPUT_SPECS, InputParameters
-from mvloc_ros.node.messages import pose_of, require_frame
+from mvloc_ros.node.messages import pose_of
 from mvloc_ros.node.pipeline import Pipeline
-from mvloc_ros.node.stamps import StampGuard
 from mvloc_ros.node.status import bound, diagnostics
 from mvloc_ros.node.topic_monitor import TopicMonitor
-from mvloc_ros.sensors.camera_check import differences
-from mvloc_ros.sensors.camera_info import CameraInfoError, read_camera_info
-from mvloc_ros.sensors.clouds import decode_cloud
-from mvloc_ros.sensors.compressed import decode_compressed_depth
-from mvloc_ros.sensors.decode import decode_color
-from mvloc_ros.sensors.depth_check import depth_problem, statistics_of
-from mvloc_ros.sensors.rvl import encode_rvl
+from mvloc_ros.parameters.inputs import InputParameters
 
 SIZES = (0, 1, 2, 3, 12, 16, 48, 64, 1000, 2**16, 2**31 - 1, 2**31, 2**32 - 1)
 NUMBERS = (0.0, -0.0, 1.0, -1.0, 60.0, 31.5, 1e-300, 1e300, -1e300, 1e308, np.inf, -np.inf, np.nan)
@@ -167,8 +169,7 @@ def manifest(tiny_bundle: Path) -> Manifest:
 
 
 def reader_of(manifest: Manifest, **changes: Any) -> ImageReader:
-    values = {field.name: INPUT_SPECS[field.name].default for field in fields(InputParameters)} | changes
-    return ImageReader(InputParameters(**values), lambda: manifest, None)
+    return ImageReader(InputParameters(**changes), lambda: manifest, None)
 
 
 def outcomes(read: Callable[[], object], rounds: int) -> Counter[str]:
@@ -269,7 +270,7 @@ def test_initial_poses_are_refused_or_leave_a_tracker_that_judges():
         tracker = Tracker(GateLimits())
         with np.errstate(all="raise", under="ignore"):
             tracker.hint(Pose(hint.stamp_ns, hint.T, covariance), None)
-            verdict = tracker.judge(fix)
+            verdict = tracker.update(fix)
         assert verdict.accepted or verdict.reason
 
     found = outcomes(read, 1500)
@@ -291,11 +292,8 @@ def test_an_initial_pose_whose_covariance_is_none_is_refused(variances: tuple[fl
         pose_of(message)
 
 
-class Nothing:
-    """A localizer that is not reached here."""
-
-    def process(self, *_: object) -> None:
-        raise MvlocError("not localized")
+def not_localized(_: object) -> None:
+    raise MvlocError("not localized")
 
 
 def test_headers_through_the_whole_pipeline(manifest):
@@ -304,11 +302,15 @@ def test_headers_through_the_whole_pipeline(manifest):
     reader = reader_of(manifest)
     guard = StampGuard(time.time_ns, 1.0, lambda _: None)
     monitors = TopicMonitor("colour"), TopicMonitor("depth")
-    pipeline = Pipeline(
-        Nothing(), None, "color", 20_000_000, 5, guard.check, lambda *_: True, lambda *_: None,
-        lambda _, text: problems.append(text), lambda _, text: failures.append(text), odometry=lambda _: None,
-        read_color=reader.read_color, read_depth=reader.read_depth, single_wait_s=0.5,
-    )  # fmt: skip
+    options = FrontEndOptions("color", 20_000_000, single_wait_s=0.5)
+    readers = reader.read_color, reader.read_depth
+
+    def server(put: Callable[[PairedFrame], None]) -> StandInServer:
+        return StandInServer(
+            put, not_localized, options, *readers, guard.check, lambda _name, _stamp, text: problems.append(text)
+        )
+
+    pipeline = Pipeline(server, nothing, nothing, lambda _, text: failures.append(text))
     try:
         for n in range(1000):
             color, depth = maker.image(), maker.image()
@@ -321,29 +323,23 @@ def test_headers_through_the_whole_pipeline(manifest):
             pipeline.take_depth(depth)
     finally:
         pipeline.stop()
-    counts = pipeline.counts
+    counts = pipeline.server.front.counts
     assert len(problems) == counts.color_invalid + counts.depth_invalid
     assert counts.color_invalid < 1000
     assert not [text for text in problems + failures if "unexpectedly" in text or "Error:" in text]
     assert all(text.isprintable() and len(text) < MOST_LOG_CHARACTERS for text in problems)
-    assert len(pipeline._frames) <= MOST_CAMERA_FRAMES
+    assert len(pipeline.server.front._frame_ids) <= MOST_CAMERA_FRAMES
     assert all(len(monitor.look) < 120 and monitor.look.isprintable() for monitor in monitors)
 
 
 def test_ever_new_frame_ids_are_refused_by_name(make_image):
     problems = []
-    nothing = [lambda *_: None] * 3
-    pipeline = Pipeline(
-        Nothing(),
-        None,
-        "color",
-        1,
-        5,
-        *nothing,
-        lambda _, text: problems.append(text),
-        *nothing[:1],
-        odometry=lambda _: None,
-    )
+
+    def server(put: Callable[[PairedFrame], None]) -> StandInServer:
+        said = {"on_problem": lambda _name, _stamp, text: problems.append(text)}
+        return StandInServer(put, not_localized, FrontEndOptions("color", 1), **said)
+
+    pipeline = Pipeline(server, nothing, nothing, nothing)
     try:
         for n in range(1000):
             image = make_image(np.zeros((2, 2, 3), np.uint8), 10**18 + n, f"camera{n}", encoding="rgb8")
@@ -351,7 +347,7 @@ def test_ever_new_frame_ids_are_refused_by_name(make_image):
                 pipeline.take_color(image)
     finally:
         pipeline.stop()
-    assert pipeline.counts.color_invalid == 2 * (1000 - MOST_CAMERA_FRAMES)
+    assert pipeline.server.front.counts.color_invalid == 2 * (1000 - MOST_CAMERA_FRAMES)
     assert "'camera16', after images of 16 other frames" in problems[0]
 
 

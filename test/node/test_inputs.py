@@ -20,7 +20,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField
 from tf2_msgs.msg import TFMessage
 
-from mvloc_ros.sensors.rvl import encode_rvl
+from mvloc_ros.frontend.rvl import encode_rvl
 
 pytestmark = pytest.mark.dds
 PERIOD = 33_000_000

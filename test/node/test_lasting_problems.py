@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from mvloc_ros.node.input_log import InputLog
+from mvloc_ros.frontend.input_log import InputLog
 from mvloc_ros.node.lasting_problems import Level, Problem, ProblemLog
 
 WRONG = Problem("colour", "no colour images", Level.ERROR, "nothing publishes")

@@ -69,10 +69,12 @@ def test_parameters_do_not_change_under_a_running_node(peer, active_node):
 
 
 def test_an_impossible_choice_is_refused_with_the_choices(peer, start_node, wait_for):
-    start_node("-p", "autostart:=false")
+    process = start_node("-p", "autostart:=false", "-p", "gate_max_jmp:=1.0")
     result = peer.set_string("image_reliability", "perfect")
     assert not result.successful
     assert "best_effort, reliable" in result.reason
+    words = "The node has no parameter gate_max_jmp; the nearest name is gate_max_jump"
+    wait_for(lambda: words in process.text(), 10, f"the log to say {words!r}")
 
 
 def test_coming_and_going_leaves_nothing(peer, robot_node, wait_for):

@@ -8,7 +8,6 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from manifests import edit_manifest
 from mvloc_ros.inference.bundle import Bundle, read_bundle
 from mvloc_ros.node import model_exchange
 from mvloc_ros.node.model_exchange import ModelSlot
-from mvloc_ros.node.parameters import SPECS, NodeParameters
+from mvloc_ros.parameters.table import NodeParameters
 
 
 class SlowReading:
@@ -50,8 +49,7 @@ def told() -> list[str]:
 
 @pytest.fixture
 def slot(tiny_bundle: Path, told: list[str], reading: SlowReading) -> Iterator[ModelSlot]:
-    defaults = {field.name: SPECS[field.name].default for field in fields(NodeParameters)}
-    values = NodeParameters(**{**defaults, "model": str(tiny_bundle), "threads": 1, "backend": "onnxruntime"})
+    values = NodeParameters(model=str(tiny_bundle), threads=1, backend="onnxruntime")
     slot = ModelSlot(values, told.append, lambda _: None, lambda: False)
     yield slot
     reading.go.set()

@@ -5,15 +5,12 @@ from __future__ import annotations
 
 import signal
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 from mvloc_ros.msg import LocalizationStatus
 
 pytestmark = pytest.mark.dds
-ROOT = Path(__file__).resolve().parents[2]
 PERIOD = 33_000_000
 
 
@@ -187,10 +184,3 @@ def test_signals_end_it_in_order(peer, active_node, number):
     assert active_node.end(number) == 0
     assert time.monotonic() - started < 5
     assert "Traceback" not in active_node.text()
-
-
-def test_the_yaml_file_lists_every_parameter_with_its_default():
-    from mvloc_ros.node.parameters import SPECS
-
-    listed = yaml.safe_load((ROOT / "config" / "mvloc.yaml").read_text())["/**"]["ros__parameters"]
-    assert listed == {name: spec.default for name, spec in SPECS.items()}

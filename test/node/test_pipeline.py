@@ -8,12 +8,11 @@ from typing import NoReturn
 
 import numpy as np
 import pytest
+from stand_in_server import MS, StandInServer, nothing
 
+from mvloc_ros.frontend.front_end import FrontEndOptions
 from mvloc_ros.inference.frame import Frame, FrameError
 from mvloc_ros.node.pipeline import Pipeline
-from mvloc_ros.sensors.decode import decode_color, decode_depth
-
-MS = 1_000_000
 
 
 @pytest.mark.parametrize("queue_size", [1, 2, 5])
@@ -21,11 +20,8 @@ MS = 1_000_000
 def test_a_camera_half_a_period_apart_is_paired_whatever_the_queue(make_image, queue_size: int, offset_ms: float):
     """At 30 Hz. With one place for what waits, an image would push out the one that waits for something better."""
 
-    def nothing(*_: object) -> None:
-        return None
-
-    callbacks = [nothing] * 5
-    pipeline = Pipeline(None, None, "color", 20 * MS, queue_size, *callbacks, odometry=nothing)
+    options = FrontEndOptions("color", 20 * MS, queue_size)
+    pipeline = Pipeline(lambda put: StandInServer(put, nothing, options), nothing, nothing, nothing)
     try:
         for n in range(60):
             stamp = 10**18 + n * 33_333_333
@@ -34,7 +30,7 @@ def test_a_camera_half_a_period_apart_is_paired_whatever_the_queue(make_image, q
             pipeline.take_depth(depth)
     finally:
         pipeline.stop()
-    assert pipeline.counts.pairs >= 57
+    assert pipeline.server.front.counts.pairs >= 57
 
 
 @pytest.mark.parametrize("broken", ["color", "depth"])
@@ -43,10 +39,9 @@ def test_an_image_whose_reading_fails_in_any_way_costs_its_modality_alone(make_i
     failures: list[str] = []
     done = threading.Event()
 
-    class Recorder:
-        def process(self, frame: Frame, *_: object) -> None:
-            reached.append(frame)
-            raise FrameError("enough is known")
+    def process(frame: Frame) -> NoReturn:
+        reached.append(frame)
+        raise FrameError("enough is known")
 
     def fail() -> NoReturn:
         raise KeyError(2)
@@ -55,14 +50,9 @@ def test_an_image_whose_reading_fails_in_any_way_costs_its_modality_alone(make_i
         failures.append(reason)
         done.set()
 
-    def nothing(*_: object) -> None:
-        return None
-
-    readers = {"read_color": decode_color, "read_depth": decode_depth} | {f"read_{broken}": lambda _: fail}
-    callbacks = [nothing] * 4 + [on_failure]
-    pipeline = Pipeline(
-        Recorder(), None, "color", 20 * MS, 5, *callbacks, odometry=nothing, single_wait_s=0.5, **readers
-    )
+    options = FrontEndOptions("color", 20 * MS, single_wait_s=0.5)
+    readers = {f"read_{broken}": lambda _: fail}
+    pipeline = Pipeline(lambda put: StandInServer(put, process, options, **readers), nothing, nothing, on_failure)
     try:
         pipeline.take_color(make_image(np.zeros((4, 4, 3), np.uint8), 10**18, "camera", encoding="rgb8"))
         pipeline.take_depth(make_image(np.ones((4, 4), np.uint16), 10**18, "camera", encoding="16UC1"))
@@ -72,7 +62,7 @@ def test_an_image_whose_reading_fails_in_any_way_costs_its_modality_alone(make_i
     assert failures == ["enough is known"]
     assert getattr(reached[0], broken) is None
     assert getattr(reached[0], "depth" if broken == "color" else "color") is not None
-    assert pipeline.counts.undecodable == 1
+    assert pipeline.server.front.counts.undecodable == 1
 
 
 def test_who_waits_for_a_frame_that_hangs_gives_up_when_the_pipeline_ends(make_image, monkeypatch):
@@ -80,17 +70,12 @@ def test_who_waits_for_a_frame_that_hangs_gives_up_when_the_pipeline_ends(make_i
     monkeypatch.setattr("mvloc_ros.node.pipeline._GIVE_UP_S", 0.05)
     begun, go, told = threading.Event(), threading.Event(), []
 
-    class Hanging:
-        def process(self, *_: object) -> NoReturn:
-            begun.set()
-            assert go.wait(60.0)
-            raise FrameError("too late")
+    def hang(_: Frame) -> NoReturn:
+        begun.set()
+        assert go.wait(60.0)
+        raise FrameError("too late")
 
-    def nothing(*_: object) -> None:
-        return None
-
-    callbacks = [nothing] * 4 + [lambda *said: told.append(said)]
-    pipeline = Pipeline(Hanging(), None, "color", 20 * MS, 5, *callbacks, odometry=nothing)
+    pipeline = Pipeline(lambda put: StandInServer(put, hang), nothing, nothing, lambda *said: told.append(said))
     pipeline.take_color(make_image(np.zeros((4, 4, 3), np.uint8), 10**18, "camera", encoding="rgb8"))
     pipeline.take_depth(make_image(np.ones((4, 4), np.uint16), 10**18, "camera", encoding="16UC1"))
     assert begun.wait(10.0)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from mvloc_ros.msg import LocalizationStatus
 
+from mvloc_ros.frontend.message_checks import to_nanoseconds
 from mvloc_ros.geometry import se3
 from mvloc_ros.inference.bundle import read_bundle
 from mvloc_ros.inference.bundle_writer import add_scene_map
@@ -18,7 +19,7 @@ from mvloc_ros.inference.calibration_spec import RefinedCalibration
 from mvloc_ros.inference.map_spec import AcceptanceSpec, SceneMapSpec
 from mvloc_ros.localization.depth_points import CORRECTION_SHAPE
 from mvloc_ros.localization.scene_map import MapPoints, SceneMap
-from mvloc_ros.node.messages import matrix_of, to_nanoseconds
+from mvloc_ros.node.messages import matrix_of
 
 pytestmark = pytest.mark.dds
 PERIOD_NS = 50_000_000

@@ -18,9 +18,10 @@ from manifests import edit_manifest
 from mvloc_ros.msg import LocalizationStatus
 from std_srvs.srv import SetBool, Trigger
 
+from mvloc_ros.frontend.message_checks import to_nanoseconds
 from mvloc_ros.geometry import se3
 from mvloc_ros.localization.pose import Pose
-from mvloc_ros.node.messages import pose_messages, to_nanoseconds
+from mvloc_ros.node.messages import pose_messages
 
 pytestmark = pytest.mark.dds
 PERIOD = 50_000_000

@@ -10,7 +10,8 @@ import pytest
 from mvloc_ros.msg import LocalizationStatus
 from rosgraph_msgs.msg import Clock
 
-from mvloc_ros.node.messages import to_nanoseconds, to_time
+from mvloc_ros.frontend.message_checks import to_nanoseconds
+from mvloc_ros.node.messages import to_time
 
 pytestmark = pytest.mark.dds
 PERIOD = 100_000_000

@@ -13,12 +13,13 @@ from mvloc_ros.msg import LocalizationStatus
 from tf2_msgs.msg import TFMessage
 from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
 
+from mvloc_ros.frontend.input_log import InputLog
+from mvloc_ros.frontend.message_checks import MessageError
+from mvloc_ros.frontend.transform_watch import TransformWatch
 from mvloc_ros.geometry import se3
 from mvloc_ros.limits import MOST_TRANSFORMS
 from mvloc_ros.localization.pose import Pose
-from mvloc_ros.node.input_log import InputLog
-from mvloc_ros.node.messages import MessageError, fill_pose, matrix_of, pose_messages, transform_message
-from mvloc_ros.node.transform_watch import TransformWatch
+from mvloc_ros.node.messages import fill_pose, matrix_of, pose_messages, transform_message
 
 MS = 1_000_000
 NOW = 1_800_000_000_000 * MS

@@ -27,11 +27,11 @@ from synthetic_bag import (
 )
 
 from mvloc_ros.cli import main
+from mvloc_ros.frontend.compressed import decode_compressed_color
+from mvloc_ros.frontend.decode import DecodeError, decode_color, decode_depth
 from mvloc_ros.geometry.projection import unproject
 from mvloc_ros.inference.preprocess import prepare_color
 from mvloc_ros.recordings import RecordingError, open_folder, read_color, read_depth
-from mvloc_ros.sensors.compressed import decode_compressed_color
-from mvloc_ros.sensors.decode import DecodeError, decode_color, decode_depth
 
 
 def with_camera(tmp_path: Path, change: Callable[[int, object], None], color: str = COLOR) -> Path:

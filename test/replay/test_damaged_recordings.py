@@ -65,7 +65,7 @@ def test_replay(camera_bag, tiny_bundle: Path, tmp_path: Path, topic: str, capsy
 
 
 def test_a_whole_recording_is_reported_without_losses(camera_bag, tiny_bundle: Path):
-    run = run_offline(camera_bag(frames=FRAMES), tiny_bundle, OfflineOptions(progress=False, threads=1))
+    run = run_offline(camera_bag(frames=FRAMES), tiny_bundle, OfflineOptions(progress=False))
     assert run.losses == ()
     assert not any("lost" in note for note in run.notes)
 

@@ -15,6 +15,7 @@ import pytest
 
 from mvloc_ros.cli import main
 from mvloc_ros.geometry.camera import PinholeCamera
+from mvloc_ros.geometry.projection import unproject
 from mvloc_ros.geometry.trajectory import read_tum
 from mvloc_ros.inference.frame import Frame
 from mvloc_ros.localization.estimate import PoseEstimate
@@ -25,12 +26,17 @@ from mvloc_ros.recordings.bag_writer import BagWriter
 from mvloc_ros.recordings.message_builder import MessageBuilder
 from mvloc_ros.replay import offline
 from mvloc_ros.replay.errors import ReplayError
+from mvloc_ros.replay.evaluated_parameters import evaluated
 from mvloc_ros.replay.evaluation import evaluate
 from mvloc_ros.replay.offline import OfflineOptions, run_offline
 from mvloc_ros.replay.report import write_report
 from mvloc_ros.replay.table import text_table
 
-QUIET = OfflineOptions(progress=False, threads=1)
+QUIET = OfflineOptions(evaluated(["threads:=1"]), progress=False)
+
+
+def quiet(*overrides: str) -> OfflineOptions:
+    return OfflineOptions(evaluated(["threads:=1", *overrides]), progress=False)
 
 
 def test_every_pair_is_localized_with_the_known_error(camera_bag, tiny_bundle: Path):
@@ -50,7 +56,7 @@ def test_every_pair_is_localized_with_the_known_error(camera_bag, tiny_bundle: P
 def test_pairs_need_not_have_equal_stamps(camera_bag, tiny_bundle: Path):
     result = evaluate(run_offline(camera_bag(skew_ns=5_000_000), tiny_bundle, QUIET))
     assert result.poses >= 7, "the last pair may wait for a better partner"
-    strict = OfflineOptions(progress=False, threads=1, sync_tolerance_s=0.001)
+    strict = quiet("pair_tolerance:=0.001")
     run = run_offline(camera_bag("apart", skew_ns=5_000_000), tiny_bundle, strict)
     assert len(run.estimates.stamps_ns) == 0
     assert run.drops["unpaired"] == 16
@@ -135,7 +141,7 @@ def test_the_report_is_complete(camera_bag, tiny_bundle: Path, tmp_path: Path):
 
 
 def test_a_report_of_a_run_without_poses_or_truth(camera_bag, tiny_bundle: Path, tmp_path: Path):
-    strict = OfflineOptions(progress=False, threads=1, sync_tolerance_s=0.0)
+    strict = quiet("pair_tolerance:=0.0")
     no_poses = evaluate(run_offline(camera_bag("a", skew_ns=1000), tiny_bundle, strict))
     assert "poses 0 (0.0%)" in write_report(no_poses, tmp_path / "a_out")
     no_truth = evaluate(run_offline(camera_bag("b", truth=False), tiny_bundle, QUIET))
@@ -310,7 +316,7 @@ def test_another_camera_is_told_as_by_the_node(camera_bag, tiny_bundle: Path, tm
     for kind in ("colour", "depth"):
         words = f"the {kind} camera's focal length is 1.40 times the training's"
         assert any(note.startswith(words) for note in notes)
-    rescaled = run_offline(bag, tiny_bundle, replace(QUIET, rescale_input=True))
+    rescaled = run_offline(bag, tiny_bundle, quiet("rescale_input:=true"))
     assert any("the colour camera sees 51% of what the training camera saw" in note for note in rescaled.notes)
 
 
@@ -321,8 +327,8 @@ def test_the_training_camera_is_no_finding_and_a_wrong_size_is_one(camera_bag, t
     assert "the depth images are 64x48, but their camera_info is for 128x96; check the driver" in other.notes
     none = run_offline(camera_bag("c"), tiny_bundle, QUIET)
     assert any("no camera_info is beside /camera/color/image_raw: its images are taken" in note for note in none.notes)
-    with pytest.raises(ReplayError, match="leave --rescale-input out"):
-        run_offline(camera_bag("d"), tiny_bundle, replace(QUIET, rescale_input=True))
+    with pytest.raises(ReplayError, match="leave out --rescale-input"):
+        run_offline(camera_bag("d"), tiny_bundle, quiet("rescale_input:=true"))
 
 
 def test_rescaled_images_show_what_the_training_camera_saw(camera_bag, tiny_bundle: Path, tmp_path: Path):
@@ -340,7 +346,7 @@ def test_rescaled_images_show_what_the_training_camera_saw(camera_bag, tiny_bund
         return message
 
     bag = with_infos(camera_bag(spoil=wide), tmp_path / "wide", PinholeCamera(128, 96, 60.0, 60.0, 63.5, 47.5))
-    result = evaluate(run_offline(bag, tiny_bundle, replace(QUIET, rescale_input=True)))
+    result = evaluate(run_offline(bag, tiny_bundle, quiet("rescale_input:=true")))
     np.testing.assert_allclose(result.translation_m, 0.01 * np.arange(8), atol=1e-3)
     assert evaluate(run_offline(bag, tiny_bundle, QUIET)).translation_m.min() > 0.05
 
@@ -356,6 +362,89 @@ def test_depth_in_another_unit_is_noticed_and_can_be_stated(camera_bag, tiny_bun
     bag = camera_bag(spoil=tenths)
     notes = " | ".join(run_offline(bag, tiny_bundle, QUIET).notes)
     assert "depth: 0.001 m a unit (REP 118), median 10 m" in notes
-    stated = run_offline(bag, tiny_bundle, replace(QUIET, depth_unit_m=1e-4))
+    stated = run_offline(bag, tiny_bundle, quiet("depth_unit_m:=1e-4"))
     assert any("depth: 0.0001 m a unit (by --depth-unit-m), median 1 m" in note for note in stated.notes)
     np.testing.assert_allclose(evaluate(stated).translation_m, 0.01 * np.arange(8), atol=1e-3)
+
+
+class CloudMessages(MessageBuilder):
+    """Adds what the project's own recordings do not have."""
+
+    def cloud(self, header: object, points: np.ndarray) -> object:
+        field = self._types["sensor_msgs/msg/PointField"]
+        data = np.ascontiguousarray(points, np.float32)
+        return self._types[topics.POINT_CLOUD](
+            header=header, height=1, width=len(data), fields=[field(n, 4 * i, 7, 1) for i, n in enumerate("xyz")],
+            is_bigendian=False, point_step=12, row_step=12 * len(data), data=data.view(np.uint8).reshape(-1),
+            is_dense=True,
+        )  # fmt: skip
+
+
+def clouds_of(bag: Path, out: Path) -> Path:
+    """The recording with each depth image as the points of its pixels, in the camera's frame."""
+    with BagReader(bag) as reader, BagWriter(out) as writer:
+        for topic in reader.topics.values():
+            writer.add_topic(topic.name, topics.POINT_CLOUD if topic.name == topics.DEPTH_IMAGE else topic.type)
+        messages = CloudMessages(writer.store)
+        for topic, stamp, message in reader.messages():
+            if topic != topics.DEPTH_IMAGE:
+                writer.write(topic, stamp, message)
+                continue
+            metres = np.asarray(message.data).view(np.uint16).reshape(48, 64) / 1000.0
+            writer.write(topic, stamp, messages.cloud(message.header, unproject(metres, TRAINED)))
+    return out
+
+
+def test_clouds_are_projected_as_in_the_node(camera_bag, tiny_bundle: Path, tmp_path: Path):
+    def of_the_color_camera(topic, index, message):
+        message.header.frame_id = topics.COLOR_FRAME if topic == topics.DEPTH_IMAGE else message.header.frame_id
+        return message
+
+    bag = clouds_of(camera_bag(spoil=of_the_color_camera), tmp_path / "clouds")
+    result = evaluate(run_offline(bag, tiny_bundle, QUIET))
+    assert result.poses == 8
+    np.testing.assert_allclose(result.translation_m, 0.01 * np.arange(8), atol=1e-3)
+
+
+def test_compressed_colour_is_found_beside_the_topic_that_is_named(camera_bag, tiny_bundle: Path, tmp_path: Path):
+    bag, out = camera_bag(), tmp_path / "compressed"
+    with BagReader(bag) as reader, BagWriter(out) as writer:
+        for topic in reader.topics.values():
+            if topic.name != topics.COLOR_IMAGE:
+                writer.add_topic(topic.name, topic.type)
+        writer.add_topic(f"{topics.COLOR_IMAGE}/compressed", topics.COMPRESSED_IMAGE)
+        for topic, stamp, message in reader.messages():
+            if topic != topics.COLOR_IMAGE:
+                writer.write(topic, stamp, message)
+                continue
+            png = cv2.imencode(".png", np.asarray(message.data).reshape(48, 64, 3)[..., ::-1])[1].reshape(-1)
+            kind = writer.store.types[topics.COMPRESSED_IMAGE]
+            writer.write(f"{topic}/compressed", stamp, kind(message.header, "rgb8; png compressed bgr8", png))
+    result = evaluate(run_offline(out, tiny_bundle, QUIET))
+    np.testing.assert_allclose(result.translation_m, 0.01 * np.arange(8), atol=1e-3)
+
+
+def test_a_recording_of_colour_alone_needs_a_word_and_is_then_localized_by_single_images(camera_bag, tiny_bundle: Path):
+    def blind(topic, index, message):
+        return None if topic == topics.DEPTH_IMAGE else message
+
+    bag = camera_bag(frames=60, spoil=blind)
+    with pytest.raises(RecordingError, match="A recording of color images alone is read with --without depth"):
+        run_offline(bag, tiny_bundle, QUIET)
+    run = run_offline(bag, tiny_bundle, replace(QUIET, without="depth"))
+    accepted = [outcome for outcome in run.outcomes.values() if outcome.kind == "accepted"]
+    assert len(accepted) >= 60 - 0.7 * 30  # all but those of the wait
+    assert {outcome.remark.split(";")[0] for outcome in accepted} == {
+        "no depth image has come on /camera/depth/image_raw yet"
+    }
+
+
+def test_the_nodes_own_parameter_file_is_taken(camera_bag, tiny_bundle: Path, tmp_path: Path, capsys):
+    file = tmp_path / "robot.yaml"
+    file.write_text("/**:\n  ros__parameters:\n    gate: true\n    gate_max_jump: 0.05\n    gate_initial_fixes: 100\n")
+    words = ["replay", str(camera_bag()), "--model", str(tiny_bundle), "--out", str(tmp_path / "out")]
+    assert main([*words, "--params-file", str(file)]) == 1
+    assert "no pose has been accepted yet" in capsys.readouterr().err
+    assert main([*words, "--params-file", str(file), "--parameter", "gate_initial_fixes:=1"]) == 0
+    assert main([*words, "--parameter", "gate_max_jumpp:=1.0"]) == 2
+    assert "the nearest name is gate_max_jump" in capsys.readouterr().err

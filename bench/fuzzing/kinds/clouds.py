@@ -14,7 +14,7 @@ from bench.fuzzing.kind import Input, require, require_finite
 from bench.fuzzing.message_fields import NUMBERS, mutated_message, sent
 from bench.fuzzing.messages_valid import cloud
 from bench.fuzzing.scene import CAMERA
-from mvloc_ros.sensors.clouds import decode_cloud, project_cloud
+from mvloc_ros.frontend.clouds import decode_cloud, project_cloud
 
 _SPLATS = (1.0, 1.0, 3.0)
 

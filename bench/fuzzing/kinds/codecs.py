@@ -16,9 +16,9 @@ from bench.fuzzing.kind import Input, require
 from bench.fuzzing.messages_valid import DEPTH_PNG, QUANTISED, RVL, rvl_payload
 from bench.fuzzing.mutators import damaged, odd_file
 from bench.fuzzing.scene import color_of, depth_of, encoded
+from mvloc_ros.frontend.compressed import decode_compressed_color, decode_compressed_depth
 from mvloc_ros.limits import MOST_PIXELS
 from mvloc_ros.recordings.images import image_size, read_color, read_depth
-from mvloc_ros.sensors.compressed import decode_compressed_color, decode_compressed_depth
 
 _EXTREMES = (float("nan"), float("inf"), -1.0, 1e30, -1e30, 65536.0)
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -23,19 +24,20 @@ from bench.fuzzing.message_fields import mutated_message, sent
 from bench.fuzzing.messages_valid import camera_info, compressed, images, pose_with_covariance, transform
 from bench.fuzzing.scene import START_NS
 from bench.fuzzing.tiny_bundle import write_tiny_bundle
+from mvloc_ros.frontend.camera_info import read_camera_info, training_view
+from mvloc_ros.frontend.image_reader import ImageReader
+from mvloc_ros.frontend.message_checks import to_nanoseconds
+from mvloc_ros.frontend.stamp_guard import StampGuard
+from mvloc_ros.frontend.transform_watch import TransformWatch
 from mvloc_ros.inference.backend_choice import create_backend
 from mvloc_ros.inference.frame import ColorImage, DepthImage, Frame
 from mvloc_ros.localization.localizer import Localizer
 from mvloc_ros.localization.options import RefinementOptions
-from mvloc_ros.node.image_reader import ImageReader
-from mvloc_ros.node.input_parameters import INPUT_SPECS, InputParameters
-from mvloc_ros.node.messages import matrix_of, pose_messages, pose_of, to_nanoseconds
+from mvloc_ros.node.messages import matrix_of, pose_messages, pose_of
 from mvloc_ros.node.odometry import _WatchedBuffer
-from mvloc_ros.node.stamps import StampGuard
 from mvloc_ros.node.topic_monitor import TopicMonitor
-from mvloc_ros.node.transform_watch import TransformWatch
+from mvloc_ros.parameters.inputs import InputParameters
 from mvloc_ros.recordings.transforms import transform_of
-from mvloc_ros.sensors.camera_info import read_camera_info, training_view
 
 
 class Messages:
@@ -118,12 +120,8 @@ def create() -> Messages:
 
 
 def _parameters(random: Random, is_raw: bool) -> InputParameters:
-    values = {name: spec.default for name, spec in INPUT_SPECS.items()}
-    values["depth_unit_m"] = random.choice((0.0, 0.0, 0.001))
-    values["rescale_input"] = random.random() < 0.3
-    if not is_raw:
-        values["color_transport"] = values["depth_source"] = "compressed"
-    return InputParameters(**values)  # type: ignore[arg-type]
+    values = InputParameters(depth_unit_m=random.choice((0.0, 0.0, 0.001)), rescale_input=random.random() < 0.3)
+    return values if is_raw else replace(values, color_transport="compressed", depth_source="compressed")
 
 
 def _check_size(content: ColorImage | DepthImage) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from mvloc_ros.frontend.decode import DecodeError
 from mvloc_ros.geometry.motion_limits import MotionLimits
 from mvloc_ros.recordings.agreement import require_agreement
 from mvloc_ros.recordings.bag_reader import BagReader, open_bag
@@ -36,7 +37,6 @@ from mvloc_ros.recordings.to_dataset.summary import (
     pose_lines,
 )
 from mvloc_ros.recordings.to_dataset.topic_selection import CLOUD, Selection, select
-from mvloc_ros.sensors.decode import DecodeError
 
 _log = logging.getLogger(__name__)
 

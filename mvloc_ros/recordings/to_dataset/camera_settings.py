@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from mvloc_ros.frontend.decode import DecodeError
 from mvloc_ros.geometry.motion_limits import MotionLimits
 from mvloc_ros.geometry.trajectory import Interpolation, NoPose
 from mvloc_ros.recordings.bag_reader import BagReader
@@ -18,7 +19,6 @@ from mvloc_ros.recordings.to_dataset.frame_plan import Plan
 from mvloc_ros.recordings.to_dataset.image_conversion import ToDepthMap, cloud_to_depth_map, decoded, image_to_depth_map
 from mvloc_ros.recordings.to_dataset.pose_source import PoseCollector
 from mvloc_ros.recordings.to_dataset.topic_selection import CLOUD, Selection
-from mvloc_ros.sensors.decode import DecodeError
 
 IMAGE_UNITS, CLOUD_UNITS = 1000.0, 256.0
 """Depth units per metre: millimetres of a depth camera up to 65 m; a LIDAR needs 256 m, at 4 mm."""

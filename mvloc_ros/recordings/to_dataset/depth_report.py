@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mvloc_ros.frontend.depth_check import unit_text
 from mvloc_ros.geometry.depth_statistics import DepthTally, unusual
 from mvloc_ros.recordings.folder_writer import DEPTH_LIMIT
 from mvloc_ros.recordings.to_dataset.image_conversion import unit_of
-from mvloc_ros.sensors.depth_check import unit_text
 
 _COARSEST = 0.02
 """A step of the stored values larger than this share of the median is a loss of its own."""

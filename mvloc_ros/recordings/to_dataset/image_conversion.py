@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mvloc_ros.frontend.clouds import project_cloud
+from mvloc_ros.frontend.compressed import decode_compressed_color, decode_compressed_depth
+from mvloc_ros.frontend.decode import DecodeError, decode_color, decode_depth
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.geometry.projection import register_depth
 from mvloc_ros.image_header import JPEG_START, PNG_SIGNATURE
@@ -19,9 +22,6 @@ from mvloc_ros.recordings.bag_reader import BagReader, RawMessage
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.folder_writer import FolderWriter, FrameName
 from mvloc_ros.recordings.to_dataset.topic_selection import CLOUD
-from mvloc_ros.sensors.clouds import project_cloud
-from mvloc_ros.sensors.compressed import decode_compressed_color, decode_compressed_depth
-from mvloc_ros.sensors.decode import DecodeError, decode_color, decode_depth
 
 Array = NDArray[np.float64]
 _FILE_ORDERS = ("bgr", "bgra", "mono")

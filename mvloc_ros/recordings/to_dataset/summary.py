@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mvloc_ros.frontend.camera_check import is_distorted
 from mvloc_ros.recordings.bag_reader import BagReader
 from mvloc_ros.recordings.pose_series import stamps_text
 from mvloc_ros.recordings.time_base import TopicStamps
@@ -18,7 +19,6 @@ from mvloc_ros.recordings.to_dataset.depth_report import DepthReport
 from mvloc_ros.recordings.to_dataset.frame_plan import Plan
 from mvloc_ros.recordings.to_dataset.pose_source import PoseSource
 from mvloc_ros.recordings.to_dataset.topic_selection import ImageTopic, Selection
-from mvloc_ros.sensors.camera_check import is_distorted
 
 _log = logging.getLogger(__name__)
 

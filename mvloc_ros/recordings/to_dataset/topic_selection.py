@@ -13,8 +13,8 @@ from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.limits import MOST_LOG_CHARACTERS
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import BagReader
+from mvloc_ros.recordings.depth_topics import is_color, is_depth
 from mvloc_ros.recordings.errors import RecordingError
-from mvloc_ros.recordings.image_topics import is_color, is_depth
 from mvloc_ros.recordings.recorded_camera import RecordedCamera, near_infos, recorded_camera
 from mvloc_ros.recordings.transforms import frame_name
 

@@ -20,7 +20,7 @@ from mvloc_ros.training.cache import Writer, default_place, open_or_build
 from mvloc_ros.training.datasets.arrays import LostFrame, PosedFrames, network_size
 from mvloc_ros.training.datasets.decoding import Decoding, decode_all, frames_key
 from mvloc_ros.training.errors import TrainingError
-from mvloc_ros.training.options import InputConfig
+from mvloc_ros.training.options import MOST_UNREADABLE, InputConfig
 
 BYTES_PER_PIXEL = 3 + 4  # colour, and depth as float32
 _log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ class Reading:
     """
 
     cache: Path | None = field(default_factory=default_place)
-    max_unreadable: float = 0.01
+    max_unreadable: float = MOST_UNREADABLE
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.max_unreadable <= 1.0:

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Messages in, frames, and for each frame a pose with its verdict: the one path that the node and the replay share.
+
+The node gives it the messages of its subscriptions in the executor's thread and its frames in the worker's; the replay
+reads a recording and does both in one thread. What differs between the two is passed in: the clock, the robot's
+transforms, and where transforms are sent.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mvloc_ros.frontend.camera_infos import CameraInfos
+from mvloc_ros.frontend.front_end import FrontEnd, FrontEndOptions, PairedFrame
+from mvloc_ros.frontend.image_reader import ImageReader
+from mvloc_ros.frontend.input_log import InputLog
+from mvloc_ros.frontend.stamp_guard import StampGuard
+from mvloc_ros.frontend.transform_watch import TransformWatch
+from mvloc_ros.geometry.transform_lookup import TransformLookup
+from mvloc_ros.inference.manifest import Manifest
+from mvloc_ros.localization.estimate import PoseEstimate
+from mvloc_ros.localization.localizer import Localizer
+from mvloc_ros.localization.tracker import Tracker
+from mvloc_ros.parameters.table import NodeParameters
+from mvloc_ros.pipeline.localized import Localized
+from mvloc_ros.pipeline.robot_tracking import RobotTracking, TransformOutput
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a server has around it.
+
+    Attributes:
+        now_ns: the time that stamps are compared with, in nanoseconds; 0 where it is not known yet.
+        steady_ns: a clock that never jumps, in nanoseconds.
+        transforms: the robot's; None where nothing needs them.
+        sends: takes the transforms for TF.
+        watch: has seen all transforms of others.
+        log: told what is wrong with the input.
+    """
+
+    now_ns: Callable[[], int]
+    transforms: TransformLookup | None
+    sends: TransformOutput
+    watch: TransformWatch
+    log: InputLog
+    steady_ns: Callable[[], int] = time.monotonic_ns
+
+
+class LocalizationServer:
+    """Lives as long as one activation of the node, or one recording.
+
+    Attributes:
+        localizer: of the frames; may be replaced between two of them.
+        front: images in, frames out.
+        reader: how messages become images.
+        tracking: the accepted pose, as the robot's.
+        stamps: watches stamps and clock.
+        infos: takes the camera_info messages.
+    """
+
+    def __init__(
+        self,
+        values: NodeParameters,
+        localizer: Localizer,
+        manifest: Callable[[], Manifest],
+        around: Surroundings,
+        on_frame: Callable[[PairedFrame], None],
+        on_problem: Callable[[str, int, str], None],
+    ) -> None:
+        """Start with nothing seen.
+
+        Args:
+            values: the parameters.
+            localizer: of the frames.
+            manifest: of the model that runs; another model's after an exchange.
+            around: see `Surroundings`.
+            on_frame: gets each frame, for `estimate`.
+            on_problem: called with `colour` or `depth`, the stamp, and a sentence about an image that is not used.
+        """
+        self.localizer, self._around, self._log = localizer, around, around.log
+        self.stamps = StampGuard(around.now_ns, values.future_tolerance, self._forget_the_past, around.steady_ns)
+        self._tracker = Tracker(values.gate_limits, values.refinement.unverified_after_s)
+        self.tracking = RobotTracking(
+            values,
+            self._tracker,
+            values.map_frame or manifest().frames.map,
+            around.transforms if values.needs_tf else None,
+            around.sends,
+            self.stamps.is_from_before,
+            around.log,
+            around.watch,
+        )
+        self.reader = ImageReader(values, manifest, around.transforms)
+        self.front = FrontEnd(
+            FrontEndOptions(
+                manifest().frames.pose_of,
+                round(1e9 * values.pair_tolerance),
+                values.image_queue_size,
+                values.single_modality_wait,
+                values.camera_frame,
+            ),
+            self.reader.read_color,
+            self.reader.read_depth,
+            self.stamps.check,
+            on_frame,
+            on_problem,
+        )
+        self.infos = CameraInfos(self.reader, values.rescale_input, around.log, self.front.note_frame_id)
+
+    def estimate(self, paired: PairedFrame) -> tuple[PairedFrame, PoseEstimate]:
+        """Read and localize a frame; where the pose counts, `place` is to follow.
+
+        Raises:
+            FrameError, DecodeError: the frame gives no pose.
+        """
+        frame, paired = self.front.read(paired)
+        return paired, self.localizer.process(frame, self._tracker, self.tracking.odometry_of)
+
+    def place(self, paired: PairedFrame, estimate: PoseEstimate) -> Localized:
+        """Accept or reject a pose and tell TF if it is accepted. Raises as `RobotTracking.place`."""
+        return Localized(paired, estimate, self.tracking.place(estimate, paired.frame_id))
+
+    def _forget_the_past(self, what: str) -> None:
+        """After a jump back: accepted poses, transforms and waiting images are of another time."""
+        self._log.warn("jumps back", f"{what}: forgetting the poses, transforms and images from before")
+        self.front.reset()
+        if self._around.transforms is not None:
+            self._around.transforms.forget()
+        self.tracking.forget()

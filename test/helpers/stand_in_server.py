@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A server with the real front end, whose frames a test takes in place of the localizer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from mvloc_ros.frontend.decode import decode_color, decode_depth
+from mvloc_ros.frontend.front_end import FrontEnd, FrontEndOptions, PairedFrame
+from mvloc_ros.inference.frame import Frame
+
+MS = 1_000_000
+
+
+def nothing(*_: object) -> None:
+    """Takes whatever it is told."""
+
+
+class StandInServer:
+    """What `node.pipeline.Pipeline` uses of a `LocalizationServer`; `process` gets each frame that was read."""
+
+    def __init__(
+        self,
+        put: Callable[[PairedFrame], None],
+        process: Callable[[Frame], Any],
+        options: FrontEndOptions | None = None,
+        read_color: Callable[[Any], Any] = decode_color,
+        read_depth: Callable[[Any], Any] = decode_depth,
+        check_stamp: Callable[[str, int], None] = nothing,
+        on_problem: Callable[[str, int, str], None] = nothing,
+    ) -> None:
+        options = FrontEndOptions("color", 20 * MS) if options is None else options
+        self.front = FrontEnd(options, read_color, read_depth, check_stamp, put, on_problem)
+        self._process = process
+
+    def estimate(self, paired: PairedFrame) -> tuple[PairedFrame, Any]:
+        frame, paired = self.front.read(paired)
+        return paired, self._process(frame)
+
+    def place(self, paired: PairedFrame, estimate: Any) -> Any:
+        raise NotImplementedError("the frames of these tests give no pose")
