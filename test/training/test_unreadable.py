@@ -253,7 +253,7 @@ def test_an_empty_tum_list_is_said(tum_wall: Path, capsys: pytest.CaptureFixture
 
 def test_a_file_instead_of_a_folder(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert train(folder / "camera.json") == 2
-    assert "is does not exist or is not a folder" in said(capsys)
+    assert "does not exist or is not a folder" in said(capsys)
 
 
 def test_checkpoints_of_another_system(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
