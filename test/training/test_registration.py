@@ -151,7 +151,7 @@ def said(capsys: pytest.CaptureFixture[str]) -> str:
         ({"depth_registered": True}, "is registered to its colour; leave --register-depth away"),
         ({"T_color_depth": None}, "state T_color_depth in its camera.json"),
         ({"depth_projection": "cylindrical"}, "are panoramas, which no camera registers"),
-        ({"T_color_depth": [[2, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]}, "T_color_depth must be a rigid transform"),
+        ({"T_color_depth": [[2, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]}, "must be a rigid transform"),
         ({"T_color_depth": [1, 2, 3]}, "T_color_depth must be a rigid transform"),
         ({"T_color_depth": "near"}, "T_color_depth must be a rigid transform"),
     ],
