@@ -98,3 +98,16 @@ def test_what_is_shared_stands_alone(name: str):
 def test_every_package_has_its_rule():
     packages = {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
     assert packages == set(ALLOWED)
+
+
+def test_no_module_imports_itself_through_others():
+    """Lazy imports and those for types alone count too: a circle is two modules that are one."""
+    names = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+             for path in PACKAGE.rglob("*.py")}  # fmt: skip
+    left = {name: (modules(path) & names.keys()) - {name} for name, path in names.items()}
+    # A package's own __init__ gives out what its modules hold, and is imported with each of them.
+    left = {name: {other for other in imported if not name.startswith(f"{other}.")} for name, imported in left.items()}
+    while leaves := [name for name, imported in left.items() if not imported & left.keys()]:
+        for name in leaves:
+            del left[name]
+    assert not left, "these, or what they import, form circles"

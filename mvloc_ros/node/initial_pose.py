@@ -25,6 +25,7 @@ class InitialPose:
         self._node, self._log = node, log
         self._publisher = node.create_lifecycle_publisher(PoseWithCovarianceStamped, "initialpose_out", 1)
         self._own: PoseWithCovarianceStamped | None = None
+        self._tracker: RobotTracking | None = None
 
     def close(self) -> None:
         """Remove the publisher."""
@@ -35,12 +36,13 @@ class InitialPose:
         self._tracker, self._map_frame = tracker, map_frame
         events = logged_events(self._log, self._node.resolve_topic_name("initialpose"))
         self._subscription = self._node.create_subscription(
-            PoseWithCovarianceStamped, "initialpose", self._take, 1, event_callbacks=events
+            PoseWithCovarianceStamped, "initialpose", self.take, 1, event_callbacks=events
         )
 
     def stop_listening(self) -> None:
         """The reverse of `listen`."""
         self._node.destroy_subscription(self._subscription)
+        self._tracker = None
 
     def publish(self, placement: Placement | str) -> Answer:
         """Publish one pose, or say why there is none."""
@@ -58,9 +60,13 @@ class InitialPose:
         self._publisher.publish(self._own)
         return True, f"published the pose of {placement.child} on {topic}"
 
-    def _take(self, message: PoseWithCovarianceStamped) -> None:
+    def take(self, message: PoseWithCovarianceStamped) -> None:
+        """Give a pose from outside to the tracker as a hint; what cannot be one is logged."""
         if message == self._own:
             return  # where initialpose_out is remapped to the topic that this node listens to
+        if self._tracker is None:
+            self._log.warn("initial poses while inactive", "an initial pose is ignored: the node is not active")
+            return
         frame = message.header.frame_id
         if frame != self._map_frame():
             text = f"an initial pose in {shown(frame)!r} is ignored: it must be in {self._map_frame()!r}"

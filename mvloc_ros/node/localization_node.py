@@ -25,8 +25,10 @@ from mvloc_ros.frontend.transform_watch import TransformWatch
 from mvloc_ros.inference.manifest import Manifest
 from mvloc_ros.limits import MOST_LOG_CHARACTERS
 from mvloc_ros.node import parameters
+from mvloc_ros.node.amcl_services import AmclServices
 from mvloc_ros.node.initial_pose import InitialPose
 from mvloc_ros.node.inputs import Inputs
+from mvloc_ros.node.kept_pose import PERIOD_S, KeptPose
 from mvloc_ros.node.memory import give_back
 from mvloc_ros.node.model_exchange import ModelSlot
 from mvloc_ros.node.odometry import RobotTransforms
@@ -38,6 +40,7 @@ from mvloc_ros.node.ros_clock import RosClock
 from mvloc_ros.node.services import Answer, create_services
 from mvloc_ros.node.tf_publisher import TfPublisher
 from mvloc_ros.node.transitions import logged
+from mvloc_ros.pipeline.robot_tracking import RobotTracking
 from mvloc_ros.pipeline.server import LocalizationServer, Surroundings
 
 _NOT_ACTIVE = "the node is not active"
@@ -77,14 +80,21 @@ class LocalizationNode(LifecycleNode):
         """Read the parameters, load and warm up the model, create the publishers."""
         with ExitStack() as undo:
             self._settings = parameters.read(self)
+            if self._settings.amcl_interface and self._settings.poses_are_of_camera:
+                raise MvlocError(
+                    "amcl_interface needs the robot's pose, as AMCL publishes it: set pose_frame to base_link."
+                )
             image_qos(self._settings)  # a QoS that this distribution lacks is told now
             self._models = ModelSlot(self._settings, self._on_model_loaded, self._report_loading, self._is_ending)
             undo.callback(self._close_models)
             self._announce_model("")
-            self._outputs = Outputs(self)
+            self._outputs = Outputs(self, self._settings.amcl_interface)
             undo.callback(self._outputs.close)
             self._initial_pose = InitialPose(self, self._log)
             undo.callback(self._initial_pose.close)
+            self._kept_pose = KeptPose(self._settings.pose_file, self._log)
+            if self._settings.amcl_interface:
+                undo.callback(AmclServices(self, self._relocalize, self._initial_pose.take, self._log).close)
             self._tf.tolerance_ns = round(1e9 * self._settings.transform_tolerance)
             # Also for publish_frame camera: whether the camera has a parent already is seen on TF alone.
             sends = self._settings.publish_frame != "none"
@@ -172,18 +182,32 @@ class LocalizationNode(LifecycleNode):
             undo.callback(self._transforms.stop_waiting)
         self._initial_pose.listen(server.tracking, lambda: self._models.current.map_frame)
         undo.callback(self._initial_pose.stop_listening)
+        self._hint_kept_pose(server.tracking)
+        undo.callback(self._keep_pose, now=True)
         self._inputs = Inputs(self, self._settings, self._manifest, pipeline, self._log, self._transforms)
         undo.callback(self._inputs.close)
         reporter.attach(pipeline, self._inputs)
         # Of the steady clock: the status must say that simulated time does not come.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         undo.callback(self.destroy_timer, self.create_timer(self._settings.status_period, reporter.tick, clock=steady))
+        undo.callback(self.destroy_timer, self.create_timer(PERIOD_S, self._keep_pose, clock=steady))
         if self._settings.publish_frame == "odom":  # the one transform that is held and repeated
             period = 1.0 / self._settings.transform_publish_rate
             # A timer of a system clock that is set back waits until that has caught up; simulated time may run faster.
             clock = None if self._time.is_simulated else steady
             undo.callback(self.destroy_timer, self.create_timer(period, self._tf.repeat, clock=clock))
         undo.callback(pipeline.begin_to_end)  # the first that is called: what follows may wait for the frame in work
+
+    def _hint_kept_pose(self, tracking: RobotTracking) -> None:
+        """Look first where the robot was when the node ran last."""
+        model = self._models.current
+        frame = "" if self._settings.poses_are_of_camera else self._settings.base_frame
+        pose = self._kept_pose.read(model.map_frame, model.bundle.name, frame)
+        if pose is not None:
+            tracking.hint(pose)
+
+    def _keep_pose(self, *, now: bool = False) -> None:
+        self._kept_pose.write(self._server.tracking.last_accepted, self._models.current.bundle.name, now=now)
 
     def _end_pipeline(self) -> None:
         """The frame in work still publishes its pose, if it ends in time."""

@@ -16,6 +16,7 @@ from mvloc_ros.parameters.frames import FrameParameters
 from mvloc_ros.parameters.gate import GateParameters
 from mvloc_ros.parameters.inputs import InputParameters
 from mvloc_ros.parameters.model import ModelParameters
+from mvloc_ros.parameters.nav2 import Nav2Parameters
 from mvloc_ros.parameters.refinement import RefinementParameters
 from mvloc_ros.parameters.reports import ReportParameters
 
@@ -25,6 +26,7 @@ GROUPS: dict[str, type] = {
     "Frames, transforms and time": FrameParameters,
     "Gate": GateParameters,
     "Refinement": RefinementParameters,
+    "In AMCL's place": Nav2Parameters,
     "Status and diagnostics": ReportParameters,
 }
 TABLE: dict[str, Declaration] = {item.name: item for group in GROUPS.values() for item in declarations(group)}
@@ -32,7 +34,13 @@ TABLE: dict[str, Declaration] = {item.name: item for group in GROUPS.values() fo
 
 @dataclass(frozen=True)
 class NodeParameters(
-    ModelParameters, InputParameters, FrameParameters, GateParameters, RefinementParameters, ReportParameters
+    ModelParameters,
+    InputParameters,
+    FrameParameters,
+    GateParameters,
+    RefinementParameters,
+    Nav2Parameters,
+    ReportParameters,
 ):
     """The values of one configuration, by the names of the ROS parameters; without arguments, the defaults."""
 

@@ -82,7 +82,12 @@ class _Mount:
 
 
 class RobotTracking:
-    """The tracker's poses of the camera as the robot's, and its map -> odom on TF."""
+    """The tracker's poses of the camera as the robot's, and its map -> odom on TF.
+
+    Attributes:
+        last_rejection: why a pose was rejected last, in words; empty if none was.
+        last_accepted: the last pose that was accepted, also if it was forgotten since; None before the first.
+    """
 
     def __init__(
         self,
@@ -119,6 +124,7 @@ class RobotTracking:
         self._hint: Pose | None = None
         self._odometry_note = ""
         self._last: Placement | None = None
+        self.last_accepted: Placement | None = None
         self._missing: dict[str, str] = {}
         self.last_rejection = ""
 
@@ -207,9 +213,11 @@ class RobotTracking:
             verdict = self._tracker.update(fix)
             if verdict.accepted and may_send:
                 self._tell_tf(verdict, fix.pose, camera, mount)
-            if not verdict.accepted:
-                self.last_rejection = verdict.reason
             self._last = self._placement(verdict, fix.pose, mount, tuple(notes))
+            if verdict.accepted:
+                self.last_accepted = self._last
+            else:
+                self.last_rejection = verdict.reason
             return self._last
 
     def _camera_of(self, frame_id: str) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from mvloc_ros.evaluation.wake_ups import WakeUpResult
 from mvloc_ros.frontend.depth_check import add_image, depth_notes
 from mvloc_ros.frontend.front_end import PairedFrame
 from mvloc_ros.geometry.depth_statistics import DepthTally
@@ -31,7 +32,7 @@ from mvloc_ros.replay.image_topics import find_image_topics
 from mvloc_ros.replay.message_feed import Message, MessageFeed, Source
 from mvloc_ros.replay.replayed_frames import ReplayedFrames
 from mvloc_ros.replay.run import CollectedPoses, Run
-from mvloc_ros.replay.wake_ups import OVERRIDES, WakeUpResult, run_wake_ups
+from mvloc_ros.replay.wake_ups import OVERRIDES, run_wake_ups
 
 _DEPTH_EVERY = 10
 """Of how many depth images one is looked at for how far they measure."""

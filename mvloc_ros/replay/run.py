@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from mvloc_ros.evaluation.wake_ups import WakeUpResult
 from mvloc_ros.foreign_text import shown
 from mvloc_ros.geometry.motion_limits import MotionLimits
 from mvloc_ros.geometry.stamp_text import SECOND_NS
@@ -19,9 +20,6 @@ from mvloc_ros.recordings.pose_series import jump_text, stamp_text
 from mvloc_ros.recordings.transforms import frame_name, transform_of
 from mvloc_ros.replay.errors import ReplayError
 from mvloc_ros.replay.outcomes import Outcome
-
-if TYPE_CHECKING:
-    from mvloc_ros.replay.wake_ups import WakeUpResult
 
 _NEAR_NS = 200_000_000
 """Poses further apart in time say nothing of each other."""

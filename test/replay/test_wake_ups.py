@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 
 from mvloc_ros.cli import main
+from mvloc_ros.evaluation.wake_ups import WakeUp, WakeUpError, evaluate_wake_ups, plan_wake_ups
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.trajectory import Trajectory
-from mvloc_ros.replay.errors import ReplayError
-from mvloc_ros.replay.wake_ups import WakeUp, evaluate_wake_ups, plan_wake_ups
 
 SECOND = 10**9
 NONE = [0.0, 0.0, 0.0, 1.0]
@@ -38,9 +37,9 @@ def test_a_start_ends_with_its_time_or_its_way_whichever_comes_first():
 
 def test_what_cannot_be_judged_is_refused():
     truth = drive([0.1] * 5)
-    with pytest.raises(ReplayError, match="the recording has none"):
+    with pytest.raises(WakeUpError, match="the recording has none"):
         plan_wake_ups(Trajectory.collect({}), truth.stamps_ns, 2)
-    with pytest.raises(ReplayError, match="7 wake-ups need as many frames with ground truth; the recording has 6"):
+    with pytest.raises(WakeUpError, match="7 wake-ups need as many frames with ground truth; the recording has 6"):
         plan_wake_ups(truth, truth.stamps_ns, 7)
 
 
