@@ -115,7 +115,7 @@ def test_what_is_a_rigid_transform(change, rigid):
 
 
 def test_quaternion_without_length_is_refused():
-    with pytest.raises(ValueError, match="no rotation"):
+    with pytest.raises(ValueError, match="not a rotation"):
         quaternion.normalise([0, 0, 0, 0])
 
 
