@@ -32,8 +32,8 @@ def start_map_server(context: LaunchContext) -> list[Node]:
         parameters=[*parameters, {"yaml_filename": given["map"]}],
         **common,
     )
-    # The localization node keeps no bond, without which the manager would end the bring-up after 4 s; it configures
-    # and activates itself (`autostart`), and the manager has the map server alone.
+    # The localization node configures and activates itself (`autostart`), since loading a model may take longer than a
+    # manager waits for a transition; the manager has the map server alone.
     manager = Node(
         package="nav2_lifecycle_manager",
         executable="lifecycle_manager",

@@ -13,7 +13,7 @@ PACKAGE = ROOT / "mvloc_ros"
 ROS = {
     "rclpy", "sensor_msgs", "geometry_msgs", "std_msgs", "diagnostic_msgs", "builtin_interfaces", "rosgraph_msgs",
     "rcl_interfaces", "lifecycle_msgs", "tf2_ros", "tf2_msgs", "cv_bridge", "sensor_msgs_py", "tf_transformations",
-    "mvloc_ros.msg", "std_srvs", "rosidl_runtime_py",
+    "mvloc_ros.msg", "std_srvs", "rosidl_runtime_py", "bond", "nav2_msgs",
 }  # fmt: skip
 # Modules directly under mvloc_ros/: any package may import them; they import only each other.
 SHARED = {

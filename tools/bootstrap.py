@@ -25,6 +25,8 @@ PYTHON = VENV / "bin" / "python"
 PIP_INSTALL = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
 REQUIREMENTS = ROOT / "requirements"
 BUILD = ROOT / "build" / "pip_ros"
+MESSAGE_PACKAGES = ("tf2_msgs", "bond", "nav2_msgs")
+"""In pip_ros: what PyPI lacks."""
 OLDEST, NEWEST = (3, 10), (3, 14)
 
 
@@ -113,12 +115,12 @@ def install(step: str, files: list[str]) -> None:
 
 
 def build_messages() -> None:
-    """Build tf2_msgs and this package's messages with colcon into the environment."""
+    """Build the message packages that PyPI lacks, and this package's messages, with colcon into the environment."""
     sources = [
         *sorted((ROOT / "msg").glob("*.msg")),
         ROOT / "package.xml",
         ROOT / "CMakeLists.txt",
-        *sorted((ROOT / "pip_ros" / "tf2_msgs").rglob("*.*")),
+        *(path for name in MESSAGE_PACKAGES for path in sorted((ROOT / "pip_ros" / name).rglob("*.*"))),
         REQUIREMENTS / "build.lock",
     ]
     if is_done("messages", sources):
@@ -129,8 +131,9 @@ def build_messages() -> None:
     workspace = BUILD / "workspace"
     shutil.rmtree(BUILD, ignore_errors=True)
     workspace.mkdir(parents=True)
-    # COLCON_IGNORE hides pip_ros from ordinary workspaces, so its package is linked next to it.
-    (workspace / "tf2_msgs").symlink_to(ROOT / "pip_ros" / "tf2_msgs")
+    # COLCON_IGNORE hides pip_ros from ordinary workspaces, so its packages are linked next to it.
+    for name in MESSAGE_PACKAGES:
+        (workspace / name).symlink_to(ROOT / "pip_ros" / name)
     (workspace / "mvloc_ros").symlink_to(ROOT)
     environment = {
         **os.environ,
@@ -144,8 +147,8 @@ def build_messages() -> None:
     command = [
         str(VENV / "bin" / "colcon"), "--log-base", str(BUILD / "log"), "build", "--merge-install",
         "--build-base", str(BUILD / "build"), "--install-base", str(VENV),
-        "--base-paths", str(workspace / "tf2_msgs"), str(workspace / "mvloc_ros"),
-        "--packages-select", "tf2_msgs", "mvloc_ros", "--event-handlers", "console_cohesion-",
+        "--base-paths", *(str(workspace / name) for name in (*MESSAGE_PACKAGES, "mvloc_ros")),
+        "--packages-select", *MESSAGE_PACKAGES, "mvloc_ros", "--event-handlers", "console_cohesion-",
         "--cmake-args", f"-DPython3_EXECUTABLE={PYTHON}", "-DBUILD_TESTING=OFF", "-DMVLOC_COMMAND_ON_PATH=OFF",
         "-DMVLOC_PYTHON=OFF", "-Wno-dev", "--no-warn-unused-cli",
     ]  # fmt: skip

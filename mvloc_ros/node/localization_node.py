@@ -29,6 +29,7 @@ from mvloc_ros.node.amcl_services import AmclServices
 from mvloc_ros.node.initial_pose import InitialPose
 from mvloc_ros.node.inputs import Inputs
 from mvloc_ros.node.kept_pose import PERIOD_S, KeptPose
+from mvloc_ros.node.lifecycle_bond import LifecycleBond, bond_messages
 from mvloc_ros.node.memory import give_back
 from mvloc_ros.node.model_exchange import ModelSlot
 from mvloc_ros.node.odometry import RobotTransforms
@@ -92,6 +93,7 @@ class LocalizationNode(LifecycleNode):
             undo.callback(self._outputs.close)
             self._initial_pose = InitialPose(self, self._log)
             undo.callback(self._initial_pose.close)
+            self._bond = self._make_bond(undo)
             self._kept_pose = KeptPose(self._settings.pose_file, self._log)
             if self._settings.amcl_interface:
                 undo.callback(AmclServices(self, self._relocalize, self._initial_pose.take, self._log).close)
@@ -114,6 +116,9 @@ class LocalizationNode(LifecycleNode):
             super().on_activate(state)
             undo.callback(super().on_deactivate, state)
             self._start(undo)
+            if self._bond is not None:
+                self._bond.start()
+                undo.callback(self._bond.stop)
             self._active = undo.pop_all()
         self.get_logger().info(
             f"active: localizing images of {self._inputs.color.topic} and {self._inputs.depth.topic} "
@@ -159,6 +164,15 @@ class LocalizationNode(LifecycleNode):
         self._time.close()
 
     # Parts of the transitions -----------------------------------------------------------------------
+
+    def _make_bond(self, undo: ExitStack) -> LifecycleBond | None:
+        """None where it is not wanted, or nobody can ask for one."""
+        period_s = self._settings.bond_heartbeat_period
+        if period_s == 0.0 or bond_messages() is None:
+            return None
+        bond = LifecycleBond(self, period_s, self._log)
+        undo.callback(bond.close)
+        return bond
 
     def _start(self, undo: ExitStack) -> None:
         """Everything that works while the node is active; `undo` is told how each part ends, as soon as it is there."""
