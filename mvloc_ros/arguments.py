@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Numbers on the command line that must lie in a range: `type=` of argparse, which says the rest."""
+"""Numbers on the command line with a range: `type=` of argparse, which adds the rest of the message."""
 
 from __future__ import annotations
 
 import argparse
 import math
+from dataclasses import fields
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 def positive(text: str) -> float:
@@ -35,6 +39,12 @@ def positive_count(text: str) -> int:
     """A whole number of at least 1."""
     positive(text)
     return count(text)
+
+
+def options_of(kind: type[T], args: argparse.Namespace, **given: Any) -> T:
+    """A dataclass of options: `given`, and each other field from the argument of the same name, if there is one."""
+    named = {item.name for item in fields(kind)} & vars(args).keys()  # type: ignore[arg-type]
+    return kind(**{name: getattr(args, name) for name in named - given.keys()}, **given)
 
 
 def _number(text: str) -> float:

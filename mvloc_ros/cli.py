@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`mvloc VERB`: thin; each room that has verbs describes and runs its own in a module `verbs`."""
+"""`mvloc VERB`: each package that has verbs describes and runs them in its module `verbs`."""
 
 from __future__ import annotations
 
@@ -16,14 +16,16 @@ from typing import NoReturn
 
 from mvloc_ros import __version__, children, interrupts
 from mvloc_ros.errors import MvlocError
+from mvloc_ros.foreign_text import shown
+from mvloc_ros.limits import MOST_ERROR_CHARACTERS
 
 
 @dataclass(frozen=True)
 class Verb:
-    """A verb and where it lives: `room.verbs.add_NAME_arguments(parser)` and `room.verbs.run_NAME(args)`."""
+    """A verb and where it is: `PACKAGE.verbs.add_NAME_arguments(parser)` and `PACKAGE.verbs.run_NAME(args)`."""
 
     words: tuple[str, ...]
-    room: str
+    package: str
     function: str
     summary: str
 
@@ -35,25 +37,25 @@ VERBS = (
     Verb(("export",), "training", "export", "turn a training run into a model bundle for the node"),
     Verb(("cache", "list"), "training.cache", "cache_list", "show the decoded frames that trainings share"),
     Verb(("cache", "clear"), "training.cache", "cache_clear", "delete decoded frames"),
-    Verb(("experiment",), "experiments", "experiment", "make one of the paper's tables: train, judge, report"),
+    Verb(("experiment",), "experiments", "experiment", "make one of the paper's tables: train, evaluate, report"),
     Verb(("engine", "build"), "inference.tensorrt", "build", "build a bundle's TensorRT engine ahead of time"),
-    Verb(("engine", "list"), "inference.tensorrt", "list", "what TensorRT engines are kept"),
-    Verb(("engine", "clear"), "inference.tensorrt", "clear", "remove the kept TensorRT engines"),
+    Verb(("engine", "list"), "inference.tensorrt", "list", "list the cached TensorRT engines"),
+    Verb(("engine", "clear"), "inference.tensorrt", "clear", "remove the cached TensorRT engines"),
     Verb(("map",), "calibration", "map", "build the scene map that a model's poses are refined against"),
     Verb(("calibrate",), "calibration", "calibrate", "set a model's covariances by its validation frames"),
     Verb(("bag", "from-folder"), "recordings", "from_folder", "turn a 7-Scenes or TUM folder into a rosbag2"),
-    Verb(("bag", "to-dataset"), "replay.to_dataset", "to_dataset", "turn a recording into a folder to train on"),
-    Verb(("bag", "info"), "replay", "info", "what a recording holds"),
+    Verb(("bag", "to-dataset"), "recordings.to_dataset", "to_dataset", "turn a recording into a folder to train on"),
+    Verb(("bag", "info"), "recordings", "info", "what a recording holds"),
     Verb(("dataset", "robotcar"), "recordings.robotcar", "robotcar", "turn Oxford RobotCar into a folder to train on"),
     Verb(("play",), "replay", "play", "publish a recording over DDS in real time"),
     Verb(("record",), "replay", "record", "store the node's outputs in a recording"),
     Verb(("replay",), "replay", "replay", "localize a recording offline, as fast as it goes, and evaluate"),
     Verb(("live",), "replay", "live", "play a recording into the node in its own process, record, evaluate"),
     Verb(("evaluate",), "replay", "evaluate", "evaluate recorded poses against a recording's ground truth"),
-    Verb(("doctor",), "doctor", "doctor", "examine installation, models and camera, and say what to do"),
+    Verb(("doctor",), "doctor", "doctor", "check installation, models and camera, and say what to do"),
 )
 UNREAD = 141
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _GROUPS = {
     "demo": "the synthetic room",
     "bag": "recordings",
@@ -63,13 +65,23 @@ _GROUPS = {
 }
 
 
+class OneLineFormatter(logging.Formatter):
+    """Writes each message in one line: file names and other text from outside cannot act on the terminal."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: D102 (the name of the base class)
+        record.message = shown(record.message, MOST_ERROR_CHARACTERS)
+        return super().formatMessage(record)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run one verb.
 
     The exit code is 0 on success, 1 where a run gave no accepted pose, 2 after one sentence about bad input, 130 after
-    Ctrl-C, and 141 where nobody reads the output any more (`mvloc ... | head`).
+    Ctrl-C, and 141 where the output is no longer read (`mvloc ... | head`).
     """
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(OneLineFormatter("%(levelname)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("mvloc_ros").setLevel(logging.INFO)
     # SIGTERM unwinds like Ctrl-C, so that half-written files and child processes are cleaned up either way.
     if threading.current_thread() is threading.main_thread():
@@ -79,7 +91,7 @@ def main(arguments: list[str] | None = None) -> int:
         parsed = _parser().parse_args(arguments)
         verb: Verb = parsed.verb
         name = f"mvloc {' '.join(verb.words)}"
-        code: int = getattr(_verbs(verb.room), f"run_{verb.function}")(parsed)
+        code: int = getattr(_verbs(verb.package), f"run_{verb.function}")(parsed)
         return code
     except MvlocError as error:
         print(f"{name}: {error}", file=sys.stderr)
@@ -105,7 +117,7 @@ def command() -> NoReturn:
 
 
 def _is_unread() -> bool:
-    """Whether nobody reads this process's output any more; what is yet to be written then goes nowhere."""
+    """Whether this process's output is no longer read; further output is then discarded."""
     output, watch = sys.stdout.fileno(), select.poll()
     watch.register(output, 0)
     unread = any(event & select.POLLERR for _, event in watch.poll(0))
@@ -115,11 +127,15 @@ def _is_unread() -> bool:
 
 
 def _refused(error: OSError) -> str:
-    """What the system refused, where the room that asked has no better sentence."""
+    """What the system refused, where the code that asked has no better sentence."""
     if error.filename is None:
-        return f"The system refused ({error.strerror or error}): check the files that were named, and the disk's space."
-    remedy = "make room there" if error.errno in _NO_ROOM else "check the path and its permissions"
-    return f"{error.filename} cannot be used ({error.strerror}): {remedy}."
+        reason = error.strerror or str(error)
+        return shown(
+            f"The system refused an operation ({reason}): check the files that were given, and the disk's space.",
+            MOST_ERROR_CHARACTERS,
+        )
+    remedy = "free disk space there" if error.errno in _DISK_FULL else "check the path and its permissions"
+    return shown(f"{error.filename} cannot be used ({error.strerror}): {remedy}.", MOST_ERROR_CHARACTERS)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -146,12 +162,12 @@ def _parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         leaf.set_defaults(verb=verb)
-        getattr(_verbs(verb.room), f"add_{verb.function}_arguments")(leaf)
+        getattr(_verbs(verb.package), f"add_{verb.function}_arguments")(leaf)
     return parser
 
 
-def _verbs(room: str) -> object:
-    return importlib.import_module(f"mvloc_ros.{room}.verbs")
+def _verbs(package: str) -> object:
+    return importlib.import_module(f"mvloc_ros.{package}.verbs")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which variable names the profile that the installed Fast DDS reads.
+"""Which environment variable gives the profile that the installed Fast DDS reads.
 
-Fast DDS 2.x (Humble, Jazzy) reads FASTRTPS_DEFAULT_PROFILES_FILE alone and passes over the other name without a word.
+Fast DDS 2.x (Humble, Jazzy) reads only FASTRTPS_DEFAULT_PROFILES_FILE and silently ignores the other name.
 Fast DDS 3.x (Kilted and later) reads FASTDDS_DEFAULT_PROFILES_FILE; the old name makes its rmw warn. So exactly the one
 that is read is set.
 """
@@ -36,7 +36,7 @@ class FastDds:
 
 
 def installed(environ: Mapping[str, str] = os.environ, prefix: str = sys.prefix) -> FastDds | None:
-    """The Fast DDS of the first prefix that has one, else by ROS_DISTRO; None where neither tells."""
+    """The Fast DDS of the first prefix that has one, else by ROS_DISTRO; None where both are unknown."""
     for root in _prefixes(environ, prefix):
         # The package was renamed with 3.0.
         for name, major in (("fastdds", 3), ("fastrtps", 2)):
@@ -58,7 +58,7 @@ def shipped(environ: Mapping[str, str] = os.environ) -> Path | None:
 def settings(environ: Mapping[str, str] = os.environ, profile: Path | None = None) -> dict[str, str]:
     """What to add to an environment so that Fast DDS loads a profile: `profile` or this package's.
 
-    A file of the user's wins, also where it stands under the name that this Fast DDS does not read. Where the
+    A file that the user set takes precedence, even under the name that this Fast DDS does not read. Where the
     version is unknown both names are set. Empty where nothing is to be added.
     """
     fast_dds = installed(environ)
@@ -75,7 +75,7 @@ def _prefixes(environ: Mapping[str, str], prefix: str) -> list[Path]:
 
 
 def _version(folder: Path, name: str) -> str:
-    """The version in package.xml, or in CMake's file where that is missing; empty where neither says."""
+    """The version in package.xml, or in CMake's file where that is missing; empty where it is in neither."""
     sources = (
         (folder / "package.xml", r"<version>\s*(\d[\d.]*)"),
         (folder / "cmake" / f"{name}-config-version.cmake", r'set\(PACKAGE_VERSION "(\d[\d.]*)'),

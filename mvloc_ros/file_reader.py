@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files from outside -> bytes: regular files only, of a bounded size, and where asked for, of one folder only.
 
-A named pipe would keep its reader waiting for ever, a device gives bytes without end, and a link in a folder from
-elsewhere may lead to any file of the user. The file is opened without waiting, looked at by its descriptor, and only
-then read, so that nothing can be exchanged in between.
+A named pipe would block its reader forever, a device may never end, and a link in a folder from
+elsewhere may point to any file of the user. The file is opened without blocking, checked by its descriptor, and only
+then read, so that it cannot be exchanged in between.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ _KINDS = {
 class ReadError(MvlocError, OSError):
     """A file cannot be read, or must not be.
 
-    An OSError as well, so that who names a better remedy handles it as other failures of the system; `strerror` is the
-    reason in words.
+    An OSError as well, so that callers with a better remedy handle it like other failures of the system; `strerror`
+    is the reason in words.
     """
 
     def __init__(self, path: Path | str, reason: str) -> None:
@@ -72,7 +72,7 @@ def open_regular(path: Path | str, most_bytes: int | None = None, within: Path |
 def read_file(path: Path | str, most_bytes: int, within: Path | None = None) -> bytes:
     """The content of a regular file; arguments and errors as of `open_regular`."""
     with open_regular(path, most_bytes, within) as stream:
-        # Python makes room for all that is asked for: so not for the most that there may be.
+        # Python allocates all that is requested, so do not request the largest accepted size.
         wanted = min(os.fstat(stream.fileno()).st_size, most_bytes) + 1
         parts, count = list[bytes](), 0
         try:
@@ -109,7 +109,7 @@ def digest_file(path: Path | str, most_bytes: int | None, within: Path | None = 
 def _require_regular(path: Path, opened: os.stat_result, most_bytes: int | None) -> None:
     if not stat.S_ISREG(opened.st_mode):
         kind = _KINDS.get(stat.S_IFMT(opened.st_mode), "of another kind")
-        raise ReadError(path, f"it is {kind}, no regular file")
+        raise ReadError(path, f"it is {kind}, not a regular file")
     if most_bytes is not None and opened.st_size > most_bytes:
         raise ReadError(path, f"it has {opened.st_size} bytes, at most {most_bytes} are accepted")
 
@@ -120,6 +120,6 @@ def _require_inside(path: Path, opened: os.stat_result, folder: Path) -> None:
         same = os.stat(real, follow_symlinks=False)
         is_inside = real.is_relative_to(folder.resolve(strict=True))
     except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links, before Python 3.13
-        raise ReadError(path, f"its place cannot be told: {error}") from error
+        raise ReadError(path, f"its location cannot be determined: {error}") from error
     if not is_inside or (same.st_dev, same.st_ino) != (opened.st_dev, opened.st_ino):
-        raise ReadError(path, f"it is a link that leads out of {folder}")
+        raise ReadError(path, f"it is a link that points outside {folder}")

@@ -9,7 +9,13 @@ from __future__ import annotations
 
 import unicodedata
 
-from mvloc_ros.limits import MOST_LOG_CHARACTERS, MOST_SHOWN_CHARACTERS, MOST_SHOWN_LINES
+from mvloc_ros.limits import (
+    MOST_LOG_CHARACTERS,
+    MOST_QUOTED_CHARACTERS,
+    MOST_REASON_CHARACTERS,
+    MOST_SHOWN_CHARACTERS,
+    MOST_SHOWN_LINES,
+)
 
 _CUT = "..."
 # Unicode's general categories that are not displayed as themselves: controls (C0 and C1, so newlines and escapes),
@@ -45,6 +51,19 @@ def shown(text: object, most: int = MOST_SHOWN_CHARACTERS) -> str:
     while length > most - len(_CUT):
         length -= len(pieces.pop())
     return "".join(pieces) + _CUT
+
+
+def quoted(value: object, most: int = MOST_QUOTED_CHARACTERS) -> str:
+    """A value as Python writes it, with a text in quotation marks, as at most `most` characters of one line."""
+    if isinstance(value, str) and len(value) > most:
+        value = value[: most - len(_CUT)] + _CUT
+    return shown(repr(value), most + 2)
+
+
+def first_line(error: Exception, most: int = MOST_REASON_CHARACTERS) -> str:
+    """The first line of another library's message, without a full stop: the rest is for its developers."""
+    line = next(iter(str(error).strip().splitlines()), "").rstrip(".")
+    return shown(line or type(error).__name__, most)
 
 
 def shown_lines(text: object) -> str:

@@ -3,11 +3,11 @@
 
 A network must see in the node what it saw in training, so the same bytes give the same array everywhere:
 
-- as stored: an EXIF orientation is ignored. No ROS driver means it, and depth beside the image has none;
+- as stored: an EXIF orientation is ignored. No ROS driver uses it, and depth images have none;
 - what is damaged is refused. OpenCV decodes a JPEG or PNG that was cut short into a picture with a grey or black rest
   and only prints a warning. Other formats it refuses itself;
 - the size is read first: an image of more than `MOST_PIXELS`, or one whose size is not found, is never decoded;
-- colour has 8 bits a channel. Colours of 16 bits are scaled; 16 bits with one channel are depth and no colour.
+- colour has 8 bits per channel. Colours of 16 bits are scaled; 16 bits with one channel are depth and no colour.
 """
 
 from __future__ import annotations
@@ -90,11 +90,11 @@ def _size_damage(data: bytes) -> str:
     size = stated_size(data)
     if size is None:
         if data.startswith((PNG_SIGNATURE, JPEG_START)):
-            return damage_of(data) or "it states no size"
-        return "it is no PNG or JPEG, nor another image that is read" if data else "the file is empty"
+            return damage_of(data) or "it does not state its size"
+        return "it is not a PNG, a JPEG or another supported image" if data else "the file is empty"
     width, height = size
     if not 0 < width * height <= MOST_PIXELS:
-        return f"it claims {width}x{height} pixels, where 1 to {MOST_PIXELS} are allowed"
+        return f"it states {width}x{height} pixels, 1 to {MOST_PIXELS} are accepted"
     return ""
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SIGINT and SIGTERM, however often they come: one orderly end, and the exit code that belongs to it.
+"""SIGINT and SIGTERM, however often they come: one orderly exit, with its exit code.
 
-One Ctrl-C often arrives as several signals: a terminal sends it to the whole process group, and whoever started the
-process (a shell, `ros2 launch`) passes it on.
+One Ctrl-C often arrives as several signals: a terminal sends it to the whole process group, and the parent of the
+process (a shell, `ros2 launch`) forwards it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import time
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 QUIET_S = 2.0
-"""For this long after a signal another one is taken for the same wish; a later one interrupts the tidying up too."""
+"""For this long after a signal another one counts as a repetition; a later one interrupts the clean-up too."""
 
 
 class _Noted:
@@ -31,7 +31,7 @@ def is_repeated() -> bool:
 
 
 def unwind_once() -> None:
-    """Let a signal raise KeyboardInterrupt in the main thread, once: repeated ones must not break the tidying up.
+    """Let a signal raise KeyboardInterrupt in the main thread, once: repeated ones must not interrupt the clean-up.
 
     A SIGINT that the process was started to ignore (in the background of a script) stays ignored.
     """

@@ -12,6 +12,7 @@ import math
 import re
 from typing import Any
 
+from mvloc_ros.foreign_text import quoted, shown
 from mvloc_ros.limits import MOST_DIGITS, MOST_NESTING
 
 # A bracket, or a string, which ends with the text where nothing else ends it: so that no text takes quadratic time.
@@ -54,7 +55,7 @@ def _number(text: str) -> float:
     _require_short(text)
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError(f"the number {text[:40]} is too large")
+        raise ValueError(f"the number {shown(text, 40)} is too large")
     return value
 
 
@@ -64,7 +65,7 @@ def _require_short(text: str) -> None:
 
 
 def _refuse(name: str) -> float:
-    raise ValueError(f"{name} is no number in JSON")
+    raise ValueError(f"{name} is not a number in JSON")
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -72,5 +73,5 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(values) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the name {twice[:40]!r} is there twice")
+        raise ValueError(f"the name {quoted(twice, 40)} occurs twice")
     return values

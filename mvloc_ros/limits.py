@@ -22,6 +22,12 @@ MOST_DIGITS = 400
 MOST_SHOWN_CHARACTERS = 80
 """Of one text from outside (frame id, encoding, file name) within a message."""
 
+MOST_QUOTED_CHARACTERS = 60
+"""Of one value or line of a file that a message quotes."""
+MOST_REASON_CHARACTERS = 300
+"""Of the reason that another library gives, within a message."""
+MOST_ERROR_CHARACTERS = 2000
+"""Of one error message, all of it."""
 MOST_SHOWN_LINES = 100
 """Of a traceback, the last ones."""
 

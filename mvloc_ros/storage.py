@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files and folders that are whole or absent, and folders that one process at a time changes.
 
-What is written goes under a name of its own beside the target (opened with O_EXCL and O_NOFOLLOW, so that no link
-that somebody left there is followed), reaches the disk, and takes the target's name at the end. A writer holds a
+What is written goes under a name of its own next to the target (opened with O_EXCL and O_NOFOLLOW, so that no link
+that was left there is followed), reaches the disk, and takes the target's name at the end. A writer holds a
 lock (flock) on what it is writing, so that the next writer of the same name can tell what a killed process left
 from what a running one needs, and removes it.
 """
@@ -40,7 +40,7 @@ _held: set[tuple[int, int]] = set()
 class StorageError(MvlocError, OSError):
     """A file or folder cannot be written; the old one, if any, is still there.
 
-    An OSError as well, so that who can name a better remedy handles both alike; `strerror` is the system's reason.
+    An OSError as well, so that callers with a better remedy handle both alike; `strerror` is the system's reason.
     """
 
     def __init__(self, path: Path, error: OSError) -> None:
@@ -100,9 +100,9 @@ def replacing(path: Path | str, *, durable: bool = True) -> Iterator[Path]:
 
 @contextmanager
 def staging_folder(path: Path | str) -> Iterator[Path]:
-    """A new folder beside `path`, for `replace_folder`; what is left of it at the end is removed.
+    """A new folder next to `path`, for `replace_folder`; what is left of it at the end is removed.
 
-    Where `path` is a symbolic link, it lies beside the folder that the link leads to.
+    Where `path` is a symbolic link, it is next to the folder that the link points to.
 
     Raises:
         StorageError: the folder cannot be made.
@@ -156,7 +156,7 @@ def recover_folder(path: Path) -> bool:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove what killed writers of `path` left beside it; nothing that a running one holds."""
+    """Remove what killed writers of `path` left next to it; nothing that a running one holds."""
     _remove_leftovers(path.parent, re.escape(path.name), f".{_escaped(path.name)}.*")
 
 
@@ -218,7 +218,7 @@ def _remove_leftovers(folder: Path, name: str, pattern: str) -> None:
         kind = ours.fullmatch(found.name)
         if kind is None or (kind[2] == _OLD and not (folder / kind[1]).exists()):
             continue  # without the new folder, the old one is all that there is
-        with _held_if_free(found) as is_free, contextlib.suppress(OSError):  # somebody else's is in nobody's way
+        with _held_if_free(found) as is_free, contextlib.suppress(OSError):  # another user's leftover does no harm
             if is_free and kind[2] == _FILE:
                 found.unlink(missing_ok=True)
             elif is_free:
@@ -226,7 +226,7 @@ def _remove_leftovers(folder: Path, name: str, pattern: str) -> None:
 
 
 def _made_and_locked(path: Path, kind: str) -> tuple[Path, int]:
-    """A new file or folder beside `path`, and the descriptor that holds its lock."""
+    """A new file or folder next to `path`, and the descriptor that holds its lock."""
     for _ in range(_TRIES):
         temporary = _beside(path, kind)
         if kind == _FILE:
@@ -254,7 +254,7 @@ def _is_at(descriptor: int, path: Path) -> bool:
 
 
 def _open_locked(folder: Path) -> int | None:
-    """A descriptor that holds the folder's lock; None where this process has it, or nobody can."""
+    """A descriptor that holds the folder's lock; None where this process has it, or the file system has no locks."""
     while True:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -289,7 +289,7 @@ def _lock(descriptor: int) -> bool | None:
 
 
 def _holder(found: os.stat_result) -> str:
-    """Who holds the lock of a folder, as far as Linux tells."""
+    """The process that holds the lock of a folder, if Linux shows it."""
     place = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
     with contextlib.suppress(OSError, IndexError, ValueError):
         for line in Path("/proc/locks").read_text(encoding="ascii").splitlines():
@@ -311,7 +311,7 @@ def _held_if_free(path: Path) -> Iterator[bool]:
         yield False
         return
     try:
-        yield _lock(descriptor) is True  # without locks nobody can tell, and it stays
+        yield _lock(descriptor) is True  # without locks this is unknown, and it stays
     finally:
         os.close(descriptor)
 
@@ -342,7 +342,7 @@ def _exchange(first: Path, second: Path) -> bool:
 
 
 def _replace_in_two_steps(new: Path, path: Path) -> None:
-    aside, descriptor = _made_and_locked(path, _OLD)  # so that nobody takes it for a killed process's between the steps
+    aside, descriptor = _made_and_locked(path, _OLD)  # so that it is not taken for a killed process's between the steps
     old = aside / path.name
     try:
         os.rename(path, old)

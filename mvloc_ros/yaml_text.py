@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""YAML from outside -> texts, numbers, lists and mappings, with bounds, and without what makes YAML dangerous.
+"""YAML from outside -> texts, numbers, lists and mappings, with bounds, and without YAML's dangerous features.
 
-The package's own reader builds what tags ask for, repeats what aliases point to (200 bytes become 10^9 values), runs
-into Python's limit of recursion at deep nesting, and keeps the last of two equal names. Here values are built from its
-events, one after the other: no tags, no anchors, no aliases, no merging, and each name of a mapping once.
+The package's own reader builds any object that a tag names, repeats what aliases point to (200 bytes become 10^9
+values), runs into Python's recursion limit at deep nesting, and keeps the last of two equal names. Here values
+are built from its events, one after the other: no tags, no anchors, no aliases, no merging, and each name of a mapping
+once.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class _Values:
         if len(self.open) == MOST_NESTING:
             raise ValueError(f"its values are nested deeper than {MOST_NESTING} in line {line}")
         if self.awaits_name:
-            raise ValueError(f"a name in line {line} is a list or mapping and no text")
+            raise ValueError(f"a name in line {line} is a list or mapping and not a text")
         self.open.append(_Open(value))
 
     @property
@@ -64,9 +65,9 @@ class _Values:
         elif inner.name is not None:
             inner.value[inner.name], inner.name = value, None
         elif not isinstance(value, str):
-            raise ValueError(f"the name {value!r} in line {line} is no text".replace("None", "null"))
+            raise ValueError(f"the name {value!r} in line {line} is not a text".replace("None", "null"))
         elif value in inner.value:
-            raise ValueError(f"the name {value[:_SHOWN]!r} is there twice, again in line {line}")
+            raise ValueError(f"the name {value[:_SHOWN]!r} occurs twice, again in line {line}")
         else:
             inner.name = value
 
@@ -99,9 +100,9 @@ def parse_yaml(
     except yaml.YAMLError as error:
         raise ValueError(" ".join(str(error).split())) from error
     except OverflowError as error:  # an escape like \U of more than a character can be
-        raise ValueError("it has an escaped character that there is not") from error
+        raise ValueError("it has an escape of a character that does not exist") from error
     if len(values.document) > 1:
-        raise ValueError("it has several documents, separated by ---, where one is right")
+        raise ValueError("it has several documents, separated by ---, instead of one")
     return values.document[0] if values.document else None
 
 
@@ -127,7 +128,7 @@ def _scalar(
 ) -> Any:
     """A text or number as YAML 1.1 reads it, or `plain`."""
     if any("\ud800" <= character <= "\udfff" for character in event.value):
-        raise ValueError(f"a text in line {line} has half a character (a surrogate)")
+        raise ValueError(f"a text in line {line} has an unpaired surrogate")
     if plain is not None:
         try:
             return event.value if is_name or event.style in ("'", '"') else plain(event.value)
@@ -145,5 +146,5 @@ def _scalar(
         if tag in _NUMBERS and not math.isfinite(value):
             raise OverflowError
     except (ValueError, OverflowError):
-        raise ValueError(f"{event.value[:_SHOWN]!r} in line {line} is no finite number") from None
+        raise ValueError(f"{event.value[:_SHOWN]!r} in line {line} is not a finite number") from None
     return value

@@ -137,7 +137,7 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     from mvloc_ros.geometry.camera import PinholeCamera
     from mvloc_ros.geometry.trajectory import Trajectory, write_tum
-    from mvloc_ros.inference.bundle import write_bundle
+    from mvloc_ros.inference.bundle_writer import write_bundle
     from mvloc_ros.inference.manifest import FrameSpec, InputSpec, Manifest, PositionSpec
 
     folder = tmp_path_factory.mktemp("tiny")

@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from mvloc_ros import cli
+from mvloc_ros.arguments import options_of
 from mvloc_ros.cli import VERBS, main
 
 
@@ -137,3 +140,14 @@ def test_sigterm_unwinds_even_where_a_shell_had_sigint_ignored(tmp_path: Path):
     finally:
         process.kill()
         process.wait()
+
+
+def test_options_are_taken_from_the_arguments_of_their_names():
+    @dataclass(frozen=True)
+    class Options:
+        rate: float = 1.0
+        limits: str = ""
+        depth: str = "kept"
+
+    args = argparse.Namespace(rate=2.0, limits="raw", verb="other")
+    assert options_of(Options, args, limits="given") == Options(2.0, "given", "kept")

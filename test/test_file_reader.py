@@ -73,7 +73,7 @@ def test_a_digest_is_of_all_bytes_up_to_a_bound_or_without_one(tmp_path: Path):
     with pytest.raises(ReadError, match="at most"):
         digest_file(tmp_path / "file", len(content) - 1)
     (tmp_path / "out").symlink_to("/proc/version")
-    with pytest.raises(ReadError, match="leads out of"):
+    with pytest.raises(ReadError, match="points outside"):
         digest_file(tmp_path / "out", None, within=tmp_path)
 
 
@@ -89,7 +89,7 @@ def test_links_that_lead_out_of_the_folder_are_refused(tmp_path: Path):
     assert read_file(tmp_path / "alias" / "file", 100, within=tmp_path / "alias") == b"content"
     assert read_file(folder / "out", 100) == b"secret"
     for name in ("out", "../secret"):
-        with pytest.raises(ReadError, match="leads out of"):
+        with pytest.raises(ReadError, match="points outside"):
             read_file(folder / name, 100, within=folder)
     (folder / "loop").symlink_to("loop")
     with pytest.raises(ReadError):

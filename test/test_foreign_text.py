@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import unicodedata
 
 import pytest
 
-from mvloc_ros.foreign_text import shown
-from mvloc_ros.limits import MOST_SHOWN_CHARACTERS
+from mvloc_ros.cli import OneLineFormatter
+from mvloc_ros.errors import MvlocError
+from mvloc_ros.file_reader import ReadError
+from mvloc_ros.foreign_text import first_line, quoted, shown
+from mvloc_ros.limits import MOST_ERROR_CHARACTERS, MOST_SHOWN_CHARACTERS
 
 
 @pytest.mark.parametrize(
@@ -56,3 +60,26 @@ def test_random_texts_stay_in_one_line_of_bounded_length():
         assert not {unicodedata.category(character) for character in seen} & {"Cc", "Cf", "Cs", "Cn", "Co", "Zl", "Zp"}
         seen.encode()  # no surrogate is left over
         assert shown(seen, most) == seen
+
+
+@pytest.mark.parametrize("kind", [MvlocError, lambda text: ReadError("file", text)])
+def test_every_error_message_is_one_line_of_bounded_length(kind):
+    assert "a\\nb\\x1b[31m" in str(kind("a\nb\x1b[31m"))
+    assert len(str(kind("x" * 10_000))) == MOST_ERROR_CHARACTERS
+
+
+def test_every_log_message_of_a_command_is_one_line():
+    record = logging.LogRecord("mvloc_ros", logging.WARNING, "", 0, "%s: damaged", ("a\n\x1b[2J",), None)
+    assert OneLineFormatter("%(levelname)s: %(message)s").format(record) == r"WARNING: a\n\x1b[2J: damaged"
+
+
+def test_a_quoted_value_is_cut_inside_of_its_quotation_marks():
+    assert quoted("a\x1bb") == r"'a\x1bb'"
+    assert quoted("x" * 100, 10) == "'xxxxxxx...'"
+    assert quoted(True) == "True"
+    assert len(quoted(list(range(100)))) <= 62
+
+
+def test_the_reason_of_another_library_is_its_first_line():
+    assert first_line(ValueError("too large.\nfor developers")) == "too large"
+    assert first_line(ValueError()) == "ValueError"

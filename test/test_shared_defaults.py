@@ -13,7 +13,7 @@ import pytest
 
 from mvloc_ros.cli import _parser
 from mvloc_ros.parameters.table import TABLE
-from mvloc_ros.recordings.split import TEST_FRACTION
+from mvloc_ros.recordings.train_test_split import TEST_FRACTION
 from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.options import all_options
 from mvloc_ros.training.presets import preset

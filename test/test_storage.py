@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from mvloc_ros import storage
-from mvloc_ros.inference.bundle import BundleError, read_bundle, replace_manifest
+from mvloc_ros.inference.bundle import BundleError, read_bundle
+from mvloc_ros.inference.bundle_writer import replace_manifest
 from mvloc_ros.storage import (
     InUseError,
     StorageError,
@@ -289,7 +290,7 @@ from pathlib import Path
 import numpy as np
 from dataclasses import replace
 from mvloc_ros.errors import MvlocError
-from mvloc_ros.inference import bundle as bundles
+from mvloc_ros.inference import bundle_writer as bundles
 from mvloc_ros.inference.map_spec import SceneMapSpec
 spec = SceneMapSpec("", "", 0.02, 4.0, 200, 0.3, 4.5, tuple(np.eye(4).ravel()), 100.0, None)
 what, path = sys.argv[1], Path(sys.argv[2])
@@ -342,7 +343,7 @@ import sys, time
 from dataclasses import replace
 from pathlib import Path
 import numpy as np
-from mvloc_ros.inference import bundle as bundles
+from mvloc_ros.inference import bundle_writer as bundles
 from mvloc_ros.inference.map_spec import SceneMapSpec
 spec = SceneMapSpec("", "", 0.02, 4.0, 200, 0.3, 4.5, tuple(np.eye(4).ravel()), 100.0, None)
 from mvloc_ros.inference.bundle import BundleError

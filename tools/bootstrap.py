@@ -3,7 +3,7 @@
 
 Used by the Makefile on machines without ROS; a ROS workspace needs only `colcon build`.
 Each step leaves a stamp with the digest of what it was made from, so that a second run does only what
-changed and an interrupted run goes on where it stopped. Uses nothing beyond Python's standard library.
+changed and an interrupted run continues where it stopped. Uses nothing beyond Python's standard library.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
+PIP_INSTALL = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
 REQUIREMENTS = ROOT / "requirements"
 BUILD = ROOT / "build" / "pip_ros"
 MESSAGE_PACKAGES = ("tf2_msgs", "bond", "nav2_msgs")
@@ -30,7 +31,7 @@ OLDEST, NEWEST = (3, 10), (3, 14)
 
 
 class SetupError(Exception):
-    """Something the user must install or mend, in one sentence."""
+    """Something the user must install or fix, in one sentence."""
 
 
 def main() -> int:
@@ -54,7 +55,7 @@ def main() -> int:
         print(f"setup: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nsetup: interrupted; run the same command again and it goes on from here.", file=sys.stderr)
+        print("\nsetup: interrupted; run the same command again to continue.", file=sys.stderr)
         return 130
     return 0
 
@@ -106,10 +107,10 @@ def install(step: str, files: list[str]) -> None:
     if is_done(step, paths):
         return
     say(f"installing {', '.join(files)} (minutes on the first run)")
-    command = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    for path in paths:
-        command += ["-r", str(path)]
-    run(command, "pip could not install the pinned packages; check the network and run the same command again")
+    run(
+        [*PIP_INSTALL, *(word for path in paths for word in ("-r", str(path)))],
+        "pip could not install the pinned packages; check the network and run the same command again",
+    )
     mark_done(step, paths)
 
 
@@ -126,11 +127,11 @@ def build_messages() -> None:
         return
     say("building the ROS messages")
     shutil.rmtree(site_packages() / "mvloc_ros", ignore_errors=True)  # of an earlier build
-    mend_wheel_paths()
+    correct_wheel_paths()
     workspace = BUILD / "workspace"
     shutil.rmtree(BUILD, ignore_errors=True)
     workspace.mkdir(parents=True)
-    # COLCON_IGNORE hides pip_ros from ordinary workspaces, so its packages are taken by links beside it.
+    # COLCON_IGNORE hides pip_ros from ordinary workspaces, so its packages are linked next to it.
     for name in MESSAGE_PACKAGES:
         (workspace / name).symlink_to(ROOT / "pip_ros" / name)
     (workspace / "mvloc_ros").symlink_to(ROOT)
@@ -144,30 +145,13 @@ def build_messages() -> None:
     for name in ("PYTHONPATH", "COLCON_PREFIX_PATH", "ROS_DISTRO"):
         environment.pop(name, None)
     command = [
-        str(VENV / "bin" / "colcon"),
-        "--log-base",
-        str(BUILD / "log"),
-        "build",
-        "--merge-install",
-        "--build-base",
-        str(BUILD / "build"),
-        "--install-base",
-        str(VENV),
-        "--base-paths",
-        *(str(workspace / name) for name in (*MESSAGE_PACKAGES, "mvloc_ros")),
-        "--packages-select",
-        *MESSAGE_PACKAGES,
-        "mvloc_ros",
-        "--event-handlers",
-        "console_cohesion-",
-        "--cmake-args",
-        f"-DPython3_EXECUTABLE={PYTHON}",
-        "-DBUILD_TESTING=OFF",
-        "-DMVLOC_COMMAND_ON_PATH=OFF",
-        "-DMVLOC_PYTHON=OFF",
-        "-Wno-dev",
-        "--no-warn-unused-cli",
-    ]
+        str(VENV / "bin" / "colcon"), "--log-base", str(BUILD / "log"), "build", "--merge-install",
+        "--build-base", str(BUILD / "build"), "--install-base", str(VENV),
+        "--base-paths", *(str(workspace / name) for name in (*MESSAGE_PACKAGES, "mvloc_ros")),
+        "--packages-select", *MESSAGE_PACKAGES, "mvloc_ros", "--event-handlers", "console_cohesion-",
+        "--cmake-args", f"-DPython3_EXECUTABLE={PYTHON}", "-DBUILD_TESTING=OFF", "-DMVLOC_COMMAND_ON_PATH=OFF",
+        "-DMVLOC_PYTHON=OFF", "-Wno-dev", "--no-warn-unused-cli",
+    ]  # fmt: skip
     run(command, f"colcon could not build the messages; its logs are in {BUILD / 'log'}", environment)
     # The message generator leaves metadata under this project's own name; pip would take it for an older
     # installation and remove the messages with it.
@@ -176,7 +160,7 @@ def build_messages() -> None:
     mark_done("messages", sources)
 
 
-def mend_wheel_paths() -> None:
+def correct_wheel_paths() -> None:
     """Point the wheels' exported CMake files at this environment instead of the machine they were built on."""
     tag = f"cp{sys.version_info[0]}{sys.version_info[1]}"
     version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
@@ -205,23 +189,16 @@ def install_python_packages() -> None:
     if is_done("packages", sources):
         return
     say("installing mvloc_ros and the stand-ins (editable)")
-    run(
-        [
-            str(PYTHON),
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--no-deps",
-            "--no-build-isolation",
-            "-e",
-            str(ROOT),
-            "-e",
-            str(ROOT / "pip_ros" / "python"),
-        ],
-        "pip could not install the checkout",
-    )
+    command = [
+        *PIP_INSTALL,
+        "--no-deps",
+        "--no-build-isolation",
+        "-e",
+        str(ROOT),
+        "-e",
+        str(ROOT / "pip_ros" / "python"),
+    ]
+    run(command, "pip could not install the checkout")
     template = (ROOT / "pip_ros" / "environment.pth.in").read_text(encoding="utf-8")
     lines = [line for line in template.splitlines() if line and not line.startswith("#")]
     text = "\n".join(lines).replace("@ROOT@", str(ROOT)) + "\n"
@@ -235,7 +212,7 @@ def site_packages() -> Path:
 
 
 def digest(paths: Iterable[Path]) -> str:
-    """One digest of the names and contents of files, and of where the checkout lies."""
+    """One digest of the names and contents of files, and of the checkout's path."""
     total = hashlib.sha256(str(ROOT).encode())
     for path in paths:
         total.update(path.name.encode() + b"\0" + path.read_bytes())

@@ -24,17 +24,8 @@ def resolved(distribution: str, machine: str) -> str:
     platforms = [f"manylinux_{version}_{machine}" for version in GLIBC] + [f"manylinux2014_{machine}"]
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
-        command = [
-            sys.executable,
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--dry-run",
-            "--ignore-installed",
-            "--target",
-            folder,
-        ]
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run"]
+        command += ["--ignore-installed", "--target", folder]
         command += ["--only-binary=:all:", "--python-version", PYTHON[distribution], "--report", str(report)]
         command += [word for platform in platforms for word in ("--platform", platform)]
         command += ["-r", str(ROOT / "requirements" / "ros" / f"{distribution}.txt")]

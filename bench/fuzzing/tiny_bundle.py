@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from bench.fuzzing.scene import CAMERA, FRAMES, PERIOD_NS, START_NS, pose_of, tum_text
 from bench.harness.tiny_network import LATENT, tiny_network
-from mvloc_ros.inference.bundle import MANIFEST_FILE, Bundle, add_scene_map, read_bundle, write_bundle
+from mvloc_ros.inference.bundle import MANIFEST_FILE, Bundle, read_bundle
+from mvloc_ros.inference.bundle_writer import add_scene_map, write_bundle
 from mvloc_ros.inference.calibration_spec import NetworkCalibration, RefinedCalibration
 from mvloc_ros.inference.manifest import FrameSpec, InputSpec, Manifest, PositionSpec, PrecisionSpec
 from mvloc_ros.inference.map_spec import AcceptanceSpec, SceneMapSpec

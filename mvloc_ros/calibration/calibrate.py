@@ -16,13 +16,14 @@ from mvloc_ros.calibration.network import calibrate_network
 from mvloc_ros.calibration.refined import calibrate_refined
 from mvloc_ros.calibration.refined_trials import run_trials
 from mvloc_ros.geometry import se3
-from mvloc_ros.inference.bundle import Bundle, bundle_to_change, replace_manifest
+from mvloc_ros.inference.bundle import Bundle
+from mvloc_ros.inference.bundle_writer import bundle_to_change, replace_manifest
 from mvloc_ros.inference.calibration_spec import covariance_matrix
 from mvloc_ros.inference.validation_file import VALIDATION_FILE, ValidationPoses, read_validation
 from mvloc_ros.mapping.build import MapOptions
 from mvloc_ros.mapping.map import check_cameras, check_depth
 from mvloc_ros.recordings import FrameRecord, PosedFolder, open_folder
-from mvloc_ros.recordings.split import TEST_FRACTION
+from mvloc_ros.recordings.train_test_split import TEST_FRACTION
 
 _log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from mvloc_ros.mapping import verbs as mapping
 from mvloc_ros.recordings import open_folder
 from mvloc_ros.recordings.agreement import add_force_argument, require_agreement
 from mvloc_ros.recordings.contents import contents_text
-from mvloc_ros.recordings.split import TEST_FRACTION
+from mvloc_ros.recordings.train_test_split import TEST_FRACTION
 
 CALIBRATE_EXAMPLES = """examples:
   mvloc calibrate models/kitchen --data recordings/kitchen
@@ -82,7 +82,7 @@ def add_map_arguments(parser: argparse.ArgumentParser) -> None:
 def run_map(args: argparse.Namespace) -> int:
     """`mvloc map`: the network's covariance, which the map's trials lean on; the map; the refined poses' covariance."""
     from mvloc_ros.calibration.calibrate import calibrate, can_be_calibrated
-    from mvloc_ros.inference.bundle import bundle_to_change
+    from mvloc_ros.inference.bundle_writer import bundle_to_change
 
     with bundle_to_change(args.model) as bundle:  # from the first step to the last: each builds on the one before
         calibrates = not args.no_calibration and can_be_calibrated(bundle)

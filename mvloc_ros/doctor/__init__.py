@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`mvloc doctor`: what an installation, its models and its camera lack, and what to do about it."""
+"""`mvloc doctor`: checks an installation, its models and its camera, with a remedy for each problem."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an examination finds: a level, a fact, and a remedy."""
+"""A finding of `mvloc doctor`: a level, a fact, and a remedy."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def ok(subject: str, fact: str) -> Finding:
 
 
 def note(subject: str, fact: str, remedy: str = "") -> Finding:
-    """Worth knowing; the node works without."""
+    """Information; the node works without."""
     return Finding(Level.NOTE, subject, fact, remedy)
 
 

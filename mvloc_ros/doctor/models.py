@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Model bundles: whether they are whole, load, and how fast they answer."""
+"""Model bundles: whether they are intact, load, and how fast they run."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ def _examine(path: Path, backend_name: str) -> Finding:
                 times.append(1e3 * (time.perf_counter() - start))
         finally:
             backend.close()
-        serves = (
+        summary = (
             f"{bundle.manifest.system}, {np.median(times):.1f} ms a frame with {backend.description}; {_digest(bundle)}"
         )
         problem = refiner_of(bundle, RefinementOptions(mode="auto"))[1]
-        return warning(str(path), serves, problem) if problem else ok(str(path), serves)
+        return warning(str(path), summary, problem) if problem else ok(str(path), summary)
     except MvlocError as failure:
-        return error(str(path), "does not serve", str(failure))
+        return error(str(path), "cannot be used", str(failure))

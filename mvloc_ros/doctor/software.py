@@ -18,7 +18,7 @@ _ROS_PACKAGES = ("rclpy", "sensor_msgs", "tf2_ros", "cv_bridge", "sensor_msgs_py
 
 
 def examine_software() -> list[Finding]:
-    """Versions, and for each thing that is missing what it is needed for."""
+    """Versions, and what each missing package is needed for."""
     return [_python(), _distribution(), *_ros_packages(), _middleware(), _onnxruntime(), _gpu(), _tensorrt()]
 
 
@@ -38,7 +38,7 @@ def _ros_packages() -> list[Finding]:
     for name in _ROS_PACKAGES:
         try:
             module = importlib.import_module(name)
-        except Exception as problem:  # an extension built against another NumPy raises whatever it likes
+        except Exception as problem:  # an extension built against another NumPy may raise anything
             findings.append(
                 error(name, f"cannot be imported ({type(problem).__name__}: {str(problem).splitlines()[0]})",
                       "run `make demo` in the source tree, or install the ROS package and source its set-up file")
@@ -97,7 +97,7 @@ def _tensorrt() -> Finding:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return warning("TensorRT", "its import does not end", "reinstall it for this driver")
+        return warning("TensorRT", "importing it does not end", "reinstall it for this driver")
     if asked.returncode:
         reason = (asked.stderr.strip().splitlines() or [f"exit code {asked.returncode}"])[-1]
         return warning("TensorRT", f"cannot be imported ({reason})", "reinstall it for this driver and CUDA version")

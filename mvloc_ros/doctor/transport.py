@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Shared memory: the profile, the room, and what dead processes left behind."""
+"""Shared memory: the profile, the free space, and segments of dead processes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SEGMENT_BYTES = 32 * 1024 * 1024  # config/fastdds.xml
 
 
 def examine_transport(folder: Path = SHARED_MEMORY) -> list[Finding]:
-    """Whether images go through shared memory, and whether there is room for it."""
+    """Whether images go through shared memory, and whether it has enough space."""
     return [_profile(), *_room(folder)]
 
 
@@ -68,7 +68,7 @@ def _room(folder: Path) -> list[Finding]:
     if usage.free < 4 * SEGMENT_BYTES:
         findings.append(
             warning("shared memory", f"{sizes}; each process that sends images takes {SEGMENT_BYTES >> 20} MB",
-                    "give the container more (docker run --shm-size=1g), or remove what dead processes left")
+                    "give the container more (docker run --shm-size=1g), or remove the segments of dead processes")
         )  # fmt: skip
     else:
         findings.append(ok("shared memory", sizes))
@@ -77,15 +77,15 @@ def _room(folder: Path) -> list[Finding]:
         size = sum(path.stat().st_size for path in left if path.exists())
         findings.append(
             warning("dead segments", f"{len(left)} segments of {size / 2**20:.0f} MB belong to no running process",
-                    "they are of processes that were killed; remove them with `fastdds shm clean`")
+                    "their processes were killed; remove them with `fastdds shm clean`")
         )  # fmt: skip
     return findings
 
 
 def abandoned_segments(folder: Path) -> list[Path]:
-    """Fast DDS' segments that no process has mapped.
+    """Fast DDS segments that no process has mapped.
 
-    Other users' maps cannot be read, so as an ordinary user only one's own segments are judged.
+    Other users' maps cannot be read, so an ordinary user sees only their own segments.
     """
     mapped: set[str] = set()
     for process in Path("/proc").glob("[0-9]*"):

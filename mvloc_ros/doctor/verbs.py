@@ -13,8 +13,8 @@ from mvloc_ros.arguments import positive
 def add_doctor_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `mvloc doctor`."""
     parser.description = (
-        "Examine this installation in one screen: software, GPU, shared memory, model bundles, and the topics of a\n"
-        "running camera; with each finding what to do about it. Exit code 0 without errors, 1 with."
+        "Check this installation in one screen: software, GPU, shared memory, model bundles, and the topics of a\n"
+        "running camera; each finding with a remedy. Exit code 0 without errors, 1 with."
     )
     parser.epilog = (
         "examples:\n"
@@ -48,7 +48,7 @@ def run_doctor(args: argparse.Namespace) -> int:
     }
     broken = any(f.level is Level.ERROR for f in sections["software"])
     if not args.no_topics and not broken:
-        from mvloc_ros.doctor.topics import examine_topics
+        from mvloc_ros.doctor.camera_topics import examine_topics
 
         sections["camera"] = examine_topics(args.seconds)
     print(json.dumps(as_json(sections), indent=2) if args.json else as_text(sections))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mvloc_ros.experiments.errors import ExperimentError
 from mvloc_ros.experiments.table_rows import ALL_SYSTEMS, DEFAULT_SYSTEMS, make_rows
-from mvloc_ros.recordings.split import TEST_FRACTION
+from mvloc_ros.recordings.train_test_split import TEST_FRACTION
 from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.options import InputConfig
 from mvloc_ros.training.presets import PRESETS, preset

@@ -106,8 +106,8 @@ class PinholeCamera:
 
 
 def _whole(value: Any) -> int:
-    """A whole number of pixels; a part of one is refused, and a truth value."""
+    """A whole number of pixels; fractions and truth values are refused."""
     number = int(value)
     if isinstance(value, bool) or (isinstance(value, float) and value != number):
-        raise ValueError(f"{value!r} is no whole number of pixels")
+        raise ValueError(f"{value!r} is not a whole number of pixels")
     return number

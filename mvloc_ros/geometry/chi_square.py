@@ -37,7 +37,7 @@ def cdf(x: ArrayLike, dof: int) -> Array:
 
 
 def mean_bounds(count: int, dof: int, probability: float = 0.95) -> tuple[float, float]:
-    """Between which the mean NEES per degree of freedom of `count` independent right frames lies.
+    """Bounds of the mean NEES per degree of freedom of `count` independent frames with right covariances.
 
     Two-sided, by the transformation of Wilson and Hilferty (PNAS 1931): right to 0.1 % from 100 degrees of freedom in
     total, to 3 % from 6.

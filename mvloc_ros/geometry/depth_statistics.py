@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far depth measurements are, and whether they are in the unit that they are read in.
+"""The range of depth measurements, and whether the assumed unit is plausible.
 
-Nothing in a depth image states its unit. A wrong one shows in how far things seem to be: rooms are a few metres large.
+A depth image does not state its unit. A wrong unit shows in implausible distances: rooms are a few metres large.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ UNITS_M = {
 }
 """Units that depth is stored in, in metres."""
 _USUAL_M, _MOST_USUAL_M = (0.5, 8.0), 2.0
-"""Medians of depth in rooms, and the one that a guess prefers."""
+"""Usual medians of depth in rooms, and the preferred one for a guess."""
 _STEP = 8
 
 
@@ -60,7 +60,7 @@ class DepthTally:
         """Take every `step`-th row and column of a map `[H, W]`; all of it where those have no measurement."""
         values = np.asarray(metres, dtype=np.float32)
         sample = values[step // 2 :: step, step // 2 :: step]
-        if min(values.shape) > 4 * step and (sample > 0.0).any():  # points of a LIDAR may all lie beside the sample
+        if min(values.shape) > 4 * step and (sample > 0.0).any():  # a sample may miss all points of a LIDAR
             values = sample
         self._pixels += values.size
         self._measured.append(values[np.isfinite(values) & (values > 0.0)])
@@ -75,7 +75,7 @@ class DepthTally:
 
 
 def likely_unit(median_m: float, unit_m: float) -> tuple[str, float] | None:
-    """Name and metres of the unit in which a median, read in units of `unit_m`, would be a room's; None if none is."""
+    """Name and metres of the unit in which a median, read in units of `unit_m`, would be plausible; None if none is."""
     if not (math.isfinite(median_m) and median_m > 0.0):
         return None
     fitting = [
@@ -96,6 +96,6 @@ def unit_hint(median_m: float, unit_m: float) -> str:
 
 
 def unusual(median_m: float, unit_m: float) -> str:
-    """A sentence where a depth camera's median is that of no room, and another unit would make it one; else empty."""
+    """A sentence where a depth camera's median is implausible and would be plausible in another unit; else empty."""
     hint = "" if _USUAL_M[0] <= median_m <= _USUAL_M[1] else unit_hint(median_m, unit_m)
     return f"a median depth of {median_m:.3g} m is unusual for a depth camera; {hint}" if hint else ""

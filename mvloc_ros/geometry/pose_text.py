@@ -3,7 +3,7 @@
 
 Read are TUM's eight columns (`t x y z qx qy qz qw`), the same with a node's number behind (rtabmap's poses_format 11),
 both also separated by commas or semicolons where a header names the columns, and KITTI's twelve (a row of a 3x4 matrix
-a line), whose times stand in `times.txt` beside the file. What another order of columns would misread is refused.
+a line), whose times are in `times.txt` in the same folder. Other orders of columns would be misread and are refused.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mvloc_ros.errors import MvlocError
+from mvloc_ros.foreign_text import quoted
 from mvloc_ros.geometry import quaternion, se3
 from mvloc_ros.geometry.stamp_text import read_number, to_nanoseconds
-from mvloc_ros.geometry.text_file import read_text, shortened
+from mvloc_ros.geometry.text_file import read_text
 from mvloc_ros.limits import MOST_COORDINATE_M
 
 FORM = "t x y z qx qy qz qw"
@@ -62,32 +63,34 @@ def parse_trajectory(
         except ValueError as problem:
             if bad_lines is None:
                 raise MvlocError(
-                    f"Line {number} of {path} is not `{FORM}` ({problem}): {shortened(line)}; correct or delete it."
+                    f"Line {number} of {path} is not `{FORM}` ({problem}): {quoted(line)}; correct or delete it."
                 ) from None
             bad_lines.append(number)
-            first_problem = first_problem or f": line {number} is not `{FORM}` ({problem}): {shortened(line)}"
+            first_problem = first_problem or f": line {number} is not `{FORM}` ({problem}): {quoted(line)}"
             continue
         if kitti:
             return _parse_kitti(text, path)
         stamps.append(stamp)
         rows.append(values)
     if not rows:
-        raise MvlocError(f"The trajectory {path} holds no pose{first_problem or f' (`{FORM}` a line)'}.")
+        raise MvlocError(f"The trajectory {path} contains no pose{first_problem or f' (`{FORM}` a line)'}.")
     return stamps_of(stamps, path), np.array(rows)
 
 
 def stamps_of(stamps: Sequence[Decimal], path: Path) -> NDArray[np.int64]:
-    """Stamps of a file in nanoseconds; says it where they are plainly in another unit than seconds.
+    """Stamps of a file in nanoseconds; warns where they are clearly in another unit than seconds.
 
     Raises:
-        MvlocError: they are in no one unit.
+        MvlocError: they are not all in one unit.
     """
     try:
         found, unit = to_nanoseconds(stamps)
     except ValueError as problem:
         raise MvlocError(f"{path} needs stamps in seconds: {problem}.") from None
     if unit != "seconds":
-        _log.warning("%s: stamps are read as %s, since %s seconds would be no time.", path, unit, stamps[0])
+        _log.warning(
+            "%s: stamps are read as %s, since %s seconds would not be a plausible time.", path, unit, stamps[0]
+        )
     return np.array(found, dtype=np.int64)
 
 
@@ -99,14 +102,14 @@ def _names_columns(line: str, number: int, path: Path) -> bool:
         return False
     if found[0] < 4 or found[1] - found[0] != 3:
         raise MvlocError(
-            f"Line {number} of {path} names its columns in another order than `{FORM}`: {shortened(line)}; write them "
-            "in that one."
+            f"Line {number} of {path} names its columns in another order than `{FORM}`: {quoted(line)}; write them "
+            "in this order."
         )
     return True
 
 
 def _fields(content: str, named: bool) -> list[str]:
-    """The columns of a line. Raises ValueError where they cannot be told apart for certain."""
+    """The columns of a line. Raises ValueError where they are ambiguous."""
     words = content.split()
     if "," not in content and ";" not in content:
         return words
@@ -123,7 +126,9 @@ def _fields(content: str, named: bool) -> list[str]:
 def _pose(fields: Sequence[str]) -> tuple[Decimal, list[float]]:
     """Stamp and seven numbers of a line's columns. Raises ValueError."""
     if len(fields) not in (8, 9) or (len(fields) == 9 and not fields[8].isdecimal()):
-        raise ValueError(f"it has {len(fields)} columns" + (", the last no node's number" if len(fields) == 9 else ""))
+        raise ValueError(
+            f"it has {len(fields)} columns" + (", the last of which is not a node number" if len(fields) == 9 else "")
+        )
     stamp, values = read_number(fields[0]), [float(read_number(field)) for field in fields[1:8]]
     if not quaternion.is_unit(values[3:]):
         raise ValueError(f"its quaternion's norm is {float(np.linalg.norm(values[3:])):.3g} and not 1")
@@ -150,7 +155,7 @@ def _parse_kitti(text: str, path: Path) -> tuple[NDArray[np.int64], NDArray[np.f
                 poses.append(matrix_of(line.partition("#")[0].split()))
             except ValueError as problem:
                 raise MvlocError(
-                    f"Line {number} of {path} is not KITTI's {KITTI_NUMBERS} numbers ({problem}): {shortened(line)}."
+                    f"Line {number} of {path} is not KITTI's {KITTI_NUMBERS} numbers ({problem}): {quoted(line)}."
                 ) from None
     text = read_text(times, "list of times")
     try:
@@ -158,7 +163,9 @@ def _parse_kitti(text: str, path: Path) -> tuple[NDArray[np.int64], NDArray[np.f
     except ValueError as problem:
         raise MvlocError(f"{times} is not a list of times in seconds, one a line ({problem}).") from None
     if len(stamps) != len(poses):
-        raise MvlocError(f"{times} has {len(stamps)} times, but {path} has {len(poses)} poses: they must be as many.")
+        raise MvlocError(
+            f"{times} has {len(stamps)} times, but {path} has {len(poses)} poses: the numbers must be equal."
+        )
     _log.warning("%s: KITTI's form, with the times of %s.", path, times)
     return stamps_of(stamps, times), np.hstack(se3.to_parts(np.array(poses)))
 
@@ -174,7 +181,7 @@ def matrix_of(fields: Sequence[str]) -> NDArray[np.float64]:
         raise ValueError(f"it has {len(values)} numbers")
     pose = np.array(values).reshape(4, 4)
     if not se3.is_rigid(pose, tolerance=_ROTATION_TOLERANCE):
-        raise ValueError("its numbers are no rigid transform")
+        raise ValueError("its numbers are not a rigid transform")
     _require_position(pose[:3, 3])
     pose[:3, :3] = se3.project_to_so3(pose[:3, :3])
     pose[3] = (0.0, 0.0, 0.0, 1.0)

@@ -29,7 +29,7 @@ def normalise(q: ArrayLike) -> Array:
     q = np.asarray(q, dtype=np.float64)
     norm = np.linalg.norm(q, axis=-1, keepdims=True)
     if not np.all(np.isfinite(norm)) or np.any(norm < 1e-12):
-        raise ValueError("A quaternion of zero or non-finite length is no rotation.")
+        raise ValueError("A quaternion of zero or non-finite length is not a rotation.")
     return q / norm
 
 
@@ -123,7 +123,7 @@ def _from_one_matrix(rotation: Array) -> Array:
         x, y, z, w = zy - yz, xz - zx, yx - xy, 1 + xx + yy + zz
     length = math.sqrt(x * x + y * y + z * z + w * w)
     if not 1e-12 <= length < math.inf:
-        raise ValueError("A quaternion of zero or non-finite length is no rotation.")
+        raise ValueError("A quaternion of zero or non-finite length is not a rotation.")
     length = -length if w < 0.0 else length
     return np.array([x / length, y / length, z / length, w / length])
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Text files of any system -> text: the one place where their bytes are decoded.
+"""Text files of any system -> text: the only place where their bytes are decoded.
 
 UTF-8 with or without a byte order mark, and UTF-16 with one (what Windows' shells write). All else is refused with the
-line: another encoding would show other words without a sign.
+line: another encoding would be misread silently.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ from pathlib import Path
 
 from mvloc_ros.errors import MvlocError
 from mvloc_ros.file_reader import ReadError, read_file
+from mvloc_ros.foreign_text import quoted
 from mvloc_ros.limits import MOST_TEXT_BYTES
-
-_SHOWN = 60
 
 
 def read_text(
@@ -47,14 +46,10 @@ def read_text(
         number = before.count(b"\n") + 1
         line = data[before.rfind(b"\n") + 1 :].split(b"\n", 1)[0].decode("ascii", "backslashreplace")
         raise error(
-            f"Line {number} of the {what} {path} is not UTF-8: {shortened(line)}; save the file as UTF-8."
+            f"Line {number} of the {what} {path} is not UTF-8: {quoted(line)}; save the file as UTF-8."
         ) from problem
     if "\0" in text:
-        raise error(f"The {what} {path} is no text but holds zero bytes (UTF-16, or damaged); save it as UTF-8.")
+        raise error(
+            f"The {what} {path} is not text, since it contains zero bytes (UTF-16, or damaged); save it as UTF-8."
+        )
     return text
-
-
-def shortened(line: str) -> str:
-    """A line in quotation marks for a sentence, cut where it is long."""
-    line = line.strip()
-    return repr(line if len(line) <= _SHOWN else line[: _SHOWN - 3] + "...")

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.geometry import quaternion, se3
-from mvloc_ros.geometry.motion import MotionLimits, Steps
+from mvloc_ros.geometry.motion_limits import MotionLimits, Steps
 from mvloc_ros.geometry.pose_text import parse_trajectory
 from mvloc_ros.geometry.text_file import read_text
 from mvloc_ros.storage import write_file
@@ -92,11 +92,6 @@ class Trajectory:
             return NoPose.JUMP
         return se3.interpolate(self.poses[after - 1], self.poses[after], (stamp_ns - start) / (end - start))
 
-    def at(self, stamp_ns: int, how: Interpolation) -> NDArray[np.float64] | None:
-        """The pose of `sample`, None where there is none."""
-        pose = self.sample(stamp_ns, how)
-        return None if isinstance(pose, NoPose) else pose
-
     def _isolated(self, index: int, how: Interpolation) -> bool:
         """Whether there are poses near in time, and all of them are out of reach."""
         steps = [i for i in (index - 1, index) if 0 <= i < len(self) - 1]
@@ -110,7 +105,7 @@ class Trajectory:
 
 
 def write_tum(path: Path | str, trajectory: Trajectory) -> None:
-    """Write a trajectory whole or not at all; raises StorageError where that is refused."""
+    """Write a trajectory whole or not at all; raises StorageError where that fails."""
     position, orientation = se3.to_parts(trajectory.poses)
     lines = ["# timestamp tx ty tz qx qy qz qw"]
     for stamp, p, q in zip(trajectory.stamps_ns, position, orientation, strict=True):
@@ -129,8 +124,8 @@ def read_tum(path: Path | str, bad_lines: list[int] | None = None) -> Trajectory
     rest is read.
 
     Raises:
-        MvlocError: the file is missing or of another form (`pose_text`), holds no pose, or, without `bad_lines`, has a
-            line that is none.
+        MvlocError: the file is missing or of another form (`pose_text`), contains no pose, or, without `bad_lines`, has
+            a line that is not a pose.
     """
     path = Path(path)
     stamps, values = parse_trajectory(read_text(path, "trajectory"), path, bad_lines)

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Running a trained network: model bundle, preprocessing, and one file per backend. No ROS."""
+"""Running a trained network: model bundle, preprocessing, and backends. No ROS."""

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The protocol between the localizer and whatever runs the network."""
+"""The protocol between the localizer and the backend that runs the network."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,12 +18,12 @@ BACKENDS = ("auto", "tensorrt", "onnxruntime", "torch")
 
 
 class BackendError(MvlocError):
-    """The backend that was asked for cannot serve here."""
+    """The requested backend cannot be used here."""
 
 
 @dataclass(frozen=True)
 class NetworkOutput:
-    """What one frame gives.
+    """The network's output for one frame.
 
     Attributes:
         position: normalised position, float32 `[3]` (see `Bundle.position_in_map`).
@@ -37,6 +37,14 @@ class NetworkOutput:
     latent_mean: NDArray[np.float32]
     latent_log_variance: NDArray[np.float32]
     expert_share: NDArray[np.float32]
+
+    @staticmethod
+    def of(outputs: Mapping[str, NDArray[np.float32]]) -> NetworkOutput:
+        """From the network's outputs by name, each with a first axis of one frame (`network_file.OUTPUTS`)."""
+        pose, mean, log_variance, share = (
+            outputs[name][0] for name in ("pose", "latent_mean", "latent_log_variance", "expert_share")
+        )
+        return NetworkOutput(pose[:3], pose[3:], mean, log_variance, share)
 
 
 class Backend(Protocol):
@@ -61,7 +69,7 @@ class Backend(Protocol):
 
 @dataclass(frozen=True)
 class BackendOptions:
-    """What a user may say about a backend, whichever it is.
+    """A user's options for any backend.
 
     Attributes:
         threads: for the CPU; 0 lets the backend choose.

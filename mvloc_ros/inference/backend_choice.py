@@ -33,12 +33,12 @@ def create_backend(
         report: Python's log if None.
 
     Raises:
-        BackendError: the backend is unknown or cannot serve here, or the bundle has no such network; the message
+        BackendError: the backend is unknown or cannot be used here, or the bundle has no such network; the message
             says what is lacking.
     """
     if name not in BACKENDS:
-        raise BackendError(f"There is no backend {name!r}; choose one of {', '.join(BACKENDS)}.")
-    choose(bundle, precision, ())  # what the bundle has not, no backend can run
+        raise BackendError(f"{name!r} is not a backend; choose one of {', '.join(BACKENDS)}.")
+    choose(bundle, precision, ())  # no backend can run a precision that the bundle lacks
     options = BackendOptions(threads, precision, engine_cache)
     if report is not None:
         options = replace(options, report=report)

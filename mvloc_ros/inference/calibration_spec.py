@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a manifest says of covariances that `mvloc calibrate` set: of the network's poses, and of refined ones.
+"""The covariances in a manifest that `mvloc calibrate` set: of the network's poses, and of refined poses.
 
 Matrices are 6x6 row by row, in ROS order (x, y, z, rotation about x, y, z), metres and radians, map axes.
 """
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mvloc_ros.inference.manifest_checks import ManifestError, Section, require_covariance, require_range
+from mvloc_ros.inference.manifest_checks import Section, require_covariance, require_range
 from mvloc_ros.limits import CALIBRATION_SCALE, MOST_FLOOR_M, MOST_FLOOR_RAD
 
 
@@ -40,12 +40,12 @@ class NetworkCalibration:
 
 @dataclass(frozen=True)
 class RefinedCalibration:
-    """How much less a registration knows than `mvloc map` took it to know, and what all frames err alike.
+    """Corrections of a registration's covariance: a scale of its information, and errors that all frames share.
 
     C = (information / scale + network^-1)^-1 + floor.
 
     Attributes:
-        scale: by which the information of a registration is too large yet, after the map's `inflation`.
+        scale: factor by which the information of a registration is still too large, after the map's `inflation`.
         floor_m, floor_rad: standard deviations per axis that no frame falls below: errors of the map, of the poses it
             was made from, and of the camera's calibration, which all points of a frame share.
         record: what it was set on, and NEES before and after.
@@ -72,32 +72,15 @@ def covariance_matrix(values: tuple[float, ...]) -> NDArray[np.float64]:
     return np.reshape(np.array(values, dtype=np.float64), (6, 6))
 
 
-def network_calibration_of(section: Section | None) -> NetworkCalibration | None:
-    """The section of a manifest, or None where there is none.
+def network_calibration_of(section: Section) -> NetworkCalibration:
+    """The section of a manifest.
 
     Raises:
         ManifestError: a value is missing or impossible; the caller names the file.
     """
-    if section is None:
-        return None
-    both = section.optional_numbers("both", 36)
-    if both is None:
-        raise ManifestError(f"{section.label('both')} is missing")
-    color_only, depth_only = section.optional_numbers("color_only", 36), section.optional_numbers("depth_only", 36)
-    return NetworkCalibration(both, color_only, depth_only, dict(section.section("record").values))
-
-
-def refined_calibration_of(section: Section | None) -> RefinedCalibration | None:
-    """The section of a scene map in a manifest, or None where there is none.
-
-    Raises:
-        ManifestError: a value is missing or impossible; the caller names the file.
-    """
-    if section is None:
-        return None
-    return RefinedCalibration(
-        scale=section.number("scale"),
-        floor_m=section.number("floor_m"),
-        floor_rad=section.number("floor_rad"),
-        record=dict(section.section("record").values),
+    return section.build(
+        NetworkCalibration,
+        both=section.numbers("both", 36),
+        color_only=section.optional_numbers("color_only", 36),
+        depth_only=section.optional_numbers("depth_only", 36),
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One moment as the cameras saw it, still in the cameras' own encodings.
+"""One pair of camera images, still in the cameras' own encodings.
 
 Images stay views of the messages they came in until they are resized: converting a small image costs
 a tenth of a millisecond, converting a full one costs several.

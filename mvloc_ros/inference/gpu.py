@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Is there a GPU that CUDA can use, and which? Asked of the driver itself, before any library that needs one.
 
-Libraries answer this question badly: TensorRT without a CUDA driver makes a runtime that ends the
-process with a segmentation fault when it is used, ONNX Runtime falls back in silence, PyTorch takes
+Libraries answer this question unreliably: TensorRT without a CUDA driver makes a runtime that ends the
+process with a segmentation fault when it is used, ONNX Runtime falls back silently, PyTorch takes
 seconds to import. The driver's own library answers in a millisecond and needs no package.
 """
 

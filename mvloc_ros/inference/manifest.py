@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from mvloc_ros.foreign_text import quoted
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.inference.calibration_spec import NetworkCalibration, network_calibration_of
 from mvloc_ros.inference.manifest_checks import (
@@ -55,7 +56,7 @@ class InputSpec:
     def __post_init__(self) -> None:
         if min(self.height, self.width) < 1 or self.height * self.width > MOST_INPUT_PIXELS:
             raise ManifestError(
-                f"the input is impossible: {self.width}x{self.height} pixels, at most {MOST_INPUT_PIXELS} are accepted"
+                f"the input size is invalid: {self.width}x{self.height} pixels, at most {MOST_INPUT_PIXELS} accepted"
             )
         require_depth_range("input", self.depth_min_m, self.depth_max_m)
 
@@ -83,7 +84,7 @@ class FrameSpec:
     def __post_init__(self) -> None:
         require_frame("frames.map", self.map)
         if self.pose_of not in ("color", "depth"):
-            raise ManifestError(f"frames.pose_of must be color or depth, not {self.pose_of[:60]!r}")
+            raise ManifestError(f"frames.pose_of must be color or depth, not {quoted(self.pose_of)}")
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ class PrecisionSpec:
 
 @dataclass(frozen=True)
 class Manifest:
-    """All that a bundle says of itself.
+    """The description of a bundle and its network.
 
     Attributes:
         system: the network's name, as in `mvloc train`.
@@ -130,7 +131,7 @@ class Manifest:
         residual_variance: per axis in ROS order (x, y, z in m^2; rotations in rad^2), of the validation set; where
             none was held out, of always answering the mean training pose.
         residual_variance_color_only, residual_variance_depth_only: the same with the other modality's expert
-            dropped; None where nobody measured it, or the network cannot do without the other.
+            dropped; None where it was not measured, or the network needs both modalities.
         training: summary of the training (data, frames, seed, command, validation errors).
         licence: licence of the training data, which may bind the weights.
         files: name -> SHA-256.
@@ -201,36 +202,25 @@ def manifest_from_json(values: Mapping[str, Any]) -> Manifest:
         ManifestError: a value is missing, of another kind, or impossible; the caller names the file.
     """
     root = Section.of(values)
-    given, position, frames = root.section("input"), root.section("position"), root.section("frames")
-    x, y, z = position.numbers("offset_m", 3)
-    variances = {name: root.optional_numbers(name, 6) for name in _SINGLE_VARIANCES}
-    return Manifest(
-        system=root.text("system"),
-        preset=root.text("preset"),
-        input=InputSpec(
-            given.integer("height"),
-            given.integer("width"),
-            given.number("depth_min_m"),
-            given.number("depth_max_m"),
-            "depth_of_points" in given.values and given.switch("depth_of_points"),
+    size, position = root.section("input"), root.section("position")
+    return root.build(
+        Manifest,
+        # Bundles of earlier versions lack this entry, the precisions, and what is optional.
+        input=size.build(
+            InputSpec, depth_of_points="depth_of_points" in size.values and size.switch("depth_of_points")
         ),
-        latent_dim=root.integer("latent_dim"),
-        position=PositionSpec((x, y, z), position.number("scale_m")),
-        frames=FrameSpec(frames.text("map"), frames.text("pose_of")),
+        position=position.build(PositionSpec, offset_m=position.numbers("offset_m", 3)),
+        frames=root.section("frames").build(FrameSpec),
         color_camera=camera_of(root.section("color_camera")),
         depth_camera=camera_of(root.section("depth_camera")),
-        depth_registered=root.switch("depth_registered"),
         residual_variance=root.numbers("residual_variance", 6),
         training=_training_of(root.section("training")),
-        licence=root.text("licence"),
-        created_with=root.text("created_with"),
         files=_files_of(root.section("files")),
         T_color_depth=root.optional_numbers("T_color_depth", 16),
-        **variances,
-        # Bundles from before there were other precisions lack the entry.
-        precisions=_precisions_of(root.optional("precisions")),
-        scene_map=scene_map_of(root.optional("scene_map")),
-        calibration=network_calibration_of(root.optional("calibration")),
+        **{name: root.optional_numbers(name, 6) for name in _SINGLE_VARIANCES},
+        precisions=root.optional("precisions", _precisions_of) or {},
+        scene_map=root.optional("scene_map", scene_map_of),
+        calibration=root.optional("calibration", network_calibration_of),
     )
 
 
@@ -239,7 +229,8 @@ def _training_of(section: Section) -> dict[str, Any]:
     for name in ("frames", "validation_frames"):
         if section.values.get(name) is not None:
             require_range(section.label(name), section.integer(name), (0, 2**62))
-    if (found := section.optional("validation")) is not None:
+    if section.values.get("validation") is not None:
+        found = section.section("validation")
         for name in ("translation_m", "rotation_deg"):
             require_range(found.label(name), found.number(name), (0.0, MOST_COORDINATE_M))
     return dict(section.values)
@@ -251,17 +242,10 @@ def _files_of(section: Section) -> dict[str, str]:
     return {name: section.section(name).text("sha256") for name in section.names()}
 
 
-def _precisions_of(section: Section | None) -> dict[str, PrecisionSpec]:
-    if section is None:
-        return {}
+def _precisions_of(section: Section) -> dict[str, PrecisionSpec]:
     return {name: _precision_of(section.section(name)) for name in section.names()}
 
 
 def _precision_of(section: Section) -> PrecisionSpec:
-    (metres, most_metres), (degrees, most_degrees) = (
-        section.numbers("difference_m", 2),
-        section.numbers("difference_deg", 2),
-    )
-    return PrecisionSpec(
-        section.text("file"), section.integer("frames"), (metres, most_metres), (degrees, most_degrees)
-    )
+    differences = {name: section.numbers(name, 2) for name in ("difference_m", "difference_deg")}
+    return section.build(PrecisionSpec, **differences)

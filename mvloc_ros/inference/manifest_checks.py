@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the values of a manifest must be: kinds of JSON values when they are read, sense when a manifest is made.
+"""Checks of a manifest's values: JSON types when they are read, plausible ranges when a manifest is made.
 
-A manifest is copied, edited and damaged like any other file, and most of its numbers go into poses and covariances
-without being seen again. So each has its kind (a number that stands for a switch, or a text for a number, is refused)
-and its range (`limits`).
+A manifest may be copied, edited or damaged like any other file, and most of its numbers go into poses and covariances
+without being seen again. So each value has a type (a number for a switch, or a text for a number, is refused)
+and a range (`limits`).
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
 
 import numpy as np
 
 from mvloc_ros.errors import MvlocError
-from mvloc_ros.foreign_text import shown
+from mvloc_ros.foreign_text import quoted
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.limits import (
@@ -31,9 +31,9 @@ from mvloc_ros.limits import (
     ROTATION_VARIANCE_RAD2,
 )
 
+T = TypeVar("T")
 MOST_NAME = 255
 """Characters of a name: of a file, a frame, a precision."""
-_SHOWN = 60
 
 
 class ManifestError(MvlocError):
@@ -68,9 +68,22 @@ class Section:
         """A mapping."""
         return Section.of(self.value(key), self.label(key))
 
-    def optional(self, key: str) -> Section | None:
-        """A mapping, or None where it is absent or null."""
-        return None if self.values.get(key) is None else self.section(key)
+    def optional(self, key: str, read: Callable[[Section], T]) -> T | None:
+        """What `read` makes of a mapping, or None where that is absent or null."""
+        return None if self.values.get(key) is None else read(self.section(key))
+
+    def build(self, kind: type[T], **given: Any) -> T:
+        """A dataclass of plain values, each of which is read by the type of its field; `given` are those of others."""
+        readers: dict[str, Callable[[str], Any]] = {
+            "str": self.text,
+            "int": self.integer,
+            "float": self.number,
+            "bool": self.switch,
+            "Mapping[str, float]": self.named_numbers,
+            "Mapping[str, Any]": lambda key: dict(self.section(key).values),
+        }
+        plain: Any = fields(kind)  # type: ignore[arg-type]
+        return kind(**{item.name: readers[item.type](item.name) for item in plain if item.name not in given}, **given)
 
     def integer(self, key: str) -> int:
         """A whole number that fits into 64 bits."""
@@ -125,7 +138,7 @@ def to_number(value: object, label: str) -> float:
     try:
         number = float(value)
     except OverflowError:
-        raise ManifestError(f"{label} is too large a number") from None
+        raise ManifestError(f"{label} is too large") from None
     if not math.isfinite(number):
         raise ManifestError(f"{label} must be finite, not {number}")
     return number
@@ -153,14 +166,14 @@ def require_frame(label: str, value: str) -> None:
     """A name that tf2 accepts for a frame."""
     require_name(label, value)
     if value.startswith("/") or any(letter.isspace() for letter in value):
-        raise ManifestError(f"{label} is {_shown(value)}, no name of a TF frame: no leading slash, no spaces")
+        raise ManifestError(f"{label} is {_shown(value)}, not a TF frame name (no leading slash, no spaces)")
 
 
 def require_file_name(label: str, value: str) -> None:
     """The name of a file in the bundle's folder itself."""
     require_text(label, value, MOST_NAME)
     if not value or value.startswith(".") or any(letter in value for letter in "/\\\r\n\t"):
-        raise ManifestError(f"{label} is {_shown(value)}, no plain file name")
+        raise ManifestError(f"{label} is {_shown(value)}, not a plain file name")
 
 
 def require_sha256(label: str, value: str) -> None:
@@ -233,9 +246,9 @@ def require_camera(label: str, camera: PinholeCamera) -> None:
         ("y", camera.height, camera.fy, camera.cy),
     ):
         if not low * size <= focal <= high * size:
-            raise ManifestError(f"{label}.f{axis} is {focal:g} pixels, impossible for an image of {size} pixels")
+            raise ManifestError(f"{label}.f{axis} is {focal:g} pixels, invalid for an image of {size} pixels")
         if not -MOST_CENTRE_SHARE * size <= centre <= (1.0 + MOST_CENTRE_SHARE) * size:
-            raise ManifestError(f"{label}.c{axis} is {centre:g} pixels, impossible for an image of {size} pixels")
+            raise ManifestError(f"{label}.c{axis} is {centre:g} pixels, invalid for an image of {size} pixels")
 
 
 def camera_of(section: Section) -> PinholeCamera:
@@ -249,5 +262,4 @@ def camera_of(section: Section) -> PinholeCamera:
 
 
 def _shown(value: object) -> str:
-    text = repr(value) if isinstance(value, str | int | float | None) else f"a {type(value).__name__}"
-    return shown(text, _SHOWN)
+    return quoted(value) if isinstance(value, str | int | float | None) else f"a {type(value).__name__}"

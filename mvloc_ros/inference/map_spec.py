@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a manifest says of the bundle's scene map: file, frame, resolution, cameras, and when a pose is accepted."""
+"""The scene map in a manifest: file, resolution, cameras, and when a pose is accepted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mvloc_ros.inference.calibration_spec import RefinedCalibration, refined_calibration_of
+from mvloc_ros.inference.calibration_spec import RefinedCalibration
 from mvloc_ros.inference.manifest_checks import (
     ManifestError,
     Section,
@@ -35,9 +35,9 @@ class AcceptanceSpec:
 
     Attributes:
         weights: evidence's name -> weight, none negative; the evidence itself lies in [0, 1].
-        typical: evidence's name -> its median on right poses; what a rejection is explained by.
+        typical: evidence's name -> its median on right poses; used to explain a rejection.
         threshold: smallest score that is accepted.
-        false_accept_rate: the share of wrong poses that the threshold was set to let through.
+        false_accept_rate: the share of wrong poses that the threshold was set to accept.
         summary: what it was set on, and the shares measured there.
     """
 
@@ -57,13 +57,13 @@ class AcceptanceSpec:
         for name, value in self.typical.items():
             require_range(f"scene_map.acceptance.typical.{name}", value, (0.0, 1.0 + 1e-6))  # but for rounding
         if not 0.0 < self.threshold < 1.0:
-            raise ManifestError(f"scene_map.acceptance.threshold must lie between 0 and 1, not {self.threshold:g}")
+            raise ManifestError(f"scene_map.acceptance.threshold must be between 0 and 1, not {self.threshold:g}")
         require_range("scene_map.acceptance.false_accept_rate", self.false_accept_rate, (0.0, 1.0))
 
 
 @dataclass(frozen=True)
 class SceneMapSpec:
-    """The scene map beside the network. Lengths in metres, coordinates in the manifest's map frame.
+    """The scene map of a bundle. Lengths in metres, coordinates in the manifest's map frame.
 
     Attributes:
         file: name in the bundle's folder.
@@ -74,8 +74,9 @@ class SceneMapSpec:
         depth_min_m, depth_max_m: range of the measurements that were fused; what lies outside is not registered.
         T_color_depth: 4x4 row by row, maps coordinates of the depth camera whose images are registered to the map
             into the colour camera; the identity where depth images come registered, and where it is not known.
-        inflation: by which the information of a registration is too large, because neighbouring points err alike.
-        acceptance: None where nothing was there to set it on.
+        inflation: factor by which the information of a registration is too large, because neighbouring points have
+            correlated errors.
+        acceptance: None where there were no trials to set it on.
         calibration: of the covariances of refined poses (`mvloc calibrate`); None: the registration's alone.
     """
 
@@ -113,39 +114,17 @@ class SceneMapSpec:
         return np.reshape(np.array(self.T_color_depth, dtype=np.float64), (4, 4))
 
 
-def scene_map_of(section: Section | None) -> SceneMapSpec | None:
-    """The section of a manifest, or None where there is none.
+def scene_map_of(section: Section) -> SceneMapSpec:
+    """The section of a manifest.
 
     Raises:
         ManifestError: a value is missing or impossible; the caller names the file.
     """
-    if section is None:
-        return None
     require_file_name(section.label("file"), section.text("file"))
     require_sha256(section.label("sha256"), section.text("sha256"))
-    return SceneMapSpec(
-        file=section.text("file"),
-        sha256=section.text("sha256"),
-        resolution_m=section.number("resolution_m"),
-        tile_m=section.number("tile_m"),
-        points=section.integer("points"),
-        depth_min_m=section.number("depth_min_m"),
-        depth_max_m=section.number("depth_max_m"),
+    return section.build(
+        SceneMapSpec,
         T_color_depth=section.numbers("T_color_depth", 16),
-        inflation=section.number("inflation"),
-        acceptance=_acceptance_of(section.optional("acceptance")),
-        calibration=refined_calibration_of(section.optional("calibration")),
-    )
-
-
-def _acceptance_of(section: Section | None) -> AcceptanceSpec | None:
-    if section is None:
-        return None
-    return AcceptanceSpec(
-        bias=section.number("bias"),
-        weights=section.named_numbers("weights"),
-        typical=section.named_numbers("typical"),
-        threshold=section.number("threshold"),
-        false_accept_rate=section.number("false_accept_rate"),
-        summary=dict(section.section("summary").values),
+        acceptance=section.optional("acceptance", lambda found: found.build(AcceptanceSpec)),
+        calibration=section.optional("calibration", lambda found: found.build(RefinedCalibration)),
     )

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Is an ONNX file a network of this project? Looked at before any runtime reads it, whichever it is.
+"""Is an ONNX file a network of this project? Checked before any runtime reads it.
 
 A bundle may be from elsewhere, and its digests only say that its files are those that its manifest lists. Checked here
 without running anything, in milliseconds: that all weights are in the file; that only operators are used that exported
 networks have, none of which runs a graph of its own; that inputs and outputs are those of the manifest in name, type
 and size; and that all values of one frame together, and all its multiplications, are within bounds.
 
-Not covered: that a runtime itself has no fault in reading a file or in an operator; and the memory that a runtime takes
+Not covered: faults of a runtime in reading a file or in an operator; and the memory that a runtime takes
 beside the values, such as packed weights, which is of the order of the file's size.
 """
 
@@ -16,7 +16,7 @@ import math
 from pathlib import Path
 
 from mvloc_ros.file_reader import ReadError
-from mvloc_ros.geometry.text_file import shortened
+from mvloc_ros.foreign_text import quoted
 from mvloc_ros.inference.backend import BackendError
 from mvloc_ros.inference.bundle import Bundle
 from mvloc_ros.inference.onnx_graph import Constant, Graph, GraphError, Interface, Node, Shape, read_graph
@@ -70,10 +70,10 @@ def _require_inputs(graph: Graph, height: int, width: int) -> None:
     for name, wanted in expected.items():
         if name not in found or not _fits(found[name], wanted):
             raise GraphError(
-                f"it takes {name} as {_described(found.get(name))}, the manifest says {_described(wanted)}"
+                f"its input {name} is {_described(found.get(name))}, but the manifest says {_described(wanted)}"
             )
     if foreign := found.keys() - expected.keys():
-        raise GraphError(f"it has the unknown input {shortened(min(foreign))}")
+        raise GraphError(f"it has the unknown input {quoted(min(foreign))}")
 
 
 def _require_outputs(graph: Graph, shapes: dict[str, Shape], latent_dim: int) -> None:
@@ -82,13 +82,13 @@ def _require_outputs(graph: Graph, shapes: dict[str, Shape], latent_dim: int) ->
         wanted = Interface(_FLOAT, (1, size))
         stated = graph.outputs.get(name)
         if stated is None:
-            raise GraphError(f"it gives no {name}")
+            raise GraphError(f"it has no output {name}")
         if name not in shapes:
-            raise GraphError(f"no operator makes its output {name}")
+            raise GraphError(f"no operator computes its output {name}")
         computed = Interface(stated.kind, shapes[name])
         if computed != wanted or not _fits(stated, wanted):
             raise GraphError(
-                f"it gives {name} as {_described(stated if computed == wanted else computed)}, the manifest says "
+                f"its output {name} is {_described(stated if computed == wanted else computed)}, but the manifest says "
                 f"{_described(wanted)}"
             )
 
@@ -101,7 +101,7 @@ def _fits(stated: Interface, wanted: Interface) -> bool:
 
 def _described(value: Interface | None) -> str:
     if value is None:
-        return "nothing"
+        return "missing"
     sizes = "x".join("?" if size < 0 else str(size) for size in value.shape)
     return f"{_NAMES.get(value.kind, f'type {value.kind}')} {sizes}"
 
@@ -119,11 +119,11 @@ def _sizes(graph: Graph) -> dict[str, Shape]:
         products += multiplied
         elements += len(outputs) * math.prod(shape)
         if too_large := _too_large(shape, elements, products):
-            raise GraphError(f"up to its operator {shortened(node.kind)} it has {too_large}")
+            raise GraphError(f"with its operator {quoted(node.kind)} it has {too_large}")
         held = node.attributes.get("value") if node.kind == "Constant" else None
         for name in outputs:
             if name in shapes:
-                raise GraphError(f"it makes the value {shortened(name)} twice")
+                raise GraphError(f"it computes the value {quoted(name)} twice")
             shapes[name] = shape
             if isinstance(held, Constant):
                 integers[name] = held.integers
@@ -145,7 +145,7 @@ def _call(node: Node, shapes: dict[str, Shape], integers: dict[str, tuple[int, .
     for name in node.inputs:
         if name and name not in shapes:
             raise GraphError(
-                f"its operator {shortened(node.kind)} takes {shortened(name)}, which nothing makes before it"
+                f"its operator {quoted(node.kind)} takes {quoted(name)}, which no operator before it computes"
             )
     return Call(
         node,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an ONNX file computes, read without the package onnx and without its weights, and with what is refused there.
+"""The graph of an ONNX file, read without the package onnx and without its weights; unsupported content is refused.
 
 A bundle's digests are of the files that its manifest lists. Weights outside of the ONNX file (external data) would be
 read past them, so that they are refused wherever a tensor may be. Refused as well is what runs other graphs (If,
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from mvloc_ros.errors import MvlocError
 from mvloc_ros.file_reader import open_regular
-from mvloc_ros.geometry.text_file import shortened
+from mvloc_ros.foreign_text import quoted
 from mvloc_ros.inference.protobuf import Message, Span, WireError, read_message
 from mvloc_ros.limits import MOST_GRAPH_ELEMENTS, MOST_MODEL_BYTES, MOST_TENSOR_AXES
 
@@ -69,7 +69,7 @@ Attribute = int | str | tuple[int, ...] | Constant
 
 @dataclass(frozen=True)
 class Node:
-    """One operator. An optional input that is left away has an empty name; attributes of floats are left out."""
+    """One operator. An omitted optional input has an empty name; attributes of floats are omitted."""
 
     kind: str
     inputs: tuple[str, ...]
@@ -113,7 +113,7 @@ def parse_graph(data: bytes | mmap) -> Graph:
             raise GraphError("it has graphs for training, which no exported network has")
         span = model.span(_MODEL_GRAPH)
         if span is None:
-            raise GraphError("it has no graph, so that it is no ONNX file")
+            raise GraphError("it has no graph and is not an ONNX file")
         return _graph(read_message(span))
     except WireError as error:
         raise GraphError(str(error)) from error
@@ -127,7 +127,7 @@ def _graph(graph: Message) -> Graph:
         message = read_message(span)
         name = message.text(_TENSOR_NAME)
         if name in constants:
-            raise GraphError(f"it has the tensor {shortened(name)} twice")
+            raise GraphError(f"it has the tensor {quoted(name)} twice")
         constants[name] = _tensor(message, name)
     return Graph(
         constants,
@@ -141,15 +141,15 @@ def _node(node: Message) -> Node:
     kind, domain = node.text(_NODE_KIND), node.text(_NODE_DOMAIN)
     if domain not in _OWN_DOMAINS:
         raise GraphError(
-            f"its operator {shortened(kind)} is of the domain {shortened(domain)}, and exported networks have ONNX's "
-            "own alone"
+            f"its operator {quoted(kind)} is of the domain {quoted(domain)}; exported networks use only "
+            "those of ONNX itself"
         )
     attributes: dict[str, Attribute] = {}
     for span in node.spans(_NODE_ATTRIBUTE):
         attribute = read_message(span)
         name = attribute.text(_ATTRIBUTE_NAME)
         if name in attributes:
-            raise GraphError(f"its operator {shortened(kind)} has the attribute {shortened(name)} twice")
+            raise GraphError(f"its operator {quoted(kind)} has the attribute {quoted(name)} twice")
         value = _attribute(kind, name, attribute)
         if value is not None:
             attributes[name] = value
@@ -160,16 +160,15 @@ def _node(node: Message) -> Node:
 def _attribute(kind: str, name: str, attribute: Message) -> Attribute | None:
     """The value of an attribute; None for one of floats."""
     if any(number in attribute.fields for number in _GRAPHS_OF_ATTRIBUTE):
-        raise GraphError(f"its operator {shortened(kind)} runs a graph within the graph, as no exported network does")
+        raise GraphError(f"its operator {quoted(kind)} contains a subgraph, which no exported network has")
     if any(number in attribute.fields for number in _FOREIGN_OF_ATTRIBUTE):
         raise GraphError(
-            f"the attribute {shortened(name)} of its operator {shortened(kind)} is of a kind that no exported network "
-            "has"
+            f"the attribute {quoted(name)} of its operator {quoted(kind)} has a type that no exported network has"
         )
     tensor = attribute.span(_ATTRIBUTE_T)
     if tensor is not None:
         return _tensor(read_message(tensor), name)
-    stated = attribute.integer(_ATTRIBUTE_TYPE)  # a writer may leave away what is 0 or empty
+    stated = attribute.integer(_ATTRIBUTE_TYPE)  # a writer may omit what is 0 or empty
     if _ATTRIBUTE_INTS in attribute.fields or stated == _TYPE_INTS:
         return attribute.integers(_ATTRIBUTE_INTS)
     if _ATTRIBUTE_S in attribute.fields or stated == _TYPE_STRING:
@@ -182,14 +181,13 @@ def _attribute(kind: str, name: str, attribute: Message) -> Attribute | None:
 def _tensor(tensor: Message, name: str) -> Constant:
     if tensor.integer(_TENSOR_LOCATION) != 0 or _TENSOR_EXTERNAL in tensor.fields:
         raise GraphError(
-            f"its tensor {shortened(name)} lies in another file (external data), which the digests of a bundle do "
-            "not cover"
+            f"its tensor {quoted(name)} is in another file (external data), which the digests of a bundle do not cover"
         )
     shape = tensor.integers(_TENSOR_DIMS)
     _require_shape(shape, name)
     # Whatever the type, a byte holds two elements at most.
     if math.prod(shape) > 2 * tensor.size(*_TENSOR_DATA):
-        raise GraphError(f"its tensor {shortened(name)} has fewer values than its shape {_words(shape)} says")
+        raise GraphError(f"its tensor {quoted(name)} has fewer values than its shape {_words(shape)} requires")
     return Constant(shape, _integers(tensor, math.prod(shape)))
 
 
@@ -207,7 +205,7 @@ def _integers(tensor: Message, count: int) -> tuple[int, ...] | None:
             int.from_bytes(content[i : i + size], "little", signed=True) for i in range(0, len(content), size)
         )
     if len(values) != count:
-        raise GraphError(f"its tensor {shortened(tensor.text(_TENSOR_NAME))} has another number of values than it says")
+        raise GraphError(f"its tensor {quoted(tensor.text(_TENSOR_NAME))} does not have the stated number of values")
     return values
 
 
@@ -217,7 +215,7 @@ def _interfaces(spans: list[Span]) -> dict[str, Interface]:
         value = read_message(span)
         name = value.text(_VALUE_NAME)
         if name in found:
-            raise GraphError(f"it has the input or output {shortened(name)} twice")
+            raise GraphError(f"it has the input or output {quoted(name)} twice")
         found[name] = _interface(value, name)
     return found
 
@@ -226,19 +224,19 @@ def _interface(value: Message, name: str) -> Interface:
     kind = value.span(_VALUE_TYPE)
     tensor = None if kind is None else read_message(kind).span(_TYPE_TENSOR)
     if tensor is None:
-        raise GraphError(f"its input or output {shortened(name)} is no tensor")
+        raise GraphError(f"its input or output {quoted(name)} is not a tensor")
     described = read_message(tensor)
     shape = described.span(_TENSOR_SHAPE)
     axes = [] if shape is None else [read_message(axis) for axis in read_message(shape).spans(_SHAPE_DIM)]
     sizes = tuple(axis.integer(_DIM_VALUE, -1) for axis in axes)
     if len(sizes) > MOST_TENSOR_AXES:
-        raise GraphError(f"its input or output {shortened(name)} has more than {MOST_TENSOR_AXES} axes")
+        raise GraphError(f"its input or output {quoted(name)} has more than {MOST_TENSOR_AXES} axes")
     return Interface(described.integer(_TENSOR_ELEMENT), sizes)
 
 
 def _require_shape(shape: Shape, name: str) -> None:
     if len(shape) > MOST_TENSOR_AXES or min(shape, default=0) < 0 or max(shape, default=0) > MOST_GRAPH_ELEMENTS:
-        raise GraphError(f"its tensor {shortened(name)} has an impossible shape")
+        raise GraphError(f"its tensor {quoted(name)} has an invalid shape")
 
 
 def _words(shape: Shape) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How large the values of a graph become: the rule of each operator that exported networks may have.
+"""The shapes of a graph's values: one rule for each operator that exported networks may have.
 
 All sizes in an exported network are fixed, so that they are known before it runs. An operator without a rule here is
 refused, and so is one whose output depends on more than the shapes of its inputs and on constants: what such a graph
@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from mvloc_ros.geometry.text_file import shortened
+from mvloc_ros.foreign_text import quoted
 from mvloc_ros.inference.onnx_graph import Constant, GraphError, Node, Shape
 
 _LONGEST_REASON = 200  # shapes of a hostile file may be long
@@ -20,7 +20,7 @@ _LONGEST_REASON = 200  # shapes of a hostile file may be long
 
 @dataclass(frozen=True)
 class Call:
-    """A node with what is known of its inputs: shapes by position (None: left away), and integers where constant."""
+    """A node with what is known of its inputs: shapes by position (None: omitted), and integers where constant."""
 
     node: Node
     shapes: Sequence[Shape | None]
@@ -28,13 +28,13 @@ class Call:
 
     def error(self, reason: str) -> GraphError:
         """That this operator is not accepted."""
-        return GraphError(f"its operator {shortened(self.node.kind)} {reason[:_LONGEST_REASON]}")
+        return GraphError(f"its operator {quoted(self.node.kind)} {reason[:_LONGEST_REASON]}")
 
     def shape(self, position: int) -> Shape:
         """Of an input that must be there."""
         found = self.shapes[position] if position < len(self.shapes) else None
         if found is None:
-            raise self.error(f"lacks its input {position}")
+            raise self.error(f"has no input {position}")
         return found
 
     def integer(self, name: str, default: int) -> int:
@@ -65,7 +65,7 @@ class Call:
     def axis(self, value: int, rank: int) -> int:
         """An axis counted from the front."""
         if not -rank <= value < rank:
-            raise self.error(f"names the axis {value} of {rank}")
+            raise self.error(f"has the axis {value}, out of range for {rank} axes")
         return value % rank
 
 
@@ -81,7 +81,7 @@ def output_shape(call: Call) -> tuple[Shape, int]:
     """
     rule = _RULES.get(call.node.kind)
     if rule is None:
-        raise call.error("is not among those of exported networks")
+        raise call.error("is not used by exported networks")
     return rule(call)
 
 
@@ -150,7 +150,7 @@ def _windows(call: Call, sizes: Shape, kernel: Shape) -> Shape:
     if {len(strides), len(dilations), len(kernel), len(pads) // 2} != {len(sizes)} or len(pads) % 2:
         raise call.error("has strides, dilations, pads or a kernel of another number of axes")
     if min((*strides, *dilations, *kernel)) < 1 or min(pads) < 0:
-        raise call.error("has impossible strides, dilations, pads or kernel")
+        raise call.error("has invalid strides, dilations, pads or kernel")
     mode = call.node.attributes.get("auto_pad", "NOTSET")
     result = []
     for i, size in enumerate(sizes):
@@ -174,7 +174,7 @@ def _global_pooling(call: Call) -> tuple[Shape, int]:
 def _product(call: Call) -> tuple[Shape, int]:
     a, b = call.shape(0), call.shape(1)
     if not a or not b:
-        raise call.error("multiplies a single number")
+        raise call.error("multiplies a scalar")
     left, right = (a if len(a) > 1 else (1, *a)), (b if len(b) > 1 else (*b, 1))
     if left[-1] != right[-2]:
         raise call.error(f"multiplies {a} by {b}")
@@ -204,7 +204,7 @@ def _reshape(call: Call) -> tuple[Shape, int]:
         rest = math.prod(size for size in sizes if size != -1)
         sizes[sizes.index(-1)] = count // rest if rest > 0 else -1
     if min(sizes, default=0) < 0 or math.prod(sizes) != count:
-        raise call.error(f"gives {shape} the shape {wanted}")
+        raise call.error(f"reshapes {shape} to {wanted}")
     return tuple(sizes), 0
 
 
@@ -227,7 +227,7 @@ def _unsqueeze(call: Call) -> tuple[Shape, int]:
     rank = len(shape) + len(stated)
     axes = {call.axis(axis, rank) for axis in stated}
     if len(axes) != len(stated):
-        raise call.error("names an axis twice")
+        raise call.error("repeats an axis")
     rest = iter(shape)
     return tuple(1 if i in axes else next(rest) for i in range(rank)), 0
 
@@ -258,7 +258,7 @@ def _slice(call: Call) -> tuple[Shape, int]:
     axes, steps = call.integers("axes", 3), call.integers("steps", 4)
     axes, steps = axes or tuple(range(len(starts))), steps or (1,) * len(starts)
     if not len(starts) == len(ends) == len(axes) == len(steps) or 0 in steps:
-        raise call.error("has impossible starts, ends, axes or steps")
+        raise call.error("has invalid starts, ends, axes or steps")
     for start, end, stated, step in zip(starts, ends, axes, steps, strict=True):
         axis = call.axis(stated, len(shape))
         shape[axis] = len(range(*slice(start, end, step).indices(shape[axis])))
@@ -281,7 +281,7 @@ def _expand(call: Call) -> tuple[Shape, int]:
 def _constant(call: Call) -> tuple[Shape, int]:
     value = call.node.attributes.get("value")
     if not isinstance(value, Constant):
-        raise call.error("holds no tensor")
+        raise call.error("has no tensor as its value")
     return value.shape, 0
 
 

@@ -11,12 +11,10 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import NDArray
 
-from mvloc_ros.foreign_text import shown
+from mvloc_ros.foreign_text import first_line
 from mvloc_ros.inference.backend import BackendError, NetworkOutput
 from mvloc_ros.inference.bundle import Bundle
 from mvloc_ros.inference.network_file import OUTPUTS, require_network
-
-_LONGEST_REASON = 300  # of another library's message
 
 
 def import_onnxruntime() -> ModuleType:
@@ -108,17 +106,10 @@ class OnnxRuntimeBackend:
             found = self._session.run(OUTPUTS, frame)
         except Exception as error:  # as above
             raise BackendError(f"onnxruntime cannot run {self._path}: {first_line(error)}.") from error
-        values: Mapping[str, NDArray[np.float32]] = dict(zip(OUTPUTS, found, strict=True))
-        return NetworkOutput(
-            position=values["pose"][0, :3],
-            log_quaternion=values["pose"][0, 3:],
-            latent_mean=values["latent_mean"][0],
-            latent_log_variance=values["latent_log_variance"][0],
-            expert_share=values["expert_share"][0],
-        )
+        return NetworkOutput.of(dict(zip(OUTPUTS, found, strict=True)))
 
     def _leave_the_pools_cores(self) -> None:
-        """Start on the core that no thread of the pool is bound to, free to go anywhere if others are busy there."""
+        """Start on the core that no thread of the pool is bound to, free to move if that core is busy."""
         if self._cores:
             try:
                 os.sched_setaffinity(0, self._cores[:1])
@@ -132,17 +123,11 @@ class OnnxRuntimeBackend:
 
 
 def cores_to_spread_over(threads: int) -> list[int]:
-    """The cores that the caller and the pool's threads share out, the caller's first; empty if Linux is to do it.
+    """The cores for the caller and the pool's threads, the caller's first; empty to leave it to Linux.
 
     A thread that sleeps between frames is woken on the core of the one that wakes it, and Linux takes milliseconds to
-    part the two: with a frame every 40 ms, two threads were as slow as one. A pool that is smaller than the machine is
-    left alone: several such processes would meet on the same cores.
+    separate the two: with a frame every 40 ms, two threads were as slow as one. A pool that is smaller than the machine
+    is not bound: several such processes would share the same cores.
     """
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     return cores if 1 < threads == len(cores) else []
-
-
-def first_line(error: Exception) -> str:
-    """What an error of another library says, without what it says for its developers."""
-    line = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
-    return shown(line, _LONGEST_REASON)

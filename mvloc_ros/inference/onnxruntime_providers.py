@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which of ONNX Runtime's execution providers runs a bundle: TensorRT, CUDA, or the CPU.
 
-ONNX Runtime drops a provider that it cannot load and goes on without a word to the program. Here each
-is tried by itself and looked at afterwards, and what was not taken is reported with its reason.
+ONNX Runtime drops a provider that it cannot load and continues without telling the program. Here each
+is tried separately and checked afterwards, and each one that is not used is reported with its reason.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from mvloc_ros.inference.gpu import NoGpuError, find_gpu
 from mvloc_ros.inference.onnxruntime_backend import OnnxRuntimeBackend, Provider, import_onnxruntime
 from mvloc_ros.inference.precision import choose
 
-# On a GPU float16 is fastest. On a CPU it is slower than float32, and int8 is for who asks for it.
+# On a GPU float16 is fastest. On a CPU it is slower than float32, and int8 is used on request only.
 _GPU_BY_SPEED = ("fp16",)
 _GPU_PROVIDERS = ("TensorrtExecutionProvider", "CUDAExecutionProvider")
 
 
 def open_onnxruntime(bundle: Bundle, options: BackendOptions) -> OnnxRuntimeBackend:
-    """The backend on the best provider that works here; a GPU that stays unused is reported.
+    """The backend on the best provider that works here; a GPU that is not used is reported.
 
     Raises:
         BackendError: onnxruntime is missing, or cannot run the bundle even on the CPU.
@@ -40,7 +40,7 @@ def open_onnxruntime(bundle: Bundle, options: BackendOptions) -> OnnxRuntimeBack
                 reasons.append(str(error))
         if not wanted:
             reasons.append(
-                f"The {gpu.name} stays unused: this onnxruntime is the one for CPUs; install TensorRT or "
+                f"The {gpu.name} is not used: this onnxruntime package supports CPUs only; install TensorRT or "
                 "onnxruntime-gpu, or set `backend` to torch."
             )
     if reasons:
@@ -50,7 +50,7 @@ def open_onnxruntime(bundle: Bundle, options: BackendOptions) -> OnnxRuntimeBack
 
 
 def gpu_provider(name: str, precision: str) -> Provider:
-    """A GPU's provider; CUDA's is told not to round float32 to the ten bits of TF32."""
+    """A GPU's provider; CUDA's is kept from rounding float32 to the ten bits of TF32."""
     if name == "CUDAExecutionProvider":
         return Provider(name, "CUDA", {"use_tf32": "0", "cudnn_conv_algo_search": "EXHAUSTIVE"})
     return Provider(name, "TensorRT", {"trt_fp16_enable": "1"} if precision == "fp16" else {})

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The arithmetics that a bundle's network may have, and which of them a backend takes."""
+"""The precisions that a bundle's networks may have, and which one a backend uses."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def choose(bundle: Bundle, wanted: str, by_speed: Sequence[str]) -> str:
         BackendError: there is no such precision, or the bundle has no such network.
     """
     if wanted not in PRECISIONS:
-        raise BackendError(f"There is no precision {wanted!r}; choose one of {', '.join(PRECISIONS)}.")
+        raise BackendError(f"{wanted!r} is not a precision; choose one of {', '.join(PRECISIONS)}.")
     if wanted == "auto":
         return next((name for name in by_speed if name in bundle.manifest.precisions), "fp32")
     if wanted != "fp32" and wanted not in bundle.manifest.precisions:

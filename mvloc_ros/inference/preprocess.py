@@ -2,7 +2,7 @@
 """Image to network input: one resize each, the same in training and at run time.
 
 Everything else (conversion to float, normalisation, the mask of invalid depth) is inside the graph,
-so that no two implementations of it can drift apart.
+so that there is only one implementation of it.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def _divides(shape: tuple[int, ...], height: int, width: int) -> bool:
 
 
 def resize_depth(depth: NDArray[Any], height: int, width: int, of_points: bool = False) -> NDArray[Any]:
-    """Resize `[H, W]` by nearest neighbour: an average over an edge or a hole is a surface nowhere.
+    """Resize `[H, W]` by nearest neighbour: an average over an edge or a hole would be a surface that does not exist.
 
     The type is kept (uint16 millimetres resize as well as float32 metres). With `of_points` the map is one of single
     points with nothing between them, of which a sample would lose most: where it shrinks, each new pixel gets the
@@ -133,7 +133,7 @@ def crop(image: NDArray[Any], view: View | None) -> NDArray[Any]:
         return inside
     if (bottom - top) * (right - left) > MOST_PIXELS:
         raise FrameError(
-            f"An image of {width}x{height} pixels would be rescaled by way of {right - left}x{bottom - top}, at most "
+            f"An image of {width}x{height} pixels would be rescaled via {right - left}x{bottom - top}, at most "
             f"{MOST_PIXELS} pixels are accepted; check its camera_info."
         )
     cropped = np.zeros((bottom - top, right - left, *image.shape[2:]), image.dtype)

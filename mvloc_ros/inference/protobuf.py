@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Protobuf's wire format, read without the package protobuf: the fields of a message, by number.
 
-For files from outside: nothing is copied but what is asked for, nothing recurses, and the number of fields that are
-looked at is bounded, so that the time is, whatever the bytes are. Stricter than protobuf: a field that a message may
+For files from outside: only requested fields are copied, nothing recurses, and the number of fields that are
+read is bounded, and with it the time, whatever the bytes are. Stricter than protobuf: a field that a message may
 have once is refused where it is there twice (protobuf would merge the two), and so is one of another wire type.
 """
 
@@ -21,12 +21,12 @@ _LARGEST_TAG = (1 << 32) - 1
 
 
 class WireError(MvlocError):
-    """The bytes are no message, or beyond the bounds; the message is a reason, the caller names the file."""
+    """The bytes are not a message, or beyond the bounds; the message is a reason, the caller names the file."""
 
 
 @dataclass
 class _Budget:
-    """How many more fields may be looked at."""
+    """How many more fields may be read."""
 
     left: int = MOST_PROTOBUF_FIELDS
 
@@ -117,7 +117,7 @@ def read_message(span: Span) -> Message:
         number, wire = tag >> 3, tag & 7
         value: int | Span
         if number == 0 or tag > _LARGEST_TAG:
-            raise WireError("it is damaged, or no ONNX file")
+            raise WireError("it is damaged or not an ONNX file")
         if wire == _VARINT:
             value, position = _varint(data, position, end)
         elif wire == _BYTES:
@@ -127,9 +127,9 @@ def read_message(span: Span) -> Message:
             length = 8 if wire == _FIXED64 else 4
             value, position = int.from_bytes(data[position : position + length], "little"), position + length
         else:
-            raise WireError("it is damaged, or no ONNX file")
+            raise WireError("it is damaged or not an ONNX file")
         if position > end:
-            raise WireError("it is cut off, or no ONNX file")
+            raise WireError("it is truncated or not an ONNX file")
         fields.setdefault(number, []).append(value)
     return Message(fields)
 
@@ -139,13 +139,13 @@ def _varint(data: bytes | mmap, position: int, end: int) -> tuple[int, int]:
     value = 0
     for i in range(_LONGEST_VARINT):
         if position >= end:
-            raise WireError("it is cut off, or no ONNX file")
+            raise WireError("it is truncated or not an ONNX file")
         byte = data[position]
         position += 1
         value |= (byte & 0x7F) << (7 * i)
         if byte < 0x80:
             return value & 0xFFFF_FFFF_FFFF_FFFF, position
-    raise WireError("it is damaged, or no ONNX file")
+    raise WireError("it is damaged or not an ONNX file")
 
 
 def _unpacked(span: Span) -> list[int]:
@@ -171,4 +171,4 @@ def _span(number: int, value: int | Span) -> Span:
 
 def _require_once(number: int, count: int) -> None:
     if count > 1:
-        raise WireError(f"its field {number} is there {count} times, where once is right")
+        raise WireError(f"its field {number} occurs {count} times instead of once")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the network put the frames that were held out of its training: `validation.csv` of a bundle.
+"""The network's poses of the frames that were held out of its training: `validation.csv` of a bundle.
 
-These are the answers of the network that had not seen them. One that was refitted to all frames afterwards errs on
-them by a fraction of what it errs elsewhere, so they cannot be made again from the bundle's network.
+These are the poses of the network that had not seen them. One that was refitted to all frames afterwards has on them
+a fraction of its errors elsewhere, so they cannot be computed again from the bundle's network.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from mvloc_ros.errors import MvlocError
 from mvloc_ros.file_reader import ReadError, read_file
+from mvloc_ros.foreign_text import quoted
 from mvloc_ros.geometry import quaternion, se3
 from mvloc_ros.geometry.stamp_text import read_number
 from mvloc_ros.limits import MOST_COORDINATE_M, MOST_TEXT_BYTES
@@ -71,11 +72,11 @@ def read_validation(path: Path) -> ValidationPoses:
         text = read_file(path, MOST_TEXT_BYTES, within=path.parent).decode("utf-8")
         rows = csv.reader(io.StringIO(text, newline=""), strict=True)
         if tuple(next(rows, ())) != _HEADER:
-            raise ValueError("its first line is another one")
+            raise ValueError("its header is not the expected one")
         for row in rows:
             modalities, frame, pose = _parse_row(row, rows.line_num)
             if frame in found.setdefault(modalities, {}):
-                raise ValueError(f"line {rows.line_num} is of a frame that was there before")
+                raise ValueError(f"line {rows.line_num} repeats a frame")
             found[modalities][frame] = pose
     except (ReadError, ValueError, csv.Error) as error:
         reason = error.strerror if isinstance(error, ReadError) else error
@@ -95,15 +96,15 @@ def _parse_row(row: list[str], line: int) -> tuple[str, tuple[str, int], NDArray
         raise ValueError(f"line {line} has {len(row)} columns instead of {len(_HEADER)}")
     modalities, sequence, stamp, *texts = row
     if modalities not in MODALITIES:
-        raise ValueError(f"line {line} is of {modalities[:40]!r}")
+        raise ValueError(f"line {line} has the modality {quoted(modalities, 40)}")
     if not re.fullmatch(r"-?[0-9]{1,19}", stamp) or not -(2**63) <= int(stamp) < 2**63:
-        raise ValueError(f"the stamp in line {line} is {stamp[:40]!r}, no nanoseconds")
+        raise ValueError(f"the stamp in line {line} is {quoted(stamp, 40)}, not a stamp in nanoseconds")
     try:
         numbers = np.array([float(read_number(text)) for text in texts])
     except ValueError as error:
-        raise ValueError(f"line {line} is no pose: {str(error)[:80]}") from error
+        raise ValueError(f"line {line} is not a pose: {str(error)[:80]}") from error
     if np.abs(numbers[:3]).max() > MOST_COORDINATE_M:
         raise ValueError(f"line {line} has a position beyond {MOST_COORDINATE_M:g} m")
     if not quaternion.is_unit(numbers[3:]):
-        raise ValueError(f"the quaternion in line {line} has not the length 1")
+        raise ValueError(f"the quaternion in line {line} does not have length 1")
     return modalities, (sequence, int(stamp)), se3.from_parts(numbers[:3], quaternion.normalise(numbers[3:]))

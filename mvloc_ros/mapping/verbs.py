@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mvloc_ros.recordings.split import TEST_FRACTION
+from mvloc_ros.recordings.train_test_split import TEST_FRACTION
 
 MAP_EXAMPLES = """examples:
   mvloc map models/kitchen --data recordings/kitchen

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads rosbag2 recordings (mcap or sqlite3), those of `ros2 bag record` included, and ROS 1 bags.
+"""Reads rosbag2 recordings (mcap or sqlite3), including those of `ros2 bag record`, and ROS 1 bags.
 
 The one place where recordings are read: what a library raises becomes a RecordingError here, and the messages that
 were read are compared with the counts that the recording itself states.
@@ -20,15 +20,16 @@ from rosbags.interfaces import Qos
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from mvloc_ros.file_reader import ReadError
-from mvloc_ros.foreign_text import shown
+from mvloc_ros.foreign_text import first_line, shown
+from mvloc_ros.geometry.stamp_text import LAST_NS
 from mvloc_ros.recordings.damage import ALLOW_DAMAGE, COUNTS_UNKNOWN, TopicLoss, refusal
 from mvloc_ros.recordings.errors import RecordingError
+from mvloc_ros.recordings.header_stamps import read_ros1_stamp, read_stamp
 from mvloc_ros.recordings.mcap_kind import mcap_problem
 from mvloc_ros.recordings.ros1_bag import Ros1File
-from mvloc_ros.recordings.rosbag2.folder import open_storage
+from mvloc_ros.recordings.rosbag2.bag_folder import open_storage
 from mvloc_ros.recordings.rosbag2.metadata import METADATA_FILE
-from mvloc_ros.recordings.rosbag2.stored import LAST_NS, RawMessage, Storage
-from mvloc_ros.recordings.stamps import read_ros1_stamp, read_stamp
+from mvloc_ros.recordings.rosbag2.storage_base import RawMessage, Storage
 from mvloc_ros.recordings.typestore import new_typestore, require_type
 
 _log = logging.getLogger(__name__)
@@ -85,8 +86,8 @@ class BagReader:
     def _check_path(self) -> None:
         if self.path.suffix == ".bag" and self.path.is_file():
             raise RecordingError(
-                f"{self.path} is a ROS 1 bag, which `mvloc bag to-dataset` and `mvloc bag info` read: make it a "
-                "rosbag2 for this command (`rosbags-convert --src FILE --dst FOLDER` does)."
+                f"{self.path} is a ROS 1 bag, which `mvloc bag to-dataset` and `mvloc bag info` read: convert it to "
+                "rosbag2 for this command (`rosbags-convert --src FILE --dst FOLDER`)."
             )
         if self.path.is_dir() and not (self.path / METADATA_FILE).exists():
             parts = [path for suffix in ("*.mcap", "*.db3") for path in sorted(self.path.glob(suffix))]
@@ -98,7 +99,7 @@ class BagReader:
                     + f" write it with `ros2 bag reindex {self.path}`."
                 )
             raise RecordingError(
-                f"{self.path} is not a recording (it has no metadata.yaml): name a folder that `mvloc bag`, "
+                f"{self.path} is not a recording (it has no metadata.yaml): give a folder that `mvloc bag`, "
                 "`mvloc record` or `ros2 bag record` wrote, or its .mcap file."
             )
 
@@ -143,11 +144,11 @@ class BagReader:
             types = get_types_from_msg(definition, name)
             self.store.register({key: fields for key, fields in types.items() if key not in self.store.types})
         except Exception as error:
-            # Of a parser, on a text from outside. Who reads the topic is told by `decode`; who does not need it is not
-            # kept from the others.
+            # Of a parser, on a text from outside. Readers of the topic get the error from `decode`; others are
+            # not affected.
             _log.warning(
                 "%s: %s cannot be decoded: the definition of %s cannot be read (%s).",
-                self.path, shown(topic), shown(name), _short(error),
+                self.path, shown(topic), shown(name), first_line(error),
             )  # fmt: skip
 
     @property
@@ -171,7 +172,7 @@ class BagReader:
         return self._open_storage().stated is not None
 
     def damage_notes(self) -> tuple[str, ...]:
-        """What is lost of the topics that were read, what cannot be read, and whether counts are not known."""
+        """What is lost of the topics that were read, what cannot be read, and whether counts are unknown."""
         notes = [loss.text() for loss in self.losses.values()]
         notes += [f"messages damaged: {len(at)} on {shown(topic)}" for topic, at in sorted(self._undecoded.items())]
         problems = list(self._open_storage().problems)
@@ -192,11 +193,11 @@ class BagReader:
         if not self.allow_damage and (sentence := self.refusal()):
             raise RecordingError(sentence)
 
-    def raw(self, topics: Collection[str] | None = None, *, judge: bool = True) -> Iterator[RawMessage]:
+    def raw(self, topics: Collection[str] | None = None, *, check_losses: bool = True) -> Iterator[RawMessage]:
         """Serialised messages of the topics (default: all) in order of log time.
 
         At the end the counts are compared with what the recording states.
-        Raises RecordingError where a part cannot be read or, with `judge`, too much is lost.
+        Raises RecordingError where a part cannot be read or, with `check_losses`, too much is lost.
         """
         wanted = set(self.topics if topics is None else topics) & self.topics.keys()
         if not wanted:
@@ -208,7 +209,7 @@ class BagReader:
                     read[message.topic] += 1
                     yield message
         self._compare(read)
-        if judge:
+        if check_losses:
             self.require_whole()
 
     def _compare(self, read: Counter[str]) -> None:
@@ -239,7 +240,7 @@ class BagReader:
             return self.decode(raw)
         except RecordingError as error:
             if not self.allow_damage:
-                raise RecordingError(f"{error} {ALLOW_DAMAGE} leaves such messages out.") from error
+                raise RecordingError(f"{error} {ALLOW_DAMAGE} skips such messages.") from error
             self._undecoded.setdefault(raw.topic, set()).add(raw.stamp_ns)
             return None
 
@@ -264,7 +265,7 @@ class BagReader:
             raise self._damaged_message(raw, error) from error
 
     def _damaged_message(self, raw: RawMessage, error: Exception) -> RecordingError:
-        return RecordingError(f"A message on {shown(raw.topic)} in {self.path} is damaged ({_short(error)}).")
+        return RecordingError(f"A message on {shown(raw.topic)} in {self.path} is damaged ({first_line(error)}).")
 
     def _deserialize(self, raw: RawMessage) -> Any:
         return self.store.deserialize_cdr(raw.data, raw.type)
@@ -277,13 +278,15 @@ class BagReader:
         if found is None or found.count == 0:
             there = ", ".join(sorted(name for name, entry in self.topics.items() if entry.count))
             if not there:
-                raise RecordingError(f"{self.path} holds no message at all: record it again, while something is sent.")
+                raise RecordingError(
+                    f"{self.path} contains no messages: record it again while its topics are published."
+                )
             if found is not None:
                 raise RecordingError(
                     f"{self.path} has no message on {topic}, although the topic was recorded (it has messages on "
-                    f"{there}): record it again while something is sent there, or name another topic."
+                    f"{there}): record it again while it is published, or give another topic."
                 )
-            raise RecordingError(f"{self.path} has no message on {topic} (it has {there}): name the topic that it has.")
+            raise RecordingError(f"{self.path} has no message on {topic} (it has {there}): give one of these.")
         if found.type != expected_type:
             raise RecordingError(f"{topic} in {self.path} is of type {found.type}, not {expected_type}.")
         return found
@@ -317,16 +320,16 @@ class BagReader:
         return [file for file in files if file.suffix == ".mcap" and file.is_file()]
 
     def _explain(self, error: Exception) -> tuple[str, str]:
-        """What the recording is instead of one that can be read, and what to do about it."""
+        """Why the recording cannot be read, and what to do about it."""
         files = self._mcap_files()
         for file in files:
             cause, remedy = mcap_problem(file)
             if cause:
                 return _kind_of(cause, remedy)
-        return f"damaged or incomplete ({_short(error)})", "record or copy it again" + self._recovery(files)
+        return f"damaged or incomplete ({first_line(error)})", "record or copy it again" + self._recovery(files)
 
     def _recovery(self, files: list[Path]) -> str:
-        return f", or keep what is whole with `mcap recover {files[0]} -o NEW.mcap`" if len(files) == 1 else ""
+        return f", or recover the intact part with `mcap recover {files[0]} -o NEW.mcap`" if len(files) == 1 else ""
 
 
 class Ros1BagReader(BagReader):
@@ -338,7 +341,7 @@ class Ros1BagReader(BagReader):
 
     def _check_path(self) -> None:
         if self.path.is_dir():
-            raise RecordingError(f"{self.path} is not a ROS 1 bag but a folder: name the .bag file itself.")
+            raise RecordingError(f"{self.path} is a folder and not a ROS 1 bag: give the .bag file itself.")
 
     def _open(self) -> Storage:
         return Ros1File(self.path)
@@ -357,10 +360,4 @@ def open_bag(path: Path | str, *, allow_damage: bool = False) -> BagReader:
 
 
 def _kind_of(cause: str, remedy: str) -> tuple[str, str]:
-    return f"{'damaged or incomplete' if 'recover' in remedy else 'of another kind'} ({cause})", remedy
-
-
-def _short(error: Exception) -> str:
-    """What a library says, in one line and bounded."""
-    text = " ".join(str(error).split()).rstrip(".")
-    return "".join(c if c.isprintable() else "?" for c in text[:200]) or type(error).__name__
+    return f"{'damaged or incomplete' if 'recover' in remedy else 'of an unsupported kind'} ({cause})", remedy

@@ -2,7 +2,7 @@
 """Writes rosbag2 recordings (mcap) that `ros2 bag` of every supported distribution reads.
 
 A recording appears under its name only when it is complete: it is written into a hidden folder
-beside it, which an interruption leaves without a trace.
+next to it, of which an interruption leaves nothing.
 """
 
 from __future__ import annotations
@@ -68,13 +68,16 @@ class BagWriter:
         if self.path.exists() and not force:
             raise RecordingError(f"{self.path} exists already: choose another name, or overwrite it with --force.")
         if self.path.exists() and not (self.path / "metadata.yaml").is_file():
-            raise RecordingError(f"{self.path} exists and is no recording: choose another name or remove it yourself.")
+            raise RecordingError(f"{self.path} exists and is not a recording: choose another name, or remove it first.")
 
     def __enter__(self) -> BagWriter:
         try:
             self._staging = self._held.enter_context(staging_folder(self._target))
         except OSError as error:
-            raise RecordingError(f"The recording {self.path} cannot be written ({error.strerror}).") from error
+            raise RecordingError(
+                f"The recording {self.path} cannot be written ({error.strerror}): free disk space, or choose another "
+                "folder."
+            ) from error
         # The storage file is named after its folder, so the folder inside has the final name already.
         self._writer = Writer(
             self._staging / self._target.name, version=METADATA_VERSION, storage_plugin=StoragePlugin.MCAP

@@ -17,7 +17,6 @@ through it.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -27,9 +26,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mvloc_ros.foreign_text import quoted
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.geometry.text_file import read_text
+from mvloc_ros.inference.manifest_checks import ManifestError, Section, to_number
 from mvloc_ros.json_text import parse_json
 from mvloc_ros.limits import MOST_MANIFEST_BYTES
 from mvloc_ros.recordings.errors import RecordingError
@@ -38,6 +39,7 @@ from mvloc_ros.recordings.images import image_size
 
 CAMERA_FILE = "camera.json"
 PROJECTIONS = ("pinhole", "cylindrical")
+_NEED_NOT_BE_STATED = {"depth_of_points": False, "depth_projection": "pinhole"}
 
 
 def apply_camera_file(root: Path, defaults: CameraSettings) -> tuple[CameraSettings, frozenset[str]]:
@@ -68,20 +70,34 @@ def read_camera_file(root: Path) -> dict[str, Any]:
     except ValueError as error:
         raise RecordingError(f"{path} is not valid JSON ({error}).") from error
     if not isinstance(content, dict):
-        raise RecordingError(f"{path} must hold one JSON object with the keys {', '.join(sorted(_READERS))}.")
+        raise RecordingError(f"{path} must contain one JSON object with the keys {', '.join(sorted(_READERS))}.")
     unknown = sorted(set(content) - set(_READERS))
     if unknown:
         raise RecordingError(
-            f"{path} has the unknown key {unknown[0][:80]!r}; known are {', '.join(sorted(_READERS))}."
+            f"{path} has the unknown key {quoted(unknown[0])}; known are {', '.join(sorted(_READERS))}."
         )
     values: dict[str, Any] = {}
-    for key, value in content.items():
+    for key in content:
         field, read = _READERS[key]
         try:
-            values[field] = read(value)
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise RecordingError(f"{path}: the value of {key!r} is not usable ({error}).") from error
+            values[field] = read(Section(content), key)
+        except ValueError as error:
+            raise RecordingError(f"{path} cannot be used: {str(error).rstrip('.')}.") from error
     return values
+
+
+def camera_file_content(settings: CameraSettings) -> dict[str, Any]:
+    """The JSON values of a camera file that states these settings, without what is unknown or need not be stated."""
+    content: dict[str, Any] = {}
+    for key, (field, _) in _READERS.items():
+        value = getattr(settings, field)
+        if isinstance(value, PinholeCamera):
+            content[key] = value.to_dict()
+        elif isinstance(value, np.ndarray):
+            content[key] = value.tolist()
+        elif value is not None and (key not in _NEED_NOT_BE_STATED or value != _NEED_NOT_BE_STATED[key]):
+            content[key] = value
+    return content
 
 
 def fit_to_images(
@@ -128,78 +144,48 @@ def _usual_size(images: list[Path]) -> tuple[Path, tuple[int, int]]:
     return next(path for path, size in sizes.items() if size == usual), usual
 
 
-def _number(value: Any) -> float:
-    """A number of JSON: a text or a truth value is none, though Python makes one of it."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{_shown(value)} is not a number")
-    return float(value)
-
-
-def _shown(value: Any) -> str:
-    return repr(value)[:80]
-
-
-def _positive(value: Any) -> float:
-    number = _number(value)
+def _positive(section: Section, key: str) -> float:
+    number = section.number(key)
     if number <= 0.0:
-        raise ValueError(f"{_shown(value)} is not a positive number")
+        raise ManifestError(f"{key} must be positive, not {number:g}")
     return number
 
 
-def _camera(value: Any) -> PinholeCamera:
-    if not isinstance(value, dict):
-        raise ValueError(f"{_shown(value)} is no object with width, height, fx, fy, cx, cy")
-    for key, number in value.items():
-        _number(number)
-        if key in ("width", "height") and number != int(number):
-            raise ValueError(f"{key} is {_shown(number)} and not a whole number of pixels")
-    return PinholeCamera.from_dict(value)
+def _camera(section: Section, key: str) -> PinholeCamera:
+    values = section.section(key)
+    return PinholeCamera.from_dict({name: values.number(name) for name in values.names()})
 
 
-def _licence(value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"{_shown(value)} is not a text")
-    return value
+def _one_of(*choices: str) -> Callable[[Section, str], str]:
+    def read(section: Section, key: str) -> str:
+        if (value := section.value(key)) not in choices:
+            raise ManifestError(f"{key} must be {' or '.join(choices)}, not {quoted(value)}")
+        return str(value)
+
+    return read
 
 
-def _boolean(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError(f"{_shown(value)} is neither true nor false")
-    return value
-
-
-def _camera_name(value: Any) -> str:
-    if value not in ("color", "depth"):
-        raise ValueError(f"{_shown(value)} is neither 'color' nor 'depth'")
-    return str(value)
-
-
-def _projection(value: Any) -> str:
-    if value not in PROJECTIONS:
-        raise ValueError(f"{_shown(value)} is neither 'pinhole' nor 'cylindrical'")
-    return str(value)
-
-
-def _transform(value: Any) -> npt.NDArray[np.float64]:
-    rows = value if isinstance(value, list) else []
+def _transform(section: Section, key: str) -> npt.NDArray[np.float64]:
+    rows = section.value(key) if isinstance(section.value(key), list) else []
     is_square = len(rows) == 4 and all(isinstance(row, list) and len(row) == 4 for row in rows)
-    matrix = np.array([[_number(number) for number in row] for row in rows] if is_square else [], dtype=np.float64)
+    numbers = [[to_number(number, key) for number in row] for row in rows] if is_square else []
+    matrix = np.array(numbers, dtype=np.float64)
     if not is_square or not se3.is_rigid(matrix, tolerance=1e-3):
-        raise ValueError("it is no rigid transform, 4x4 with a rotation and 0 0 0 1 below")
+        raise ManifestError(f"{key} must be a rigid transform, 4x4, a rotation and a translation above 0 0 0 1")
     matrix[:3, :3] = se3.project_to_so3(matrix[:3, :3])
     return matrix
 
 
-_READERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+_READERS: dict[str, tuple[str, Callable[[Section, str], Any]]] = {
     "color": ("color_camera", _camera),
     "depth": ("depth_camera", _camera),
     "depth_units_per_metre": ("depth_units_per_metre", _positive),
-    "depth_registered": ("depth_registered", _boolean),
-    "pose_of": ("pose_of", _camera_name),
+    "depth_registered": ("depth_registered", Section.switch),
+    "pose_of": ("pose_of", _one_of("color", "depth")),
     "rate_hz": ("rate_hz", _positive),
-    "licence": ("licence", _licence),
+    "licence": ("licence", Section.text),
     "T_color_depth": ("T_color_depth", _transform),
     "max_depth": ("max_depth_m", _positive),
-    "depth_of_points": ("depth_of_points", _boolean),
-    "depth_projection": ("depth_projection", _projection),
+    "depth_of_points": ("depth_of_points", Section.switch),
+    "depth_projection": ("depth_projection", _one_of(*PROJECTIONS)),
 }

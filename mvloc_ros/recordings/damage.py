@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Messages that a recording names in its own counts and that were not there: how many, said, and refused."""
+"""Messages lost, by a recording's own counts: how many, reported, and refused above a limit."""
 
 from __future__ import annotations
 

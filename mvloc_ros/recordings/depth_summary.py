@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a folder's depth is read as, whose word that is, and whether it can be right: from a few of its images."""
+"""The unit of a folder's depth, its source, and whether it is plausible: from a few of its images."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class DepthSummary:
     Attributes:
         statistics: `inside` is by the range that was asked for.
         text: unit, its source and the median, in one line.
-        problem: what cannot be right, in a sentence without its full stop; empty if nothing.
+        problem: what is implausible, in a sentence without its full stop; empty if nothing.
     """
 
     statistics: DepthStatistics
@@ -47,7 +47,7 @@ def depth_summary(folder: PosedFolder, near_m: float, far_m: float, purpose: str
         try:
             tally.add(read_depth(paths[index], folder.depth_units_per_metre), step=1 if folder.depth_of_points else 8)
         except RecordingError:
-            continue  # who needs this very image says so
+            continue  # reported where this image is needed
     found = tally.result()
     unit_m = 1.0 / folder.depth_units_per_metre
     whose = f"default of the {folder.layout} layout"
@@ -67,7 +67,7 @@ def _problem(
     remedy = f": state the true depth_units_per_metre in {folder.root / CAMERA_FILE}"
     if found.inside <= 0.5:
         return (
-            f"{1.0 - found.inside:.0%} of the measured depth of {folder.root} lies outside of the {range_m[0]:g} to "
+            f"{1.0 - found.inside:.0%} of the measured depth of {folder.root} is outside of the {range_m[0]:g} to "
             f"{range_m[1]:g} m that {purpose} uses" + (f"; {hint}{remedy}" if hint else "")
         )
     if not folder.depth_of_points and (strange := unusual(found.median_m, unit_m)):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one error of this package: something about a recording (folder or bag) that its user can mend."""
+"""The error of this package: a problem of a recording (folder or bag) that its user can fix."""
 
 from __future__ import annotations
 

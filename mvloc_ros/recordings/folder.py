@@ -8,7 +8,7 @@ from pathlib import Path
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.frames import PosedFolder
 from mvloc_ros.recordings.seven_scenes import is_seven_scenes, open_seven_scenes
-from mvloc_ros.recordings.split import TEST_FRACTION
+from mvloc_ros.recordings.train_test_split import TEST_FRACTION
 from mvloc_ros.recordings.tum import is_tum, open_tum
 
 
@@ -21,7 +21,7 @@ def open_folder(path: Path | str, test_fraction: float = TEST_FRACTION) -> Posed
     """
     root = Path(path)
     if not root.is_dir():
-        raise RecordingError(f"The recording {root} is not a folder that exists: check the path.")
+        raise RecordingError(f"The recording {root} does not exist or is not a folder: check the path.")
     if is_seven_scenes(root):
         return open_seven_scenes(root, test_fraction)
     if is_tum(root):

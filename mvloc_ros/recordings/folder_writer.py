@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes a folder in the 7-Scenes layout, of one source only, whole or not at all, and resumable.
 
-Frames go into a hidden folder beside the final one, which gets its name when everything is in it. An
-interrupted run leaves the hidden folder; the next run with the same source goes on where it ended. What the
-source is stands in `source.json`, so that two recordings are never mixed in one folder.
+Frames go into a hidden folder next to the final one, which gets its name when it is complete. An
+interrupted run leaves the hidden folder; the next run with the same source continues there. What the
+source is, `source.json` states, so that two recordings are never mixed in one folder.
 """
 
 from __future__ import annotations
@@ -21,17 +21,18 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mvloc_ros.foreign_text import quoted
 from mvloc_ros.geometry.text_file import read_text
 from mvloc_ros.json_text import parse_json
 from mvloc_ros.limits import MOST_MANIFEST_BYTES
-from mvloc_ros.recordings.camera_file import CAMERA_FILE
+from mvloc_ros.recordings.camera_file import CAMERA_FILE, camera_file_content
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.frames import CameraSettings
 from mvloc_ros.recordings.seven_scenes import SPLIT_FILES
 from mvloc_ros.storage import exclusive, replace_folder, write_file
 
 SOURCE_FILE = "source.json"
-_SHOWN = 1000
+_SHOWN = 700
 COLOR_FORMATS = ("png", "jpg")
 DEPTH_LIMIT = 65535
 """The first value that a depth PNG cannot hold as a measurement (65535 is read as "nothing seen")."""
@@ -39,7 +40,7 @@ DEPTH_LIMIT = 65535
 
 @dataclass(frozen=True)
 class FrameName:
-    """Where a frame lies: its sequence's folder and its number there."""
+    """A frame's place: its sequence's folder and its number there."""
 
     sequence: str
     index: int
@@ -68,9 +69,7 @@ class FolderWriter:
             self.partial.mkdir(parents=True, exist_ok=True)
             self._held.enter_context(exclusive(self.partial))
         except OSError as error:
-            raise RecordingError(
-                f"The folder {self.out} cannot be written ({error.strerror}): make room or choose another folder."
-            ) from error
+            raise self._unwritable(error) from error
         try:
             self._begin()
         except BaseException:
@@ -79,8 +78,8 @@ class FolderWriter:
         return self
 
     def _begin(self) -> None:
-        """Say of what source a new folder is, or check that an earlier run was of the same."""
-        # Nothing but what a run leaves that was killed in its first step.
+        """Record the source of a new folder, or check that an earlier run had the same."""
+        # Only what a run leaves that was killed in its first step.
         if any(not path.name.startswith((SOURCE_FILE + ".", f".{SOURCE_FILE}.")) for path in self.partial.iterdir()):
             self._require_same(self.partial, f"delete {self.partial}, which an interrupted run left, or choose another")
             return
@@ -98,7 +97,7 @@ class FolderWriter:
         self._held.close()
 
     def discard(self) -> None:
-        """Take back everything written so far."""
+        """Remove everything written so far."""
         shutil.rmtree(self.partial)
 
     def _require_same(self, folder: Path, remedy: str) -> None:
@@ -112,7 +111,7 @@ class FolderWriter:
             different = next(key for key in {**found, **self._source} if found.get(key) != self._source.get(key))
             raise RecordingError(
                 f"{folder} was written from another source or with other options ({different}: "
-                f"{_shown(found.get(different))}, now {_shown(self._source.get(different))}): {remedy}."
+                f"{quoted(found.get(different), _SHOWN)}, now {quoted(self._source.get(different), _SHOWN)}): {remedy}."
             )
 
     def has_color(self, name: FrameName) -> bool:
@@ -147,7 +146,7 @@ class FolderWriter:
         self._write(self._path(name, "pose.txt"), (text + "\n").encode())
 
     def remove(self, name: FrameName) -> None:
-        """Take a frame back."""
+        """Remove a frame."""
         for suffix in (*(f"color.{suffix}" for suffix in COLOR_FORMATS), "depth.png", "pose.txt"):
             self._path(name, suffix).unlink(missing_ok=True)
 
@@ -158,25 +157,8 @@ class FolderWriter:
         test: Sequence[str],
         approve: Callable[[Path], None] | None = None,
     ) -> None:
-        """Write camera.json and the split, and give the folder its name unless `approve` raises on what is there."""
-        content = {
-            "color": cameras.color_camera.to_dict(),
-            "depth": cameras.depth_camera.to_dict(),
-            "depth_registered": cameras.depth_registered,
-            "pose_of": cameras.pose_of,
-            "rate_hz": cameras.rate_hz,
-            "depth_units_per_metre": cameras.depth_units_per_metre,
-            "licence": cameras.licence,
-        }
-        if cameras.max_depth_m is not None:
-            content["max_depth"] = cameras.max_depth_m
-        if cameras.depth_of_points:
-            content["depth_of_points"] = True
-        if cameras.depth_projection != "pinhole":
-            content["depth_projection"] = cameras.depth_projection
-        if cameras.T_color_depth is not None:
-            content["T_color_depth"] = cameras.T_color_depth.tolist()
-        self._write(self.partial / CAMERA_FILE, (json.dumps(content, indent=1) + "\n").encode())
+        """Write camera.json and the split, and give the folder its name unless `approve` raises."""
+        self._write(self.partial / CAMERA_FILE, (json.dumps(camera_file_content(cameras), indent=1) + "\n").encode())
         for file_name, sequences in zip(SPLIT_FILES, (train, test), strict=True):
             self._write(self.partial / file_name, "".join(f"{name}\n" for name in sequences).encode())
         for rest in (path for pattern in ("*.part", "*/*.part") for path in self.partial.glob(pattern)):
@@ -184,13 +166,16 @@ class FolderWriter:
         if approve is not None:
             approve(self.partial)
         if self.out.exists():
-            raise RecordingError(f"{self.out} was made by somebody else meanwhile; choose another folder.")
+            raise RecordingError(f"{self.out} was created by another process in the meantime; choose another folder.")
         try:
             replace_folder(self.partial, self.out)
         except OSError as error:
-            raise RecordingError(
-                f"The folder {self.out} cannot be written ({error.strerror}): make room or choose another folder."
-            ) from error
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> RecordingError:
+        return RecordingError(
+            f"The folder {self.out} cannot be written ({error.strerror}): free disk space, or choose another folder."
+        )
 
     def _path(self, name: FrameName, suffix: str) -> Path:
         return self.partial / name.sequence / f"frame-{name.index:06d}.{suffix}"
@@ -200,14 +185,7 @@ class FolderWriter:
             path.parent.mkdir(exist_ok=True)
             write_file(path, data, durable=False)  # all of the folder reaches the disk before it gets its name
         except OSError as error:
-            raise RecordingError(
-                f"The folder {self.out} cannot be written ({error.strerror}): make room or choose another folder."
-            ) from error
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+            raise self._unwritable(error) from error
 
 
 def _is_written(path: Path) -> bool:

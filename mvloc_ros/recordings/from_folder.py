@@ -18,7 +18,7 @@ from mvloc_ros.recordings.bag_writer import BagWriter, qos_profile
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.frames import FrameRecord, PosedFolder
 from mvloc_ros.recordings.images import DEPTH_INVALID, read_color, read_depth_raw
-from mvloc_ros.recordings.messages import MessageBuilder
+from mvloc_ros.recordings.message_builder import MessageBuilder
 
 MAX_PAUSE_NS = 1_000_000_000
 SPLITS = ("train", "test", "all")
@@ -44,7 +44,7 @@ class _Event:
 def select_frames(folder: PosedFolder, split: str = "all", sequence: str | None = None) -> list[FrameRecord]:
     """The frames of a split, or of one sequence of it, in order of time."""
     if split not in SPLITS:
-        raise RecordingError(f"There is no split {split!r}: choose one of {', '.join(SPLITS)}.")
+        raise RecordingError(f"{split!r} is not a split: choose one of {', '.join(SPLITS)}.")
     frames = list(folder.frames()) if split == "all" else list(getattr(folder, split))
     if sequence is None:
         return frames

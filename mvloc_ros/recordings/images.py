@@ -16,7 +16,7 @@ from mvloc_ros.limits import MOST_IMAGE_FILE_BYTES, MOST_LOG_CHARACTERS
 from mvloc_ros.recordings.errors import RecordingError
 
 DEPTH_INVALID = 65535
-"""What 7-Scenes writes where the sensor saw nothing, beside 0."""
+"""What 7-Scenes writes, besides 0, where the sensor saw nothing."""
 _TO_RGB = {1: cv2.COLOR_GRAY2RGB, 3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGB}
 
 
@@ -29,8 +29,8 @@ def read_color(path: Path) -> npt.NDArray[np.uint8]:
         image = image_bytes.decode_color(_read(path))
     except image_bytes.NoColorError as error:
         raise RecordingError(
-            f"{path} is no colour image ({error}): check that colour and depth are not exchanged, and export it with "
-            "8 bits a channel."
+            f"{path} is not a colour image ({error}): check that colour and depth are not swapped, and export it with "
+            "8 bits per channel."
         ) from error
     except image_bytes.ImageBytesError as error:
         raise _damaged(path, error) from error

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Why an mcap file cannot be read as a whole: it has no end, or is of ROS 1 (format: mcap.dev/spec)."""
+"""Why an mcap file cannot be read as a whole: it is truncated, or of ROS 1 (format: mcap.dev/spec)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from mvloc_ros.file_reader import open_regular
 from mvloc_ros.recordings.rosbag2 import mcap_records
-from mvloc_ros.recordings.rosbag2.stored import DamageError
+from mvloc_ros.recordings.rosbag2.storage_base import DamageError
 
 MAGIC = mcap_records.MAGIC
 
@@ -36,8 +36,8 @@ def _problem(path: Path, file: BinaryIO) -> tuple[str, str]:
     file.seek(max(0, size - mcap_records.FOOTER_BYTES))
     end = file.read()
     if profile is None or not end.endswith(MAGIC) or end[0] != mcap_records.FOOTER:
-        recover = f"keep what is whole with `mcap recover {path} -o NEW.mcap`, or record it again"
-        return f"{path.name} has no end, as after a recorder that was killed", recover
+        recover = f"recover the intact part with `mcap recover {path} -o NEW.mcap`, or record it again"
+        return f"{path.name} is truncated, as after a recorder that was killed", recover
     return "", ""
 
 

@@ -7,7 +7,7 @@ import argparse
 import math
 
 from mvloc_ros.arguments import positive
-from mvloc_ros.geometry.motion import MotionLimits
+from mvloc_ros.geometry.motion_limits import MotionLimits
 
 
 def add_motion_arguments(parser: argparse.ArgumentParser | argparse._ArgumentGroup, default: MotionLimits) -> None:

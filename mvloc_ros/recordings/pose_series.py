@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The poses of one frame in a recording, by their stamps: one publisher's, or refused."""
+"""The poses of one frame in a recording, by their stamps; poses of two publishers are refused."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from mvloc_ros.geometry.motion import alternation, differ, difference_text
+from mvloc_ros.geometry.motion_limits import alternation, differ, difference_text
+from mvloc_ros.geometry.stamp_text import SECOND_NS
 from mvloc_ros.geometry.trajectory import Interpolation, Trajectory
 from mvloc_ros.recordings.errors import RecordingError
-from mvloc_ros.recordings.stamps import SECOND_NS
 
 Array = NDArray[np.float64]
 
@@ -45,8 +45,7 @@ class PoseSeries:
                 f"{next(iter(self.conflicts.values()))} apart at {stamp_text(next(iter(self.conflicts)))}: two "
                 f"publishers contradict each other; {remedy}."
             )
-        stamps = np.array(sorted(self.poses), dtype=np.int64)
-        trajectory = Trajectory(stamps, np.stack([self.poses[int(stamp)] for stamp in stamps]))
+        trajectory = Trajectory.collect(self.poses)
         apart = alternation(trajectory.stamps_ns, trajectory.poses)
         if apart is not None:
             raise RecordingError(

@@ -13,15 +13,18 @@ from rosbags.interfaces import MessageDefinitionFormat
 from rosbags.rosbag1 import reader as rosbag1_reader
 
 from mvloc_ros.file_reader import open_regular
+from mvloc_ros.foreign_text import first_line, shown
+from mvloc_ros.geometry.stamp_text import LAST_NS
 from mvloc_ros.limits import MOST_CHUNK_BYTES
 from mvloc_ros.recordings.rosbag2.compression import decompressed
-from mvloc_ros.recordings.rosbag2.stored import LAST_NS, Channel, RawMessage
+from mvloc_ros.recordings.rosbag2.storage_base import Channel, RawMessage, Storage
 
 
-class Ros1File:
-    """One `.bag` file; a `Storage`. Raises what the library raises."""
+class Ros1File(Storage):
+    """One `.bag` file. Raises what the library raises."""
 
     def __init__(self, path: Path) -> None:
+        super().__init__()
         with open_regular(path):
             self._reader = rosbag1.Reader(path)
         self._reader.open()
@@ -34,22 +37,21 @@ class Ros1File:
     def _describe(self, path: Path) -> None:
         self._name = path.name
         self._bound()
-        self.problems: dict[str, None] = {}
-        self.skipped: dict[str, str] = {}
-        channels: dict[str, Channel] = {}
         counts: Counter[str] = Counter()
         for connection in self._reader.connections:
             definition = connection.msgdef
             text = definition.data if definition.format == MessageDefinitionFormat.MSG else ""
-            found = channels.setdefault(connection.topic, Channel(connection.topic, connection.msgtype, (), text))
+            found = self.usable.setdefault(connection.topic, Channel(connection.topic, connection.msgtype, (), text))
             if found.type != connection.msgtype:
-                self.skipped[connection.topic] = f"it has messages of {found.type[:80]} and {connection.msgtype[:80]}"
+                self.skipped[connection.topic] = (
+                    f"it has messages of {shown(found.type)} and {shown(connection.msgtype)}"
+                )
             in_chunks = sum(info.connection_counts.get(connection.id, 0) for info in self._reader.chunk_infos)
             counts[connection.topic] += max(connection.msgcount, in_chunks)
-        self.channels = tuple(channel for topic, channel in channels.items() if topic not in self.skipped)
+        for topic in self.skipped:
+            del self.usable[topic]
         self.found = dict(counts)
-        self.stated: dict[str, int] | None = self.found
-        self.start_ns, self.end_ns = 0, 0
+        self.stated = self.found
         if self._reader.message_count:
             self.start_ns = min(self._reader.start_time, LAST_NS)
             self.end_ns = min(self._reader.end_time - 1, LAST_NS)
@@ -63,7 +65,7 @@ class Ros1File:
                 self._reader.chunks[place] = chunk._replace(decompressor=bounded)
 
     def close(self) -> None:
-        """Give the file back."""
+        """Close the file."""
         self._reader.close()
 
     def messages(self, topics: Collection[str]) -> Iterator[RawMessage]:
@@ -73,5 +75,4 @@ class Ros1File:
             for connection, stamp_ns, data in self._reader.messages(connections=wanted) if wanted else ():
                 yield RawMessage(connection.topic, connection.msgtype, stamp_ns, bytes(data))
         except Exception as error:  # whatever the library raises on bytes from outside
-            reason = " ".join(str(error).split())[:120] or type(error).__name__
-            self.problems[f"{self._name}: nothing is read from a damaged place on ({reason})"] = None
+            self.problems[f"{self._name}: nothing after a damaged place is read ({first_line(error)})"] = None

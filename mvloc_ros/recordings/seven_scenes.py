@@ -17,17 +17,17 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from mvloc_ros.foreign_text import shown
+from mvloc_ros.foreign_text import quoted, shown
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.geometry.pose_text import KITTI_NUMBERS, matrix_of
-from mvloc_ros.geometry.text_file import read_text, shortened
+from mvloc_ros.geometry.text_file import read_text
 from mvloc_ros.image_bytes import SUFFIXES
 from mvloc_ros.recordings.camera_file import apply_camera_file, fit_to_images
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.frames import CameraSettings, FrameRecord, LeftOut, PosedFolder
-from mvloc_ros.recordings.split import require_both, tail_split
+from mvloc_ros.recordings.train_test_split import require_both, tail_split
 
-# Where the depth camera sits beside the colour camera of a Kinect: the translation that the LIRIS human activities
+# The depth camera of a Kinect relative to its colour camera: the translation that the LIRIS human activities
 # data set publishes for its own (liris.cnrs.fr/voir/activities-dataset/kinect-calibration.html), which others use for
 # 7-Scenes. Its rotation of 0.67 degrees is left out: it belongs to principal points up to 30 pixels apart, which
 # 7-Scenes puts into the middle of both images, and moves edges in depth 6 pixels off those in colour (redkitchen).
@@ -90,8 +90,8 @@ def _read_sequence(
     files = _files_of(folder)
     if files and max(files) / rate_hz > MAX_DURATION_S:
         raise RecordingError(
-            f"{folder} has a frame of the number {max(files)}, which would be {max(files) / rate_hz / 86_400:.6g} days "
-            f"after its first at {rate_hz:g} Hz: number frames from 0 on, or, where the names are times, write them "
+            f"{folder} has the frame number {max(files)}, which would be {max(files) / rate_hz / 86_400:.6g} days "
+            f"after its first at {rate_hz:g} Hz: number the frames from 0, or, if the numbers are times, write them "
             "into rgb.txt, depth.txt and groundtruth.txt (TUM RGB-D layout)."
         )
     frames, stamp_ns = [], start_ns
@@ -152,7 +152,7 @@ def read_pose(path: Path) -> npt.NDArray[np.float64]:
         return matrix_of(fields)
     except ValueError as problem:
         raise RecordingError(
-            f"{path} is not the 4x4 matrix of a pose ({problem}): {shortened(lines[0] if lines else '')}."
+            f"{path} is not the 4x4 matrix of a pose ({problem}): {quoted(lines[0] if lines else '')}."
         ) from None
 
 
@@ -187,14 +187,14 @@ def _named(path: Path, sequences: dict[str, list[FrameRecord]]) -> tuple[FrameRe
         match = re.fullmatch(r"(?:sequence|seq-?)(\d+)", name)
         folder = f"seq-{int(match[1]):02d}" if match else name
         if folder not in sequences:
-            raise RecordingError(f"{path} names {shortened(name)}, but {path.parent} has no folder {shown(folder)}.")
+            raise RecordingError(f"{path} names {quoted(name)}, but {path.parent} has no folder {shown(folder)}.")
         if folder in named:
-            raise RecordingError(f"{path} names {name!r} twice, and its frames would count twice: take it out once.")
+            raise RecordingError(f"{path} names {name!r} twice: remove one of the two.")
         named.add(folder)
         if not sequences[folder]:
             raise RecordingError(
                 f"{path} names {name!r}, but {path.parent / folder} has no usable frame (image and valid pose): "
-                "copy it again, or take it out of the split."
+                "copy it again, or remove it from the split."
             )
         frames += sequences[folder]
     return tuple(sorted(frames, key=lambda frame: frame.stamp_ns))

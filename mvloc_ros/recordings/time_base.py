@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which clock the messages of a topic are stamped by: their headers, or the recorder where no header has a stamp."""
+"""The clock of a topic's stamps: the headers', or the recorder's where no header has a stamp."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class TopicStamps:
         return "times of recording" if self.by_receipt else "header stamps"
 
     def remark(self) -> str:
-        """What is to be known of them; empty where every message has a header stamp."""
+        """A remark for the user; empty where every message has a header stamp."""
         missing = self._headers.count(0)
         if not missing:
             return ""
         if self.by_receipt:
             return (
                 f"the messages on {self.topic} have no header stamps: the times at which they were recorded are used, "
-                "which are later by the transport"
+                "which are later by the transport delay"
             )
         return f"{missing} of {len(self._headers)} messages on {self.topic} are left out: their headers have no stamp"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The transforms of /tf and /tf_static in a recording, all of its time at once.
+"""The transforms of /tf and /tf_static in a recording, over all of its time.
 
-tf2's buffer keeps ten seconds and answers for a live robot; a recording is read as a whole and asked at the
+tf2's buffer keeps ten seconds, for a live robot; a recording is read as a whole and sampled at the
 stamps of its images, with limits on the gap and the motion that may be interpolated.
 """
 
@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.geometry import quaternion, se3
-from mvloc_ros.geometry.motion import NOISE_M, NOISE_RAD, differ, difference_text
+from mvloc_ros.geometry.motion_limits import NOISE_M, NOISE_RAD, differ, difference_text
+from mvloc_ros.geometry.stamp_text import SECOND_NS
 from mvloc_ros.geometry.trajectory import Interpolation, NoPose, Trajectory
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.pose_series import PoseSeries
-from mvloc_ros.recordings.stamps import SECOND_NS
 
 Array = NDArray[np.float64]
 
@@ -30,7 +30,7 @@ class TransformTree:
     def __init__(self) -> None:
         self._edges: dict[str, dict[str, _Edge]] = {}  # child -> parent -> T_parent_child
         self.dropped: Counter[str] = Counter()
-        """Child frame -> transforms that were left out, as their rotation or position is none."""
+        """Child frame -> transforms that were skipped, as their rotation or position is invalid."""
 
     def add_message(self, message: Any, static: bool) -> None:
         """Take a tf2_msgs/TFMessage (or ROS 1's tf/tfMessage); transforms without a rotation are left out."""
@@ -79,11 +79,6 @@ class TransformTree:
             return T_common_source
         return se3.inverse(T_common_target) @ T_common_source
 
-    def lookup(self, target: str, source: str, stamp_ns: int, how: Interpolation) -> Array | None:
-        """The transform of `sample`, None where there is none."""
-        T = self.sample(target, source, stamp_ns, how)
-        return None if isinstance(T, NoPose) else T
-
     def _between(self, target: str, source: str) -> list[_Edge]:
         to_target, to_source = self._paths(target, source)
         return [*to_target, *to_source]
@@ -94,7 +89,7 @@ class TransformTree:
         if down[-1] != up[-1]:
             raise RecordingError(
                 f"No chain of transforms leads from {target!r} to {source!r} (the recording's /tf and /tf_static have "
-                f"{', '.join(self.frames()) or 'no frames'}): name frames that are connected, or give --extrinsic."
+                f"{', '.join(self.frames()) or 'no frames'}): give frames that are connected, or use --extrinsic."
             )
         common = next(frame for frame in down if frame in up)
         to_target, to_source = down[: down.index(common)], up[: up.index(common)]
@@ -115,7 +110,7 @@ class TransformTree:
                 )
             parent = next(iter(parents))
             if parent in chain:
-                raise RecordingError(f"/tf has a circle through {parent!r}: use a pose topic instead.")
+                raise RecordingError(f"/tf has a cycle through {parent!r}: use a pose topic instead.")
             chain.append(parent)
         return chain
 
@@ -142,7 +137,7 @@ class _Edge:
     def motion(self) -> Trajectory | Array:
         """The motion of the frame; the transform itself where it never changes.
 
-        tf2 takes whichever source comes first or last, which a recording cannot decide; so sources that differ by
+        tf2 uses whichever source comes first or last, which a recording does not show; so sources that differ by
         more than noise are refused with a RecordingError.
         """
         if self._motion is None:
@@ -203,7 +198,7 @@ def _over_time(trajectory: Trajectory) -> Trajectory | Array:
 
 
 def frame_name(name: str) -> str:
-    """Frame names of ROS 1 may begin with a slash, which ROS 2 has no more."""
+    """A frame name without the leading slash that ROS 1 allows and ROS 2 does not."""
     return name.lstrip("/")
 
 
@@ -216,7 +211,7 @@ def transform_of(position: Any, orientation: Any) -> Array | None:
     """4x4 of a geometry_msgs point (or vector) and quaternion; None where they are no rigid transform."""
     p = np.array([position.x, position.y, position.z], dtype=np.float64)
     q = np.array([orientation.x, orientation.y, orientation.z, orientation.w], dtype=np.float64)
-    # Messages that nobody filled have a quaternion of zeros; rounding to float32 leaves 1e-7.
+    # Messages that were never filled have a quaternion of zeros; rounding to float32 leaves 1e-7.
     if not np.isfinite([*p, *q]).all() or not quaternion.is_unit(q):
         return None
     return se3.from_parts(p, quaternion.normalise(q))

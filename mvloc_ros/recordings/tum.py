@@ -18,16 +18,17 @@ from pathlib import Path, PurePath
 
 import numpy as np
 
+from mvloc_ros.foreign_text import quoted
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.geometry.pose_text import stamps_of
 from mvloc_ros.geometry.stamp_text import read_number
-from mvloc_ros.geometry.text_file import read_text, shortened
+from mvloc_ros.geometry.text_file import read_text
 from mvloc_ros.geometry.trajectory import Interpolation, NoPose, read_tum
 from mvloc_ros.recordings.camera_file import apply_camera_file, fit_to_images
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.frames import CameraSettings, FrameRecord, LeftOut, PosedFolder
 from mvloc_ros.recordings.pose_series import jump_text
-from mvloc_ros.recordings.split import require_both, tail_split
+from mvloc_ros.recordings.train_test_split import require_both, tail_split
 
 FILES = ("rgb.txt", "depth.txt", "groundtruth.txt")
 CAMERA = PinholeCamera(640, 480, 525.0, 525.0, 319.5, 239.5)
@@ -113,7 +114,7 @@ def _read_recording(folder: Path, pose_of: str, skipped: Counter[str], left_out:
         raise RecordingError(f"{folder / FILES[0]} lists no image: copy the recording again.")
     bad_lines: list[int] = []
     truth = read_tum(folder / FILES[2], bad_lines)
-    left_out += [LeftOut(folder / FILES[2], f"line {number}, which is no pose,") for number in bad_lines]
+    left_out += [LeftOut(folder / FILES[2], f"line {number}, which is not a pose,") for number in bad_lines]
     if jumps := jump_text(str(folder / FILES[2]), truth, TRUTH):
         _log.warning("%s.", jumps)
     pairs = associate([stamp for stamp, _ in color], [stamp for stamp, _ in depth], MAX_SKEW_NS)
@@ -147,7 +148,7 @@ def read_list(path: Path) -> list[tuple[int, Path]]:
             name = fields[1].strip()
         except (IndexError, ValueError):
             raise RecordingError(
-                f"Line {number} of {path} is not `stamp file` (seconds, and the image's path): {shortened(line)}."
+                f"Line {number} of {path} is not `stamp file` (seconds, and the image's path): {quoted(line)}."
             ) from None
         files.append(_listed(path, name))
     entries: dict[int, Path] = {}
@@ -164,7 +165,7 @@ def _listed(path: Path, name: str) -> Path:
     parts = PurePath(name)
     if parts.is_absolute() or ".." in parts.parts or "\0" in name:
         raise RecordingError(
-            f"{path} names {shortened(name)}, which is not in {path.parent}: list files by their paths in that folder "
+            f"{path} names {quoted(name)}, which is not in {path.parent}: list files by their paths in that folder "
             "(links in it to images elsewhere are followed)."
         )
     return path.parent / parts

@@ -18,6 +18,7 @@ from rosbags.interfaces import Nodetype
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
+from mvloc_ros.foreign_text import quoted
 from mvloc_ros.geometry.text_file import read_text
 from mvloc_ros.recordings.errors import RecordingError
 
@@ -40,7 +41,7 @@ def require_type(store: Typestore, name: str) -> None:
     if name in store.types:
         return
     if not _NAME.fullmatch(name):  # it becomes a path
-        raise RecordingError(f"{name[:80]!r} is no name of a message type, as package/msg/Type is.")
+        raise RecordingError(f"{quoted(name)} is not the name of a message type, such as package/msg/Type.")
     path = definition_file(name)
     types = get_types_from_msg(read_text(path, "message definition", RecordingError), name)
     for contained in _contained(types[name][1]):
@@ -56,8 +57,8 @@ def definition_file(name: str) -> Path:
         if (folder / relative).is_file():
             return folder / relative
     raise RecordingError(
-        f"The definition of the message type {name} is not on this machine: source the workspace that has the "
-        f"package {package} (AMENT_PREFIX_PATH), or leave its topics out."
+        f"The definition of the message type {name} was not found on this machine: source the workspace that has the "
+        f"package {package} (AMENT_PREFIX_PATH), or exclude its topics."
     )
 
 

@@ -9,14 +9,13 @@ from pathlib import Path
 
 from mvloc_ros.arguments import positive
 from mvloc_ros.recordings.damage import add_allow_damage_argument
-from mvloc_ros.recordings.split import TEST_FRACTION
+from mvloc_ros.recordings.train_test_split import TEST_FRACTION
 
 _log = logging.getLogger(__name__)
 
 
 def add_from_folder_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `mvloc bag from-folder`."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = "Write a 7-Scenes or TUM RGB-D folder as a rosbag2 recording (mcap)."
     parser.epilog = (
         "examples:\n"
@@ -63,7 +62,6 @@ def run_from_folder(args: argparse.Namespace) -> int:
 
 def add_info_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `mvloc bag info`."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = "Show the topics, counts, rates and gaps of a recording (rosbag2 or a ROS 1 .bag)."
     parser.epilog = "example:\n  mvloc bag info bags/redkitchen_test"
     parser.add_argument("bag", type=Path, help="recording (folder, .mcap, .db3 or ROS 1 .bag file)")
@@ -71,12 +69,17 @@ def add_info_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_info(args: argparse.Namespace) -> int:
-    """`mvloc bag info`."""
+    """`mvloc bag info`: the topics, and how far depth images measure."""
+    from mvloc_ros.recordings.bag_info import summarise
+    from mvloc_ros.recordings.bag_reader import open_bag
+    from mvloc_ros.recordings.depth_topics import depth_lines
     from mvloc_ros.recordings.errors import RecordingError
-    from mvloc_ros.recordings.info import summarise
 
     summary = summarise(args.bag, allow_damage=args.allow_damage)
     print(summary.text(), flush=True)
     if summary.refusal and not args.allow_damage:
         raise RecordingError(summary.refusal)
+    with open_bag(args.bag, allow_damage=args.allow_damage) as reader:
+        if lines := depth_lines(reader):
+            print("\n" + "\n".join(lines))
     return 0

@@ -11,9 +11,9 @@ from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.inference.manifest import Manifest
 from mvloc_ros.recordings.bag_reader import BagReader
 from mvloc_ros.recordings.errors import RecordingError
+from mvloc_ros.recordings.recorded_camera import RecordedCamera, near_infos, recorded_camera
 from mvloc_ros.replay.errors import ReplayError
 from mvloc_ros.replay.image_topics import ImageTopics
-from mvloc_ros.replay.recorded_camera import RecordedCamera, near_infos, recorded_camera
 
 _WORDS = {"color": "colour", "depth": "depth"}
 

@@ -10,6 +10,7 @@ from typing import Any
 from mvloc_ros.frontend.front_end import TICK_S, PairedFrame
 from mvloc_ros.frontend.input_log import InputLog
 from mvloc_ros.frontend.transform_watch import TransformWatch
+from mvloc_ros.geometry.stamp_text import SECOND_NS
 from mvloc_ros.inference.bundle import Bundle
 from mvloc_ros.localization.localizer import Localizer
 from mvloc_ros.parameters.table import NodeParameters
@@ -17,7 +18,6 @@ from mvloc_ros.pipeline.server import LocalizationServer, Surroundings
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import BagReader, RawMessage
 from mvloc_ros.recordings.errors import RecordingError
-from mvloc_ros.recordings.stamps import SECOND_NS
 from mvloc_ros.replay.camera_findings import CameraFindings
 from mvloc_ros.replay.image_topics import ImageTopics
 from mvloc_ros.replay.recorded_transforms import RecordedTransforms, tf_topics

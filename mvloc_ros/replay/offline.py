@@ -16,6 +16,7 @@ from mvloc_ros.evaluation.wake_ups import WakeUpResult
 from mvloc_ros.frontend.depth_check import add_image, depth_notes
 from mvloc_ros.frontend.front_end import PairedFrame
 from mvloc_ros.geometry.depth_statistics import DepthTally
+from mvloc_ros.geometry.stamp_text import SECOND_NS
 from mvloc_ros.geometry.trajectory import Trajectory
 from mvloc_ros.inference.backend_choice import create_backend
 from mvloc_ros.inference.bundle import Bundle, read_bundle
@@ -25,7 +26,6 @@ from mvloc_ros.parameters.table import NodeParameters
 from mvloc_ros.pipeline.server import LocalizationServer
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import BagReader
-from mvloc_ros.recordings.stamps import SECOND_NS
 from mvloc_ros.replay.camera_findings import camera_findings
 from mvloc_ros.replay.evaluated_parameters import evaluated
 from mvloc_ros.replay.image_topics import find_image_topics

@@ -18,9 +18,9 @@ from rosbags.interfaces import QosDurability, QosReliability
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import TimeReference
 
+from mvloc_ros.geometry.stamp_text import SECOND_NS
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import BagReader, BagTopic, RawMessage
-from mvloc_ros.recordings.stamps import SECOND_NS
 from mvloc_ros.replay import played_time
 from mvloc_ros.replay.errors import ReplayError
 from mvloc_ros.replay.restamp import Restamper
@@ -157,7 +157,7 @@ class _Player:
 
     def play_once(self) -> None:
         """One pass through the recording."""
-        messages = self._reader.raw(set(self._publishers), judge=False)  # after the last message
+        messages = self._reader.raw(set(self._publishers), check_losses=False)  # after the last message
         timeline = Timeline.starting_in(LEAD_NS, self._reader.start_ns, self._options.rate)
         self._next_reference_ns = 0
         ready: deque[_Ready] = deque()

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from mvloc_ros.geometry.stamp_text import SECOND_NS
 from mvloc_ros.geometry.trajectory import Trajectory
 from mvloc_ros.inference.bundle import read_bundle
 from mvloc_ros.parameters.table import NodeParameters
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import BagReader
 from mvloc_ros.recordings.damage import TopicLoss
-from mvloc_ros.recordings.stamps import SECOND_NS
 from mvloc_ros.replay.errors import ReplayError
 from mvloc_ros.replay.evaluated_parameters import evaluated
 from mvloc_ros.replay.outcomes import REJECTED

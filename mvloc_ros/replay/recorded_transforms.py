@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 
-from mvloc_ros.geometry.motion import MotionLimits
+from mvloc_ros.geometry.motion_limits import MotionLimits
 from mvloc_ros.geometry.trajectory import Interpolation, NoPose
 from mvloc_ros.geometry.transform_lookup import Found
 from mvloc_ros.recordings import topics

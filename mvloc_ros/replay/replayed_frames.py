@@ -11,11 +11,11 @@ import numpy as np
 
 from mvloc_ros.errors import MvlocError
 from mvloc_ros.frontend.front_end import FrontEnd, PairedFrame
+from mvloc_ros.geometry.stamp_text import SECOND_NS
 from mvloc_ros.geometry.trajectory import Trajectory
 from mvloc_ros.localization.estimate import PoseEstimate
 from mvloc_ros.pipeline.localized import Localized
 from mvloc_ros.pipeline.server import LocalizationServer
-from mvloc_ros.recordings.stamps import SECOND_NS
 from mvloc_ros.replay.image_topics import ImageTopics
 from mvloc_ros.replay.outcomes import ACCEPTED, FAILED, INVALID, REJECTED, UNPAIRED, Outcome
 from mvloc_ros.replay.run import Floats, Stamps

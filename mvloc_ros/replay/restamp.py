@@ -12,10 +12,11 @@ from collections.abc import Callable
 
 from rosbags.typesys.store import Typestore
 
+from mvloc_ros.geometry.stamp_text import SECOND_NS
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import RawMessage
 from mvloc_ros.recordings.errors import RecordingError
-from mvloc_ros.recordings.stamps import SECOND_NS, read_stamp, starts_with_header, with_stamp
+from mvloc_ros.recordings.header_stamps import read_stamp, starts_with_header, with_stamp
 from mvloc_ros.recordings.typestore import require_type
 
 

@@ -12,11 +12,11 @@ import numpy.typing as npt
 
 from mvloc_ros.evaluation.wake_ups import WakeUpResult
 from mvloc_ros.foreign_text import shown
-from mvloc_ros.geometry.motion import MotionLimits
+from mvloc_ros.geometry.motion_limits import MotionLimits
+from mvloc_ros.geometry.stamp_text import SECOND_NS
 from mvloc_ros.geometry.trajectory import Interpolation, Trajectory
 from mvloc_ros.recordings.damage import TopicLoss
 from mvloc_ros.recordings.pose_series import jump_text, stamp_text
-from mvloc_ros.recordings.stamps import SECOND_NS
 from mvloc_ros.recordings.transforms import frame_name, transform_of
 from mvloc_ros.replay.errors import ReplayError
 from mvloc_ros.replay.outcomes import Outcome

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Command line of this package: `mvloc bag info`, `play`, `record`, `replay`, `live` and `evaluate`."""
+"""Command line of this package: `mvloc play`, `record`, `replay`, `live` and `evaluate`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mvloc_ros.arguments import count, not_negative, positive
-from mvloc_ros.recordings import verbs as recordings
 from mvloc_ros.recordings.damage import add_allow_damage_argument
 from mvloc_ros.replay.parameter_arguments import add_parameter_arguments, add_parameter_flags, parameters_of
 
@@ -18,23 +17,6 @@ if TYPE_CHECKING:
 
 NO_POSE = 1
 """Exit code of a run that was evaluated and has no accepted pose."""
-
-
-def add_info_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of `mvloc bag info`."""
-    recordings.add_info_arguments(parser)
-
-
-def run_info(args: argparse.Namespace) -> int:
-    """`mvloc bag info`: the topics, and how far depth images measure."""
-    from mvloc_ros.recordings.bag_reader import open_bag
-    from mvloc_ros.replay.recorded_depth import depth_lines
-
-    code = recordings.run_info(args)
-    with open_bag(args.bag, allow_damage=args.allow_damage) as reader:
-        if lines := depth_lines(reader):
-            print("\n" + "\n".join(lines))
-    return code
 
 
 def add_play_arguments(parser: argparse.ArgumentParser) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mvloc_ros.geometry.text_file import shortened
+from mvloc_ros.foreign_text import quoted
 
 _KINDS = {str: "a text", int: "a whole number", float: "a finite number", dict: "a mapping", list: "a list"}
 
@@ -46,7 +46,7 @@ def require_tensors(expected: Mapping[str, Tensor], found: Any, what: str) -> di
     if missing := sorted(expected.keys() - found.keys()):
         raise ValueError(f"its {what} lacks {missing[0]}")
     if foreign := sorted(map(str, found.keys() - expected.keys())):
-        raise ValueError(f"its {what} has the unknown {shortened(foreign[0])}")
+        raise ValueError(f"its {what} has the unknown {quoted(foreign[0])}")
     for name, wanted in expected.items():
         require_tensor(wanted, found[name], f"{what} {name}")
     return dict(found)

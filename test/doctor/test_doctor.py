@@ -18,10 +18,10 @@ from rclpy.node import Node
 from sensor_msgs.msg import Image
 
 from mvloc_ros.cli import main
+from mvloc_ros.doctor.camera_topics import examine_topics
 from mvloc_ros.doctor.findings import Finding, Level
 from mvloc_ros.doctor.models import examine_models, find_models
 from mvloc_ros.doctor.software import examine_software
-from mvloc_ros.doctor.topics import examine_topics
 from mvloc_ros.doctor.transport import abandoned_segments, examine_transport
 from mvloc_ros.fastdds_profile import NEW, OLD
 from mvloc_ros.inference.bundle import read_bundle
@@ -118,7 +118,7 @@ def test_an_altered_manifest_does_not_serve(tiny_bundle: Path, tmp_path: Path):
     path.write_text(path.read_text().replace("0.02", "0.03"))
     (altered,) = examine_models(find_models(tmp_path))
     assert altered.level is Level.ERROR
-    assert "was changed or damaged since it was written" in altered.remedy
+    assert "was changed or damaged after it was written" in altered.remedy
 
 
 class Camera:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mvloc_ros.geometry import quaternion, se3
-from mvloc_ros.geometry.motion import MotionLimits, alternation
+from mvloc_ros.geometry.motion_limits import MotionLimits, alternation
 from mvloc_ros.geometry.trajectory import Interpolation, NoPose, Trajectory
 
 HOW = Interpolation(200_000_000)
@@ -32,12 +32,11 @@ def test_no_pose_is_made_up_inside_a_jump():
     trajectory = series(poses)
     middle = 9 * PERIOD + PERIOD // 2
     assert trajectory.sample(middle, HOW) is NoPose.JUMP
-    assert trajectory.at(middle, HOW) is None
     np.testing.assert_array_equal(trajectory.jumps(HOW), [9])
     for stamp in (9 * PERIOD, 10 * PERIOD):
-        np.testing.assert_array_equal(trajectory.at(stamp, HOW), poses[stamp // PERIOD])
+        np.testing.assert_array_equal(trajectory.sample(stamp, HOW), poses[stamp // PERIOD])
     fast = Interpolation(HOW.max_gap_ns, MotionLimits(max_speed=20.0))
-    np.testing.assert_allclose(trajectory.at(middle, fast)[:3, 3], [0.95, 0.75, 0.0], atol=1e-12)
+    np.testing.assert_allclose(trajectory.sample(middle, fast)[:3, 3], [0.95, 0.75, 0.0], atol=1e-12)
 
 
 def test_a_turn_on_the_spot_can_be_a_jump():
@@ -46,7 +45,7 @@ def test_a_turn_on_the_spot_can_be_a_jump():
     trajectory = series(poses)
     assert trajectory.sample(9 * PERIOD + 1, HOW) is NoPose.JUMP
     slow_enough = Interpolation(HOW.max_gap_ns, MotionLimits(max_turn_rate=math.radians(600.0)))
-    assert trajectory.at(9 * PERIOD + 1, slow_enough) is not None
+    assert trajectory.sample(9 * PERIOD + 1, slow_enough) is not None
 
 
 def test_a_single_pose_that_is_out_of_reach_is_not_used():
@@ -56,7 +55,7 @@ def test_a_single_pose_that_is_out_of_reach_is_not_used():
     assert trajectory.sample(10 * PERIOD, HOW) is NoPose.ISOLATED
     np.testing.assert_array_equal(trajectory.jumps(HOW), [9, 10])
     # Poses far apart in time say nothing of each other.
-    np.testing.assert_array_equal(trajectory.at(10 * PERIOD, Interpolation(PERIOD // 2)), poses[10])
+    np.testing.assert_array_equal(trajectory.sample(10 * PERIOD, Interpolation(PERIOD // 2)), poses[10])
 
 
 def test_noise_of_a_fast_tracking_system_is_no_jump():

@@ -17,11 +17,11 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from mvloc_ros.geometry import quaternion, se3
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.recordings import open_folder, read_color, read_depth, topics
-from mvloc_ros.recordings.messages import OPTICAL_ROTATION, MessageBuilder
+from mvloc_ros.recordings.message_builder import OPTICAL_ROTATION, MessageBuilder
+from mvloc_ros.recordings.to_dataset.bag_to_folder import to_dataset
+from mvloc_ros.recordings.to_dataset.dataset_options import DatasetOptions
+from mvloc_ros.recordings.to_dataset.pose_source import PoseOptions
 from mvloc_ros.recordings.typestore import new_typestore
-from mvloc_ros.replay.to_dataset.convert import to_dataset
-from mvloc_ros.replay.to_dataset.options import DatasetOptions
-from mvloc_ros.replay.to_dataset.poses import PoseOptions
 
 ODOMETRY = "nav_msgs/msg/Odometry"
 CLOUD = "sensor_msgs/msg/PointCloud2"

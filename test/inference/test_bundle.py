@@ -16,17 +16,11 @@ import pytest
 from manifests import edit_manifest
 
 from mvloc_ros import storage
-from mvloc_ros.inference import bundle as bundles
+from mvloc_ros.inference import bundle_writer as bundles
 from mvloc_ros.inference.backend import BackendError
 from mvloc_ros.inference.backend_choice import create_backend
-from mvloc_ros.inference.bundle import (
-    BundleError,
-    add_scene_map,
-    file_digest,
-    read_bundle,
-    replace_manifest,
-    write_bundle,
-)
+from mvloc_ros.inference.bundle import BundleError, file_digest, read_bundle
+from mvloc_ros.inference.bundle_writer import add_scene_map, replace_manifest, write_bundle
 from mvloc_ros.inference.manifest import PrecisionSpec
 from mvloc_ros.inference.map_spec import SceneMapSpec
 from mvloc_ros.inference.onnxruntime_backend import cores_to_spread_over
@@ -70,12 +64,12 @@ def test_position_is_unnormalised_in_double_precision(bundle: Path):
         (lambda v: v["input"].update(height="tall"), "tall"),
         (lambda v: v["position"].update(scale_m=0), "scale_m"),
         (lambda v: v["position"].update(offset_m=[1, 2]), "3 values"),
-        (lambda v: v.update(residual_variance=[float("nan")] * 6), "NaN is no number"),
+        (lambda v: v.update(residual_variance=[float("nan")] * 6), "NaN is not a number"),
         (lambda v: v.update(residual_variance_depth_only=[1.0, 2.0]), "6 values"),
         (lambda v: v.update(residual_variance_color_only=[0.0] * 6), "positive"),
         (lambda v: v["frames"].update(pose_of="lidar"), "lidar"),
         (lambda v: v["files"].pop("model.onnx"), "does not list"),
-        (lambda v: v.update(files=None), "incomplete or wrong"),
+        (lambda v: v.update(files=None), "is invalid"),
         (lambda v: v["files"].update({"../x": {"sha256": "0"}}), "plain file name"),
     ],
 )
@@ -86,11 +80,11 @@ def test_wrong_manifest_is_named(bundle: Path, change, words: str):
 
 
 def test_missing_and_damaged_files_are_named(bundle: Path, tmp_path: Path):
-    with pytest.raises(BundleError, match="no model bundle at"):
+    with pytest.raises(BundleError, match="No model bundle found at"):
         read_bundle(tmp_path / "nowhere")
     with pytest.raises(BundleError, match=r"no manifest\.json"):
         read_bundle(tmp_path)
-    with pytest.raises(BundleError, match=r"No model is named: set the parameter `model` .* model:=/path/to/bundle"):
+    with pytest.raises(BundleError, match=r"No model is given: set the parameter `model` .* model:=/path/to/bundle"):
         read_bundle("")
     data = bytearray((bundle / "model.onnx").read_bytes())
     data[100] ^= 1
@@ -98,7 +92,7 @@ def test_missing_and_damaged_files_are_named(bundle: Path, tmp_path: Path):
     with pytest.raises(BundleError, match="damaged or was replaced"):
         read_bundle(bundle)
     (bundle / "model.onnx").unlink()
-    with pytest.raises(BundleError, match=r"lacks model\.onnx"):
+    with pytest.raises(BundleError, match=r"is missing model\.onnx"):
         read_bundle(bundle)
     (bundle / "manifest.json").write_text("{")
     with pytest.raises(BundleError, match=r"Cannot read .*manifest\.json"):
@@ -123,7 +117,7 @@ def test_a_folder_that_is_no_bundle_is_never_replaced(bundle: Path, tmp_path: Pa
     precious.mkdir()
     (precious / "data").write_text("mine")
     manifest = read_bundle(bundle).manifest
-    with pytest.raises(BundleError, match="no model bundle"):
+    with pytest.raises(BundleError, match="not a model bundle"):
         write_bundle(precious, manifest, {"model.onnx": bundle / "model.onnx"})
     assert (precious / "data").read_text() == "mine"
 
@@ -146,7 +140,7 @@ def test_backends_that_cannot_serve_say_so(bundle: Path):
     model = read_bundle(bundle)
     with pytest.raises(BackendError, match="choose one of"):
         create_backend("abacus", model)
-    with pytest.raises(BackendError, match="There is no precision 'fp7'"):
+    with pytest.raises(BackendError, match="'fp7' is not a precision"):
         create_backend("onnxruntime", model, precision="fp7")
     with pytest.raises(BackendError, match="has no fp16 network, only fp32; export it with"):
         create_backend("onnxruntime", model, precision="fp16")
@@ -193,7 +187,7 @@ def test_a_network_of_another_size_than_the_manifest_says_is_refused(bundle: Pat
 def test_a_file_that_is_no_network_is_refused(bundle: Path):
     (bundle / "model.onnx").write_bytes(b"not a network")
     edit_manifest(bundle, lambda v: v["files"].update({"model.onnx": {"sha256": file_digest(bundle / "model.onnx")}}))
-    with pytest.raises(BackendError, match=r"model.onnx is not accepted: it is damaged, or no ONNX file; export"):
+    with pytest.raises(BackendError, match=r"model.onnx is not accepted: it is damaged or not an ONNX file; export"):
         create_backend("onnxruntime", read_bundle(bundle))
 
 
@@ -217,7 +211,7 @@ def test_precisions_round_trip_and_must_have_their_file(bundle: Path, tmp_path: 
     assert copy.network_path("fp16").name == "model_fp16.onnx"
     assert copy.network_path("fp32") == copy.model_path
     edit_manifest(copy.path, lambda v: v["files"].pop("model_fp16.onnx"))
-    with pytest.raises(BundleError, match="precision fp16 without file"):
+    with pytest.raises(BundleError, match="precision fp16 without a file"):
         read_bundle(copy.path)
 
 

@@ -18,16 +18,8 @@ from mvloc_ros.errors import MvlocError
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.trajectory import Trajectory, write_tum
 from mvloc_ros.inference.backend import BackendError
-from mvloc_ros.inference.bundle import (
-    Bundle,
-    BundleError,
-    add_scene_map,
-    bundle_to_change,
-    file_digest,
-    read_bundle,
-    replace_manifest,
-    write_bundle,
-)
+from mvloc_ros.inference.bundle import Bundle, BundleError, file_digest, read_bundle
+from mvloc_ros.inference.bundle_writer import add_scene_map, bundle_to_change, replace_manifest, write_bundle
 from mvloc_ros.inference.manifest_digest import bundle_digest
 from mvloc_ros.inference.map_spec import SceneMapSpec
 from mvloc_ros.inference.tensorrt import engines
@@ -62,10 +54,10 @@ def folder(path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (named_pipe, "it is a named pipe, no regular file"),
-        (device, "it is a device, no regular file"),
-        (folder, "it is a folder, no regular file"),
-        (link_out, r"it is a link that leads out of .*; copy the bundle with `cp -rL`"),
+        (named_pipe, "it is a named pipe, not a regular file"),
+        (device, "it is a device, not a regular file"),
+        (folder, "it is a folder, not a regular file"),
+        (link_out, r"it is a link that points outside .*; copy the bundle with `cp -rL`"),
     ],
 )
 @pytest.mark.parametrize("name", ["manifest.json", "model.onnx", "training_poses.tum"])
@@ -96,7 +88,7 @@ def test_a_folder_of_links_to_a_bundle_is_that_bundle_and_is_not_changed_through
     for path in bundle.iterdir():
         (installed / path.name).symlink_to(path)
     assert read_bundle(installed).path == bundle
-    with pytest.raises(BundleError, match=f"holds links to the files of {bundle}"), bundle_to_change(installed):
+    with pytest.raises(BundleError, match=f"contains links to the files of {bundle}"), bundle_to_change(installed):
         pytest.fail("a bundle was changed through links")
     (installed / "manifest.json").unlink()
     (installed / "manifest.json").symlink_to("manifest.json")
@@ -197,7 +189,7 @@ def test_the_digest_is_of_the_values_and_not_of_their_text():
 def test_an_altered_value_is_refused_though_it_makes_sense(bundle: Path):
     path = bundle / "manifest.json"
     path.write_text(path.read_text().replace("0.02", "0.03"))
-    with pytest.raises(BundleError, match=r"manifest\.json was changed or damaged since .*; copy or export"):
+    with pytest.raises(BundleError, match=r"manifest\.json was changed or damaged after .*; copy or export"):
         read_bundle(bundle)
 
 

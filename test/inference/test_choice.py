@@ -14,7 +14,8 @@ import pytest
 from mvloc_ros.inference import onnxruntime_providers
 from mvloc_ros.inference.backend import BackendError
 from mvloc_ros.inference.backend_choice import create_backend
-from mvloc_ros.inference.bundle import Bundle, read_bundle, write_bundle
+from mvloc_ros.inference.bundle import Bundle, read_bundle
+from mvloc_ros.inference.bundle_writer import write_bundle
 from mvloc_ros.inference.gpu import Gpu, NoGpuError
 from mvloc_ros.inference.manifest import PrecisionSpec
 from mvloc_ros.inference.precision import choose
@@ -106,7 +107,7 @@ def test_a_gpu_that_stays_unused_is_reported(bundle: Bundle, monkeypatch: pytest
     monkeypatch.setattr(onnxruntime_providers, "find_gpu", lambda: Gpu("Orin (nvgpu)", "8.7", "12.6", 16))
     lines: list[str] = []
     create_backend("onnxruntime", bundle, 1, report=lines.append).close()
-    assert "The Orin (nvgpu) stays unused" in lines[0]
+    assert "The Orin (nvgpu) is not used" in lines[0]
     monkeypatch.setattr(onnxruntime_providers, "find_gpu", no_gpu)
     create_backend("onnxruntime", bundle, 1, report=lines.append).close()
     assert len(lines) == 1

@@ -75,7 +75,7 @@ def weight(tensor: onnx.TensorProto) -> Change:
 
 
 INTEGERS = TensorProto(name="near", dims=[1], data_type=TensorProto.INT64, int64_data=[0])
-IN_ANOTHER_FILE = r"its tensor 'far' lies in another file \(external data\), which the digests of a bundle do not cover"
+IN_ANOTHER_FILE = r"its tensor 'far' is in another file \(external data\), which the digests of a bundle do not cover"
 EXTERNAL: dict[str, tuple[Change, str]] = {
     "initializer": (weight(external()), IN_ANOTHER_FILE),
     "initializer without location": (weight(without_location()), IN_ANOTHER_FILE),
@@ -90,21 +90,21 @@ EXTERNAL: dict[str, tuple[Change, str]] = {
     "Constant": (node("Constant", [], "c", value=external()), IN_ANOTHER_FILE.replace("far", "value")),
     "sparse Constant": (
         node("Constant", [], "c", sparse_value=sparse(external(), INTEGERS)),
-        "the attribute 'sparse_value' of its operator 'Constant' is of a kind that no exported network has",
+        "the attribute 'sparse_value' of its operator 'Constant' has a type that no exported network has",
     ),
     "attribute of tensors": (
         node("Constant", [], "c", several=[external(), external()]),
-        "the attribute 'several' of its operator 'Constant' is of a kind",
+        "the attribute 'several' of its operator 'Constant' has a type",
     ),
     "attribute of sparse tensors": (
         node("Constant", [], "c", several=[sparse(external(), INTEGERS)] * 2),
-        "the attribute 'several' of its operator 'Constant' is of a kind",
+        "the attribute 'several' of its operator 'Constant' has a type",
     ),
     "branch": (
         node("If", ["share"], "c", then_branch=body(external()), else_branch=body(INTEGERS)),
-        "its operator 'If' runs a graph within the graph, as no exported network does",
+        "its operator 'If' contains a subgraph, which no exported network has",
     ),
-    "graphs": (node("Scan", ["share"], "c", bodies=[body(external())] * 2), "its operator 'Scan' runs a graph"),
+    "graphs": (node("Scan", ["share"], "c", bodies=[body(external())] * 2), "its operator 'Scan' contains a subgraph"),
     "function": (
         lambda m: m.functions.append(
             onnx.FunctionProto(name="f", domain="x", node=[helper.make_node("Constant", [], ["c"], value=external())])
@@ -161,11 +161,11 @@ FOREIGN: dict[str, tuple[Change, str]] = {
             weight(constant("on", True)),
             make_output("Loop", ["times", "on", "share"], body=helper.make_graph([], "body", [], [])),
         ),
-        "its operator 'Loop' runs a graph within the graph",
+        "its operator 'Loop' contains a subgraph",
     ),
     "foreign domain": (
         make_output("Attention", ["share"], domain="com.microsoft"),
-        "its operator 'Attention' is of the domain 'com.microsoft', and exported networks have ONNX's own alone",
+        "its operator 'Attention' is of the domain 'com.microsoft'; exported networks use only those of ONNX itself",
     ),
     "terabytes": (
         together(weight(constant("size", [1 << 20, 1 << 20])), node("Expand", ["share", "size"], "big")),
@@ -177,7 +177,7 @@ FOREIGN: dict[str, tuple[Change, str]] = {
             weight(constant("size", [1 << 20, 1 << 20])),
             node("Expand", ["single", "size"], "big"),
         ),
-        rf"up to its operator 'Expand' {LARGE}",
+        rf"with its operator 'Expand' {LARGE}",
     ),
     "many axes": (
         together(
@@ -185,9 +185,9 @@ FOREIGN: dict[str, tuple[Change, str]] = {
             weight(constant("size", [1 << 62] * 1000)),
             node("Expand", ["single", "size"], "big"),
         ),
-        "up to its operator 'Expand' it has values of more than 8 axes",
+        "with its operator 'Expand' it has values of more than 8 axes",
     ),
-    "doubled": (doubled, rf"up to its operator 'Concat' {LARGE}"),
+    "doubled": (doubled, rf"with its operator 'Concat' {LARGE}"),
     "products": (
         together(
             weight(constant("single", 1.0)),
@@ -195,11 +195,11 @@ FOREIGN: dict[str, tuple[Change, str]] = {
             node("Expand", ["single", "size"], "big"),
             node("MatMul", ["big", "big"], "product"),
         ),
-        r"up to its operator 'MatMul' it has more than 2\.7e.11 multiplications for one frame",
+        r"with its operator 'MatMul' it has more than 2\.7e.11 multiplications for one frame",
     ),
     "random": (
         node("RandomNormal", [], "big", shape=[9]),
-        "its operator 'RandomNormal' is not among those of exported",
+        "its operator 'RandomNormal' is not used by exported",
     ),
     "size by the data": (
         together(node("Cast", ["present"], "wanted", to=7), node("Expand", ["share", "wanted"], "big")),
@@ -207,38 +207,41 @@ FOREIGN: dict[str, tuple[Change, str]] = {
     ),
     "shape without values": (
         weight(TensorProto(name="far", dims=[1 << 28], data_type=1, raw_data=b"1234")),
-        "its tensor 'far' has fewer values than its shape 268435456 says",
+        "its tensor 'far' has fewer values than its shape 268435456 requires",
     ),
     "negative shape": (
         weight(TensorProto(name="far", dims=[-4, -1], data_type=1, raw_data=b"1234")),
-        "its tensor 'far' has an impossible shape",
+        "its tensor 'far' has an invalid shape",
     ),
-    "long name": (weight(external("far" * 9999)), r"its tensor '(far)+\.\.\.' lies in another file"),
-    "no colour": (lambda m: m.graph.input.pop(0), "it takes color as nothing, the manifest says uint8 1x12x16x3"),
+    "long name": (weight(external("far" * 9999)), r"its tensor '(far)+\.\.\.' is in another file"),
+    "no colour": (lambda m: m.graph.input.pop(0), "its input color is missing, but the manifest says uint8 1x12x16x3"),
     "colour in float": (
         retype("input", 0, 1),
-        "it takes color as float32 1x12x16x3, the manifest says uint8 1x12x16x3",
+        "its input color is float32 1x12x16x3, but the manifest says uint8 1x12x16x3",
     ),
-    "depth in millimetres": (retype("input", 1, 4), "it takes depth as type 4 1x12x16, the manifest says float32"),
-    "other size": (retype("input", 1, None, [1, 12, 17]), "it takes depth as float32 1x12x17, the manifest says"),
-    "batch": (retype("input", 2, None, [2, 2]), "it takes present as float32 2x2, the manifest says float32 1x2"),
+    "depth in millimetres": (retype("input", 1, 4), "its input depth is type 4 1x12x16, but the manifest says float32"),
+    "other size": (retype("input", 1, None, [1, 12, 17]), "its input depth is float32 1x12x17, but the manifest says"),
+    "batch": (retype("input", 2, None, [2, 2]), "its input present is float32 2x2, but the manifest says float32 1x2"),
     "another input": (
         lambda m: m.graph.input.append(helper.make_tensor_value_info("more", 1, [1])),
         "it has the unknown input 'more'",
     ),
-    "no pose": (lambda m: m.graph.output.pop(0), "it gives no pose"),
-    "pose in double": (retype("output", 0, 11), "it gives pose as type 11 1x6, the manifest says float32 1x6"),
-    "pose of seven": (retype("output", 0, None, [1, 7]), "it gives pose as float32 1x7, the manifest says float32 1x6"),
+    "no pose": (lambda m: m.graph.output.pop(0), "it has no output pose"),
+    "pose in double": (retype("output", 0, 11), "its output pose is type 11 1x6, but the manifest says float32 1x6"),
+    "pose of seven": (
+        retype("output", 0, None, [1, 7]),
+        "its output pose is float32 1x7, but the manifest says float32 1x6",
+    ),
     "share of another size than it says": (
         make_output("Identity", ["mean"]),
-        "it gives expert_share as float32 1x4, the manifest says float32 1x3",
+        "its output expert_share is float32 1x4, but the manifest says float32 1x3",
     ),
-    "output that nothing makes": (lambda m: m.graph.node.pop(), "no operator makes its output expert_share"),
+    "output that nothing makes": (lambda m: m.graph.node.pop(), "no operator computes its output expert_share"),
     "input that nothing makes": (
         make_output("Identity", ["nothing"]),
-        "'Identity' takes 'nothing', which nothing makes",
+        "'Identity' takes 'nothing', which no operator before it computes",
     ),
-    "value twice": (node("Identity", ["share"], "x"), "it makes the value 'x' twice"),
+    "value twice": (node("Identity", ["share"], "x"), "it computes the value 'x' twice"),
     "attribute twice": (
         lambda m: m.graph.node[0].attribute.append(m.graph.node[0].attribute[0]),
         "its operator 'Cast' has the attribute 'to' twice",
@@ -258,7 +261,7 @@ def test_what_no_exported_network_has_is_refused(name: str, tiny: bytes, tmp_pat
 def test_what_protobuf_would_merge_is_refused(tiny: bytes, tmp_path: Path):
     # Two graphs in one file: protobuf makes one of them, whose second part would not have been looked at.
     second = onnx.ModelProto(graph=onnx.GraphProto(initializer=[external()])).SerializeToString()
-    with pytest.raises(BackendError, match="its field 7 is there 2 times, where once is right"):
+    with pytest.raises(BackendError, match="its field 7 occurs 2 times instead of once"):
         check(tmp_path / "model.onnx", tiny + second)
 
 
@@ -270,7 +273,7 @@ def test_the_time_is_bounded_whatever_the_bytes(tiny: bytes, tmp_path: Path):
     for _ in range(2000):  # a graph in a graph in a graph: nothing descends into it
         size = len(nested)
         nested = b"\x3a" + bytes([size & 0x7F | 0x80, size >> 7 & 0x7F | 0x80, size >> 14]) + nested
-    with pytest.raises(BackendError, match="it takes color as nothing"):
+    with pytest.raises(BackendError, match="its input color is missing"):
         check(tmp_path / "model.onnx", nested)
     assert time.monotonic() - started < 5.0
 
@@ -283,10 +286,10 @@ def test_what_is_no_file_is_refused(kind: str, tmp_path: Path):
         path.touch()
     elif kind == "pipe":
         os.mkfifo(path)
-        words = r"cannot be read \(it is a named pipe, no regular file\)"
+        words = r"cannot be read \(it is a named pipe, not a regular file\)"
     else:
         path.mkdir()
-        words = r"cannot be read \(it is a folder, no regular file\)"
+        words = r"cannot be read \(it is a folder, not a regular file\)"
     with pytest.raises(BackendError, match=words):
         require_network_file(path, 12, 16, 4)
 

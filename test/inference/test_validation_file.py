@@ -28,18 +28,18 @@ def path(tmp_path: Path) -> Path:
         ("both\n", "line 2 has 1 columns instead of 10"),
         ("both,s,1,0,0,0,0,0,0,1,5\n", "line 2 has 11 columns"),
         ("\n", "line 2 has 0 columns"),
-        ("both,s,1,0,0,0,0,0,0,1\nsonar,s,1,0,0,0,0,0,0,1\n", "line 3 is of 'sonar'"),
-        ("both,s,1.5,0,0,0,0,0,0,1\n", "the stamp in line 2 is '1.5', no nanoseconds"),
+        ("both,s,1,0,0,0,0,0,0,1\nsonar,s,1,0,0,0,0,0,0,1\n", "line 3 has the modality 'sonar'"),
+        ("both,s,1.5,0,0,0,0,0,0,1\n", "the stamp in line 2 is '1.5', not a stamp in nanoseconds"),
         ("both,s,1_0,0,0,0,0,0,0,1\n", "the stamp in line 2 is '1_0'"),
         ("both,s,9223372036854775808,0,0,0,0,0,0,1\n", "the stamp in line 2 is '9223372036854775808'"),
         (f"both,s,{'9' * 5000},0,0,0,0,0,0,1\n", "the stamp in line 2 is '9999"),
-        ("both,s,1,nan,0,0,0,0,0,1\n", "line 2 is no pose: 'nan' is not finite"),
-        ("both,s,1,1e400,0,0,0,0,0,1\n", "line 2 is no pose: '1e400' is not finite"),
-        (f"both,s,1,{'9' * 500},0,0,0,0,0,1\n", "line 2 is no pose: a number has 500 digits"),
+        ("both,s,1,nan,0,0,0,0,0,1\n", "line 2 is not a pose: 'nan' is not finite"),
+        ("both,s,1,1e400,0,0,0,0,0,1\n", "line 2 is not a pose: '1e400' is not finite"),
+        (f"both,s,1,{'9' * 500},0,0,0,0,0,1\n", "line 2 is not a pose: a number has 500 digits"),
         ("both,s,1,1e9,0,0,0,0,0,1\n", r"line 2 has a position beyond 1e\+08 m"),
-        ("both,s,1,0,0,0,0,0,0,0\n", "the quaternion in line 2 has not the length 1"),
-        ("both,s,1,0,0,0,1e30,1e30,0,0\n", "the quaternion in line 2 has not the length 1"),
-        ("both,s,1,0,0,0,0,0,0,1\nboth,s,1,1,0,0,0,0,0,1\n", "line 3 is of a frame that was there before"),
+        ("both,s,1,0,0,0,0,0,0,0\n", "the quaternion in line 2 does not have length 1"),
+        ("both,s,1,0,0,0,1e30,1e30,0,0\n", "the quaternion in line 2 does not have length 1"),
+        ("both,s,1,0,0,0,0,0,0,1\nboth,s,1,1,0,0,0,0,0,1\n", "line 3 repeats a frame"),
         (f"both,{'s' * 200_000},1,0,0,0,0,0,0,1\n", "field larger than field limit"),
         ('both,"s', "unexpected end of data"),
     ],
@@ -62,7 +62,7 @@ def test_what_is_no_regular_text_file_of_the_folder_is_refused(path: Path, tmp_p
         read_validation(path)
     path.unlink()
     path.symlink_to("/etc/hostname")
-    with pytest.raises(ValidationFileError, match="leads out of"):
+    with pytest.raises(ValidationFileError, match="points outside"):
         read_validation(path)
 
 

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from mutations import damaged_bytes
 
-from mvloc_ros.inference.bundle import Bundle, add_scene_map, read_bundle
+from mvloc_ros.inference.bundle import Bundle, read_bundle
+from mvloc_ros.inference.bundle_writer import add_scene_map
 from mvloc_ros.inference.map_spec import AcceptanceSpec, SceneMapSpec
 from mvloc_ros.localization.depth_points import CORRECTION_SHAPE
 from mvloc_ros.localization.localizer import refiner_of
@@ -232,7 +233,7 @@ def test_the_map_is_a_regular_file_of_the_folder(tiny_bundle: Path, tmp_path: Pa
     path = bundle.path / bundle.manifest.scene_map.file
     path.rename(tmp_path / "elsewhere")
     path.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(SceneMapError, match=r"leads out of .* `cp -rL`.* or run `mvloc map`"):
+    with pytest.raises(SceneMapError, match=r"points outside .* `cp -rL`.* or run `mvloc map`"):
         read_scene_map(bundle)
     path.unlink()
     os.mkfifo(path)

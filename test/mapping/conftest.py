@@ -20,7 +20,8 @@ from lookup_network import write_lookup
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.inference.backend import Backend, NetworkOutput
-from mvloc_ros.inference.bundle import Bundle, add_scene_map, read_bundle, write_bundle
+from mvloc_ros.inference.bundle import Bundle, read_bundle
+from mvloc_ros.inference.bundle_writer import add_scene_map, write_bundle
 from mvloc_ros.inference.frame import ColorImage, DepthImage, Frame
 from mvloc_ros.inference.manifest import FrameSpec, InputSpec, PositionSpec
 from mvloc_ros.localization.estimate import PoseEstimate

@@ -21,7 +21,8 @@ from mvloc_ros.calibration.errors import CalibrationError
 from mvloc_ros.calibration.refined_trials import hold_out
 from mvloc_ros.cli import main
 from mvloc_ros.geometry import se3
-from mvloc_ros.inference.bundle import Bundle, add_scene_map, read_bundle, write_bundle
+from mvloc_ros.inference.bundle import Bundle, read_bundle
+from mvloc_ros.inference.bundle_writer import add_scene_map, write_bundle
 from mvloc_ros.inference.validation_file import VALIDATION_FILE, ValidationPoses
 from mvloc_ros.localization.refinement import moved
 from mvloc_ros.mapping.errors import MappingError

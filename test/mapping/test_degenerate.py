@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from mvloc_ros.geometry.covariance import pose_error
-from mvloc_ros.inference.bundle import Bundle, add_scene_map, read_bundle
+from mvloc_ros.inference.bundle import Bundle, read_bundle
+from mvloc_ros.inference.bundle_writer import add_scene_map
 from mvloc_ros.localization.refinement import moved
 from mvloc_ros.mapping.build import Cameras, build_map
 from mvloc_ros.mapping.map import make_spec

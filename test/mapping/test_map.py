@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from mvloc_ros.geometry.trajectory import Trajectory, write_tum
-from mvloc_ros.inference.bundle import read_bundle, write_bundle
+from mvloc_ros.inference.bundle import read_bundle
+from mvloc_ros.inference.bundle_writer import write_bundle
 from mvloc_ros.inference.frame import DepthImage
 from mvloc_ros.localization.depth_points import CORRECTION_SHAPE, DepthCamera
 from mvloc_ros.localization.scene_map import read_scene_map
@@ -187,7 +188,8 @@ import sys
 sys.modules["small_gicp"] = None  # as where it is not installed
 import mvloc_ros.node.localization_node, mvloc_ros.replay.offline, mvloc_ros.doctor.models
 from mvloc_ros.geometry.trajectory import Trajectory, write_tum
-from mvloc_ros.inference.bundle import read_bundle, write_bundle
+from mvloc_ros.inference.bundle import read_bundle
+from mvloc_ros.inference.bundle_writer import write_bundle
 from mvloc_ros.localization.localizer import Localizer
 from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.localization.scene_map import SceneMapError

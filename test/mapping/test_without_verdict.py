@@ -11,7 +11,8 @@ import pytest
 
 from mvloc_ros import cli
 from mvloc_ros.geometry import se3
-from mvloc_ros.inference.bundle import read_bundle, replace_manifest
+from mvloc_ros.inference.bundle import read_bundle
+from mvloc_ros.inference.bundle_writer import replace_manifest
 from mvloc_ros.inference.frame import ColorImage, DepthImage, FrameError
 from mvloc_ros.localization.refinement import moved
 from mvloc_ros.localization.scene_map import SceneMapError

@@ -23,8 +23,8 @@ pytestmark = pytest.mark.dds
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["-p", "model:=/nowhere/at/all"], "There is no model bundle at /nowhere/at/all"),
-        (["-p", "model:=''"], "No model is named: set the parameter `model` to the folder"),
+        (["-p", "model:=/nowhere/at/all"], "No model bundle found at /nowhere/at/all"),
+        (["-p", "model:=''"], "No model is given: set the parameter `model` to the folder"),
         (["-p", "backend:=tensorrt"], "CUDA"),
         (["-p", "precision:=fp16"], "has no fp16 network"),
         (["-p", "refine:=required"], "has no scene map to refine poses against"),

@@ -79,9 +79,9 @@ def second(tiny_bundle: Path, tmp_path: Path) -> Path:
 def test_what_is_plainly_wrong_is_refused_at_once_in_another_thread(slot, reading, told, tmp_path, second):
     (second / "manifest.json").unlink()
     os.mkfifo(second / "manifest.json")
-    for path, words in ((tmp_path / "nowhere", "There is no model bundle at"), (second, "named pipe")):
+    for path, words in ((tmp_path / "nowhere", "No model bundle found at"), (second, "named pipe")):
         assert words in slot.begin(str(path))
-    assert "is no folder of a model bundle" in slot.begin("a\0b")
+    assert "is not the folder of a model bundle" in slot.begin("a\0b")
     assert threading.current_thread() not in reading.threads
     assert told == []  # the answer says it
 
@@ -136,4 +136,4 @@ def test_a_model_that_runs_and_is_gone_from_the_disk_is_told_by_loading_it_again
     assert result_of(slot.outcome(), wait_for)[0]
     shutil.rmtree(second)
     success, said = result_of(slot.outcome(), wait_for)
-    assert (success, "There is no model bundle at" in said) == (False, True)
+    assert (success, "No model bundle found at" in said) == (False, True)

@@ -14,7 +14,8 @@ from mvloc_ros.msg import LocalizationStatus
 
 from mvloc_ros.frontend.message_checks import to_nanoseconds
 from mvloc_ros.geometry import se3
-from mvloc_ros.inference.bundle import add_scene_map, read_bundle
+from mvloc_ros.inference.bundle import read_bundle
+from mvloc_ros.inference.bundle_writer import add_scene_map
 from mvloc_ros.inference.calibration_spec import RefinedCalibration
 from mvloc_ros.inference.map_spec import AcceptanceSpec, SceneMapSpec
 from mvloc_ros.localization.depth_points import CORRECTION_SHAPE

@@ -200,11 +200,11 @@ def test_the_model_is_exchanged_under_load_and_a_bad_one_changes_nothing(
         # What is plainly wrong is refused at once; the rest is loaded beside the running model.
         refused = peer.set_string("model", "/nowhere")
         assert not refused.successful
-        assert "There is no model bundle at /nowhere" in refused.reason
+        assert "No model bundle found at /nowhere" in refused.reason
         # A pipe that nobody writes to would keep who opens it waiting for ever, and the node with it.
         refused = peer.set_string("model", str(pipe))
         assert not refused.successful
-        assert "manifest.json cannot be read (it is a named pipe, no regular file)" in refused.reason
+        assert "manifest.json cannot be read (it is a named pipe, not a regular file)" in refused.reason
         assert peer.set_string("model", str(second)).successful
         answer = trigger(peer, "load_model")
         assert answer.success, answer.message

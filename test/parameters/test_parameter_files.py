@@ -113,8 +113,8 @@ def test_a_file_changes_what_it_names(file: Path):
         ("/**:\n  ros__parameters: {lost_after: }\n", "a value is missing"),
         ("/**:\n  ros__parameters: {a: &x 1, b: *x}\n", "has an anchor or alias"),
         ("/**:\n  ros__parameters: {lost_after: 3.0\n", "is not valid YAML: "),
-        ("/**:\n  ros__parameters: {lost_after: 3.0, lost_after: 4.0}\n", "'lost_after' is there twice"),
-        ("/**:\n  ros__parameters: {? [a] : 1}\n", "is a list or mapping and no text"),
+        ("/**:\n  ros__parameters: {lost_after: 3.0, lost_after: 4.0}\n", "'lost_after' occurs twice"),
+        ("/**:\n  ros__parameters: {? [a] : 1}\n", "is a list or mapping and not a text"),
     ],
 )
 def test_a_file_that_cannot_be_used(file: Path, text: str, sentence: str):

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 
 from mvloc_ros import storage
 from mvloc_ros.recordings import RecordingError, open_folder, read_color, topics
+from mvloc_ros.recordings.bag_info import summarise
 from mvloc_ros.recordings.bag_reader import BagReader, RawMessage
 from mvloc_ros.recordings.bag_writer import BagWriter
 from mvloc_ros.recordings.from_folder import select_frames, write_bag
-from mvloc_ros.recordings.info import summarise
+from mvloc_ros.recordings.header_stamps import read_stamp, starts_with_header, with_stamp
 from mvloc_ros.recordings.mcap_kind import mcap_problem
-from mvloc_ros.recordings.messages import MessageBuilder
-from mvloc_ros.recordings.stamps import read_stamp, starts_with_header, with_stamp
+from mvloc_ros.recordings.message_builder import MessageBuilder
 from mvloc_ros.recordings.typestore import new_typestore, require_type
 
 
@@ -173,7 +173,7 @@ def test_an_interruption_at_the_last_step_keeps_the_old_recording(bag: Path, sev
 
 
 def test_what_is_no_recording_is_never_overwritten(seven_scenes: Path):
-    with pytest.raises(RecordingError, match="is no recording"):
+    with pytest.raises(RecordingError, match="is not a recording"):
         BagWriter(seven_scenes, force=True)
 
 
@@ -282,7 +282,7 @@ def test_a_recording_without_messages_is_said_to_be_empty(tmp_path: Path):
         said = summarise(tmp_path / name).text()
         assert "it holds no message" in said
         assert "from 0.000" not in said
-        with BagReader(tmp_path / name) as reader, pytest.raises(RecordingError, match="holds no message at all"):
+        with BagReader(tmp_path / name) as reader, pytest.raises(RecordingError, match="contains no messages"):
             reader.require(topics.COLOR_IMAGE, topics.IMAGE)
     assert topics.COLOR_IMAGE in said
 
@@ -331,8 +331,8 @@ ROS2 = ("cdr", "ros2msg")
     ("profile", "channels", "sentence"),
     [
         ("ros1", {"/a": ("ros1", "ros1msg")}, r"mcap of ROS 1 messages\): read the \.bag file"),
-        ("", {"/a": ("json", "jsonschema")}, r"no topic that can be read \(1 are skipped; /a: .* 'json' and not 'cdr'"),
-        ("ros2", {"/a": ("cdr", "ros1msg")}, r"\(1 are skipped; /a: its type is described in 'ros1msg' and not"),
+        ("", {"/a": ("json", "jsonschema")}, r"no topic that can be read \(1 are skipped; /a: .* 'json', not 'cdr'"),
+        ("ros2", {"/a": ("cdr", "ros1msg")}, r"\(1 are skipped; /a: its type is described in 'ros1msg', which"),
     ],
 )
 def test_an_mcap_of_another_kind_is_called_so(tmp_path: Path, profile: str, channels, sentence: str, summary: bool):
@@ -351,7 +351,7 @@ def test_an_unfinished_mcap_can_be_recovered(bag: Path):
     file = bag / "bag.mcap"
     assert mcap_problem(file) == ("", "")
     file.write_bytes(file.read_bytes()[:-50])
-    with pytest.raises(RecordingError, match=r"bag\.mcap has no end.*`mcap recover .*bag\.mcap -o NEW\.mcap`"):
+    with pytest.raises(RecordingError, match=r"bag\.mcap is truncated.*`mcap recover .*bag\.mcap -o NEW\.mcap`"):
         summarise(bag)
     (bag / "metadata.yaml").unlink()
     with pytest.raises(

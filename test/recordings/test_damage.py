@@ -24,12 +24,12 @@ from rosbags.typesys import Stores, get_typestore
 
 from mvloc_ros.limits import MOST_CHUNK_BYTES, MOST_YAML_BYTES
 from mvloc_ros.recordings import RecordingError, topics
+from mvloc_ros.recordings.bag_info import summarise
 from mvloc_ros.recordings.bag_reader import BagReader, open_bag
 from mvloc_ros.recordings.bag_writer import BagWriter
-from mvloc_ros.recordings.info import summarise
-from mvloc_ros.recordings.messages import MessageBuilder
+from mvloc_ros.recordings.message_builder import MessageBuilder
 from mvloc_ros.recordings.rosbag2.compression import decompressed, zstd
-from mvloc_ros.recordings.rosbag2.stored import DamageError, RawMessage
+from mvloc_ros.recordings.rosbag2.storage_base import DamageError, RawMessage
 from mvloc_ros.recordings.typestore import new_typestore
 from mvloc_ros.recordings.verbs import add_info_arguments, run_info
 
@@ -182,7 +182,7 @@ def test_a_message_that_cannot_be_decoded_is_refused_or_left_out(tmp_path: Path)
     with sqlite3.connect(storage_file(bag)) as database:
         database.execute("UPDATE messages SET data = x'0001' WHERE id = 3")
     database.close()
-    with pytest.raises(RecordingError, match=r"A message on /a in .* is damaged .*--allow-damage leaves such messages"):
+    with pytest.raises(RecordingError, match=r"A message on /a in .* is damaged .*--allow-damage skips such messages"):
         read_all(bag)
     found, notes = read_all(bag, allow_damage=True)
     assert found == {"/a": 49, "/b": 50}
@@ -208,7 +208,7 @@ def test_of_an_unfinished_mcap_counts_are_not_known(tmp_path: Path):
     file = storage_file(mcap_bag)
     data = file.read_bytes()
     file.write_bytes(data[: int(0.6 * len(data))])
-    with pytest.raises(RecordingError, match=r"has no end.*mcap recover"):
+    with pytest.raises(RecordingError, match=r"is truncated.*mcap recover"):
         read_all(file)
     found, notes = read_all(file, allow_damage=True)
     assert 0 < found["/a"] < 50
@@ -277,7 +277,7 @@ def test_no_more_is_decompressed_than_is_allowed(kind: str):
         decompressed(data, kind, 99_999)
     with pytest.raises(DamageError, match="holds more than 199999 bytes"):
         decompressed(2 * data, kind, 199_999)
-    with pytest.raises(DamageError, match="cut short"):
+    with pytest.raises(DamageError, match="truncated"):
         decompressed(data[:-4], kind, 100_000)
     with pytest.raises(DamageError, match="cannot be decompressed"):
         decompressed(b"no frame", kind, 100_000)
@@ -296,11 +296,11 @@ def test_a_damaged_page_of_a_database_ends_the_reading(tmp_path: Path):
 def test_what_a_killed_recorder_left_beside_a_database_is_said(tmp_path: Path, suffix: str):
     bag = write_poses(tmp_path / "bag", plugin=StoragePlugin.SQLITE3)
     Path(f"{storage_file(bag)}{suffix}").write_bytes(b"rest")
-    with pytest.raises(RecordingError, match=rf"bag\.db3{suffix} lies beside it, as after a recorder that was killed"):
+    with pytest.raises(RecordingError, match=rf"bag\.db3{suffix} is next to it, as after a recorder that was killed"):
         read_all(bag)
     found, notes = read_all(bag, allow_damage=True)
     assert found["/a"] == COUNT
-    assert any("lies beside it" in note for note in notes)
+    assert any("is next to it" in note for note in notes)
 
 
 def test_rows_that_are_no_messages_are_lost(tmp_path: Path):
@@ -315,9 +315,9 @@ def test_rows_that_are_no_messages_are_lost(tmp_path: Path):
 
 
 ODD = [
-    ("/json", "json", "jsonschema", "{}", "its messages are 'json' and not 'cdr'"),
-    ("/protobuf", "protobuf", "protobuf", "", "its messages are 'protobuf' and not 'cdr'"),
-    ("/ros1", "cdr", "ros1msg", "float64 x", "its type is described in 'ros1msg' and not as those of ROS 2 are"),
+    ("/json", "json", "jsonschema", "{}", "its messages are encoded as 'json', not 'cdr'"),
+    ("/protobuf", "protobuf", "protobuf", "", "its messages are encoded as 'protobuf', not 'cdr'"),
+    ("/ros1", "cdr", "ros1msg", "float64 x", "its type is described in 'ros1msg', which ROS 2 does not use"),
 ]
 
 
@@ -387,7 +387,7 @@ def test_a_chunk_that_claims_terabytes_is_not_allocated(mcap_bag: Path):
     overwrite(file, place + 9 + 16, struct.pack("<Q", 1 << 60))
     found, notes = read_all(file, allow_damage=True)
     assert sum(found.values()) < 2 * COUNT
-    assert f"it claims {1 << 60} bytes, at most {MOST_CHUNK_BYTES} are accepted" in " ".join(notes)
+    assert f"it states {1 << 60} bytes, at most {MOST_CHUNK_BYTES} are accepted" in " ".join(notes)
 
 
 def test_stamps_beyond_int64_are_damage(mcap_bag: Path):
@@ -397,7 +397,7 @@ def test_stamps_beyond_int64_are_damage(mcap_bag: Path):
     file.write_bytes(data.replace(stamp, b"\xff" * 16))
     with pytest.raises(RecordingError, match="messages lost"):
         read_all(file)
-    assert "a message is of another time than its chunk" in " ".join(read_all(file, allow_damage=True)[1])
+    assert "a message is outside of its chunk's time range" in " ".join(read_all(file, allow_damage=True)[1])
 
 
 @pytest.mark.parametrize(
@@ -406,12 +406,12 @@ def test_stamps_beyond_int64_are_damage(mcap_bag: Path):
         ("a: &x [1]\nb: [*x, *x]", "anchor or alias"),
         ("[" * 200 + "]" * 200, "nested deeper than"),
         ("[" + "[]," * 100_000 + "]", "it has more than 200000 values"),
-        ("{", "is not as a recorder writes it"),
-        ("5", "is not as a recorder writes it"),
-        ("rosbag2_bagfile_information: 5", "is not as a recorder writes it"),
+        ("{", "metadata.yaml is invalid"),
+        ("5", "metadata.yaml is invalid"),
+        ("rosbag2_bagfile_information: 5", "metadata.yaml is invalid"),
         ("rosbag2_bagfile_information: {version: 5}", r"metadata\.yaml has no value for 'storage_identifier'"),
-        ("rosbag2_bagfile_information: {version: 99}", "is of version 99, 9 is the newest"),
-        ("rosbag2_bagfile_information: {version: x}", "has 'x' for version, which is a whole number"),
+        ("rosbag2_bagfile_information: {version: 99}", "has version 99, the newest supported one is 9"),
+        ("rosbag2_bagfile_information: {version: x}", "has 'x' for version, not a whole number"),
     ],
 )
 def test_an_odd_metadata_file_is_named(bag: Path, text: str, sentence: str):
@@ -425,14 +425,14 @@ def test_an_odd_metadata_file_is_named(bag: Path, text: str, sentence: str):
     [
         ("relative_file_paths", ["../bag.mcap"], r"names the file '\.\./bag\.mcap', which is not in the folder"),
         ("relative_file_paths", ["/etc/passwd"], "names the file '/etc/passwd', which is not in the folder"),
-        ("relative_file_paths", [5], "has 5 for relative_file_paths, which is a text"),
-        ("relative_file_paths", "bag.mcap", "which is a list"),
+        ("relative_file_paths", [5], "has 5 for relative_file_paths, not a text"),
+        ("relative_file_paths", "bag.mcap", "not a list"),
         ("relative_file_paths", ["none.mcap"], "its file none.mcap is missing"),
         ("storage_identifier", "tape", "its storage 'tape' is unknown, known are mcap and sqlite3"),
         ("compression_mode", "rar", "its compression"),
         ("message_count", -1, "has -1 for message_count"),
-        ("message_count", 1 << 70, "for message_count, which is a whole number of 63 bits"),
-        ("duration", None, "is not as a recorder writes it"),
+        ("message_count", 1 << 70, "for message_count, not a whole number of 63 bits"),
+        ("duration", None, "metadata.yaml is invalid"),
         ("topics_with_message_count", [{"message_count": 1}], "has no value for 'topic_metadata'"),
     ],
 )
@@ -460,7 +460,7 @@ def test_only_regular_files_of_the_folder_are_read(bag: Path, tmp_path: Path, na
         path.unlink()
         {"pipe": os.mkfifo, "folder": Path.mkdir, "device": lambda path: path.symlink_to("/dev/zero")}[kind](path)
     said = {
-        "pipe": "it is a named pipe", "device": "it is a device", "folder": "it is a folder", "link": "leads out of",
+        "pipe": "it is a named pipe", "device": "it is a device", "folder": "it is a folder", "link": "points outside",
     }[kind]  # fmt: skip
     with pytest.raises(RecordingError, match=said):
         read_all(bag)

@@ -35,7 +35,7 @@ def test_millimetres_in_a_tum_folder_are_noticed(tum: Path):
     assert "look like millimetres (0.001 m), in which the median would be 1.5 m" in summary.problem
     near = depth_summary(open_folder(tum), 0.4, 4.5, "mvloc map")
     assert "100% of the measured depth of" in near.problem
-    assert "lies outside of the 0.4 to 4.5 m that mvloc map uses; the values look like millimetres" in near.problem
+    assert "is outside of the 0.4 to 4.5 m that mvloc map uses; the values look like millimetres" in near.problem
     (tum / "camera.json").write_text(json.dumps({"depth_units_per_metre": 1000}))
     right = depth_summary(open_folder(tum), 0.4, 4.5, "mvloc map")
     assert "1000 values a metre (camera.json), median 1.5 m" in right.text

@@ -52,7 +52,7 @@ def test_an_image_that_was_cut_short_is_refused(tmp_path: Path, suffix: str, kep
 
 def test_text_is_no_image(tmp_path: Path):
     (tmp_path / "a.png").write_text("<html>not found</html>")
-    with pytest.raises(RecordingError, match="no PNG or JPEG"):
+    with pytest.raises(RecordingError, match="not a PNG, a JPEG"):
         read_color(tmp_path / "a.png")
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from mvloc_ros.recordings import open_folder, read_color, read_depth
+from mvloc_ros.recordings.bag_info import summarise
 from mvloc_ros.recordings.from_folder import write_bag
-from mvloc_ros.recordings.info import summarise
 
 
 def test_red_kitchen(shared_data: Path, tmp_path: Path):

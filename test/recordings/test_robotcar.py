@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 
 from mvloc_ros.cli import main
 from mvloc_ros.geometry import quaternion, se3
-from mvloc_ros.geometry.motion import MotionLimits
+from mvloc_ros.geometry.motion_limits import MotionLimits
 from mvloc_ros.geometry.trajectory import Interpolation
 from mvloc_ros.recordings import RecordingError, open_folder, read_color, read_depth
 from mvloc_ros.recordings.robotcar.layout import transforms
-from mvloc_ros.recordings.robotcar.poses import read_absolute, read_odometry
 from mvloc_ros.recordings.robotcar.scans import read_scan
 from mvloc_ros.recordings.robotcar.splits import split_traversals
+from mvloc_ros.recordings.robotcar.trajectories import read_absolute, read_odometry
 
 FAST = MotionLimits(1e4, 1e4)  # for drives of metres and 90 degrees a millisecond
 TRAIN, TEST = "2014-06-26-08-53-56", "2014-06-23-15-36-04"
@@ -295,7 +295,7 @@ def test_uncertain_ins_solutions_are_left_out_on_request(tmp_path: Path):
                                *lines[4:]]))  # fmt: skip
     assert len(read_absolute(path)) - len(read_absolute(path, good_only=True)) == 3
     path.write_text(path.read_text().replace("SOLUTION_GOOD", "INACTIVE"))
-    with pytest.raises(RecordingError, match="holds no pose with INS_SOLUTION_GOOD"):
+    with pytest.raises(RecordingError, match="contains no pose with INS_SOLUTION_GOOD"):
         read_absolute(path, good_only=True)
 
 
@@ -330,9 +330,9 @@ def test_splits_by_traversal():
     assert split_traversals(full, None) == (full[:1], full[1:])
     assert split_traversals(["a", "b"], ["a"]) == (["b"], ["a"])
     for names, test, sentence in (
-        ([loop[0], full[1]], None, "not of one published split"),
-        (["a", "b"], None, "name those for testing with"),
-        (["a", "b"], ["c"], "--test names c, which is none of the traversals: a, b"),
+        ([loop[0], full[1]], None, "do not belong to one published split"),
+        (["a", "b"], None, "choose those for testing with"),
+        (["a", "b"], ["c"], "--test gives c, which is not one of the traversals: a, b"),
         (loop[:1], None, "is for test: add one"),
         (["a", "b"], ["a", "b"], "is for training"),
         (["a", "a"], ["a"], "given twice"),
@@ -431,9 +431,9 @@ def test_missing_files_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[s
         (f"{TRAIN}/vo/vo.csv", "source_timestamp,destination_timestamp,x,y,z,roll,pitch,yaw\n1,2,x,0,0,0,0,0\n",
          r"Line 2 of .*vo.csv is damaged"),
         (f"{TRAIN}/stereo.timestamps", "soon 1\n", "is not a list of `timestamp chunk`"),
-        ("models/stereo_narrow_left.txt", "1 2 3\n", "must hold fx fy cx cy"),
+        ("models/stereo_narrow_left.txt", "1 2 3\n", "must contain fx fy cx cy"),
         ("models/stereo_narrow_left_distortion_lut.bin", "12345678" * 5, "has 5 numbers, but images of 32x24"),
-        ("extrinsics/stereo.txt", "1 2 3\n", "must hold six numbers"),
+        ("extrinsics/stereo.txt", "1 2 3\n", "must contain six numbers"),
     ],
 )  # fmt: skip
 def test_damaged_files_are_named(
@@ -458,4 +458,4 @@ def test_wrong_options_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture
     assert run(tmp_path, "--every", "0") == 2
     assert "must be 1 or more" in capsys.readouterr().err
     assert run(tmp_path, drives=(tmp_path / "nowhere",)) == 2
-    assert "nowhere is not a folder that exists" in capsys.readouterr().err
+    assert "nowhere does not exist or is not a folder" in capsys.readouterr().err

@@ -150,16 +150,16 @@ def test_camera_json_states_what_differs(seven_scenes: Path):
     ("text", "words"),
     [
         ("{", "is not valid JSON"),
-        ("[]", "must hold one JSON object"),
+        ("[]", "must contain one JSON object"),
         ('{"rate": 3}', "unknown key 'rate'"),
-        ('{"rate_hz": -1}', "value of 'rate_hz' is not usable"),
-        ('{"rate_hz": "fast"}', "value of 'rate_hz' is not usable"),
-        ('{"max_depth": 0}', "value of 'max_depth' is not usable"),
-        ('{"depth_projection": "fisheye"}', "neither 'pinhole' nor 'cylindrical'"),
-        ('{"pose_of": "lidar"}', "neither 'color' nor 'depth'"),
-        ('{"depth_registered": "no"}', "neither true nor false"),
-        ('{"color": {"width": 32}}', "value of 'color' is not usable"),
-        ('{"color": {"width": 32, "height": 24, "fx": NaN, "fy": 9, "cx": 9, "cy": 9}}', "NaN is no number in JSON"),
+        ('{"rate_hz": -1}', "rate_hz must be positive, not -1"),
+        ('{"rate_hz": "fast"}', "rate_hz must be a number, not 'fast'"),
+        ('{"max_depth": 0}', "max_depth must be positive, not 0"),
+        ('{"depth_projection": "fisheye"}', "depth_projection must be pinhole or cylindrical"),
+        ('{"pose_of": "lidar"}', "pose_of must be color or depth"),
+        ('{"depth_registered": "no"}', "depth_registered must be true or false, not 'no'"),
+        ('{"color": {"width": 32}}', "A camera needs width, height, fx, fy, cx, cy"),
+        ('{"color": {"width": 32, "height": 24, "fx": NaN, "fy": 9, "cx": 9, "cy": 9}}', "NaN is not a number in JSON"),
         ('{"color": {"width": 64, "height": 48, "fx": 9, "fy": 9, "cx": 9, "cy": 9}}', "has 32x24 pixels"),
     ],
 )
@@ -171,7 +171,7 @@ def test_a_wrong_camera_json_is_explained(seven_scenes: Path, text: str, words: 
 
 
 def test_what_is_no_recording_is_refused(tmp_path: Path):
-    with pytest.raises(RecordingError, match="not a folder that exists"):
+    with pytest.raises(RecordingError, match="does not exist or is not a folder"):
         open_folder(tmp_path / "nowhere")
     with pytest.raises(RecordingError, match="neither the 7-Scenes layout"):
         open_folder(tmp_path)

@@ -35,10 +35,10 @@ from mvloc_ros.cli import main
 from mvloc_ros.geometry import quaternion, se3
 from mvloc_ros.geometry.trajectory import Interpolation
 from mvloc_ros.recordings import RecordingError, open_folder, read_color, read_depth, topics
+from mvloc_ros.recordings.bag_info import summarise
 from mvloc_ros.recordings.bag_reader import BagReader
 from mvloc_ros.recordings.from_folder import select_frames, write_bag
-from mvloc_ros.recordings.info import summarise
-from mvloc_ros.recordings.messages import OPTICAL_ROTATION
+from mvloc_ros.recordings.message_builder import OPTICAL_ROTATION
 from mvloc_ros.recordings.transforms import TransformTree
 
 
@@ -277,7 +277,9 @@ def test_other_clocks_are_noticed(tmp_path: Path):
     recording.add_images()
     hour = 3600 * 10**9
     recording.add_poses("/pose", lambda stamp: recording.build.pose(stamp + hour, "map", base_pose(stamp)))
-    with pytest.raises(RecordingError, match=r"Of 10 colour images 0 have .*\(10 without a pose at their time.*clock"):
+    with pytest.raises(
+        RecordingError, match=r"Of 10 colour images 0 can be used as frames .*\(10 without a pose at their time.*clock"
+    ):
         convert(recording.write(tmp_path / "bag"), tmp_path / "out")
 
 
@@ -317,7 +319,7 @@ def test_an_interrupted_run_goes_on_and_nothing_is_mixed(tmp_path: Path, monkeyp
     other.add_images(skip_depth=(0,))
     add_pose_topic(other)
     other_bag = other.write(tmp_path / "other")
-    from mvloc_ros.replay.to_dataset import convert as module
+    from mvloc_ros.recordings.to_dataset import bag_to_folder as module
 
     written = []
 
@@ -352,7 +354,7 @@ def test_an_interrupted_run_goes_on_and_nothing_is_mixed(tmp_path: Path, monkeyp
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"test_fraction": 1.0}, "test fraction must lie between"),
+        ({"test_fraction": 1.0}, "test fraction must be between"),
         ({"splat": 0.5}, "--splat must be 1 or more"),
         ({"depth_units_per_metre": 0.0}, "not --stored-depth-units 0"),
         ({"register": True, "pose_of": "depth"}, "use --pose-of color with --register"),
@@ -370,7 +372,7 @@ def test_an_extrinsic_must_be_a_rotation(tmp_path: Path, capsys: pytest.CaptureF
     recording = Recording()
     arguments = ["bag", "to-dataset", str(recording.write(tmp_path / "bag")), "--out", str(tmp_path / "out")]
     assert main([*arguments, "--extrinsic", "1", "2", "3", "0", "0", "0", "0"]) == 2
-    assert "quaternion of length 1" in capsys.readouterr().err
+    assert "with a unit quaternion" in capsys.readouterr().err
 
 
 def test_frames_beside_each_other_are_connected_through_their_parent():
@@ -380,8 +382,8 @@ def test_frames_beside_each_other_are_connected_through_their_parent():
     tree.add("base", "left", None, T_base_left)
     tree.add("base", "right", None, T_base_right)
     expected = np.linalg.inv(T_base_left) @ T_base_right
-    np.testing.assert_allclose(tree.lookup("left", "right", 7, Interpolation(0)), expected, atol=1e-12)
-    np.testing.assert_allclose(tree.lookup("left", "base", 7, Interpolation(0)), np.linalg.inv(T_base_left), atol=1e-12)
+    np.testing.assert_allclose(tree.sample("left", "right", 7, Interpolation(0)), expected, atol=1e-12)
+    np.testing.assert_allclose(tree.sample("left", "base", 7, Interpolation(0)), np.linalg.inv(T_base_left), atol=1e-12)
 
 
 def test_contradicting_transforms_are_refused():
@@ -393,5 +395,5 @@ def test_contradicting_transforms_are_refused():
     circle = TransformTree()
     circle.add("a", "b", None, np.eye(4))
     circle.add("b", "a", None, np.eye(4))
-    with pytest.raises(RecordingError, match=r"circle through"):
-        circle.lookup("a", "b", 0, Interpolation(0))
+    with pytest.raises(RecordingError, match=r"cycle through"):
+        circle.sample("a", "b", 0, Interpolation(0))

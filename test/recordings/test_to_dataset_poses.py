@@ -29,7 +29,7 @@ from synthetic_bag import (
 )
 
 from mvloc_ros.geometry import quaternion, se3
-from mvloc_ros.geometry.motion import MotionLimits
+from mvloc_ros.geometry.motion_limits import MotionLimits
 from mvloc_ros.recordings import RecordingError, open_folder, topics
 
 T_MAP_ODOM = se3.from_parts([1.2, 0.0, 0.0], quaternion.exp(np.array([0.0, 0.0, np.radians(10.0)])))
@@ -92,7 +92,7 @@ def test_two_sources_that_agree_are_one(tmp_path: Path):
 
 def test_an_extrinsic_avoids_contradicting_mounts_on_tf(tmp_path: Path):
     bag = with_transforms(static("base_link", FRAME, MOUNT_TURNED)).write(tmp_path / "bag")
-    with pytest.raises(RecordingError, match="name that frame with --pose-frame"):
+    with pytest.raises(RecordingError, match="give that frame with --pose-frame"):
         convert(bag, tmp_path / "out", source="tf", T_pose_camera=T_BASE_CAMERA)
     convert(bag, tmp_path / "out", source="tf", T_pose_camera=T_BASE_CAMERA, pose_frame="base_link")
     check(tmp_path / "out", lambda at: T_MAP_ODOM @ base_pose(at) @ T_BASE_CAMERA)

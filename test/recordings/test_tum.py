@@ -145,6 +145,14 @@ def test_two_images_at_one_time_are_refused(tum: Path):
         open_folder(tum)
 
 
+def test_a_file_name_from_outside_cannot_act_on_a_terminal(tum: Path):
+    with (tum / "rgb.txt").open("a") as stream:
+        stream.write((tum / "rgb.txt").read_text().splitlines()[3].split()[0] + " rgb/a\x1b[2Jb.png\n")
+    with pytest.raises(RecordingError) as caught:
+        open_folder(tum)
+    assert r"a\x1b[2Jb.png: keep one" in str(caught.value)
+
+
 def test_a_list_that_is_not_utf8_is_named(tum: Path):
     (tum / "rgb.txt").write_bytes(b"# caf\xe9\n" + (tum / "rgb.txt").read_bytes())
     with pytest.raises(RecordingError, match=r"Line 1 of the list .*rgb\.txt is not UTF-8"):

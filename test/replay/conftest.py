@@ -15,7 +15,7 @@ from child_process import ChildProcess
 from mvloc_ros.geometry import se3
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_writer import BagWriter, qos_profile
-from mvloc_ros.recordings.messages import MessageBuilder
+from mvloc_ros.recordings.message_builder import MessageBuilder
 
 START = 5_000_000_123
 PERIOD = 33_333_333

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from mvloc_ros.recordings import topics
+from mvloc_ros.recordings.bag_info import summarise
 from mvloc_ros.recordings.bag_reader import BagReader, RawMessage
-from mvloc_ros.recordings.info import summarise
-from mvloc_ros.recordings.stamps import read_stamp
+from mvloc_ros.recordings.header_stamps import read_stamp
 
 pytestmark = pytest.mark.dds
 PLAYED = (topics.COLOR_IMAGE, topics.DEPTH_IMAGE, topics.GROUND_TRUTH)

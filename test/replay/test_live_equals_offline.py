@@ -21,7 +21,7 @@ from mvloc_ros.geometry.trajectory import read_tum
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import BagReader
 from mvloc_ros.recordings.bag_writer import BagWriter, qos_profile
-from mvloc_ros.recordings.messages import MessageBuilder
+from mvloc_ros.recordings.message_builder import MessageBuilder
 from mvloc_ros.replay.played_time import moved_by, read_references
 
 pytestmark = [pytest.mark.dds, pytest.mark.timeout(300)]

@@ -23,7 +23,7 @@ from mvloc_ros.localization.localizer import Localizer
 from mvloc_ros.recordings import RecordingError, topics
 from mvloc_ros.recordings.bag_reader import BagReader
 from mvloc_ros.recordings.bag_writer import BagWriter
-from mvloc_ros.recordings.messages import MessageBuilder
+from mvloc_ros.recordings.message_builder import MessageBuilder
 from mvloc_ros.replay import offline
 from mvloc_ros.replay.errors import ReplayError
 from mvloc_ros.replay.evaluated_parameters import evaluated

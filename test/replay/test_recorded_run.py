@@ -18,7 +18,7 @@ from mvloc_ros.geometry import se3
 from mvloc_ros.recordings import RecordingError, topics
 from mvloc_ros.recordings.bag_reader import BagReader
 from mvloc_ros.recordings.bag_writer import BagWriter
-from mvloc_ros.recordings.messages import MessageBuilder
+from mvloc_ros.recordings.message_builder import MessageBuilder
 from mvloc_ros.replay import played_time
 from mvloc_ros.replay.errors import ReplayError
 from mvloc_ros.replay.evaluation import evaluate

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import RawMessage
-from mvloc_ros.recordings.messages import MessageBuilder
+from mvloc_ros.recordings.message_builder import MessageBuilder
 from mvloc_ros.recordings.typestore import new_typestore
 from mvloc_ros.replay.restamp import Restamper
 from mvloc_ros.replay.timeline import Timeline

@@ -14,7 +14,8 @@ import pytest
 
 from mvloc_ros.cli import main
 from mvloc_ros.inference.backend_choice import create_backend
-from mvloc_ros.inference.bundle import read_bundle, write_bundle
+from mvloc_ros.inference.bundle import read_bundle
+from mvloc_ros.inference.bundle_writer import write_bundle
 from mvloc_ros.inference.frame import ColorImage, DepthImage, Frame
 from mvloc_ros.inference.manifest import manifest_from_json, manifest_to_json
 from mvloc_ros.localization.localizer import Localizer

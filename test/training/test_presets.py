@@ -111,7 +111,7 @@ def test_the_recipe_of_another_system_as_base(tmp_path: Path) -> None:
         ("epochs:", "epochs must be a whole number, not None"),
         ("epochs: 0", "--epochs 0 must be at least 1"),
         ("learning_rate: fast", "learning_rate must be a number, not 'fast'"),
-        ("learning_rate: .nan", "'.nan' in line 1 is no finite number"),
+        ("learning_rate: .nan", "'.nan' in line 1 is not a finite number"),
         ("register_depth: 1", "register_depth must be true or false, not 1"),
         ("backbone: vgg", "--backbone 'vgg' is unknown; choose one of resnet18, resnet34"),
         ("clip_length: 3", "mvloc is trained on single frames"),

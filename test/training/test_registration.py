@@ -13,7 +13,8 @@ import pytest
 
 from mvloc_ros.cli import main
 from mvloc_ros.inference.backend_choice import create_backend
-from mvloc_ros.inference.bundle import read_bundle, write_bundle
+from mvloc_ros.inference.bundle import read_bundle
+from mvloc_ros.inference.bundle_writer import write_bundle
 from mvloc_ros.inference.frame import ColorImage, DepthImage, Frame, FrameError
 from mvloc_ros.localization.localizer import Localizer
 from mvloc_ros.recordings import open_folder, read_color
@@ -150,9 +151,9 @@ def said(capsys: pytest.CaptureFixture[str]) -> str:
         ({"depth_registered": True}, "is registered to its colour; leave --register-depth away"),
         ({"T_color_depth": None}, "state T_color_depth in its camera.json"),
         ({"depth_projection": "cylindrical"}, "are panoramas, which no camera registers"),
-        ({"T_color_depth": [[2, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]}, "it is no rigid transform"),
-        ({"T_color_depth": [1, 2, 3]}, "it is no rigid transform"),
-        ({"T_color_depth": "near"}, "the value of 'T_color_depth' is not usable"),
+        ({"T_color_depth": [[2, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]}, "must be a rigid transform"),
+        ({"T_color_depth": [1, 2, 3]}, "T_color_depth must be a rigid transform"),
+        ({"T_color_depth": "near"}, "T_color_depth must be a rigid transform"),
     ],
 )
 def test_what_cannot_be_registered_is_said(raw: Path, changes: dict[str, object], words: str, capsys) -> None:

@@ -306,8 +306,8 @@ FILES: dict[str, tuple[Callable[[Path], object], str]] = {
     "compressed": (compress, r"is damaged \(BadZipFile\); delete it"),
     "list": (lambda path: torch.save([1], path), "is of another version of mvloc_ros; train again"),
     "schema": (lambda path: torch.save({"schema": torch.ones(2)}, path), "is of another version of mvloc_ros"),
-    "pipe": (become_a_pipe, r"cannot be read \(it is a named pipe, no regular file\)"),
-    "folder": (become_a_folder, r"cannot be read \(it is a folder, no regular file\)"),
+    "pipe": (become_a_pipe, r"cannot be read \(it is a named pipe, not a regular file\)"),
+    "folder": (become_a_folder, r"cannot be read \(it is a folder, not a regular file\)"),
     "none": (lambda path: path.unlink(), "There is no checkpoint"),
 }
 
@@ -380,7 +380,9 @@ def test_changed_values_are_taken_or_refused_and_nothing_else(last: Values, monk
 def test_weights_that_are_none_end_in_a_sentence(tmp_path: Path) -> None:
     path = tmp_path / "resnet18.pth"
     os.mkfifo(path)
-    with pytest.raises(TrainingError, match=r"Cannot read the weights .*named pipe, no regular file; check --weights"):
+    with pytest.raises(
+        TrainingError, match=r"Cannot read the weights .*named pipe, not a regular file; check --weights"
+    ):
         read_weights(path)
     path.unlink()
     network = ResNet("resnet18", 0.125, classes=10)

@@ -190,7 +190,7 @@ def test_a_ground_truth_line_that_is_no_pose(tum_wall: Path, capsys, caplog: pyt
     with caplog.at_level(logging.WARNING, logger="mvloc_ros"):
         # The positions are those of a slower camera, which contradict the depth images.
         assert train(tum_wall, "--force") == 0
-    assert f"1 lines of ground truth left out; the first: line 11, which is no pose, of {truth}" in caplog.text
+    assert f"1 lines of ground truth left out; the first: line 11, which is not a pose, of {truth}" in caplog.text
     truth.write_text("\n".join([*lines[:4], "rubbish", "1 2", *lines[4:]]))
     assert train(tum_wall, "--force") == 2
     assert "3 of 51 frames" in said(capsys)
@@ -253,7 +253,7 @@ def test_an_empty_tum_list_is_said(tum_wall: Path, capsys: pytest.CaptureFixture
 
 def test_a_file_instead_of_a_folder(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert train(folder / "camera.json") == 2
-    assert "is not a folder that exists" in said(capsys)
+    assert "does not exist or is not a folder" in said(capsys)
 
 
 def test_checkpoints_of_another_system(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,15 +22,15 @@ from bench.fuzzing.kind import Input, require, require_finite, require_rigid
 from bench.fuzzing.mutators import copy_links, damaged, odd_file, replace_bytes
 from bench.fuzzing.scene import CAMERA, FRAMES, PERIOD_NS, START_NS, color_of, depth_of, pose_of
 from mvloc_ros.recordings import open_folder, topics
+from mvloc_ros.recordings.bag_info import summarise
 from mvloc_ros.recordings.bag_reader import open_bag
 from mvloc_ros.recordings.errors import RecordingError
-from mvloc_ros.recordings.info import summarise
-from mvloc_ros.recordings.messages import MessageBuilder
+from mvloc_ros.recordings.message_builder import MessageBuilder
+from mvloc_ros.recordings.to_dataset.bag_to_folder import to_dataset
+from mvloc_ros.recordings.to_dataset.dataset_options import DatasetOptions
+from mvloc_ros.recordings.to_dataset.pose_source import PoseOptions
 from mvloc_ros.recordings.typestore import new_typestore
 from mvloc_ros.replay.run import CollectedPoses
-from mvloc_ros.replay.to_dataset.convert import to_dataset
-from mvloc_ros.replay.to_dataset.options import DatasetOptions
-from mvloc_ros.replay.to_dataset.poses import PoseOptions
 
 ODOMETRY = "nav_msgs/msg/Odometry"
 COLOR, DEPTH, INFO, POSE, ODOM = (

@@ -44,18 +44,11 @@ class TensorRTBackend:
             raise BackendError(self._failure)
         inputs: dict[str, NDArray[Any]] = {"color": color[None], "depth": depth[None], "present": present[None]}
         try:
-            values = self._execution.run(inputs)
+            return NetworkOutput.of(self._execution.run(inputs))
         except BackendError as error:
-            # CUDA repeats an error for ever; asking again would only hide the first one.
+            # CUDA repeats an error until it is reset; calling it again would only hide the first one.
             self._failure = f"{error} No frame can be localized until the node is cleaned up and configured again."
             raise BackendError(self._failure) from error
-        return NetworkOutput(
-            position=values["pose"][0, :3],
-            log_quaternion=values["pose"][0, 3:],
-            latent_mean=values["latent_mean"][0],
-            latent_log_variance=values["latent_log_variance"][0],
-            expert_share=values["expert_share"][0],
-        )
 
     def close(self) -> None:
         """Free the engine, its buffers and its stream."""

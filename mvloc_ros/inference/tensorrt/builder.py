@@ -35,7 +35,7 @@ class Built:
 
 
 def describe_flags(trt: ModuleType) -> tuple[str, ...]:
-    """What the builder is told besides the network, as a part of the engine's key."""
+    """The builder's settings besides the network, as a part of the engine's key."""
     typing = "strongly typed" if is_strongly_typed(trt) else "typed by flags"
     return (typing, f"workspace {WORKSPACE_BYTES}", "no TF32")
 
@@ -51,7 +51,7 @@ def build(
         precision: fp32, fp16 or bf16.
         timing: what `Built.timing` was in an earlier build on this GPU, or empty.
         log: TensorRT's.
-        report: is told every ten seconds how long it has taken.
+        report: gets the elapsed time every ten seconds.
 
     Raises:
         BackendError: TensorRT cannot parse or build it; the message has its reason.
@@ -65,7 +65,7 @@ def build(
     if not is_strongly_typed(trt):
         _set_precision(trt, network, config, precision)
     if not config.set_timing_cache(config.create_timing_cache(timing), False):
-        report("What was learned of the GPU in earlier builds is not of this one; it is learned again.")
+        report("The timing cache is not of this GPU and TensorRT version; it is made again.")
         config.set_timing_cache(config.create_timing_cache(b""), False)
     started = time.monotonic()
     with _progress(f"building a TensorRT {trt.__version__} engine ({precision})", report):
@@ -83,7 +83,7 @@ def _made(make: Callable[[], Any], what: str, log: ErrorLog) -> Any:
     except (TypeError, RuntimeError):
         made = None
     if made is None:
-        raise BackendError(f"TensorRT gives no {what}: {log.explanation()}.")
+        raise BackendError(f"TensorRT cannot create its {what}: {log.explanation()}.")
     return made
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Engines on disk, by all that decides whether one may be used: model, TensorRT, GPU, precision, shapes, flags.
+"""Engines on disk, by everything that they depend on: model, TensorRT, GPU, precision, shapes, flags.
 
 An engine runs on the kind of GPU that it was built on and with the TensorRT that built it, and nowhere
 else. The key is in the file's name and again in its header, so that a renamed or copied file is seen.
@@ -33,13 +33,13 @@ class EngineKey:
     """All that an engine depends on.
 
     Attributes:
-        model: the bundle's name, for people; it decides nothing.
+        model: the bundle's name, for display only.
         onnx: SHA-256 of the ONNX file.
         tensorrt: its full version.
         gpu, compute_capability, multiprocessors: of the GPU, as the driver gives them.
         precision: fp32, fp16, bf16 or int8.
         shapes: of the inputs, such as "color 1x120x160x3".
-        flags: everything else that the builder was told.
+        flags: all other settings of the builder.
     """
 
     model: str
@@ -65,7 +65,7 @@ class EngineKey:
 
 
 class EngineCache:
-    """A folder of engines. A cache that cannot be read or written costs time, never the backend."""
+    """A folder of engines. If it cannot be read or written, engines are built again; the backend still works."""
 
     def __init__(self, folder: Path, report: Callable[[str], object]) -> None:
         """Use a folder, which need not exist; `report` gets a sentence about each file that is not used or kept."""
@@ -76,13 +76,15 @@ class EngineCache:
         return self.folder / key.file_name
 
     def read(self, key: EngineKey) -> bytes | None:
-        """The engine, or None where there is none that may be used."""
+        """The engine, or None where the cache has no usable one."""
         found = self._read(self.path(key), "engine")
         if found is None:
             return None
         about, content = found
         if other := [name for name, value in key.values().items() if name != "model" and about.get(name) != value]:
-            self._report(f"The engine {self.path(key)} was built for another {', '.join(other)}; it is built again.")
+            self._report(
+                f"The engine {self.path(key)} was built for a different {', '.join(other)}; it is built again."
+            )
             return None
         return content
 
@@ -120,8 +122,8 @@ class EngineCache:
             write_sealed(path, about, content)
         except OSError as error:
             self._report(
-                f"{path} cannot be kept ({error.strerror}), so the next start builds it again; free or allow the "
-                "folder, or set `engine_cache` to another."
+                f"{path} cannot be stored ({error.strerror}), so the next start builds it again; check the space and "
+                "permissions of the folder, or set `engine_cache` to another."
             )
             return False
         return True

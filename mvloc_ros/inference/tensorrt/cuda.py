@@ -113,7 +113,7 @@ class Cuda:
         try:
             yield
         finally:
-            # Also after an error: a stream that stays in capture serves for nothing.
+            # Also after an error: a stream that stays in capture is useless.
             self._graph = self._call("cudaStreamEndCapture", self.stream)
         self._executable = self._call("cudaGraphInstantiateWithFlags", self._graph, 0)
 
@@ -122,7 +122,7 @@ class Cuda:
         self._call("cudaGraphLaunch", self._executable, self.stream)
 
     def forgive(self) -> None:
-        """Take up work after an error that left nothing broken, such as a refused capture."""
+        """Continue after an error that broke nothing, such as a refused capture."""
         self._runtime.cudaGetLastError()
         self._failed = False
 

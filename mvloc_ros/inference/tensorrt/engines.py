@@ -26,7 +26,7 @@ from mvloc_ros.inference.tensorrt.execution import EngineRejectedError, Executio
 from mvloc_ros.inference.tensorrt.library import ErrorLog, import_tensorrt
 from mvloc_ros.limits import MOST_BUNDLE_FILE_BYTES
 
-# float16 first; bfloat16 has the same speed and fewer digits, and is for who asks for it.
+# float16 first; bfloat16 has the same speed and fewer digits, and is used on request only.
 BY_SPEED = ("fp16",)
 # In normalised units and quaternion components. Real errors of fp16 are a thousandth; a wrong engine's are 1.
 _TOLERANCES = {"fp32": 0.01, "fp16": 0.1, "bf16": 0.3}
@@ -50,7 +50,7 @@ def open_engine(bundle: Bundle, options: BackendOptions) -> OpenedEngine:
     Raises:
         BackendError: no GPU, no TensorRT, no engine of that precision, or a wrong one.
     """
-    gpu = find_gpu()  # before TensorRT is touched: without a driver it may end the process
+    gpu = find_gpu()  # before TensorRT is used: without a driver it may end the process
     trt, runtime = import_tensorrt(), import_cuda_runtime()
     precision = choose(bundle, options.precision, BY_SPEED)
     if precision == "int8":
@@ -128,8 +128,8 @@ def engine_key(trt: ModuleType, gpu: Gpu, bundle: Bundle, precision: str) -> Eng
 def check(execution: Execution, bundle: Bundle, precision: str) -> None:
     """Compare a new engine with ONNX Runtime on frames of noise, some with a modality left out.
 
-    Builders make mistakes (an axis of a reduction overlooked, an invalid depth that turns into NaN), and
-    a robot is the wrong place to find them.
+    Builders make mistakes (a reduction axis ignored, an invalid depth that becomes NaN), and
+    they must not reach a robot.
 
     Raises:
         BackendError: the engine is wrong.

@@ -48,7 +48,7 @@ class Execution:
             runtime: cuda-python's module of the CUDA runtime.
             engine: serialized, checked for damage before.
             log: TensorRT's.
-            report: is told if there will be no CUDA graph.
+            report: gets a message if there will be no CUDA graph.
 
         Raises:
             EngineRejectedError: TensorRT does not take the engine.
@@ -95,7 +95,7 @@ class Execution:
             is_input = self._engine.get_tensor_mode(name) == self._trt.TensorIOMode.INPUT
             (self._inputs if is_input else self._outputs)[name] = tensor
             if not self._context.set_tensor_address(name, tensor.device):
-                raise EngineRejectedError(f"TensorRT does not take a buffer for {name}: {self._log.explanation()}.")
+                raise EngineRejectedError(f"TensorRT does not accept the buffer of {name}: {self._log.explanation()}.")
 
     def _numpy_type(self, name: str) -> np.dtype[Any]:
         types = {self._trt.DataType.FLOAT: np.float32, self._trt.DataType.UINT8: np.uint8}
@@ -116,7 +116,7 @@ class Execution:
                 self._enqueue()
         except BackendError as error:
             self._cuda.forgive()
-            report(f"There will be no CUDA graph, and so somewhat more time a frame: {error}")
+            report(f"The engine runs without a CUDA graph, and so somewhat slower: {error}")
         else:
             self.has_graph = True
 

@@ -27,7 +27,7 @@ def import_tensorrt() -> ModuleType:
             f"TensorRT cannot be imported ({error}); it comes with JetPack, elsewhere: pip install tensorrt."
         ) from error
     if version(tensorrt) < _OLDEST:
-        raise BackendError(f"TensorRT {tensorrt.__version__} is too old; 8.5 is the oldest that serves.")
+        raise BackendError(f"TensorRT {tensorrt.__version__} is too old; 8.5 is the oldest supported version.")
     return tensorrt
 
 
@@ -45,7 +45,7 @@ def is_strongly_typed(trt: ModuleType) -> bool:
 class ErrorLog:
     """Passes TensorRT's log to Python's, and keeps its last errors for messages.
 
-    TensorRT says why something failed in its log only; its functions just give None or False.
+    TensorRT gives the reason of a failure in its log only; its functions just return None or False.
     """
 
     def __init__(self, trt: ModuleType) -> None:
@@ -66,5 +66,5 @@ class ErrorLog:
         self.logger = Logger()
 
     def explanation(self) -> str:
-        """What TensorRT said of the last failure, in its words."""
-        return "; ".join(self.errors) or "it does not say why"
+        """TensorRT's own words on the last failure."""
+        return "; ".join(self.errors) or "it gives no reason"

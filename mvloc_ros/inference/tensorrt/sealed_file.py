@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A file that says what it holds and carries its digest: written whole or not at all, read whole or not at all.
+"""A file with a description of its content and a digest: written whole or not at all, read whole or not at all.
 
     magic    16 bytes
     length   of the header, 4 bytes, little endian
@@ -7,7 +7,7 @@
     content  the rest
 
 TensorRT's own reader of engines trusts its input; a truncated engine may end the process. So nothing
-comes to it that was not written by this module and is still what was written.
+is given to it that was not written by this module, unchanged.
 """
 
 from __future__ import annotations

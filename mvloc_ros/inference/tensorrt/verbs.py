@@ -22,7 +22,7 @@ The node finds the engine by itself, given the same cache (its parameter `engine
 
 def add_build_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `mvloc engine build`."""
-    parser.description = "Build, check and keep the TensorRT engine of a bundle on this machine, for this machine."
+    parser.description = "Build, check and cache the TensorRT engine of a bundle, on and for this machine."
     parser.epilog = BUILD_EXAMPLES
     parser.add_argument("model", type=Path, metavar="BUNDLE", help="folder of the model bundle")
     parser.add_argument(
@@ -35,7 +35,7 @@ def add_build_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_build(args: argparse.Namespace) -> int:
-    """Build; 0 when the engine stands, also if it stood before, 1 when it could not be kept.
+    """Build; 0 when the engine is in the cache, also if it was before, 1 when it could not be stored.
 
     Raises:
         MvlocError: no bundle, no GPU, no TensorRT, or no right engine.
@@ -44,7 +44,7 @@ def run_build(args: argparse.Namespace) -> int:
 
 
 def build_ahead(model: Path, precision: str, cache: Path | None) -> bool:
-    """Build the engine of a bundle and say where it is; False where the cache, having said why, could not keep it.
+    """Build the engine of a bundle and print its path; False where the cache could not store it and said why.
 
     Raises:
         MvlocError: as `run_build`.
@@ -56,7 +56,7 @@ def build_ahead(model: Path, precision: str, cache: Path | None) -> bool:
     opened.execution.close()
     path = EngineCache(cache_folder(options), print).path(opened.key)
     if opened.cached:
-        print(f"{path} is there already and loads.")
+        print(f"{path} exists already and loads.")
     elif path.exists():
         print(f"built {path} ({path.stat().st_size / 1e6:.1f} MB)")
     return path.exists()
@@ -64,7 +64,7 @@ def build_ahead(model: Path, precision: str, cache: Path | None) -> bool:
 
 def add_list_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `mvloc engine list`."""
-    parser.description = "What engines are kept, what for, and whether they are intact."
+    parser.description = "List the cached engines: what each is for, and whether it is intact."
     parser.epilog = "example:\n  mvloc engine list"
     _add_cache(parser)
 
@@ -94,7 +94,7 @@ def _describe(path: Path) -> str:
 
 def add_clear_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `mvloc engine clear`."""
-    parser.description = "Remove all kept engines and timing caches; the next start builds what it needs."
+    parser.description = "Remove all cached engines and timing caches; the next start builds what it needs."
     parser.epilog = "example:\n  mvloc engine clear"
     _add_cache(parser)
 
@@ -108,5 +108,5 @@ def run_clear(args: argparse.Namespace) -> int:
 
 def _add_cache(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--cache", type=Path, metavar="FOLDER", help=f"where engines are kept (default: {default_folder()})"
+        "--cache", type=Path, metavar="FOLDER", help=f"folder of the cached engines (default: {default_folder()})"
     )

@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mvloc_ros.foreign_text import first_line
 from mvloc_ros.inference.backend import BackendError, BackendOptions, NetworkOutput
 from mvloc_ros.inference.bundle import Bundle
 from mvloc_ros.inference.network_file import INPUTS, OUTPUTS, require_network
-from mvloc_ros.inference.onnxruntime_backend import first_line
 from mvloc_ros.inference.precision import choose
 from mvloc_ros.inference.torch_backend.graph import OnnxGraph
 
@@ -38,7 +38,7 @@ class TorchBackend:
         on_gpu = torch.cuda.is_available()
         precision = choose(bundle, options.precision, ("fp16",) if on_gpu else ())
         if precision == "int8":
-            raise BackendError("The torch backend runs no int8 networks; set `precision` to auto.")
+            raise BackendError("The torch backend does not support int8 networks; set `precision` to auto.")
         self._device = torch.device("cuda" if on_gpu else "cpu")
         if not on_gpu and options.threads:
             torch.set_num_threads(options.threads)
@@ -98,21 +98,14 @@ class TorchBackend:
                 else:
                     self._outputs = self._compute()
                 values = {
-                    name: value[0].cpu().numpy()
-                    for name, value in zip(self._network.outputs, self._outputs, strict=True)
+                    name: value.cpu().numpy() for name, value in zip(self._network.outputs, self._outputs, strict=True)
                 }
         except Exception as error:  # whatever an operator raises at types that do not fit
             raise BackendError(f"PyTorch failed on {self._device}: {first_line(error)}.") from error
         for name in OUTPUTS:
             if values[name].dtype != np.float32:
                 raise BackendError(f"The network gives {name} as {values[name].dtype}; export the bundle again.")
-        return NetworkOutput(
-            position=values["pose"][:3],
-            log_quaternion=values["pose"][3:],
-            latent_mean=values["latent_mean"],
-            latent_log_variance=values["latent_log_variance"],
-            expert_share=values["expert_share"],
-        )
+        return NetworkOutput.of(values)
 
     def close(self) -> None:
         """Drop the network and its buffers."""

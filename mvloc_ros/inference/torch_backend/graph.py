@@ -14,8 +14,8 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from mvloc_ros.file_reader import read_file
+from mvloc_ros.foreign_text import first_line
 from mvloc_ros.inference.backend import BackendError
-from mvloc_ros.inference.onnxruntime_backend import first_line
 from mvloc_ros.inference.torch_backend import operators
 from mvloc_ros.inference.torch_backend.operators import Node
 from mvloc_ros.limits import MOST_MODEL_BYTES
@@ -51,7 +51,7 @@ class OnnxGraph(nn.Module):
             self._build(graph)
         except BackendError:
             raise
-        except Exception as error:  # what is missing or of another type, whatever that provokes
+        except Exception as error:  # whatever a missing or mistyped part raises
             raise BackendError(
                 f"PyTorch cannot build the network {path} ({type(error).__name__}: {first_line(error)}); export the "
                 "bundle again."

@@ -56,12 +56,12 @@ def build(node: Node) -> Function:
     """The function of a node's inputs.
 
     Raises:
-        BackendError: the operator, or its form, is none that this project's export writes.
+        BackendError: the operator, or its form, is not one that this project's export writes.
     """
     if node.kind in _SIMPLE:
         return _SIMPLE[node.kind]
     if node.kind not in _BUILDERS:
-        raise BackendError(f"The torch backend does not know the operator {node.kind}; use onnxruntime.")
+        raise BackendError(f"The torch backend does not support the operator {node.kind}; use onnxruntime.")
     return _BUILDERS[node.kind](node)
 
 
@@ -89,7 +89,7 @@ def _convolution(node: Node) -> Function:
 def _accumulated(function: Function) -> Function:
     """On a CPU, products of half precision summed in float32 and rounded once, as GPUs do it.
 
-    PyTorch's own kernels for that are fifty times slower on CPUs without such arithmetic.
+    PyTorch's own kernels for that are fifty times slower on CPUs without half precision instructions.
     """
 
     def run(*inputs: Tensor) -> Tensor:
@@ -110,14 +110,14 @@ def _pooling(node: Node) -> Function:
 def _symmetric_padding(node: Node) -> list[int]:
     pads = list(node.attributes.get("pads", [0, 0, 0, 0]))
     if pads[:2] != pads[2:] or node.attributes.get("auto_pad", b"NOTSET") not in (b"NOTSET", "NOTSET"):
-        raise BackendError(f"The torch backend knows no {node.kind} with uneven padding; use onnxruntime.")
+        raise BackendError(f"The torch backend does not support {node.kind} with asymmetric padding; use onnxruntime.")
     return pads[:2]
 
 
 def _linear(node: Node) -> Function:
     plain = node.attributes.get("alpha", 1.0) == 1.0 and node.attributes.get("beta", 1.0) == 1.0
     if not plain or node.attributes.get("transA", 0):
-        raise BackendError("The torch backend knows no scaled Gemm; use onnxruntime.")
+        raise BackendError("The torch backend does not support a scaled Gemm; use onnxruntime.")
     if node.attributes.get("transB", 0):
         return _accumulated(functional.linear)
     return _accumulated(lambda x, weight, bias=None: functional.linear(x, weight.T, bias))
@@ -135,7 +135,7 @@ def _slice(node: Node) -> Function:
     starts, ends, axes = node.required(1), node.required(2), node.required(3)
     steps = node.integers(4) or [1] * len(starts)
     if min(steps) < 1:
-        raise BackendError("The torch backend knows no Slice backwards; use onnxruntime.")
+        raise BackendError("The torch backend does not support a Slice with negative steps; use onnxruntime.")
 
     def run(x: Tensor, *_: Tensor) -> Tensor:
         for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
@@ -172,7 +172,7 @@ def _gather(node: Node) -> Function:
 def _reshape(node: Node) -> Function:
     shape = node.required(1)
     if 0 in shape:
-        raise BackendError("The torch backend knows no Reshape to an axis of 0; use onnxruntime.")
+        raise BackendError("The torch backend does not support a Reshape to an axis of 0; use onnxruntime.")
     return lambda x, *_: x.reshape(shape)
 
 
@@ -184,7 +184,9 @@ def _clip(node: Node) -> Function:
 def _cast(node: Node) -> Function:
     dtype = DTYPES.get(node.attributes["to"])
     if dtype is None:
-        raise BackendError(f"The torch backend knows no Cast to ONNX type {node.attributes['to']}; use onnxruntime.")
+        raise BackendError(
+            f"The torch backend does not support a Cast to ONNX type {node.attributes['to']}; use onnxruntime."
+        )
     return lambda x: x.to(dtype)
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether the poses of a folder and its depth images fit each other: one check for every command that reads both."""
+"""Whether the poses and depth images of a folder are consistent: one check for every command that reads both."""
 
 from __future__ import annotations
 
+from mvloc_ros.recordings.agreement.agreement_report import add_force_argument, require_agreement
 from mvloc_ros.recordings.agreement.check import Agreement, check_agreement
-from mvloc_ros.recordings.agreement.report import add_force_argument, require_agreement
 
 __all__ = ["Agreement", "add_force_argument", "check_agreement", "require_agreement"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Do the poses of a folder fit its depth images? Depth of some frames is carried into others by the poses."""
+"""Are the poses of a folder consistent with its depth images? Depth of some frames is projected into others."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 REFUSED_BELOW, WARNED_BELOW = 0.6, 0.85
 """Shares of points that agree; docs/datasets.md has those of good recordings and of every kind of mistake."""
 LEAST_PAIRS, LEAST_POINTS = 12, 2000
-"""Fewer say nothing."""
+"""Fewer are not significant."""
 
 # Two images whose depth agrees pixel by pixel are of a camera at rest: any small motion fits them.
 _CHANGED_BELOW = 0.8
@@ -65,7 +65,7 @@ class Agreement:
 
     @property
     def questionable(self) -> bool:
-        """Whether something is to be looked at."""
+        """Whether the user should check something."""
         low = not self.skipped and not self.share >= WARNED_BELOW
         return low or self.explanation is not None or self.standstill is not None
 
@@ -75,7 +75,7 @@ class Agreement:
             return f"poses and depth were not compared: {self.skipped}"
         if not self.points:
             return "poses and depth contradict each other: by the poses, no frames overlap"
-        verdict = "contradict each other" if self.refused else "agree in part" if self.questionable else "agree"
+        verdict = "contradict each other" if self.refused else "agree partly" if self.questionable else "agree"
         return (
             f"poses and depth {verdict}: {self.share:.0%} of {self.points} points fit, in {self.pairs} pairs of frames"
         )
@@ -110,8 +110,8 @@ def check_agreement(folder: PosedFolder) -> Agreement:
     counts = overlap.counts()
     explanation = overlap.best_explanation(folder, counts)
     share = _share(counts)
-    judged = counts.agree + counts.front
-    points, pairs = int(judged.sum()), int(np.sum(judged > 0))
+    compared = counts.agree + counts.front
+    points, pairs = int(compared.sum()), int(np.sum(compared > 0))
     enough = len(overlap.views) >= LEAST_PAIRS and (points >= LEAST_POINTS or explanation is not None)
     if not enough:
         return Agreement(

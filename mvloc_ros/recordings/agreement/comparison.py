@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How well depth that is carried from frame to frame by their poses meets the depth that was measured there."""
+"""How well depth that is projected from frame to frame by their poses agrees with the depth measured there."""
 
 from __future__ import annotations
 

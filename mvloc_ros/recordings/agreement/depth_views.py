@@ -68,7 +68,7 @@ class DepthViews:
         try:
             depth = read_depth(frame.depth, self._units)
         except RecordingError:
-            return None  # what reads all of them counts these
+            return None  # counted where all images are read
         return view_of(depth, self._camera) if depth.shape == (self._camera.height, self._camera.width) else None
 
 

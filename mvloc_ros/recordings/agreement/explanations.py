@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Common mistakes in poses, undone: if the depth images agree with one of them undone, that one was made."""
+"""Common mistakes in poses, undone: if the depth images agree with one of them undone, it was probably made."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 """Which frames are compared: some spread over the recording, each with later ones and with one of another time there.
 
 Later frames are chosen by time alone, so that poses of a wrong unit, which seem never to overlap, cannot hide. Frames
-of another time, or of another sequence, are those that the poses call near, whatever their unit.
+of another time, or of another sequence, are those that are near by the poses, whatever their unit.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,23 +79,18 @@ def _interpolated(stamps: NDArray[np.int64], poses: Array, wanted: NDArray[np.in
 def pose_tracks(folder: PosedFolder) -> PoseTracks:
     """The tracks of a folder; where nothing says how its cameras sit, they are taken to be in one place."""
     frames = tuple(frame for frame in folder.frames() if frame.depth is not None and frame.T_map_camera is not None)
-    names = sorted({frame.sequence for frame in frames})
     depth_ns = np.array([_depth_ns(frame) for frame in frames], dtype=np.int64)
     of_color = folder.pose_of == "color"
     apart = of_color and not folder.depth_registered and folder.T_color_depth is not None
     return PoseTracks(
         frames,
-        np.array([names.index(frame.sequence) for frame in frames], dtype=np.int64),
+        np.unique([frame.sequence for frame in frames], return_inverse=True)[1].astype(np.int64),
         np.array([frame.stamp_ns for frame in frames], dtype=np.int64) if of_color else depth_ns,
         depth_ns,
-        _stack([frame.T_map_camera for frame in frames if frame.T_map_camera is not None]),
+        np.array([frame.T_map_camera for frame in frames], dtype=np.float64).reshape(-1, 4, 4),
         np.asarray(folder.T_color_depth) if apart else np.eye(4),
     )
 
 
 def _depth_ns(frame: FrameRecord) -> int:
     return frame.stamp_ns if frame.depth_stamp_ns is None else frame.depth_stamp_ns
-
-
-def _stack(poses: Sequence[Array]) -> Array:
-    return np.stack(poses) if poses else np.zeros((0, 4, 4))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Poses that stay the same while the depth images change: a tracker that lost its way, or a pose that nobody set."""
+"""Poses that stay the same while the depth images change: a lost tracker, or a pose that was never set."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mvloc_ros.recordings.agreement.pose_tracks import PoseTracks
 SAME_POSE = 1e-6
 """Largest difference of the numbers of two poses that are the same: noise of any tracker is more."""
 LEAST_FRAMES, LEAST_NS = 5, 1_000_000_000
-"""A run of equal poses that is shorter than either says little."""
+"""A shorter run of equal poses is not significant."""
 _RUNS_LOOKED_AT, _LOOKS = 4, 3
 # As in `check`: below it two images are of different places.
 _CHANGED_BELOW, _LEAST_POINTS = 0.6, 200
@@ -38,7 +38,7 @@ class Standstill:
             return f"all {self.frames} poses are the same, though the depth images change: record the poses again"
         return (
             f"the pose stays the same from frame {self.first} to {self.last} of {self.sequence}, though the depth "
-            "images change: leave these frames out"
+            "images change: exclude these frames"
         )
 
 
@@ -74,5 +74,5 @@ def _changes(tracks: PoseTracks, views: DepthViews, first: int, last: int) -> bo
         return False
     pairs = [(seen[0], other) for other in seen[1:]]
     counts = compare(pairs, np.tile(np.eye(4), (len(pairs), 1, 1)))
-    judged = counts.agree + counts.front
-    return bool(np.any((judged >= _LEAST_POINTS) & (counts.agree < _CHANGED_BELOW * judged)))
+    compared = counts.agree + counts.front
+    return bool(np.any((compared >= _LEAST_POINTS) & (counts.agree < _CHANGED_BELOW * compared)))

@@ -71,7 +71,7 @@ def read_camera_model(folder: Path, name: str, pattern: str, size: tuple[int, in
             "with --models."
         ) from error
     if values.size != 20 or not se3.is_rigid(values[4:].reshape(4, 4), tolerance=1e-3):
-        raise RecordingError(f"{path} must hold fx fy cx cy and a rigid 4x4 matrix.")
+        raise RecordingError(f"{path} must contain fx fy cx cy and a rigid 4x4 matrix.")
     width, height = size
     if lut.size != 2 * width * height:
         raise RecordingError(

@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mvloc_ros.geometry.text_file import read_text, shortened
+from mvloc_ros.foreign_text import quoted, shown
+from mvloc_ros.geometry.motion_limits import MotionLimits
+from mvloc_ros.geometry.stamp_text import LAST_NS
+from mvloc_ros.geometry.text_file import read_text
 from mvloc_ros.recordings.errors import RecordingError
 
 Array = NDArray[np.float64]
@@ -25,7 +29,8 @@ CAMERAS = {
 }
 LIDARS = ("lms_front", "lms_rear", "ldmrs", "velodyne_left", "velodyne_right")
 MICROSECOND_NS = 1000
-_LAST_NS = 2**63 - 1
+CAR_LIMITS = MotionLimits(60.0, math.radians(180.0))
+"""The fastest motion of a car that is interpolated."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +56,10 @@ class Traversal:
                 stamps += [read_stamp(field) // MICROSECOND_NS for field in line.split()[:1]]
             except ValueError:
                 raise RecordingError(
-                    f"{path} is not a list of `timestamp chunk` (microseconds): its line {number} is {shortened(line)}."
+                    f"{path} is not a list of `timestamp chunk` (microseconds): its line {number} is {quoted(line)}."
                 ) from None
         if not stamps:
-            raise RecordingError(f"{path} names no stamp: download the traversal's {sensor} files.")
+            raise RecordingError(f"{path} contains no stamps: download the traversal's {sensor} files.")
         return np.unique(np.array(stamps, dtype=np.int64)) * MICROSECOND_NS
 
     def file(self, name: str) -> Path:
@@ -65,22 +70,22 @@ class Traversal:
         return path
 
     def image(self, camera: str, stamp_ns: int) -> Path:
-        """Where an image lies."""
+        """The path of an image."""
         return self.root / camera / f"{stamp_ns // MICROSECOND_NS}.png"
 
 
 def read_stamp(text: str) -> int:
     """A stamp in nanoseconds of one in whole microseconds. Raises ValueError where it is no number, or no time."""
     stamp_ns = int(text) * MICROSECOND_NS
-    if not 0 <= stamp_ns <= _LAST_NS:
-        raise ValueError(f"{text[:40]} is no time in microseconds")
+    if not 0 <= stamp_ns <= LAST_NS:
+        raise ValueError(f"{shown(text, 40)} is not a time in microseconds")
     return stamp_ns
 
 
 def open_traversal(root: Path) -> Traversal:
     """A traversal's folder. Raises RecordingError where it is none."""
     if not root.is_dir():
-        raise RecordingError(f"The traversal {root} is not a folder that exists: check the path.")
+        raise RecordingError(f"The traversal {root} does not exist or is not a folder: check the path.")
     return Traversal(root)
 
 
@@ -121,5 +126,5 @@ def read_extrinsic(folder: Path, sensor: str) -> Array:
             f"The extrinsics {path} cannot be read ({reason}): give the folder of the data set's kit with --extrinsics."
         ) from error
     if len(values) != 6 or not np.isfinite(values).all():
-        raise RecordingError(f"{path} must hold six numbers, x y z roll pitch yaw.")
+        raise RecordingError(f"{path} must contain six numbers, x y z roll pitch yaw.")
     return transforms(values)

@@ -24,7 +24,7 @@ def split_traversals(names: Sequence[str], test: Sequence[str] | None) -> tuple[
     if test:
         unknown = sorted(set(test) - set(names))
         if unknown:
-            raise RecordingError(f"--test names {unknown[0]}, which is none of the traversals: {', '.join(names)}.")
+            raise RecordingError(f"--test gives {unknown[0]}, which is not one of the traversals: {', '.join(names)}.")
         parts = [name for name in names if name not in test], [name for name in names if name in test]
     else:
         parts = _published(names)
@@ -40,6 +40,6 @@ def _published(names: Sequence[str]) -> tuple[list[str], list[str]]:
             return [name for name in names if name in train], [name for name in names if name in test]
     listed = "; ".join(f"{split}: {', '.join((*train, *test))}" for split, (train, test) in SPLITS.items())
     raise RecordingError(
-        f"The traversals {', '.join(names)} are not of one published split ({listed}): name those for testing with "
-        "--test."
+        f"The traversals {', '.join(names)} do not belong to one published split ({listed}): choose those for testing "
+        "with --test."
     )

@@ -6,25 +6,24 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from mvloc_ros.arguments import options_of
 from mvloc_ros.recordings.motion_arguments import add_motion_arguments, motion_limits
-from mvloc_ros.recordings.robotcar.layout import CAMERAS, LIDARS
-from mvloc_ros.recordings.robotcar.limits import CAR_LIMITS
+from mvloc_ros.recordings.robotcar.layout import CAMERAS, CAR_LIMITS, LIDARS
 
 
 def add_robotcar_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `mvloc dataset robotcar`."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = (
         "Write Oxford RobotCar traversals as one folder that `mvloc train` reads: undistorted colour, depth from\n"
         "LIDAR scans brought together by visual odometry, poses of the camera in UTM (north, east, down). The\n"
-        "traversals of the published LOOP and FULL splits are known by their names. An interrupted run goes on when\n"
+        "traversals of the published LOOP and FULL splits are known by their names. An interrupted run continues when\n"
         "it is started again."
     )
     parser.epilog = (
         "examples:\n"
         "  mvloc dataset robotcar 2014-06-26-08-53-56 2014-06-26-09-24-58 2014-06-23-15-41-25 --out data/loop\n"
         "  mvloc dataset robotcar drive1 drive2 --test drive2 --lidar ldmrs --window 1 --out data/own\n"
-        "The folders `models` and `extrinsics` of the data set's kit are looked for beside the first traversal.\n"
+        "The folders `models` and `extrinsics` of the data set's kit are searched for next to the first traversal.\n"
         "Scans until the image only (the default) is what a live system could have; --window-after 10 adds the later\n"
         "ones, as the data set's own tools do."
     )
@@ -34,10 +33,10 @@ def add_robotcar_arguments(parser: argparse.ArgumentParser) -> None:
         "--test",
         action="append",
         metavar="NAME",
-        help="this traversal is for testing (repeatable; default: the published split)",
+        help="this traversal is a test traversal (repeatable; default: the published split)",
     )
-    parser.add_argument("--models", type=Path, help="camera models (default: models beside the first traversal)")
-    parser.add_argument("--extrinsics", type=Path, help="extrinsics (default: extrinsics beside the first traversal)")
+    parser.add_argument("--models", type=Path, help="camera models (default: models next to the first traversal)")
+    parser.add_argument("--extrinsics", type=Path, help="extrinsics (default: extrinsics next to the first traversal)")
     parser.add_argument(
         "--camera", choices=sorted(CAMERAS), default="stereo/centre", help="camera (default: stereo/centre)"
     )
@@ -65,7 +64,7 @@ def _add_depth(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.0,
         metavar="S",
-        help="seconds of scans after the image, which a live system has not (default: 0)",
+        help="seconds of scans after the image, which a live system does not have (default: 0)",
     )
     group.add_argument("--splat", type=float, default=1.0, help="pixels that a point covers (default: 1)")
     group.add_argument(
@@ -94,24 +93,18 @@ def _add_depth(parser: argparse.ArgumentParser) -> None:
 
 def run_robotcar(args: argparse.Namespace) -> int:
     """`mvloc dataset robotcar`."""
-    from mvloc_ros.recordings.robotcar.convert import convert
-    from mvloc_ros.recordings.robotcar.depth import Window
-    from mvloc_ros.recordings.robotcar.options import RobotCarOptions, panorama
+    from mvloc_ros.recordings.robotcar.robotcar_folder import convert
+    from mvloc_ros.recordings.robotcar.robotcar_options import RobotCarOptions, panorama
+    from mvloc_ros.recordings.robotcar.scan_depth import Window
 
     lidars = tuple(args.lidar or ("lms_front", "lms_rear"))
-    options = RobotCarOptions(
+    options = options_of(
+        RobotCarOptions,
+        args,
         test=None if args.test is None else tuple(args.test),
-        models=args.models,
-        extrinsics=args.extrinsics,
-        camera=args.camera,
-        poses=args.poses,
-        good_only=args.good_only,
         lidars=() if "none" in lidars else lidars,
         window=Window(round(args.window * 1e9), round(args.window_after * 1e9)),
         panorama=panorama(args.azimuth, args.elevation) if args.projection == "cylindrical" else None,
-        splat=args.splat,
-        short_side=args.short_side,
-        every=args.every,
         limits=motion_limits(args),
     )
     print(convert(args.traversals, args.out, options).text())

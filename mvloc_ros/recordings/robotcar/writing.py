@@ -19,11 +19,11 @@ from mvloc_ros.geometry.projection import project_cylindrical, project_pinhole
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.folder_writer import FolderWriter, FrameName
 from mvloc_ros.recordings.robotcar.camera_model import CameraModel
-from mvloc_ros.recordings.robotcar.depth import ScanAccumulator, depth_map
-from mvloc_ros.recordings.robotcar.frames import Frame
 from mvloc_ros.recordings.robotcar.layout import CAMERAS, Traversal, read_extrinsic
-from mvloc_ros.recordings.robotcar.options import RobotCarOptions, kit_folder
-from mvloc_ros.recordings.robotcar.poses import ODOMETRY_FILE, read_odometry
+from mvloc_ros.recordings.robotcar.posed_images import Frame
+from mvloc_ros.recordings.robotcar.robotcar_options import RobotCarOptions, kit_folder
+from mvloc_ros.recordings.robotcar.scan_depth import ScanAccumulator, depth_map
+from mvloc_ros.recordings.robotcar.trajectories import ODOMETRY_FILE, read_odometry
 
 Array = NDArray[np.float64]
 
@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 DEPTH_UNITS = 256.0
 """Depth pixel values per metre: 256 m at 4 mm."""
 SPARSE = 0.001
-"""Below this mean share of pixels with depth a user should know why."""
+"""Below this mean share of pixels with depth the user is warned."""
 
 
 def write_images(
@@ -44,7 +44,7 @@ def write_images(
     left_out: Counter[str],
     progress: bool,
 ) -> tuple[dict[FrameName, str], float | None]:
-    """Write what is not there yet; which frames cannot be read, and the mean share of pixels with depth."""
+    """Write what is missing; returns the frames that cannot be read, and the mean share of pixels with depth."""
     lost: dict[FrameName, str] = {}
     coverages: list[float] = []
     accumulators: list[ScanAccumulator] = []

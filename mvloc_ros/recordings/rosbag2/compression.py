@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Decompression with a bound: what a small file claims to hold is not allocated before it is there."""
+"""Decompression with a bound: the size that a file states is not allocated in advance."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any, BinaryIO
 
 import lz4.frame
 
-from mvloc_ros.recordings.rosbag2.stored import DamageError
+from mvloc_ros.foreign_text import quoted
+from mvloc_ros.recordings.rosbag2.storage_base import DamageError
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -37,7 +38,7 @@ def decompressed(data: bytes, kind: str, most_bytes: int) -> bytes:
     elif kind in _KINDS:
         parts = _frames(data, kind, most_bytes)
     else:
-        raise DamageError(f"the compression {kind[:40]!r} is unknown")
+        raise DamageError(f"the compression {quoted(kind, 40)} is unknown")
     if len(parts) > most_bytes:
         raise DamageError(f"it holds more than {most_bytes} bytes")
     return parts
@@ -57,7 +58,7 @@ def _frames(data: bytes, kind: str, most_bytes: int) -> bytes:
         if left < 0:
             raise DamageError(f"it holds more than {most_bytes} bytes")
         if not frame.eof:
-            raise DamageError(f"its {kind} data are cut short")
+            raise DamageError(f"its {kind} data is truncated")
         data = frame.unused_data or b""
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
@@ -69,7 +70,7 @@ def copy_decompressed(packed: BinaryIO, target: BinaryIO, most_bytes: int) -> No
             while part := content.read(_PART_BYTES):
                 most_bytes -= len(part)
                 if most_bytes < 0:
-                    raise DamageError("its content needs more room than half of what the temporary folder has free")
+                    raise DamageError("its content needs more than half of the free space of the temporary folder")
                 target.write(part)
     except (zstd.ZstdError, EOFError) as error:
         raise DamageError(f"it cannot be decompressed ({error})") from error

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An mcap file -> messages: what cannot be read is left out and said, and no claim of the file is accepted unchecked.
+"""An mcap file -> messages: what cannot be read is skipped and reported, and no size in the file is trusted unchecked.
 
 Messages are found through the summary's chunk indexes. A file without them (no summary, or a damaged one) is searched
 from its beginning, and so is one without an end where `salvage` is set.
@@ -18,28 +18,26 @@ from pathlib import Path
 from typing import BinaryIO
 
 from mvloc_ros.file_reader import open_regular
+from mvloc_ros.geometry.stamp_text import LAST_NS
 from mvloc_ros.limits import MOST_CHUNK_BYTES, MOST_OPEN_CHUNK_BYTES
 from mvloc_ros.recordings.rosbag2 import mcap_records as records
 from mvloc_ros.recordings.rosbag2.compression import decompressed
 from mvloc_ros.recordings.rosbag2.mcap_channels import McapChannels
 from mvloc_ros.recordings.rosbag2.mcap_records import Chunk, Fields, Statistics
-from mvloc_ros.recordings.rosbag2.stored import LAST_NS, Channel, DamageError, RawMessage
+from mvloc_ros.recordings.rosbag2.storage_base import DamageError, RawMessage, Storage
 
 _Sorted = tuple[int, int, int, int, bytes]
 """Log time, place of the chunk, place in it (-1: none, only the time), channel, data."""
 
 
-class McapFile:
-    """One mcap file; a `Storage`."""
+class McapFile(Storage):
+    """One mcap file."""
 
     def __init__(self, path: Path, within: Path | None = None, *, salvage: bool = False) -> None:
+        super().__init__()
         self.path = path
-        self.problems: dict[str, None] = {}
-        self.found: dict[str, int] = {}
-        self.stated: dict[str, int] | None = None
-        self.start_ns, self.end_ns = 0, 0
         self._open_bytes = 0
-        self._described = McapChannels()
+        self._described = McapChannels(self.usable, self.skipped)
         self._chunks: list[Chunk] = []
         # Messages outside of chunks: log time, place, and the channel's number.
         self._loose = (array("q"), array("q"), array("q"))
@@ -52,18 +50,8 @@ class McapFile:
             self._held.close()
             raise
 
-    @property
-    def channels(self) -> tuple[Channel, ...]:
-        """The topics that can be read."""
-        return tuple({channel.topic: channel for channel in self._described.usable.values()}.values())
-
-    @property
-    def skipped(self) -> dict[str, str]:
-        """The topics that cannot, and why."""
-        return self._described.skipped
-
     def close(self) -> None:
-        """Give the file back."""
+        """Close the file."""
         self._held.close()
 
     def _open(self, salvage: bool) -> None:
@@ -74,7 +62,7 @@ class McapFile:
             raise DamageError("it has no header")
         start, (summary, end) = first.start + first.length, self._ends(salvage)
         statistics = self._read_summary(summary, end) if start <= summary < end else None
-        if not self._described.usable and not self._described.skipped:
+        if not self.usable and not self.skipped:
             statistics = None
         by_channel = statistics is not None and (statistics.counts or not statistics.messages)
         by_chunk = bool(self._chunks) and all(chunk.counts is not None for chunk in self._chunks)
@@ -93,8 +81,8 @@ class McapFile:
             (summary,) = struct.unpack_from("<Q", data, 9)
             return min(summary, self._size), footer
         if not salvage:
-            raise DamageError("it has no end, as after a recorder that was killed")
-        self._problem("it has no end, as after a recorder that was killed")
+            raise DamageError("it is truncated, as after a recorder that was killed")
+        self._problem("it is truncated, as after a recorder that was killed")
         return 0, self._size
 
     def _read_summary(self, start: int, end: int) -> Statistics | None:
@@ -112,7 +100,7 @@ class McapFile:
             self._problem(f"its summary is damaged: {error}")
             self._chunks.clear()
             return None
-        # An index that is there twice would give its messages twice.
+        # A repeated index would give its messages twice.
         self._chunks = list({chunk.place: chunk for chunk in self._chunks}.values())
         return statistics
 
@@ -131,9 +119,9 @@ class McapFile:
             self.start_ns, self.end_ns = (min(value, LAST_NS) for value in (min(starts, default=0), max(ends)))
 
     def _by_topic(self, counts: Counter[int]) -> dict[str, int]:
-        by_topic: Counter[str] = Counter({channel.topic: 0 for channel in self._described.usable.values()})
+        by_topic: Counter[str] = Counter({channel.topic: 0 for channel in self.usable.values()})
         for number, count in counts.items():
-            channel = self._described.usable.get(number)
+            channel = self.usable.get(number)
             if channel is not None:
                 by_topic[channel.topic] += count
         return dict(by_topic)
@@ -151,7 +139,7 @@ class McapFile:
                 elif record.opcode == records.MESSAGE:
                     self._find_loose(record, counts)
         except DamageError as error:
-            self._problem(f"{error}; nothing is read from there on")
+            self._problem(f"{error}; nothing after it is read")
         for chunk in self._chunks:
             first, last = min(first, chunk.start_ns), max(last, chunk.end_ns)
         if self._loose[0]:
@@ -187,7 +175,7 @@ class McapFile:
             raise DamageError(f"the message at byte {record.start} is too short")
         number, _, stamp, _ = records.MESSAGE_HEAD.unpack(head)
         if stamp > LAST_NS:
-            self._problem(f"a message at byte {record.start} has no possible log time")
+            self._problem(f"a message at byte {record.start} has no valid log time")
             return
         counts[number] += 1
         for column, value in zip(self._loose, (stamp, record.start, number), strict=True):
@@ -195,7 +183,7 @@ class McapFile:
 
     def messages(self, topics: Collection[str]) -> Iterator[RawMessage]:
         """Messages of the topics in order of log time; damaged chunks are left out and become problems."""
-        wanted = {number: channel for number, channel in self._described.usable.items() if channel.topic in topics}
+        wanted = {number: channel for number, channel in self.usable.items() if channel.topic in topics}
         chunks = [
             self._sorted_chunk(chunk, wanted)
             for chunk in self._chunks
@@ -224,7 +212,7 @@ class McapFile:
             data = self._chunk_data(chunk.place)
             self._open_bytes += len(data)
             if self._open_bytes > MOST_OPEN_CHUNK_BYTES:
-                raise DamageError(f"chunks of one time hold more than {MOST_OPEN_CHUNK_BYTES} bytes together")
+                raise DamageError(f"overlapping chunks have more than {MOST_OPEN_CHUNK_BYTES} bytes in total")
             self._collect(data, chunk, wanted, found)
         except DamageError as error:
             if found:
@@ -243,7 +231,7 @@ class McapFile:
                 raise DamageError("a message is too short")
             number, _, stamp, _ = records.MESSAGE_HEAD.unpack_from(data, record.start)
             if not chunk.start_ns <= stamp <= min(chunk.end_ns, LAST_NS):
-                raise DamageError("a message is of another time than its chunk")
+                raise DamageError("a message is outside of its chunk's time range")
             if number in wanted:
                 start = record.start + records.MESSAGE_HEAD.size
                 found.append((stamp, chunk.place, order, number, data[start : record.start + record.length]))
@@ -252,17 +240,17 @@ class McapFile:
         """The records of the chunk at a place of the file."""
         record = next(records.file_records(self._file, place, self._size), None)
         if record is None or record.opcode != records.CHUNK:
-            raise DamageError("there is no chunk")
+            raise DamageError("no chunk begins here")
         self._file.seek(record.start)
         fields = Fields(self._file.read(min(record.length, 1 << 12)))
         _, _, size, checksum = fields.numbers("<QQQI")
         kind = fields.text()
         (stored,) = fields.numbers("<Q")
         if size > MOST_CHUNK_BYTES:
-            raise DamageError(f"it claims {size} bytes, at most {MOST_CHUNK_BYTES} are accepted")
+            raise DamageError(f"it states {size} bytes, at most {MOST_CHUNK_BYTES} are accepted")
         head = 28 + 4 + len(kind.encode()) + 8
         if stored > record.length - head:
-            raise DamageError("it claims more bytes than it has")
+            raise DamageError("it states more bytes than it has")
         self._file.seek(record.start + head)
         data = decompressed(self._file.read(stored), kind, size)
         if len(data) != size:

@@ -3,10 +3,19 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from mvloc_ros.foreign_text import quoted
 from mvloc_ros.recordings.rosbag2.mcap_records import SCHEMA, Fields
-from mvloc_ros.recordings.rosbag2.stored import CDR, Channel, DamageError, definition_of, qos_of
+from mvloc_ros.recordings.rosbag2.storage_base import (
+    CDR,
+    Channel,
+    DamageError,
+    definition_of,
+    not_cdr,
+    qos_of,
+    two_types,
+)
 
 _SCHEMAS = ("ros2msg", "ros2idl", "omgidl", "")
 """What describes messages of ROS 2; the last is none."""
@@ -20,11 +29,10 @@ class _Schema(NamedTuple):
 
 
 class McapChannels:
-    """`usable` are the channels that can be read, by their numbers; `skipped` the others, {topic: why}."""
+    """Fills `usable`, the channels that can be read by their numbers, and `skipped`, the others {topic: why}."""
 
-    def __init__(self) -> None:
-        self.usable: dict[int, Channel] = {}
-        self.skipped: dict[str, str] = {}
+    def __init__(self, usable: dict[Any, Channel], skipped: dict[str, str]) -> None:
+        self.usable, self.skipped = usable, skipped
         self._schemas: dict[int, _Schema] = {}
         self._types: dict[str, str] = {}
 
@@ -47,12 +55,12 @@ class McapChannels:
     def _channel(self, topic: str, encoding: str, number: int, fields: Fields) -> Channel:
         schema = self._schemas.get(number)
         if encoding != CDR:
-            raise DamageError(f"its messages are {encoding[:40]!r} and not {CDR!r}, as those of ROS 2 are")
+            raise DamageError(not_cdr(encoding))
         if schema is None:
-            raise DamageError("nothing says of which type its messages are")
+            raise DamageError("the type of its messages is not stated")
         if schema.encoding not in _SCHEMAS:
-            raise DamageError(f"its type is described in {schema.encoding[:40]!r} and not as those of ROS 2 are")
+            raise DamageError(f"its type is described in {quoted(schema.encoding, 40)}, which ROS 2 does not use")
         if self._types.setdefault(topic, schema.name) != schema.name:
-            raise DamageError(f"it has messages of {schema.name[:80]} beside those of {self._types[topic][:80]}")
+            raise DamageError(two_types(self._types[topic], schema.name))
         qos = qos_of(fields.texts().get(_QOS, ""))
         return Channel(topic, schema.name, qos, definition_of(schema.encoding, schema.data))

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, NamedTuple
 from zlib import crc32
 
 from mvloc_ros.limits import MOST_RECORD_BYTES
-from mvloc_ros.recordings.rosbag2.stored import DamageError
+from mvloc_ros.recordings.rosbag2.storage_base import DamageError
 
 MAGIC = b"\x89MCAP0\r\n"
 HEADER, FOOTER, SCHEMA, CHANNEL, MESSAGE, CHUNK = 0x01, 0x02, 0x03, 0x04, 0x05, 0x06
@@ -47,7 +47,7 @@ class Fields:
         return struct.unpack(layout, self.take(struct.calcsize(layout)))
 
     def content(self) -> bytes:
-        """The next bytes, whose number stands before them."""
+        """The next bytes, after their number."""
         return self.take(self.numbers("<I")[0])
 
     def text(self) -> str:
@@ -79,7 +79,7 @@ class Fields:
 
 @dataclass(frozen=True)
 class Chunk:
-    """A chunk as the summary describes it: log times, place in the file, and messages by channel (None: not told)."""
+    """A chunk as the summary describes it: log times, place in the file, and messages by channel (None: unknown)."""
 
     start_ns: int
     end_ns: int
@@ -121,12 +121,12 @@ def chunk_records(data: bytes) -> Iterator[Record]:
 
 def _record(head: bytes, place: int, end: int) -> Record:
     if len(head) < _HEAD.size:
-        raise DamageError(f"the record at byte {place} is cut short")
+        raise DamageError(f"the record at byte {place} is truncated")
     opcode, length = _HEAD.unpack(head)
     if opcode == 0:
         raise DamageError(f"there is no record at byte {place}")
     if length > end - place - _HEAD.size:
-        raise DamageError(f"the record at byte {place} claims {length} bytes, more than there are")
+        raise DamageError(f"the record at byte {place} states {length} bytes, more than remain")
     return Record(opcode, place + _HEAD.size, length)
 
 
@@ -137,7 +137,7 @@ def content_of(file: BinaryIO, record: Record) -> bytes:
     file.seek(record.start)
     data = file.read(record.length)
     if len(data) < record.length:
-        raise DamageError(f"the record at byte {record.start} is cut short")
+        raise DamageError(f"the record at byte {record.start} is truncated")
     return data
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`metadata.yaml` of a recording -> what it says, each value of its type and within its range."""
+"""`metadata.yaml` of a recording -> its values, each of its type and within its range."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from typing import Any
 from rosbags.interfaces import Qos
 
 from mvloc_ros.file_reader import read_file
+from mvloc_ros.foreign_text import quoted
+from mvloc_ros.geometry.stamp_text import LAST_NS
 from mvloc_ros.limits import MOST_YAML_BYTES
-from mvloc_ros.recordings.rosbag2.stored import CDR, LAST_NS, DamageError, qos_of
+from mvloc_ros.recordings.rosbag2.storage_base import CDR, DamageError, qos_of
 from mvloc_ros.yaml_text import parse_yaml
 
 METADATA_FILE = "metadata.yaml"
@@ -58,17 +60,17 @@ def read_metadata(folder: Path) -> Metadata:
     except KeyError as error:
         raise DamageError(f"{METADATA_FILE} has no value for {error}") from error
     except (ValueError, TypeError, AttributeError) as error:
-        raise DamageError(f"{METADATA_FILE} is not as a recorder writes it: {error}") from error
+        raise DamageError(f"{METADATA_FILE} is invalid: {error}") from error
 
 
 def _metadata(values: dict[str, Any]) -> Metadata:
     version = _count(values["version"], "version")
     if version > NEWEST_VERSION:
-        raise DamageError(f"{METADATA_FILE} is of version {version}, {NEWEST_VERSION} is the newest that is read")
+        raise DamageError(f"{METADATA_FILE} has version {version}, the newest supported one is {NEWEST_VERSION}")
     compression = _text(values.get("compression_mode") or "", "compression_mode").lower()
     kind = _text(values.get("compression_format") or "", "compression_format").lower()
     if compression not in COMPRESSIONS or (compression in ("file", "message") and kind != "zstd"):
-        raise DamageError(f"its compression ({compression[:40]!r}, {kind[:40]!r}) is unknown")
+        raise DamageError(f"its compression ({quoted(compression, 40)}, {quoted(kind, 40)}) is unknown")
     return Metadata(
         storage=_one_of(values["storage_identifier"], STORAGES),
         files=tuple(_file(name) for name in _list(values["relative_file_paths"], "relative_file_paths")),
@@ -96,31 +98,31 @@ def _file(name: Any) -> str:
     text = _text(name, "relative_file_paths")
     path = PurePosixPath(text)
     if path.is_absolute() or PureWindowsPath(text).is_absolute() or ".." in path.parts or not path.name or "\0" in text:
-        raise DamageError(f"{METADATA_FILE} names the file {text[:80]!r}, which is not in the folder")
+        raise DamageError(f"{METADATA_FILE} names the file {quoted(text)}, which is not in the folder")
     return path.name
 
 
 def _text(value: Any, what: str) -> str:
     if not isinstance(value, str):
-        raise DamageError(f"{METADATA_FILE} has {repr(value)[:40]} for {what}, which is a text")
+        raise DamageError(f"{METADATA_FILE} has {quoted(value, 40)} for {what}, not a text")
     return value
 
 
 def _list(value: Any, what: str) -> list[Any]:
     if not isinstance(value, list):
-        raise DamageError(f"{METADATA_FILE} has {repr(value)[:40]} for {what}, which is a list")
+        raise DamageError(f"{METADATA_FILE} has {quoted(value, 40)} for {what}, not a list")
     return value
 
 
 def _count(value: Any, what: str, bounded: bool = True) -> int:
     """A number of messages, or (not `bounded` by zero: recorders write odd ones without messages) a time."""
     if not isinstance(value, int) or isinstance(value, bool) or not (0 if bounded else -LAST_NS) <= value <= LAST_NS:
-        raise DamageError(f"{METADATA_FILE} has {repr(value)[:40]} for {what}, which is a whole number of 63 bits")
+        raise DamageError(f"{METADATA_FILE} has {quoted(value, 40)} for {what}, not a whole number of 63 bits")
     return value
 
 
 def _one_of(value: Any, known: tuple[str, ...]) -> str:
     text = _text(value, "storage_identifier")
     if text not in known:
-        raise DamageError(f"its storage {text[:40]!r} is unknown, known are {' and '.join(known)}")
+        raise DamageError(f"its storage {quoted(text, 40)} is unknown, known are {' and '.join(known)}")
     return text

@@ -2,7 +2,7 @@
 """An sqlite3 file of a recording (`.db3`) -> messages.
 
 A damaged page ends the reading, since the database does not tell which rows are lost with it. The file is opened as
-one that nobody changes; what a killed recorder left beside it (`-wal`, `-journal`) is therefore not read, and said.
+unchanging; what a killed recorder left next to it (`-wal`, `-journal`) is therefore not read, and reported.
 """
 
 from __future__ import annotations
@@ -15,23 +15,29 @@ from typing import Any
 from urllib.parse import quote
 
 from mvloc_ros.file_reader import open_regular
-from mvloc_ros.recordings.rosbag2.stored import CDR, LAST_NS, Channel, DamageError, RawMessage, definition_of, qos_of
+from mvloc_ros.geometry.stamp_text import LAST_NS
+from mvloc_ros.recordings.rosbag2.storage_base import (
+    CDR,
+    Channel,
+    DamageError,
+    RawMessage,
+    Storage,
+    definition_of,
+    not_cdr,
+    qos_of,
+    two_types,
+)
 
 _MAGIC = b"SQLite format 3\0"
 _COUNTS = "SELECT topic_id, COUNT(*), MIN(timestamp), MAX(timestamp) FROM messages GROUP BY topic_id"
 
 
-class SqliteFile:
-    """One `.db3` file; a `Storage`."""
+class SqliteFile(Storage):
+    """One `.db3` file."""
 
     def __init__(self, path: Path, within: Path | None = None, *, salvage: bool = False) -> None:
+        super().__init__()
         self.path = path
-        self.problems: dict[str, None] = {}
-        self.skipped: dict[str, str] = {}
-        self.found: dict[str, int] = {}
-        self.stated: dict[str, int] | None = None
-        self.start_ns, self.end_ns = 0, 0
-        self._usable: dict[int, Channel] = {}
         with open_regular(path, within=within) as file:
             if file.read(len(_MAGIC)) != _MAGIC:
                 raise DamageError("it does not begin as an sqlite3 database")
@@ -47,20 +53,15 @@ class SqliteFile:
             self._database.close()
             raise
 
-    @property
-    def channels(self) -> tuple[Channel, ...]:
-        """The topics that can be read."""
-        return tuple({channel.topic: channel for channel in self._usable.values()}.values())
-
     def close(self) -> None:
-        """Give the file back."""
+        """Close the file."""
         self._database.close()
 
     def _require_closed(self, salvage: bool) -> None:
         for suffix in ("-wal", "-journal"):
             beside = self.path.with_name(self.path.name + suffix)
             if beside.is_file() and beside.stat().st_size:
-                text = f"{beside.name} lies beside it, as after a recorder that was killed, and would not be read"
+                text = f"{beside.name} is next to it, as after a recorder that was killed, and would not be read"
                 if not salvage:
                     raise DamageError(text)
                 self.problems[f"{self.path.name}: {text}"] = None
@@ -82,21 +83,21 @@ class SqliteFile:
         types: dict[str, str] = {}
         for number, topic, kind, form, profiles in self._rows(f"SELECT {columns} FROM topics ORDER BY id"):
             if not (isinstance(number, int) and isinstance(topic, str) and isinstance(kind, str)):
-                raise DamageError("its table of topics holds other values than names")
+                raise DamageError("its table of topics has invalid values")
             if form != CDR:
-                self.skipped[topic] = f"its messages are {str(form)[:40]!r} and not {CDR!r}, as those of ROS 2 are"
+                self.skipped[topic] = not_cdr(str(form))
             elif types.setdefault(topic, kind) != kind:
-                self.skipped[topic] = f"it has messages of {kind[:80]} beside those of {types[topic][:80]}"
+                self.skipped[topic] = two_types(types[topic], kind)
             else:
-                self._usable[number] = Channel(topic, kind, qos_of(str(profiles or "")), definitions.get(kind, ""))
+                self.usable[number] = Channel(topic, kind, qos_of(str(profiles or "")), definitions.get(kind, ""))
         self._count()
 
     def _count(self) -> None:
-        self.found = {channel.topic: 0 for channel in self._usable.values()}
+        self.found = {channel.topic: 0 for channel in self.usable.values()}
         stamps: list[int] = []
         for number, count, *ends in self._rows(_COUNTS):
-            if number in self._usable:
-                self.found[self._usable[number].topic] += count
+            if number in self.usable:
+                self.found[self.usable[number].topic] += count
                 stamps += [stamp for stamp in ends if isinstance(stamp, int) and 0 <= stamp <= LAST_NS]
         self.stated = dict(self.found)
         if stamps:
@@ -104,18 +105,18 @@ class SqliteFile:
 
     def messages(self, topics: Collection[str]) -> Iterator[RawMessage]:
         """Messages of the topics in order of log time."""
-        wanted = [number for number, channel in self._usable.items() if channel.topic in topics]
+        wanted = [number for number, channel in self.usable.items() if channel.topic in topics]
         query = (
             f"SELECT topic_id, timestamp, data FROM messages WHERE topic_id IN ({','.join('?' * len(wanted))}) "
             "ORDER BY timestamp"
         )
         try:
             for number, stamp, data in self._rows(query, wanted):
-                channel = self._usable[number]
+                channel = self.usable[number]
                 if isinstance(stamp, int) and 0 <= stamp <= LAST_NS and isinstance(data, bytes):
                     yield RawMessage(channel.topic, channel.type, stamp, data)
                 else:
-                    self.problems[f"{self.path.name}: a row of messages has no possible log time or no data"] = None
+                    self.problems[f"{self.path.name}: a row of messages has no valid log time or no data"] = None
         except sqlite3.Error as error:
             raise DamageError(f"its database cannot be read: {error}") from error
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mvloc_ros.recordings import FrameRecord, split
+from mvloc_ros.recordings import FrameRecord
+from mvloc_ros.recordings import train_test_split as split
 from mvloc_ros.training.errors import TrainingError
 
 
@@ -14,7 +15,7 @@ def hold_out(
 ) -> tuple[tuple[FrameRecord, ...], tuple[FrameRecord, ...]]:
     """(training, validation): the last `fraction` of each sequence is validation.
 
-    After a gap of `gap` unused frames; see `mvloc_ros.recordings.split.hold_out`.
+    After a gap of `gap` unused frames; see `mvloc_ros.recordings.train_test_split.hold_out`.
 
     Raises:
         TrainingError: no sequence is long enough.

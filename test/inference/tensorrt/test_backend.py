@@ -14,7 +14,8 @@ from fake_cuda import Error
 
 from mvloc_ros.inference.backend import BackendError
 from mvloc_ros.inference.backend_choice import create_backend
-from mvloc_ros.inference.bundle import Bundle, read_bundle, write_bundle
+from mvloc_ros.inference.bundle import Bundle, read_bundle
+from mvloc_ros.inference.bundle_writer import write_bundle
 from mvloc_ros.inference.tensorrt import engines
 from mvloc_ros.inference.tensorrt.backend import TensorRTBackend
 
@@ -67,7 +68,7 @@ def test_without_a_graph_it_runs_as_well(machine: Any, bundle: Bundle):
     machine.cuda.fail("cudaStreamEndCapture", Error.cudaErrorStreamCaptureUnsupported)
     backend = TensorRTBackend(bundle, machine.options())
     assert "no CUDA graph" in backend.description
-    assert any("no CUDA graph" in report for report in machine.reports)
+    assert any("without a CUDA graph" in report for report in machine.reports)
     np.testing.assert_allclose(backend.run(*frame()).position, [0.2, 1.5, 1.0], atol=1e-6)
     backend.close()
     assert machine.cuda.resets == 0

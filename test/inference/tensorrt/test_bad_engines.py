@@ -85,7 +85,7 @@ def test_a_folder_in_the_engines_place_costs_the_cache_alone(machine: Any, bundl
     start(machine, bundle)
     make_it_a_folder(machine.engines()[0])
     start(machine, bundle)
-    assert any("cannot be kept" in report for report in machine.reports)
+    assert any("cannot be stored" in report for report in machine.reports)
 
 
 def test_an_engine_of_another_version_is_another_file(
@@ -117,7 +117,7 @@ def test_a_foreign_engine_under_the_right_name_is_not_used(machine: Any, bundle:
     write_sealed(path, {**sealed.about, field: value}, sealed.content)
     start(machine, bundle)
     assert machine.builds() == 2
-    assert any(f"another {field}" in report for report in machine.reports)
+    assert any(f"different {field}" in report for report in machine.reports)
 
 
 def test_an_engine_that_tensorrt_rejects_is_built_anew(machine: Any, bundle: Bundle):
@@ -138,7 +138,7 @@ def test_another_network_of_the_same_name_gets_its_own_engine(machine: Any, bund
     onnx.save(model, str(tmp_path / "model.onnx"))
     (tmp_path / "new").mkdir()
     other = shutil.copytree(bundle.path, tmp_path / "new" / bundle.name)
-    from mvloc_ros.inference.bundle import write_bundle
+    from mvloc_ros.inference.bundle_writer import write_bundle
 
     poses = {"training_poses.tum": bundle.path / "training_poses.tum"}
     changed = write_bundle(other, bundle.manifest, {"model.onnx": tmp_path / "model.onnx", **poses})
@@ -155,7 +155,7 @@ def test_a_network_with_weights_in_another_file_is_refused_before_tensorrt_reads
     far = model.graph.initializer.add(name="far", dims=[1], data_type=1, data_location=onnx.TensorProto.EXTERNAL)
     far.external_data.add(key="location", value="weights.bin")
     (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
-    with pytest.raises(BackendError, match=r"model.onnx is not accepted: its tensor 'far' lies in another file"):
+    with pytest.raises(BackendError, match=r"model.onnx is not accepted: its tensor 'far' is in another file"):
         TensorRTBackend(Bundle(tmp_path, bundle.manifest), machine.options())
     assert "parse" not in machine.tensorrt.names()
 
@@ -163,14 +163,14 @@ def test_a_network_with_weights_in_another_file_is_refused_before_tensorrt_reads
 def test_a_cache_in_the_place_of_a_file_costs_the_cache_alone(machine: Any, bundle: Bundle):
     machine.cache.write_text("a file")
     start(machine, bundle)
-    assert sum("cannot be kept" in report for report in machine.reports) == 2  # the engine and the timing cache
+    assert sum("cannot be stored" in report for report in machine.reports) == 2  # the engine and the timing cache
     assert machine.cache.read_text() == "a file"
 
 
 def test_an_unwritable_cache_costs_the_cache_alone(machine: Any, bundle: Bundle):
     machine.cache = Path("/proc/engines")  # where not even root may write
     start(machine, bundle)
-    assert sum("/proc/engines" in report and "cannot be kept" in report for report in machine.reports) == 2
+    assert sum("/proc/engines" in report and "cannot be stored" in report for report in machine.reports) == 2
 
 
 @contextmanager
@@ -189,7 +189,7 @@ def files_no_larger_than(size: int) -> Iterator[None]:
 def test_a_full_disk_costs_the_cache_alone(machine: Any, bundle: Bundle):
     with files_no_larger_than(1000):
         start(machine, bundle)
-    assert any("cannot be kept" in report for report in machine.reports)
+    assert any("cannot be stored" in report for report in machine.reports)
     assert machine.engines() == []
     assert not [path for path in machine.cache.iterdir() if path.name.startswith(".")]
     start(machine, bundle)
@@ -225,7 +225,7 @@ def test_what_was_learned_on_another_gpu_is_refused_by_tensorrt_and_learned_anew
     machine.engines()[0].unlink()
     machine.tensorrt.refuses_timing = bool if kept else lambda _: True
     start(machine, bundle)
-    assert any("it is learned again" in report for report in machine.reports)
+    assert any("it is made again" in report for report in machine.reports)
     assert len(machine.engines()) == 1
 
 

@@ -114,7 +114,7 @@ def test_a_builder_that_cannot_be_made_is_explained(machine: Any, monkeypatch: p
         raise TypeError("pybind11::init(): factory function returned nullptr")
 
     monkeypatch.setattr(machine.trt.Builder, "__init__", refuse)
-    with pytest.raises(BackendError, match=r"gives no builder: CUDA initialization failure with error: 35\."):
+    with pytest.raises(BackendError, match=r"cannot create its builder: CUDA initialization failure with error: 35\."):
         run(machine, "fp32")
 
 

@@ -18,7 +18,7 @@ def test_build_list_clear(machine: Any, tiny_bundle: Path, capsys: pytest.Captur
     assert main(["engine", "build", str(tiny_bundle), *cache]) == 0
     assert f"built {machine.engines()[0]}" in capsys.readouterr().out
     assert main(["engine", "build", str(tiny_bundle), *cache]) == 0
-    assert "is there already and loads" in capsys.readouterr().out
+    assert "exists already and loads" in capsys.readouterr().out
     assert machine.builds() == 1
 
     assert main(["engine", "list", *cache]) == 0
@@ -49,7 +49,7 @@ def test_export_builds_the_engine_if_asked(machine: Any, tiny_bundle: Path, monk
 def test_an_engine_that_cannot_be_kept_is_no_success(machine: Any, tiny_bundle: Path, tmp_path: Path, capsys: Any):
     (tmp_path / "file").write_text("not a folder")
     assert main(["engine", "build", str(tiny_bundle), "--cache", str(tmp_path / "file" / "cache")]) == 1
-    assert "cannot be kept" in capsys.readouterr().out
+    assert "cannot be stored" in capsys.readouterr().out
 
 
 def test_without_a_gpu_it_is_said(tiny_bundle: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any):

@@ -1,20 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every storage of a recording gives: channels, the counts that it states, and serialised messages."""
+"""What every storage of a recording provides: channels, the counts that it states, and serialised messages."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from rosbags.interfaces import Qos
 from rosbags.rosbag2.metadata import parse_qos
 
+from mvloc_ros.foreign_text import quoted, shown
 from mvloc_ros.limits import MOST_DEFINITION_BYTES
 from mvloc_ros.yaml_text import parse_yaml
 
-LAST_NS = 2**63 - 1
-"""The last time that int64 nanoseconds hold."""
 CDR = "cdr"
 
 
@@ -41,32 +40,35 @@ class Channel:
     definition: str = ""
 
 
-class Storage(Protocol):
-    """A file of a recording, or a folder of them, that is open.
+class Storage:
+    """A file of a recording, or a folder of them, that is open: the base class of each kind of storage.
 
-    `channels` can be read; `skipped` cannot, {topic: why}. `stated` are the counts of messages by topic that the
-    storage itself names, None where it names none; `found` are those that were counted on opening. `problems` are the
-    places that cannot be read, as far as they are known; reading finds more. `start_ns` and `end_ns` are the first and
-    the last log time, 0 without messages.
+    `usable` are the channels that can be read, by the storage's own keys; `skipped` cannot, {topic: why}. `stated` are
+    the counts of messages by topic that the storage itself states, None where it states none; `found` are those that
+    were counted on opening. `problems` are the places that cannot be read, as far as they are known; reading finds
+    more. `start_ns` and `end_ns` are the first and the last log time, 0 without messages.
     """
 
-    stated: dict[str, int] | None
-    found: dict[str, int]
-    problems: dict[str, None]
-    start_ns: int
-    end_ns: int
+    def __init__(self) -> None:
+        self.usable: dict[Any, Channel] = {}
+        self.skipped: dict[str, str] = {}
+        self.problems: dict[str, None] = {}
+        self.found: dict[str, int] = {}
+        self.stated: dict[str, int] | None = None
+        self.start_ns, self.end_ns = 0, 0
 
     @property
-    def channels(self) -> tuple[Channel, ...]: ...  # noqa: D102
-
-    @property
-    def skipped(self) -> dict[str, str]: ...  # noqa: D102
+    def channels(self) -> tuple[Channel, ...]:
+        """The topics that can be read."""
+        return tuple({channel.topic: channel for channel in self.usable.values()}.values())
 
     def messages(self, topics: Collection[str]) -> Iterator[RawMessage]:
         """Messages of the topics in order of log time; what is damaged is left out and becomes a problem."""
+        raise NotImplementedError
 
     def close(self) -> None:
-        """Give the files back."""
+        """Close the files."""
+        raise NotImplementedError
 
 
 def qos_of(content: Any) -> tuple[Qos, ...]:
@@ -75,6 +77,16 @@ def qos_of(content: Any) -> tuple[Qos, ...]:
         return tuple(parse_qos(parse_yaml(content) if isinstance(content, str) else content))
     except Exception:  # a library's, of a text from outside: the topic is read without its profiles
         return ()
+
+
+def not_cdr(encoding: str) -> str:
+    """Why a topic is skipped whose messages are not CDR."""
+    return f"its messages are encoded as {quoted(encoding, 40)}, not {CDR!r} as in ROS 2"
+
+
+def two_types(first: str, second: str) -> str:
+    """Why a topic is skipped that has messages of two types."""
+    return f"it has messages of two types, {shown(first)} and {shown(second)}"
 
 
 def definition_of(encoding: str, content: bytes) -> str:

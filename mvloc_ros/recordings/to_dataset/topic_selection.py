@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mvloc_ros.foreign_text import shown
-from mvloc_ros.frontend import decode
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.limits import MOST_LOG_CHARACTERS
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import BagReader
+from mvloc_ros.recordings.depth_topics import is_color, is_depth
 from mvloc_ros.recordings.errors import RecordingError
+from mvloc_ros.recordings.recorded_camera import RecordedCamera, near_infos, recorded_camera
 from mvloc_ros.recordings.transforms import frame_name
-from mvloc_ros.replay.recorded_camera import RecordedCamera, near_infos, recorded_camera
 
 _log = logging.getLogger(__name__)
 
@@ -93,29 +93,6 @@ def _first(reader: BagReader, topic: str) -> Any:
         return None
 
 
-def is_depth(message_type: str, message: Any) -> bool:
-    """Whether an image of a type is depth that can be read, by its encoding or format."""
-    if message_type == topics.IMAGE:
-        return decode.is_depth(message.encoding)
-    if message_type != topics.COMPRESSED_IMAGE:
-        return False
-    return "compressedDepth" in message.format or decode.is_depth(_encoding_word(message.format))
-
-
-def is_color(message_type: str, message: Any) -> bool:
-    """Whether an image of a type can be colour; what is neither this nor depth (16SC1) is left alone."""
-    if message_type == topics.IMAGE:
-        return decode.is_color(message.encoding)
-    if message_type != topics.COMPRESSED_IMAGE or is_depth(message_type, message):
-        return False
-    return decode.is_color(_encoding_word(message.format))
-
-
-def _encoding_word(name: str) -> str:
-    """What a compressed image was before: `16UC1` of `16UC1; png compressed`."""
-    return name.partition(";")[0].strip()
-
-
 def _one(
     reader: BagReader,
     named: str | None,
@@ -130,7 +107,7 @@ def _one(
             return named
         there = f"of this kind it has {_listed(found)}" if found else "it has none of this kind"
         problem = f"{reader.path} has no {kind} topic {shown(named)} ({there})"
-        raise RecordingError(f"{problem}: name the right one with {option}.")
+        raise RecordingError(f"{problem}: choose one with {option}.")
     if len(found) == 1:
         return found[0]
     if not found:
@@ -145,13 +122,13 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _camera(reader: BagReader, topic: ImageTopic, named: str | None, option: str) -> RecordedCamera:
-    """The camera of an image topic, whose name tells whether its images are rectified."""
+    """The camera of an image topic, whose name shows whether its images are rectified."""
     there = _with_messages(reader, topics.CAMERA_INFO)
     info = _one(reader, named, near_infos(reader, topic.name) or there, f"camera_info of {topic.name}", option, there)
     try:
         found = recorded_camera(reader, info, topic.name)
     except RecordingError as error:
-        raise RecordingError(f"{error} Another topic can be named with {option}.") from error
+        raise RecordingError(f"{error} Choose another topic with {option}.") from error
     frame = found.model.frame_id
     if frame_name(frame) == frame_name(topic.frame) or not (frame and topic.frame):
         return found

@@ -9,16 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.frontend.decode import DecodeError
-from mvloc_ros.geometry.motion import MotionLimits
-from mvloc_ros.geometry.trajectory import Interpolation
+from mvloc_ros.geometry.motion_limits import MotionLimits
+from mvloc_ros.geometry.trajectory import Interpolation, NoPose
 from mvloc_ros.recordings.bag_reader import BagReader
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.frames import CameraSettings
-from mvloc_ros.replay.to_dataset.frame_plan import Plan
-from mvloc_ros.replay.to_dataset.images import ToDepthMap, cloud_to_depth_map, decoded, image_to_depth_map
-from mvloc_ros.replay.to_dataset.options import DatasetOptions
-from mvloc_ros.replay.to_dataset.poses import PoseCollector
-from mvloc_ros.replay.to_dataset.selection import CLOUD, Selection
+from mvloc_ros.recordings.to_dataset.dataset_options import DatasetOptions
+from mvloc_ros.recordings.to_dataset.frame_plan import Plan
+from mvloc_ros.recordings.to_dataset.image_conversion import ToDepthMap, cloud_to_depth_map, decoded, image_to_depth_map
+from mvloc_ros.recordings.to_dataset.pose_source import PoseCollector
+from mvloc_ros.recordings.to_dataset.topic_selection import CLOUD, Selection
 
 IMAGE_UNITS, CLOUD_UNITS = 1000.0, 256.0
 """Depth units per metre: millimetres of a depth camera up to 65 m; a LIDAR needs 256 m, at 4 mm."""
@@ -67,7 +67,7 @@ def cameras_of(
 
 
 def _is_lidar(reader: BagReader, selected: Selection) -> bool:
-    """Whether depth is the clouds of a LIDAR; told from the first cloud, as that of a depth camera has more rows."""
+    """Whether depth is the clouds of a LIDAR, by the first cloud: that of a depth camera has more rows."""
     if selected.depth is None or selected.depth.type != CLOUD:
         return False
     first = next(reader.raw({selected.depth.name}), None)
@@ -84,8 +84,8 @@ def _extrinsic(selected: Selection, collected: PoseCollector, plan: Plan, limits
     if color == depth:
         return np.eye(4)
     for frame in plan.frames:
-        T = collected.tree.lookup(color, depth, frame.color_ns, Interpolation(1_000_000_000, limits))
-        if T is not None:
+        T = collected.tree.sample(color, depth, frame.color_ns, Interpolation(1_000_000_000, limits))
+        if not isinstance(T, NoPose):
             return T
     raise RecordingError(f"The transform from {depth!r} to {color!r} has no value at any image: record /tf_static too.")
 

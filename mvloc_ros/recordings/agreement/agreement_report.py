@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a command says of the check, and when it ends there."""
+"""What a command reports of the check, and when it stops there."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ _log = logging.getLogger(__name__)
 
 def add_force_argument(parser: argparse.ArgumentParser) -> None:
     """`--force`, for a command that calls `require_agreement`."""
-    parser.add_argument("--force", action="store_true", help="go on where poses and depth images contradict each other")
+    parser.add_argument(
+        "--force", action="store_true", help="continue even if poses and depth images contradict each other"
+    )
 
 
 def require_agreement(folder: PosedFolder, force: bool, name: Path | None = None) -> None:
-    """Say how well the poses fit the depth images, and what could be wrong; `name` is the folder's for the sentence.
+    """Report how well the poses fit the depth images, and likely mistakes; `name` is the folder's name in the message.
 
     Raises:
         RecordingError: they contradict each other, and `force` does not overrule it.
@@ -30,5 +32,5 @@ def require_agreement(folder: PosedFolder, force: bool, name: Path | None = None
     suspicion = found.suspicion()
     sentence = f"{place}: {found.text()}" + (f"; {suspicion}" if suspicion else "")
     if found.refused and not force:
-        raise RecordingError(f"{sentence}. Mend that, or go on with --force.")
+        raise RecordingError(f"{sentence}. Correct this, or continue with --force.")
     _log.log(logging.WARNING if found.refused or found.questionable else logging.INFO, "%s", sentence)

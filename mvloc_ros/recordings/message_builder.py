@@ -11,8 +11,8 @@ from rosbags.typesys.store import Typestore
 
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.camera import PinholeCamera
+from mvloc_ros.geometry.stamp_text import SECOND_NS
 from mvloc_ros.recordings import topics
-from mvloc_ros.recordings.stamps import SECOND_NS
 
 OPTICAL_ROTATION = (-0.5, 0.5, -0.5, 0.5)
 """Quaternion x, y, z, w from the optical convention (z forward) to REP 103's (x forward)."""

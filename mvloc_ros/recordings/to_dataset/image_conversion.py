@@ -21,7 +21,7 @@ from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import BagReader, RawMessage
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.folder_writer import FolderWriter, FrameName
-from mvloc_ros.replay.to_dataset.selection import CLOUD
+from mvloc_ros.recordings.to_dataset.topic_selection import CLOUD
 
 Array = NDArray[np.float64]
 _FILE_ORDERS = ("bgr", "bgra", "mono")
@@ -95,7 +95,7 @@ def _check_size(image: NDArray[Any], camera: PinholeCamera, kind: str) -> None:
 
 
 def decoded(reader: BagReader, raw: RawMessage) -> Any:
-    """The message; one that is damaged costs its frame, as an image that is damaged does."""
+    """The message; a damaged one loses its frame, as a damaged image does."""
     try:
         return reader.decode(raw)
     except RecordingError as error:

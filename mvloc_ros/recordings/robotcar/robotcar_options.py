@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a user may choose of a RobotCar folder."""
+"""The options of a RobotCar folder."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from mvloc_ros.geometry.motion import MotionLimits
+from mvloc_ros.geometry.motion_limits import MotionLimits
 from mvloc_ros.geometry.projection import Panorama
 from mvloc_ros.geometry.trajectory import Interpolation
 from mvloc_ros.recordings.errors import RecordingError
-from mvloc_ros.recordings.robotcar.depth import Window
-from mvloc_ros.recordings.robotcar.layout import Traversal
-from mvloc_ros.recordings.robotcar.limits import CAR_LIMITS
+from mvloc_ros.recordings.robotcar.layout import CAR_LIMITS, Traversal
+from mvloc_ros.recordings.robotcar.scan_depth import Window
 
 
 @dataclass(frozen=True)
 class RobotCarOptions:
-    """What a user may choose; `models` and `extrinsics` default to folders beside the first traversal."""
+    """Options; `models` and `extrinsics` default to folders next to the first traversal."""
 
     test: tuple[str, ...] | None = None
     models: Path | None = None
@@ -41,7 +40,7 @@ class RobotCarOptions:
         return Interpolation(self.max_gap_ns, self.limits)
 
     def stated(self) -> dict[str, object]:
-        """What decides the content of the folder; where the kit lies does not."""
+        """The options that decide the content of the folder, without the paths of the kit."""
         left_out = {"models", "extrinsics"}
         if self.limits == CAR_LIMITS:
             left_out.add("limits")  # as in folders from before there was the choice

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the camera was at a stamp: from /tf, or from a topic of poses and the way to the camera."""
+"""The camera's pose at a stamp: from /tf, or from a topic of poses and the transforms to the camera."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mvloc_ros.foreign_text import shown
 from mvloc_ros.geometry import quaternion, se3
-from mvloc_ros.geometry.motion import MotionLimits
+from mvloc_ros.geometry.motion_limits import MotionLimits
 from mvloc_ros.geometry.trajectory import Interpolation, NoPose, Trajectory
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import BagReader, RawMessage
@@ -70,7 +70,7 @@ def extrinsic(values: Sequence[float]) -> Array:
     q = np.array(values[3:], dtype=np.float64)
     if not np.isfinite(values).all() or not quaternion.is_unit(q):
         raise RecordingError(
-            f"The extrinsic {' '.join(map(str, values))} is no x y z qx qy qz qw with a quaternion of length 1."
+            f"The extrinsic {' '.join(map(str, values))} is not x y z qx qy qz qw with a unit quaternion."
         )
     return se3.from_parts(values[:3], quaternion.normalise(q))
 
@@ -116,7 +116,7 @@ class _PoseTopic:
         placed = self._one("child_frame_id", self._placed)
         if not placed and self.type in (ODOMETRY, TRANSFORM):
             raise RecordingError(
-                f"{self.name} does not say what its poses are of (child_frame_id is empty): name that frame with "
+                f"{self.name} does not state the frame of its poses (child_frame_id is empty): give that frame with "
                 f"--pose-frame, --pose-frame {frame_name(camera_frame) or chr(39) * 2} for the camera itself."
             )
         return fixed, placed
@@ -212,8 +212,8 @@ class PoseCollector:
         if options.T_pose_camera is not None:
             if not options.pose_frame:
                 raise RecordingError(
-                    "--extrinsic states the camera in a frame: name that frame with --pose-frame, or leave --extrinsic "
-                    "out for the recording's own transforms."
+                    "--extrinsic gives the camera in a frame: give that frame with --pose-frame, or omit --extrinsic "
+                    "to use the recording's own transforms."
                 )
             frame = frame_name(options.pose_frame)
         self.tree.check(options.map_frame, frame)

@@ -6,8 +6,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mvloc_ros.arguments import not_negative, positive
-from mvloc_ros.geometry.motion import MotionLimits
+from mvloc_ros.arguments import not_negative, options_of, positive
+from mvloc_ros.geometry.motion_limits import MotionLimits
 from mvloc_ros.recordings.agreement import add_force_argument
 from mvloc_ros.recordings.damage import add_allow_damage_argument
 from mvloc_ros.recordings.motion_arguments import add_motion_arguments, motion_limits
@@ -15,11 +15,10 @@ from mvloc_ros.recordings.motion_arguments import add_motion_arguments, motion_l
 
 def add_to_dataset_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `mvloc bag to-dataset`."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = (
         "Write a recording (rosbag2 or a ROS 1 .bag) with images and poses as a folder that `mvloc train` reads:\n"
-        "the 7-Scenes layout with camera.json. The last part of the recording is for testing. An interrupted run\n"
-        "goes on when it is started again."
+        "the 7-Scenes layout with camera.json. The last part of the recording is the test set. An interrupted run\n"
+        "continues when it is started again."
     )
     parser.epilog = (
         "examples:\n"
@@ -76,10 +75,10 @@ def _add_images(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--stored-depth-units",
         "--depth-units",
-        dest="depth_units",
+        dest="depth_units_per_metre",
         type=positive,
         metavar="N",
-        help="values per metre of the depth images that are WRITTEN; says nothing of those that are read (default: "
+        help="values per metre of the depth images that are WRITTEN; does not affect those that are read (default: "
         "1000, for clouds 256)",
     )
 
@@ -96,7 +95,7 @@ def _add_poses(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--pose-frame",
         metavar="FRAME",
-        help="frame that the topic places (default: the message's "
+        help="frame whose pose the topic gives (default: the message's "
         "child_frame_id; a pose message without one is taken as the camera's own pose; name the camera's frame where "
         "child_frame_id is empty and the poses are of the camera); with --poses tf the frame of --extrinsic",
     )
@@ -125,35 +124,20 @@ def _add_poses(parser: argparse.ArgumentParser) -> None:
 
 def run_to_dataset(args: argparse.Namespace) -> int:
     """`mvloc bag to-dataset`."""
-    from mvloc_ros.replay.to_dataset.convert import to_dataset
-    from mvloc_ros.replay.to_dataset.options import DatasetOptions
-    from mvloc_ros.replay.to_dataset.poses import PoseOptions, extrinsic
+    from mvloc_ros.recordings.to_dataset.bag_to_folder import to_dataset
+    from mvloc_ros.recordings.to_dataset.dataset_options import DatasetOptions
+    from mvloc_ros.recordings.to_dataset.pose_source import PoseOptions, extrinsic
 
-    poses = PoseOptions(
+    poses = options_of(
+        PoseOptions,
+        args,
         source=args.poses,
-        map_frame=args.map_frame,
-        pose_frame=args.pose_frame,
         T_pose_camera=None if args.extrinsic is None else extrinsic(args.extrinsic),
         max_gap_ns=round(args.max_gap * 1e6),
         limits=motion_limits(args),
     )
-    options = DatasetOptions(
-        color=args.color,
-        depth=args.depth,
-        color_info=args.color_info,
-        depth_info=args.depth_info,
-        pose_of=args.pose_of,
-        poses=poses,
-        register=args.register,
-        splat=args.splat,
-        max_skew_ns=None if args.max_skew is None else round(args.max_skew * 1e6),
-        keep_unpaired=args.keep_unpaired,
-        test_fraction=args.test_fraction,
-        color_format=args.color_format,
-        depth_units_per_metre=args.depth_units,
-        depth_unit_m=args.depth_unit_m,
-        licence=args.licence,
-    )
+    max_skew_ns = None if args.max_skew is None else round(args.max_skew * 1e6)
+    options = options_of(DatasetOptions, args, poses=poses, max_skew_ns=max_skew_ns)
     summary = to_dataset(args.bag, args.out, options, force=args.force, allow_damage=args.allow_damage)
     print(summary.text())
     return 0

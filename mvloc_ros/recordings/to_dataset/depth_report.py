@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""In which unit depth came, how far it is, and whether the folder can hold it."""
+"""The unit of the recorded depth, its range, and whether the folder can store it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mvloc_ros.frontend.depth_check import unit_text
 from mvloc_ros.geometry.depth_statistics import DepthTally, unusual
 from mvloc_ros.recordings.folder_writer import DEPTH_LIMIT
-from mvloc_ros.replay.to_dataset.images import unit_of
+from mvloc_ros.recordings.to_dataset.image_conversion import unit_of
 
 _COARSEST = 0.02
 """A step of the stored values larger than this share of the median is a loss of its own."""

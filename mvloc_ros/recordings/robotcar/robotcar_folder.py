@@ -14,14 +14,14 @@ from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.folder import open_folder
 from mvloc_ros.recordings.folder_writer import FolderWriter
 from mvloc_ros.recordings.frames import CameraSettings
-from mvloc_ros.recordings.robotcar.frames import make_frames, sequence_name
 from mvloc_ros.recordings.robotcar.layout import open_traversal
-from mvloc_ros.recordings.robotcar.options import RobotCarOptions
+from mvloc_ros.recordings.robotcar.posed_images import make_frames, sequence_name
+from mvloc_ros.recordings.robotcar.robotcar_options import RobotCarOptions
 from mvloc_ros.recordings.robotcar.splits import split_traversals
 from mvloc_ros.recordings.robotcar.writing import DEPTH_UNITS, write_images
 
 MAX_DEPTH_M = 80.0
-"""What a folder states as the range of its depth: the LIDARs see about so far, and little lies beyond it."""
+"""The depth range that a folder states: about the range of the LIDARs."""
 LICENCE = "CC BY-NC-SA 4.0 (Oxford RobotCar)"
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a conversion says to its user: what was written, and what was assumed of poses, clocks, cameras and depth."""
+"""The summary of a conversion: what was written, and what was assumed of poses, clocks, cameras and depth."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from mvloc_ros.frontend.camera_check import is_distorted
 from mvloc_ros.recordings.bag_reader import BagReader
 from mvloc_ros.recordings.pose_series import stamps_text
 from mvloc_ros.recordings.time_base import TopicStamps
-from mvloc_ros.replay.to_dataset.depth_report import DepthReport
-from mvloc_ros.replay.to_dataset.frame_plan import Plan
-from mvloc_ros.replay.to_dataset.poses import PoseSource
-from mvloc_ros.replay.to_dataset.selection import ImageTopic, Selection
+from mvloc_ros.recordings.to_dataset.depth_report import DepthReport
+from mvloc_ros.recordings.to_dataset.frame_plan import Plan
+from mvloc_ros.recordings.to_dataset.pose_source import PoseSource
+from mvloc_ros.recordings.to_dataset.topic_selection import ImageTopic, Selection
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ def images_text(selected: Selection) -> str:
 
 
 def pose_lines(poses: PoseSource, plan: Plan, stamps: Mapping[str, TopicStamps], posed: ImageTopic) -> list[str]:
-    """How fast the camera moved by the poses, on which clock, and what is to be known of them."""
+    """The camera's speed by the poses, their clock, and remarks on them."""
     steps, options = plan.steps, poses.options
     lines = []
     if len(steps.seconds):
@@ -73,7 +73,7 @@ def pose_lines(poses: PoseSource, plan: Plan, stamps: Mapping[str, TopicStamps],
 
 
 def camera_lines(selected: Selection) -> list[str]:
-    """Which cameras were taken, and what is to be known of them; what needs attention is logged as a warning too."""
+    """Which cameras were used, and remarks on them, which are logged as warnings too."""
     infos = {"colour": selected.color_info}
     if selected.depth_info is not None:
         infos["depth"] = selected.depth_info
@@ -81,7 +81,7 @@ def camera_lines(selected: Selection) -> list[str]:
     for kind, info in infos.items():
         lines.append(f"{kind} camera: {info.text()}")
         if kind == "depth" and info is selected.color_info:
-            continue  # the remarks on it are told
+            continue  # its remarks were listed
         remarks = list(info.remarks)
         if is_distorted(info.model):
             remarks.append(

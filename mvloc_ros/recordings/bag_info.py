@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mvloc_ros.foreign_text import shown
+from mvloc_ros.geometry.stamp_text import SECOND_NS
 from mvloc_ros.recordings.bag_reader import open_bag
-from mvloc_ros.recordings.stamps import SECOND_NS
 
 GAP_FACTOR = 1.5
 """A gap is a distance of two messages above this many times the usual one: at least one is missing."""
@@ -79,7 +79,7 @@ def summarise(path: Path | str, *, allow_damage: bool = False) -> BagSummary:
     with open_bag(path, allow_damage=allow_damage) as reader:
         stamps: dict[str, list[int]] = {name: [] for name in reader.topics}
         size = 0
-        for message in reader.raw(judge=False):
+        for message in reader.raw(check_losses=False):
             stamps[message.topic].append(message.stamp_ns)
             size += len(message.data)
         topics = tuple(

@@ -20,8 +20,8 @@ from mvloc_ros.recordings.numbering import frame_numbers
 from mvloc_ros.recordings.pose_series import jump_text
 from mvloc_ros.recordings.robotcar.camera_model import CameraModel, read_camera_model
 from mvloc_ros.recordings.robotcar.layout import CAMERAS, Traversal, read_extrinsic
-from mvloc_ros.recordings.robotcar.options import RobotCarOptions, kit_folder
-from mvloc_ros.recordings.robotcar.poses import POSE_FILES, read_absolute
+from mvloc_ros.recordings.robotcar.robotcar_options import RobotCarOptions, kit_folder
+from mvloc_ros.recordings.robotcar.trajectories import POSE_FILES, read_absolute
 
 Array = NDArray[np.float64]
 PosedStamp = tuple[int, Array]
@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Frame:
-    """An image to be: its place in the folder, its stamp and the camera's pose."""
+    """A planned image: its place in the folder, its stamp and the camera's pose."""
 
     name: FrameName
     traversal: Traversal

@@ -15,8 +15,8 @@ from mvloc_ros.geometry.projection import transform_points
 from mvloc_ros.geometry.trajectory import Interpolation
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.robotcar.layout import MICROSECOND_NS, Traversal
-from mvloc_ros.recordings.robotcar.poses import Odometry
 from mvloc_ros.recordings.robotcar.scans import read_scan, scan_file
+from mvloc_ros.recordings.robotcar.trajectories import Odometry
 
 Array = NDArray[np.float64]
 
@@ -62,13 +62,13 @@ class ScanAccumulator:
         place = self.odometry.at(stamp_ns, self.interpolation)
         if place is None:
             return np.zeros((0, 3))
-        stretch, T_stretch_vehicle = place
+        segment, T_segment_vehicle = place
         scans = [self._scan(int(stamp)) for stamp in self._stamps[begin:end]]
-        near = [points for scan in scans if scan is not None and scan[0] == stretch for points in (scan[1],)]
-        return transform_points(se3.inverse(T_stretch_vehicle), np.concatenate([np.zeros((0, 3)), *near]))
+        near = [points for scan in scans if scan is not None and scan[0] == segment for points in (scan[1],)]
+        return transform_points(se3.inverse(T_segment_vehicle), np.concatenate([np.zeros((0, 3)), *near]))
 
     def _scan(self, stamp_ns: int) -> tuple[int, Array] | None:
-        """The stretch of odometry in which a scan was made and its points in the stretch's frame."""
+        """The segment of odometry in which a scan was made and its points in the segment's frame."""
         if stamp_ns not in self._scans:
             self._scans[stamp_ns] = self._read(stamp_ns)
         return self._scans[stamp_ns]

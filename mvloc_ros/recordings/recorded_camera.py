@@ -46,7 +46,7 @@ def recorded_camera(reader: BagReader, info_topic: str, image_topic: str) -> Rec
         RecordingError: none of them can be used; says why of the first.
     """
     counts, first = Counter[bytes](), dict[bytes, RawMessage]()
-    for raw in reader.raw((info_topic,), judge=False):  # the images are judged, and then this too
+    for raw in reader.raw((info_topic,), check_losses=False):  # losses are checked when the images are read
         content = bytes(raw.data[_STAMP_END:])
         counts[content] += 1
         first.setdefault(content, raw)

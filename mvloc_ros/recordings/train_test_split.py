@@ -22,8 +22,7 @@ def tail_split(sequences: Sequence[Sequence[FrameRecord]], test_fraction: float)
     In time and not at random: neighbouring frames are nearly equal, so that a random split would
     test what was trained.
     """
-    if not 0.0 < test_fraction < 1.0:
-        raise RecordingError(f"The test fraction must lie between 0 and 1, not at {test_fraction}.")
+    require_test_fraction(test_fraction)
     train: list[FrameRecord] = []
     test: list[FrameRecord] = []
     for frames in sequences:
@@ -33,13 +32,19 @@ def tail_split(sequences: Sequence[Sequence[FrameRecord]], test_fraction: float)
     return tuple(train), tuple(test)
 
 
+def require_test_fraction(share: float) -> None:
+    """Raise RecordingError where a share of test frames would leave no frame for test or training."""
+    if not 0.0 < share < 1.0:
+        raise RecordingError(f"The test fraction must be between 0 and 1, not {share}.")
+
+
 def hold_out(
     records: Sequence[FrameRecord], share: float, gap: int, blocks: int = 1
 ) -> tuple[list[FrameRecord], list[list[FrameRecord]]]:
     """(seen, held out): of each sequence, in time, a block of that share of it at the end of each of `blocks` parts.
 
     In blocks with `gap` unused frames around them: neighbours in a video are nearly equal, so frames drawn at random
-    would measure memory. A sequence too short to give a frame to each block and to keep one is seen whole.
+    would measure memorization. A sequence too short to give a frame to each block and to keep one is not held out.
 
     Args:
         records: frames of any order.

@@ -77,14 +77,14 @@ def _subscribe_to_new(node: Node, watched: dict[str, Watched]) -> None:
 def _describe_publishers(node: Node, topic: str) -> str:
     found = node.get_publishers_info_by_topic(topic)
     names = (f"{p.node_name} ({p.qos_profile.reliability.name.lower()})" for p in found)
-    return ", ".join(sorted(set(names))) or "nobody any more"
+    return ", ".join(sorted(set(names))) or "no publisher any more"
 
 
 def _judge(watched: list[Watched], seconds: float) -> list[Finding]:
     if not watched:
         return [
             note("camera", f"no image, cloud, camera_info or odometry topic within {seconds:g} s",
-                 "start the driver on the same ROS_DOMAIN_ID, or leave the topics out with --no-topics")
+                 "start the driver on the same ROS_DOMAIN_ID, or skip the topics with --no-topics")
         ]  # fmt: skip
     findings = [_judge_one(item, seconds) for item in sorted(watched, key=lambda item: item.topic)]
     images = [item.topic for item in watched if item.kind == IMAGES and item.count]
@@ -98,7 +98,7 @@ def _judge(watched: list[Watched], seconds: float) -> list[Finding]:
 def _judge_one(item: Watched, seconds: float) -> Finding:
     kind = item.kind.rsplit("/", maxsplit=1)[-1]
     if not item.count:
-        return warning(item.topic, f"{kind} of {item.publishers}: nothing came in {seconds:g} s",
+        return warning(item.topic, f"{kind} of {item.publishers}: no message came in {seconds:g} s",
                        "check the driver; large images need the shared-memory profile on both sides")  # fmt: skip
     rate, size = item.count / seconds, item.size / item.count / 1e6
     age = sorted(item.ages)[len(item.ages) // 2]

@@ -16,9 +16,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mvloc_ros.foreign_text import quoted
 from mvloc_ros.geometry import se3
-from mvloc_ros.geometry.text_file import read_text, shortened
-from mvloc_ros.geometry.trajectory import Interpolation, Trajectory
+from mvloc_ros.geometry.text_file import read_text
+from mvloc_ros.geometry.trajectory import Interpolation, NoPose, Trajectory
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.robotcar.layout import MICROSECOND_NS, read_stamp, transforms
 
@@ -41,56 +42,49 @@ def read_absolute(path: Path, good_only: bool = False) -> Trajectory:
     rows = [row for row in _read(path, (*_ABSOLUTE, *extra)) if not good_only or row[-1] == _GOOD]
     poses = {int(row[0]) * MICROSECOND_NS: [float(value) for value in row[1:7]] for row in rows}
     if not poses:
-        raise RecordingError(f"{path} holds no pose{' with ' + _GOOD if good_only else ''}.")
-    stamps = np.array(sorted(poses), dtype=np.int64)
-    values = np.array([poses[int(stamp)] for stamp in stamps])
-    if not np.isfinite(values).all():
+        raise RecordingError(f"{path} contains no pose{' with ' + _GOOD if good_only else ''}.")
+    if not np.isfinite(list(poses.values())).all():
         raise RecordingError(f"{path} has a pose that is not finite: delete its line.")
-    return Trajectory(stamps, transforms(values))
+    return Trajectory.collect({stamp: transforms(values) for stamp, values in poses.items()})
 
 
 @dataclass(frozen=True)
 class Odometry:
-    """Visual odometry: stretches of unbroken motion, each in the frame of its own beginning."""
+    """Visual odometry: segments of unbroken motion, each in the frame of its own beginning."""
 
-    stretches: tuple[Trajectory, ...]
+    segments: tuple[Trajectory, ...]
 
     def at(self, stamp_ns: int, how: Interpolation) -> tuple[int, Array] | None:
-        """Which stretch a stamp lies in, and T_stretch_vehicle there; None outside of all."""
-        for number, stretch in enumerate(self.stretches):
-            if stretch.stamps_ns[0] <= stamp_ns <= stretch.stamps_ns[-1]:
-                T = stretch.at(stamp_ns, how)
-                return None if T is None else (number, T)
+        """Which segment a stamp lies in, and T_segment_vehicle there; None outside of all."""
+        for number, segment in enumerate(self.segments):
+            if segment.stamps_ns[0] <= stamp_ns <= segment.stamps_ns[-1]:
+                T = segment.sample(stamp_ns, how)
+                return None if isinstance(T, NoPose) else (number, T)
         return None
 
 
 def read_odometry(path: Path) -> Odometry:
     """Chain the relative poses of `vo.csv`: each line maps the source's coordinates into the destination's.
 
-    A line that continues no earlier one begins a new stretch. Raises RecordingError where the file has no motion
+    A line that continues no earlier one begins a new segment. Raises RecordingError where the file has no motion
     or a line that is damaged.
     """
-    stretches: list[dict[int, Array]] = []
+    segments: list[dict[int, Array]] = []
     for row in _read(path, _RELATIVE):
         source, destination = (int(value) * MICROSECOND_NS for value in row[:2])
         T_destination_source = transforms([float(value) for value in row[2:]])
         if not np.isfinite(T_destination_source).all():
             raise RecordingError(f"{path} has a motion that is not finite: delete its line.")
-        current = stretches[-1] if stretches else {}
+        current = segments[-1] if segments else {}
         if destination in current:
             current[source] = current[destination] @ T_destination_source
         elif source in current:
             current[destination] = current[source] @ se3.inverse(T_destination_source)
         else:
-            stretches.append({destination: np.eye(4), source: T_destination_source})
-    if not stretches:
-        raise RecordingError(f"{path} holds no motion.")
-    return Odometry(tuple(_trajectory(stretch) for stretch in stretches))
-
-
-def _trajectory(poses: dict[int, Array]) -> Trajectory:
-    stamps = np.array(sorted(poses), dtype=np.int64)
-    return Trajectory(stamps, np.stack([poses[int(stamp)] for stamp in stamps]))
+            segments.append({destination: np.eye(4), source: T_destination_source})
+    if not segments:
+        raise RecordingError(f"{path} contains no motion.")
+    return Odometry(tuple(map(Trajectory.collect, segments)))
 
 
 def _read(path: Path, columns: Sequence[str]) -> list[list[str]]:
@@ -112,7 +106,5 @@ def _read(path: Path, columns: Sequence[str]) -> list[list[str]]:
                 elif name != "ins_status":
                     float(value)
         except ValueError:
-            raise RecordingError(
-                f"Line {number} of {path} is damaged ({shortened(','.join(row))}): delete it."
-            ) from None
+            raise RecordingError(f"Line {number} of {path} is damaged ({quoted(','.join(row))}): delete it.") from None
     return rows

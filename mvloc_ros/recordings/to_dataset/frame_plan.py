@@ -10,11 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mvloc_ros.geometry.motion import MotionLimits, Steps
+from mvloc_ros.geometry.motion_limits import MotionLimits, Steps
 from mvloc_ros.geometry.trajectory import NoPose
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.folder_writer import FrameName
 from mvloc_ros.recordings.numbering import frame_numbers
+from mvloc_ros.recordings.train_test_split import require_test_fraction
 from mvloc_ros.recordings.tum import associate
 
 Array = NDArray[np.float64]
@@ -67,8 +68,7 @@ def make_plan(
     in periods, so that readers who count time by it are right.
     Raises RecordingError where no frame is left for training or test.
     """
-    if not 0.0 < test_fraction < 1.0:
-        raise RecordingError(f"The test fraction must lie between 0 and 1, not at {test_fraction}.")
+    require_test_fraction(test_fraction)
     left_out: Counter[str] = Counter()
     colors, depths = sorted(set(color_ns)), sorted(set(depth_ns or ()))
     left_out["with the stamp of another image"] += len(color_ns) - len(colors)
@@ -91,7 +91,7 @@ def make_plan(
     if len(kept) < 2:
         reasons = ", ".join(f"{count} {reason}" for reason, count in left_out.items()) or "there are none"
         raise RecordingError(
-            f"Of {len(color_ns)} colour images {len(kept)} have what a frame needs ({reasons}): widen --max-skew, "
+            f"Of {len(color_ns)} colour images {len(kept)} can be used as frames ({reasons}): widen --max-skew, "
             "--max-gap, --max-speed or --max-turn-rate, or check that images and poses have stamps of one clock."
         )
     stamps = np.array([stamp for stamp, _, _ in kept], dtype=np.int64)

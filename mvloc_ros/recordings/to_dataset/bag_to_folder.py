@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from mvloc_ros.frontend.decode import DecodeError
-from mvloc_ros.geometry.motion import MotionLimits
+from mvloc_ros.geometry.motion_limits import MotionLimits
 from mvloc_ros.recordings.agreement import require_agreement
 from mvloc_ros.recordings.bag_reader import BagReader, open_bag
 from mvloc_ros.recordings.errors import RecordingError
@@ -22,14 +22,13 @@ from mvloc_ros.recordings.folder import open_folder
 from mvloc_ros.recordings.folder_writer import FolderWriter, FrameName
 from mvloc_ros.recordings.frames import CameraSettings
 from mvloc_ros.recordings.time_base import TopicStamps
-from mvloc_ros.replay.to_dataset.cameras import cameras_of
-from mvloc_ros.replay.to_dataset.depth_report import DepthReport
-from mvloc_ros.replay.to_dataset.frame_plan import Plan, make_plan
-from mvloc_ros.replay.to_dataset.images import ToDepthMap, decoded, write_color
-from mvloc_ros.replay.to_dataset.options import DatasetOptions
-from mvloc_ros.replay.to_dataset.poses import PoseCollector
-from mvloc_ros.replay.to_dataset.selection import CLOUD, Selection, select
-from mvloc_ros.replay.to_dataset.summary import (
+from mvloc_ros.recordings.to_dataset.camera_settings import cameras_of
+from mvloc_ros.recordings.to_dataset.dataset_options import DatasetOptions
+from mvloc_ros.recordings.to_dataset.depth_report import DepthReport
+from mvloc_ros.recordings.to_dataset.frame_plan import Plan, make_plan
+from mvloc_ros.recordings.to_dataset.image_conversion import ToDepthMap, decoded, write_color
+from mvloc_ros.recordings.to_dataset.pose_source import PoseCollector
+from mvloc_ros.recordings.to_dataset.summary import (
     DatasetSummary,
     camera_lines,
     damage_lines,
@@ -37,6 +36,7 @@ from mvloc_ros.replay.to_dataset.summary import (
     images_text,
     pose_lines,
 )
+from mvloc_ros.recordings.to_dataset.topic_selection import CLOUD, Selection, select
 
 _log = logging.getLogger(__name__)
 
@@ -103,7 +103,7 @@ def to_dataset(
             try:
                 return replace(_finish(writer, plan, lost, cameras, source, force), inputs=inputs)
             except RecordingError:
-                for line in (source, *inputs):  # what was assumed is most needed where it cannot be right
+                for line in (source, *inputs):  # the assumptions are most useful where something is wrong
                     _log.info("%s.", line)
                 raise
 
@@ -112,7 +112,7 @@ def _check_options(options: DatasetOptions, selected: Selection) -> None:
     if options.pose_of == "depth" and selected.depth_camera is None:
         raise RecordingError("Poses of the depth camera need a depth image topic: use --pose-of color.")
     if options.register and selected.depth_camera is None:
-        raise RecordingError("Only a depth image can be registered (a cloud always is): leave --register out.")
+        raise RecordingError("Only a depth image can be registered (a cloud always is): omit --register.")
     if options.register and options.pose_of == "depth":
         raise RecordingError("Registered depth is seen from the colour camera: use --pose-of color with --register.")
     units = options.depth_units_per_metre
@@ -211,7 +211,7 @@ def _finish(
 
 
 def _identity(reader: BagReader, options: DatasetOptions) -> dict[str, Any]:
-    """What tells two recordings, or two ways to convert one, apart."""
+    """What distinguishes two recordings, or two conversions of one."""
     chosen = asdict(options)
     T = options.poses.T_pose_camera
     chosen["poses"]["T_pose_camera"] = None if T is None else T.tolist()

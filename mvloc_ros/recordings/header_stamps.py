@@ -12,7 +12,8 @@ import struct
 
 from rosbags.typesys.store import Typestore
 
-SECOND_NS = 1_000_000_000
+from mvloc_ros.geometry.stamp_text import SECOND_NS
+
 _OFFSET = 4
 _HEADER = "std_msgs/msg/Header"
 

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a user may choose of a conversion."""
+"""The options of a conversion."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from mvloc_ros.replay.to_dataset.poses import PoseOptions
+from mvloc_ros.recordings.to_dataset.pose_source import PoseOptions
 
 
 @dataclass(frozen=True)
 class DatasetOptions:
-    """What a user may choose; None is found in the recording or has a default by the kind of depth.
+    """Options; None is found in the recording or has a default by the kind of depth.
 
     `depth_unit_m` are the metres of one unit of the recorded depth, 0 for REP 118's; `depth_units_per_metre` are those
     of the folder's depth images.

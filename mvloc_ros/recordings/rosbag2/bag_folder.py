@@ -11,26 +11,27 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from mvloc_ros.file_reader import open_regular
+from mvloc_ros.foreign_text import quoted, shown
+from mvloc_ros.geometry.stamp_text import LAST_NS
 from mvloc_ros.limits import MOST_CHUNK_BYTES
 from mvloc_ros.recordings.rosbag2.compression import copy_decompressed, decompressed
 from mvloc_ros.recordings.rosbag2.mcap import McapFile
 from mvloc_ros.recordings.rosbag2.metadata import Metadata, read_metadata
 from mvloc_ros.recordings.rosbag2.sqlite import SqliteFile
-from mvloc_ros.recordings.rosbag2.stored import CDR, LAST_NS, Channel, DamageError, RawMessage, Storage
+from mvloc_ros.recordings.rosbag2.storage_base import CDR, Channel, DamageError, RawMessage, Storage, not_cdr
 
 SUFFIXES = (".mcap", ".db3")
 
 
-class BagFolder:
-    """The files of a folder; a `Storage`.
+class BagFolder(Storage):
+    """The files of a folder.
 
     The counts that are stated are the larger ones of metadata.yaml and of the files' own.
     """
 
     def __init__(self, path: Path, *, salvage: bool = False) -> None:
+        super().__init__()
         self.path = path
-        self.problems: dict[str, None] = {}
-        self.skipped: dict[str, str] = {}
         self._held = ExitStack()
         self._metadata = read_metadata(path)
         self._files: list[Storage] = []
@@ -45,13 +46,13 @@ class BagFolder:
         self._count(self._metadata)
 
     def close(self) -> None:
-        """Give the files back."""
+        """Close the files."""
         self._held.close()
 
     def _open(self, name: str, salvage: bool) -> Storage:
         path = self.path / name
         if not path.exists():
-            raise DamageError(f"its file {name[:80]} is missing")
+            raise DamageError(f"its file {shown(name)} is missing")
         within: Path | None = self.path
         if self._metadata.compression == "file":
             path, within = self._unpacked(path), None
@@ -59,7 +60,7 @@ class BagFolder:
         try:
             return storage(path, within, salvage=salvage)
         except DamageError as error:
-            raise DamageError(f"{name[:80]}: {error}") from error
+            raise DamageError(f"{shown(name)}: {error}") from error
 
     def _unpacked(self, path: Path) -> Path:
         """A compressed file, in a temporary folder that ends with the reading."""
@@ -71,7 +72,6 @@ class BagFolder:
 
     def _describe(self) -> None:
         """Channels of metadata and files; the first type of a topic counts."""
-        channels: dict[str, Channel] = {}
         of_files: dict[str, Channel] = {}
         for file in self._files:
             self.skipped.update(file.skipped)
@@ -82,16 +82,15 @@ class BagFolder:
             if topic.name in self.skipped:
                 continue
             if topic.serialization != CDR:
-                self.skipped[topic.name] = f"its messages are {topic.serialization[:40]!r} and not {CDR!r}"
+                self.skipped[topic.name] = not_cdr(topic.serialization)
             elif found is not None and found.type != topic.type:
-                self.skipped[topic.name] = f"its type is {found.type[:80]}, in the metadata {topic.type[:80]}"
+                self.skipped[topic.name] = f"its type is {shown(found.type)}, in the metadata {shown(topic.type)}"
             else:
                 definition = "" if found is None else found.definition
-                channels.setdefault(topic.name, Channel(topic.name, topic.type, topic.qos, definition))
+                self.usable.setdefault(topic.name, Channel(topic.name, topic.type, topic.qos, definition))
         for name, channel in of_files.items():
             if name not in self.skipped:
-                channels.setdefault(name, channel)
-        self.channels = tuple(channels.values())
+                self.usable.setdefault(name, channel)
 
     def _count(self, metadata: Metadata) -> None:
         found: Counter[str] = Counter()
@@ -107,8 +106,7 @@ class BagFolder:
             for file in self._files:
                 of_files.update(file.stated or {})
         topics = {channel.topic for channel in self.channels}
-        self.stated: dict[str, int] | None = {name: max(said[name], of_files[name]) for name in topics}
-        self.start_ns, self.end_ns = 0, 0
+        self.stated = {name: max(said[name], of_files[name]) for name in topics}
         if metadata.messages:
             self.start_ns = min(max(metadata.start_ns, 0), LAST_NS)
             self.end_ns = min(max(metadata.start_ns + metadata.duration_ns, self.start_ns), LAST_NS)
@@ -131,7 +129,7 @@ class BagFolder:
         try:
             return decompressed(message.data, "zstd", MOST_CHUNK_BYTES)
         except DamageError as error:
-            self.problems[f"a message on {message.topic[:80]} is damaged: {error}"] = None
+            self.problems[f"a message on {shown(message.topic)} is damaged: {error}"] = None
             return None
 
 
@@ -146,4 +144,4 @@ def open_storage(path: Path, *, salvage: bool = False) -> Storage:
         return McapFile(path, salvage=salvage)
     if path.suffix == ".db3":
         return SqliteFile(path, salvage=salvage)
-    raise DamageError(f"its name ends in {path.suffix[:20]!r} and not in {' or '.join(SUFFIXES)}")
+    raise DamageError(f"its name ends in {quoted(path.suffix, 20)} and not in {' or '.join(SUFFIXES)}")
