@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Numbers on the command line that must lie in a range: `type=` of argparse, which says the rest."""
+"""Options that several verbs have, and types of numbers that must lie in a range (`type=` of argparse)."""
 
 from __future__ import annotations
 
@@ -35,6 +35,18 @@ def positive_count(text: str) -> int:
     """A whole number of at least 1."""
     positive(text)
     return count(text)
+
+
+def add_test_fraction(parser: argparse.ArgumentParser, default: float) -> None:
+    """`--test-fraction` of the verbs that open a folder of posed frames."""
+    parser.add_argument(
+        "--test-fraction",
+        type=float,
+        default=default,
+        metavar="SHARE",
+        help="test frames: this share at the end of each sequence, if the folder defines no split (default: "
+        "%(default)s)",
+    )
 
 
 def _number(text: str) -> float:
