@@ -15,8 +15,7 @@ from mvloc_ros.inference.backend import Backend, BackendError
 from mvloc_ros.inference.bundle import Bundle
 from mvloc_ros.inference.onnxruntime_backend import OnnxRuntimeBackend
 from mvloc_ros.recordings import open_folder
-from mvloc_ros.training.datasets import PosedFrames, load_frames
-from mvloc_ros.training.precisions import evenly_spaced
+from mvloc_ros.training.datasets import PosedFrames, evenly_spaced, load_frames
 
 
 def spread_test_frames(bundle: Bundle, data: Path, most: int) -> PosedFrames:

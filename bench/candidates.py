@@ -16,7 +16,7 @@ from mvloc_ros.inference.onnxruntime_backend import OnnxRuntimeBackend, import_o
 from mvloc_ros.inference.onnxruntime_providers import gpu_provider
 from mvloc_ros.inference.tensorrt.backend import TensorRTBackend
 from mvloc_ros.inference.torch_backend.backend import TorchBackend
-from mvloc_ros.training.networks.mixed_precision import lowered
+from mvloc_ros.training.networks.mixed_precision import lower_precision
 from mvloc_ros.training.precisions import HALVES
 
 GPU_PROVIDERS = ("CUDAExecutionProvider", "TensorrtExecutionProvider")
@@ -52,7 +52,7 @@ class Field:
     def add_module(self, precision: str, device: torch.device, *, compiled: bool) -> None:
         """Add the training's own module, eager or compiled, fed from and read back to memory of the CPU."""
         network = self.model.network
-        network = (lowered(network, HALVES[precision]) if precision in HALVES else network).to(
+        network = (lower_precision(network, HALVES[precision]) if precision in HALVES else network).to(
             device, memory_format=torch.channels_last
         )
         name = f"torch {'compiled' if compiled else 'eager'} {device.type}"

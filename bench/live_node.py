@@ -27,8 +27,8 @@ from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
 
 from bench.harness.child_process import NodeProcess, parameter_words
 from bench.harness.image_message import image_message
-from mvloc_ros.demo.drives import plan_test
 from mvloc_ros.demo.renderer import demo_renderer
+from mvloc_ros.demo.sequence_plans import plan_test
 from mvloc_ros.node.messages import transform_message
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -25,13 +25,13 @@ from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
 from mvloc_ros.errors import MvlocError
-from mvloc_ros.training.batches import Batches, Part
+from mvloc_ros.training.batches import Batches, MicroBatch
 from mvloc_ros.training.checkpoint import seed_everything
 from mvloc_ros.training.config import SYSTEMS, TrainingConfig
 from mvloc_ros.training.normalisation import PoseNormalisation
 from mvloc_ros.training.objective import Batch
 from mvloc_ros.training.presets import PRESETS, preset
-from mvloc_ros.training.processes import ALONE
+from mvloc_ros.training.processes import SINGLE_PROCESS
 from mvloc_ros.training.systems import build_network
 from mvloc_ros.training.train import pick_device, read_data, scaled_cameras
 from mvloc_ros.training.train_step import Minimiser
@@ -62,7 +62,7 @@ class Turn:
 class Kind:
     """A network, its optimiser, and an endless supply of parts of steps."""
 
-    def __init__(self, config: TrainingConfig, parts: Iterator[Part], device: torch.device, steps: int) -> None:
+    def __init__(self, config: TrainingConfig, parts: Iterator[MicroBatch], device: torch.device, steps: int) -> None:
         seed_everything(config.seed)
         network = build_network(config).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.minimiser = Minimiser(config, network, steps, device)
@@ -98,16 +98,16 @@ def wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def real_parts(batches: Batches) -> Iterator[Part]:
+def real_parts(batches: Batches) -> Iterator[MicroBatch]:
     """Epoch after epoch."""
     while True:
         yield from batches.epoch()
 
 
-def random_part(like: Batch) -> Part:
+def random_part(like: Batch) -> MicroBatch:
     """A whole step of noise, of the sizes of a real one."""
     color, depth = torch.randint_like(like.color, 256), 0.5 + 4.0 * torch.rand_like(like.depth)
-    return Part(Batch(color, depth, torch.ones_like(like.present), torch.randn_like(like.target)), 1.0, True)
+    return MicroBatch(Batch(color, depth, torch.ones_like(like.present), torch.randn_like(like.target)), 1.0, True)
 
 
 def matrix_peak(device: torch.device, dtype: torch.dtype) -> float:
@@ -136,7 +136,7 @@ def measure(config: TrainingConfig, root: Path, device: torch.device, steps: int
     data = read_data(config, root, 0.2)
     frames, normalisation = data.training, PoseNormalisation.fit(data.training.poses)
     views = prepare_views(config, scaled_cameras(data.folder, config), frames, normalisation)
-    batches = Batches(frames, normalisation, config, device, ALONE, views)
+    batches = Batches(frames, normalisation, config, device, SINGLE_PROCESS, views)
     planned = steps + WARM_UP + 1
     fixed = random_part(next(batches.epoch()).batch)
     real, random = (Kind(config, parts, device, planned) for parts in (real_parts(batches), repeat(fixed)))

@@ -29,10 +29,10 @@ from mvloc_ros.evaluation.consistency import sparsification
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.covariance import pose_error
 from mvloc_ros.recordings import FrameRecord
-from mvloc_ros.training.datasets import PosedFrames, Reading, open_readable, read_frames
+from mvloc_ros.training.datasets import PosedFrames, ReadOptions, open_usable_folder, read_frames
+from mvloc_ros.training.frame_selection import split_records, usable_records
 from mvloc_ros.training.networks.mvloc import MVLoc
-from mvloc_ros.training.records import split_records, visible
-from mvloc_ros.training.trained import TrainedNetwork, read_judged, read_refit
+from mvloc_ros.training.trained_network import TrainedNetwork, read_refit, read_selected
 
 Array = NDArray[np.float64]
 
@@ -104,18 +104,20 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="folder of `mvloc train`")
     parser.add_argument("--data", type=Path, required=True, metavar="FOLDER")
     arguments = parser.parse_args()
-    judged = read_judged(arguments.run, False)
-    final = read_refit(arguments.run, False) or judged
-    reading = Reading()
-    folder = open_readable(arguments.data, judged.run["test_fraction"], reading)
-    config = judged.config
+    selected = read_selected(arguments.run, False)
+    final = read_refit(arguments.run, False) or selected
+    reading = ReadOptions()
+    folder = open_usable_folder(arguments.data, selected.run["test_fraction"], reading)
+    config = selected.config
     validation = read_frames(config.input, folder, split_records(config, folder)[1], "validation", reading)
-    test = read_frames(config.input, folder, visible(config, folder.test), "test", reading)
-    (poses, found), (test_poses, test_found) = observe(judged, validation), observe(final, test)
+    test = read_frames(config.input, folder, usable_records(config, folder.test), "test", reading)
+    (poses, found), (test_poses, test_found) = observe(selected, validation), observe(final, test)
     errors, test_errors = pose_error(poses, validation.poses), pose_error(test_poses, test.poses)
     seen = split_records(config, folder)[0]
     found["novelty"] = novelty(poses, seen, errors)
-    test_found["novelty"] = novelty(test_poses, seen if final is judged else visible(config, folder.train), errors)
+    test_found["novelty"] = novelty(
+        test_poses, seen if final is selected else usable_records(config, folder.train), errors
+    )
     blocks = np.array(validation.sequences)
     for column, (name, axes) in enumerate(BLOCKS.items()):
         sizes, test_sizes = (np.linalg.norm(values[:, axes], axis=1) for values in (errors, test_errors))

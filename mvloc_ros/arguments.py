@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Numbers on the command line with a range: `type=` of argparse, which adds the rest of the message."""
+"""Options that several verbs have, and types of numbers that must lie in a range (`type=` of argparse)."""
 
 from __future__ import annotations
 
@@ -45,6 +45,18 @@ def options_of(kind: type[T], args: argparse.Namespace, **given: Any) -> T:
     """A dataclass of options: `given`, and each other field from the argument of the same name, if there is one."""
     named = {item.name for item in fields(kind)} & vars(args).keys()  # type: ignore[arg-type]
     return kind(**{name: getattr(args, name) for name in named - given.keys()}, **given)
+
+
+def add_test_fraction(parser: argparse.ArgumentParser, default: float) -> None:
+    """`--test-fraction` of the verbs that open a folder of posed frames."""
+    parser.add_argument(
+        "--test-fraction",
+        type=float,
+        default=default,
+        metavar="SHARE",
+        help="test frames: this share at the end of each sequence, if the folder defines no split (default: "
+        "%(default)s)",
+    )
 
 
 def _number(text: str) -> float:

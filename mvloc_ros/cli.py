@@ -37,12 +37,12 @@ VERBS = (
     Verb(("export",), "training", "export", "turn a training run into a model bundle for the node"),
     Verb(("cache", "list"), "training.cache", "cache_list", "show the decoded frames that trainings share"),
     Verb(("cache", "clear"), "training.cache", "cache_clear", "delete decoded frames"),
-    Verb(("experiment",), "experiments", "experiment", "make one of the paper's tables: train, evaluate, report"),
+    Verb(("experiment",), "experiments", "experiment", "make a table of the paper: train, evaluate, report"),
     Verb(("engine", "build"), "inference.tensorrt", "build", "build a bundle's TensorRT engine ahead of time"),
     Verb(("engine", "list"), "inference.tensorrt", "list", "list the cached TensorRT engines"),
     Verb(("engine", "clear"), "inference.tensorrt", "clear", "remove the cached TensorRT engines"),
-    Verb(("map",), "calibration", "map", "build the scene map that a model's poses are refined against"),
-    Verb(("calibrate",), "calibration", "calibrate", "set a model's covariances by its validation frames"),
+    Verb(("map",), "mapping", "map", "build the scene map that a model's poses are refined against"),
+    Verb(("calibrate",), "mapping", "calibrate", "set a model's covariances by its validation frames"),
     Verb(("bag", "from-folder"), "recordings", "from_folder", "turn a 7-Scenes or TUM folder into a rosbag2"),
     Verb(("bag", "to-dataset"), "recordings.to_dataset", "to_dataset", "turn a recording into a folder to train on"),
     Verb(("bag", "info"), "recordings", "info", "what a recording holds"),
@@ -103,7 +103,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         print(f"\n{name}: interrupted", file=sys.stderr)
-        return 130
+        return interrupts.EXIT_CODE
 
 
 def command() -> NoReturn:

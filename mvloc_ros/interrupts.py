@@ -11,6 +11,7 @@ import signal
 import time
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+EXIT_CODE = 130  # of an interrupted command
 QUIET_S = 2.0
 """For this long after a signal another one counts as a repetition; a later one interrupts the clean-up too."""
 

@@ -87,7 +87,7 @@ def test_a_training_ends_with_130(start: Start, interrupt, frames: Path, tmp_pat
     process = start("training:", *CLI, "train", "--data", str(frames), "--out", str(tmp_path / "run"), *size, *split)
     assert end(interrupt, process, signal.SIGINT) == 130
     said = (tmp_path / "log").read_text()
-    assert "the same command continues" in said
+    assert "run the same command again" in said
     assert "Traceback" not in said
 
 

@@ -35,8 +35,7 @@ ALLOWED = {
     "frontend": {"geometry", "inference", "parameters"},
     "localization": {"geometry", "inference"},
     "parameters": {"geometry", "inference", "localization"},
-    "mapping": {"geometry", "recordings", "inference", "localization"},
-    "calibration": {"geometry", "recordings", "inference", "localization", "mapping"},
+    "mapping": {"geometry", "recordings", "inference", "localization", "evaluation"},
     "evaluation": {"geometry"},
     "replay": {
         "geometry",

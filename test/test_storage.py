@@ -159,10 +159,10 @@ def test_a_bundle_that_changed_since_it_was_read_is_not_overwritten(tmp_path: Pa
 
 
 def test_two_trainings_do_not_share_a_run_folder(tmp_path: Path):
-    from mvloc_ros.training.processes import ALONE
-    from mvloc_ros.training.run_lock import run_to_write
+    from mvloc_ros.training.processes import SINGLE_PROCESS
+    from mvloc_ros.training.run_folder import run_to_write
 
-    with pytest.raises(KeyError), run_to_write(tmp_path / "for nothing", ALONE):
+    with pytest.raises(KeyError), run_to_write(tmp_path / "for nothing", SINGLE_PROCESS):
         raise KeyError
     assert list(tmp_path.iterdir()) == []
     run = tmp_path / "run"
@@ -171,9 +171,9 @@ def test_two_trainings_do_not_share_a_run_folder(tmp_path: Path):
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
     with pytest.raises(InUseError, match=f"process {holder.pid} "):
-        run_to_write(run, ALONE).__enter__()
+        run_to_write(run, SINGLE_PROCESS).__enter__()
     holder.communicate("\n")
-    with run_to_write(run, ALONE):
+    with run_to_write(run, SINGLE_PROCESS):
         pass
     assert run.is_dir()
 

@@ -45,7 +45,7 @@ class Stage:
         _import(
             "torch", "torch.utils.tensorboard", "torch.onnx", "onnxscript", "onnx", "onnxruntime", "rosbags.rosbag2"
         )
-        _import("mvloc_ros.training.train", "mvloc_ros.training.export", "mvloc_ros.calibration.calibrate")
+        _import("mvloc_ros.training.train", "mvloc_ros.training.export", "mvloc_ros.mapping.calibrate")
         if self.world.exists():
             return
         making = self.root / "making"

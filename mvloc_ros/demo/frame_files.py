@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The three files of a frame in the 7-Scenes layout, each written whole or not at all."""
+"""Writes the three files of a frame in the 7-Scenes layout, each atomically."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from mvloc_ros.storage import write_file
 
 DEPTH_UNITS_PER_METRE = 1000
 _JPEG_QUALITY = 95
-_PNG_COMPRESSION = 1  # depth noise hardly compresses; higher levels only take time
+_PNG_COMPRESSION = 1  # higher levels hardly reduce noisy depth
 
 
 class DemoError(MvlocError):
-    """The demo's recording cannot be written as asked."""
+    """The demo recording cannot be written with these options."""
 
 
 def pose_file(folder: Path, index: int) -> Path:
-    """The file of a frame that is written last, and so stands for all of them."""
+    """The file of a frame that is written last: if it exists, the frame is complete."""
     return folder / f"frame-{index:06d}.pose.txt"
 
 
 def write_frame(folder: Path, index: int, frame: RgbdFrame, pose: npt.NDArray[np.float64]) -> None:
-    """Colour as JPEG, depth as 16-bit PNG in millimetres, then the pose 4x4 as text."""
+    """Color as JPEG, depth as 16-bit PNG in millimetres, then the pose 4x4 as text."""
     millimetres = np.rint(frame.depth * DEPTH_UNITS_PER_METRE).astype(np.uint16)
     bgr = np.ascontiguousarray(frame.color[..., ::-1])
     _write_image(folder / f"frame-{index:06d}.color.jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The lamps and windows of the room, and the settings of light that recordings are made in."""
+"""The lamps and windows of the room, and the light settings of recordings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Lamp:
 
 @dataclass(frozen=True)
 class Setting:
-    """Intensity per light as linear RGB, and the brightness that the camera's exposure makes of it."""
+    """Intensity per light as linear RGB, and the brightness after exposure."""
 
     intensities: Mapping[str, tuple[float, float, float]]
     brightness: float = 1.0
@@ -57,7 +57,7 @@ SETTINGS: Mapping[str, Setting] = {
 
 
 def between(first: Setting, second: Setting, share: float) -> Setting:
-    """The setting at `share` of the way from the first to the second."""
+    """Interpolated setting: `share` 0 is the first, 1 the second."""
     lights = sorted({*first.intensities, *second.intensities})
     dark = (0.0, 0.0, 0.0)
     mixed = {

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Light on every surface of the room, with shadows, computed once on a coarse grid for each light by itself.
+"""Light maps with shadows for every surface of the room, computed once on a coarse grid for each light.
 
-Light adds up, so any setting of the lamps is a weighted sum of these maps and costs nothing to change. Lamps are
+Light is additive, so any setting of the lamps is a weighted sum of these maps and can be changed cheaply. Lamps are
 sets of points with Lambert's cosine and inverse-square falloff; `ambient` is the share of the hemisphere within
 reach that is not blocked (ambient occlusion).
 """
@@ -22,8 +22,8 @@ FloatMap = npt.NDArray[np.float32]
 GAMMA = 2.2
 _CELL = 0.1  # m between grid points
 _SHEET_WIDTH = 1024
-_REACH = 0.8  # m, how far ambient occlusion looks
-_SMALL = 0.25  # m; smaller things cast no shadow that the grid could show
+_REACH = 0.8  # m, range of ambient occlusion
+_SMALL = 0.25  # m; shadows of smaller solids are below the resolution of the grid
 _GLOW = 2.4  # brightness of a lit shade or window, in units of the walls' mean
 
 
@@ -48,12 +48,12 @@ def _hemisphere(count: int) -> npt.NDArray[np.float64]:
 
 
 def _glows(solid: Solid) -> bool:
-    """Lamps stand inside their shades, so shades must let light through."""
+    """Whether the solid glows: lamps are inside their shades, so shades must be transparent to light."""
     return any(paint.glows_with for paint in (solid.paint, *solid.faces.values()))
 
 
 class LightMaps:
-    """The light that arrives at a grid on every surface, for each light by itself.
+    """The light at the points of a grid on every surface, for each light separately.
 
     origin, step: [F, 2] each; grid column = origin + step * coordinate on the surface (m), likewise the row.
     """
@@ -68,7 +68,7 @@ class LightMaps:
         self._maps["ambient"] = self._occlusion(opaque)
 
     def _lay_out(self, surfaces: Sequence[Surface]) -> None:
-        """Choose the grid points and their places on the sheet."""
+        """Compute the grid points and their positions on the sheet."""
         count = len(surfaces)
         self.origin, self.step = np.zeros((count, 2)), np.zeros((count, 2))
         points, normals, tints, glows, rows, columns = [], [], [], [], [], []
@@ -117,7 +117,7 @@ class LightMaps:
         return total
 
     def _occlusion(self, solids: Sequence[Solid]) -> FloatMap:
-        """Share of the hemisphere that is free within reach; the room's own walls count as well."""
+        """Share of the hemisphere without occlusion in range, including by the walls of the room."""
         up = np.where(np.abs(self._normals[:, 2:]) < 0.9, (0, 0, 1), (1, 0, 0)).astype(np.float32)
         side = np.cross(up, self._normals)
         side /= np.linalg.norm(side, axis=1, keepdims=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which surface each pixel sees, at which depth and where on it: exact, and vectorised over pixels.
+"""Ray casting: surface, depth and position on the surface for each pixel, exact, and vectorized over pixels.
 
 For a rectangle with normal n and a ray p = o + z d through a pixel, d = ((u - cx)/fx, (v - cy)/fy, 1), the plane gives
 1/z = (n . d) / (n . (c - o)): linear in the pixel (u, v), and so are both coordinates on the rectangle divided by z.
@@ -20,14 +20,14 @@ from mvloc_ros.geometry.camera import PinholeCamera
 
 FloatMap = npt.NDArray[np.float32]
 
-_NEAR = 0.02  # m; nothing nearer is seen
+_NEAR = 0.02  # m, near plane
 
 
 @dataclass(frozen=True)
 class Hits:
-    """What each pixel sees, every field [H, W].
+    """The ray casting result, every field [H, W].
 
-    face: index of the surface; depth: z (m); right, down: position on the surface from its centre (m); cosine:
+    face: index of the surface; depth: z (m); right, down: position on the surface from its center (m); cosine:
     of the angle between ray and normal.
     """
 
@@ -39,7 +39,7 @@ class Hits:
 
 
 class Raycaster:
-    """Traces one camera's pixels against a fixed set of surfaces."""
+    """Casts the rays of one camera against a fixed set of surfaces."""
 
     def __init__(self, surfaces: Sequence[Surface], camera: PinholeCamera) -> None:
         self.camera = camera
@@ -58,7 +58,7 @@ class Raycaster:
         self._ray_length = np.sqrt(1 + x[None] ** 2 + y[:, None] ** 2).astype(np.float32)
 
     def trace(self, T_map_camera: npt.ArrayLike) -> Hits:
-        """See the room from a pose (4x4, optical frame: z forward, x right, y down)."""
+        """Cast the rays of a pose (4x4, optical frame: z forward, x right, y down)."""
         pose = np.asarray(T_map_camera, dtype=np.float64)
         rotation, origin = pose[:3, :3], pose[:3, 3]
         ahead = self._centre - origin
@@ -91,7 +91,7 @@ class Raycaster:
     ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
         """Pixel boxes [F, 4] (left, top, end, bottom) around all surfaces, and which of them are in the image.
 
-        An edge that passes the near plane is cut there, so that its part before the camera still counts.
+        An edge across the near plane is clipped there, so that its part in front of the camera is included.
         """
         corners = (self._corners - origin) @ rotation
         following = np.roll(corners, -1, axis=1)
@@ -143,7 +143,7 @@ class Raycaster:
         down: FloatMap,
         distance: npt.NDArray[np.float64],
     ) -> Hits:
-        """Depth and position on the surface, for the surface that won each pixel."""
+        """Depth and position on the surface, for the nearest surface of each pixel."""
         depth = np.reciprocal(nearest)
         places = []
         for form in (right, down):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a pose to a colour and a depth image of the room, exact or as cameras would measure them."""
+"""Renders color and depth images of the room from a pose, exact or with sensor noise."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from mvloc_ros.demo.lighting import SETTINGS, Setting
 from mvloc_ros.demo.lightmaps import LightMaps
 from mvloc_ros.demo.raycast import Hits, Raycaster
 from mvloc_ros.demo.room import DEFAULT_ROOM_SEED, Room, build_room
-from mvloc_ros.demo.sensors import ColorSensor, DepthSensor, quantised
+from mvloc_ros.demo.sensor_noise import ColorSensor, DepthSensor, quantised
 from mvloc_ros.demo.solids import Paint
-from mvloc_ros.demo.textures import LEVELS
+from mvloc_ros.demo.texture_atlas import LEVELS
 from mvloc_ros.geometry.camera import PinholeCamera
 
 FloatMap = npt.NDArray[np.float32]
 
-# Colour and depth come from the same camera (registered); 65 by 51 degrees.
+# Color and depth have the same camera (registered); 65 by 51 degrees.
 CAMERA = PinholeCamera(width=320, height=240, fx=250.0, fy=250.0, cx=159.5, cy=119.5)
 
 
 @dataclass(frozen=True)
 class RgbdFrame:
-    """color: uint8 RGB [H, W, 3]; depth: float32 metres along the optical axis [H, W], 0 = not measured."""
+    """color: uint8 RGB [H, W, 3]; depth: float32 meters along the optical axis [H, W], 0 = not measured."""
 
     color: npt.NDArray[np.uint8]
     depth: FloatMap
 
 
 class Renderer:
-    """One room seen by one camera, under one light setting at a time."""
+    """Renders one room with one camera, in one light setting at a time."""
 
     def __init__(self, room: Room, camera: PinholeCamera = CAMERA) -> None:
         self.camera = camera
@@ -62,7 +62,7 @@ class Renderer:
         color_sensor: ColorSensor | None = None,
         depth_sensor: DepthSensor | None = None,
     ) -> RgbdFrame:
-        """As the cameras see it; the generator alone decides the noise."""
+        """With sensor noise, which only depends on the generator."""
         hits = self._caster.trace(T_map_camera)
         color = (color_sensor or ColorSensor()).capture(self._shade(hits), rng)
         depth = (depth_sensor or DepthSensor()).capture(hits, self._glass[hits.face], rng)
@@ -79,7 +79,7 @@ class Renderer:
             scale[index] = extent * share / full
             offset[index] = room.atlas.corner[name] + extent * (start + share / 2) - 0.5
         self._offset, self._scale = offset.reshape(-1, 2).astype(np.float32), scale.reshape(-1, 2).astype(np.float32)
-        density = np.sqrt(scale[:, 0, 0] * scale[:, 0, 1])  # texels per metre at the finest level
+        density = np.sqrt(scale[:, 0, 0] * scale[:, 0, 1])  # texels per meter at the finest level
         self._texels = (density / self.camera.fx).astype(np.float32)
         self._light_origin = self._lights.origin.astype(np.float32)
         self._light_step = self._lights.step.astype(np.float32)
@@ -99,7 +99,7 @@ def _window(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Which part of a texture a face shows: (share, start) in 0..1 per axis.
 
-    A material is cut out at a place that depends on the face's position, so that neighbours differ.
+    A material is cut out at a position that depends on that of the face, so that neighboring faces differ.
     """
     if paint.whole:
         return np.ones(2), np.zeros(2)
@@ -111,7 +111,7 @@ def _window(
 def _sample(
     image: npt.NDArray[Any], hits: Hits, index: npt.NDArray[np.intp], offset: FloatMap, scale: FloatMap
 ) -> npt.NDArray[Any]:
-    """Look an image up, linearly interpolated, where offset + scale * position points."""
+    """Sample an image bilinearly at offset + scale * position."""
     x = np.take(offset[:, 0], index) + np.take(scale[:, 0], index) * hits.right
     y = np.take(offset[:, 1], index) + np.take(scale[:, 1], index) * hits.down
     return np.asarray(cv2.remap(image, x, y, cv2.INTER_LINEAR))
@@ -119,5 +119,5 @@ def _sample(
 
 @lru_cache(maxsize=1)
 def demo_renderer(room_seed: int = DEFAULT_ROOM_SEED) -> Renderer:
-    """The renderer of the demo's room, built once per process."""
+    """The renderer of the demo room, built once per process."""
     return Renderer(build_room(room_seed))

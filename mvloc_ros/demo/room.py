@@ -2,7 +2,7 @@
 """The furnished room: 6 m (x) by 5 m (y) by 2.8 m (z).
 
 Map frame: z up, origin on the floor in the middle of the room; the windows are in the north wall (y = +2.5), the
-brick wall with the bookcase is east (x = +3), the door is south, the sofa west. Nothing but a rug lies in the middle
+brick wall with the bookcase is east (x = +3), the door is south, the sofa west. Only a rug is in the middle
 (|x| < 2.1, |y| < 1.5), where the camera moves.
 """
 
@@ -13,15 +13,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mvloc_ros.demo.carpentry import HEIGHT, LENGTH, WIDTH
-from mvloc_ros.demo.furnishing import furnish
+from mvloc_ros.demo.furniture import HEIGHT, LENGTH, WIDTH
+from mvloc_ros.demo.room_layout import furnish
 from mvloc_ros.demo.solids import Paint, Solid, Surface
-from mvloc_ros.demo.textures import Atlas, Texture, pack, paint_all
+from mvloc_ros.demo.texture_atlas import Atlas, Texture, pack, paint_all
 
 ROOM_SIZE = (LENGTH, WIDTH, HEIGHT)
 DEFAULT_ROOM_SEED = 7
 WALLS = 6  # the first surfaces of a room: floor, ceiling, north, south, east, west
-_OVERLAP = 0.001  # m, so that no pixel falls between two of them
+_OVERLAP = 0.001  # m, so that there are no gaps between them
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Room:
 
 
 def build_room(seed: int = DEFAULT_ROOM_SEED) -> Room:
-    """The room; the seed decides textures and small things, the furniture always stands at the same places."""
+    """The room; the seed determines textures and small objects, the furniture is always the same."""
     textures = paint_all(seed)
     solids = furnish(np.random.default_rng((seed, 3)))
     surfaces = (*_shell(), *(surface for solid in solids for surface in solid.surfaces()))

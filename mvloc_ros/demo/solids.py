@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the synthetic room is made of: painted solids (boxes in any orientation) and their flat rectangles.
+"""The geometry of the synthetic room: painted solids (boxes in any orientation) and their rectangular faces.
 
-Lengths are metres in the map frame (z up). A surface is seen from the side on which `right` points to the
+Lengths are meters in the map frame (z up). A surface is seen from the side on which `right` points to the
 viewer's right and `down` downwards, so that a picture painted on it is never mirrored.
 """
 
@@ -28,12 +28,12 @@ FACES: Mapping[str, tuple[tuple[int, int, int], tuple[int, int, int], tuple[int,
 
 @dataclass(frozen=True)
 class Paint:
-    """How a face looks.
+    """Appearance of a face.
 
     texture: name in the texture set; tint: factor per channel (linear light).
     whole: the entire texture is stretched over the face (a picture); otherwise a piece of the face's size is cut.
     glows_with: name of the light that makes the face glow, as a lamp's shade or a window does.
-    glass: the depth sensor's infra-red light passes through, so it measures nothing here.
+    glass: transparent to the infrared light of the depth sensor, so there is no depth.
     """
 
     texture: str

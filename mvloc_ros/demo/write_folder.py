@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the demo's recording as a folder in the 7-Scenes layout, on all cores, and continues where it was stopped."""
+"""Writes the demo recording as a folder in the 7-Scenes layout, in several processes, and resumes interrupted ones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from mvloc_ros.demo.drives import (
+from mvloc_ros.demo.frame_files import DEPTH_UNITS_PER_METRE, DemoError, pose_file, write_frame
+from mvloc_ros.demo.renderer import CAMERA, RgbdFrame, demo_renderer
+from mvloc_ros.demo.sequence_plans import (
     RATE_HZ,
     SPLITS,
     TEST_FRAMES,
@@ -28,22 +30,20 @@ from mvloc_ros.demo.drives import (
     plan_test,
     plan_training,
 )
-from mvloc_ros.demo.frame_files import DEPTH_UNITS_PER_METRE, DemoError, pose_file, write_frame
-from mvloc_ros.demo.renderer import CAMERA, RgbdFrame, demo_renderer
 from mvloc_ros.geometry.text_file import read_text
 from mvloc_ros.json_text import parse_json
 from mvloc_ros.limits import MOST_MANIFEST_BYTES
 from mvloc_ros.storage import exclusive, write_file
 
-# To be raised when the same poses give other images. With the fingerprint of the drives it keeps a folder from mixing
-# what two versions of this program rendered.
+# Increment it when the same poses give other images. With the fingerprint of the paths it prevents mixing frames of two
+# versions of this program in a folder.
 VERSION = 1
 LICENCE = "Apache-2.0 (synthetic, made by mvloc_ros)"
 
 
 @dataclass(frozen=True)
 class _Job:
-    """A run of frames of one sequence, small enough that all workers end at about the same time."""
+    """Consecutive frames of one sequence, few enough that all workers end at about the same time."""
 
     root: Path
     seed: int
@@ -61,18 +61,18 @@ def write_folder(
     workers: int | None = None,
     progress: bool = True,
 ) -> int:
-    """Render training drives, the test drive or both into a folder; returns the number of frames written now.
+    """Render training sequences, the test sequence or both into a folder; returns the number of new frames.
 
     frames: total of each split (default: TRAIN_FRAMES, TEST_FRAMES). Frames that exist are kept. The result does not
     depend on `workers` (default: one for each core, at most 2). With both splits in the folder, TrainSplit.txt and
     TestSplit.txt say which is which; with one, there are no such files.
-    Raises DemoError where the folder holds another recording or the numbers make no sense.
+    Raises DemoError if the folder has another recording or the numbers are invalid.
     """  # fmt: skip
     root = Path(root)
     plans = _plans(split, frames, seed)
     root.mkdir(parents=True, exist_ok=True)
     with exclusive(root):
-        _claim(root, seed)
+        _check_identity(root, seed)
         jobs = [job for plan in plans for job in _missing(root, seed, plan)]
         total = sum(job.last - job.first for job in jobs)
         count = min(workers or min(2, os.cpu_count() or 1), max(1, len(jobs)))
@@ -85,7 +85,7 @@ def write_folder(
 
 
 def render_sequence(plan: SequencePlan, seed: int) -> Iterator[RgbdFrame]:
-    """The frames of one sequence as the cameras see them, without writing anything."""
+    """The frames of one sequence with sensor noise, without writing them."""
     renderer = demo_renderer()
     renderer.set_light(plan.light, plan.exposure)
     for index, pose in zip(plan.indices, plan.poses, strict=True):
@@ -94,17 +94,17 @@ def render_sequence(plan: SequencePlan, seed: int) -> Iterator[RgbdFrame]:
 
 def _plans(split: str, frames: int | None, seed: int) -> list[SequencePlan]:
     if split not in SPLITS:
-        raise DemoError(f"There is no split {split!r} in the demo: choose one of {', '.join(SPLITS)}.")
+        raise DemoError(f"--split {split!r} is unknown; choose one of {', '.join(SPLITS)}.")
     if frames is not None and frames < 1:
-        raise DemoError(f"The number of frames must be at least 1, not {frames}.")
+        raise DemoError(f"--frames must be at least 1, not {frames}.")
     if seed < 0:
-        raise DemoError(f"The seed must be 0 or more, not {seed}.")
+        raise DemoError(f"--seed must be at least 0, not {seed}.")
     plans = plan_training(seed, frames or TRAIN_FRAMES) if split != "test" else []
     return plans + ([plan_test(seed, frames or TEST_FRAMES)] if split != "train" else [])
 
 
-def _claim(root: Path, seed: int) -> None:
-    """Write what the folder is, or check that it is the same as last time."""
+def _check_identity(root: Path, seed: int) -> None:
+    """Write the identity of the recording, or check that it is unchanged."""
     identity = {"made_by": "mvloc demo render", "version": VERSION, "seed": seed, "drives": _fingerprint(seed)}
     path = root / "demo.json"
     if path.is_file():
@@ -113,11 +113,9 @@ def _claim(root: Path, seed: int) -> None:
         except ValueError:
             found = None
         if found != identity:
-            raise DemoError(
-                f"{root} holds a demo recording of another seed or version: delete it or choose another folder."
-            )
+            raise DemoError(f"{root} has a demo recording of another seed or version; delete it or use another folder.")
     elif any(root.glob("seq-*")):
-        raise DemoError(f"{root} holds a recording that `mvloc demo render` did not make: choose another folder.")
+        raise DemoError(f"{root} has a recording that is not of `mvloc demo render`; use another folder.")
     write_file(path, json.dumps(identity, indent=2) + "\n")
     camera = CAMERA.to_dict()
     settings = {
@@ -128,7 +126,7 @@ def _claim(root: Path, seed: int) -> None:
 
 
 def _fingerprint(seed: int) -> str:
-    """Tells whether drives, lights and the choice of frames are the same as when a folder was begun."""
+    """A digest of paths, lights and choice of frames, to detect a changed program."""
     digest = hashlib.sha256()
     for plan in (*plan_training(seed, 2 * TRAIN_SEQUENCES), plan_test(seed, 2)):
         digest.update(repr((plan.number, plan.indices, plan.light, round(plan.exposure, 6))).encode())
@@ -138,7 +136,7 @@ def _fingerprint(seed: int) -> str:
 
 
 def _missing(root: Path, seed: int, plan: SequencePlan, chunk: int = 25) -> list[_Job]:
-    """The runs of frames whose files are not all there."""
+    """Jobs for the frames that are not complete."""
     folder = root / plan.name
     folder.mkdir(exist_ok=True)
     for unfinished in folder.glob(".frame-*"):
@@ -155,12 +153,12 @@ def _missing(root: Path, seed: int, plan: SequencePlan, chunk: int = 25) -> list
 
 
 def _run(jobs: Sequence[_Job], workers: int) -> Iterator[int]:
-    """Do the jobs, in this process or in several; yields the number of frames as they are done."""
+    """Execute the jobs, in this process or in several; yields the number of finished frames."""
     if workers <= 1:
         for job in jobs:
             yield from _render(job)
         return
-    # spawn: a fork would copy the locks of threads that the caller may have.
+    # spawn: a fork would copy the locks of other threads.
     with _no_interrupts():
         pool = multiprocessing.get_context("spawn").Pool(workers, _prepare_worker)
     with pool:
@@ -169,7 +167,7 @@ def _run(jobs: Sequence[_Job], workers: int) -> Iterator[int]:
 
 @contextmanager
 def _no_interrupts() -> Iterator[None]:
-    """Processes started here ignore Ctrl-C, which a terminal sends to all: the parent alone answers and ends them."""
+    """Processes started in this context ignore Ctrl-C, which a terminal sends to all: their parent ends them."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -181,7 +179,7 @@ def _no_interrupts() -> Iterator[None]:
 
 
 def _prepare_worker() -> None:
-    """Each worker has a core of its own; threads within it would only compete."""
+    """One thread per worker, since each has its own core."""
     cv2.setNumThreads(1)
 
 
@@ -201,7 +199,7 @@ def _render(job: _Job) -> Iterator[int]:
 
 
 def _write_split_files(root: Path) -> None:
-    """Name the sequences of both splits once both are in the folder."""
+    """Write the split files if the folder has both splits."""
     numbers = sorted(int(folder.name.removeprefix("seq-")) for folder in root.glob("seq-*"))
     test_number = plan_test(0, 1).number
     train, test = [n for n in numbers if n != test_number], [n for n in numbers if n == test_number]

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How good poses and covariances are: errors, recall, NEES and trivial baselines, for all that judge."""
+"""Evaluation of poses and covariances: errors, recall, NEES, sparsification and baselines."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What needs no localization at all: figures without these beside them say little.
+"""Baselines that need no localization, to compare errors with.
 
-"constant pose" answers the middle of the training poses whatever it sees. "nearest training pose" is
-what a perfect image retrieval would answer; it knows the truth, so no method can use it.
+"constant pose" answers the middle of the training poses for every image. "nearest training pose" is what a perfect
+image retrieval would answer; it uses the truth, so it is not a method.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from mvloc_ros.evaluation.pose_errors import PoseErrors
 from mvloc_ros.geometry import quaternion, se3
 
 Array = npt.NDArray[np.float64]
@@ -21,6 +22,11 @@ def constant_pose(training: Array) -> Array:
     """4x4 of the per-axis median position and the mean rotation of training poses [M, 4, 4]."""
     positions, orientations = se3.to_parts(training)
     return se3.from_parts(np.median(positions, axis=0), quaternion.mean(orientations))
+
+
+def constant_pose_errors(training: Array, truth: Array) -> PoseErrors:
+    """Errors of answering the constant pose of training poses [M, 4, 4] for every true pose [N, 4, 4]."""
+    return PoseErrors.of(np.broadcast_to(constant_pose(training), truth.shape), truth)
 
 
 def nearest_training_poses(training: Array, truth: Array) -> Array:

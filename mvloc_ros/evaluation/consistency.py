@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether covariances mean what they say: NEES, coverage, and whether large errors were announced.
+"""Consistency of covariances with errors: NEES, coverage, sparsification.
 
-NEES (normalised estimation error squared) is e^T C^-1 e. Its mean per degree of freedom (ANEES) is 1 where covariances
-are right, more where they promise too much (Bar-Shalom, Li, Kirubarajan: Estimation with Applications, 5.4).
-Sparsification leaves out the frames of the largest stated uncertainty and looks at the error of the rest; AUSE is the
-area between that curve and the one of an oracle that leaves out the largest errors (Ilg et al., ECCV 2018).
+NEES (normalized estimation error squared) is e^T C^-1 e. Its mean per degree of freedom (ANEES) is 1 for consistent
+covariances, above 1 for covariances that are too small (Bar-Shalom, Li, Kirubarajan: Estimation with Applications,
+5.4). Sparsification removes the frames with the largest stated uncertainty and computes the error of the rest; AUSE is
+the area between that curve and the one of an oracle that removes the largest errors (Ilg et al., ECCV 2018).
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ Array = npt.NDArray[np.float64]
 LEVELS = (0.50, 0.68, 0.95)
 BLOCKS = {"position": slice(0, 3), "rotation": slice(3, 6), "pose": slice(0, 6)}
 REMOVED = np.linspace(0.0, 0.95, 20)
-"""Shares of the frames that sparsification leaves out."""
+"""Shares of the frames that sparsification removes."""
 
 
 @dataclass(frozen=True)
 class BlockConsistency:
-    """Of position, rotation, or both.
+    """Consistency of position, rotation, or both.
 
     Attributes:
         dof: 3, or 6 for the pose.
         anees: mean NEES / dof.
-        bounds: of `anees`, 95 %, if covariances were right and the frames independent, which those of a video are not.
-        median: median NEES over the median of a chi-square; says more than the mean where few frames are far off.
+        bounds: 95 % interval of `anees` for right covariances and independent frames; those of a video are correlated.
+        median: median NEES over the median of a chi-square; robust against outliers, unlike the mean.
         coverage: share of the frames inside the ellipsoid of each probability of `LEVELS`.
-        rms: root mean square error (m, rad; None for the pose) and what the covariances let expect, in `sigma`.
+        rms, sigma: RMSE (m, rad; None for the pose), and its expectation from the covariances.
         ause: area between the sparsification curve and the oracle's, as a share of the mean error; None for the pose.
     """
 
@@ -49,14 +49,14 @@ class BlockConsistency:
 
     @property
     def verdict(self) -> str:
-        """In words; empty where `anees` is no number that could be judged."""
+        """In words; empty if `anees` is not finite."""
         if not np.isfinite(self.anees):
             return ""
         low, high = self.bounds
         return "too confident" if self.anees > high else "too cautious" if self.anees < low else "as stated"
 
     def to_dict(self) -> dict[str, object]:
-        """For JSON, which has no NaN and no infinity: null."""
+        """For JSON; NaN and infinity become null."""
         values = {name: value if _is_json(value) else None for name, value in asdict(self).items()}
         return {**values, "verdict": self.verdict or None}
 
@@ -67,10 +67,10 @@ def _is_json(value: object) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Consistency:
-    """Of all frames that have a pose, a covariance and a truth.
+    """Consistency over all frames with a pose, a covariance and a true pose.
 
     Attributes:
-        frames: how many they are.
+        frames: their number.
         blocks: by the names of `BLOCKS`.
         nees: name -> `[N]`.
         curves: position or rotation -> `[2, len(REMOVED)]`: mean error of the remaining frames over that of all, by
@@ -93,7 +93,7 @@ class Consistency:
 
 
 def consistency(errors: Array, covariances: Array) -> Consistency | None:
-    """Judge covariances `[N, 6, 6]` by errors `[N, 6]` (ROS order, map axes); None for N = 0."""
+    """Consistency of covariances `[N, 6, 6]` with errors `[N, 6]` (ROS order, map axes); None for N = 0."""
     if not len(errors):
         return None
     blocks, nees, curves = {}, {}, {}
@@ -109,7 +109,7 @@ def consistency(errors: Array, covariances: Array) -> Consistency | None:
 
 
 def _size(covariances: Array) -> Array:
-    """Expected root mean square error `[N]`; rounded, so that what differs in its last bits only is the same."""
+    """Expected RMSE `[N]`; rounded, so that values that differ in their last bits are equal."""
     size = np.sqrt(np.trace(covariances, axis1=1, axis2=2))
     digits = np.floor(np.log10(np.maximum(size, np.finfo(np.float64).tiny)))
     return np.round(size / 10.0**digits, 9) * 10.0**digits
@@ -131,10 +131,10 @@ def _block(nees: Array, sizes: Array, stated: Array, curve: Array | None) -> Blo
 
 
 def sparsification(errors: Array, uncertainty: Array) -> Array:
-    """Mean of the errors `[N]` that remain without the `REMOVED` share of the most uncertain, over the mean of all.
+    """Mean error without the `REMOVED` shares of the most uncertain frames, over the mean of all errors `[N]`.
 
-    Among frames of equal uncertainty chance decides, so each counts with their mean: a constant uncertainty gives a
-    constant curve.
+    Frames of equal uncertainty have no order, so each has their mean error: a constant uncertainty gives a constant
+    curve.
     """
     _, group = np.unique(uncertainty, return_inverse=True)
     means = np.bincount(group, errors) / np.bincount(group)

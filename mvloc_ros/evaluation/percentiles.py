@@ -20,7 +20,7 @@ class Percentiles:
 
 
 def percentiles(milliseconds: npt.NDArray[np.float64]) -> Percentiles | None:
-    """Percentiles of the finite values; None where there are none."""
+    """Percentiles of the finite values; None if there are none."""
     values = milliseconds[np.isfinite(milliseconds)]
     if not len(values):
         return None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Errors of poses, and the figures that are told of them."""
+"""Errors of poses, and their statistics."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RECALL_THRESHOLDS = {"5cm_5deg": (0.05, 5.0), "10cm_5deg": (0.10, 5.0)}
 
 @dataclass(frozen=True)
 class ErrorSummary:
-    """Of the frames that have a pose; percentiles interpolate linearly between ranks."""
+    """Statistics over the frames with a pose; percentiles interpolate linearly between ranks."""
 
     median: float
     mean: float
@@ -26,7 +26,7 @@ class ErrorSummary:
 
     @staticmethod
     def of(errors: Array) -> ErrorSummary | None:
-        """Of the finite errors among `[N]`; None where there are none."""
+        """Statistics of the finite errors among `[N]`; None if there are none."""
         values = errors[np.isfinite(errors)]
         if not len(values):
             return None
@@ -37,7 +37,7 @@ class ErrorSummary:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Errors of a set of poses; recall is the share of ALL frames that have truth: one without a pose is a failure."""
+    """Accuracy of a set of poses; recall is the share of all frames with a true pose, so no pose is a failure."""
 
     translation_m: ErrorSummary | None
     rotation_deg: ErrorSummary | None
@@ -50,14 +50,14 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class PoseErrors:
-    """Errors of N poses: metres and degrees, `[N]`; NaN where there is no pose or no truth."""
+    """Errors of N poses: meters and degrees, `[N]`; NaN without a pose or a true pose."""
 
     translation_m: Array
     rotation_deg: Array
 
     @staticmethod
     def of(estimates: Array, truth: Array) -> PoseErrors:
-        """Between poses `[N, 4, 4]`, of which NaN says that there is none."""
+        """Errors of estimated poses `[N, 4, 4]`; NaN stands for no pose."""
         known = np.isfinite(estimates).all(axis=(1, 2)) & np.isfinite(truth).all(axis=(1, 2))
         translation, rotation = np.full(len(truth), np.nan), np.full(len(truth), np.nan)
         if known.any():
@@ -66,11 +66,11 @@ class PoseErrors:
         return PoseErrors(translation, rotation)
 
     def of_frames(self, picked: npt.NDArray[np.bool_]) -> PoseErrors:
-        """Of some of the frames, `[N]`."""
+        """Errors of some of the frames, `[N]`."""
         return PoseErrors(self.translation_m[picked], self.rotation_deg[picked])
 
     def medians(self) -> tuple[float, float]:
-        """Median errors: metres, degrees."""
+        """Median errors: meters, degrees."""
         return float(np.median(self.translation_m)), float(np.median(self.rotation_deg))
 
     def figures(self) -> dict[str, float]:
@@ -85,7 +85,7 @@ class PoseErrors:
         }
 
     def within(self, metres: float, degrees: float) -> float:
-        """Share of the frames whose pose is as good as that; a frame without a pose is not."""
+        """Share of the frames with errors within these limits; a frame without a pose is not."""
         if not len(self.translation_m):
             return 0.0
         # NaN compares false.

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The paper's tables and trajectory figure, one command each: train what is missing, judge, report."""
+"""The tables and the trajectory figure of the paper: train the missing runs, evaluate, report."""

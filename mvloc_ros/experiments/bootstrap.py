@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Confidence intervals of figures over the frames of a video, whose errors are alike in neighbouring frames.
+"""Confidence intervals of statistics over the frames of a video, whose errors are correlated.
 
-The circular block bootstrap (Politis and Romano, 1992): blocks of consecutive frames are drawn with
-replacement until there are as many frames as before, and the figure is computed of them, many times.
-Intervals from single frames would be far too narrow.
+The circular block bootstrap (Politis and Romano, 1992): blocks of consecutive frames are drawn with replacement until
+there are as many frames as before, and the statistic is computed for them, many times. Intervals from single frames
+would be far too narrow.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from mvloc_ros.experiments.errors import ExperimentError
 
 Statistic = Callable[..., NDArray[np.float64]]
 
-CHUNK = 100  # resamples at a time: memory
+CHUNK = 100  # resamples at a time, to limit memory
 
 
 @dataclass(frozen=True)
 class Blocks:
-    """How frames are drawn: `seconds` a block, or `frames` where that is given; `seed` fixes the draws."""
+    """How frames are drawn: blocks of `seconds`, or of `frames` if that is given; `seed` of the random numbers."""
 
     seconds: float = 1.0
     frames: int | None = None
@@ -33,10 +33,10 @@ class Blocks:
 
     def __post_init__(self) -> None:
         if not self.seconds > 0.0 or (self.frames is not None and self.frames < 1) or self.resamples < 1:
-            raise ExperimentError("--block-seconds, --block-frames and --resamples must be above 0.")
+            raise ExperimentError("--block-seconds, --block-frames and --resamples must be greater than 0.")
 
     def length(self, stamps_ns: NDArray[np.int64]) -> int:
-        """Frames of a block in a sequence with these stamps: at least one, at most all."""
+        """Frames per block in a sequence with these stamps: from one to all."""
         count = len(stamps_ns)
         if self.frames is not None:
             return min(self.frames, count)
@@ -51,15 +51,15 @@ def interval(
     lengths: Sequence[int],
     blocks: Blocks,
 ) -> tuple[float, float]:
-    """The percentile interval of a statistic's mean over seeds.
+    """The percentile interval of the mean of a statistic over seeds.
 
     Args:
-        values: `[S, N]`, of each of N frames with each of S seeds. All seeds are drawn alike: the interval
-            says what other frames would change, not what other seeds would.
+        values: `[S, N]`, of each of N frames with each of S seeds. The same frames are drawn for all
+            seeds: the interval covers the choice of frames, not of seeds.
         statistic: `np.median`, `np.mean` or the like, with the argument `axis`.
         groups: the frames of each sequence, in the order of time; together all N.
-        lengths: frames of a block in each of them.
-        blocks: how often to draw, and the interval's coverage.
+        lengths: frames per block in each of them.
+        blocks: number of resamples, and coverage of the interval.
     """
     generator = np.random.default_rng(blocks.seed)
     found = []
@@ -76,8 +76,7 @@ def draw(
 ) -> NDArray[np.int64]:
     """`count` resamples `[count, N]`: from every sequence as many frames as it has, in blocks.
 
-    A block that begins near the end of its sequence goes on at the beginning, so that every frame is
-    drawn equally often.
+    A block at the end of its sequence continues at the beginning, so that all frames have equal probability.
     """
     parts = []
     for members, length in zip(groups, lengths, strict=True):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can go wrong with an experiment."""
+"""The error of this package."""
 
 from __future__ import annotations
 
@@ -7,4 +7,4 @@ from mvloc_ros.errors import MvlocError
 
 
 class ExperimentError(MvlocError):
-    """An experiment cannot be planned, run or written; the message says why and what to do."""
+    """An experiment cannot be planned, run or written."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is taken away from the test frames."""
+"""The protocols of an evaluation: which modality is missing in the test frames, and how."""
 
 from __future__ import annotations
 
@@ -7,17 +7,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mvloc_ros.training.datasets import PosedFrames
-
-COLOR, DEPTH = 0, 1  # columns of `PosedFrames.present`
+from mvloc_ros.training.datasets import COLOR, DEPTH, PosedFrames
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """One way of judging: `missing` is the column of the modality that is taken away, None for neither.
+    """One way of evaluating: `missing` is `COLOR` or `DEPTH`, None if the frames are evaluated as they are.
 
-    With `blank` a black image, or a depth map without depth, is passed off as a measurement, as in the
-    paper's Table 4. Otherwise the network is told that the modality is missing: MVLoc leaves its expert out.
+    With `blank` the image is replaced by a black one, or by a depth map without depth, and still marked as present, as
+    in the paper's Table 4. Otherwise it is marked as missing, and MVLoc omits its expert.
     """
 
     name: str
@@ -26,23 +24,19 @@ class Protocol:
     blank: bool = False
 
     def apply(self, frames: PosedFrames) -> PosedFrames:
-        """The frames without it; what stays shares the memory."""
-        if self.missing is None:
-            return frames
+        """The frames without that modality; the other arrays share their memory."""
         if not self.blank:
-            present = frames.present.copy()
-            present[:, self.missing] = 0.0
-            return replace(frames, present=present)
+            return frames.without(self.missing)
         if self.missing == COLOR:
             return replace(frames, color=np.zeros_like(frames.color))
         return replace(frames, depth=np.zeros_like(frames.depth))
 
 
-BOTH = Protocol("both", "colour and depth")
+BOTH = Protocol("both", "color and depth")
 BLANK_DEPTH = Protocol("blank-depth", "depth missing: blank image (the paper's protocol)", DEPTH, blank=True)
 DROPPED_DEPTH = Protocol("dropped-depth", "depth missing: expert dropped", DEPTH)
-BLANK_COLOR = Protocol("blank-color", "colour missing: blank image", COLOR, blank=True)
-DROPPED_COLOR = Protocol("dropped-color", "colour missing: expert dropped", COLOR)
+BLANK_COLOR = Protocol("blank-color", "color missing: blank image", COLOR, blank=True)
+DROPPED_COLOR = Protocol("dropped-color", "color missing: expert dropped", COLOR)
 
 PROTOCOLS = {
     "table2": (BOTH,),

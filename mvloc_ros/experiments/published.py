@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The figures that the paper prints, as it prints them, and the splits that they are of.
+"""The values published in the paper, and their test splits.
 
-Tables 2, 3 and 4 of Zhou et al. 2020. The averages are the printed ones, although some are not the
-mean of their column: VidLoc's 0.23 m is 0.224 m, Table 4's 21.7 m of MVLoc is 22.8 m. Table 4's FULL1
-and FULL2 rotations of MVLoc, 9.05 and 4.66 degrees, are probably swapped: FULL2 would be better
-without LIDAR than Table 3 has it with it.
+Tables 2, 3 and 4 of Zhou et al. 2020. The averages are the published ones, although some are not the mean of their
+column: 0.23 m of VidLoc is 0.224 m, 21.7 m of MVLoc in Table 4 is 22.8 m. The FULL1 and FULL2 rotations of MVLoc in
+Table 4, 9.05 and 4.66 degrees, are probably swapped: otherwise FULL2 would be better without LIDAR than with it in
+Table 3.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import NamedTuple
 AVERAGE = "Average"
 
 
-class Cell(NamedTuple):
-    """Metres and degrees (None where the paper has NA), and both with the digits that are printed."""
+class PublishedErrors(NamedTuple):
+    """Meters and degrees (None if the paper has NA), and both as text with the published digits."""
 
     metres: float
     degrees: float | None
@@ -25,10 +25,10 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class Group:
-    """Scenes that the paper averages over; `statistic` is what its figures are of.
+    """Scenes that the paper averages over; `statistic` is that of its values.
 
-    The paper calls all of them medians. Those of RobotCar are means: MapNet's row of LOOP2 is what
-    MapNet's authors give as the mean.
+    The paper calls all of them medians. Those of RobotCar are means: the row of MapNet for LOOP2 is the mean published
+    by the authors of MapNet.
     """
 
     name: str
@@ -41,7 +41,7 @@ GROUPS = (
     Group("RobotCar", "mean", ("LOOP1", "LOOP2", "FULL1", "FULL2")),
 )
 
-# The official test sequences of 7-Scenes, and Table 1's test traversals of RobotCar.
+# The official test sequences of 7-Scenes, and the test traversals of RobotCar in Table 1.
 TEST_SEQUENCES: dict[str, tuple[str, ...]] = {
     "Chess": ("seq-03", "seq-05"),
     "Fire": ("seq-03", "seq-04"),
@@ -82,7 +82,7 @@ _WITHOUT_LIDAR = {
 }
 
 
-def _columns(text: dict[str, str], group: Group) -> dict[str, dict[str, Cell]]:
+def _columns(text: dict[str, str], group: Group) -> dict[str, dict[str, PublishedErrors]]:
     columns = {}
     for system, cells in text.items():
         values = [_cell(*cell.split()) for cell in cells.split("|")]
@@ -90,15 +90,15 @@ def _columns(text: dict[str, str], group: Group) -> dict[str, dict[str, Cell]]:
     return columns
 
 
-def _cell(metres: str, degrees: str) -> Cell:
+def _cell(metres: str, degrees: str) -> PublishedErrors:
     position = f"{'0' if metres.startswith('.') else ''}{metres} m"
     if degrees == "NA":
-        return Cell(float(metres), None, f"{position}, NA")
-    return Cell(float(metres), float(degrees), f"{position}, {degrees}°")
+        return PublishedErrors(float(metres), None, f"{position}, NA")
+    return PublishedErrors(float(metres), float(degrees), f"{position}, {degrees}°")
 
 
-# (group, whether LIDAR is replaced by a blank image) -> system -> scene -> figures.
-FIGURES: dict[tuple[str, bool], dict[str, dict[str, Cell]]] = {
+# (group, whether LIDAR is replaced by a blank image) -> system -> scene -> errors.
+FIGURES: dict[tuple[str, bool], dict[str, dict[str, PublishedErrors]]] = {
     ("7-Scenes", False): _columns(_SEVEN, GROUPS[0]),
     ("RobotCar", False): _columns(_ROBOTCAR, GROUPS[1]),
     ("RobotCar", True): _columns(_WITHOUT_LIDAR, GROUPS[1]),
@@ -106,15 +106,15 @@ FIGURES: dict[tuple[str, bool], dict[str, dict[str, Cell]]] = {
 
 
 def group_of(scene: str) -> Group | None:
-    """The group that the paper averages a scene in, or None if the paper has no such scene."""
+    """The group of a scene of the paper, None if the paper has no such scene."""
     return next((group for group in GROUPS if scene in group.scenes), None)
 
 
-def figure(system: str, scene: str, statistic: str, blank_depth: bool = False) -> Cell | None:
-    """What the paper prints, or None where it prints nothing of that kind.
+def figure(system: str, scene: str, statistic: str, blank_depth: bool = False) -> PublishedErrors | None:
+    """The published errors, None if there are none.
 
     Args:
-        system: our name of it.
+        system: its name here.
         scene: the paper's name, or `Average` with the name of a group, as in "7-Scenes Average".
         statistic: "median" or "mean".
         blank_depth: the depth map replaced by a blank image (Table 4).
@@ -127,7 +127,7 @@ def figure(system: str, scene: str, statistic: str, blank_depth: bool = False) -
 
 
 def paper_name(folder: str) -> str | None:
-    """The paper's name of a scene's folder: `redkitchen`, `red_kitchen`, `Red Kitchen` -> "Red Kitchen"."""
+    """The name in the paper of a scene folder: `redkitchen`, `red_kitchen`, `Red Kitchen` -> "Red Kitchen"."""
     plain = _plain(folder)
     return next((scene for scene in GROUPS[0].scenes if _plain(scene) == plain), None)
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Localization by image retrieval, with nothing learned: the mean pose of the most similar training frames.
+"""Localization by image retrieval without learning: the mean pose of the most similar training frames.
 
-Pose regression has to be better than this to be worth its training (Sattler et al., CVPR 2019).
+A baseline that pose regression should exceed (Sattler et al., CVPR 2019).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Array = NDArray[np.float64]
 
 HOG_SIZE, HOG_CELL = (64, 48), 8  # width, height; cell in pixels, blocks of 2x2 cells
 TINY_SIZE = (16, 12)
-COUNTS = (1, 2, 3, 5, 8, 12, 20)  # what k is chosen from
+COUNTS = (1, 2, 3, 5, 8, 12, 20)  # candidates for k
 FOLDS = 5
 CHUNK = 256  # queries at a time
 NO_DISTANCE = 1e-6
@@ -28,10 +28,10 @@ NO_DISTANCE = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class Descriptors:
-    """Global descriptors of N frames; the parts `[N, D]` of a frame that lacks the modality mean nothing.
+    """Global descriptors `[N, D]` of N frames; undefined for a missing modality.
 
-    Colour: histograms of oriented gradients (Dalal and Triggs, 2005) of a 64x48 image, and the colours of
-    a 16x12 image without its mean and contrast. Depth: a 16x12 map of mean valid depth in metres.
+    Color: histograms of oriented gradients (Dalal and Triggs, 2005) of a 64x48 image, and the colors of a 16x12 image
+    without its mean and contrast. Depth: a 16x12 map of mean valid depth in meters.
     """
 
     color: NDArray[np.float32]
@@ -39,7 +39,7 @@ class Descriptors:
     present: NDArray[np.float32]
 
     def __getitem__(self, picked: NDArray[np.int64]) -> Descriptors:
-        """Those of some frames."""
+        """Descriptors of some frames."""
         return Descriptors(self.color[picked], self.depth[picked], self.present[picked])
 
 
@@ -53,9 +53,9 @@ def describe(frames: PosedFrames) -> Descriptors:
 
 @dataclass(frozen=True, eq=False)
 class Retrieval:
-    """A database of training frames that answers with the weighted mean pose of the k = `count` nearest.
+    """A database of training frames; a query gets the weighted mean pose of the k = `count` nearest.
 
-    `poses` are `[M, 4, 4]`; `spreads` are what differences of colour and depth descriptors are divided by.
+    `poses` are `[M, 4, 4]`; differences of color and depth descriptors are divided by `spreads`.
     """
 
     database: Descriptors
@@ -98,10 +98,10 @@ class Retrieval:
         return se3.from_parts(np.einsum("nk,nki->ni", weights, positions[indices]), rotations)
 
     def _distances(self, queries: Descriptors) -> Array:
-        """Squared distances `[N, M]`, the mean over the modalities that both frames have.
+        """Squared distances `[N, M]`, the mean over the common modalities.
 
-        Each modality is in units of its spread over the database. Frames with no modality in common are
-        as far apart as two frames of the database are on average.
+        Each modality is in units of its spread over the database. Frames without a common modality have the mean
+        distance of two frames of the database.
         """
         total = np.zeros((len(queries.present), len(self.poses)))
         shared = np.zeros_like(total)
@@ -116,13 +116,13 @@ class Retrieval:
 def choose_count(database: Descriptors, poses: Array, sequences: Sequence[str]) -> int:
     """The k of COUNTS with the smallest median errors on held-out training frames.
 
-    Each training sequence is cut into FOLDS blocks of consecutive frames, and each block is localized
-    among all other frames. The score is the sum of both medians, each relative to the best of any k.
+    Each training sequence is divided into FOLDS blocks of consecutive frames, and each block is localized with all
+    other frames. The score is the sum of both medians, each relative to the best of any k.
 
     Args:
         database: descriptors of the training frames, each sequence in the order of time.
-        poses: theirs, `[M, 4, 4]`.
-        sequences: theirs.
+        poses: of the frames, `[M, 4, 4]`.
+        sequences: of the frames.
     """
     names = np.array(sequences)
     fold = np.empty(len(poses), dtype=np.int64)
@@ -169,7 +169,7 @@ def _unit(vector: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _spread(descriptors: NDArray[np.float32]) -> float:
-    """Root of the total variance; 1 where there is none."""
+    """Root of the total variance; 1 if it is zero."""
     total = float(np.sqrt(descriptors.var(axis=0).sum())) if len(descriptors) else 0.0
     return total if total > NO_DISTANCE else 1.0
 

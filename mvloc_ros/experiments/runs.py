@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs of `mvloc train` in a folder, found by what they were trained with and not by their names."""
+"""Finds the runs of `mvloc train` in a folder, by their configuration and not by their names."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from typing import Any
 
 from mvloc_ros.experiments.scenes import Scene
 from mvloc_ros.experiments.table_rows import first_stage
-from mvloc_ros.file_reader import digest_file
 from mvloc_ros.geometry.text_file import read_text
 from mvloc_ros.json_text import parse_json
-from mvloc_ros.limits import MOST_CHECKPOINT_BYTES, MOST_MANIFEST_BYTES
+from mvloc_ros.limits import MOST_MANIFEST_BYTES
+from mvloc_ros.training import checkpoint
 from mvloc_ros.training.checkpoint import LAST
 from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.options import StageConfig
@@ -31,8 +31,8 @@ _log = logging.getLogger(__name__)
 class FoundRun:
     """A run on all training frames of a scene.
 
-    `digest` is of its frames, `weights` and `start` of the files that it started from (empty for none),
-    `last` is the row of its last epoch.
+    `digest` is of its frames, `weights` and `start` are digests of the files of a warm start (empty for none), `last`
+    is the row of its last epoch.
     """
 
     folder: Path
@@ -45,17 +45,17 @@ class FoundRun:
 
     @property
     def epoch(self) -> int:
-        """The epochs it has."""
+        """Finished epochs."""
         return int(self.last.get("epoch", 0))
 
     @property
     def epochs(self) -> int:
-        """The epochs it is to have."""
+        """Planned epochs."""
         return self.config.stage_optimiser().epochs
 
     @property
     def finished(self) -> bool:
-        """Whether it has come to its end."""
+        """Whether all epochs are finished."""
         return self.epoch >= self.epochs
 
 
@@ -64,16 +64,16 @@ class RunFolder:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._foreign: set[Path] = set()  # runs that were said to be of other frames
+        self._foreign: set[Path] = set()  # runs on other frames, each reported once
 
     def find(self, scene: Scene, config: TrainingConfig, weights: str) -> FoundRun | None:
-        """The run of these values on all training frames of the scene; the furthest, if there are several.
+        """The run with this configuration on all training frames of the scene; of several, the one with most epochs.
 
-        A run on other frames, of a folder of the same name, is none; it is left as it is, and said once.
+        Runs on other frames, of a folder of the same name, are ignored, with one warning each.
 
         Args:
-            scene: what it was trained on.
-            config: its values, with stage 1 or 2; a run of both stages counts as its second.
+            scene: of the run.
+            config: with stage 1 or 2; a run of both stages counts as stage 2.
             weights: SHA-256 of the ImageNet weights, empty for none.
         """
         found = self._of(scene, config)
@@ -81,15 +81,15 @@ class RunFolder:
             starts = self.starts(scene, config, weights)
             found = [run for run in found if run.start in starts]
         else:
-            # A brief refit is a first stage that started from another run.
+            # A refit with --refit-epochs is a stage 1 with a warm start.
             found = [run for run in found if run.weights == weights and not run.start]
         return max(found, key=lambda run: run.epoch, default=None)
 
     def starts(self, scene: Scene, config: TrainingConfig, weights: str) -> dict[str, Path]:
-        """Where a second stage may start: the finished runs of its first, by the SHA-256 of their networks."""
+        """Where stage 2 may start: the finished runs of its stage 1, by the SHA-256 of their checkpoints."""
         found = self._of(scene, first_stage(config))
         first = [run for run in found if run.finished and run.weights == weights and not run.start]
-        return {digest_file(run.folder / LAST, MOST_CHECKPOINT_BYTES): run.folder for run in first}
+        return {checkpoint.digest(run.folder / LAST): run.folder for run in first}
 
     def _of(self, scene: Scene, config: TrainingConfig) -> list[FoundRun]:
         read = (_read(path) for path in sorted(self.root.rglob(CONFIG_FILE)))
@@ -98,20 +98,20 @@ class RunFolder:
         return [run for run in named if self._saw(run, scene, config)]
 
     def _saw(self, run: FoundRun, scene: Scene, config: TrainingConfig) -> bool:
-        """Whether a run was trained on the frames that the scene has now: a folder can be made again under its name."""
+        """Whether a run was trained on the present frames of the scene: a folder may have been replaced."""
         if run.digest == scene.digest(config):
             return True
         if run.folder not in self._foreign:
             self._foreign.add(run.folder)
             _log.warning(
-                "%s was trained on other frames than %s has now, so it does not count and stays as it is.",
+                "%s was trained on other frames than %s has now and is ignored.",
                 run.folder,
                 scene.root,
             )
         return False
 
     def new(self, scene: Scene, config: TrainingConfig) -> Path:
-        """A folder for another run: `scene/system-seed0`, with a number behind it where that is taken."""
+        """A folder for a new run: `scene/system-seed0`, with a number appended if that exists."""
         stage = "-stage2" if config.samples_latent else ""
         name = f"{config.system}{stage}-seed{config.seed}"
         taken = self.root / scene.name
@@ -122,7 +122,7 @@ class RunFolder:
 
 
 def _read(path: Path) -> tuple[FoundRun, dict[str, Any]] | None:
-    """The run whose `config.json` this is, and what it says of its data; None if it is none of this version."""
+    """The run of a `config.json`, and the description of its data; None if it is not of this version."""
     try:
         run = require_run(parse_json(read_text(path, "run", most_bytes=MOST_MANIFEST_BYTES)))
         config, data = TrainingConfig.from_dict(run["config"]), run["data"]
@@ -131,12 +131,12 @@ def _read(path: Path) -> tuple[FoundRun, dict[str, Any]] | None:
             path.parent, config, data["digest"], data["frames"], run["weights"], run.get("start_from", ""), last
         )
         return found, data | {"test_fraction": run["test_fraction"]}
-    except ValueError:  # those of the readers, too
+    except ValueError:  # also of the readers
         return None
 
 
 def _is_of(data: Mapping[str, Any], scene: Scene) -> bool:
-    """Whether a run's data are called as all training frames of the scene are."""
+    """Whether the names of the data of a run are those of all training frames of the scene."""
     return (
         data.get("name") == scene.root.resolve().name
         and data.get("validation_frames") == 0
@@ -146,11 +146,10 @@ def _is_of(data: Mapping[str, Any], scene: Scene) -> bool:
 
 
 def identity(config: TrainingConfig) -> dict[str, Any]:
-    """The values that decide a run's result when it is trained on all training frames.
+    """The values that determine the result of a run on all training frames.
 
-    Not the preset's name, not what would be held out, and of a first stage nothing of the second; of a
-    second not the first's epochs and learning rate, which `mvloc train --stage 2` does not take: what it
-    started from tells them. `mvloc-p` in stage 1 is `mvloc`.
+    Without the name of the preset and the validation options; for stage 1 without those of stage 2; for stage 2 without
+    epochs and learning rate of stage 1, which `mvloc train --stage 2` does not use. `mvloc-p` in stage 1 is `mvloc`.
     """
     values = config.to_dict()
     del values["preset"], values["validation"]
@@ -164,16 +163,16 @@ def identity(config: TrainingConfig) -> dict[str, Any]:
 
 
 def _last_row(path: Path) -> dict[str, float]:
-    """The last row of `metrics.csv`, empty where there is none yet; ValueError where it is no row of numbers."""
+    """The last row of `metrics.csv`, empty if there is none; ValueError if it is not a row of numbers."""
     if not path.exists():
         return {}
     try:
         rows = list(csv.reader(io.StringIO(read_text(path, "table"))))
     except csv.Error as error:
-        raise ValueError(f"{path} is no table ({error})") from error
+        raise ValueError(f"{path} is not a table ({error})") from error
     if len(rows) < 2:
         return {}
     last = {name: float(value) for name, value in zip(rows[0], rows[-1], strict=True)}
     if not math.isfinite(last.get("epoch", 0.0)):
-        raise ValueError(f"{path} has an epoch without end")
+        raise ValueError(f"{path} has an epoch that is not finite")
     return last

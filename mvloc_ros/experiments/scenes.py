@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The scenes of a data folder, their frames, and the parts of their test frames that are rows of a table."""
+"""The scenes of a data folder, their frames, and the parts of their test frames, which are rows of a table."""
 
 from __future__ import annotations
 
@@ -18,20 +18,19 @@ from mvloc_ros.recordings import FrameRecord, PosedFolder
 from mvloc_ros.recordings.seven_scenes import is_seven_scenes
 from mvloc_ros.recordings.tum import is_tum
 from mvloc_ros.training.config import TrainingConfig
-from mvloc_ros.training.datasets import PosedFrames, Reading, open_readable, read_frames
+from mvloc_ros.training.datasets import PosedFrames, ReadOptions, open_usable_folder, read_frames
 from mvloc_ros.training.depth_range import with_folder_depth
-from mvloc_ros.training.records import visible
+from mvloc_ros.training.frame_selection import usable_records
 
-# Which frames, how many, and what of `InputConfig` decides their arrays.
+# Training or test, number of frames, and the values of `InputConfig` that determine their arrays.
 FramesKey = tuple[str, int, int, bool, bool]
 
 
 @dataclass(frozen=True)
 class Part:
-    """Test frames that are one row of a table: a scene's, or one traversal's of RobotCar.
+    """Test frames of one row of a table: of a scene, or of one traversal of RobotCar.
 
-    `paper` is the paper's name of them, None where it has none; `official` says whether they are its
-    test sequences.
+    `paper` is their name in the paper, None if there is none; `official`: whether they are its test sequences.
     """
 
     label: str
@@ -42,7 +41,7 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """What is known of frames without their images: poses `[N, 4, 4]`, stamps `[N]`, names of the sequences."""
+    """Frames without their images: poses `[N, 4, 4]`, stamps `[N]`, sequence of each frame."""
 
     poses: NDArray[np.float64]
     stamps_ns: NDArray[np.int64]
@@ -50,14 +49,14 @@ class Truth:
 
     @staticmethod
     def of(frames: PosedFrames) -> Truth:
-        """The truth of frames, which does not keep their images in memory."""
+        """The truth of frames, without keeping their images in memory."""
         return Truth(frames.poses, frames.stamps_ns, frames.sequences)
 
 
 class Scene:
-    """One folder of posed frames; the images are read when someone asks for them, once.
+    """One folder of posed frames; the images are read on first use.
 
-    `given` are the names of the values that the command line gives, which go before what the folder states.
+    `given` are the names of the values of the command line, which override those of the folder.
     """
 
     def __init__(
@@ -65,23 +64,23 @@ class Scene:
         name: str,
         root: Path,
         test_fraction: float,
-        reading: Reading | None = None,
+        reading: ReadOptions | None = None,
         given: Collection[str] = (),
     ) -> None:
         self.name, self.root, self.test_fraction = name, root, test_fraction
         self.given = given
-        self.reading = reading or Reading()
+        self.reading = reading or ReadOptions()
         self._frames: dict[FramesKey, PosedFrames] = {}
         self._digests: dict[FramesKey, str] = {}
 
     @cached_property
     def folder(self) -> PosedFolder:
-        """What the folder holds. Raises MvlocError where it cannot be used."""
-        return open_readable(self.root, self.test_fraction, self.reading)
+        """The opened folder. Raises MvlocError if it cannot be used."""
+        return open_usable_folder(self.root, self.test_fraction, self.reading)
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:
-        """The rows of its test frames: one for all, but one for each traversal of RobotCar's splits."""
+        """The rows of its test frames: one for all, or one for each traversal of the splits of RobotCar."""
         sequences = tuple(sorted({record.sequence for record in self.folder.test}))
         names = {published.TEST_SEQUENCES[name][0]: name for name in published.GROUPS[1].scenes}
         if sequences and all(sequence in names for sequence in sequences):
@@ -94,19 +93,19 @@ class Scene:
         return (Part(paper or self.name, sequences, paper, official),)
 
     def adapt(self, config: TrainingConfig) -> TrainingConfig:
-        """The values with what the folder decides of them, as `mvloc train` takes them: range and kind of its depth."""
+        """The configuration with the depth settings of the folder, as in `mvloc train`."""
         return with_folder_depth(config, self.root, self.given)
 
     def training_frames(self, config: TrainingConfig) -> PosedFrames:
-        """All training frames that show the system something, at its network's size."""
+        """All training frames that the system can use, at the size of its network input."""
         return self._load("training", config)
 
     def test_frames(self, config: TrainingConfig) -> PosedFrames:
-        """The test frames that show the system something, at its network's size."""
+        """All test frames that the system can use, at the size of its network input."""
         return self._load("test", config)
 
     def digest(self, config: TrainingConfig) -> str:
-        """`PosedFrames.digest` of the training frames, computed once; the frames are not kept in memory for it."""
+        """`PosedFrames.digest` of the training frames, computed once, without keeping the frames in memory."""
         records, key = self._records("training", config)
         if key not in self._digests:
             frames = self._frames.get(key)
@@ -115,8 +114,8 @@ class Scene:
             self._digests[key] = frames.digest()
         return self._digests[key]
 
-    def forget(self) -> None:
-        """Give the memory of all images back."""
+    def release_images(self) -> None:
+        """Release the memory of all images."""
         self._frames.clear()
 
     def _load(self, which: str, config: TrainingConfig) -> PosedFrames:
@@ -126,11 +125,11 @@ class Scene:
         return self._frames[key]
 
     def _records(self, which: str, config: TrainingConfig) -> tuple[tuple[FrameRecord, ...], FramesKey]:
-        """The records that the system sees, and the key of their frames, which systems that see the same share.
+        """The records that the system uses, and the key of their frames, which systems with equal inputs share.
 
-        The depth range is no part of it: frames have all depth that was measured.
+        It does not include the depth range: frames have all measured depth.
         """
-        records = visible(config, self.folder.train if which == "training" else self.folder.test)
+        records = usable_records(config, self.folder.train if which == "training" else self.folder.test)
         seen = config.input
         return records, (which, len(records), seen.short_side, seen.register_depth, seen.depth_of_points)
 
@@ -139,10 +138,10 @@ def find_scenes(
     data: Path,
     names: Sequence[str] | None,
     test_fraction: float,
-    reading: Reading | None = None,
+    reading: ReadOptions | None = None,
     given: Collection[str] = (),
 ) -> list[Scene]:
-    """The folder itself if it holds posed frames, else those of its folders that do, or the named ones.
+    """The folder itself if it has posed frames, else its subfolders with posed frames, or the named ones.
 
     `given`: see `Scene`.
 
@@ -150,7 +149,7 @@ def find_scenes(
         ExperimentError: there is no such folder, or no scene in it.
     """
     if not data.is_dir():
-        raise ExperimentError(f"The data {data} is not a folder that exists; check --data.")
+        raise ExperimentError(f"The data folder {data} does not exist; check --data.")
     if names:
         missing = [name for name in names if not (data / name).is_dir()]
         if missing:
@@ -160,20 +159,20 @@ def find_scenes(
         return [Scene(data.resolve().name, data, test_fraction, reading, given)]
     roots = sorted(path for path in data.iterdir() if path.is_dir() and (is_seven_scenes(path) or is_tum(path)))
     if not roots:
-        raise ExperimentError(f"Neither {data} nor a folder in it holds posed frames (7-Scenes or TUM); check --data.")
+        raise ExperimentError(f"Neither {data} nor a folder in it has posed frames (7-Scenes or TUM); check --data.")
     return [Scene(path.name, path, test_fraction, reading, given) for path in roots]
 
 
 def check_labels(scenes: Sequence[Scene]) -> None:
-    """Raise ExperimentError where two parts would be the same row of a table."""
+    """Raise ExperimentError if two parts would be the same row of a table."""
     labels = Counter(part.label for scene in scenes for part in scene.parts)
     twice = [label for label, count in labels.items() if count > 1]
     if twice:
-        raise ExperimentError(f"Two of the scenes are {twice[0]}; choose one with --scenes.")
+        raise ExperimentError(f"Two scenes would be the same row {twice[0]} of the table; select one with --scenes.")
 
 
 def members(frames: Truth, part: Part) -> NDArray[np.int64]:
-    """Indices of a part's frames, sequence by sequence in the order of time."""
+    """Frame indices of a part, sequence by sequence in the order of time."""
     names = np.array(frames.sequences)
     picked = np.flatnonzero(np.isin(names, part.sequences))
     return picked[np.lexsort((frames.stamps_ns[picked], names[picked]))]

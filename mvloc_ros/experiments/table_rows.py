@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The learned rows of a table: a system in a stage, with the values that it is trained with."""
+"""The learned rows of a table: a system in a stage, with its configuration."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mvloc_ros.training.config import SYSTEMS, TrainingConfig
 from mvloc_ros.training.options import ClipConfig, StageConfig
 from mvloc_ros.training.presets import preset
 
-# The paper's columns, in its order.
+# The columns of the paper, in its order.
 DEFAULT_SYSTEMS = {
     "table2": ("posenet", "vidloc", "mapnet", "atloc", "mvloc"),
     "table3": ("mvloc-v", "mvloc-c", "mvloc-p", "mvloc"),
@@ -21,18 +21,18 @@ DEFAULT_SYSTEMS = {
 }
 ALL_SYSTEMS = ("posenet", "vidloc", "vidloc-causal", "mapnet", "atloc", "mvloc-v", "mvloc-c", "mvloc-p", "mvloc")
 STAGE_OPTIONS = tuple(item.name for item in fields(StageConfig))
-# What means nothing to a system that sees colour alone.
+# Options that do not apply to a system with color only.
 DEPTH_OPTIONS = (
     *("drop_color", "drop_depth", "min_depth", "max_depth", "depth_of_points", "depth_encoding"),
     *("depth_erasing", "depth_noise", "depth_dropout"),
 )
-# What is not the user's to choose where the system says it.
+# Options that the system determines.
 FIXED = {"mvloc-p": ("stage", "estimator", "samples")}
 
 
 @dataclass(frozen=True)
 class Row:
-    """A system in a stage. `config` has seed 0; `published` is the system whose printed figures are beside it."""
+    """A system in a stage. `config` has seed 0; `published` is the system whose published errors are beside it."""
 
     label: str
     config: TrainingConfig
@@ -45,23 +45,27 @@ class Row:
 
 
 def make_rows(systems: Sequence[str], preset_name: str, given: Mapping[str, Any]) -> list[Row]:
-    """One row a system, two for `mvloc` where it is trained in both stages.
+    """One row per system, two for `mvloc` if it is trained in both stages.
 
-    Of the given values every system takes those that mean something to it, so that one command can
-    train all with the same budget.
+    Every system uses those of the given values that apply to it, so that one command can train all with the same
+    budget.
 
     Raises:
-        TrainingError: a value is out of its bounds.
-        ExperimentError: a system is unknown, or stage 2 is asked for without stage 1.
+        TrainingError: a value is out of its range.
+        ExperimentError: a system is unknown, or stage 2 is requested without stage 1.
     """
     if given.get("stage") == "2":
-        raise ExperimentError("--stage 2 alone is no row of a table; give --stage both, which reports both stages.")
+        raise ExperimentError(
+            "--stage 2 cannot be a row of a table without stage 1; use --stage both, which reports both stages."
+        )
     rows = []
     for system in dict.fromkeys(systems):
         if system not in SYSTEMS:
-            raise ExperimentError(f"--systems names {system!r}; choose from {', '.join(SYSTEMS)}, or all.")
+            raise ExperimentError(
+                f"--systems has the unknown system {system!r}; choose from {', '.join(SYSTEMS)}, or all."
+            )
         config = preset(system, preset_name)
-        config = config.with_options({name: given[name] for name in given if _means_something(system, name)})
+        config = config.with_options({name: given[name] for name in given if _applies_to(system, name)})
         if config.stages.stage == "1":
             rows.append(Row(system, config, system))
             continue
@@ -76,22 +80,22 @@ def make_rows(systems: Sequence[str], preset_name: str, given: Mapping[str, Any]
 
 
 def budget(config: TrainingConfig) -> str:
-    """How long a row is trained, in words."""
+    """The training budget of a row, in words."""
     batch = config.optimiser.batch_size
     text = f"{config.optimiser.epochs} epochs in batches of {batch}"
     return f"{text}, then {config.stages.stage2_epochs} of stage 2" if config.samples_latent else text
 
 
 def first_stage(config: TrainingConfig) -> TrainingConfig:
-    """The run that a second stage starts from.
+    """Stage 1 of a stage 2.
 
-    `mvloc-p` is `mvloc` until it samples, so both start from one run, whose values of stage 2 do not matter.
+    In stage 1 `mvloc-p` is `mvloc`, so both start from the same run, whose options of stage 2 do not matter.
     """
     defaults = StageConfig()
     return config.with_options({name: getattr(defaults, name) for name in STAGE_OPTIONS}, system="mvloc")
 
 
-def _means_something(system: str, name: str) -> bool:
+def _applies_to(system: str, name: str) -> bool:
     described = SYSTEMS[system]
     if name in FIXED.get(system, ()):
         return False

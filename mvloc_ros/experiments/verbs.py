@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `mvloc experiment` does; torch and matplotlib are imported only when it runs."""
+"""Command line of this package: `mvloc experiment`; torch and matplotlib are imported only when it runs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
+from mvloc_ros import interrupts
+from mvloc_ros.arguments import add_test_fraction
 from mvloc_ros.experiments.errors import ExperimentError
 from mvloc_ros.experiments.table_rows import ALL_SYSTEMS, DEFAULT_SYSTEMS, make_rows
 from mvloc_ros.recordings.train_test_split import TEST_FRACTION
@@ -16,16 +18,15 @@ from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.options import InputConfig
 from mvloc_ros.training.presets import PRESETS, preset
 from mvloc_ros.training.verbs import (
-    INTERRUPTED,
     add_reading_arguments,
     add_value_arguments,
     given_values,
-    reading_of,
+    read_options,
     require_torch,
 )
 
 INPUT_OPTIONS = tuple(item.name for item in fields(InputConfig))
-DEFAULT_SEEDS = {"figure3": 1}  # a picture shows one
+DEFAULT_SEEDS = {"figure3": 1}  # a plot shows one seed
 
 EXAMPLES = """examples:
   mvloc experiment table3 --data recordings/kitchen --seeds 3
@@ -35,38 +36,36 @@ EXAMPLES = """examples:
   mvloc experiment figure3 --data robotcar --scenes loop,full
   mvloc experiment table2 --data 7scenes --systems all --seeds 3 --only-report
 
-what each is:
-  table2   systems by scenes, beside the published figures
-  table3   fusion: colour alone, concatenation, product of experts with one sample, mvloc
-  table4   a modality missing in the test frames: blank image, and expert dropped
-  figure3  true and predicted trajectories
+experiments:
+  table2   all systems, beside the published errors
+  table3   fusion: color only, concatenation, product of experts with one sample, mvloc
+  table4   a modality missing in the test frames: blank image, or expert dropped
+  figure3  true and estimated trajectories
 
-The same command again goes on where it was interrupted. Runs are found by their values, so that all
-experiments with the same --runs share them. What was not run stays empty."""
+Run the same command again to resume an interrupted experiment. Runs are found by their configuration, so all
+experiments with the same --runs share them. Cells that were not run are empty."""
 
 
 def add_experiment_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of `mvloc experiment`: the experiment's, and one for each value of the training."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.description = "Make one of the paper's tables, or its trajectory figure: train what is missing, then judge."
+    """Options of `mvloc experiment`: its own, and one for each value of a training."""
+    parser.description = "Make a table or the trajectory figure of the paper: train the missing runs, then evaluate."
     parser.epilog = EXAMPLES
-    parser.add_argument("name", choices=list(DEFAULT_SYSTEMS), help="see below")
+    parser.add_argument("name", choices=list(DEFAULT_SYSTEMS), help="listed below")
     parser.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="a scene, or a folder of scenes")
     parser.add_argument("--scenes", type=_names, metavar="A,B", help="folders in --data (default: all)")
-    parser.add_argument("--systems", type=_names, metavar="A,B", help="rows, or all (default: the paper's)")
-    parser.add_argument("--seeds", type=int, help="runs of each row, with seeds 0, 1 ... (default: 3; figure3: 1)")
-    parser.add_argument("--preset", choices=sorted(PRESETS), default="small", help="default: %(default)s")
-    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="default: %(default)s")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="default: out/NAME")
-    parser.add_argument("--only-report", action="store_true", help="train nothing; judge the runs that are finished")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
-    parser.add_argument("--weights", type=Path, metavar="FILE", help="ImageNet weights, as of `mvloc train`")
     parser.add_argument(
-        "--test-fraction",
-        type=float,
-        default=TEST_FRACTION,
-        help="as of `mvloc train`, if a scene has no split (default: %(default)s)",
+        "--systems", type=_names, metavar="A,B", help="rows of the table, or all (default: those of the paper)"
     )
+    parser.add_argument("--seeds", type=int, help="runs per row, with seeds 0, 1 ... (default: 3; figure3: 1)")
+    parser.add_argument("--preset", choices=sorted(PRESETS), default="small", help="of all rows (default: %(default)s)")
+    parser.add_argument(
+        "--runs", type=Path, default=Path("runs"), metavar="DIR", help="folder of runs (default: %(default)s)"
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="result folder (default: out/NAME)")
+    parser.add_argument("--only-report", action="store_true", help="do not train; evaluate the finished runs")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="ImageNet weights, as for `mvloc train`")
+    add_test_fraction(parser, TEST_FRACTION)
     add_reading_arguments(parser)
     bootstrap = parser.add_argument_group("intervals", "bootstrap over blocks of consecutive test frames")
     bootstrap.add_argument("--block-seconds", type=float, default=1.0, help="length of a block (default: %(default)s)")
@@ -77,10 +76,10 @@ def add_experiment_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_experiment(args: argparse.Namespace) -> int:
-    """Train, judge, write; 0 when the folder stands, 130 when interrupted (the same command continues).
+    """Train, evaluate, write; 0 when the results are written, 130 when interrupted (the same command resumes).
 
     Raises:
-        MvlocError: the data, the values, the runs or the device do not serve, or torch is missing.
+        MvlocError: the data, the values, the runs or the device cannot be used, or torch is missing.
     """
     given = given_values(args)
     systems = args.systems or DEFAULT_SYSTEMS[args.name]
@@ -88,19 +87,19 @@ def run_experiment(args: argparse.Namespace) -> int:
         systems = ALL_SYSTEMS
     seeds = DEFAULT_SEEDS.get(args.name, 3) if args.seeds is None else args.seeds
     if seeds < 1:
-        raise ExperimentError(f"--seeds {seeds} is no number of runs; give 1 or more.")
+        raise ExperimentError(f"--seeds must be at least 1, not {seeds}.")
     rows = make_rows(systems, args.preset, given)
     require_torch("mvloc experiment")
     from mvloc_ros.experiments.bootstrap import Blocks
-    from mvloc_ros.experiments.judging import BASELINES, Judge
+    from mvloc_ros.experiments.evaluate_rows import BASELINES, Evaluator
     from mvloc_ros.experiments.missing_images import PROTOCOLS
-    from mvloc_ros.experiments.report import report
     from mvloc_ros.experiments.results import Plan
     from mvloc_ros.experiments.runs import RunFolder
     from mvloc_ros.experiments.scenes import check_labels, find_scenes
-    from mvloc_ros.experiments.train import Workshop, train_all, weights_digest
+    from mvloc_ros.experiments.train_runs import RunTrainer, train_all, weights_digest
+    from mvloc_ros.experiments.write_results import report
 
-    scenes = find_scenes(args.data, args.scenes, args.test_fraction, reading_of(args), tuple(given))
+    scenes = find_scenes(args.data, args.scenes, args.test_fraction, read_options(args), tuple(given))
     check_labels(scenes)
     plan = Plan(
         name=args.name,
@@ -116,18 +115,18 @@ def run_experiment(args: argparse.Namespace) -> int:
     runs, out = RunFolder(args.runs), args.out or Path("out") / args.name
     try:
         if not args.only_report:
-            train_all(Workshop(runs, args.device, args.weights), plan.scenes, rows, seeds)
-        judge = Judge(runs, weights_digest(args.weights), args.device, plan.protocols)
-        print(report(plan, judge, _seen(args.preset, given), out))
+            train_all(RunTrainer(runs, args.device, args.weights), plan.scenes, rows, seeds)
+        evaluator = Evaluator(runs, weights_digest(args.weights), args.device, plan.protocols)
+        print(report(plan, evaluator, _seen(args.preset, given), out))
     except KeyboardInterrupt:
-        print(f"\nInterrupted; the same command goes on with the runs in {args.runs}.")
-        return INTERRUPTED
+        print(f"\nInterrupted; run the same command again to resume with the runs in {args.runs}.")
+        return interrupts.EXIT_CODE
     print(f"written to {out}")
     return 0
 
 
 def _seen(preset_name: str, given: dict[str, object]) -> TrainingConfig:
-    """How the baselines see the images: as `mvloc` does."""
+    """Input configuration of the baselines: that of `mvloc`."""
     values = {name: value for name, value in given.items() if name in INPUT_OPTIONS}
     return preset("mvloc", preset_name).with_options(values)
 

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Builds the scene map of a model bundle out of posed depth images, and finds when a pose is to be accepted."""
+"""What a model bundle gets after training: scene map, acceptance threshold and calibrated covariances."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A folder's posed frames -> a scene map."""
+"""Builds a scene map from the posed frames of a folder."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from mvloc_ros.recordings.images import DEPTH_INVALID, read_depth_raw
 
 Array = NDArray[np.float64]
 
-# The correction settles in three rounds to a fifth of the first one's.
+# After three rounds the change of the correction is a fifth of that of the first one.
 _CORRECTION_ROUNDS = 3
 _CORRECTION_FRAMES = 200
-# Grey levels are averaged over cubes anyway.
+# Gray levels are averaged over voxels anyway.
 _GRAY_COLUMNS = 320
 
 
@@ -37,11 +37,11 @@ class MapOptions:
     """How a map is built.
 
     Attributes:
-        resolution_m: edge of the cubes that hold one point each.
+        resolution_m: edge of the voxels, which have one point each.
         tile_m: edge of the tiles.
-        min_frames: frames that must have seen something in a cube.
-        near_m, far_m: range of the measurements that are used.
-        correct_depth: whether to look for the depth camera's own distortion.
+        min_frames: frames that must have observed a voxel.
+        near_m, far_m: range of valid depth.
+        correct_depth: whether to estimate the distortion of the depth camera.
     """
 
     resolution_m: float = 0.02
@@ -53,23 +53,22 @@ class MapOptions:
 
     def __post_init__(self) -> None:
         if not 0.0 < self.resolution_m <= 0.05 * self.tile_m:
-            raise MappingError("The resolution must be above 0 and at most a twentieth of a tile.")
+            raise MappingError("--resolution must be greater than 0 and at most a twentieth of --tile.")
         low, high = MAP_RESOLUTION_M
         if not (low <= self.resolution_m <= high and self.tile_m <= MOST_MAP_TILE_M):
             raise MappingError(
-                f"The resolution must be from {low:g} to {high:g} m and tiles at most {MOST_MAP_TILE_M:g} m: the unit "
-                "is the metre."
+                f"--resolution must be from {low:g} to {high:g} and --tile at most {MOST_MAP_TILE_M:g} meters."
             )
         if not (0.0 <= self.near_m < self.far_m <= MOST_DEPTH_M and self.min_frames >= 1):
             raise MappingError(
-                f"The range must begin before it ends, at most at {MOST_DEPTH_M:g} m, and --min-frames must be at "
+                f"--min-range must be below --max-range, that at most {MOST_DEPTH_M:g} meters, and --min-frames at "
                 "least 1."
             )
 
 
 @dataclass(frozen=True, eq=False)
 class Cameras:
-    """The cameras of a folder: intrinsics, units, and where they sit to each other and to the poses."""
+    """The cameras of a folder: intrinsics, unit of depth, and extrinsics."""
 
     depth: PinholeCamera
     color: PinholeCamera
@@ -79,7 +78,7 @@ class Cameras:
 
     @staticmethod
     def of(folder: PosedFolder) -> Cameras:
-        """As the folder says; without an extrinsic the cameras are taken to sit in one place."""
+        """The cameras of a folder; without extrinsics both are assumed to have the same pose."""
         known = None if folder.depth_registered else folder.T_color_depth
         T_color_depth = np.eye(4) if known is None else np.asarray(known, dtype=np.float64)
         return Cameras(
@@ -92,7 +91,7 @@ class Cameras:
 
 
 def read_frames(records: Sequence[FrameRecord], cameras: Cameras, label: str) -> Iterator[PosedDepth]:
-    """Read one frame after the other, with a progress bar named `label`; those without depth or pose are left out."""
+    """Read frames one by one, with a progress bar named `label`; those without depth or pose are skipped."""
     for record in tqdm(records, desc=label, unit="frame"):
         if record.depth is None or record.T_map_camera is None:
             continue
@@ -101,7 +100,7 @@ def read_frames(records: Sequence[FrameRecord], cameras: Cameras, label: str) ->
 
 
 def depth_image(record: FrameRecord, cameras: Cameras) -> DepthImage:
-    """The depth image of a frame that has one, as a driver would send it."""
+    """The depth image of a frame, as a driver would send it."""
     assert record.depth is not None
     raw = read_depth_raw(record.depth)
     raw[raw == DEPTH_INVALID] = 0
@@ -114,16 +113,16 @@ def build_map(
     options: MapOptions,
     correction: NDArray[np.float32] | None = None,
 ) -> SceneMap:
-    """Fuse frames into a map, after finding out what the depth camera distorts.
+    """Fuse frames into a map, after estimating the distortion of the depth camera.
 
     Args:
-        records: the frames; those without depth or pose are left out.
-        cameras: of their folder.
-        options: how the map is built.
-        correction: of the depth camera (`DepthCamera.correction`), where it is known.
+        records: the frames; those without depth or pose are skipped.
+        cameras: of the folder.
+        options: of the map.
+        correction: of the depth camera (`DepthCamera.correction`), if it is known.
 
     Raises:
-        MappingError: the frames show no surface often enough.
+        MappingError: too few voxels were observed.
         RecordingError: an image cannot be read.
     """
     known = np.zeros(CORRECTION_SHAPE, np.float32) if correction is None else correction
@@ -143,16 +142,16 @@ def _surfaces(
     records: Sequence[FrameRecord], cameras: Cameras, camera: DepthCamera, options: MapOptions, label: str
 ) -> MapPoints:
     try:
-        cubes = fuse(
+        voxels = fuse(
             read_frames(records, cameras, label), camera, cameras.color, cameras.T_color_depth, options.resolution_m
         )
     except ValueError as error:
         raise MappingError(f"The frames cannot be fused: {error}; choose a larger --resolution.") from error
-    kept = cubes.chosen(cubes.frames >= options.min_frames)
+    kept = voxels.chosen(voxels.frames >= options.min_frames)
     if len(kept.points) < 1000:
         raise MappingError(
-            f"Only {len(kept.points)} places of {options.resolution_m:g} m were seen by {options.min_frames} frames or "
-            "more; check the unit of the depth images and the poses, or give more frames."
+            f"Only {len(kept.points)} voxels of {options.resolution_m:g} m were observed by at least "
+            f"{options.min_frames} frames; check the unit of the depth images and the poses, or use more frames."
         )
     return thin(kept, options.resolution_m)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The error of this package."""
+"""The errors of this package."""
 
 from __future__ import annotations
 
@@ -7,4 +7,8 @@ from mvloc_ros.errors import MvlocError
 
 
 class MappingError(MvlocError):
-    """A scene map cannot be built from what was given."""
+    """A scene map cannot be built from the given data."""
+
+
+class CalibrationError(MvlocError):
+    """The bundle or the folder has too little data about pose errors to calibrate covariances."""

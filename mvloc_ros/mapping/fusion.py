@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Depth images with poses -> one point a cube, the mean of what was measured there.
+"""Fuses depth images with poses into voxels with one point each, the weighted mean of its measurements.
 
-Measurements count by the inverse of their variance, so a surface is where it was seen from near. A cube counts the
-frames that saw it: what moved while the recording was made was seen by few in each place, and is left out.
+Measurements are weighted by the inverse of their variance, so near measurements dominate. Each voxel counts the frames
+that observed it: moving objects are observed by few frames in each voxel, and are removed.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from mvloc_ros.localization.depth_points import DepthCamera, depth_noise
 
 Array = NDArray[np.float64]
 
-# Frames whose cubes are merged into the map at once: merging sorts everything.
+# Frames whose voxels are merged into the map at once, since merging sorts all of them.
 _BATCH = 25
-# Columns that an image is thinned to: three points for a cube of 2 cm at 2 m.
+# Columns of a subsampled image: three points per voxel of 2 cm at 2 m.
 _COLUMNS = 213
 
 
 @dataclass(frozen=True, eq=False)
 class PosedDepth:
-    """One frame: depth as stored, grey colour image `[H, W]` or None, pose of the depth camera (4x4)."""
+    """One frame: depth as stored, gray image `[H, W]` or None, pose of the depth camera (4x4)."""
 
     depth: DepthImage
     gray: NDArray[np.uint8] | None
@@ -37,15 +37,15 @@ class PosedDepth:
 
 
 @dataclass(frozen=True, eq=False)
-class Cubes:
-    """Occupied cubes, `[N]` each.
+class Voxels:
+    """Occupied voxels, `[N]` each.
 
     Attributes:
         points: mean position, map frame.
-        views: mean direction to the cameras; shorter than 1 where these were far apart.
+        views: mean direction to the cameras; shorter than 1 if these directions differ.
         weights: sum of inverse variances, 1/m^2.
-        frames: how many frames saw something there.
-        brightness: mean grey level; NaN where no colour image shows it.
+        frames: number of frames that observed it.
+        brightness: mean gray level; NaN if no color image shows it.
     """
 
     points: Array
@@ -54,18 +54,18 @@ class Cubes:
     frames: Array
     brightness: Array
 
-    def chosen(self, which: NDArray[np.bool_]) -> Cubes:
+    def chosen(self, which: NDArray[np.bool_]) -> Voxels:
         """Some of them."""
-        return Cubes(*(value[which] for value in vars(self).values()))
+        return Voxels(*(value[which] for value in vars(self).values()))
 
 
 def fuse(
     frames: Iterable[PosedDepth], camera: DepthCamera, color_camera: PinholeCamera, T_color_depth: Array, size_m: float
-) -> Cubes:
-    """Fuse frames into cubes of edge `size_m`.
+) -> Voxels:
+    """Fuse frames into voxels of edge `size_m`.
 
     Raises:
-        ValueError: the poses are too far apart for cubes of that size.
+        ValueError: the poses are too far apart for voxels of that size.
     """
     keys, sums = np.zeros(0, np.int64), np.zeros((0, 10))
     waiting: list[tuple[NDArray[np.int64], Array]] = []
@@ -73,13 +73,13 @@ def fuse(
     for frame in frames:
         if origin is None:
             origin = np.round(frame.T_map_depth[:3, 3])
-        waiting.append(_cubes_of(frame, camera, color_camera, T_color_depth, origin, size_m))
+        waiting.append(_voxels_of(frame, camera, color_camera, T_color_depth, origin, size_m))
         if len(waiting) == _BATCH:
             keys, sums = _merged(keys, sums, waiting)
             waiting = []
     keys, sums = _merged(keys, sums, waiting)
     weights, colored = sums[:, 6], sums[:, 9]
-    return Cubes(
+    return Voxels(
         points=sums[:, :3] / weights[:, None] + (0.0 if origin is None else origin),
         views=sums[:, 3:6] / weights[:, None],
         weights=weights,
@@ -88,7 +88,7 @@ def fuse(
     )
 
 
-def _cubes_of(
+def _voxels_of(
     frame: PosedDepth,
     camera: DepthCamera,
     color_camera: PinholeCamera,
@@ -96,7 +96,7 @@ def _cubes_of(
     origin: Array,
     size_m: float,
 ) -> tuple[NDArray[np.int64], Array]:
-    """Keys `[M]` and sums `[M, 10]`: position, view (both weighted), weight, frames, brightness, frames with colour."""
+    """Keys `[M]` and sums `[M, 10]`: position, view (both weighted), weight, frames, brightness, frames with color."""
     points = camera.points(frame.depth, _COLUMNS)
     weight = depth_noise(points[:, 2:]) ** -2
     placed = transform_points(frame.T_map_depth, points) - origin
@@ -107,7 +107,7 @@ def _cubes_of(
     rows = np.hstack([placed * weight, view * weight, weight, ones, gray[:, None], colored[:, None]])
     keys, sums = sum_by_key(voxel_keys(placed, size_m), rows)
     seen, with_color = sums[:, 7].copy(), sums[:, 9].copy()
-    # One frame counts once, however many of its pixels fall into the cube.
+    # A frame counts once, for any number of its pixels in the voxel.
     sums[:, 7] = 1.0
     sums[:, 8] /= np.maximum(with_color, 1.0)
     sums[:, 9] = with_color > 0
@@ -118,7 +118,7 @@ def _cubes_of(
 def _brightness(
     points: Array, gray: NDArray[np.uint8] | None, camera: PinholeCamera, T_color_depth: Array
 ) -> tuple[Array, Array]:
-    """Grey level `[N]` of each point, 0 where unknown, and 1 where it is known."""
+    """Gray level `[N]` of each point, 0 if unknown, and whether it is known (0 or 1)."""
     if gray is None:
         return np.zeros(len(points)), np.zeros(len(points))
     seen = transform_points(T_color_depth, points)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`mvloc map`: a bundle and the folder it was trained on in, the bundle with a scene map out."""
+"""`mvloc map`: adds a scene map to a bundle, built from its training data."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from mvloc_ros.recordings.depth_summary import depth_summary
 _log = logging.getLogger(__name__)
 
 DEFAULT_INFLATION = 300.0
-"""By how much the points of a frame are fewer than they seem, where no frames were held out to measure it."""
+"""Inflation of the covariance of a registration, if no held-out frames are available to estimate it."""
 _HELD_OUT, _GAP = 0.1, 5
-# A folder is the one of a model if half of the model's training poses are in it; some frames may have been left out.
+# A folder is the training data of a model if it has half of its training poses; some frames may be missing.
 _LEAST_IN_FOLDER, _SAME_POSITION_M, _POSES_COMPARED = 0.5, 0.01, 200
-# Trials take a quarter of a second each frame.
+# Trials take a quarter of a second per frame.
 _MOST_HELD_OUT = 150
 
 
@@ -46,66 +46,54 @@ def add_map(
     *,
     without_threshold: bool = False,
 ) -> Bundle:
-    """Build the scene map of a bundle from the folder's training frames and put it into the bundle.
+    """Build a scene map from the training frames of the folder and add it to the bundle.
 
-    When to accept a pose is found on the last tenth of each training sequence, with a map of the rest; then the map
-    is built from all of them.
+    The acceptance threshold is determined on the last tenth of each training sequence, with a map of the rest; then the
+    map is built from all training frames.
 
     Args:
-        model: the bundle; it stays as it is where this raises.
-        data: the folder it was trained on.
+        model: the bundle; unchanged in case of an error.
+        data: its training data.
         options: of the map.
-        test_fraction: end of each recording kept for tests if the folder has no split.
-        false_accept_rate: the share of wrong trials that may be accepted.
-        without_threshold: put the map into the bundle also where there are too few trials to find a threshold; all
-            poses are rejected with it.
+        test_fraction: share of test frames, if the folder defines no split.
+        false_accept_rate: share of wrong trials that may be accepted.
+        without_threshold: add the map even if there are too few trials for a threshold; all poses are rejected with it.
 
     Raises:
-        BundleError, RecordingError, MappingError: the bundle or the folder cannot be used, or no threshold is found.
+        BundleError, RecordingError, MappingError: the bundle or the folder cannot be used, or there is no threshold.
         InUseError: another process is changing the bundle.
     """
     with bundle_to_change(model) as bundle:
-        return _with_map(bundle, data, options, test_fraction, false_accept_rate, without_threshold)
-
-
-def _with_map(
-    bundle: Bundle,
-    data: Path,
-    options: MapOptions,
-    test_fraction: float,
-    false_accept_rate: float,
-    without_threshold: bool,
-) -> Bundle:
-    folder = open_folder(data, test_fraction)
-    check_cameras(bundle, folder)
-    if folder.depth_projection != "pinhole":
-        raise MappingError(
-            f"The depth images of {folder.root} are panoramas, which `mvloc map` cannot put into a map; convert the "
-            "recording with --projection pinhole and train on that."
-        )
-    check_depth(folder, options.near_m, options.far_m, "mvloc map")
-    cameras = Cameras.of(folder)
-    seen, held = hold_out(folder.train)
-    trials: list[Trial] = []
-    if held:
-        scene_map = build_map(seen, cameras, options)
-        trials = _trials(bundle, make_spec(scene_map, cameras, options), scene_map, held, folder.train, cameras)
-    acceptance = fit_acceptance(trials, false_accept_rate)
-    if acceptance is None:
-        problem = _no_threshold(data, len(held), trials)
-        if not without_threshold:
-            raise MappingError(f"{problem}, or keep the map with --without-threshold.")
-        _log.warning("%s. Until then all poses are rejected.", problem)
-    scene_map = build_map(folder.train, cameras, options)
-    spec = make_spec(scene_map, cameras, options, inflation(trials) or DEFAULT_INFLATION, acceptance)
-    return add_scene_map(bundle, scene_map.to_bytes(), spec)
+        folder = open_folder(data, test_fraction)
+        check_cameras(bundle, folder)
+        if folder.depth_projection != "pinhole":
+            raise MappingError(
+                f"The depth images of {folder.root} are panoramas, which `mvloc map` cannot fuse; convert the "
+                "recording with --projection pinhole and train on that."
+            )
+        check_depth(folder, options.near_m, options.far_m, "mvloc map")
+        cameras = Cameras.of(folder)
+        seen, held = hold_out(folder.train)
+        trials: list[Trial] = []
+        if held:
+            scene_map = build_map(seen, cameras, options)
+            trials = _trials(bundle, make_spec(scene_map, cameras, options), scene_map, held, folder.train, cameras)
+        acceptance = fit_acceptance(trials, false_accept_rate)
+        if acceptance is None:
+            problem = _no_threshold(data, len(held), trials)
+            if not without_threshold:
+                raise MappingError(f"{problem}, or keep the map with --without-threshold.")
+            _log.warning("%s. Without a threshold all poses are rejected.", problem)
+        scene_map = build_map(folder.train, cameras, options)
+        spec = make_spec(scene_map, cameras, options, inflation(trials) or DEFAULT_INFLATION, acceptance)
+        return add_scene_map(bundle, scene_map.to_bytes(), spec)
 
 
 def check_depth(folder: PosedFolder, near_m: float, far_m: float, command: str) -> None:
-    """Say in which unit the folder's depth is read and how far it is; warn where most of it is not used.
+    """Print unit and statistics of the depth of the folder; warn if most of it is not used.
 
     Raises:
-        MappingError: there is no depth at all.
+        MappingError: there is no depth.
     """
     summary = depth_summary(folder, near_m, far_m, command)
     if not summary.statistics.measured:
@@ -116,19 +104,20 @@ def check_depth(folder: PosedFolder, near_m: float, far_m: float, command: str) 
 
 
 def _no_threshold(data: Path, held: int, trials: Sequence[Trial]) -> str:
-    """Why no threshold was found and what to do about it; without a full stop."""
+    """Why there is no threshold, and the remedy; without a full stop."""
     right, wrong = right_and_wrong(trials)
     text = (
-        f"Nothing tells when a pose in the scene map of {data} is right: of the trials on {held} held-out frames "
-        f"{right} ended at the right pose and {wrong} at a wrong one, and {MIN_TRIALS} of each are needed"
+        f"No acceptance threshold can be determined for the scene map of {data}: of the trials on {held} held-out "
+        f"frames {right} ended at the right pose and {wrong} at a wrong one, and at least {MIN_TRIALS} of each are "
+        "needed"
     )
     if right < MIN_TRIALS <= wrong:
-        return f"{text}. Registration starts where the network errs too much: train it longer, or on more frames"
-    return f"{text}. Record and train on more frames, so that more of them are held out"
+        return f"{text}. The network poses are too far off as starting poses: train longer, or with more frames"
+    return f"{text}. Record and train with more frames, so that more of them are held out"
 
 
 def hold_out(records: Sequence[FrameRecord]) -> tuple[list[FrameRecord], list[FrameRecord]]:
-    """(seen, held out): the last tenth of each sequence, in one block and after a gap, as in training."""
+    """(seen, held out): the last tenth of each sequence, after a gap, is held out."""
     seen, blocks = split.hold_out(records, _HELD_OUT, _GAP)
     held = [record for block in blocks for record in block]
     return seen, held[:: max(1, len(held) // _MOST_HELD_OUT)]
@@ -142,7 +131,7 @@ def _trials(
     lenders: Sequence[FrameRecord],
     cameras: Cameras,
 ) -> list[Trial]:
-    # One thread: sums in one order, so maps are repeatable.
+    # One thread: a fixed order of sums, so maps are reproducible.
     refiner = Refiner(bundle.manifest, spec, scene_map, RefinementOptions(threads=1))
     backend = create_backend("auto", bundle)
     try:
@@ -158,7 +147,7 @@ def make_spec(
     inflated: float = DEFAULT_INFLATION,
     acceptance: AcceptanceSpec | None = None,
 ) -> SceneMapSpec:
-    """What the manifest says of a map; the name and the digest of its file are set when it is written."""
+    """The entry of a map in the manifest; name and digest of its file are set when it is written."""
     return SceneMapSpec(
         file="scene_map.npz",
         sha256="",
@@ -174,16 +163,16 @@ def make_spec(
 
 
 def check_cameras(bundle: Bundle, folder: PosedFolder) -> None:
-    """Refuse a folder whose cameras or poses are not those that the bundle was trained on.
+    """Reject a folder whose cameras or poses are not those of the training data.
 
     Raises:
-        MappingError: with what differs.
+        MappingError: with the difference.
     """
     manifest = bundle.manifest
     if folder.pose_of != manifest.frames.pose_of:
         raise MappingError(
             f"The poses of {folder.root} are of the {folder.pose_of} camera, those of {bundle.name} of the "
-            f"{manifest.frames.pose_of} camera; give the folder that the model was trained on."
+            f"{manifest.frames.pose_of} camera; give its training data with --data."
         )
     for name, mine, theirs in (
         ("depth", manifest.depth_camera, folder.depth_camera),
@@ -192,19 +181,19 @@ def check_cameras(bundle: Bundle, folder: PosedFolder) -> None:
         scaled = theirs.scaled_to(mine.width, mine.height)
         if max(abs(scaled.fx / mine.fx - 1.0), abs(scaled.fy / mine.fy - 1.0)) > 0.01:
             raise MappingError(
-                f"The {name} camera of {folder.root} is not the one of {bundle.name} (focal lengths {scaled.fx:.1f} "
-                f"and {mine.fx:.1f} pixels); give the folder that the model was trained on."
+                f"The {name} camera of {folder.root} is not that of {bundle.name} (focal lengths {scaled.fx:.1f} and "
+                f"{mine.fx:.1f} pixels); give its training data with --data."
             )
     known = bundle.training_trajectory()
     if known is not None and (share := _share_in(known.poses[:, :3, 3], folder)) < _LEAST_IN_FOLDER:
         raise MappingError(
-            f"Of the poses that {bundle.name} was trained on {share:.0%} are in {folder.root}: it is another recording "
-            "or its poses were made again. Give the folder that the model was trained on, or train again."
+            f"Only {share:.0%} of the training poses of {bundle.name} are in {folder.root}: it is another recording, "
+            "or its poses were recomputed; give its training data with --data, or train again."
         )
 
 
 def _share_in(positions: NDArray[np.float64], folder: PosedFolder) -> float:
-    """Of positions `[N, 3]` in metres, the share at which a training frame of the folder was taken."""
+    """The share of positions `[N, 3]`, in meters, at which the folder has a training frame."""
     theirs = [frame.T_map_camera[:3, 3] for frame in folder.train if frame.T_map_camera is not None]
     if not theirs:
         return 0.0

@@ -1,67 +1,129 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Command line of this package: `mvloc map`."""
+"""Command line of this package: `mvloc map` and `mvloc calibrate`."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from mvloc_ros.arguments import add_test_fraction
+from mvloc_ros.recordings import open_folder
+from mvloc_ros.recordings.agreement import add_force_argument, require_agreement
+from mvloc_ros.recordings.contents import contents_text
 from mvloc_ros.recordings.train_test_split import TEST_FRACTION
 
 MAP_EXAMPLES = """examples:
   mvloc map models/kitchen --data recordings/kitchen
   mvloc map models/hall --data recordings/hall --resolution 0.04 --max-range 8
 
-The map is built from the folder's training frames and put into the bundle; test frames are never read. A map that the
-bundle already has is replaced at the end. `mvloc export` writes a bundle without one, so run this after it. The
-covariances are calibrated as well, where frames were held out of the training. Held-out training frames set the
-score from which poses are accepted; where they do not suffice for it, the command ends with an error and the bundle
-gets no map."""
+The map is built from the training frames of the folder and added to the bundle; test frames are never read. An existing
+map of the bundle is replaced at the end. `mvloc export` writes a bundle without a map, so run this command after it.
+Held-out training frames determine the acceptance threshold of the score; with too few of them the command ends with an
+error and the bundle gets no map. The covariances are calibrated as well if validation frames were held out of the
+training."""
+
+CALIBRATE_EXAMPLES = """examples:
+  mvloc calibrate models/kitchen --data recordings/kitchen
+
+Run it after `mvloc export`; `mvloc map` includes it. Only frames that were held out of the training are used, never
+test frames. The manifest is replaced at the end; a second run changes nothing."""
 
 
 def add_map_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `mvloc map`."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = (
-        "Fuse the depth images that a model was trained on into a scene map to refine its poses against."
+        "Fuse the depth images that a model was trained on into a scene map, against which the node refines its poses."
     )
     parser.epilog = MAP_EXAMPLES
-    parser.add_argument("model", type=Path, help="model bundle, as written by `mvloc export`; the map is put into it")
-    parser.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="what the model was trained on")
-    parser.add_argument("--resolution", type=float, default=0.02, metavar="M", help="default: %(default)s")
+    _add_model_and_data(parser, "model bundle, as written by `mvloc export`; the map is added to it")
+    parser.add_argument(
+        "--resolution", type=float, default=0.02, metavar="M", help="edge of a voxel (default: %(default)s)"
+    )
     parser.add_argument("--tile", type=float, default=4.0, metavar="M", help="edge of a tile (default: %(default)s)")
-    parser.add_argument("--min-range", type=float, default=0.3, metavar="M", help="default: %(default)s")
     parser.add_argument(
-        "--max-range", type=float, default=4.5, metavar="M", help="depth beyond it is not used (default: %(default)s)"
+        "--min-range", type=float, default=0.3, metavar="M", help="depth below it is ignored (default: %(default)s)"
     )
     parser.add_argument(
-        "--min-frames", type=int, default=3, help="frames that must have seen a place (default: %(default)s)"
+        "--max-range", type=float, default=4.5, metavar="M", help="depth beyond it is ignored (default: %(default)s)"
     )
     parser.add_argument(
-        "--no-depth-correction", action="store_true", help="take the depth camera's calibration to be right"
+        "--min-frames", type=int, default=3, help="frames that must have observed a voxel (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--no-depth-correction", action="store_true", help="do not estimate the distortion of the depth camera"
     )
     parser.add_argument(
         "--false-accept-rate",
         type=float,
         default=0.005,
         metavar="SHARE",
-        help="of wrong poses that may be accepted, on held-out frames (default: %(default)s)",
+        help="share of wrong poses that may be accepted, on held-out frames (default: %(default)s)",
     )
     parser.add_argument(
         "--without-threshold",
         action="store_true",
-        help="keep a map for which no acceptance threshold is found; the node rejects all poses with it",
+        help="keep the map even if no acceptance threshold is found; the node then rejects all poses",
     )
     parser.add_argument(
-        "--test-fraction",
-        type=float,
-        default=TEST_FRACTION,
-        help="end of each recording kept for tests if the folder has no split (default: %(default)s)",
+        "--no-calibration", action="store_true", help="do not calibrate the covariances (`mvloc calibrate` does)"
     )
+
+
+def add_calibrate_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `mvloc calibrate`."""
+    parser.description = (
+        "Calibrate the covariances of a model, of network poses and of refined poses, with the errors on its "
+        "validation frames."
+    )
+    parser.epilog = CALIBRATE_EXAMPLES
+    _add_model_and_data(parser, "model bundle, as written by `mvloc export`; its manifest is replaced")
+    parser.add_argument(
+        "--min-frames", type=int, default=3, help="as for `mvloc map`, if the bundle has a map (default: %(default)s)"
+    )
+
+
+def _add_model_and_data(parser: argparse.ArgumentParser, model: str) -> None:
+    parser.add_argument("model", type=Path, help=model)
+    parser.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="training data of the model")
+    add_test_fraction(parser, TEST_FRACTION)
+    add_force_argument(parser)
 
 
 def run_map(args: argparse.Namespace) -> int:
-    """`mvloc map`."""
+    """`mvloc map`: network covariance, which the trials of the map use; map; covariance of refined poses."""
+    from mvloc_ros.inference.bundle_writer import bundle_to_change
+    from mvloc_ros.mapping.calibrate import calibrate, can_be_calibrated
+
+    with bundle_to_change(args.model) as bundle:  # locked through all steps: each uses the result of the previous one
+        calibrates = not args.no_calibration and can_be_calibrated(bundle)
+        _check_folder(args)
+        if calibrates:
+            calibrate(args.model, args.data, args.test_fraction, network_alone=True)
+        _add_map(args)
+        if calibrates:
+            _calibrate(args)
+        elif not args.no_calibration:
+            print("The covariances are not calibrated: the bundle has no poses of validation frames.")
+    return 0
+
+
+def run_calibrate(args: argparse.Namespace) -> int:
+    """`mvloc calibrate`."""
+    _check_folder(args)
+    _calibrate(args)
+    return 0
+
+
+def _check_folder(args: argparse.Namespace) -> None:
+    """Print what the folder holds, and reject one whose poses contradict its depth."""
+    folder = open_folder(args.data, args.test_fraction)
+    print(f"{contents_text(folder)}.")
+    require_agreement(folder, args.force)
+
+
+def _add_map(args: argparse.Namespace) -> None:
     from mvloc_ros.mapping.build import MapOptions
     from mvloc_ros.mapping.map import add_map
 
@@ -91,4 +153,33 @@ def run_map(args: argparse.Namespace) -> int:
         print(f"poses are accepted from a score of {spec.acceptance.threshold:.3f}; on held-out frames:")
         for kind, figures in spec.acceptance.summary.items():
             print(f"  {kind:10} {figures['trials']:5} trials, {figures['accepted']:7.2%} accepted")
-    return 0
+
+
+def _calibrate(args: argparse.Namespace) -> None:
+    from mvloc_ros.mapping.calibrate import calibrate
+
+    bundle = calibrate(args.model, args.data, args.test_fraction, args.min_frames)
+    network, spec = bundle.manifest.calibration, bundle.manifest.scene_map
+    assert network is not None
+    shares = ", ".join(f"{share:.0%} {name}" for name, share in network.record["mixture"].items() if share)
+    print(f"network: {network.record['frames']} frames in {network.record['blocks']} blocks, {shares}")
+    _print_figures(network.record)
+    if spec is not None and spec.calibration is not None:
+        refined = spec.calibration
+        print(
+            f"refined: {refined.record['frames']} frames in {refined.record['blocks']} blocks, information divided by "
+            f"{refined.scale:.2g}, floor {1e3 * refined.floor_m:.1f} mm and {1e3 * refined.floor_rad:.1f} mrad"
+        )
+        _print_figures(refined.record)
+    print(f"written to {bundle.path}; {bundle.digest_in_words}")
+
+
+def _print_figures(record: Mapping[str, Any]) -> None:
+    for name in ("before", "after", "cross_validated"):
+        figures = record[name]
+        if figures is not None:
+            label = name.replace("_", "-")
+            print(
+                f"  {label:16} ANEES {figures['anees']:6.2f} (position {figures['anees_position']:.2f}, rotation "
+                f"{figures['anees_rotation']:.2f}), within 95 %: {figures['coverage_95']:.1%}"
+            )

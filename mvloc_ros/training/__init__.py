@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The companion training module: posed RGB-D frames in, a model bundle out.
+"""Training: from posed RGB-D frames to a model bundle.
 
-Importing this package does not import torch: `verbs` (the command line's entry) and `config` work
-without it, and say what to install where training itself is asked for.
+Importing this package does not import torch: `verbs` (the command line) and `config` work without it, and training
+reports what to install.
 """

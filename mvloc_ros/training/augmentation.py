@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Random changes of appearance, for a whole batch at once.
 
-Nothing here moves a pixel, so no pose changes. Every frame of a batch draws its own strengths. All
-randomness comes from torch's global generator of the batch's device, whose state a checkpoint keeps.
+No pixel is moved, so poses do not change. Every frame of a batch has its own random strengths. Random numbers are
+of the global generator of torch on the device of the batch, whose state is in the checkpoint.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _LUMA = (0.299, 0.587, 0.114)
 
 
 def augment(color: Tensor, depth: Tensor, present: Tensor, config: AugmentationConfig) -> tuple[Tensor, Tensor, Tensor]:
-    """Change colour (uint8 `[B, H, W, 3]`), depth (float32 `[B, H, W]`, metres) and presence `[B, 2]`.
+    """Change color (uint8 `[B, H, W, 3]`), depth (float32 `[B, H, W]`, meters) and presence `[B, 2]`.
 
     Returns new tensors of the same shapes and types.
     """
@@ -25,7 +25,7 @@ def augment(color: Tensor, depth: Tensor, present: Tensor, config: AugmentationC
 
 
 def jitter_color(color: Tensor, config: AugmentationConfig) -> Tensor:
-    """Brightness, contrast, saturation, tint, noise, and a rectangle of one random colour."""
+    """Brightness, contrast, saturation, tint, noise, and a rectangle of one random color."""
     batch, height, width, _ = color.shape
     x = color.reshape(batch, height * width, 3).float()
     matrix, offset = _color_transform(x.mean(dim=1), config)
@@ -39,10 +39,10 @@ def jitter_color(color: Tensor, config: AugmentationConfig) -> Tensor:
 
 
 def _color_transform(mean: Tensor, config: AugmentationConfig) -> tuple[Tensor, Tensor]:
-    """All colour changes as one affine map a frame: rgb @ matrix `[B, 3, 3]` + offset `[B, 1, 3]`.
+    """All color changes as one affine map per frame: rgb @ matrix `[B, 3, 3]` + offset `[B, 1, 3]`.
 
     Tint and brightness scale the channels, saturation stretches them about their luma, contrast
-    stretches about the mean luma of the frame, whose mean colour is `mean` `[B, 3]`.
+    stretches about the mean luma of the frame, whose mean color is `mean` `[B, 3]`.
     """
     batch, device = mean.shape[0], mean.device
     luma = torch.tensor(_LUMA, device=device)
@@ -67,7 +67,7 @@ def disturb_depth(depth: Tensor, config: AugmentationConfig) -> Tensor:
 
 
 def drop_modality(present: Tensor, config: AugmentationConfig) -> Tensor:
-    """Take colour or depth away, never both and never the only one."""
+    """Mark color or depth as missing, never both and never the only one."""
     draw = torch.rand(present.shape[0], device=present.device)
     color = draw < config.drop_color
     depth = (draw >= config.drop_color) & (draw < config.drop_color + config.drop_depth)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which frames each step of an epoch sees: drawn again every epoch, shared out among the processes."""
+"""The micro-batches of each train step: shuffled in every epoch, distributed over the processes."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from mvloc_ros.training.processes import Processes
 from mvloc_ros.training.views.novel_views import NovelViews
 
 
-class Part(NamedTuple):
+class MicroBatch(NamedTuple):
     """Frames that go through the network at once.
 
     Attributes:
         batch: augmented, on the device.
-        share: of the step's frames, those of all processes counted.
-        last: whether this process's part in the step ends with it.
+        share: of the frames of the train step, over all processes.
+        last: whether it is the last one of the train step in this process.
     """
 
     batch: Batch
@@ -34,11 +34,11 @@ class Part(NamedTuple):
 
 
 class Batches:
-    """The training frames in the order and the portions in which they are learned.
+    """The training frames in shuffled micro-batches.
 
-    An epoch shows as many frames as there are. The last, smaller batch is left out: batch normalisation
-    over a frame or two is noise. Frames are drawn again each epoch, so none is always the one left out.
-    A batch of clips is counted in frames too.
+    An epoch has as many frames as the training set. The last, smaller batch is omitted, since batch normalisation over
+    one or two frames is noise; with a new order in each epoch, it has other frames each time. The size of a batch of
+    clips is counted in frames, too.
     """
 
     def __init__(
@@ -50,10 +50,10 @@ class Batches:
         processes: Processes,
         views: NovelViews | None = None,
     ) -> None:
-        """Prepare; nothing is drawn yet. `views` shows the scene from other places.
+        """Prepare the batches. `views` renders new views.
 
         Raises:
-            TrainingError: there is no clip, or a step has too few frames to share out.
+            TrainingError: there is no clip, or a micro-batch has too few frames.
         """
         options, length = config.stage_optimiser(), config.clips.clip_length
         self.augmentation, self.device, self.processes = config.augmentation, device, processes
@@ -67,14 +67,15 @@ class Batches:
         parts = processes.count * self.accumulate
         if self._clips_per_step // parts * length < 2:
             raise TrainingError(
-                f"A step's {self._clips_per_step * length} frames in {parts} parts are fewer than two each, of which "
-                "nothing can be normalised; raise --batch-size, or lower --accumulate or torchrun's --nproc-per-node."
+                f"A train step has {self._clips_per_step * length} frames for {parts} micro-batches, fewer than two "
+                "each, which is too few for batch normalization; raise --batch-size, or lower --accumulate or "
+                "--nproc-per-node of torchrun."
             )
         self._data = [as_tensor(a) for a in (frames.color, frames.depth, frames.present)]
         self._data.append(torch.from_numpy(normalisation.encode(frames.poses)))
 
-    def epoch(self) -> Iterator[Part]:
-        """Every step of an epoch, of each step what falls to this process; the main process draws the order."""
+    def epoch(self) -> Iterator[MicroBatch]:
+        """The micro-batches of this process for every step of an epoch; the main process draws the order."""
         order = self.processes.from_main(torch.randperm(len(self._clips)))
         first = self.processes.rank * self.accumulate
         for step in range(self.steps_per_epoch):
@@ -82,12 +83,12 @@ class Batches:
             own = drawn.tensor_split(self.processes.count * self.accumulate)[first : first + self.accumulate]
             for number, picked in enumerate(own, start=1):
                 batch = self._load(self._clips[picked].flatten())
-                yield Part(batch, len(picked) / self._clips_per_step, number == self.accumulate)
+                yield MicroBatch(batch, len(picked) / self._clips_per_step, number == self.accumulate)
 
     def _load(self, indices: Tensor) -> Batch:
         picked = [data[indices] for data in self._data]
         if self.device.type == "cuda":
-            # From pinned memory the copy runs beside the network's last step instead of waiting for it.
+            # From pinned memory the copy overlaps with the previous step.
             picked = [values.pin_memory() for values in picked]
         placed = [values.to(self.device, non_blocking=True) for values in picked]
         color, depth, present, target = placed if self._views is None else self._views(*placed)

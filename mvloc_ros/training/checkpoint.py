@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checkpoints: everything that decides how training goes on, written whole or not at all."""
+"""Checkpoints: the complete state of a training, written atomically."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mvloc_ros.file_reader import ReadError, open_regular
+from mvloc_ros.file_reader import ReadError, digest_file, open_regular
 from mvloc_ros.limits import MOST_CHECKPOINT_BYTES
 from mvloc_ros.storage import StorageError, replacing
 from mvloc_ros.training.errors import TrainingError
 
 SCHEMA = 1
-_NUMPY_KEYS = 624  # of numpy's generator, the Mersenne Twister
-LAST, BEST = "last.pt", "best.pt"  # of a run folder: the last epoch, and the best on the validation frames
-REFIT = "refit"  # folder inside a run: the same training once more, on all training frames
+_NUMPY_KEYS = 624  # of the Mersenne Twister of numpy
+LAST, BEST = "last.pt", "best.pt"  # in a run folder: the last epoch, and the best on the validation frames
+REFIT = "refit"  # folder in a run folder: the training on all training frames, including the validation frames
 
 
 def random_state(device: torch.device) -> dict[str, Any]:
-    """State of every global generator: Python, numpy, torch on the CPU and, if that is a GPU, on the device.
+    """State of the global random generators of Python, numpy, torch on the CPU and, for a GPU, on the device.
 
-    Not of the other GPUs, which a run does not use and another machine need not have.
+    Not of other GPUs, which the run does not use and another machine may lack.
     """
     algorithm, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
     return {
         "python": random.getstate(),
-        # As plain integers, because a checkpoint is loaded without unpickling arbitrary classes.
+        # As plain integers, since a checkpoint is loaded without unpickling arbitrary classes.
         "numpy": (algorithm, [int(key) for key in keys], position, has_gauss, cached),
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
@@ -41,22 +41,22 @@ def random_state(device: torch.device) -> dict[str, Any]:
 
 
 def restore_random_state(state: dict[str, Any], device: torch.device) -> None:
-    """Put every generator where `random_state` found it; the GPU's only if the device is one now and was then.
+    """Restore the state that `random_state` returned; that of the GPU only if the device was and is a GPU.
 
     Raises:
-        ValueError: it is not what `random_state` gives.
+        ValueError: it is not a state that `random_state` returns.
     """
     try:
         _restore_random_state(state, device)
     except (AttributeError, IndexError, KeyError, OverflowError, RuntimeError, TypeError, ValueError) as error:
-        raise ValueError("its state of the random generators is none") from error
+        raise ValueError("its random generator state is invalid") from error
 
 
 def _restore_random_state(state: dict[str, Any], device: torch.device) -> None:
     version, internal, gauss = state["python"]
     random.setstate((version, tuple(internal), gauss))
     algorithm, keys, position, has_gauss, cached = state["numpy"]
-    if not 0 <= position <= _NUMPY_KEYS:  # numpy does not look
+    if not 0 <= position <= _NUMPY_KEYS:  # numpy does not check this
         raise ValueError(position)
     np.random.set_state((algorithm, np.array(keys, dtype=np.uint32), position, has_gauss, cached))
     torch.set_rng_state(state["torch"])
@@ -68,10 +68,10 @@ def _restore_random_state(state: dict[str, Any], device: torch.device) -> None:
 
 
 def gpu_state(saved: Tensor | Sequence[Tensor] | None, index: int) -> Tensor | None:
-    """The generator's state for the GPU of that number, None where there is none.
+    """The generator state for the GPU with that index, None if there is none.
 
-    Older checkpoints have a list of all GPUs that were visible then; where it is too short, training was on another
-    one, most likely the first.
+    Older checkpoints have a list for all visible GPUs; if it is too short, the training used another one, most likely
+    the first.
     """
     if saved is None or isinstance(saved, Tensor):
         return saved
@@ -79,7 +79,7 @@ def gpu_state(saved: Tensor | Sequence[Tensor] | None, index: int) -> Tensor | N
 
 
 def seed_everything(seed: int, process: int = 0) -> None:
-    """Start every global generator from one seed, and another one for each of several processes."""
+    """Seed all global random generators; each of several processes gets a different seed."""
     if process > 0:
         seed = int(np.random.SeedSequence([seed, process]).generate_state(1)[0])
     random.seed(seed)
@@ -88,15 +88,15 @@ def seed_everything(seed: int, process: int = 0) -> None:
 
 
 def save(path: Path, values: dict[str, Any]) -> None:
-    """Write a checkpoint; a crash at any moment leaves the old or the new one.
+    """Write a checkpoint atomically: after a crash there is the old or the new one.
 
     Raises:
-        StorageError: it cannot be written, as where the disk is full; the old one stays, and training goes on from it.
+        StorageError: it cannot be written, for example on a full disk; the old one remains.
     """
     try:
         with replacing(path) as temporary, temporary.open("r+b") as stream:
             torch.save({"schema": SCHEMA, **values}, stream)
-    except RuntimeError as error:  # torch's, which hides the system's
+    except RuntimeError as error:  # of torch, which hides the error of the system
         cause = _system_error(error)
         if cause is None:
             raise
@@ -112,7 +112,7 @@ def load(path: Path) -> dict[str, Any]:
     try:
         with open_regular(path, MOST_CHECKPOINT_BYTES) as stream:
             require_plain_archive(stream)
-            with zipfile.ZipFile(stream) as archive:  # torch does not look at the checksums
+            with zipfile.ZipFile(stream) as archive:  # torch does not verify the checksums
                 damaged = archive.testzip()
             if damaged is not None:
                 raise zipfile.BadZipFile(damaged)
@@ -120,24 +120,27 @@ def load(path: Path) -> dict[str, Any]:
             values = torch.load(stream, map_location="cpu", weights_only=True)
     except ReadError as error:
         if isinstance(error.__cause__, FileNotFoundError):
-            raise TrainingError(
-                f"There is no checkpoint {path}; give a folder in which `mvloc train` has run."
-            ) from None
-        raise TrainingError(f"The checkpoint {error} Give a folder in which `mvloc train` has run.") from error
-    except Exception as error:  # unpickling raises whatever the bytes provoke
+            raise TrainingError(f"There is no checkpoint {path}; give a run folder of `mvloc train`.") from None
+        raise TrainingError(f"The checkpoint {error} Give a run folder of `mvloc train`.") from error
+    except Exception as error:  # unpickling damaged bytes raises any exception
         raise TrainingError(
             f"The checkpoint {path} is damaged ({type(error).__name__}); delete it and train again."
         ) from error
     schema = values.get("schema") if isinstance(values, dict) else None
-    if not isinstance(schema, int) or schema != SCHEMA:  # a tensor, for one, cannot be compared
+    if not isinstance(schema, int) or schema != SCHEMA:  # a tensor cannot be compared
         raise TrainingError(f"The checkpoint {path} is of another version of mvloc_ros; train again.")
     return values
 
 
-def require_plain_archive(stream: BinaryIO) -> None:
-    """Raise BadZipFile where an archive is none of PyTorch's, whose entries are not compressed and do not overlap.
+def digest(path: Path) -> str:
+    """SHA-256 of a checkpoint, or of another file of weights. Raises ReadError where it cannot be read."""
+    return digest_file(path, MOST_CHECKPOINT_BYTES)
 
-    So no archive becomes larger in memory than its file is.
+
+def require_plain_archive(stream: BinaryIO) -> None:
+    """Raise BadZipFile for an archive that PyTorch does not write: with compressed or overlapping entries.
+
+    So an archive never needs more memory than its file size.
     """
     size = stream.seek(0, os.SEEK_END)
     with zipfile.ZipFile(stream) as archive:
@@ -150,7 +153,7 @@ def require_plain_archive(stream: BinaryIO) -> None:
 
 
 def _system_error(error: BaseException) -> OSError | None:
-    """The refusal of the system that another error came from."""
+    """The OSError that caused another error."""
     found: BaseException | None = error
     while found is not None and not isinstance(found, OSError):
         found = found.__cause__ or found.__context__

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the systems of clips minimise: MapNet, with the steps inside a clip, and VidLoc, a clip at a time."""
+"""The objectives of systems with clips: MapNet, with relative poses inside a clip, and VidLoc."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from mvloc_ros.training.objective import Batch, GeometricLoss, Objective, Sample
 
 
 class ClipObjective(Objective):
-    """The geometric loss (Eq. 11) of every frame and of every step from one frame of a clip to the next.
+    """The geometric loss (Eq. 11) of every frame and of the relative pose of each pair of neighbors in a clip.
 
-    The step is the plain difference of the six numbers, as its authors' code has it, and has its own
-    learned scales. (Brahmbhatt et al. 2018; without the unlabelled data and the pose graph of MapNet++.)
+    The relative pose is the difference of the six numbers, as in the code of its authors, and has its own learned
+    scales. (Brahmbhatt et al. 2018; without the unlabelled data and the pose graph of MapNet++.)
     """
 
     def __init__(self, geometric: GeometricLoss, relative: GeometricLoss, length: int) -> None:
@@ -22,7 +22,7 @@ class ClipObjective(Objective):
         self.length = length
 
     def forward(self, network: PoseNetwork, batch: Batch) -> SampleLoss:
-        """Loss of every frame; a clip's mean loss of its steps is added to each of its frames."""
+        """Loss of every frame, plus the mean loss of the relative poses of its clip."""
         pose = network(batch.color, batch.depth, batch.present).pose.float()
         loss: SampleLoss = self.geometric(pose, batch.target)
         steps, targets = (
@@ -32,12 +32,12 @@ class ClipObjective(Objective):
         return loss._replace(total=loss.total + of_clip.repeat_interleave(self.length))
 
     def end_epoch(self) -> dict[str, float]:
-        """The scales of the steps, like `train/beta` and `train/gamma` of the poses."""
+        """The scales of the relative poses, like `train/beta` and `train/gamma` of the poses."""
         return {"train/step_beta": self.relative.beta.item(), "train/step_gamma": self.relative.gamma.item()}
 
 
 class RecurrentObjective(Objective):
-    """The geometric loss (Eq. 11) of every frame, each clip going through the recurrent layer by itself."""
+    """The geometric loss (Eq. 11) of every frame, with each clip as one sequence of the recurrent layer."""
 
     def __init__(self, geometric: GeometricLoss, length: int) -> None:
         """For batches of whole clips of `length` frames, one clip after another."""

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a folder says of its depth: how far it counts, and whether it is points; and whether the range fits the data.
+"""The depth range of a run and the kind of its depth, and whether the range fits the data.
 
-The command line's word goes first, the folder's next, the preset's last.
-
-What lies beyond the range is to the network as if it had not been measured. A preset's is that of rooms; a LIDAR
-measures ten times as far, and its folder says so in `camera.json`.
+The command line overrides `camera.json` of the folder, which overrides the preset. Depth outside the range is invalid
+for the network. The range of the presets is for rooms; a LIDAR measures ten times as far, which its `camera.json`
+states.
 """
 
 from __future__ import annotations
@@ -20,25 +19,25 @@ from mvloc_ros.recordings.camera_file import CAMERA_FILE, read_camera_file
 from mvloc_ros.recordings.depth_summary import depth_summary
 from mvloc_ros.recordings.frames import PosedFolder
 from mvloc_ros.training.config import SYSTEMS, TrainingConfig
-from mvloc_ros.training.datasets import PosedFrames
+from mvloc_ros.training.datasets import PosedFrames, evenly_spaced
 
-SAMPLE = 50  # frames, evenly spread, that the range is compared with
-# Values of a run that the folder may state, and how `CameraSettings` calls them.
+SAMPLE = 50  # evenly spaced frames that the range is compared with
+# Options that the folder may state, and their names in `CameraSettings`.
 STATED = {"max_depth": "max_depth_m", "depth_of_points": "depth_of_points"}
 _log = logging.getLogger(__name__)
 
 
 def with_folder_depth(config: TrainingConfig, root: Path, given: Collection[str]) -> TrainingConfig:
-    """The values with what the folder's camera.json states of its depth, if the system sees depth.
+    """The configuration with the depth settings of camera.json of the folder, if the system uses depth.
 
     Args:
-        config: values of a run, of the preset and the command line.
+        config: of preset and command line.
         root: folder of posed frames.
-        given: names of the values that the command line gives; these stay.
+        given: names of the values of the command line, which are not replaced.
 
     Raises:
-        RecordingError: the folder's camera.json cannot be used.
-        TrainingError: its range ends before `min_depth`.
+        RecordingError: camera.json of the folder cannot be used.
+        TrainingError: its range ends below `min_depth`.
     """
     if not SYSTEMS[config.system].uses_depth:
         return config
@@ -48,19 +47,19 @@ def with_folder_depth(config: TrainingConfig, root: Path, given: Collection[str]
 
 
 def explain_range(config: TrainingConfig, root: Path, given: Collection[str]) -> str:
-    """Which depth counts and who says so, of values that `with_folder_depth` returned; empty where none is seen."""
+    """The depth range and its source, for the result of `with_folder_depth`; empty if the system uses no depth."""
     if not SYSTEMS[config.system].uses_depth:
         return ""
-    whose = f"the preset {config.preset}"
+    source = f"preset {config.preset}"
     if "max_depth" in given:
-        whose = "--max-depth"
+        source = "--max-depth"
     elif STATED["max_depth"] in read_camera_file(root):
-        whose = str(root / CAMERA_FILE)
-    return f"depth counts from {config.input.min_depth:g} to {config.input.max_depth:g} m, says {whose}"
+        source = str(root / CAMERA_FILE)
+    return f"depth range {config.input.min_depth:g} to {config.input.max_depth:g} m (from {source})"
 
 
 def report_depth(config: TrainingConfig, folder: PosedFolder) -> None:
-    """Say in which unit the folder's depth is read and how far it is; warn where that cannot be right."""
+    """Print unit and statistics of the depth of the folder; warn if they are implausible."""
     if not SYSTEMS[config.system].uses_depth:
         return
     summary = depth_summary(folder, config.input.min_depth, math.inf, "training")
@@ -70,17 +69,17 @@ def report_depth(config: TrainingConfig, folder: PosedFolder) -> None:
 
 
 def warn_of_far_depth(config: TrainingConfig, frames: PosedFrames) -> None:
-    """Say so where more than half of the measured depth, in a sample of the frames, lies beyond the range."""
+    """Warn if more than half of the measured depth, in a sample of the frames, is beyond the range."""
     if not SYSTEMS[config.system].uses_depth:
         return
-    picked = np.unique(np.linspace(0, len(frames) - 1, SAMPLE).round().astype(int))
+    picked = evenly_spaced(len(frames), SAMPLE)
     depth = np.concatenate([frames.depth[i][np.isfinite(frames.depth[i]) & (frames.depth[i] > 0.0)] for i in picked])
     limit = config.input.max_depth
     if not depth.size or (far := float(np.mean(depth > limit))) <= 0.5:
         return
     _log.warning(
-        "%.0f %% of the measured depth lies beyond --max-depth %g m and counts as not measured; 95 %% of it is within "
-        "%.1f m: raise --max-depth, or state max_depth in %s.",
+        "%.0f %% of the measured depth is beyond --max-depth %g m and treated as invalid; 95 %% of it is within %.1f "
+        "m: raise --max-depth, or state max_depth in %s.",
         100.0 * far,
         limit,
         float(np.percentile(depth, 95.0)),

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training under `torchrun`: connect the processes, and let all of them end when one does.
+"""Training under `torchrun`: connect the processes, and end all of them when one ends.
 
-A process that dies closes its connections, so that the others' next exchange fails at once; one that
-hangs is given up after a limit of time. Either way `torchrun` ends those that are left, and one of
-them says in one sentence what happened.
+A process that dies closes its connections, so that the next communication of the others fails at once; one that hangs
+is detected by a timeout. In both cases `torchrun` ends the remaining processes, and one of them reports the error.
 """
 
 from __future__ import annotations
@@ -22,29 +21,29 @@ from torch import distributed as dist
 from mvloc_ros import interrupts
 from mvloc_ros.errors import MvlocError
 from mvloc_ros.training.errors import TrainingError
-from mvloc_ros.training.processes import ALONE, Processes
+from mvloc_ros.training.processes import SINGLE_PROCESS, Processes
 
-FAILED, INTERRUPTED = 2, 130
+FAILED = 2
 
 
 @contextmanager
 def launched(limit_s: float) -> Iterator[Processes]:
-    """The processes of this training while the body runs: those that `torchrun` started, or this one alone.
+    """Context with the processes of this training: those that `torchrun` started, or a single one.
 
-    Prints, progress bars and warnings of all but the main process vanish, its errors do not.
+    Output and warnings of all processes but the main one are suppressed, errors are not.
 
     Args:
-        limit_s: how long to wait for another process within a step, seconds.
+        limit_s: timeout for another process within a train step, seconds.
 
     Raises:
-        TrainingError: another process ended or hung; only in the first process that notices.
+        TrainingError: another process ended or hangs; only in the first process that detects it.
         SystemExit: in the others.
     """
     if not dist.is_available() or not dist.is_torchelastic_launched() or os.environ["WORLD_SIZE"] == "1":
-        yield ALONE
+        yield SINGLE_PROCESS
         return
     processes = _connect(limit_s)
-    asked = _Asked()
+    request = _StopRequest()
     try:
         with ExitStack() as stack:
             if not processes.is_main:
@@ -54,38 +53,38 @@ def launched(limit_s: float) -> Iterator[Processes]:
                 stack.enter_context(redirect_stderr(nowhere))
             yield processes
     except (MvlocError, RuntimeError, KeyboardInterrupt) as error:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it ends by itself now, and says why
-        if isinstance(error, KeyboardInterrupt) and not asked.to_end:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # this process now ends with its own message
+        if isinstance(error, KeyboardInterrupt) and not request.is_made:
             if processes.is_main:
                 raise
-            raise SystemExit(INTERRUPTED) from None
+            raise SystemExit(interrupts.EXIT_CODE) from None
         if isinstance(error, RuntimeError) and not _is_connection(error):
             raise
-        if not _is_to_say_it(processes):
+        if not _reports_the_error(processes):
             raise SystemExit(FAILED) from None
         if isinstance(error, MvlocError):
             raise
         raise TrainingError(
-            f"One of the {processes.count} processes of this training ended or no longer answers; repeat the same "
-            "command to go on from the last whole epoch."
+            f"One of the {processes.count} processes of this training ended or does not respond; run the same command "
+            "again to resume from the last complete epoch."
         ) from error
     dist.destroy_process_group()
 
 
-class _Asked:
-    """Whether SIGTERM came, by which `torchrun` ends the others when one process has ended.
+class _StopRequest:
+    """Whether SIGTERM was received, with which `torchrun` ends the others when one process has ended.
 
-    It unwinds like Ctrl-C, which does not tell the two apart.
+    It raises KeyboardInterrupt like Ctrl-C; this flag distinguishes the two.
     """
 
     def __init__(self) -> None:
-        self.to_end = False
+        self.is_made = False
         signal.signal(signal.SIGTERM, self._unwind)
 
     def _unwind(self, number: int, frame: FrameType | None) -> None:
-        if interrupts.is_repeated():  # `torchrun` passes on the Ctrl-C that this process has had from the terminal
+        if interrupts.is_repeated():  # `torchrun` forwards the Ctrl-C that the terminal has sent to this process, too
             return
-        self.to_end = True
+        self.is_made = True
         raise KeyboardInterrupt
 
 
@@ -104,12 +103,12 @@ def _connect(limit_s: float) -> Processes:
 
 
 def _is_connection(error: RuntimeError) -> bool:
-    """Whether another process is the cause: gloo raises plain RuntimeErrors that name its source file."""
+    """Whether a lost connection is the cause: gloo raises plain RuntimeErrors that name its source file."""
     return isinstance(error, dist.DistError) or "gloo" in str(error)
 
 
-def _is_to_say_it(processes: Processes) -> bool:
+def _reports_the_error(processes: Processes) -> bool:
     try:
-        return processes.is_first_to("say why it ends")
-    except RuntimeError:  # the launcher is gone as well
+        return processes.is_first("error report")
+    except RuntimeError:  # the launcher has ended, too
         return processes.is_main

@@ -7,4 +7,4 @@ from mvloc_ros.errors import MvlocError
 
 
 class TrainingError(MvlocError):
-    """Training or export cannot go on with what it was given."""
+    """Training or export is impossible with the given data or options."""

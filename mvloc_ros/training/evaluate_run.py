@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`mvloc train --test`: the errors of a finished run on its folder's test frames, of any system."""
+"""`mvloc train --test`: the errors of a finished run of any system on the test frames of its folder."""
 
 from __future__ import annotations
 
@@ -10,41 +10,43 @@ from typing import Any
 import numpy as np
 import torch
 
+from mvloc_ros.evaluation.baselines import constant_pose_errors
 from mvloc_ros.evaluation.pose_errors import PoseErrors
 from mvloc_ros.recordings.contents import contents_text
 from mvloc_ros.storage import write_file
 from mvloc_ros.training.config import SYSTEMS
-from mvloc_ros.training.datasets import PosedFrames, Reading, open_readable, read_frames
-from mvloc_ros.training.predict import constant_pose, predict
-from mvloc_ros.training.records import visible
-from mvloc_ros.training.trained import read_judged, read_refit
+from mvloc_ros.training.datasets import COLOR, DEPTH, ReadOptions, open_usable_folder, read_frames
+from mvloc_ros.training.frame_selection import training_poses, usable_records
+from mvloc_ros.training.predict import predict
+from mvloc_ros.training.trained_network import read_refit, read_selected
 
 TEST_FILE = "test.json"
-# What is taken away from every frame, and its column of `present`; where a system sees both, each once.
-MISSING: dict[str, int | None] = {"nothing": None, "depth": 1, "color": 0}
+# Rows of the result, and the modality that is missing in all frames; a system of color alone has the first row only.
+MISSING: dict[str, int | None] = {"test frames": None, "without depth": DEPTH, "without color": COLOR}
 
 
-def judge(run: Path, device: torch.device, reading: Reading | None = None) -> dict[str, Any]:
+def evaluate_run(run: Path, device: torch.device, reading: ReadOptions | None = None) -> dict[str, Any]:
     """Print the errors on the test frames, write them to `test.json` in the run folder, and return them.
 
-    Of a run with a refit the refitted network is judged, as it is what a bundle has; else the best epoch, or the last
-    where nothing was held out.
+    A run with a refit is evaluated with the refitted network, which is what a bundle has; another one with the best
+    epoch, or the last where nothing was held out.
 
     Args:
         run: folder of `mvloc train`.
-        device: where to compute.
+        device: to compute on.
         reading: how the frames are read.
 
     Raises:
-        MvlocError: the run or its data do not serve.
+        MvlocError: the run or its data cannot be used.
     """
-    reading = reading or Reading()
-    trained = read_refit(run, half_weights=False) or read_judged(run, half_weights=False)
+    reading = reading or ReadOptions()
+    refitted = read_refit(run, half_weights=False)
+    trained = refitted or read_selected(run, half_weights=False)
     config = trained.config
-    folder = open_readable(trained.run["root"], trained.run["test_fraction"], reading)
+    folder = open_usable_folder(trained.run["root"], trained.run["test_fraction"], reading)
     print(f"{contents_text(folder)}.")
-    frames = read_frames(config.input, folder, visible(config, folder.test), "test", reading)
-    network, present = trained.network.to(device), frames.present.copy()
+    frames = read_frames(config.input, folder, usable_records(config, folder.test), "test", reading)
+    network = trained.network.to(device)
     found: dict[str, Any] = {
         "system": config.system,
         "stage": 2 if config.samples_latent else 1,
@@ -52,21 +54,20 @@ def judge(run: Path, device: torch.device, reading: Reading | None = None) -> di
         "epoch": trained.epoch,
         "data": folder.root.resolve().name,
     }
-    for missing, column in MISSING.items():
-        if column is not None and not SYSTEMS[config.system].uses_depth:
-            continue
-        frames.present[:] = present
-        if column is not None:
-            frames.present[:, column] = 0.0
-        batch_size = config.optimiser.batch_size
-        estimates = predict(network, frames, trained.normalisation, device, batch_size, config.clips)
-        errors = PoseErrors.of(estimates, frames.poses)
-        label = "test frames" if column is None else f"without {missing}"
-        found[label] = {"all": errors.figures(), "sequences": by_sequence(errors, frames)}
+    names = np.array(frames.sequences)
+
+    def add(label: str, errors: PoseErrors) -> None:
+        of_sequences = {name: errors.of_frames(names == name).figures() for name in sorted(set(frames.sequences))}
+        found[label] = {"all": errors.figures(), "sequences": of_sequences}
         _print_row(label, found[label]["all"])
-    baseline = PoseErrors.of(constant_pose(trained.normalisation, len(frames)), frames.poses)
-    found["constant pose"] = {"all": baseline.figures(), "sequences": by_sequence(baseline, frames)}
-    _print_row("constant pose", found["constant pose"]["all"])
+
+    for label, missing in MISSING.items():
+        if missing is None or SYSTEMS[config.system].uses_depth:
+            seen, batch_size = frames.without(missing), config.optimiser.batch_size
+            estimates = predict(network, seen, trained.normalisation, device, batch_size, config.clips)
+            add(label, PoseErrors.of(estimates, frames.poses))
+    poses = training_poses(trained, folder, refitted=refitted is not None)
+    add("constant pose", constant_pose_errors(poses, frames.poses))
     write_file(run / TEST_FILE, json.dumps(found, indent=2) + "\n")
     return found
 
@@ -76,9 +77,3 @@ def _print_row(label: str, row: dict[str, float]) -> None:
         f"{label:>14}: median {row['median_m']:.3f} m, {row['median_deg']:.2f} deg; "
         f"mean {row['mean_m']:.3f} m, {row['mean_deg']:.2f} deg; {row['frames']} frames"
     )
-
-
-def by_sequence(errors: PoseErrors, frames: PosedFrames) -> dict[str, dict[str, float]]:
-    """`figures` of each sequence's frames."""
-    names = np.array(frames.sequences)
-    return {name: errors.of_frames(names == name).figures() for name in sorted(set(frames.sequences))}

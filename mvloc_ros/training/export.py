@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`mvloc export`: a run folder in, a model bundle out, checked on real frames."""
+"""`mvloc export`: exports a run folder as a model bundle, and checks it on real frames."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
@@ -32,18 +31,28 @@ from mvloc_ros.recordings.train_test_split import TEST_FRACTION
 from mvloc_ros.storage import exclusive, staging_folder
 from mvloc_ros.training import half_precision_weights
 from mvloc_ros.training.config import SYSTEMS, TrainingConfig
-from mvloc_ros.training.datasets import PosedFrames, Reading, open_readable, read_frames
+from mvloc_ros.training.datasets import (
+    COLOR,
+    DEPTH,
+    PosedFrames,
+    ReadOptions,
+    as_tensor,
+    evenly_spaced,
+    open_usable_folder,
+    read_frames,
+)
 from mvloc_ros.training.errors import TrainingError
-from mvloc_ros.training.missing_modality import COLOR, DEPTH, single_modality_poses
+from mvloc_ros.training.frame_selection import trained_records
+from mvloc_ros.training.missing_modality import single_modality_poses
 from mvloc_ros.training.networks.deployed import Deployed
 from mvloc_ros.training.normalisation import PoseNormalisation
-from mvloc_ros.training.onnx_file import write_onnx
+from mvloc_ros.training.onnx_file import run_by_onnxruntime, write_onnx
 from mvloc_ros.training.options import ALLOWED_SHARE, all_options, flag, is_switch
-from mvloc_ros.training.precisions import CALIBRATION_FRAMES, Comparison, evenly_spaced, make_precision
+from mvloc_ros.training.precisions import CALIBRATION_FRAMES, Comparison, make_precision
 from mvloc_ros.training.predict import residual_variance
 from mvloc_ros.training.presets import preset
-from mvloc_ros.training.residuals import Judgement, judge_residuals, trained_records
-from mvloc_ros.training.trained import TrainedNetwork, read_judged, read_refit
+from mvloc_ros.training.trained_network import TrainedNetwork, read_refit, read_selected
+from mvloc_ros.training.validation_errors import ValidationErrors, measure_errors
 
 TOLERANCE = 1e-4
 PARITY_FRAMES = 20
@@ -59,119 +68,128 @@ def export(
     half_weights: bool = False,
     precisions: Sequence[str] = (),
     precision_share: float = ALLOWED_SHARE,
-    reading: Reading | None = None,
+    reading: ReadOptions | None = None,
 ) -> Bundle:
-    """Write the bundle of a run and print how far ONNX Runtime is from PyTorch.
+    """Write the bundle of a run, and print the difference of ONNX Runtime and PyTorch.
 
     Args:
         run: folder of `mvloc train`.
-        out: the bundle's folder; an older bundle there is replaced.
-        which: "best" on the validation frames, or "last"; None: the best, or the last where nothing was held out.
-        data: the training data, where it lies elsewhere than in training.
-        half_weights: round the weights to float16 and store them so (see `compact`); half the file.
-        precisions: further networks for the bundle, of fp16, bf16 and int8.
-        precision_share: how much of the model's median error such a one may differ from float32.
+        out: folder of the bundle; an existing bundle is replaced.
+        which: "best" epoch on the validation frames, or "last"; None: best, or last without validation frames.
+        data: the training data, if it was moved since training.
+        half_weights: round the weights to float16 and store them that way: half the file size.
+        precisions: of further networks for the bundle: fp16, bf16, int8.
+        precision_share: their largest deviation from float32, as a share of the median error of the model.
         reading: how frames are read.
 
     Raises:
         InUseError: another process is changing the bundle.
-        MvlocError: a file is missing, the data is other data, the graph disagrees with PyTorch, or a further
-            network differs too much.
+        MvlocError: a file is missing, the data are not the training data, the graph disagrees with PyTorch, or a
+            further network differs too much.
     """
-    reading = reading or Reading()
-    out = out.expanduser()
-    with exclusive(out) if out.is_dir() else nullcontext():
-        try:
-            return _exported(run, out, which, data, half_weights, precisions, precision_share, reading)
-        except ManifestError as error:
+    reading, out = reading or ReadOptions(), out.expanduser()
+    with exclusive(out) if out.is_dir() else nullcontext(), _explain_manifest_error(run, out):
+        selected = read_selected(run, half_weights, which)
+        final = read_refit(run, half_weights) or selected
+        described, config = selected.run, selected.config
+        if SYSTEMS[config.system].recurrent:
             raise TrainingError(
-                f"The bundle {out} was not written, as no reader would accept its manifest: {error}; check the poses "
-                f"and the camera file of the training data, and the losses in {run}."
-            ) from error
-
-
-def _exported(
-    run: Path,
-    out: Path,
-    which: str | None,
-    data: Path | None,
-    half_weights: bool,
-    precisions: Sequence[str],
-    precision_share: float,
-    reading: Reading,
-) -> Bundle:
-    judged = read_judged(run, half_weights, which)
-    final = read_refit(run, half_weights) or judged
-    described, config = judged.run, judged.config
-    if SYSTEMS[config.system].recurrent:
-        raise TrainingError(f"A bundle maps single frames, and {config.system} needs clips; use `mvloc train --test`.")
-    folder = open_readable(data if data is not None else described["root"], described["test_fraction"], reading)
-    print(f"{contents_text(folder)}.")
-    judgement = judge_residuals(judged, folder, reading)
-    if judgement is None:
-        raise TrainingError(f"{folder.root} is not the data that {run} was trained on; name that with --data.")
-    summary = training_summary(judged, final, judgement)
-    normalisation = final.normalisation
-    size = judgement.frames.depth.shape[1], judgement.frames.depth.shape[2]
-    manifest = make_manifest(folder, config, normalisation, size, judgement.variance, summary)
-    held_out = validation_poses(judged, judgement)
-    if held_out is not None:
-        truth = judgement.frames.poses
-        manifest = replace(
-            manifest,
-            residual_variance_color_only=_variance(held_out.poses.get("color"), truth),
-            residual_variance_depth_only=_variance(held_out.poses.get("depth"), truth),
-        )
-    with _scratch_folder(out) as scratch:
-        model, poses = scratch / MODEL_FILE, scratch / TRAINING_POSES_FILE
-        deployed = Deployed(final.network, normalisation.reference).eval()
-        write_onnx(deployed, size, model)
-        if precisions:
-            if judgement.errors is None:
-                raise TrainingError("--precision compares with float32 on held-out frames, and this run held none out.")
-            trained = trained_records(judged, False, folder)
-            picked = [trained[i] for i in evenly_spaced(len(trained), CALIBRATION_FRAMES)]
-            calibration = read_frames(config.input, folder, picked, "calibration", reading)
-            comparison = Comparison(judgement.frames, judgement.errors, precision_share, manifest.position, calibration)
-            made = {name: make_precision(name, model, deployed, size, comparison) for name in precisions}
-            manifest = replace(manifest, precisions=made)
-        if half_weights:
-            half_precision_weights.store_as_half(model)
-        difference = parity(deployed, model, judgement.frames)
-        print(f"ONNX Runtime and PyTorch differ by at most {difference:.1e} (normalised units; allowed {TOLERANCE:g})")
-        if not difference <= TOLERANCE:
-            raise TrainingError(
-                f"The exported graph is wrong by {difference:.1e}, more than {TOLERANCE:g}; no bundle was written. "
-                "Try the pinned versions of torch, onnxscript and onnxruntime."
+                f"A bundle needs a network of single frames, and {config.system} needs clips; use `mvloc train --test`."
             )
-        others = {spec.file: model.parent / spec.file for spec in manifest.precisions.values()}
-        for path in (model, *others.values()):
-            _require_accepted(path, manifest)
-        write_tum(poses, training_trajectory(trained_records(final, final is not judged, folder)))
+        folder = open_usable_folder(
+            data if data is not None else described["root"], described["test_fraction"], reading
+        )
+        print(f"{contents_text(folder)}.")
+        validation = measure_errors(selected, folder, reading)
+        if validation is None:
+            raise TrainingError(f"{folder.root} is not the data that {run} was trained on; give that with --data.")
+        size = validation.frames.depth.shape[1], validation.frames.depth.shape[2]
+        summary = training_summary(selected, final, validation)
+        manifest = make_manifest(folder, config, final.normalisation, size, validation.variance, summary)
+        held_out = validation_poses(selected, validation)
         if held_out is not None:
-            others[VALIDATION_FILE] = scratch / VALIDATION_FILE
-            others[VALIDATION_FILE].write_text(held_out.to_text(), encoding="utf-8")
-        bundle = write_bundle(out, manifest, {MODEL_FILE: model, TRAINING_POSES_FILE: poses, **others})
+            truth = validation.frames.poses
+            manifest = replace(
+                manifest,
+                residual_variance_color_only=_variance(held_out.poses.get("color"), truth),
+                residual_variance_depth_only=_variance(held_out.poses.get("depth"), truth),
+            )
+        with _scratch_folder(out) as scratch:
+            model, poses = scratch / MODEL_FILE, scratch / TRAINING_POSES_FILE
+            deployed = Deployed(final.network, final.normalisation.reference).eval()
+            write_onnx(deployed, size, model)
+            if precisions:
+                trained = trained_records(selected, folder, refitted=False)
+                picked = [trained[i] for i in evenly_spaced(len(trained), CALIBRATION_FRAMES)]
+                calibration = read_frames(config.input, folder, picked, "calibration", reading)
+                comparison = _comparison(validation, precision_share, manifest.position, calibration)
+                made = {name: make_precision(name, model, deployed, size, comparison) for name in precisions}
+                manifest = replace(manifest, precisions=made)
+            if half_weights:
+                half_precision_weights.store_as_half(model)
+            _require_parity(deployed, model, validation.frames)
+            files = {MODEL_FILE: model, **{spec.file: scratch / spec.file for spec in manifest.precisions.values()}}
+            for path in files.values():
+                _require_accepted(path, manifest)
+            files[TRAINING_POSES_FILE] = poses
+            write_tum(poses, training_trajectory(trained_records(final, folder, refitted=final is not selected)))
+            if held_out is not None:
+                files[VALIDATION_FILE] = scratch / VALIDATION_FILE
+                files[VALIDATION_FILE].write_text(held_out.to_text(), encoding="utf-8")
+            bundle = write_bundle(out, manifest, files)
     megabytes = bundle.model_path.stat().st_size / 1e6
-    print(f"wrote {bundle.path} ({megabytes:.1f} MB), {_in_words(judgement.errors)}; {bundle.digest_in_words}")
+    print(f"wrote {bundle.path} ({megabytes:.1f} MB), {_accuracy_text(validation.errors)}; {bundle.digest_in_words}")
     return bundle
 
 
 @contextmanager
+def _explain_manifest_error(run: Path, out: Path) -> Iterator[None]:
+    """Turn a manifest that no reader would accept into an error with its remedy."""
+    try:
+        yield
+    except ManifestError as error:
+        raise TrainingError(
+            f"The bundle {out} was not written, because its manifest would be rejected: {error}; check the poses and "
+            f"the camera file of the training data, and the losses in {run}."
+        ) from error
+
+
+def _comparison(
+    validation: ValidationErrors, share: float, position: PositionSpec, calibration: PosedFrames
+) -> Comparison:
+    if validation.errors is None:
+        raise TrainingError(
+            "--precision compares with float32 on validation frames, and this run has none; remove --precision."
+        )
+    return Comparison(validation.frames, validation.errors, share, position, calibration)
+
+
+def _require_parity(deployed: Deployed, model: Path, frames: PosedFrames) -> None:
+    """Print how far ONNX Runtime is from PyTorch; TrainingError where that is too far."""
+    difference = parity(deployed, model, frames)
+    print(f"ONNX Runtime and PyTorch differ by at most {difference:.1e} (normalised units; allowed {TOLERANCE:g})")
+    if not difference <= TOLERANCE:
+        raise TrainingError(
+            f"The exported graph is wrong by {difference:.1e}, more than {TOLERANCE:g}; no bundle was written. Try the "
+            "pinned versions of torch, onnxscript and onnxruntime."
+        )
+
+
+@contextmanager
 def _scratch_folder(out: Path) -> Iterator[Path]:
-    """A folder beside the bundle `out` for its files until they are complete; a killed export's is removed."""
+    """A temporary folder beside the bundle `out` for its files; leftovers of a killed export are removed."""
     try:
         with staging_folder(out) as scratch:
             yield scratch
     except OSError as error:
         raise TrainingError(
-            f"The bundle {out} was not written, as its files cannot be prepared in the same folder "
-            f"({error.strerror or error}); make room there, or give another --out."
+            f"The bundle {out} was not written, because its files cannot be prepared in the same folder "
+            f"({error.strerror or error}); free disk space there, or use another --out."
         ) from error
 
 
 def _require_accepted(path: Path, manifest: Manifest) -> None:
-    """Raise TrainingError where the node would refuse a network: another exporter may write other operators."""
+    """Raise TrainingError if the node would reject a network: another exporter may write other operators."""
     try:
         require_network_file(path, manifest.input.height, manifest.input.width, manifest.latent_dim)
     except BackendError as error:
@@ -180,45 +198,36 @@ def _require_accepted(path: Path, manifest: Manifest) -> None:
         ) from error
 
 
-def _in_words(errors: PoseErrors | None) -> str:
+def _accuracy_text(errors: PoseErrors | None) -> str:
     if errors is None:
-        return "no frames were held out: its covariance is the spread of the training poses"
+        return "no validation frames: its covariance is the spread of the training poses"
     translation, rotation = errors.medians()
     return f"validation median {translation:.3f} m, {rotation:.2f} deg"
 
 
 def parity(deployed: Deployed, model: Path, frames: PosedFrames) -> float:
-    """Largest difference of the pose between ONNX Runtime and PyTorch, in normalised units.
+    """Largest difference of the poses of ONNX Runtime and PyTorch, in normalised units.
 
-    Over frames spread evenly over the validation set, each with both modalities, with colour alone, and
-    with depth alone. The depth gets NaN and infinite pixels too, as drivers send them.
+    Over evenly spaced validation frames, each with both modalities, with color only, and with depth only. The depth
+    has NaN and infinite pixels too, as drivers send them.
     """
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-    largest = 0.0
-    picked = np.unique(np.linspace(0, len(frames) - 1, PARITY_FRAMES).round().astype(int))
-    for i in tqdm(picked, desc="comparing with ONNX Runtime", unit="frame"):
+    run, largest = run_by_onnxruntime(model), 0.0
+    for i in tqdm(evenly_spaced(len(frames), PARITY_FRAMES), desc="comparing with ONNX Runtime", unit="frame"):
         depth = frames.depth[i : i + 1].copy()
         depth[0, 0, :2] = (np.nan, np.inf)
         for presence in PRESENCE:
-            inputs = {
-                "color": frames.color[i : i + 1],
-                "depth": depth,
-                "present": np.array([presence], dtype=np.float32),
-            }
+            inputs = frames.color[i : i + 1], depth, np.array([presence], dtype=np.float32)
             with torch.inference_mode():
-                expected = deployed(*(torch.from_numpy(value) for value in inputs.values())).pose.numpy()
-            found = session.run(["pose"], inputs)[0]
-            largest = max(largest, pose_difference(expected, found))
+                expected = deployed(*map(as_tensor, inputs)).pose.numpy()
+            largest = max(largest, pose_difference(expected, run(*inputs)))
     return largest
 
 
 def pose_difference(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    """Largest component of the difference of two `[1, 6]`; NaN counts as infinite.
+    """Largest component of the difference of two poses `[1, 6]`; NaN counts as infinite.
 
-    Rotations are compared as quaternions up to their sign: at 180 degrees from the map's axes a
-    rounding decides which of the two logarithms comes out, and both say the same.
+    Rotations are compared as quaternions up to their sign: at 180 degrees from the axes of the map rounding decides
+    between two logarithms of the same rotation.
     """
     qa, qb = quaternion.exp(a[:, 3:]), quaternion.exp(b[:, 3:])
     rotation = min(np.max(np.abs(qa - qb)), np.max(np.abs(qa + qb)))
@@ -227,28 +236,28 @@ def pose_difference(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
 
 
 def training_trajectory(records: Sequence[FrameRecord]) -> Trajectory:
-    """The trained frames' poses in the order of their stamps; of equal stamps the first."""
+    """The poses of the records in the order of their stamps; of equal stamps the first."""
     by_stamp = {record.stamp_ns: record.T_map_camera for record in reversed(records)}
     stamps = sorted(by_stamp)
     return Trajectory(np.array(stamps, dtype=np.int64), np.stack([np.asarray(by_stamp[stamp]) for stamp in stamps]))
 
 
-def validation_poses(judged: TrainedNetwork, judgement: Judgement) -> ValidationPoses | None:
-    """The held-out frames as the judged network places them, with both modalities where they are, and with each."""
-    frames = judgement.frames
-    if judgement.estimates is None:
+def validation_poses(selected: TrainedNetwork, validation: ValidationErrors) -> ValidationPoses | None:
+    """The poses of the validation frames by the selected network, with both modalities and with each alone."""
+    frames = validation.frames
+    if validation.estimates is None:
         return None
     known = frames.present.min(axis=1) > 0.0
-    poses = {"both": np.where(known[:, None, None], judgement.estimates, np.nan)} if known.any() else {}
+    poses = {"both": np.where(known[:, None, None], validation.estimates, np.nan)} if known.any() else {}
     for name, kept in (("color", COLOR), ("depth", DEPTH)):
-        alone = single_modality_poses(judged, frames, kept)
+        alone = single_modality_poses(selected, frames, kept)
         if alone is not None:
             poses[name] = alone
     return ValidationPoses(frames.sequences, frames.stamps_ns, poses)
 
 
 def _variance(estimates: NDArray[np.float64] | None, truth: NDArray[np.float64]) -> tuple[float, ...] | None:
-    """As in the manifest, of poses `[N, 4, 4]` that are NaN where a frame has none."""
+    """Residual variance for the manifest, of poses `[N, 4, 4]` that are NaN for frames without a pose."""
     if estimates is None:
         return None
     known = np.isfinite(estimates).all(axis=(1, 2))
@@ -263,10 +272,10 @@ def make_manifest(
     variance: NDArray[np.float64],
     summary: Mapping[str, Any],
 ) -> Manifest:
-    """What the bundle says of itself."""
+    """The manifest of the bundle, without the variances of single modalities."""
     extrinsic = None
     if config.input.register_depth:
-        assert folder.T_color_depth is not None  # or its frames could not have been read
+        assert folder.T_color_depth is not None  # otherwise its frames could not have been read
         extrinsic = tuple(float(value) for value in folder.T_color_depth.ravel())
     return Manifest(
         system=config.system,
@@ -286,11 +295,11 @@ def make_manifest(
     )
 
 
-def training_summary(judged: TrainedNetwork, final: TrainedNetwork, judgement: Judgement) -> dict[str, Any]:
-    """How the weights came to be; names no path of the machine they were trained on."""
-    data = judged.run["data"]
-    refitted = final is not judged
-    command = training_command(judged.config, judged.run) + (" --refit" if refitted else "")
+def training_summary(selected: TrainedNetwork, final: TrainedNetwork, validation: ValidationErrors) -> dict[str, Any]:
+    """How the weights were trained; without paths of the machine."""
+    data = selected.run["data"]
+    refitted = final is not selected
+    command = training_command(selected.config, selected.run) + (" --refit" if refitted else "")
     if epochs := final.run.get("refit_epochs"):
         command += f" --refit-epochs {epochs}"
     return {
@@ -298,17 +307,17 @@ def training_summary(judged: TrainedNetwork, final: TrainedNetwork, judgement: J
         "sequences": data["sequences"],
         "frames": final.run["data"]["frames"],
         "validation_frames": data["validation_frames"],
-        "seed": judged.config.seed,
-        "stage": 2 if judged.config.samples_latent else 1,
-        **stage_summary(judged.config),
-        "epochs": judged.config.stage_optimiser().epochs,
-        "epoch": judged.epoch,
+        "seed": selected.config.seed,
+        "stage": 2 if selected.config.samples_latent else 1,
+        **stage_summary(selected.config),
+        "epochs": selected.config.stage_optimiser().epochs,
+        "epoch": selected.epoch,
         "refitted_to_validation_frames": refitted,
-        "seconds": round(judged.seconds + (final.seconds if refitted else 0.0), 1),
+        "seconds": round(selected.seconds + (final.seconds if refitted else 0.0), 1),
         "command": command,
-        "validation": _medians(judgement.errors),
-        "validation_constant_pose": _medians(judgement.baseline),
-        "covariance_of": judgement.covariance_of,
+        "validation": _medians(validation.errors),
+        "validation_constant_pose": _medians(validation.baseline),
+        "covariance_of": validation.covariance_of,
         "torch": torch.__version__,
     }
 
@@ -318,7 +327,7 @@ def _medians(errors: PoseErrors | None) -> dict[str, float] | None:
 
 
 def stage_summary(config: TrainingConfig) -> dict[str, Any]:
-    """How the second stage drew and weighted its samples; nothing of a first stage."""
+    """The sampling options of stage 2; empty for stage 1."""
     stages = config.stages
     if not config.samples_latent:
         return {}
@@ -326,7 +335,7 @@ def stage_summary(config: TrainingConfig) -> dict[str, Any]:
 
 
 def training_command(config: TrainingConfig, run: Mapping[str, Any]) -> str:
-    """The command that repeats the training; only what differs from the preset is named."""
+    """The command that repeats the training, with the values that differ from the preset."""
     recipe, name = preset(config.system, config.preset), run["data"]["name"]
     count = run.get("processes", 1)
     start = "mvloc train" if count == 1 else f"torchrun --standalone --nproc-per-node {count} -m mvloc_ros.cli train"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Half the file: weights rounded to float16 and stored so, computed with in float32.
+"""Weights rounded to float16 and stored that way, computed in float32: half the file size.
 
-The rounding happens before the network is judged, so the bundle's figures are those of the rounded
-weights; storing them afterwards loses nothing. A runtime folds the casts when it loads the file.
+The weights are rounded before the network is evaluated, so that the errors in the bundle are those of the rounded
+weights. A runtime folds the casts when it loads the file.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from mvloc_ros.training.networks.folding import folded
+from mvloc_ros.training.networks.folding import fold_batch_norms
 
 M = TypeVar("M", bound=nn.Module)
-# Smaller tensors (scales, biases) save nothing and often need the digits.
+# Smaller tensors (scales, biases) save little and often need the precision.
 _MIN_ELEMENTS = 1024
 
 
-def rounded(network: M) -> M:
+def round_weights(network: M) -> M:
     """A copy in eval mode whose large weights are float16 values, batch norms folded into the convolutions.
 
-    Folding comes first: the exporter would fold afterwards and undo the rounding.
+    Folding comes first: otherwise the exporter would fold them and undo the rounding.
     """
-    network = folded(network)
+    network = fold_batch_norms(network)
     with torch.no_grad():
         for parameter in network.parameters():
             if parameter.numel() >= _MIN_ELEMENTS:
@@ -53,7 +53,7 @@ def store_as_half(path: Path) -> None:
     del graph.initializer[:], graph.node[:]
     graph.initializer.extend(kept)
     graph.node.extend(nodes)
-    # The exporter notes the types of intermediate values, which the new ones are not among.
+    # The list of the types of intermediate values lacks the new ones.
     del graph.value_info[:]
     onnx.checker.check_model(model)
     onnx.save(model, str(path))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The second stage of the paper's training (MVGAL, section 3.2): k samples of the latent are decoded."""
+"""Stage 2 of the paper (MVGAL, section 3.2): k samples of the latent are decoded."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from mvloc_ros.training.estimators import ESTIMATORS, Gaussian
-from mvloc_ros.training.estimators.importance import effective_sample_size
+from mvloc_ros.training.estimators import ESTIMATORS, Gaussian, effective_sample_size
 from mvloc_ros.training.networks.mvloc import MVLoc
 from mvloc_ros.training.networks.pose_network import PoseNetwork
 from mvloc_ros.training.networks.product_of_experts import product_of_experts
@@ -27,7 +26,7 @@ SHRINK = 0.99
 
 
 class Term(NamedTuple):
-    """One bound: its loss `[B]`, the normalised weights `[k, B]` and the posterior they came from."""
+    """One bound: its loss `[B]`, the normalised weights `[k, B]` and the posterior."""
 
     loss: SampleLoss
     weights: Tensor
@@ -35,12 +34,11 @@ class Term(NamedTuple):
 
 
 class MultiSample(Objective):
-    """The bound on log p(y) with k weighted samples; beta and gamma stay as stage 1 left them.
+    """The bound on log p(y) with k weighted samples; beta and gamma are those of stage 1.
 
-    Frozen, they keep the weights' scale: exp(-L_p) is a Laplace likelihood whose width they are.
-    Lambda rises linearly over its warm-up. While the effective sample size is below its target, which
-    is at most k / 2, lambda shrinks: with many latent dimensions log p - log q differs so much between
-    samples that one of them would take all the weight.
+    They are fixed to keep the scale of the weights: exp(-L_p) is a Laplace likelihood, and they are its width. Lambda
+    increases linearly during its warm-up, and is reduced while the effective sample size is below its target, at most
+    k / 2: with many latent dimensions log p - log q differs so much that one sample would get all the weight.
     """
 
     step: Tensor
@@ -65,7 +63,7 @@ class MultiSample(Objective):
         self.register_buffer("epoch_sums", torch.zeros(3), persistent=False)
 
     def latent_weight(self) -> Tensor:
-        """Lambda of Eq. 13 as it stands."""
+        """The present lambda of Eq. 13."""
         ramp = (self.step / self.warmup_steps).clamp(max=1.0) if self.warmup_steps > 0.0 else 1.0
         return self.config.latent_weight * self.shrink * ramp
 
@@ -83,7 +81,7 @@ class MultiSample(Objective):
         joint = term(batch.present)
         total = joint.loss.total
         if self.config.single_experts > 0.0:
-            # MVAE's sub-sampled terms; a frame with one modality already is its own.
+            # The sub-sampled terms of MVAE; a frame with one modality is its own sub-sample.
             both = batch.present.min(dim=1).values
             for alone in torch.eye(batch.present.shape[1], device=total.device):
                 single = term(alone.expand_as(batch.present)).loss.total
@@ -94,7 +92,7 @@ class MultiSample(Objective):
 
     @torch.no_grad()
     def end_step(self, total: Callable[[Tensor], Tensor]) -> None:
-        """Let lambda follow the effective sample size of all frames of the step, the same in every process."""
+        """Adapt lambda to the effective sample size of all frames of the step, equally in every process."""
         sums = total(self.step_sums)
         means = sums / sums[2]
         self.step_sums.zero_()
@@ -104,14 +102,13 @@ class MultiSample(Objective):
         self.step += 1
 
     def end_epoch(self) -> dict[str, float]:
-        """Means of the effective sample size and the KL divergence (nats), and lambda as it stands."""
+        """Means of effective sample size and KL divergence (nats), and the present lambda."""
         ess, divergence, steps = self.epoch_sums.tolist()
         self.epoch_sums.zero_()
         ess, divergence = ess / steps, divergence / steps
         if ess < min(2.0, self.target_ess):
             _LOG.warning(
-                "The effective sample size is %.1f of %d: one sample takes nearly all the weight; lower "
-                "--latent-weight.",
+                "The effective sample size is %.1f of %d: one sample has nearly all the weight; lower --latent-weight.",
                 ess,
                 self.config.samples,
             )
@@ -127,8 +124,8 @@ class MultiSample(Objective):
     def _decoded_losses(self, network: MVLoc, z: Tensor, target: Tensor) -> SampleLoss:
         """Geometric loss of every sample, `[k, B]` each part.
 
-        Of a chunk only its samples are kept; going back, what the decoder computed from them is
-        computed again, chunk by chunk. So memory is that of one chunk, and the gradient the same.
+        Only the samples of a chunk are kept; in the backward pass the decoder is evaluated again, chunk by chunk. So
+        the memory is that of one chunk, with the same gradient.
         """
 
         def chunk_losses(chunk: Tensor) -> tuple[Tensor, ...]:

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Poses in metres <-> the six numbers that the network regresses.
+"""Poses in meters <-> the six numbers that the network regresses.
 
-Positions are centred and scaled per scene. Rotations are taken relative to the mean training
-orientation before the logarithm: the logarithm jumps where the angle to its origin passes 180
-degrees, and an optical frame in a z-up map lies there for ordinary headings, whereas relative to
-the mean the jump is as far from the training data as it can be.
+Positions are centered and scaled per scene. Rotations are relative to the mean training orientation: the logarithm is
+discontinuous at 180 degrees from its origin, where an optical frame in a z-up map is for ordinary headings; relative to
+the mean, the discontinuity is as far from the training data as possible.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mvloc_ros.geometry import quaternion, se3
 
-_LARGEST = 1e9  # metres; the equator has 4e7, and NaN is below nothing
+_LARGEST = 1e9  # meters; the equator has 4e7. NaN compares false
 _UNIT = 1e-3
 
 
@@ -36,7 +35,7 @@ class PoseNormalisation:
         position, orientation = se3.to_parts(poses)
         scale = float(np.sqrt(np.mean(position.var(axis=0))))
         offset = position.mean(axis=0)
-        # A camera that only turns has no spread: one metre then is as good as any unit.
+        # A camera that only rotates has no spread: the unit is one meter then.
         return PoseNormalisation(
             (float(offset[0]), float(offset[1]), float(offset[2])),
             scale if scale > 1e-6 else 1.0,
@@ -57,17 +56,23 @@ class PoseNormalisation:
         orientation = quaternion.multiply(self.reference, quaternion.exp(values[..., 3:]))
         return se3.from_parts(position, orientation)
 
+    def mean_pose(self, count: int) -> NDArray[np.float64]:
+        """The mean training pose `count` times, `[count, 4, 4]`: the origin of the encoding."""
+        return self.decode(np.zeros((count, 6)))
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON and checkpoints."""
         return {"offset_m": list(self.offset_m), "scale_m": self.scale_m, "reference": list(self.reference)}
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> PoseNormalisation:
-        """Inverse of `to_dict`; ValueError where the values are impossible."""
+        """Inverse of `to_dict`; ValueError if the values are invalid."""
         offset, reference = _numbers(values, "offset_m", 3), _numbers(values, "reference", 4)
         (scale,) = _numbers({"scale_m": [values.get("scale_m")]}, "scale_m", 1)
         if scale <= 0.0 or abs(float(np.linalg.norm(reference)) - 1.0) > _UNIT:
-            raise ValueError("its normalisation has no positive scale_m, or a reference that is no unit quaternion")
+            raise ValueError(
+                "its normalisation has a scale_m that is not positive, or a reference that is not a unit quaternion"
+            )
         return PoseNormalisation(
             (offset[0], offset[1], offset[2]), scale, (reference[0], reference[1], reference[2], reference[3])
         )

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What training minimises: the geometric loss (Eq. 11) and the paper's first stage.
+"""The objectives of training: the geometric loss (Eq. 11) and stage 1 of the paper.
 
-An objective is a module called with the network and a batch; its state (beta, gamma, how far lambda
-has come) belongs to the run's checkpoints. `multi_sample` is the second stage.
+An objective is a module called with the network and a batch; its state (beta, gamma, lambda) is in the checkpoints.
+`multi_sample` is stage 2.
 """
 
 from __future__ import annotations
@@ -64,25 +64,22 @@ class Objective(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, network: PoseNetwork, batch: Batch) -> SampleLoss:
-        """Loss of every frame of the batch; the mean of `total` is what is differentiated."""
+        """Loss of every frame of the batch; the mean of `total` is differentiated."""
 
     def end_step(self, total: Callable[[Tensor], Tensor]) -> None:
-        """Called once after each optimiser step, which may have had several batches.
+        """Called once after each train step, which may have several micro-batches.
 
         Args:
-            total: sums a tensor over all processes that train together.
+            total: sums a tensor over all processes.
         """
 
     def end_epoch(self) -> dict[str, float]:
-        """What the log says of the epoch besides the loss; called once at its end."""
+        """Values for the log of the epoch besides the loss; called once at its end."""
         return {}
 
 
 class MeanObjective(Objective):
-    """First stage of the paper's training: no sampling, the mean is decoded.
-
-    It is the only stage of the systems without a latent distribution.
-    """
+    """Stage 1 of the paper: the mean is decoded. The only stage of systems without a latent distribution."""
 
     def forward(self, network: PoseNetwork, batch: Batch) -> SampleLoss:
         """As `Objective.forward`."""

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The processes that train one network together, and what passes between them.
+"""The processes of a distributed training, and their communication.
 
-Each takes its share of every step's frames and computes the same step from the mean of all gradients
-(torch's DistributedDataParallel). The first one, the main process, alone writes, validates and prints.
-`torchrun` starts them and `launched` connects them. For a process that is alone, everything here does
-nothing.
+Each takes its share of the frames of every train step and computes the same update from the mean of all gradients
+(DistributedDataParallel of torch). Only the main process, rank 0, writes, validates and prints. `torchrun` starts the
+processes and `launched` connects them. With a single process all of this has no effect.
 
-What passes on the CPU goes through gloo, what passes on GPUs through NCCL; both sum in an order that
-depends on nothing but the number of processes, so a run can be repeated.
+Communication uses gloo on the CPU and NCCL on GPUs; both sum in an order that only depends on the number of processes,
+so a run is reproducible.
 """
 
 from __future__ import annotations
@@ -28,21 +27,21 @@ POLL_SECONDS = 0.02
 
 
 class Processes:
-    """Process number `rank` of `count`: the running one, and its ways to the others."""
+    """Process number `rank` of `count`, and its communication with the others."""
 
     def __init__(self, rank: int = 0, count: int = 1, local_rank: int = 0, store: dist.Store | None = None) -> None:
-        """`local_rank`: number among the machine's; `store`: the launcher's, which outlives its processes."""
+        """`local_rank`: number on this machine; `store`: of the launcher, which outlives its processes."""
         self.rank, self.count, self.local_rank = rank, count, local_rank
         self._store = store
-        self._meetings = 0
+        self._barriers = 0
 
     @property
     def is_main(self) -> bool:
-        """Whether this is the process that writes, validates and prints."""
+        """Whether this process writes, validates and prints."""
         return self.rank == 0
 
     def total(self, values: Tensor) -> Tensor:
-        """The sum over all processes, the same bits in each."""
+        """The sum over all processes, with the same bits in each."""
         if self.count == 1:
             return values
         values = values.clone()
@@ -50,7 +49,7 @@ class Processes:
         return values
 
     def from_main(self, values: Tensor) -> Tensor:
-        """The main process's values; the others' only say how many and of which type."""
+        """The values of the main process; in the others `values` only gives shape and type."""
         if self.count == 1:
             return values
         values = values.clone()
@@ -58,7 +57,7 @@ class Processes:
         return values
 
     def gather(self, value: T) -> list[T]:
-        """Everyone's value in the order of the ranks, in the main process; elsewhere nothing."""
+        """The values of all processes in the order of the ranks, in the main process; empty in the others."""
         if self.count == 1:
             return [value]
         found: list[Any] | None = [None] * self.count if self.is_main else None
@@ -66,21 +65,21 @@ class Processes:
         return found or []
 
     def wait_for_main(self) -> None:
-        """Called by all: go on when the main process is here, too.
+        """Called by all processes: wait until the main process has called it, too.
 
-        Without a limit of time, as it may read a data set or validate meanwhile. A main process that
-        ends is no danger: the launcher then ends the others.
+        Without a timeout, since the main process may read a data set or validate. If it ends, the launcher ends the
+        others.
         """
         if self._store is None:
             return
-        self._meetings += 1
+        self._barriers += 1
         if self.is_main:
-            self._store.add("meetings", 1)
-        while self._store.add("meetings", 0) < self._meetings:
+            self._store.add("barriers", 1)
+        while self._store.add("barriers", 0) < self._barriers:
             time.sleep(POLL_SECONDS)
 
     def after_main(self, work: Callable[[], T]) -> T:
-        """What `work` returns, done first by the main process alone: a cache that it writes serves the others."""
+        """The result of `work`, which the main process does first, so that the others can use its cache."""
         if not self.is_main:
             self.wait_for_main()
         result = work()
@@ -88,31 +87,30 @@ class Processes:
             self.wait_for_main()
         return result
 
-    def is_first_to(self, what: str) -> bool:
-        """Whether no other process has asked this before."""
-        return self._store is None or self._store.add(what, 1) == 1
+    def is_first(self, key: str) -> bool:
+        """Whether no other process has called this with the same key before."""
+        return self._store is None or self._store.add(key, 1) == 1
 
     def share_gradients(self, module: nn.Module) -> nn.Module:
-        """The module, called through this one: then a backward pass leaves the mean of everyone's gradients.
+        """A wrapper of the module, with which a backward pass gives the mean gradient of all processes.
 
-        All processes first take over the main process's weights. After its first step DDP sums the
-        gradients in other groups than in that step. A run that is to be resumed exactly asks again each
-        epoch, so that its sums do not depend on where it began.
+        All processes first get the weights of the main process. After its first step DDP sums the gradients in other
+        groups than in that step. It is wrapped again in each epoch, so that a resumed run has the same sums.
         """
         if self.count == 1:
             return module
         with warnings.catch_warnings():
-            # torch 2.13 warns of a new name for the option, which older versions do not have.
+            # torch 2.13 warns of a new name of the option, which older versions lack.
             warnings.simplefilter("ignore", FutureWarning)
             return DistributedDataParallel(module, broadcast_buffers=False)
 
     def keep_gradients(self, module: nn.Module) -> AbstractContextManager[None]:
-        """Within this, gradients add up in this process alone, until a backward pass outside shares them."""
+        """Context in which gradients accumulate in this process, until a backward pass outside shares them."""
         return module.no_sync() if isinstance(module, DistributedDataParallel) else nullcontext()
 
     @torch.no_grad()
     def average_buffers(self, module: nn.Module) -> None:
-        """Give everyone the mean of all processes' batch norm statistics, each of which saw its own frames."""
+        """Set the batch norm statistics of all processes, each of other frames, to their mean."""
         buffers = [buffer for buffer in module.buffers() if buffer.is_floating_point()]
         if self.count == 1 or not buffers:
             return
@@ -121,4 +119,4 @@ class Processes:
             buffer.copy_(part.view_as(buffer))
 
 
-ALONE = Processes()
+SINGLE_PROCESS = Processes()

@@ -1,53 +1,46 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The encoders in 8-bit integers: ONNX Runtime's static quantisation, calibrated on training frames.
+"""The encoders in 8-bit integers: static quantisation of ONNX Runtime, calibrated on training frames.
 
-For CPUs: pairs of quantise and dequantise around every convolution say where a tensor is rounded to 8
-bits, and ONNX Runtime computes in integers between them. Scales are symmetric and, for weights, one a
-channel. The first convolution of each encoder stays float32: eight bits of a depth range of six metres
-are steps of two centimetres, and those two convolutions are a fiftieth of the work.
+For CPUs: quantise and dequantise operators around every convolution define where a tensor is rounded to 8 bits, and
+ONNX Runtime computes in integers between them. Scales are symmetric and, for weights, per channel. The first
+convolution of each encoder stays float32: eight bits of a depth range of six meters are steps of two centimeters, and
+those two convolutions are a fiftieth of the computation.
 """
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from mvloc_ros.training.datasets import PosedFrames
+from mvloc_ros.training.datasets import INPUT_NAMES, PosedFrames
 
 _FEATURE_OPERATORS = ("Conv", "Relu", "MaxPool", "Add")
 
 
 class _Calibration(CalibrationDataReader):
-    """Frames one by one, as the quantiser asks for them."""
+    """Frames one by one, as the quantiser requests them."""
 
     def __init__(self, frames: PosedFrames) -> None:
-        self._frames = frames
-        self._next = 0
+        parts = (frames.inputs(slice(i, i + 1)) for i in range(len(frames)))
+        self._inputs: Iterator[dict[str, NDArray[Any]]] = (dict(zip(INPUT_NAMES, part, strict=True)) for part in parts)
 
-    def get_next(self) -> dict[str, np.ndarray] | None:
-        """The next frame's inputs, or None after the last."""
-        i = self._next
-        if i == len(self._frames):
-            return None
-        self._next += 1
-        part = slice(i, i + 1)
-        return {
-            "color": self._frames.color[part],
-            "depth": self._frames.depth[part],
-            "present": self._frames.present[part],
-        }
+    def get_next(self) -> dict[str, NDArray[Any]] | None:
+        """The inputs of the next frame, or None after the last."""
+        return next(self._inputs, None)
 
 
 def quantise(model: Path, out: Path, calibration: PosedFrames) -> None:
-    """Write the int8 version of a float32 graph, with the ranges of its activations on some frames."""
+    """Write the int8 version of a float32 graph, with the activation ranges on the calibration frames."""
     with tempfile.TemporaryDirectory() as scratch:
         prepared = Path(scratch) / "prepared.onnx"
-        # Symbolic shapes are for dynamic sizes, which a bundle has not.
+        # Symbolic shapes are for dynamic sizes, which a bundle lacks.
         quant_pre_process(str(model), str(prepared), skip_symbolic_shape=True)
         quantize_static(
             str(prepared),
@@ -57,7 +50,7 @@ def quantise(model: Path, out: Path, calibration: PosedFrames) -> None:
             activation_type=QuantType.QInt8,
             weight_type=QuantType.QInt8,
             per_channel=True,
-            # The ranges of other operators are not asked for: an image may hold NaN.
+            # Other operators are excluded: an image may contain NaN.
             op_types_to_quantize=list(_FEATURE_OPERATORS),
             nodes_to_quantize=feature_nodes(onnx.load(str(prepared)).graph),
             calibrate_method=CalibrationMethod.MinMax,
@@ -66,7 +59,7 @@ def quantise(model: Path, out: Path, calibration: PosedFrames) -> None:
 
 
 def feature_nodes(graph: onnx.GraphProto) -> list[str]:
-    """Names of the convolutions after each encoder's first, and of what lies between convolutions."""
+    """Names of the convolutions after the first of each encoder, and of the operators between convolutions."""
     producer = {name: node for node in graph.node for name in node.output}
     after: dict[str, bool] = {}
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What identifies a run, so that a run folder is continued by its own command alone."""
+"""What identifies a run, so that only the same command resumes it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mvloc_ros.training.options import StageConfig
 def describe_run(
     config: TrainingConfig, root: Path, training: PosedFrames, validation: PosedFrames | None, weights: str
 ) -> dict[str, Any]:
-    """What identifies a run: its values, its data by digest, and where the data lay."""
+    """What identifies a run: configuration, digests of its data, and the path of the data."""
     data = {
         "name": root.resolve().name,
         "frames": len(training),
@@ -25,30 +25,30 @@ def describe_run(
         "digest": training.digest(),
         "validation_digest": "" if validation is None else validation.digest(),
     }
-    if training.lost:
-        data["lost"] = [[frame.sequence, frame.index] for frame in training.lost]
+    if training.unreadable:
+        data["lost"] = [[frame.sequence, frame.index] for frame in training.unreadable]
     return {"config": config.to_dict(), "data": data, "weights": weights, "root": str(root.resolve())}
 
 
 def check_same_run(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
-    """Raise TrainingError where `folder` holds the run `old`, and `new` is another."""
-    # A run from before there were several processes was of one.
-    old = {"processes": 1, **old, "config": _deciding(old["config"])}
-    new = {**new, "config": _deciding(new["config"])}
+    """Raise TrainingError if the run `old` in `folder` is not the run `new`."""
+    # Runs of versions without several processes had one.
+    old = {"processes": 1, **old, "config": _relevant(old["config"])}
+    new = {**new, "config": _relevant(new["config"])}
     if old["processes"] != new["processes"]:
         raise TrainingError(
-            f"{folder} holds a run of {_processes(old['processes'])}, and this is one of "
-            f"{_processes(new['processes'])}, which draws other frames; start it with as many, or give another --out."
+            f"The run in {folder} was started with {_processes(old['processes'])} and cannot be resumed with "
+            f"{_processes(new['processes'])}, which would draw other frames; use the same number, or another --out."
         )
     if differing := sorted(differences(old, new)):
         raise TrainingError(
-            f"{folder} holds a run with other values of {', '.join(differing)}; repeat the command it began "
-            "with, or give another --out."
+            f"{folder} has a run with different values of {', '.join(differing)}; use its original command, or another "
+            "--out."
         )
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> set[str]:
-    """Names of the values in which two runs differ; where the data lies may change."""
+    """Names of the values in which two runs differ; the path of the data may change."""
     found = set()
     for name in (old.keys() | new.keys()) - {"root"}:
         before, after = old.get(name), new.get(name)
@@ -59,10 +59,8 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> set[str]:
     return found
 
 
-def _deciding(config: dict[str, Any]) -> dict[str, Any]:
-    """The values that decide a run's result: options that it was begun without have their defaults, and a first
-    stage has none of the second.
-    """
+def _relevant(config: dict[str, Any]) -> dict[str, Any]:
+    """The values that determine the result: missing ones have defaults, and stage 1 ignores those of stage 2."""
     read = TrainingConfig.from_dict(config)
     if not read.samples_latent:
         read = replace(read, stages=StageConfig())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a run leaves to read: `metrics.csv`, `config.json`, TensorBoard scalars."""
+"""The logs of a run: `metrics.csv`, `config.json`, TensorBoard scalars."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ CONFIG_FILE = "config.json"
 
 
 class RunLog:
-    """Writes one row an epoch.
+    """Writes one row per epoch.
 
-    The rows live in the checkpoint; the CSV file is rewritten from them each time, so that after a
-    crash it never tells of epochs that the checkpoint does not know.
+    The rows are in the checkpoint; the CSV file is rewritten from them, so that after a crash it has no epoch that the
+    checkpoint lacks.
     """
 
     def __init__(self, folder: Path, config: Mapping[str, Any], history: Sequence[Mapping[str, float]]) -> None:
         self._folder = folder
         self.history: list[dict[str, float]] = [dict(row) for row in history]
         write_file(folder / CONFIG_FILE, json.dumps(config, indent=2) + "\n")
-        # Events after the checkpoint are of a process that was killed: TensorBoard hides them.
+        # Events after the checkpoint are of a killed process: TensorBoard hides them.
         self._writer = SummaryWriter(str(folder), purge_step=len(self.history) + 1)
 
     def add(self, row: Mapping[str, float]) -> None:
-        """Record an epoch: TensorBoard at once, the CSV by `write_metrics` once the checkpoint stands."""
+        """Log an epoch to TensorBoard; `write_metrics` writes the CSV file after the checkpoint."""
         self.history.append(dict(row))
         try:
             for name, value in row.items():

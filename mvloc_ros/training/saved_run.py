@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every checkpoint says of its run, with the types that its readers rely on.
+"""Reads and validates checkpoints: for resuming, export, evaluation and warm starts alike.
 
-A checkpoint may be from elsewhere, or of another program: it is read here, whole and in one place, so that resuming,
-exporting, judging and going on in another stage find either what they need or a sentence.
+A checkpoint may be from an untrusted source or another program, so everything that its readers rely on is checked here.
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ from mvloc_ros.training import checkpoint
 from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.normalisation import PoseNormalisation
-from mvloc_ros.training.state_check import is_of_kind, require_tensors, taken
+from mvloc_ros.training.state_check import has_type, require_tensors, required_value
 from mvloc_ros.training.systems import build_network
 
 SCALES = ("train/beta", "train/gamma", "train/step_beta", "train/step_gamma")
 LATENT_WEIGHT = "train/lambda"
 _RUN = {"config": dict, "data": dict, "weights": str, "root": str, "test_fraction": float}
-_SOMETIMES_OF_RUN = {"processes": int, "start_from": str, "refit_epochs": int}
+_OPTIONAL_OF_RUN = {"processes": int, "start_from": str, "refit_epochs": int}
 _DATA = {
     "name": str,
     "frames": int,
@@ -41,15 +40,15 @@ class SavedRun:
     """A checkpoint.
 
     Attributes:
-        path: its file.
-        config: values of the run.
+        path: of the file.
+        config: of the run.
         run: what identifies the run (`describe_run`).
         network: weights of the network of that configuration, all finite.
-        normalisation: what its poses mean.
-        history: a row an epoch, at least one.
-        epoch: the epochs that it has.
-        seconds: how long they took.
-        state: all of the file, with what only resuming needs; not checked any further.
+        normalisation: of its poses.
+        history: one row per epoch, at least one.
+        epoch: number of epochs.
+        seconds: training time.
+        state: the whole content, including what only resuming needs; not checked further.
     """
 
     path: Path
@@ -67,53 +66,55 @@ def read_saved_run(path: Path) -> SavedRun:
     """Read a checkpoint of `mvloc train`.
 
     Raises:
-        TrainingError: it is missing, damaged, of another version, or does not hold what it must.
+        TrainingError: it is missing, damaged, of another version, or its content is invalid.
     """
     values = checkpoint.load(path)
     try:
-        run = require_run(taken(values, "run", dict))
+        run = require_run(required_value(values, "run", dict))
         config = TrainingConfig.from_dict(run["config"])
         return SavedRun(
             path,
             config,
             run,
-            require_tensors(expected_tensors(config), taken(values, "network", dict), "network"),
-            PoseNormalisation.from_dict(taken(values, "normalisation", dict)),
-            _history(taken(values, "history", list)),
+            require_tensors(expected_tensors(config), required_value(values, "network", dict), "network"),
+            PoseNormalisation.from_dict(required_value(values, "normalisation", dict)),
+            _history(required_value(values, "history", list)),
             _count(values, "epoch"),
-            float(taken(values, "seconds", float)),
+            float(required_value(values, "seconds", float)),
             values,
         )
-    except ValueError as error:  # a TrainingError of the configuration, too
-        raise unfit(path, error) from error
+    except ValueError as error:  # also a TrainingError of the configuration
+        raise unusable_checkpoint(path, error) from error
 
 
-def unfit(path: Path, reason: object) -> TrainingError:
-    """The error of a checkpoint that can be read and is none of the run that it should be of."""
+def unusable_checkpoint(path: Path, reason: object) -> TrainingError:
+    """The error for a checkpoint that can be read, but whose content is invalid."""
     text = str(reason).rstrip(".")
-    return TrainingError(f"The checkpoint {path} cannot be used: {text}; take another, or delete it and train again.")
+    return TrainingError(
+        f"The checkpoint {path} cannot be used: {text}; use another one, or delete it and train again."
+    )
 
 
 def expected_tensors(config: TrainingConfig) -> dict[str, Tensor]:
-    """Names, shapes and types of a configuration's weights, without memory for them."""
+    """Names, shapes and types of the weights of a configuration, without allocating them."""
     with torch.device("meta"):
         return build_network(config).state_dict()
 
 
 def require_run(run: dict[str, Any]) -> dict[str, Any]:
-    """A run's description, as `describe_run` and the trainer make it; ValueError where it is another thing."""
+    """A run description as made by `describe_run` and the trainer; ValueError if it is invalid."""
     for name, kind in _RUN.items():
-        taken(run, name, kind, "run")
-    for name in _SOMETIMES_OF_RUN.keys() & run.keys():
-        taken(run, name, _SOMETIMES_OF_RUN[name], "run")
+        required_value(run, name, kind, "run")
+    for name in _OPTIONAL_OF_RUN.keys() & run.keys():
+        required_value(run, name, _OPTIONAL_OF_RUN[name], "run")
     data = run["data"]
     for name, kind in _DATA.items():
-        taken(data, name, kind, "data")
+        required_value(data, name, kind, "data")
     if not all(isinstance(sequence, str) for sequence in data["sequences"]):
-        raise ValueError("its data.sequences are no names")
+        raise ValueError("its data.sequences are not strings")
     lost = data.get("lost", [])
     if not isinstance(lost, list) or not all(map(_is_frame, lost)):
-        raise ValueError("its data.lost are no frames")
+        raise ValueError("its data.lost is not a list of frames")
     return run
 
 
@@ -126,19 +127,19 @@ def _history(rows: list[Any]) -> list[dict[str, float]]:
         raise ValueError("its history is empty")
     for row in rows:
         if not isinstance(row, dict) or not all(isinstance(name, str) for name in row):
-            raise ValueError("its history is no list of rows")
+            raise ValueError("its history is not a list of rows")
         if not all(isinstance(value, (int, float)) for value in row.values()):
-            raise ValueError("its history holds what is no number")
+            raise ValueError("its history has a value that is not a number")
     for name in (*SCALES, LATENT_WEIGHT):
-        if name in rows[-1] and not is_of_kind(rows[-1][name], float):
-            raise ValueError(f"its history ends with a {name} that is no finite number")
+        if name in rows[-1] and not has_type(rows[-1][name], float):
+            raise ValueError(f"its history ends with a {name} that is not a finite number")
     if missing := [name for name in SCALES[:2] if name not in rows[-1]]:
         raise ValueError(f"its history lacks {missing[0]}")
     return rows
 
 
 def _count(values: Mapping[str, Any], name: str) -> int:
-    found: int = taken(values, name, int)
+    found: int = required_value(values, name, int)
     if found < 0:
         raise ValueError(f"its {name} is negative")
     return found

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Values out of a file against those that they are to replace: the same names, kinds and shapes.
+"""Checks state dicts from a file against those that they replace: the same names, types and shapes.
 
-PyTorch's `load_state_dict` takes much of what does not fit, and fails with it some steps later, or never says a word:
-an optimiser's moments of another shape, a schedule whose method is a number now, weights that are NaN.
+`load_state_dict` of PyTorch accepts invalid values and fails some steps later or never: optimiser moments of another
+shape, a schedule with a number in place of a method, weights that are NaN.
 
-All raise ValueError with a reason; who reads the file names it.
+All functions raise ValueError with a reason; the caller adds the name of the file.
 """
 
 from __future__ import annotations
@@ -18,87 +18,87 @@ from torch import Tensor
 
 from mvloc_ros.foreign_text import quoted
 
-_KINDS = {str: "a text", int: "a whole number", float: "a finite number", dict: "a mapping", list: "a list"}
+_TYPE_NAMES = {str: "a string", int: "a whole number", float: "a finite number", dict: "a mapping", list: "a list"}
 
 
-def is_of_kind(value: Any, kind: type) -> bool:
-    """Whether a value is of a plain kind; True is no number, and a whole number is a number, but none without end."""
+def has_type(value: Any, kind: type) -> bool:
+    """Whether a value has a plain type; a bool is not a number, an int is a float, and a float must be finite."""
     if kind is float:
         return not isinstance(value, bool) and isinstance(value, (int, float)) and _is_finite(value)
     return isinstance(value, kind) and isinstance(value, bool) == (kind is bool)
 
 
-def taken(values: Any, name: str, kind: type, where: str = "") -> Any:
-    """The value of a name in a mapping from a file, of that kind."""
+def required_value(values: Any, name: str, kind: type, where: str = "") -> Any:
+    """The value of that name and type in a mapping from a file."""
     if not isinstance(values, dict):
-        raise ValueError(f"its {where or 'content'} is no mapping")
+        raise ValueError(f"its {where or 'content'} is not a mapping")
     if name not in values:
         raise ValueError(f"it lacks {where}{'.' if where else ''}{name}")
-    if not is_of_kind(values[name], kind):
-        raise ValueError(f"its {where}{'.' if where else ''}{name} is not {_KINDS[kind]}")
+    if not has_type(values[name], kind):
+        raise ValueError(f"its {where}{'.' if where else ''}{name} is not {_TYPE_NAMES[kind]}")
     return values[name]
 
 
 def require_tensors(expected: Mapping[str, Tensor], found: Any, what: str) -> dict[str, Tensor]:
-    """A state dict of the same names, shapes and kinds of numbers as another one, all finite."""
+    """A state dict with the names, shapes and dtypes of another one, all finite."""
     if not isinstance(found, dict):
-        raise ValueError(f"its {what} is no mapping of names to tensors")
+        raise ValueError(f"its {what} is not a mapping of names to tensors")
     if missing := sorted(expected.keys() - found.keys()):
         raise ValueError(f"its {what} lacks {missing[0]}")
     if foreign := sorted(map(str, found.keys() - expected.keys())):
-        raise ValueError(f"its {what} has the unknown {quoted(foreign[0])}")
+        raise ValueError(f"its {what} has the unknown name {quoted(foreign[0])}")
     for name, wanted in expected.items():
         require_tensor(wanted, found[name], f"{what} {name}")
     return dict(found)
 
 
 def require_tensor(expected: Tensor, found: Any, where: str) -> None:
-    """A tensor of the same shape and kind of numbers as another one, all finite."""
+    """A tensor with the shape and dtype of another one, all finite."""
     if not isinstance(found, Tensor) or found.is_sparse or found.is_quantized or found.device.type != "cpu":
-        raise ValueError(f"its {where} is no plain tensor")
+        raise ValueError(f"its {where} is not a dense CPU tensor")
     if found.shape != expected.shape:
-        raise ValueError(f"its {where} is {_sizes(found)}, where {_sizes(expected)} is right")
+        raise ValueError(f"its {where} has shape {_sizes(found)} instead of {_sizes(expected)}")
     if found.dtype != expected.dtype:
-        raise ValueError(f"its {where} is of {found.dtype}, where {expected.dtype} is right")
+        raise ValueError(f"its {where} has type {found.dtype} instead of {expected.dtype}")
     if found.is_floating_point() and not bool(torch.isfinite(found).all()):
         raise ValueError(f"its {where} holds NaN or infinities")
 
 
 def fitted_numbers(fresh: Mapping[str, float], found: Any, what: str) -> dict[str, float]:
-    """Numbers by their names: what was found of the names that there are, and the fresh one where it lacks one."""
+    """Numbers by name: those found of the known names, and the fresh one if it is missing."""
     if not isinstance(found, dict):
-        raise ValueError(f"its {what} is no mapping")
-    return {name: taken(found, name, float, what) if name in found else value for name, value in fresh.items()}
+        raise ValueError(f"its {what} is not a mapping")
+    return {name: required_value(found, name, float, what) if name in found else value for name, value in fresh.items()}
 
 
 def fitted_schedule(fresh: Mapping[str, Any], found: Any) -> dict[str, Any]:
-    """The state of a schedule: how far it is, and the rates there; all else follows from the configuration."""
-    step = taken(found, "last_epoch", int, "schedule")
-    rates = taken(found, "_last_lr", list, "schedule")
-    if step < 0 or len(rates) != len(fresh["base_lrs"]) or not all(is_of_kind(rate, float) for rate in rates):
-        raise ValueError("its schedule has an impossible step, or other rates than the optimiser has groups")
+    """The state of a schedule: step and learning rates; the rest follows from the configuration."""
+    step = required_value(found, "last_epoch", int, "schedule")
+    rates = required_value(found, "_last_lr", list, "schedule")
+    if step < 0 or len(rates) != len(fresh["base_lrs"]) or not all(has_type(rate, float) for rate in rates):
+        raise ValueError("its schedule has a negative step, or not one learning rate per parameter group")
     return {**fresh, "last_epoch": step, "_step_count": step + 1, "_last_lr": rates}
 
 
 def fitted_optimiser(fresh: Mapping[str, Any], found: Any, parameters: Sequence[Tensor]) -> dict[str, Any]:
-    """The state of an optimiser of the Adam family: rates and moments; all else follows from the configuration.
+    """The state of an Adam optimiser: learning rates and moments; the rest follows from the configuration.
 
     Args:
-        fresh: state dict of the new optimiser, which has made no step.
-        found: state dict out of a file.
-        parameters: in the order of the optimiser's groups.
+        fresh: state dict of the new optimiser, before its first step.
+        found: state dict from a file.
+        parameters: in the order of the parameter groups.
     """
-    groups = taken(found, "param_groups", list, "optimiser")
+    groups = required_value(found, "param_groups", list, "optimiser")
     if [_members(group) for group in groups] != [group["params"] for group in fresh["param_groups"]]:
         raise ValueError("its optimiser has other parameters")
-    rates = [taken(group, "lr", float, "optimiser.param_groups") for group in groups]
-    state = taken(found, "state", dict, "optimiser")
+    rates = [required_value(group, "lr", float, "optimiser.param_groups") for group in groups]
+    state = required_value(found, "state", dict, "optimiser")
     if state.keys() - set(range(len(parameters))):
-        raise ValueError("its optimiser has the state of a parameter that there is not")
+        raise ValueError("its optimiser has state for an unknown parameter")
     for index, moments in state.items():
         where, parameter = f"optimiser.state[{index}]", torch.empty_like(parameters[index], device="meta")
         if not isinstance(moments, dict) or moments.keys() != {"step", "exp_avg", "exp_avg_sq"}:
-            raise ValueError(f"its {where} has not step and both moments")
+            raise ValueError(f"its {where} lacks the step or a moment")
         require_tensor(torch.zeros(()), moments["step"], f"{where}.step")
         for name in ("exp_avg", "exp_avg_sq"):
             require_tensor(parameter, moments[name], f"{where}.{name}")
@@ -113,9 +113,9 @@ def _members(group: Any) -> Any:
 def _is_finite(value: float) -> bool:
     try:
         return math.isfinite(value)
-    except OverflowError:  # a whole number beyond float64
+    except OverflowError:  # an integer beyond float64
         return False
 
 
 def _sizes(tensor: Tensor) -> str:
-    return "x".join(map(str, tensor.shape)) or "a single number"
+    return "x".join(map(str, tensor.shape)) or "scalar"

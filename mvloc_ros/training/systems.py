@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a system's name to its network and its objective; the recipes are in `presets`."""
+"""The network and the objective of each system; `presets` has their options."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ NETWORKS: dict[str, Callable[[NetworkConfig, InputConfig], PoseNetwork]] = {
 
 
 def build_network(config: TrainingConfig) -> PoseNetwork:
-    """The system's network with fresh weights."""
+    """The network of the system with initial weights."""
     return NETWORKS[config.system](config.network, config.input)
 
 
 def build_objective(config: TrainingConfig, steps: int, scales: tuple[float, ...] | None = None) -> Objective:
-    """What the system's stage minimises in `steps` steps.
+    """The objective of the stage for `steps` train steps.
 
-    `scales` are beta and gamma as an earlier training left them, and those of a clip's steps where it had
-    them; stage 2 keeps them fixed.
+    `scales` are beta and gamma of an earlier training, and those of relative poses if it had them; stage 2 keeps them
+    fixed.
     """
     beta, gamma, *of_steps = scales or (config.optimiser.initial_beta, config.optimiser.initial_gamma)
     geometric = GeometricLoss(beta, gamma)

@@ -11,35 +11,34 @@ import torch
 from torch import Tensor
 
 from mvloc_ros.evaluation.pose_errors import PoseErrors
-from mvloc_ros.file_reader import digest_file
-from mvloc_ros.limits import MOST_CHECKPOINT_BYTES
 from mvloc_ros.recordings import PosedFolder
 from mvloc_ros.recordings.agreement import require_agreement
 from mvloc_ros.recordings.contents import contents_text
+from mvloc_ros.training import checkpoint
 from mvloc_ros.training.checkpoint import BEST, LAST, REFIT
 from mvloc_ros.training.config import TrainingConfig
-from mvloc_ros.training.datasets import PosedFrames, Reading, network_size, open_readable, read_frames
+from mvloc_ros.training.datasets import PosedFrames, ReadOptions, network_size, open_usable_folder, read_frames
 from mvloc_ros.training.depth_range import report_depth, warn_of_far_depth
 from mvloc_ros.training.errors import TrainingError
-from mvloc_ros.training.evaluate_run import judge
+from mvloc_ros.training.evaluate_run import evaluate_run
+from mvloc_ros.training.frame_selection import split_records, usable_records
 from mvloc_ros.training.networks.resnet import read_weights
-from mvloc_ros.training.processes import ALONE, Processes
-from mvloc_ros.training.records import split_records, visible
+from mvloc_ros.training.processes import SINGLE_PROCESS, Processes
+from mvloc_ros.training.run_folder import run_to_write
 from mvloc_ros.training.run_identity import describe_run
-from mvloc_ros.training.run_lock import run_to_write
 from mvloc_ros.training.trainer import Trainer
 from mvloc_ros.training.views import RgbdCameras, check_projection
 from mvloc_ros.training.warm_start import StartingPoint, read_start
 
 FIRST_STAGE = "stage1"  # folder inside a run of both stages
-# Peak learning rate of a brief refit, as a share of the training's: enough to take in new frames, too little
-# to lose what was learned.
-BRIEF_RATE = 0.25
+# Peak learning rate of a refit with --refit-epochs, relative to that of the training: enough to learn new frames, too
+# little to forget the others.
+SHORT_REFIT_RATE = 0.25
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """A folder and its frames for training and validation, at the network's size; None where none are held out."""
+    """A folder and its training and validation frames, at the input size of the network; None: no validation frames."""
 
     folder: PosedFolder
     training: PosedFrames
@@ -50,19 +49,19 @@ def read_data(
     config: TrainingConfig,
     root: Path,
     test_fraction: float,
-    reading: Reading | None = None,
+    reading: ReadOptions | None = None,
     force: bool = False,
     is_main: bool = True,
 ) -> TrainingData:
     """Open a folder, hold validation frames out of its training sequences, and read both.
 
     Raises:
-        MvlocError: the folder does not serve, or its poses contradict its depth and `force` does not overrule that.
+        MvlocError: the folder cannot be used, or its poses contradict its depth and `force` is not set.
     """
-    reading = reading or Reading()
-    folder = open_readable(root, test_fraction, reading)
+    reading = reading or ReadOptions()
+    folder = open_usable_folder(root, test_fraction, reading)
     check_projection(config, folder)
-    if is_main:  # one of several processes says what the folder holds, and checks it
+    if is_main:  # one of several processes describes the folder and checks it
         print(f"{contents_text(folder)}.")
         require_agreement(folder, force)
     trained, held = split_records(config, folder)
@@ -73,16 +72,16 @@ def read_data(
 
 
 def scaled_cameras(folder: PosedFolder, config: TrainingConfig) -> RgbdCameras:
-    """The folder's cameras at the size of the network's input."""
+    """The cameras of the folder at the input size of the network."""
     height, width = network_size(folder.color_camera, config.input.short_side)
     color = folder.color_camera.scaled_to(width, height)
-    # Registered depth is the colour camera's.
+    # Registered depth has the color camera.
     return RgbdCameras(color, color if config.input.register_depth else folder.depth_camera.scaled_to(width, height))
 
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """What all trainings of one command have in common."""
+    """What all trainings of one command share."""
 
     config: TrainingConfig
     root: Path
@@ -107,32 +106,31 @@ def train(
     refit_epochs: int | None = None,
     test: bool = False,
     force: bool = False,
-    reading: Reading | None = None,
-    processes: Processes = ALONE,
+    reading: ReadOptions | None = None,
+    processes: Processes = SINGLE_PROCESS,
 ) -> None:
-    """Train, or continue a run, and print the validation errors of the best epoch.
+    """Train or resume a run, and print the validation errors of the best epoch.
 
-    With the stage `both`, the first is a run of its own in `out / "stage1"`, and the second goes on from
-    there in `out`; with the stage 2, `start_from` is the run folder of the first.
+    With stage `both`, stage 1 is a run of its own in `out / "stage1"`, from which stage 2 starts in `out`; with stage
+    2, `start_from` is the run folder of stage 1.
 
-    With `refit`, train again from the start on all training frames, the held-out ones included: a bundle
-    then has the refitted weights, and the errors and the covariance of the first training, whose
-    validation frames were unseen. With `refit_epochs`, the refit is brief: it starts from the best network of
-    that training instead, and goes on for so many epochs at a low learning rate. With `test`, end with the
-    errors on the test frames. With `force`, go on where poses and depth contradict each
-    other. `reading` says how the frames are read.
+    With `refit`, train again from the start on all training frames, including the validation frames: a bundle then has
+    the refitted weights, and the errors and the covariance of the first training, which did not use its validation
+    frames. With `refit_epochs`, the refit is a warm start from the best checkpoint instead, with that number of epochs
+    at a low learning rate. With `test`, evaluate on the test frames at the end. With `force`, train even if poses and
+    depth contradict each other. `reading`: how frames are read.
 
     Several `processes` each call this with the same arguments.
 
     Raises:
-        MvlocError: the data, the values, the device or the run folder do not serve, or another process trains there.
+        MvlocError: the data, the values, the device or the run folder cannot be used, or another process trains there.
     """
-    chosen = reading or Reading()
+    chosen = reading or ReadOptions()
     _check_refit(config, start_from, refit, refit_epochs)
     with run_to_write(out, processes):
         device = pick_device(device_name, processes)
         state = None if weights is None else read_weights(weights)
-        digest = "" if weights is None else digest_file(weights, MOST_CHECKPOINT_BYTES)
+        digest = "" if weights is None else checkpoint.digest(weights)
         data = processes.after_main(lambda: read_data(config, root, test_fraction, chosen, force, processes.is_main))
         if processes.is_main:
             report_depth(config, data.folder)
@@ -140,16 +138,16 @@ def train(
         job = Job(config, root, test_fraction, device, state, digest, scaled_cameras(data.folder, config), processes)
         _train_stages(job, out, start_from, data.training, data.validation)
         if refit:
-            records = visible(config, data.folder.train)
+            records = usable_records(config, data.folder.train)
             frames = processes.after_main(
                 lambda: read_frames(config.input, data.folder, records, "all training", chosen)
             )
             if refit_epochs is None:
                 _train_stages(job, out / REFIT, None if start_from is None else start_from / REFIT, frames, None)
             else:
-                _refit_briefly(job, out, frames, refit_epochs)
+                _refit_from_best(job, out, frames, refit_epochs)
         if test and processes.is_main:
-            judge(out, device, chosen)
+            evaluate_run(out, device, chosen)
 
 
 def _check_refit(config: TrainingConfig, start_from: Path | None, refit: bool, refit_epochs: int | None) -> None:
@@ -158,17 +156,20 @@ def _check_refit(config: TrainingConfig, start_from: Path | None, refit: bool, r
     whole = refit and refit_epochs is None
     if whole and start_from is not None and not (start_from / REFIT / LAST).exists():
         raise TrainingError(
-            f"--refit goes through both stages, and {start_from} has none; train it with --refit too, or give "
-            "--refit-epochs."
+            f"--refit of stage 2 starts from a refitted stage 1, and {start_from} has none; train that with --refit "
+            "too, or use --refit-epochs."
         )
     if refit and config.validation.validation_fraction == 0.0:
-        raise TrainingError("--validation-fraction 0 holds nothing out that --refit could add; leave one of them away.")
+        raise TrainingError(
+            "--refit adds the validation frames, and with --validation-fraction 0 there are none; remove one of the "
+            "two."
+        )
 
 
 def _train_stages(
     job: Job, out: Path, start_from: Path | None, training: PosedFrames, validation: PosedFrames | None
 ) -> None:
-    """The stage of the job's configuration, or both of them."""
+    """Train the stage of the configuration, or both stages."""
     stages = [(job.config, out)]
     if job.config.stages.stage == "both":
         start_from = out / FIRST_STAGE
@@ -182,14 +183,14 @@ def _train_stages(
         _train_one(job, stage, run, training, validation, folder, start)
 
 
-def _refit_briefly(job: Job, out: Path, frames: PosedFrames, epochs: int) -> None:
-    """Take the best network of the finished run in `out` to all its training frames."""
+def _refit_from_best(job: Job, out: Path, frames: PosedFrames, epochs: int) -> None:
+    """Train the best network of the finished run in `out` further, on all its training frames."""
     options = job.config.stage_optimiser()
     start = read_start(out / BEST, job.config, None)
     prefix = "stage2_" if job.config.samples_latent else ""
-    changes = {f"{prefix}epochs": epochs, f"{prefix}learning_rate": BRIEF_RATE * options.learning_rate}
+    changes = {f"{prefix}epochs": epochs, f"{prefix}learning_rate": SHORT_REFIT_RATE * options.learning_rate}
     if start.latent_weight is not None:
-        # The second stage goes on where it was: the latent keeps the unit that it has come to, and lambda its height.
+        # Stage 2 continues as it ended: with the scale of the latent, and with lambda.
         changes |= {"latent_noise": 0.0, "latent_warmup": 0.0, "latent_weight": start.latent_weight}
     config = job.config.with_options(changes)
     run = describe_run(config, job.root, frames, None, job.weights_digest)
@@ -206,13 +207,13 @@ def _train_one(
     folder: Path,
     start: StartingPoint | None,
 ) -> None:
-    """One training from its beginning or where it was interrupted, with its prints."""
+    """One training, from its start or its last checkpoint, with its messages."""
     run["test_fraction"] = job.test_fraction
     trainer = Trainer(
         config, training, validation, run, folder, job.device, job.weights, start, job.cameras, job.processes
     )
     where = str(job.device) if job.processes.count == 1 else f"{job.processes.count} x {job.device.type}"
-    held = "none held out" if validation is None else f"{len(validation)} validation frames"
+    held = "no validation frames" if validation is None else f"{len(validation)} validation frames"
     print(
         f"{config.system}, stage {2 if config.samples_latent else 1}: {len(training)} training frames, {held}, "
         f"on {where}; epoch {trainer.progress.epoch} of {trainer.epochs}."
@@ -226,23 +227,23 @@ def _report(trainer: Trainer, errors: PoseErrors | None) -> None:
     progress = trainer.progress
     if errors is None:
         print(
-            f"trained {progress.epoch} epochs in {progress.seconds:.0f} s; last epoch, kept in {trainer.folder / LAST}"
+            f"trained {progress.epoch} epochs in {progress.seconds:.0f} s; last epoch, saved in {trainer.folder / LAST}"
         )
         return
     print(
-        f"trained {progress.epoch} epochs in {progress.seconds:.0f} s; "
-        f"best epoch {progress.best_epoch}, kept in {trainer.folder / BEST}"
+        f"trained {progress.epoch} epochs in {progress.seconds:.0f} s; best epoch {progress.best_epoch}, saved in "
+        f"{trainer.folder / BEST}"
     )
     for name, found in (("validation", errors), ("constant pose", trainer.baseline())):
         translation, rotation = found.medians()
         print(f"{name:>14}: median {translation:.3f} m, {rotation:.2f} deg")
 
 
-def pick_device(name: str, processes: Processes = ALONE) -> torch.device:
-    """The device of that name; `auto` takes a GPU where there is one. Several processes take a GPU each.
+def pick_device(name: str, processes: Processes = SINGLE_PROCESS) -> torch.device:
+    """The device of that name; `auto` selects a GPU if there is one. Several processes use one GPU each.
 
     Raises:
-        TrainingError: there is no such device here, or not enough of them.
+        TrainingError: there is no such device, or there are too few.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -253,18 +254,18 @@ def pick_device(name: str, processes: Processes = ALONE) -> torch.device:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise TrainingError(f"--device {name} does not serve here ({reason}); use auto or cpu.") from error
+        raise TrainingError(f"--device {name} is not available ({reason}); use auto or cpu.") from error
     return device
 
 
 def _own_gpu(name: str, processes: Processes) -> str:
-    """The GPU that the process's number on its machine says, made the current one, as NCCL wants it."""
+    """The GPU with the local rank of the process; it becomes the current one, which NCCL requires."""
     if name != "cuda":
-        raise TrainingError(f"--device {name} is one GPU for {processes.count} processes; give --device cuda.")
+        raise TrainingError(f"--device {name} is one GPU for {processes.count} processes; use --device cuda.")
     if processes.local_rank >= torch.cuda.device_count():
         raise TrainingError(
-            f"This machine has {torch.cuda.device_count()} GPUs and more processes; lower torchrun's --nproc-per-node, "
-            "or give --device cpu."
+            f"This machine has {torch.cuda.device_count()} GPUs for more processes; lower --nproc-per-node of "
+            "torchrun, or use --device cpu."
         )
     torch.cuda.set_device(processes.local_rank)
     return f"cuda:{processes.local_rank}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One optimiser step after the other: forward, backward, gradient limit, optimiser, schedule, average."""
+"""Train steps: forward, backward, gradient clipping, optimiser, schedule, average of the weights."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mvloc_ros.training.batches import Part
+from mvloc_ros.training.batches import MicroBatch
 from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.ema import WeightAverage
 from mvloc_ros.training.networks.pose_network import PoseNetwork
 from mvloc_ros.training.objective import Batch, Objective, SampleLoss
 from mvloc_ros.training.optimisation import make_optimiser, make_schedule, reduced_precision
-from mvloc_ros.training.processes import ALONE, Processes
+from mvloc_ros.training.processes import SINGLE_PROCESS, Processes
 from mvloc_ros.training.state_check import (
     fitted_numbers,
     fitted_optimiser,
     fitted_schedule,
     require_tensors,
-    taken,
+    required_value,
 )
 from mvloc_ros.training.systems import build_objective
 
 
 class LossOfBatch(nn.Module):
-    """Network and objective as one module: gradients are shared for what goes through one `forward` alone.
+    """Network and objective as one module: DistributedDataParallel shares gradients of one `forward` only.
 
-    The objective still gets the plain network, of which it may call any part.
+    The objective gets the plain network and may call any part of it.
     """
 
     def __init__(self, network: PoseNetwork, objective: Objective) -> None:
@@ -43,7 +43,7 @@ class LossOfBatch(nn.Module):
 
 
 class Minimiser:
-    """Lowers the loss of one network, in the arithmetic that the device and the configuration ask for."""
+    """Minimises the loss of one network, in the precision that device and configuration determine."""
 
     def __init__(
         self,
@@ -52,9 +52,9 @@ class Minimiser:
         steps: int,
         device: torch.device,
         scales: tuple[float, ...] | None = None,
-        processes: Processes = ALONE,
+        processes: Processes = SINGLE_PROCESS,
     ) -> None:
-        """For a run of `steps` steps; `scales` are beta and gamma as an earlier stage left them."""
+        """For a run of `steps` train steps; `scales` are beta and gamma of an earlier stage."""
         options = config.stage_optimiser()
         self.network, self.device, self.processes = network, device, processes
         self.objective = build_objective(config, steps, scales).to(device)
@@ -68,27 +68,27 @@ class Minimiser:
         self._shared: nn.Module = self._own
 
     @property
-    def judged(self) -> PoseNetwork:
-        """The network that is validated and kept: the average of the weights, where there is one."""
+    def validated_network(self) -> PoseNetwork:
+        """The network that is validated and saved: the average of the weights, if there is one."""
         return self.network if self.average is None else self.average.network
 
     def begin_epoch(self) -> None:
-        """Before an epoch's first part."""
+        """Called before the first micro-batch of an epoch."""
         self.network.train()
         self._shared = self.processes.share_gradients(self._own)
 
     def end_epoch(self) -> None:
-        """After an epoch's last part: all processes have one state, but for their random generators."""
+        """Called after the last micro-batch of an epoch: makes the state of all processes equal."""
         self._shared = self._own
         self.processes.average_buffers(self.network)
         if self.average is not None:
             self.processes.average_buffers(self.average.network)
 
-    def add(self, part: Part) -> Tensor:
-        """Take a part of a step into the gradient; with the last part, make the step.
+    def add(self, part: MicroBatch) -> Tensor:
+        """Accumulate the gradient of a micro-batch; after the last one of a train step, update the weights.
 
         Returns:
-            Loss, position and rotation distance, `[3]`: the part's contribution to the step's means.
+            Loss, position and rotation distance, `[3]`: its contribution to the means of the train step.
         """
         if part.last:
             loss = self._backward(part)
@@ -98,10 +98,10 @@ class Minimiser:
                 loss = self._backward(part)
         return part.share * torch.stack([values.detach().mean() for values in loss])
 
-    def _backward(self, part: Part) -> SampleLoss:
+    def _backward(self, part: MicroBatch) -> SampleLoss:
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None):
             loss: SampleLoss = self._shared(part.batch)
-        # Shared gradients are means over the processes, and this is to be their sum.
+        # Shared gradients are means over the processes; the factor makes them sums.
         self.scaler.scale(loss.total.mean() * (part.share * self.processes.count)).backward()
         return loss
 
@@ -118,7 +118,7 @@ class Minimiser:
             self.average.update(self.network)
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps of all this besides the judged network."""
+        """The state for a checkpoint, without the validated network."""
         state: dict[str, Any] = {
             "objective": self.objective.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -129,21 +129,21 @@ class Minimiser:
             state |= {"trained_network": self.network.state_dict(), "averaged_steps": self.average.steps}
         return state
 
-    def restore(self, judged: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
-        """Take up the state of a checkpoint, as `state` gives it.
+    def restore(self, validated: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
+        """Restore the state of a checkpoint, as returned by `state`.
 
         Raises:
-            ValueError: it does not fit; nothing has been taken up then.
+            ValueError: it does not fit; nothing is changed then.
         """
         if self.average is not None:
             trained = require_tensors(self.network.state_dict(), values.get("trained_network"), "trained_network")
-            steps = taken(values, "averaged_steps", int)
+            steps = required_value(values, "averaged_steps", int)
         objective = require_tensors(self.objective.state_dict(), values.get("objective"), "objective")
         parameters = [parameter for group in self.optimiser.param_groups for parameter in group["params"]]
         optimiser = fitted_optimiser(self.optimiser.state_dict(), values.get("optimiser"), parameters)
         schedule = fitted_schedule(self.schedule.state_dict(), values.get("schedule"))
         scaler = fitted_numbers(self.scaler.state_dict(), values.get("scaler"), "scaler")
-        self.judged.load_state_dict(judged)
+        self.validated_network.load_state_dict(validated)
         if self.average is not None:
             self.network.load_state_dict(trained)
             self.average.steps = steps

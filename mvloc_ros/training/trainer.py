@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The training of any system in any stage: a loop that can be killed and goes on exactly.
+"""The training loop of all systems and stages; an interrupted run resumes with the same result.
 
-A checkpoint after every epoch holds all state, random generators included, those of every process. A
-run that was killed starts its epoch again from the last checkpoint and ends with the same weights, bit
-by bit on a CPU with the same number of threads.
+A checkpoint after every epoch has the complete state, including the random generators of every process. A killed run
+repeats its epoch from the last checkpoint and ends with the same weights, bit by bit on a CPU with the same number of
+threads.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from mvloc_ros.evaluation.baselines import constant_pose_errors
 from mvloc_ros.evaluation.pose_errors import PoseErrors
 from mvloc_ros.training import checkpoint
 from mvloc_ros.training.batches import Batches
@@ -28,12 +29,13 @@ from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.latent_scale import set_noise
 from mvloc_ros.training.networks.mvloc import MVLoc
 from mvloc_ros.training.normalisation import PoseNormalisation
-from mvloc_ros.training.predict import constant_pose, predict
-from mvloc_ros.training.processes import ALONE, Processes
+from mvloc_ros.training.predict import predict
+from mvloc_ros.training.processes import SINGLE_PROCESS, Processes
+from mvloc_ros.training.run_folder import make_run_folder
 from mvloc_ros.training.run_identity import check_same_run
 from mvloc_ros.training.run_log import RunLog
-from mvloc_ros.training.saved_run import SavedRun, read_saved_run, unfit
-from mvloc_ros.training.state_check import taken
+from mvloc_ros.training.saved_run import SavedRun, read_saved_run, unusable_checkpoint
+from mvloc_ros.training.state_check import required_value
 from mvloc_ros.training.systems import build_network
 from mvloc_ros.training.train_step import Minimiser
 from mvloc_ros.training.views import RgbdCameras, prepare_views
@@ -42,7 +44,7 @@ from mvloc_ros.training.warm_start import StartingPoint
 
 @dataclass
 class Progress:
-    """How far a run has come."""
+    """Progress of a run."""
 
     epoch: int = 0
     step: int = 0
@@ -52,7 +54,7 @@ class Progress:
 
 
 class Trainer:
-    """Trains one network on frames in memory and keeps its run folder."""
+    """Trains one network on frames in memory and writes its run folder."""
 
     def __init__(
         self,
@@ -65,33 +67,31 @@ class Trainer:
         weights: dict[str, Tensor] | None = None,
         start: StartingPoint | None = None,
         cameras: RgbdCameras | None = None,
-        processes: Processes = ALONE,
+        processes: Processes = SINGLE_PROCESS,
     ) -> None:
-        """Prepare, or resume where `folder` holds a checkpoint.
+        """Prepare a training, or resume it if `folder` has a checkpoint.
 
         Args:
-            config: all values of the run.
-            training: frames to learn from.
-            validation: held-out frames; None where all are trained on: there is no best epoch then, only the last.
-            run: what identifies the run (`describe_run`); resuming another one is refused.
-            folder: the run folder, created where missing.
+            config: of the run.
+            training: the training frames.
+            validation: the validation frames; None: there are none, and so no best epoch, only the last.
+            run: what identifies the run (`describe_run`); another run in the folder is an error.
+            folder: the run folder, created if missing.
             device: where to compute.
-            weights: ImageNet weights to start the encoders from.
-            start: what an earlier training left, to start the whole network from.
-            cameras: intrinsics at the frames' size; only new views need them.
-            processes: those that train together, each with a trainer of the same arguments.
+            weights: ImageNet weights for a warm start of the encoders.
+            start: result of an earlier training, for a warm start of the whole network.
+            cameras: intrinsics at the size of the frames; only needed for new views.
+            processes: that train together, each with a trainer of the same arguments.
 
         Raises:
-            TrainingError: the folder holds another run or cannot be made, or there are too few training frames.
+            TrainingError: the folder has another run or cannot be created, or there are too few training frames.
         """
         if len(training) < 2:
-            raise TrainingError("One frame is no training set; record more.")
+            raise TrainingError(f"Training needs at least 2 frames, not {len(training)}; record more.")
         self.config, self.validation, self.processes = config, validation, processes
+        self._training_poses = training.poses
         self.run, self.folder, self.device = run | {"processes": processes.count}, folder, device
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise TrainingError(f"{folder} cannot be a run folder ({error.strerror}); give another --out.") from error
+        make_run_folder(folder)
         checkpoint.seed_everything(config.seed)
         network = build_network(config)
         if weights is not None:
@@ -112,15 +112,15 @@ class Trainer:
         self.progress = Progress()
         self.history: list[dict[str, float]] = []
         if processes.rank > 0:
-            # The same network, and another augmentation and dropout in each process.
+            # All processes have the same network, but different augmentation and dropout.
             checkpoint.seed_everything(config.seed, processes.rank)
         if (folder / LAST).exists():
             self._resume()
 
     def fit(self) -> PoseErrors | None:
-        """Train to the last epoch; the best network's validation errors, or None without validation frames.
+        """Train to the last epoch; returns the validation errors of the best epoch.
 
-        Beside the main process None, too.
+        None without validation frames, and in all processes but the main one.
         """
         progress, main = self.progress, self.processes.is_main
         log = RunLog(self.folder, self.run, self.history) if main else None
@@ -131,7 +131,7 @@ class Trainer:
                 random = self.processes.gather(checkpoint.random_state(self.device))
                 progress.epoch += 1
                 if log is not None:
-                    self._conclude_epoch(log, row, random, started, bar)
+                    self._finish_epoch(log, row, random, started, bar)
                 self.processes.wait_for_main()
         if log is None:
             return None
@@ -139,24 +139,24 @@ class Trainer:
         log.close()
         if self.validation is None:
             return None
-        self.minimiser.judged.load_state_dict(read_saved_run(self.folder / BEST).network)
+        self.minimiser.validated_network.load_state_dict(read_saved_run(self.folder / BEST).network)
         return self.validate()
 
     def validate(self) -> PoseErrors:
-        """Errors on the held-out frames as the network, or the average of its weights, stands."""
-        frames, network = self.validation, self.minimiser.judged
+        """Errors on the validation frames with the present network, or with the average of its weights."""
+        frames, network = self.validation, self.minimiser.validated_network
         assert frames is not None
         size = self.batches.batch_size
         poses = predict(network, frames, self.normalisation, self.device, size, self.config.clips)
         return PoseErrors.of(poses, frames.poses)
 
     def baseline(self) -> PoseErrors:
-        """Errors on the held-out frames of always answering the mean training pose."""
+        """Errors of the constant pose on the validation frames."""
         assert self.validation is not None
-        return PoseErrors.of(constant_pose(self.normalisation, len(self.validation)), self.validation.poses)
+        return constant_pose_errors(self._training_poses, self.validation.poses)
 
     def _train_epoch(self, bar: tqdm[Any]) -> dict[str, float]:
-        """Every step of an epoch; the means over all frames of all processes."""
+        """All train steps of an epoch; returns the means over all frames of all processes."""
         minimiser = self.minimiser
         minimiser.begin_epoch()
         sums = torch.zeros(3, device=self.device)
@@ -168,10 +168,10 @@ class Trainer:
         minimiser.end_epoch()
         sums = self.processes.total(sums)
         total, position, rotation = (sums / self.batches.steps_per_epoch).tolist()
-        if not all(map(_is_finite, (total, position, rotation))):
+        if not all(map(math.isfinite, (total, position, rotation))):
             raise TrainingError(
-                f"The loss is no longer finite in epoch {self.progress.epoch + 1}; lower --learning-rate and train in "
-                "a new folder."
+                f"The loss is not finite in epoch {self.progress.epoch + 1}; lower --learning-rate and train in a new "
+                "folder."
             )
         geometric = minimiser.objective.geometric
         return {
@@ -184,10 +184,10 @@ class Trainer:
             **minimiser.objective.end_epoch(),
         }
 
-    def _conclude_epoch(
+    def _finish_epoch(
         self, log: RunLog, row: dict[str, float], random: list[dict[str, Any]], started: float, bar: tqdm[Any]
     ) -> None:
-        """Validate, log, and write the checkpoint: the main process's part."""
+        """Validate, log, and write the checkpoint, in the main process."""
         progress, score = self.progress, float("inf")
         if self.validation is not None:
             errors = self.validate()
@@ -201,15 +201,17 @@ class Trainer:
         log.write_metrics()
 
     def _score(self, errors: PoseErrors) -> float:
-        """Sum of both median errors, each relative to the constant pose's: one number, without units."""
-        pairs = zip(errors.medians(), self.baseline().medians(), strict=True)
-        return sum(error / max(baseline, 1e-6) for error, baseline in pairs)
+        """Sum of both median errors, each relative to that of the mean training pose: one number, without units."""
+        assert self.validation is not None
+        mean_pose = PoseErrors.of(self.normalisation.mean_pose(len(self.validation)), self.validation.poses)
+        pairs = zip(errors.medians(), mean_pose.medians(), strict=True)
+        return sum(error / max(scale, 1e-6) for error, scale in pairs)
 
     def _save(self, score: float, history: list[dict[str, float]], random: list[dict[str, Any]]) -> None:
         progress = self.progress
         model = {
             "run": self.run,
-            "network": self.minimiser.judged.state_dict(),
+            "network": self.minimiser.validated_network.state_dict(),
             "normalisation": self.normalisation.to_dict(),
             "history": history,
             "epoch": progress.epoch,
@@ -217,7 +219,7 @@ class Trainer:
         }
         if score < progress.best_score:
             progress.best_score, progress.best_epoch = score, progress.epoch
-            # First, because an epoch that is repeated after a crash writes the same file again.
+            # Written first: an epoch that is repeated after a crash writes the same file again.
             checkpoint.save(self.folder / BEST, model)
         state = {"random": random[0], "random_of_others": random[1:], "progress": vars(progress).copy()}
         checkpoint.save(self.folder / LAST, model | self.minimiser.state() | state)
@@ -229,31 +231,27 @@ class Trainer:
             progress = self._saved_progress(saved)
             self.minimiser.restore(saved.network, saved.state)
             if self.minimiser.schedule.last_epoch != progress.step:
-                raise ValueError("its schedule is at another step than its progress says")
-            others = taken(saved.state, "random_of_others", list) if "random_of_others" in saved.state else []
-            states = [taken(saved.state, "random", dict), *others]
+                raise ValueError("the step of its schedule contradicts its progress")
+            others = required_value(saved.state, "random_of_others", list) if "random_of_others" in saved.state else []
+            states = [required_value(saved.state, "random", dict), *others]
             if len(states) != self.processes.count:
-                raise ValueError("it has the random generators of another number of processes")
+                raise ValueError("it has random generator states for a different number of processes")
             checkpoint.restore_random_state(states[self.processes.rank], self.device)
         except ValueError as error:
-            raise unfit(saved.path, error) from error
+            raise unusable_checkpoint(saved.path, error) from error
         self.progress, self.history = progress, saved.history
 
     def _saved_progress(self, saved: SavedRun) -> Progress:
-        """How far a checkpoint's run has come; ValueError where that contradicts the rest of it."""
-        values = taken(saved.state, "progress", dict)
-        counts = [taken(values, name, int, "progress") for name in ("epoch", "step", "best_epoch")]
-        seconds = taken(values, "seconds", float, "progress")
+        """Progress of the run of a checkpoint; ValueError if it contradicts the rest of the checkpoint."""
+        values = required_value(saved.state, "progress", dict)
+        counts = [required_value(values, name, int, "progress") for name in ("epoch", "step", "best_epoch")]
+        seconds = required_value(values, "seconds", float, "progress")
         score = values.get("best_score")
         if not isinstance(score, float) or math.isnan(score):
-            raise ValueError("its progress.best_score is no number")
+            raise ValueError("its progress.best_score is not a number")
         epoch, step, best = counts
         if not epoch == saved.epoch == len(saved.history) <= self.epochs or not 0 <= best <= epoch:
             raise ValueError("its history, epoch and progress contradict each other")
         if step != epoch * self.batches.steps_per_epoch:
-            raise ValueError("its progress is at another step than its epochs have")
+            raise ValueError("the step of its progress contradicts its epoch")
         return Progress(epoch, step, score, best, float(seconds))
-
-
-def _is_finite(value: float) -> bool:
-    return abs(value) < float("inf")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `mvloc train` and `mvloc export` do; torch is imported only when they run."""
+"""Command line of this package: `mvloc train` and `mvloc export`; torch is imported only when they run."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mvloc_ros import interrupts
+from mvloc_ros.arguments import add_test_fraction
 from mvloc_ros.inference.tensorrt.verbs import build_ahead
 from mvloc_ros.recordings.agreement import add_force_argument
 from mvloc_ros.recordings.train_test_split import TEST_FRACTION
-from mvloc_ros.training.cache import default_place
+from mvloc_ros.training.cache import default_cache_folder
 from mvloc_ros.training.config import SYSTEMS, TrainingConfig
 from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.options import ALLOWED_SHARE, MOST_UNREADABLE, all_options, flag, is_switch
 from mvloc_ros.training.presets import PRESETS, describe, preset, read_file
 
 if TYPE_CHECKING:
-    from mvloc_ros.training.datasets import Reading
-
-INTERRUPTED = 130
+    from mvloc_ros.training.datasets import ReadOptions
 
 TRAIN_EXAMPLES = """examples:
   mvloc train --data recordings/kitchen --out runs/kitchen --refit
@@ -37,8 +37,8 @@ TRAIN_EXAMPLES = """examples:
 systems:
 {systems}
 
-The folder has the 7-Scenes or the TUM RGB-D layout. The same command again continues a run that was
-interrupted, exactly. With torchrun each process takes its share of every step's frames, and a GPU of its own."""
+The folder has the 7-Scenes or the TUM RGB-D layout. Run the same command again to resume an interrupted run; the
+result is the same. With torchrun every process takes its share of the frames of each train step, and its own GPU."""
 
 TRAIN_EPILOG = TRAIN_EXAMPLES.format(
     systems="\n".join(f"  {name:8} {system.summary}" for name, system in SYSTEMS.items())
@@ -52,58 +52,51 @@ EXPORT_EXAMPLES = """examples:
 
 def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `mvloc train`: the run's, and one for each value of the configuration."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.description = "Train MVLoc, or a system that it is compared with, on a folder of posed RGB-D frames."
+    parser.description = "Train MVLoc, or one of the systems it is compared with, on a folder of posed RGB-D frames."
     parser.epilog = TRAIN_EPILOG
     parser.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="posed RGB-D frames")
-    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="run folder, made or continued")
-    parser.add_argument("--system", choices=list(SYSTEMS), help="see below (default: mvloc)")
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="run folder, created or resumed")
+    parser.add_argument("--system", choices=list(SYSTEMS), help="network and objective, listed below (default: mvloc)")
     parser.add_argument(
         "--preset",
         default="small",
         metavar="NAME|FILE.yaml",
-        help=f"{' or '.join(PRESETS)}, or a file of your own that begins with `base: small` (default: %(default)s)",
+        help=f"{' or '.join(PRESETS)}, or your own file that starts with `base: small` (default: %(default)s)",
     )
-    parser.add_argument("--list-presets", action=ListPresets, help="print the presets of all systems and end")
-    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    parser.add_argument("--list-presets", action=ListPresets, help="print the presets of all systems and exit")
+    parser.add_argument("--seed", type=int, default=0, help="of all random numbers (default: %(default)s)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
     parser.add_argument(
         "--weights",
         type=Path,
         metavar="FILE",
-        help="torchvision's ImageNet weights for --backbone, to start the encoders from",
+        help="warm start of the encoders: ImageNet weights of torchvision for --backbone",
     )
     parser.add_argument(
         "--timeout",
         type=float,
         default=600.0,
         metavar="SECONDS",
-        help="with torchrun: give up a process that keeps the others waiting so long in a step (default: %(default)g)",
+        help="with torchrun: stop if a process does not respond for this long in a train step (default: %(default)g)",
     )
-    parser.add_argument("--start-from", type=Path, metavar="RUN", help="run folder of stage 1, for --stage 2")
-    parser.add_argument(
-        "--test-fraction",
-        type=float,
-        default=TEST_FRACTION,
-        help="end of each recording kept for tests if the folder has no split (default: %(default)s)",
-    )
+    parser.add_argument("--start-from", type=Path, metavar="RUN", help="warm start of --stage 2: run folder of stage 1")
+    add_test_fraction(parser, TEST_FRACTION)
     parser.add_argument(
         "--refit",
         action="store_true",
-        help="afterwards train again on all training frames, the held-out ones included: twice the "
-        "time; the bundle's errors and covariance stay those of the held-out frames",
+        help="then train again on all training frames, including the validation frames: twice the time; errors and "
+        "covariance of the bundle remain those measured on the validation frames",
     )
     parser.add_argument(
         "--refit-epochs",
         type=int,
         metavar="N",
-        help="for a brief refit: start it from the best network, and go on for N epochs at a quarter of the learning "
-        "rate",
+        help="with --refit: warm start from the best checkpoint and train N epochs at a quarter of the learning rate",
     )
     parser.add_argument(
         "--test",
         action="store_true",
-        help="afterwards judge on the folder's test frames, with both images and without either; also in test.json",
+        help="then evaluate on the test frames, with both modalities and with each missing; written to test.json",
     )
     add_force_argument(parser)
     add_reading_arguments(parser)
@@ -112,7 +105,9 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_value_arguments(parser: argparse.ArgumentParser) -> None:
     """One option for each value of the configuration, None where it is not given."""
-    group = parser.add_argument_group("values of the preset", "each can be replaced; defaults: small, paper, of mvloc")
+    group = parser.add_argument_group(
+        "values of the preset", "override single values; defaults of mvloc: (small, paper)"
+    )
     for section, item in all_options():
         defaults = ", ".join(str(getattr(getattr(PRESETS[name], section), item.name)) for name in ("small", "paper"))
         text = f"{item.metadata['help']} ({defaults})"
@@ -124,7 +119,7 @@ def add_value_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 class ListPresets(argparse.Action):
-    """`--list-presets`: like `--version`, prints and ends, whatever else is missing on the command line."""
+    """`--list-presets`: like `--version`, prints and exits even if required options are missing."""
 
     def __init__(self, option_strings: list[str], dest: str, **named: Any) -> None:
         super().__init__(option_strings, dest, nargs=0, **named)
@@ -136,21 +131,21 @@ class ListPresets(argparse.Action):
 
 
 def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of all verbs that read frames."""
+    """Options of all verbs that read the frames of a folder."""
     parser.add_argument(
         "--cache",
         type=Path,
         metavar="FOLDER",
-        help="where decoded frames are kept for the next run; see `mvloc cache list` "
-        "(default: $MVLOC_CACHE, else mvloc_ros/datasets in $XDG_CACHE_HOME or ~/.cache)",
+        help="cache of decoded frames, shared by all runs; see `mvloc cache list` (default: $MVLOC_CACHE, else "
+        "mvloc_ros/datasets in $XDG_CACHE_HOME or ~/.cache)",
     )
-    parser.add_argument("--no-cache", action="store_true", help="decode again, and keep the frames in memory alone")
+    parser.add_argument("--no-cache", action="store_true", help="decode all frames again and keep them in memory only")
     parser.add_argument(
         "--max-unreadable",
         type=float,
         default=MOST_UNREADABLE,
         metavar="SHARE",
-        help="share of damaged frames that is left out and counted; more end the command (default: %(default)s)",
+        help="share of unreadable frames that may be skipped; with more the command fails (default: %(default)s)",
     )
 
 
@@ -159,15 +154,15 @@ def _metavar(item: Any) -> str:
 
 
 def given_values(args: argparse.Namespace) -> dict[str, Any]:
-    """The values that the command line gives, by their flat names."""
+    """The values given on the command line, by their flat names."""
     return {item.name: getattr(args, item.name) for _, item in all_options() if getattr(args, item.name) is not None}
 
 
 def configuration(args: argparse.Namespace) -> TrainingConfig:
-    """The preset with what the command line replaces.
+    """The preset with the values of the command line.
 
     Raises:
-        TrainingError: a value is out of its bounds or contradicts another.
+        TrainingError: a value is out of its range or contradicts another.
     """
     given = given_values(args)
     if args.preset.endswith((".yaml", ".yml")):
@@ -177,25 +172,25 @@ def configuration(args: argparse.Namespace) -> TrainingConfig:
     config = start.with_options(given, seed=args.seed)
     if config.stages.stage == "2":
         if args.start_from is None:
-            raise TrainingError("--stage 2 needs --start-from, the run folder of a stage 1; or give --stage both.")
+            raise TrainingError("--stage 2 needs --start-from with the run folder of a stage 1; or use --stage both.")
         if args.weights is not None:
-            raise TrainingError("--stage 2 takes its weights from --start-from; leave --weights away.")
+            raise TrainingError("--stage 2 takes its weights from --start-from; remove --weights.")
         for name in {"epochs", "learning_rate"} & given.keys():
-            raise TrainingError(f"{flag(name)} is of stage 1; give {flag(f'stage2_{name}')} for stage 2.")
+            raise TrainingError(f"{flag(name)} applies to stage 1; use {flag(f'stage2_{name}')} for stage 2.")
     elif args.start_from is not None:
-        raise TrainingError("--start-from is for --stage 2 alone; give that, or leave --start-from away.")
+        raise TrainingError("--start-from applies to --stage 2 only; add --stage 2 or remove --start-from.")
     return config
 
 
 def run_train(args: argparse.Namespace) -> int:
-    """Train; 0 when finished, 130 when interrupted (the same command continues).
+    """Train; 0 when finished, 130 when interrupted (the same command resumes).
 
     Raises:
-        MvlocError: the data, the values or the run folder do not serve, or torch is missing.
+        MvlocError: the data, the values or the run folder cannot be used, or torch is missing.
     """
     config = configuration(args)
     if args.timeout <= 0.0:
-        raise TrainingError(f"--timeout {args.timeout:g} must be more than 0 seconds.")
+        raise TrainingError(f"--timeout {args.timeout:g} must be greater than 0 seconds.")
     require_torch("mvloc train")
     from mvloc_ros.training.depth_range import explain_range, with_folder_depth
     from mvloc_ros.training.distributed_launch import launched
@@ -219,62 +214,61 @@ def run_train(args: argparse.Namespace) -> int:
                 refit_epochs=args.refit_epochs,
                 test=args.test,
                 force=args.force,
-                reading=reading_of(args),
+                reading=read_options(args),
                 processes=processes,
             )
     except KeyboardInterrupt:
-        print(f"\nInterrupted; the same command continues the run in {args.out}.")
-        return INTERRUPTED
+        print(f"\nInterrupted; run the same command again to resume the run in {args.out}.")
+        return interrupts.EXIT_CODE
     return 0
 
 
 def add_export_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `mvloc export`."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.description = "Turn a training run into a model bundle (ONNX and a manifest) for the node."
+    parser.description = "Export a training run as a model bundle (ONNX and a manifest) for the node."
     parser.epilog = EXPORT_EXAMPLES
     parser.add_argument("run", type=Path, metavar="RUN", help="run folder of `mvloc train`")
-    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="bundle, made or replaced")
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="bundle, created or replaced")
     parser.add_argument(
         "--checkpoint",
         choices=("best", "last"),
-        help="best on the validation frames, or last epoch (default: best; last where no frames were held out)",
+        help="best epoch on the validation frames, or last epoch (default: best; last without validation frames)",
     )
-    parser.add_argument("--data", type=Path, metavar="FOLDER", help="the training data, where it was moved since")
+    parser.add_argument("--data", type=Path, metavar="FOLDER", help="the training data, if it was moved since training")
     parser.add_argument(
         "--half-weights",
         action="store_true",
-        help="round the weights to float16 and store them so: half the file, the same speed",
+        help="round the weights to float16 and store them that way: half the file size, the same speed",
     )
     parser.add_argument(
         "--precision",
         action="append",
         choices=("fp16", "bf16", "int8"),
         default=[],
-        help="add a network of this arithmetic to the bundle, compared with float32 on the validation frames: fp16 and "
-        "bf16 for GPUs, int8 for CPUs; may be repeated",
+        help="add a network of this precision to the bundle, checked against float32 on the validation frames: fp16 "
+        "and bf16 for GPUs, int8 for CPUs; may be repeated",
     )
     parser.add_argument(
         "--precision-share",
         type=float,
         default=ALLOWED_SHARE,
         metavar="SHARE",
-        help="refuse a precision whose poses differ from float32's by more than this share of the model's median error "
+        help="largest allowed deviation of that precision from float32, as a share of the median error of the model "
         "(default: %(default)s)",
     )
     parser.add_argument(
         "--tensorrt",
         action="store_true",
-        help="afterwards build the engine for this machine's GPU, as `mvloc engine build` does",
+        help="then build the TensorRT engine for the GPU of this machine, as `mvloc engine build` does",
     )
     add_reading_arguments(parser)
 
 
 def run_export(args: argparse.Namespace) -> int:
-    """Export; 0 when the bundle stands.
+    """Export; 0 when the bundle is written.
 
     Raises:
-        TrainingError: the run does not serve, ONNX Runtime disagrees with PyTorch, or torch is missing.
+        TrainingError: the run cannot be used, ONNX Runtime disagrees with PyTorch, or torch is missing.
     """
     require_torch("mvloc export")
     from mvloc_ros.training.export import export
@@ -287,23 +281,23 @@ def run_export(args: argparse.Namespace) -> int:
         half_weights=args.half_weights,
         precisions=tuple(dict.fromkeys(args.precision)),
         precision_share=args.precision_share,
-        reading=reading_of(args),
+        reading=read_options(args),
     )
     if args.tensorrt:
         build_ahead(bundle.path, "auto", None)
     return 0
 
 
-def reading_of(args: argparse.Namespace) -> Reading:
-    """How the command line says that frames are read."""
-    from mvloc_ros.training.datasets import Reading
+def read_options(args: argparse.Namespace) -> ReadOptions:
+    """How frames are read, as given on the command line."""
+    from mvloc_ros.training.datasets import ReadOptions
 
-    place = None if args.no_cache else args.cache or default_place()
-    return Reading(place, args.max_unreadable)
+    place = None if args.no_cache else args.cache or default_cache_folder()
+    return ReadOptions(place, args.max_unreadable)
 
 
 def require_torch(verb: str) -> None:
-    """Raise TrainingError with the remedy where a package of the extra `train` is missing."""
+    """Raise TrainingError with the remedy if a package of the extra `train` is missing."""
     missing = [name for name in ("torch", "onnx", "onnxscript", "tensorboard") if find_spec(name) is None]
     if missing:
         raise TrainingError(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a second stage or a brief refit starts: the network, beta and gamma that an earlier training left."""
+"""Warm start of stage 2 or a refit: network, beta and gamma of an earlier training."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from mvloc_ros.file_reader import digest_file
-from mvloc_ros.limits import MOST_CHECKPOINT_BYTES
+from mvloc_ros.training import checkpoint
 from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.normalisation import PoseNormalisation
@@ -21,11 +20,10 @@ from mvloc_ros.training.systems import NETWORKS
 
 @dataclass(frozen=True, eq=False)
 class StartingPoint:
-    """A trained network, and the SHA-256 of the checkpoint it is from.
+    """A trained network, and the SHA-256 of its checkpoint.
 
-    `scales` are beta and gamma, and where clips have scales of their own for their steps, those two.
-    `normalisation` is what the network's poses mean; another would move the origin under it. `latent_weight` is
-    lambda as a second stage left it, None of a first.
+    `scales` are beta and gamma, and for systems with clips also those of the relative poses. `normalisation` is that of
+    the network; another one would shift its poses. `latent_weight` is lambda at the end of stage 2, None for stage 1.
     """
 
     network: dict[str, Tensor]
@@ -39,12 +37,12 @@ def read_start(path: Path, config: TrainingConfig, data: Mapping[str, Any] | Non
     """The network of an earlier training.
 
     Args:
-        path: that training's checkpoint, `best.pt` or `last.pt` of its run folder.
-        config: values of the training that starts.
-        data: what identifies its data (`describe_run`), if the earlier one must have had the same; else None.
+        path: its checkpoint, `best.pt` or `last.pt` of its run folder.
+        config: of the new training.
+        data: what identifies the data (`describe_run`) if both trainings must have the same; else None.
 
     Raises:
-        TrainingError: there is no such run, or its network, its input or its data are others.
+        TrainingError: there is no such run, or its network, input or data differ.
     """
     saved = read_saved_run(path)
     earlier = saved.config
@@ -55,13 +53,13 @@ def read_start(path: Path, config: TrainingConfig, data: Mapping[str, Any] | Non
         differing.append("data")
     if differing:
         raise TrainingError(
-            f"{path} is of another {' and '.join(differing)} than this run; give the same options to both stages."
+            f"{path} differs from this run in {' and '.join(differing)}; use the same options and data for both."
         )
     last = saved.history[-1]
     return StartingPoint(
         saved.network,
         saved.normalisation,
         tuple(last[name] for name in SCALES if name in last),
-        digest_file(path, MOST_CHECKPOINT_BYTES),
+        checkpoint.digest(path),
         last.get(LATENT_WEIGHT),
     )

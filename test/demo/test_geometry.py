@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mvloc_ros.demo.paths import camera_pose
+from mvloc_ros.demo.camera_paths import camera_pose
 from mvloc_ros.demo.raycast import Raycaster
 from mvloc_ros.demo.renderer import CAMERA, Renderer
 from mvloc_ros.demo.room import build_room

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mvloc_ros.demo.drives import RATE_HZ, plan_test, plan_training
-from mvloc_ros.demo.paths import MAX_SPEED, MAX_TURN, Volume, camera_pose, drive
+from mvloc_ros.demo.camera_paths import MAX_SPEED, MAX_TURN, Volume, camera_pose, drive
 from mvloc_ros.demo.room import build_room
+from mvloc_ros.demo.sequence_plans import RATE_HZ, plan_test, plan_training
 from mvloc_ros.geometry import se3
 
 

@@ -7,11 +7,11 @@ import cv2
 import numpy as np
 import pytest
 
+from mvloc_ros.demo.camera_paths import camera_pose
 from mvloc_ros.demo.lighting import SETTINGS, between
-from mvloc_ros.demo.paths import camera_pose
 from mvloc_ros.demo.raycast import Hits
 from mvloc_ros.demo.renderer import Renderer
-from mvloc_ros.demo.sensors import ColorSensor, DepthSensor
+from mvloc_ros.demo.sensor_noise import ColorSensor, DepthSensor
 
 NOTHING = np.zeros((200, 200), np.bool_)
 

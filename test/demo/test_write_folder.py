@@ -18,8 +18,8 @@ import numpy as np
 import psutil
 import pytest
 
-from mvloc_ros.demo.drives import plan_test, plan_training
 from mvloc_ros.demo.renderer import CAMERA
+from mvloc_ros.demo.sequence_plans import plan_test, plan_training
 from mvloc_ros.demo.verbs import add_render_arguments, run_render
 from mvloc_ros.demo.write_folder import DemoError, render_sequence, write_folder
 from mvloc_ros.recordings import open_folder, read_color, read_depth
@@ -102,14 +102,14 @@ def test_frames_of_other_drives_are_never_mixed_in(folder: Path, tmp_path: Path)
     identity = json.loads((older / "demo.json").read_text())
     (older / "demo.json").write_text(json.dumps({**identity, "drives": "0" * 16}))
     before = digests(older)
-    with pytest.raises(DemoError, match="delete it or choose another folder"):
+    with pytest.raises(DemoError, match="delete it or use another folder"):
         write_folder(older, seed=2, frames=32, workers=1, progress=False)
     assert digests(older) == before
 
 
 def test_a_recording_of_someone_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "seq-01").mkdir()
-    with pytest.raises(DemoError, match="choose another folder"):
+    with pytest.raises(DemoError, match="use another folder"):
         write_folder(tmp_path, frames=1, workers=1, progress=False)
     assert [path.name for path in tmp_path.iterdir()] == ["seq-01"]
 
@@ -142,7 +142,7 @@ def test_ctrl_c_leaves_no_process_and_no_broken_frame(
     finally:
         process.kill()
     assert process.returncode == 130
-    assert "continues" in stdout
+    assert "run the same command again" in stdout
     assert "Traceback" not in stderr
     wait_for(lambda: not psutil.wait_procs(group, timeout=0)[1], 10, "the workers to end")
     for folder in root.glob("seq-*"):

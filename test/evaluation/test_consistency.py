@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Covariances judged: right ones, wrong ones, and whether they announce errors."""
+"""Covariances evaluated: right ones, wrong ones, and whether they announce errors."""
 
 from __future__ import annotations
 
@@ -64,13 +64,13 @@ def test_what_is_no_number_gets_no_verdict_and_is_valid_json():
     assert position["verdict"] is None
 
 
-def test_a_truth_that_is_nan_in_part_judges_nothing():
+def test_a_truth_that_is_nan_in_part_evaluates_nothing():
     stated = dict.fromkeys((10, 20, 40), np.eye(6))
     whole = run(stated)
     poses = whole.truth.poses.copy()
     poses[1, 1, 3] = np.nan
     result = evaluate(replace(whole, truth=Trajectory(whole.truth.stamps_ns, poses)))
-    np.testing.assert_array_equal(result.judged, [True, False, False, True])
+    np.testing.assert_array_equal(result.evaluated, [True, False, False, True])
     assert np.isfinite(result.consistency.blocks["pose"].anees)
 
 
@@ -125,11 +125,11 @@ def run(covariances: dict[int, np.ndarray]) -> Run:
     )  # fmt: skip
 
 
-def test_a_run_is_judged_by_the_covariance_of_each_pose(tmp_path: Path):
+def test_a_run_is_evaluated_by_the_covariance_of_each_pose(tmp_path: Path):
     stated = np.diag([0.04, 1.0, 1.0, 1.0, 1.0, 0.01])
     result = evaluate(run({10: stated, 20: 4.0 * stated, 30: stated}))
     assert result.consistency.frames == 2
-    np.testing.assert_array_equal(result.judged, [True, True, False, False])
+    np.testing.assert_array_equal(result.evaluated, [True, True, False, False])
     np.testing.assert_allclose(result.consistency.nees["position"], [1.0, 0.25])
     np.testing.assert_allclose(result.consistency.nees["pose"], [2.0, 0.5])
     table = write_report(result, tmp_path)
@@ -146,7 +146,7 @@ def test_a_run_is_judged_by_the_covariance_of_each_pose(tmp_path: Path):
     assert cv2.imread(str(tmp_path / "covariance.png")).shape == (600, 1500, 3)
 
 
-def test_a_run_without_covariances_is_judged_without_them(tmp_path: Path):
+def test_a_run_without_covariances_is_evaluated_without_them(tmp_path: Path):
     (tmp_path / "covariance.png").write_bytes(b"of an earlier run")
     result = evaluate(run({}))
     assert result.consistency is None

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mvloc_ros.evaluation.baselines import constant_pose, nearest_training_poses
+from mvloc_ros.evaluation.baselines import constant_pose, constant_pose_errors, nearest_training_poses
 from mvloc_ros.evaluation.percentiles import percentiles
 from mvloc_ros.evaluation.pose_errors import PoseErrors
 from mvloc_ros.geometry import quaternion, se3
@@ -52,6 +52,14 @@ def test_the_constant_pose_is_the_median_position_and_the_mean_rotation():
     assert np.degrees(se3.rotation_error(pose, turned(0, 20))) == pytest.approx(0, abs=1e-6)
     # Two opposite signs of one rotation are one rotation.
     assert np.isclose(np.abs(quaternion.from_matrix(pose[:3, :3]) @ quaternion.from_matrix(turned(0, 20)[:3, :3])), 1)
+
+
+def test_the_errors_of_the_constant_pose_are_those_of_answering_it_for_every_frame():
+    training = np.array([turned(0, 10), turned(1, 20), turned(50, 30)])
+    truth = np.array([turned(1, 20), turned(3, 20)])
+    errors = constant_pose_errors(training, truth)
+    assert errors.translation_m == pytest.approx([0.0, 2.0])
+    assert errors.rotation_deg == pytest.approx([0.0, 0.0], abs=1e-6)
 
 
 def test_the_nearest_training_pose_weighs_a_centimetre_like_a_degree():

@@ -166,7 +166,7 @@ def test_an_interrupted_run_goes_on_to_the_same_weights(
     with monkeypatch.context() as patched:
         patched.setattr(RunLog, "add", interrupt)
         assert experiment("table3", tmp_path, *options) == 130
-    assert "the same command goes on" in capsys.readouterr().out
+    assert "run the same command again" in capsys.readouterr().out
     assert not (tmp_path / "out").exists()
     assert experiment("table3", tmp_path, *options, "--only-report") == 0
     assert of_all_seeds(tmp_path, "table3")["mvloc-v"]["median_m"] == "", "it is not finished"
@@ -210,7 +210,7 @@ def test_table4_tells_a_blank_image_from_a_dropped_expert(fusion: Path, experime
         assert float(rows[name]["image retrieval"]["mean_m"]) > 0.0
     text = (fusion / "out" / "table4" / "table4.md").read_text(encoding="utf-8")
     assert "## Median errors, depth missing: expert dropped" in text
-    assert "relative to colour and depth" in text
+    assert "relative to color and depth" in text
 
 
 def test_figure3_shows_every_system(fusion: Path, experiment: Experiment) -> None:
@@ -265,7 +265,7 @@ def test_what_a_folder_says_of_its_depth_holds_for_its_runs(
     }  # fmt: skip
     rows = of_all_seeds(tmp_path, "table3", scene="yard")
     assert all(row["median_m"] for row in rows.values())
-    assert f"depth counts from 0.1 to 70 m, says {root / 'camera.json'}" in capsys.readouterr().out
+    assert f"depth range 0.1 to 70 m (from {root / 'camera.json'})" in capsys.readouterr().out
     before = written(tmp_path)
     assert experiment("table3", tmp_path, *options, data=root) == 0
     assert written(tmp_path) == before

@@ -206,7 +206,7 @@ def test_a_network_that_errs_by_metres_is_told_to_be_trained_further(plain_bundl
     words = ("map", str(bundle.path), "--data", str(folder), "--resolution", "0.04", "--min-frames", "2")
     assert cli.main([*words, "--no-depth-correction"]) != 0
     said = capsys.readouterr().err
-    assert "train it longer, or on more frames" in said
+    assert "train longer, or with more frames" in said
     assert "Traceback" not in said
     assert read_bundle(bundle.path).manifest.scene_map is None
     assert cli.main([*words, "--no-depth-correction", "--without-threshold"]) == 0

@@ -76,7 +76,7 @@ def test_shares_are_disjoint_and_whole(
 def test_too_small_a_share_is_refused(data: TrainingData) -> None:
     config = preset("mvloc", "small").with_options({"batch_size": 8, "accumulate": 2})
     batches(data, config, Processes(1, 2))
-    with pytest.raises(TrainingError, match=r"8 frames in 6 parts are fewer than two each.*--nproc-per-node"):
+    with pytest.raises(TrainingError, match=r"8 frames for 6 micro-batches, fewer than two each.*--nproc-per-node"):
         batches(data, config, Processes(1, 3))
 
 

@@ -23,9 +23,9 @@ import torch
 
 from mvloc_ros.cli import main
 from mvloc_ros.recordings import PosedFolder, open_folder
+from mvloc_ros.training.cache import array_folder
 from mvloc_ros.training.cache import cache_folder as cache_place
-from mvloc_ros.training.cache import store
-from mvloc_ros.training.datasets import PosedFrames, Reading, as_tensor, read_frames
+from mvloc_ros.training.datasets import PosedFrames, ReadOptions, as_tensor, read_frames
 from mvloc_ros.training.datasets.decoding import Decoding, frames_key
 from mvloc_ros.training.options import InputConfig
 
@@ -41,7 +41,7 @@ def folder(tiny_folder: Path, tmp_path: Path) -> PosedFolder:
 
 
 def read(folder: PosedFolder, place: Path | None, count: int = 12, config: InputConfig = SMALL) -> PosedFrames:
-    return read_frames(config, folder, folder.train[:count], "some", Reading(place))
+    return read_frames(config, folder, folder.train[:count], "some", ReadOptions(place))
 
 
 def only(place: Path) -> Path:
@@ -54,7 +54,7 @@ def assert_same(first: PosedFrames, second: PosedFrames) -> None:
     for name in ARRAYS:
         np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
     assert first.sequences == second.sequences
-    assert first.lost == second.lost
+    assert first.unreadable == second.unreadable
     assert first.digest() == second.digest()
 
 
@@ -174,9 +174,9 @@ def test_a_damaged_cache_is_noticed_and_made_anew(
 
 def sealed(folder: Path, change: Callable[[dict], object]) -> None:
     """Change the contents as somebody would who knows how they are sealed."""
-    contents = store.read_contents(folder)
+    contents = array_folder.read_contents(folder)
     change(contents)
-    store.write_contents(folder, {key: value for key, value in contents.items() if key != "format"})
+    array_folder.write_contents(folder, {key: value for key, value in contents.items() if key != "format"})
 
 
 @pytest.mark.parametrize(
@@ -193,8 +193,8 @@ def test_contents_that_were_forged_are_damage(folder: PosedFolder, tmp_path: Pat
     plain = read(folder, None, 4)
     read(folder, tmp_path / "cache", 4)
     sealed(only(tmp_path / "cache"), change)
-    with pytest.raises(store.DamagedError):
-        store.open_stored(only(tmp_path / "cache"))
+    with pytest.raises(array_folder.DamagedError):
+        array_folder.open_stored(only(tmp_path / "cache"))
     assert_same(plain, read(folder, tmp_path / "cache", 4))
 
 
@@ -206,7 +206,7 @@ def test_notes_that_were_forged_are_said(
     read(folder, tmp_path / "cache", 4)
     sealed(only(tmp_path / "cache"), lambda contents: contents.update(notes=notes))
     assert_same(plain, read(folder, tmp_path / "cache", 4))
-    assert "its notes are not as they were written" in caplog.text
+    assert "its notes are damaged" in caplog.text
     assert main(["cache", "list", "--cache", str(tmp_path / "cache")]) == 0
 
 
@@ -215,17 +215,17 @@ def test_a_header_that_claims_more_than_the_file_has_is_damage(tmp_path: Path) -
     with path.open("wb") as stream:
         np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": (1 << 50,)})
         stream.write(bytes(100))
-    contents = {"arrays": {"color": {"bytes": path.stat().st_size, "times": store._times(path), "dtype": "|u1",
+    contents = {"arrays": {"color": {"bytes": path.stat().st_size, "times": array_folder._times(path), "dtype": "|u1",
                                      "shape": [1 << 50], "sha256": ""}}, "notes": {"a": 1}}  # fmt: skip
-    store.write_contents(tmp_path, contents)
-    with pytest.raises(store.DamagedError):
-        store.open_stored(tmp_path)
+    array_folder.write_contents(tmp_path, contents)
+    with pytest.raises(array_folder.DamagedError):
+        array_folder.open_stored(tmp_path)
 
 
 def test_a_pipe_is_no_list_of_contents(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "contents.json")
-    with pytest.raises(store.DamagedError, match=r"contents\.json: ValueError|contents\.json: MvlocError"):
-        store.open_stored(tmp_path)
+    with pytest.raises(array_folder.DamagedError, match=r"contents\.json: ValueError|contents\.json: MvlocError"):
+        array_folder.open_stored(tmp_path)
 
 
 def test_a_copied_cache_is_verified_once(folder: PosedFolder, tmp_path: Path, monkeypatch, decoded: list[int]) -> None:
@@ -233,8 +233,10 @@ def test_a_copied_cache_is_verified_once(folder: PosedFolder, tmp_path: Path, mo
     shutil.copytree(tmp_path / "cache", tmp_path / "copy")
     del decoded[:]
     verified = []
-    digest = store.digest_file
-    monkeypatch.setattr(store, "digest_file", lambda path, most: (verified.append(path.name), digest(path, most))[1])
+    digest = array_folder.digest_file
+    monkeypatch.setattr(
+        array_folder, "digest_file", lambda path, most: (verified.append(path.name), digest(path, most))[1]
+    )
     for _ in range(2):
         assert_same(read(folder, tmp_path / "copy"), read(folder, tmp_path / "cache"))
     assert sorted(verified) == ["color.npy", "depth.npy"]
@@ -294,17 +296,17 @@ def test_where_there_are_no_locks_the_slower_one_gives_way(
 ) -> None:
     plain = read(folder, None, 6)
 
-    finish, after = store.Writer.finish, []
+    finish, after = array_folder.Writer.finish, []
 
-    def meanwhile(writer: store.Writer, notes: dict[str, object]) -> None:
-        monkeypatch.setattr(store.Writer, "finish", finish)
+    def meanwhile(writer: array_folder.Writer, notes: dict[str, object]) -> None:
+        monkeypatch.setattr(array_folder.Writer, "finish", finish)
         assert_same(plain, read(folder, tmp_path / "cache", 6))
         before = only(tmp_path / "cache").stat().st_ino
         writer.finish(notes)
         after.append(only(tmp_path / "cache").stat().st_ino == before)
 
     monkeypatch.setattr(cache_place.fcntl, "flock", lambda *_: (_ for _ in ()).throw(OSError(95, "not supported")))
-    monkeypatch.setattr(store.Writer, "finish", meanwhile)
+    monkeypatch.setattr(array_folder.Writer, "finish", meanwhile)
     assert_same(plain, read(folder, tmp_path / "cache", 6))
     assert after == [True], "the first one's folder stays"
     assert [path for path in (tmp_path / "cache").iterdir() if path.is_dir()] == [only(tmp_path / "cache")]
@@ -370,7 +372,7 @@ def test_what_is_being_made_is_not_cleared(tmp_path: Path, wait_for, capsys: pyt
     try:
         wait_for(lambda: list(tmp_path.glob(".*/color.npy")), 60, "the first array")
         assert main(["cache", "clear", "--cache", str(tmp_path)]) == 0
-        assert "stays: a process is making it" in capsys.readouterr().out
+        assert "is kept: a process is building it" in capsys.readouterr().out
         assert process.communicate(timeout=60)[0].splitlines()[-1] == ROWS
     finally:
         process.kill()
@@ -380,18 +382,18 @@ def test_what_is_being_made_is_not_cleared(tmp_path: Path, wait_for, capsys: pyt
 
 
 def test_the_default_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert str(cache_place.default_place()) == os.environ["MVLOC_CACHE"]
+    assert str(cache_place.default_cache_folder()) == os.environ["MVLOC_CACHE"]
     monkeypatch.delenv("MVLOC_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", "/x")
-    assert cache_place.default_place() == Path("/x/mvloc_ros/datasets")
+    assert cache_place.default_cache_folder() == Path("/x/mvloc_ros/datasets")
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert cache_place.default_place() == Path.home() / ".cache" / "mvloc_ros" / "datasets"
+    assert cache_place.default_cache_folder() == Path.home() / ".cache" / "mvloc_ros" / "datasets"
 
 
 def test_frames_of_one_modality(folder: PosedFolder, tmp_path: Path) -> None:
     records = [replace(folder.train[0], depth=None), replace(folder.train[1], color=None)]
     for _ in range(2):
-        frames = read_frames(SMALL, folder, records, "some", Reading(tmp_path))
+        frames = read_frames(SMALL, folder, records, "some", ReadOptions(tmp_path))
         assert frames.present.tolist() == [[1.0, 0.0], [0.0, 1.0]]
         assert not frames.depth[0].any()
         assert not frames.color[1].any()

@@ -44,7 +44,7 @@ def frames(lengths: list[int], seed: int) -> PosedFrames:
 def test_clips_are_evenly_apart_in_one_sequence(lengths: list[int], length: int, skip: int, seed: int) -> None:
     data = frames(lengths, seed)
     if max(lengths) < length:
-        with pytest.raises(TrainingError, match=f"No training sequence has {length} frames"):
+        with pytest.raises(TrainingError, match=f"No training sequence has the {length} frames"):
             clip_indices(data, length, skip)
         return
     clips = clip_indices(data, length, skip).numpy()

@@ -17,8 +17,9 @@ from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.inference.preprocess import resize_color, resize_depth
 from mvloc_ros.recordings import FrameRecord, open_folder, read_color, read_depth
 from mvloc_ros.training.augmentation import augment
-from mvloc_ros.training.datasets import hold_out, load_frames, network_size
+from mvloc_ros.training.datasets import load_frames, network_size
 from mvloc_ros.training.errors import TrainingError
+from mvloc_ros.training.frame_selection import hold_out
 from mvloc_ros.training.options import AugmentationConfig
 
 

@@ -21,9 +21,9 @@ from mvloc_ros.inference.manifest import manifest_from_json, manifest_to_json
 from mvloc_ros.localization.localizer import Localizer
 from mvloc_ros.recordings import open_folder, read_color
 from mvloc_ros.recordings.images import read_depth_raw
-from mvloc_ros.training.datasets import Reading
+from mvloc_ros.training.datasets import ReadOptions
 from mvloc_ros.training.datasets.decoding import Decoding
-from mvloc_ros.training.datasets.load import load_decoded
+from mvloc_ros.training.datasets.load_frames import load_decoded
 from mvloc_ros.training.export import make_manifest
 from mvloc_ros.training.normalisation import PoseNormalisation
 from mvloc_ros.training.presets import preset
@@ -53,8 +53,8 @@ def test_no_point_is_lost_and_the_caches_of_surfaces_stay(points: Path) -> None:
     folder = open_folder(points)
     records = folder.train[:3]
     assert folder.depth_of_points
-    kept = load_decoded(records, Decoding(12, 16, 1000.0, depth_of_points=True), "some", Reading(None))
-    sampled = load_decoded(records, Decoding(12, 16, 1000.0), "some", Reading(None))
+    kept = load_decoded(records, Decoding(12, 16, 1000.0, depth_of_points=True), "some", ReadOptions(None))
+    sampled = load_decoded(records, Decoding(12, 16, 1000.0), "some", ReadOptions(None))
     # The first of the twelve rows saw nothing.
     assert [np.count_nonzero(depth) for depth in kept.depth] == [11 * 16] * 3
     assert np.count_nonzero(sampled.depth) == 0
@@ -87,7 +87,7 @@ def test_the_node_sees_the_points_that_training_saw(points: Path, tiny_bundle: P
     bundle = write_bundle(tmp_path / "model", written, {"model.onnx": tiny_bundle / "model.onnx"})
     assert bundle.manifest == replace(written, files=bundle.manifest.files)
     records = folder.train[:4]
-    frames = load_decoded(records, Decoding(12, 16, 1000.0, depth_of_points=True), "some", Reading(None))
+    frames = load_decoded(records, Decoding(12, 16, 1000.0, depth_of_points=True), "some", ReadOptions(None))
     backend = create_backend("onnxruntime", bundle, threads=1)
     seen: list[np.ndarray] = []
     run = backend.run

@@ -49,9 +49,9 @@ def test_the_command_line_goes_before_the_folder_and_that_before_the_preset(
     tiny_folder: Path, far_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     expected = [
-        (tiny_folder, (), 6.0, "depth counts from 0.1 to 6 m, says the preset small."),
-        (far_folder, (), 70.0, f"depth counts from 0.1 to 70 m, says {far_folder / 'camera.json'}."),
-        (far_folder, ("--max-depth", "9"), 9.0, "depth counts from 0.1 to 9 m, says --max-depth."),
+        (tiny_folder, (), 6.0, "depth range 0.1 to 6 m (from preset small)."),
+        (far_folder, (), 70.0, f"depth range 0.1 to 70 m (from {far_folder / 'camera.json'})."),
+        (far_folder, ("--max-depth", "9"), 9.0, "depth range 0.1 to 9 m (from --max-depth)."),
     ]
     for number, (folder, more, metres, said) in enumerate(expected):
         assert train(folder, tmp_path / str(number), *more) == 0
@@ -65,7 +65,7 @@ def test_the_command_line_goes_before_the_folder_and_that_before_the_preset(
 def test_a_folder_that_says_another_range_meanwhile_is_another_run(far_folder: Path, tmp_path: Path) -> None:
     assert train(far_folder, tmp_path / "run") == 0
     state(far_folder, 50.0)
-    with pytest.raises(verbs.TrainingError, match="other values of max_depth"):
+    with pytest.raises(verbs.TrainingError, match="different values of max_depth"):
         train(far_folder, tmp_path / "run")
 
 
@@ -73,7 +73,7 @@ def test_who_sees_no_depth_has_no_range_to_be_told(
     far_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert train(far_folder, tmp_path / "run", "--system", "atloc") == 0
-    assert "depth counts" not in capsys.readouterr().out
+    assert "depth range" not in capsys.readouterr().out
     assert range_of(tmp_path / "run") == 6.0
 
 
@@ -92,7 +92,7 @@ def test_a_range_that_leaves_most_depth_out_is_noticed(
     warn_of_far_depth(tiny_config, frames_of(depth))
     (said,) = caplog.records
     # Of ten measurements two are within 6 m.
-    assert "80 % of the measured depth lies beyond --max-depth 6 m" in said.getMessage()
+    assert "80 % of the measured depth is beyond --max-depth 6 m" in said.getMessage()
     assert "95 % of it is within 41.0 m: raise --max-depth, or state max_depth in camera.json" in said.getMessage()
     for config, values in (
         (tiny_config.with_options({"max_depth": 60.0}), depth),

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import nn
 
+from mvloc_ros import interrupts
 from mvloc_ros.evaluation.pose_errors import PoseErrors
 from mvloc_ros.training import checkpoint, verbs
 from mvloc_ros.training.checkpoint import BEST, LAST
@@ -19,7 +20,7 @@ from mvloc_ros.training.ema import WeightAverage
 from mvloc_ros.training.predict import predict
 from mvloc_ros.training.train import read_data
 from mvloc_ros.training.train_step import Minimiser
-from mvloc_ros.training.trained import read_network
+from mvloc_ros.training.trained_network import read_network
 
 OPTIONS = [
     *("--short-side", "32", "--width", "0.125", "--latent-size", "16", "--epochs", "3", "--batch-size", "8"),
@@ -90,7 +91,7 @@ def test_a_run_judges_and_keeps_the_average_and_resumes_exactly(
 
     with monkeypatch.context() as patch:
         patch.setattr(Minimiser, "add", interrupted)
-        assert train(tiny_folder, tmp_path / "cut") == verbs.INTERRUPTED
+        assert train(tiny_folder, tmp_path / "cut") == interrupts.EXIT_CODE
     assert set(calls) == {0.5}, "two parts of half a step each"
     assert checkpoint.load(tmp_path / "cut" / LAST)["epoch"] == 2
     assert train(tiny_folder, tmp_path / "cut") == 0

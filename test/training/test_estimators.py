@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from mvloc_ros.training.estimators import ESTIMATORS, Gaussian
-from mvloc_ros.training.estimators.importance import effective_sample_size
+from mvloc_ros.training.estimators import ESTIMATORS, Gaussian, effective_sample_size
 
 Y, THETA, S = 1.3, 0.8, 0.5
 OFF = (0.3, math.log(0.7))  # mu, rho of an encoder that is not the posterior

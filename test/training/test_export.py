@@ -18,18 +18,19 @@ from mvloc_ros.geometry.covariance import pose_error
 from mvloc_ros.inference.backend_choice import create_backend
 from mvloc_ros.inference.bundle import Bundle, read_bundle
 from mvloc_ros.recordings import open_folder
-from mvloc_ros.training import checkpoint, export, residuals, verbs
+from mvloc_ros.training import checkpoint, export, validation_errors, verbs
 from mvloc_ros.training.config import TrainingConfig
-from mvloc_ros.training.datasets import PosedFrames, hold_out, load_frames
+from mvloc_ros.training.datasets import COLOR, DEPTH, PosedFrames, load_frames
 from mvloc_ros.training.errors import TrainingError
-from mvloc_ros.training.missing_modality import COLOR, DEPTH, single_modality_poses
+from mvloc_ros.training.frame_selection import hold_out
+from mvloc_ros.training.missing_modality import single_modality_poses
 from mvloc_ros.training.networks.deployed import Deployed
 from mvloc_ros.training.networks.mvloc import MVLoc
 from mvloc_ros.training.normalisation import PoseNormalisation
 from mvloc_ros.training.predict import residual_variance
 from mvloc_ros.training.systems import build_network
 from mvloc_ros.training.train import train
-from mvloc_ros.training.trained import TrainedNetwork
+from mvloc_ros.training.trained_network import TrainedNetwork
 
 
 @pytest.fixture(scope="module")
@@ -228,7 +229,10 @@ def test_what_is_missing_is_named(run: Path, tmp_path: Path, tiny_folder: Path) 
 
 def test_a_network_that_gives_nan_is_not_exported(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its covariance would be NaN, which no reader accepts."""
-    monkeypatch.setattr(residuals, "residual_variance", lambda *_: np.full(6, np.nan))
-    with pytest.raises(TrainingError, match=r"not written, as no reader .*residual_variance must be positive and fin"):
+    monkeypatch.setattr(validation_errors, "residual_variance", lambda *_: np.full(6, np.nan))
+    with pytest.raises(
+        TrainingError,
+        match=r"not written, because its manifest would be rejected.*residual_variance must be positive and fin",
+    ):
         export.export(run, tmp_path / "bundle")
     assert not (tmp_path / "bundle").exists()

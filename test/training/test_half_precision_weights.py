@@ -40,7 +40,7 @@ def inputs(count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 
 def test_the_original_is_left_alone_and_the_copy_is_close(network: MVLoc):
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    rounded = half_precision_weights.rounded(network)
+    rounded = half_precision_weights.round_weights(network)
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
     sample = inputs(16)
     with torch.inference_mode():
@@ -49,7 +49,7 @@ def test_the_original_is_left_alone_and_the_copy_is_close(network: MVLoc):
 
 
 def test_storing_loses_nothing_and_halves_the_file(network: MVLoc, tmp_path: Path):
-    deployed = Deployed(half_precision_weights.rounded(network), (0.0, 0.0, 0.0, 1.0)).eval()
+    deployed = Deployed(half_precision_weights.round_weights(network), (0.0, 0.0, 0.0, 1.0)).eval()
     write_onnx(deployed, SIZE, tmp_path / "full.onnx")
     write_onnx(deployed, SIZE, tmp_path / "half.onnx")
     half_precision_weights.store_as_half(tmp_path / "half.onnx")

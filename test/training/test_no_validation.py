@@ -83,14 +83,14 @@ def said(capsys: pytest.CaptureFixture[str]) -> str:
 
 def test_what_does_not_go_with_it_is_said(run: Path, tiny_folder: Path, tmp_path: Path, capsys) -> None:
     assert train(tiny_folder, tmp_path / "other", "--refit") == 2
-    assert "--validation-fraction 0 holds nothing out that --refit could add" in said(capsys)
+    assert "--refit adds the validation frames, and with --validation-fraction 0 there are none" in said(capsys)
     assert main(["export", str(run), "--out", str(tmp_path / "model"), "--checkpoint", "best"]) == 2
-    assert "held no frames out, so it has no best epoch" in said(capsys)
+    assert "has no validation frames and so no best epoch" in said(capsys)
     unfinished = Path(shutil.copytree(run, tmp_path / "unfinished"))
     values = checkpoint.load(unfinished / "last.pt")
     checkpoint.save(unfinished / "last.pt", values | {"epoch": 1})
     assert main(["export", str(unfinished), "--out", str(tmp_path / "model")]) == 2
-    assert "has come to epoch 1 of 2; repeat its command" in said(capsys)
+    assert "is at epoch 1 of 2; run its command again" in said(capsys)
     other = Path(shutil.copytree(tiny_folder, tmp_path / "otherdata"))
     first = other / "seq-01" / "frame-000000.color.png"
     shutil.copy(other / "seq-01" / "frame-000001.color.png", first)

@@ -17,7 +17,7 @@ from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.export import training_command
 from mvloc_ros.training.options import all_options
 from mvloc_ros.training.presets import NAMES, preset, read_file
-from mvloc_ros.training.presets.reader import FOLDER
+from mvloc_ros.training.presets.preset_files import FOLDER
 
 
 def configuration(*words: str) -> TrainingConfig:
@@ -104,7 +104,7 @@ def test_the_recipe_of_another_system_as_base(tmp_path: Path) -> None:
     ("text", "words"),
     [
         ("epoch: 5", "unknown name 'epoch'; known are base, system, short_side"),
-        ("optimiser:\n  epochs: 5", "optimiser must be a word, not {'epochs': 5}"),
+        ("optimiser:\n  epochs: 5", "optimiser must be a string, not {'epochs': 5}"),
         ("epochs: many", "epochs must be a whole number, not 'many'"),
         ("epochs: 1.5", "epochs must be a whole number, not 1.5"),
         ("epochs: true", "epochs must be a whole number, not True"),
@@ -118,7 +118,7 @@ def test_the_recipe_of_another_system_as_base(tmp_path: Path) -> None:
         ("base: medium", "the base 'medium' is unknown; choose small or paper"),
         ("base: [small]", "is unknown"),
         ("system: vgg", "the system 'vgg' is unknown"),
-        ("system: atloc", "is for the system atloc; leave --system mvloc away"),
+        ("system: atloc", "is for the system atloc; remove --system mvloc"),
         ("- epochs", "must hold lines of `name: value`"),
         ("epochs: [", "is not valid YAML"),
         (None, "cannot be read (No such file or directory)"),

@@ -30,7 +30,7 @@ OPTIONS = [
     *("--validation-gap", "2", "--learning-rate", "3e-3", "--device", "cpu", "--epochs", "4", "--ema", "0.9"),
 ]
 STEPS = 10  # of an epoch
-SENTENCE = "mvloc train: One of the 2 processes of this training ended or no longer answers"
+SENTENCE = "mvloc train: One of the 2 processes of this training ended or does not respond"
 GRADIENT_LIMIT = "11.5"
 DEADLINE = 120.0
 
@@ -146,7 +146,9 @@ def test_old_checkpoints_go_on_and_those_of_more_processes_do_not(
     capsys.readouterr()
     assert cli.main(command) == 2
     said = capsys.readouterr().err.strip().splitlines()[-1]
-    assert re.fullmatch(r"mvloc train: .* holds a run of 3 processes, and this is one of one process, .*--out\.", said)
+    assert re.fullmatch(
+        r"mvloc train: .* was started with 3 processes and cannot be resumed with one process, .*--out\.", said
+    )
 
 
 SCRIPT = """
@@ -213,5 +215,5 @@ def test_statistics_of_batch_norms_are_means_over_the_processes() -> None:
 def test_one_gpu_is_not_for_two() -> None:
     with pytest.raises(TrainingError, match="cuda:1 is one GPU for 2 processes"):
         pick_device("cuda:1", Processes(0, 2))
-    with pytest.raises(TrainingError, match="has 0 GPUs and more processes"):
+    with pytest.raises(TrainingError, match="has 0 GPUs for more processes"):
         pick_device("cuda", Processes(0, 2, torch.cuda.device_count()))

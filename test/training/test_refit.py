@@ -19,14 +19,14 @@ from mvloc_ros.recordings import open_folder
 from mvloc_ros.training import checkpoint
 from mvloc_ros.training.clip_objective import ClipObjective
 from mvloc_ros.training.config import TrainingConfig
-from mvloc_ros.training.datasets import Reading
+from mvloc_ros.training.datasets import ReadOptions
 from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.export import export, training_summary
 from mvloc_ros.training.networks.mvloc import MVLoc
-from mvloc_ros.training.residuals import judge_residuals
 from mvloc_ros.training.systems import build_objective
-from mvloc_ros.training.train import BRIEF_RATE, train
-from mvloc_ros.training.trained import read_network, read_refit
+from mvloc_ros.training.train import SHORT_REFIT_RATE, train
+from mvloc_ros.training.trained_network import read_network, read_refit
+from mvloc_ros.training.validation_errors import measure_errors
 from mvloc_ros.training.warm_start import read_start
 
 
@@ -78,12 +78,15 @@ def test_a_brief_refit_goes_on_from_the_validated_network(
     assert refitted["run"]["data"]["frames"] == len(open_folder(tiny_folder).train)
     assert refitted["normalisation"] == first["normalisation"], "the network's positions mean what they meant"
     optimiser = refitted["run"]["config"]["optimiser"]
-    assert (optimiser["epochs"], optimiser["learning_rate"]) == (1, BRIEF_RATE * tiny_config.optimiser.learning_rate)
+    assert (optimiser["epochs"], optimiser["learning_rate"]) == (
+        1,
+        SHORT_REFIT_RATE * tiny_config.optimiser.learning_rate,
+    )
     losses = [values["history"][0]["train/position"] for values in (first, refitted)]
     assert losses[1] < losses[0], "it knows already what the first training began without"
     judged, final = read_network(run / "best.pt", False), read_refit(run, False)
     assert final is not None
-    judgement = judge_residuals(judged, open_folder(tiny_folder), Reading())
+    judgement = measure_errors(judged, open_folder(tiny_folder), ReadOptions())
     assert judgement is not None
     summary = training_summary(judged, final, judgement)
     assert summary["command"].endswith(" --refit --refit-epochs 1")
@@ -93,7 +96,7 @@ def test_a_brief_refit_goes_on_from_the_validated_network(
     train(tiny_config, tiny_folder, run, "cpu", None, 0.2, refit=True, refit_epochs=1)
     assert (run / "refit" / "last.pt").read_bytes() == before, "the same command finds it finished"
     for other in (None, 3):
-        with pytest.raises(TrainingError, match="holds a run with other values of"):
+        with pytest.raises(TrainingError, match="has a run with different values of"):
             train(tiny_config, tiny_folder, run, "cpu", None, 0.2, refit=True, refit_epochs=other)
 
 
@@ -106,7 +109,7 @@ def test_a_brief_refit_of_both_stages_is_of_the_second(tiny_folder: Path, tiny_c
     assert not (tmp_path / "refit" / "stage1").exists()
     stages = refitted["run"]["config"]["stages"]
     assert (refitted["epoch"], stages["stage2_epochs"]) == (2, 2)
-    assert stages["stage2_learning_rate"] == BRIEF_RATE * config.stages.stage2_learning_rate
+    assert stages["stage2_learning_rate"] == SHORT_REFIT_RATE * config.stages.stage2_learning_rate
     first = checkpoint.load(tmp_path / "best.pt")["history"][-1]
     last = refitted["history"][-1]
     assert [last[name] for name in ("train/beta", "train/gamma")] == [

@@ -20,14 +20,14 @@ from mvloc_ros.localization.localizer import Localizer
 from mvloc_ros.recordings import open_folder, read_color
 from mvloc_ros.recordings.images import read_depth_raw
 from mvloc_ros.training.config import TrainingConfig
-from mvloc_ros.training.datasets import Reading, read_frames
+from mvloc_ros.training.datasets import ReadOptions, read_frames
 from mvloc_ros.training.datasets.decoding import Decoding
-from mvloc_ros.training.datasets.load import load_decoded, registration
+from mvloc_ros.training.datasets.load_frames import load_decoded, registration
 from mvloc_ros.training.export import make_manifest
+from mvloc_ros.training.frame_selection import split_records
 from mvloc_ros.training.normalisation import PoseNormalisation
 from mvloc_ros.training.options import InputConfig
 from mvloc_ros.training.presets import preset
-from mvloc_ros.training.records import split_records
 
 TINY = [
     "--short-side", "32", "--width", "0.125", "--latent-size", "16", "--epochs", "1", "--batch-size", "8",
@@ -59,7 +59,7 @@ def test_depth_lands_where_the_colour_camera_sees_it(raw: Path) -> None:
     """The wall is parallel to the image at z: its picture shrinks by 60/72 and moves by 60 * 0.3 / z pixels."""
     folder = open_folder(raw)
     config = InputConfig(short_side=48, register_depth=True)
-    frames = read_frames(config, folder, folder.train[:12], "some", Reading(None))
+    frames = read_frames(config, folder, folder.train[:12], "some", ReadOptions(None))
     assert frames.depth.shape == (12, 48, 64)
     for depth, record in zip(frames.depth, folder.train[:12], strict=True):
         assert record.depth is not None
@@ -77,8 +77,8 @@ def test_depth_lands_where_the_colour_camera_sees_it(raw: Path) -> None:
 
 def test_without_the_option_depth_stays_as_it_is(raw: Path, tiny_folder: Path) -> None:
     given, plain = open_folder(raw), open_folder(tiny_folder)
-    one = read_frames(InputConfig(short_side=32), given, given.train[:3], "some", Reading(None))
-    other = read_frames(InputConfig(short_side=32), plain, plain.train[:3], "some", Reading(None))
+    one = read_frames(InputConfig(short_side=32), given, given.train[:3], "some", ReadOptions(None))
+    other = read_frames(InputConfig(short_side=32), plain, plain.train[:3], "some", ReadOptions(None))
     np.testing.assert_array_equal(one.depth, other.depth)
 
 
@@ -100,7 +100,7 @@ def test_the_node_registers_as_training_did(raw: Path, tiny_bundle: Path, tmp_pa
     records = folder.train[:4]
     # The tiny network's size, smaller than a trained one may be.
     decoding = Decoding(12, 16, 1000.0, registration=registration(config.input, folder, 12, 16))
-    frames = load_decoded(records, decoding, "some", Reading(None))
+    frames = load_decoded(records, decoding, "some", ReadOptions(None))
     backend = create_backend("onnxruntime", bundle, threads=1)
     seen: list[tuple[np.ndarray, np.ndarray]] = []
     run = backend.run
@@ -126,7 +126,7 @@ def test_training_registers_where_it_is_asked_to(raw: Path) -> None:
     folder, config = open_folder(raw), InputConfig(short_side=32, register_depth=True)
     size = stored["data"]["frames"]
     frames = read_frames(
-        config, folder, split_records(TrainingConfig.from_dict(stored["config"]), folder)[0], "x", Reading()
+        config, folder, split_records(TrainingConfig.from_dict(stored["config"]), folder)[0], "x", ReadOptions()
     )
     assert (len(frames), frames.digest()) == (size, stored["data"]["digest"])
 
@@ -148,9 +148,9 @@ def said(capsys: pytest.CaptureFixture[str]) -> str:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"depth_registered": True}, "is registered to its colour; leave --register-depth away"),
+        ({"depth_registered": True}, "is already registered to its color; remove --register-depth"),
         ({"T_color_depth": None}, "state T_color_depth in its camera.json"),
-        ({"depth_projection": "cylindrical"}, "are panoramas, which no camera registers"),
+        ({"depth_projection": "cylindrical"}, "are panoramas, which cannot be registered"),
         ({"T_color_depth": [[2, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]}, "must be a rigid transform"),
         ({"T_color_depth": [1, 2, 3]}, "T_color_depth must be a rigid transform"),
         ({"T_color_depth": "near"}, "T_color_depth must be a rigid transform"),
@@ -180,7 +180,7 @@ def test_registered_depth_has_its_edges_where_colour_has_them(shared_data: Path)
 
     def sharpness(register: bool) -> float:
         config = InputConfig(short_side=240, register_depth=register)
-        frames = read_frames(config, folder, folder.train[::60], "some", Reading(None))
+        frames = read_frames(config, folder, folder.train[::60], "some", ReadOptions(None))
         ratios = []
         for color, depth in zip(frames.color, frames.depth, strict=True):
             gray = cv2.GaussianBlur(cv2.cvtColor(color, cv2.COLOR_RGB2GRAY), (0, 0), 1.0).astype(np.float32)

@@ -93,14 +93,23 @@ COMMON: dict[str, tuple[Change, str]] = {
     "no data": (put("run", "data", ...), "it lacks run.data"),
     "frames in words": (put("run", "data", "frames", "many"), "its data.frames is not a whole number"),
     "true frames": (put("run", "data", "validation_frames", True), "its data.validation_frames is not a whole number"),
-    "root": (put("run", "root", 3), "its run.root is not a text"),
+    "root": (put("run", "root", 3), "its run.root is not a string"),
     "share": (put("run", "test_fraction", float("nan")), "its run.test_fraction is not a finite number"),
-    "lost": (put("run", "data", "lost", [["seq-01"]]), "its data.lost are no frames"),
+    "lost": (put("run", "data", "lost", [["seq-01"]]), "its data.lost is not a list of frames"),
     "processes": (put("run", "processes", "two"), "its run.processes is not a whole number"),
     "no config": (put("run", "config", ...), "it lacks run.config"),
-    "no section": (put("run", "config", "network", ...), "The run's config is of another version of mvloc_ros"),
-    "section of another type": (put("run", "config", "network", [1, 2]), "The run's config is of another version"),
-    "unknown option": (put("run", "config", "network", "depth", 9), "The run's config is of another version"),
+    "no section": (
+        put("run", "config", "network", ...),
+        "The configuration of the run is of another version of mvloc_ros",
+    ),
+    "section of another type": (
+        put("run", "config", "network", [1, 2]),
+        "The configuration of the run is of another version",
+    ),
+    "unknown option": (
+        put("run", "config", "network", "depth", 9),
+        "The configuration of the run is of another version",
+    ),
     "width in words": (put("run", "config", "network", "width", "wide"), "--width must be a number, not 'wide'"),
     "size as a number with a point": (
         put("run", "config", "network", "latent_size", 16.0),
@@ -108,41 +117,41 @@ COMMON: dict[str, tuple[Change, str]] = {
     ),
     "epochs without end": (
         put("run", "config", "optimiser", "epochs", 10**5000),
-        "--epochs must be at most 2147483648, not such a int",
+        "--epochs must be at most 2147483648, not this int",
     ),
     "beta": (put("run", "config", "optimiser", "initial_beta", float("nan")), "--initial-beta must be a finite number"),
     "seed": (put("run", "config", "seed", "0"), "--seed '0' must be a whole number from 0 to 4294967295"),
     "system": (put("run", "config", "system", "other"), "--system 'other' is unknown"),
-    "system in a list": (put("run", "config", "system", ["mvloc"]), "preset and system must be words"),
+    "system in a list": (put("run", "config", "system", ["mvloc"]), "preset and system must be strings"),
     "network of another size": (
         put("run", "config", "network", "latent_size", 24),
-        "its network [a-z._]+ is 16(x[0-9]+)*, where 24(x[0-9]+)* is right",
+        "its network [a-z._]+ has shape 16(x[0-9]+)* instead of 24(x[0-9]+)*",
     ),
     "network without memory for it": (
         put("run", "config", "network", "latent_size", 65536),
-        "where 65536(x[0-9]+)* is right",
+        "instead of 65536(x[0-9]+)*",
     ),
     "no network": (put("network", ...), "it lacks network"),
     "no weight": (put("network", WEIGHT, ...), f"its network lacks {WEIGHT}"),
-    "another weight": (put("network", "more", torch.zeros(1)), "its network has the unknown 'more'"),
-    "weight of another type": (put("network", WEIGHT, 1.0), f"its network {WEIGHT} is no plain tensor"),
+    "another weight": (put("network", "more", torch.zeros(1)), "its network has the unknown name 'more'"),
+    "weight of another type": (put("network", WEIGHT, 1.0), f"its network {WEIGHT} is not a dense CPU tensor"),
     "sparse weight": (
         lambda v: v["network"].update({WEIGHT: v["network"][WEIGHT].to_sparse()}),
-        f"its network {WEIGHT} is no plain tensor",
+        f"its network {WEIGHT} is not a dense CPU tensor",
     ),
     "transposed": (
         lambda v: v["network"].update({WEIGHT: v["network"][WEIGHT].T}),
-        f"its network {WEIGHT} is [0-9]+x16, where 16x[0-9]+ is right",
+        f"its network {WEIGHT} has shape [0-9]+x16 instead of 16x[0-9]+",
     ),
     "in double": (
         lambda v: v["network"].update({WEIGHT: v["network"][WEIGHT].double()}),
-        f"its network {WEIGHT} is of torch.float64, where torch.float32 is right",
+        f"its network {WEIGHT} has type torch.float64 instead of torch.float32",
     ),
     "NaN": (spoil(WEIGHT, float("nan")), f"its network {WEIGHT} holds NaN or infinities"),
     "infinite": (spoil(WEIGHT, float("-inf")), f"its network {WEIGHT} holds NaN or infinities"),
     "expanded": (
         put("network", WEIGHT, torch.zeros(1, 1).expand(1 << 40, 1 << 20)),
-        f"its network {WEIGHT} is 1099511627776x1048576, where",
+        f"its network {WEIGHT} has shape 1099511627776x1048576 instead",
     ),
     "no normalisation": (put("normalisation", ...), "it lacks normalisation"),
     "offset of two": (put("normalisation", "offset_m", [0.0, 1.0]), "normalisation has no offset_m of 3 numbers"),
@@ -153,15 +162,15 @@ COMMON: dict[str, tuple[Change, str]] = {
     "infinite offset": (put("normalisation", "offset_m", [np.inf, 0.0, 0.0]), "has a offset_m that is not finite"),
     "no scale": (
         put("normalisation", "scale_m", 0.0),
-        "no positive scale_m",
+        "a scale_m that is not positive",
     ),
     "NaN scale": (put("normalisation", "scale_m", float("nan")), "has a scale_m that is not finite"),
-    "reference": (put("normalisation", "reference", [1.0, 1.0, 0.0, 0.0]), "a reference that is no unit quaternion"),
+    "reference": (put("normalisation", "reference", [1.0, 1.0, 0.0, 0.0]), "a reference that is not a unit quaternion"),
     "no history": (put("history", []), "its history is empty"),
-    "history of another type": (put("history", [1]), "its history is no list of rows"),
-    "history in words": (put("history", 0, "train/loss", "low"), "its history holds what is no number"),
+    "history of another type": (put("history", [1]), "its history is not a list of rows"),
+    "history in words": (put("history", 0, "train/loss", "low"), "its history has a value that is not a number"),
     "history without beta": (put("history", 0, "train/beta", ...), "its history lacks train/beta"),
-    "NaN beta": (put("history", 0, "train/beta", float("nan")), "train/beta that is no finite number"),
+    "NaN beta": (put("history", 0, "train/beta", float("nan")), "train/beta that is not a finite number"),
     "epoch": (put("epoch", -1), "its epoch is negative"),
     "seconds": (put("seconds", "long"), "its seconds is not a finite number"),
 }
@@ -172,7 +181,7 @@ def test_what_every_reader_relies_on(name: str, last: Values, tmp_path: Path, mo
     change, words = COMMON[name]
     values = changed(last, change)
     monkeypatch.setattr(checkpoint, "load", lambda _path: values)
-    with pytest.raises(TrainingError, match=rf"^The checkpoint .*{LAST} cannot be used: .*{words}.*; take another"):
+    with pytest.raises(TrainingError, match=rf"^The checkpoint .*{LAST} cannot be used: .*{words}.*; use another one"):
         read_saved_run(tmp_path / LAST)
 
 
@@ -183,27 +192,33 @@ def test_a_checkpoint_as_it_was_written_is_read(run: Path, config: TrainingConfi
 
 
 RESUMED: dict[str, tuple[Change, str]] = {
-    "no objective": (put("objective", ...), "its objective is no mapping of names to tensors"),
-    "objective of another type": (put("objective", "geometric.beta", 0.0), "its objective geometric.beta is no plain"),
-    "no optimiser": (put("optimiser", ...), "its optimiser is no mapping"),
+    "no objective": (put("objective", ...), "its objective is not a mapping of names to tensors"),
+    "objective of another type": (
+        put("objective", "geometric.beta", 0.0),
+        "its objective geometric.beta is not a dense",
+    ),
+    "no optimiser": (put("optimiser", ...), "its optimiser is not a mapping"),
     "no groups": (put("optimiser", "param_groups", []), "its optimiser has other parameters"),
     "groups of another type": (put("optimiser", "param_groups", 0, 1), "its optimiser has other parameters"),
     "no rate": (put("optimiser", "param_groups", 0, "lr", ...), "it lacks optimiser.param_groups.lr"),
     "NaN rate": (put("optimiser", "param_groups", 0, "lr", float("nan")), "optimiser.param_groups.lr is not a finite"),
     "moment of another shape": (
         put("optimiser", "state", 0, "exp_avg", torch.zeros(3)),
-        r"its optimiser.state\[0\].exp_avg is 3, where [0-9x]+ is right",
+        r"its optimiser.state\[0\].exp_avg has shape 3 instead of [0-9x]+",
     ),
-    "no moment": (put("optimiser", "state", 0, "exp_avg_sq", ...), r"its optimiser.state\[0\] has not step and both"),
+    "no moment": (
+        put("optimiser", "state", 0, "exp_avg_sq", ...),
+        r"its optimiser.state\[0\] lacks the step or a moment",
+    ),
     "NaN moment": (
         lambda v: v["optimiser"]["state"][0].update(exp_avg_sq=v["optimiser"]["state"][0]["exp_avg_sq"] + np.nan),
         r"its optimiser.state\[0\].exp_avg_sq holds NaN",
     ),
-    "state of no parameter": (put("optimiser", "state", 9999, {}), "the state of a parameter that there is not"),
-    "no schedule": (put("schedule", ...), "its schedule is no mapping"),
+    "state of no parameter": (put("optimiser", "state", 9999, {}), "state for an unknown parameter"),
+    "no schedule": (put("schedule", ...), "its schedule is not a mapping"),
     "schedule of another type": (put("schedule", "last_epoch", "3"), "its schedule.last_epoch is not a whole number"),
-    "rates": (put("schedule", "_last_lr", [0.1]), "its schedule has an impossible step, or other rates"),
-    "no scaler": (put("scaler", ...), "its scaler is no mapping"),
+    "rates": (put("schedule", "_last_lr", [0.1]), "its schedule has a negative step, or not one learning rate"),
+    "no scaler": (put("scaler", ...), "its scaler is not a mapping"),
 }
 
 
@@ -237,16 +252,16 @@ PROGRESS: dict[str, tuple[Change, str]] = {
     "no progress": (put("progress", ...), "it lacks progress"),
     "words": (put("progress", "step", "many"), "its progress.step is not a whole number"),
     "another epoch": (put("progress", "epoch", 0), "its history, epoch and progress contradict each other"),
-    "another step": (put("progress", "step", 3), "its progress is at another step than its epochs have"),
-    "schedule elsewhere": (put("schedule", "last_epoch", 1), "its schedule is at another step than its progress says"),
+    "another step": (put("progress", "step", 3), "the step of its progress contradicts its epoch"),
+    "schedule elsewhere": (put("schedule", "last_epoch", 1), "the step of its schedule contradicts its progress"),
     "no generators": (put("random", ...), "it lacks random"),
-    "generators": (put("random", "python", [3, [1, 2], None]), "its state of the random generators is none"),
+    "generators": (put("random", "python", [3, [1, 2], None]), "its random generator state is invalid"),
     "numpy beyond its keys": (
         lambda v: v["random"].update(numpy=(*v["random"]["numpy"][:2], 10**6, *v["random"]["numpy"][3:])),
-        "its state of the random generators is none",
+        "its random generator state is invalid",
     ),
     "others": (put("random_of_others", 3), "its random_of_others is not a list"),
-    "of others": (put("random_of_others", [{}]), "it has the random generators of another number of processes"),
+    "of others": (put("random_of_others", [{}]), "it has random generator states for a different number of processes"),
 }
 
 
@@ -260,7 +275,7 @@ def test_resuming_ends_in_a_sentence(
     described = {name: value for name, value in last["run"].items() if name != "processes"}
     for change, words in PROGRESS.values():
         checkpoint.save(tmp_path / LAST, changed(last, change))
-        with pytest.raises(TrainingError, match=rf"{LAST} cannot be used: {words}; take another, or delete it"):
+        with pytest.raises(TrainingError, match=rf"{LAST} cannot be used: {words}; use another one, or delete it"):
             Trainer(config, data.training, data.validation, described, tmp_path, CPU)
     checkpoint.save(tmp_path / LAST, last)
     assert Trainer(config, data.training, data.validation, described, tmp_path, CPU).progress.epoch == 1
@@ -388,10 +403,10 @@ def test_weights_that_are_none_end_in_a_sentence(tmp_path: Path) -> None:
     network = ResNet("resnet18", 0.125, classes=10)
     torch.save(network.state_dict(), path)
     compress(path)
-    with pytest.raises(TrainingError, match=r"is no file of tensors saved by torch\.save"):
+    with pytest.raises(TrainingError, match=r"is not a file of tensors saved by torch\.save"):
         read_weights(path)
     torch.save({1: torch.zeros(1)}, path)
-    with pytest.raises(TrainingError, match="holds no state dict"):
+    with pytest.raises(TrainingError, match="is not a state dict"):
         read_weights(path)
     torch.save(network.state_dict() | {"layer1.0.conv1.weight": torch.full((8, 8, 3, 3), float("nan"))}, path)
     with pytest.raises(TrainingError, match=r"hold NaN or infinities in layer1\.0\.conv1\.weight"):

@@ -164,7 +164,7 @@ def test_a_system_of_colour_trains_and_says_its_name(tiny_folder: Path, tmp_path
     judged = json.loads((tmp_path / "test.json").read_text())
     assert {"test frames", "constant pose"} < judged.keys()
     assert not {"without depth", "without color"} & judged.keys(), "it never sees depth, and nothing without colour"
-    with pytest.raises(TrainingError, match="other values of system; repeat"):
+    with pytest.raises(TrainingError, match="different values of system; use"):
         train(tiny_folder, tmp_path, "--system", "posenet", "--epochs", "1")
 
 
@@ -172,13 +172,16 @@ def test_a_system_of_colour_trains_and_says_its_name(tiny_folder: Path, tmp_path
     ("more", "message"),
     [
         (["--stage", "2"], "--stage 2 needs --start-from"),
-        (["--start-from", "RUN"], "--start-from is for --stage 2 alone"),
-        (["--stage", "2", "--start-from", "RUN", "--epochs", "3"], "--epochs is of stage 1; give --stage2-epochs"),
-        (["--stage", "2", "--start-from", "RUN", "--weights", "x.pth"], "leave --weights away"),
-        (["--stage", "2", "--start-from", "RUN", "--latent-size", "24"], "best.pt is of another network than this run"),
-        (["--stage", "2", "--start-from", "RUN", "--max-depth", "5"], "is of another input than this run"),
-        (["--stage", "2", "--start-from", "RUN", "--validation-gap", "4"], "is of another data than this run"),
-        (["--stage", "2", "--start-from", "RUN", "--refit"], "has none; train it with --refit too"),
+        (["--start-from", "RUN"], "--start-from applies to --stage 2 only"),
+        (["--stage", "2", "--start-from", "RUN", "--epochs", "3"], "--epochs applies to stage 1; use --stage2-epochs"),
+        (["--stage", "2", "--start-from", "RUN", "--weights", "x.pth"], "remove --weights"),
+        (
+            ["--stage", "2", "--start-from", "RUN", "--latent-size", "24"],
+            "best.pt differs from this run in network",
+        ),
+        (["--stage", "2", "--start-from", "RUN", "--max-depth", "5"], "differs from this run in input"),
+        (["--stage", "2", "--start-from", "RUN", "--validation-gap", "4"], "differs from this run in data"),
+        (["--stage", "2", "--start-from", "RUN", "--refit"], "has none; train that with --refit too"),
         (["--stage", "2", "--start-from", "NOWHERE"], "There is no checkpoint .*NOWHERE"),
     ],
 )

@@ -77,13 +77,13 @@ def test_published_hyper_parameters() -> None:
     ("system", "options", "message"),
     [
         ("posenet", {"stage": "2"}, "posenet has no latent distribution.*--stage 2"),
-        ("posenet", {"depth_encoding": "colors"}, "posenet sees colour alone.*--depth-encoding"),
-        ("atloc", {"drop_color": 0.1}, "atloc sees colour alone.*--drop-color"),
+        ("posenet", {"depth_encoding": "colors"}, "posenet uses color only.*--depth-encoding"),
+        ("atloc", {"drop_color": 0.1}, "atloc uses color only.*--drop-color"),
         ("mvloc", {"clip_length": 3}, "mvloc is trained on single frames"),
         ("mapnet", {"clip_length": 1}, "mapnet is trained on clips; --clip-length must be at least 2"),
         ("mapnet", {"clip_length": 33}, "at most --batch-size"),
-        ("mvloc-p", {"samples": 5}, "mvloc-p is the ELBO with one sample"),
-        ("mvloc-p", {"estimator": "dreg"}, "mvloc-p is the ELBO with one sample"),
+        ("mvloc-p", {"samples": 5}, "mvloc-p always uses the ELBO with one sample"),
+        ("mvloc-p", {"estimator": "dreg"}, "mvloc-p always uses the ELBO with one sample"),
         ("mvloc", {"estimator": "vae"}, "--estimator 'vae' is unknown; choose one of elbo, iwae, dreg, paper"),
     ],
 )

@@ -131,7 +131,7 @@ def test_another_run_is_refused_and_a_finished_one_stands(
     config = json.loads((tmp_path / "config.json").read_text())
     assert config["config"]["optimiser"]["epochs"] == 1
     assert config["data"]["frames"] == 2 * (48 - 5 - 2)
-    with pytest.raises(TrainingError, match=r"other values of batch_size, seed; repeat"):
+    with pytest.raises(TrainingError, match=r"different values of batch_size, seed; use"):
         train(tiny_folder, tmp_path, "--epochs", "1", "--seed", "4", "--batch-size", "6")
     assert train(tiny_folder, tmp_path, "--epochs", "1") == 0
     assert (tmp_path / "last.pt").read_bytes() == written
@@ -145,7 +145,7 @@ def test_a_damaged_checkpoint_is_named(tiny_folder: Path, tmp_path: Path) -> Non
 
 
 def test_a_loss_that_explodes_is_said(tiny_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="no longer finite in epoch 1; lower --learning-rate"):
+    with pytest.raises(TrainingError, match="not finite in epoch 1; lower --learning-rate"):
         train(tiny_folder, tmp_path, "--initial-beta", "-1000")
 
 
@@ -169,7 +169,7 @@ def test_every_value_has_an_option() -> None:
     [
         (["--epochs", "0"], r"--epochs 0 must be at least 1"),
         (["--backbone", "vgg"], r"--backbone 'vgg' is unknown; choose one of resnet18, resnet34"),
-        (["--min-depth", "7"], r"--min-depth 7.0 must be less than --max-depth 6.0"),
+        (["--min-depth", "7"], r"--min-depth 7.0 must be below --max-depth 6.0"),
         (["--dropout", "nan"], r"--dropout nan must be at least 0 and at most 0.95"),
         (["--learning-rate", "-1"], r"--learning-rate -1 must be at least"),
     ],
@@ -192,5 +192,5 @@ def test_verbs_do_not_import_torch() -> None:
 
 
 def test_a_device_that_is_not_there_is_said(tiny_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="--device cuda:77 does not serve here"):
+    with pytest.raises(TrainingError, match="--device cuda:77 is not available"):
         train(tiny_folder, tmp_path, "--device", "cuda:77")

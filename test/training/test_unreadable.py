@@ -18,10 +18,10 @@ import pytest
 from mvloc_ros.cli import main
 from mvloc_ros.recordings import open_folder
 from mvloc_ros.training.config import TrainingConfig
-from mvloc_ros.training.datasets import Reading, read_frames
-from mvloc_ros.training.residuals import trained_records
+from mvloc_ros.training.datasets import ReadOptions, read_frames
+from mvloc_ros.training.frame_selection import trained_records
 from mvloc_ros.training.train import read_data
-from mvloc_ros.training.trained import read_judged
+from mvloc_ros.training.trained_network import read_selected
 
 TINY = [
     "--short-side", "32", "--width", "0.125", "--latent-size", "16", "--epochs", "1", "--batch-size", "8",
@@ -74,8 +74,8 @@ def vanish_later(path: Path) -> None:
         ("color.png", cut, "ends before the last PNG chunk"),
         ("color.png", as_cut_jpeg, "ends before the JPEG end marker"),
         ("depth.png", cut, "ends before the last PNG chunk"),
-        ("color.png", other_size, "has 56x42 pixels, the folder's others 64x48"),
-        ("depth.png", other_size, "has 56x42 pixels, the folder's others 64x48"),
+        ("color.png", other_size, "has 56x42 pixels instead of the 64x48 of the folder"),
+        ("depth.png", other_size, "has 56x42 pixels instead of the 64x48 of the folder"),
         ("depth.png", eight_bits, "a depth image is a PNG of 16 bits"),
         ("color.png", vanish_later, "cannot be read (No such file or directory)"),
         ("color.png", lambda path: path.write_bytes(b""), "the file is empty"),
@@ -93,12 +93,14 @@ def test_one_damaged_frame_is_left_out_and_counted(
     with caplog.at_level(logging.WARNING, logger="mvloc_ros"):
         frames = read_data(tiny_config, folder, 0.2).training
     (warning,) = [record.getMessage() for record in caplog.records]
-    assert warning.startswith("1 of 82 training frames left out; the first: ")
+    assert warning.startswith("1 of 82 training frames skipped; the first: ")
     assert "frame-000000" in warning
     assert reason in warning
-    assert [(frame.sequence, frame.index) for frame in frames.lost] == [("seq-01", 0)]
+    assert [(frame.sequence, frame.index) for frame in frames.unreadable] == [("seq-01", 0)]
     assert len(frames) == len(frames.color) == len(frames.stamps_ns) == 81
-    complete = read_frames(tiny_config.input, opened := open_folder(folder), opened.train[1:3], "some", Reading(None))
+    complete = read_frames(
+        tiny_config.input, opened := open_folder(folder), opened.train[1:3], "some", ReadOptions(None)
+    )
     for name in ("color", "depth", "present", "poses", "stamps_ns"):
         np.testing.assert_array_equal(getattr(frames, name)[:2], getattr(complete, name))
 
@@ -149,7 +151,7 @@ def test_more_than_the_limit_ends_with_a_sentence(folder: Path, capsys: pytest.C
         cut(file(folder, index, "color.png"))
     assert train(folder) == 2
     sentence = said(capsys)
-    assert "2 of 82 training frames cannot be read, more than the 1.0% that --max-unreadable allows" in sentence
+    assert "2 of 82 training frames are unreadable, more than the 1.0% of --max-unreadable" in sentence
     assert "frame-000005.color.png is damaged" in sentence
     assert not (folder.parent / "run" / "last.pt").exists()
     assert train(folder, "--max-unreadable", "0.05") == 0
@@ -166,8 +168,10 @@ def test_what_was_left_out_is_known_to_cache_resume_and_export(
         assert len(caplog.records) == 1, "out of the cache, too, it is said"
     capsys.readouterr()
     assert train(folder, "--max-unreadable", "0") == 2
-    assert "1 of 82 training frames cannot be read, more than the 0.0%" in said(capsys)
-    records = trained_records(read_judged(folder.parent / "run", half_weights=False), False, open_folder(folder))
+    assert "1 of 82 training frames are unreadable, more than the 0.0%" in said(capsys)
+    records = trained_records(
+        read_selected(folder.parent / "run", half_weights=False), open_folder(folder), refitted=False
+    )
     assert len(records) == 81, "what becomes the bundle's training poses"
     assert 5 not in [record.index for record in records if record.sequence == "seq-01"]
 
@@ -262,9 +266,9 @@ def test_checkpoints_of_another_system(folder: Path, tmp_path: Path, capsys: pyt
     assert main([*common, "--out", str(atloc), "--system", "atloc"]) == 0
     capsys.readouterr()
     assert main([*common, "--out", str(atloc)]) == 2
-    assert "holds a run with other values of" in (sentence := said(capsys))
+    assert "has a run with different values of" in (sentence := said(capsys))
     assert "system" in sentence
     second = [word for word in common if word not in ("--epochs",)]
     second.remove("1")
     assert main([*second, "--out", str(tmp_path / "second"), "--stage", "2", "--start-from", str(atloc)]) == 2
-    assert "best.pt is of another system than this run" in said(capsys)
+    assert "best.pt differs from this run in system" in said(capsys)

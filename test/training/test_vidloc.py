@@ -17,9 +17,11 @@ from mvloc_ros.geometry import se3
 from mvloc_ros.recordings import open_folder
 from mvloc_ros.training import checkpoint, verbs
 from mvloc_ros.training.clip_objective import RecurrentObjective
+from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.datasets import PosedFrames, load_frames, windows
 from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.export import export
+from mvloc_ros.training.frame_selection import split_records
 from mvloc_ros.training.networks.vidloc import CausalVidLoc, VidLoc
 from mvloc_ros.training.normalisation import PoseNormalisation
 from mvloc_ros.training.objective import Batch, GeometricLoss, MeanObjective
@@ -175,11 +177,15 @@ def test_from_training_to_the_test_frames(run: Path, tiny_folder: Path) -> None:
         errors = se3.translation_error(poses, test.poses)
         assert found[label]["all"]["median_m"] == pytest.approx(np.median(errors), rel=1e-4), label
         assert found[label]["all"]["mean_m"] == pytest.approx(np.mean(errors), rel=1e-4), label
-    constant = np.linalg.norm(test.poses[:, :3, 3] - np.array(normalisation.offset_m), axis=1)
+    trained = split_records(TrainingConfig.from_dict(values["run"]["config"]), open_folder(tiny_folder))[0]
+    middle = np.median([record.T_map_camera[:3, 3] for record in trained], axis=0)
+    constant = np.linalg.norm(test.poses[:, :3, 3] - middle, axis=1)
     assert found["constant pose"]["all"]["median_m"] == pytest.approx(np.median(constant), rel=1e-4)
     assert len({found[label]["all"]["mean_m"] for label in ("test frames", "without depth", "without color")}) == 3
 
 
 def test_no_bundle_of_clips(run: Path, tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"A bundle maps single frames, and vidloc-causal needs clips; use"):
+    with pytest.raises(
+        TrainingError, match=r"A bundle needs a network of single frames, and vidloc-causal needs clips; use"
+    ):
         export(run, tmp_path / "bundle")

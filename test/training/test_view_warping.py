@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from mvloc_ros.geometry import quaternion, se3
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.training.views import RgbdCameras
+from mvloc_ros.training.views.camera_motion import Motion
 from mvloc_ros.training.views.filling import fill
-from mvloc_ros.training.views.motion import Motion
 from mvloc_ros.training.views.turning import turn
 from mvloc_ros.training.views.warping import warp
 from mvloc_ros.training.views.zbuffer import warp_depth

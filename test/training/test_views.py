@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from mvloc_ros import interrupts
 from mvloc_ros.cli import main
 from mvloc_ros.geometry import quaternion, se3
 from mvloc_ros.geometry.camera import PinholeCamera
@@ -27,10 +28,10 @@ from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.normalisation import PoseNormalisation
 from mvloc_ros.training.options import AugmentationConfig
 from mvloc_ros.training.presets import preset
+from mvloc_ros.training.torch_quaternion import multiply, rotation_matrix
 from mvloc_ros.training.trainer import Trainer
 from mvloc_ros.training.views import NovelViews, RgbdCameras, check_projection, prepare_views
-from mvloc_ros.training.views.motion import Motion, draw_motion, move_target
-from mvloc_ros.training.views.rotations import multiply, rotation_matrix
+from mvloc_ros.training.views.camera_motion import Motion, draw_motion, move_target
 
 CAMERAS = RgbdCameras(PinholeCamera(32, 24, 30.0, 30.0, 15.5, 11.5), PinholeCamera(32, 24, 33.0, 33.0, 15.5, 11.5))
 IDENTITY = PoseNormalisation((0.0, 0.0, 0.0), 1.0, (0.0, 0.0, 0.0, 1.0))
@@ -224,7 +225,7 @@ def test_an_interrupted_run_goes_on_exactly(tiny_folder: Path, tmp_path: Path, m
         return row
 
     monkeypatch.setattr(Trainer, "_train_epoch", interrupted)
-    assert train(tiny_folder, tmp_path / "cut", "--epochs", "2") == verbs.INTERRUPTED
+    assert train(tiny_folder, tmp_path / "cut", "--epochs", "2") == interrupts.EXIT_CODE
     monkeypatch.undo()
     assert train(tiny_folder, tmp_path / "cut", "--epochs", "2") == 0
     whole, cut = (checkpoint.load(tmp_path / name / "last.pt") for name in ("whole", "cut"))
@@ -250,7 +251,7 @@ def test_panoramas_are_not_moved(tiny_folder: Path, tmp_path: Path, capsys: pyte
     for number, options in enumerate((["--turn", "6"], ["--shift", "0.1"], ["--shift", "0.1", "--system", "atloc"])):
         out = tmp_path / str(number)
         assert main([*command, "--out", str(out), *options]) == 2
-        assert "are panoramas, which --turn and --shift cannot move" in capsys.readouterr().err
+        assert "are panoramas, which --turn and --shift do not support" in capsys.readouterr().err
         assert not out.exists()
     folder = open_folder(root)
     turned = {"turn": 6.0}

@@ -23,7 +23,7 @@ from bench.fuzzing.mutators import damaged, odd_file, replace_bytes
 from mvloc_ros.training import checkpoint
 from mvloc_ros.training.presets import PRESETS
 from mvloc_ros.training.systems import build_network
-from mvloc_ros.training.trained import read_network
+from mvloc_ros.training.trained_network import read_network
 from mvloc_ros.training.warm_start import read_start
 
 _TINY = {"short_side": 32, "width": 0.125, "latent_size": 8, "epochs": 2, "batch_size": 8}

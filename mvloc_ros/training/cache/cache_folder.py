@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The folder that all caches lie in: where it is, who may build in it, what it holds, and how it is emptied.
+"""The cache folder: its location, locks, content and deletion.
 
-Each cache is a folder named by a key of 32 hexadecimal digits. Building one is guarded by a file lock, which ends
-with its process, so that a second process waits for the first and then opens what that made. Where a file system
-has no locks both build, and the slower one gives way.
+Each entry is a folder named by a key of 32 hexadecimal digits. A file lock, which ends with its process, guards
+building it: a second process waits and then opens the result of the first. On a file system without locks both build,
+and the slower one discards its result.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mvloc_ros.training.cache import store
-from mvloc_ros.training.cache.store import DamagedError, Stored, Writer
+from mvloc_ros.training.cache import array_folder
+from mvloc_ros.training.cache.array_folder import DamagedError, Stored, Writer
 
 KEY = re.compile(r"[0-9a-f]{32}")
 _LEFTOVER = re.compile(r"\.([0-9a-f]{32})\..+")
@@ -30,7 +30,7 @@ _LOCK_FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBL
 _log = logging.getLogger(__name__)
 
 
-def default_place() -> Path:
+def default_cache_folder() -> Path:
     """`$MVLOC_CACHE`, or `mvloc_ros/datasets` in `$XDG_CACHE_HOME` (`~/.cache`)."""
     if own := os.environ.get("MVLOC_CACHE"):
         return Path(own)
@@ -38,32 +38,32 @@ def default_place() -> Path:
 
 
 def open_or_build(folder: Path, build: Callable[[Writer], dict[str, Any]], needed_bytes: int) -> Stored:
-    """Open a cache, or make it first; one that is damaged is made again.
+    """Open an entry, or build it first; a damaged one is rebuilt.
 
     Args:
-        folder: its place; named by its key.
+        folder: of the entry, named by its key.
         build: fills the arrays and returns the notes.
-        needed_bytes: the room that it needs.
+        needed_bytes: the disk space that it needs.
 
     Raises:
-        OSError: the folder cannot be made, or has no room.
+        OSError: the folder cannot be created, or the disk is full.
     """
     try:
-        found = store.open_stored(folder)
+        found = array_folder.open_stored(folder)
     except DamagedError:
-        found = None  # said below, by the one process that repairs it
+        found = None  # reported below, by the process that rebuilds it
     if found is not None:
         return found
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _locked(folder) as locked:
         try:
-            found = store.open_stored(folder)
+            found = array_folder.open_stored(folder)
         except DamagedError as error:
-            _log.warning("The cache %s is damaged (%s); it is made again.", folder, error)
+            _log.warning("The cache %s is damaged (%s) and is rebuilt.", folder, error)
         if found is None:
             if locked:
                 _remove_leftovers(folder)
-            _require_room(folder.parent, needed_bytes)
+            _require_space(folder.parent, needed_bytes)
             with Writer(folder) as writer:
                 writer.finish(build(writer))
             found = _reopened(folder)
@@ -72,63 +72,63 @@ def open_or_build(folder: Path, build: Callable[[Writer], dict[str, Any]], neede
 
 def _reopened(folder: Path) -> Stored:
     try:
-        found = store.open_stored(folder)
+        found = array_folder.open_stored(folder)
     except DamagedError as error:
-        raise OSError(errno.EIO, f"what was written there cannot be read: {error}") from error
+        raise OSError(errno.EIO, f"the written data cannot be read: {error}") from error
     if found is None:
-        raise OSError(errno.ENOENT, "it was deleted while it was made")
+        raise OSError(errno.ENOENT, "it was deleted while it was built")
     return found
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A cache as `mvloc cache list` shows it; `notes` is empty where it is damaged or was left by an interruption."""
+    """An entry as shown by `mvloc cache list`; `notes` is empty if it is damaged or incomplete."""
 
     name: str
     bytes: int
     notes: dict[str, Any]
 
 
-def entries(place: Path) -> list[Entry]:
-    """All caches in a folder, and what interrupted processes left there."""
+def entries(cache: Path) -> list[Entry]:
+    """All entries of a cache folder, including those of interrupted processes."""
     found = []
-    for path in sorted(place.iterdir()) if place.is_dir() else []:
+    for path in sorted(cache.iterdir()) if cache.is_dir() else []:
         if not path.is_dir() or not (KEY.fullmatch(path.name) or _LEFTOVER.fullmatch(path.name)):
             continue
         try:
-            notes = store.read_contents(path)["notes"] if KEY.fullmatch(path.name) else {}
+            notes = array_folder.read_contents(path)["notes"] if KEY.fullmatch(path.name) else {}
         except DamagedError:
             notes = {}
         found.append(Entry(path.name, _size(path), notes))
     return found
 
 
-def clear(place: Path, names: list[str]) -> tuple[int, list[str]]:
-    """Delete caches, all of them where no name is given; nothing else in the folder is touched.
+def clear(cache: Path, names: list[str]) -> tuple[int, list[str]]:
+    """Delete the named entries, or all without names; other files in the folder are kept.
 
-    Returns the bytes that became free, and the names that stay because a process is making them.
+    Returns the freed bytes, and the names that are kept because a process is building them.
     """
     freed, busy = 0, []
-    for entry in entries(place):
+    for entry in entries(cache):
         leftover = _LEFTOVER.fullmatch(entry.name)
         key = leftover[1] if leftover else entry.name
         if names and not {key, entry.name} & set(names):
             continue
-        with _locked(place / key, wait=False) as locked:
-            if not locked and (place / entry.name).exists():
+        with _locked(cache / key, wait=False) as locked:
+            if not locked and (cache / entry.name).exists():
                 busy.append(entry.name)
                 continue
             if leftover:
-                shutil.rmtree(place / entry.name)
+                shutil.rmtree(cache / entry.name)
             else:
-                store.remove(place / entry.name)
+                array_folder.remove(cache / entry.name)
             freed += entry.bytes
     return freed, busy
 
 
 @contextmanager
 def _locked(folder: Path, wait: bool = True) -> Iterator[bool]:
-    """Whether this process alone works on the cache; waits for another one to end."""
+    """Context that locks an entry, waiting for another process; whether the lock is held."""
     descriptor = os.open(folder.parent / f".{folder.name}{_LOCK_SUFFIX}", _LOCK_FLAGS, 0o644)
     try:
         yield _lock(descriptor, wait)
@@ -150,14 +150,14 @@ def _lock(descriptor: int, wait: bool) -> bool:
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """What killed processes left of this cache; whoever holds the lock is the only one that writes there."""
+    """Remove incomplete data of killed processes; only the holder of the lock writes there."""
     for path in folder.parent.glob(f".{folder.name}.*"):
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _require_room(place: Path, needed_bytes: int) -> None:
-    free = shutil.disk_usage(place).free
+def _require_space(cache: Path, needed_bytes: int) -> None:
+    free = shutil.disk_usage(cache).free
     if free < needed_bytes:
         raise OSError(errno.ENOSPC, f"it needs {needed_bytes / 1e6:.0f} MB and {free / 1e6:.0f} MB are free")
 
@@ -165,5 +165,5 @@ def _require_room(place: Path, needed_bytes: int) -> None:
 def _size(folder: Path) -> int:
     try:
         return sum(path.stat().st_size for path in folder.iterdir())
-    except OSError:  # another process is deleting it
+    except OSError:  # another process deletes it
         return 0

@@ -3,20 +3,30 @@
 
 from __future__ import annotations
 
-from mvloc_ros.training.datasets.arrays import PosedFrames, as_tensor, network_size
 from mvloc_ros.training.datasets.clips import clip_indices, windows
-from mvloc_ros.training.datasets.load import Reading, load_frames, open_readable, read_frames
-from mvloc_ros.training.datasets.split import hold_out
+from mvloc_ros.training.datasets.load_frames import ReadOptions, load_frames, open_usable_folder, read_frames
+from mvloc_ros.training.datasets.posed_frames import (
+    COLOR,
+    DEPTH,
+    INPUT_NAMES,
+    PosedFrames,
+    as_tensor,
+    evenly_spaced,
+    network_size,
+)
 
 __all__ = [
+    "COLOR",
+    "DEPTH",
+    "INPUT_NAMES",
     "PosedFrames",
-    "Reading",
+    "ReadOptions",
     "as_tensor",
     "clip_indices",
-    "hold_out",
+    "evenly_spaced",
     "load_frames",
     "network_size",
-    "open_readable",
+    "open_usable_folder",
     "read_frames",
     "windows",
 ]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clips: several frames of one sequence, evenly apart, that are trained together."""
+"""Clips: evenly spaced frames of one sequence that are trained together."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mvloc_ros.training.datasets.arrays import PosedFrames
+from mvloc_ros.training.datasets.posed_frames import PosedFrames
 from mvloc_ros.training.errors import TrainingError
 
 
 class Window(NamedTuple):
-    """Frames to look at together, in the order of time, and for which positions among them to take the answer."""
+    """Frames of one forward pass in the order of time, and the slice of them whose poses are used."""
 
     frames: NDArray[np.int64]
     answers: slice
 
 
 def in_time(frames: PosedFrames) -> list[NDArray[np.int64]]:
-    """The indices of every sequence's frames in the order of time."""
+    """The frame indices of every sequence in the order of time."""
     names = np.array(frames.sequences)
     sequences = [np.flatnonzero(names == name) for name in sorted(set(frames.sequences))]
     return [members[np.argsort(frames.stamps_ns[members], kind="stable")] for members in sequences]
 
 
 def windows(frames: PosedFrames, length: int, skip: int, causal: bool) -> list[Window]:
-    """Windows as long and as far apart as the clips of the training that answer for every frame once.
+    """Windows with the length and spacing of the training clips that give one pose per frame.
 
-    Causal: of each frame and those before it, as many as there are. Otherwise side by side, the last of
-    a sequence reaching back into the one before it.
+    Causal: each frame with the previous ones, as far as there are any. Otherwise consecutive windows, of which the last
+    one of a sequence overlaps the previous one.
     """
     found = []
     for members in in_time(frames):
@@ -51,8 +51,8 @@ def windows(frames: PosedFrames, length: int, skip: int, causal: bool) -> list[W
 def clip_indices(frames: PosedFrames, length: int, skip: int) -> Tensor:
     """Every clip of `length` frames, `skip` frames apart, in the order of time: int64 `[clips, length]`.
 
-    No clip crosses from one sequence into another. In a sequence too short for the skip it is as large
-    as fits; one of fewer than `length` frames has no clip.
+    A clip is of one sequence. In a sequence too short for the skip it has the largest possible skip; one with fewer
+    than `length` frames has no clip.
 
     Raises:
         TrainingError: there is no clip at all.
@@ -67,5 +67,5 @@ def clip_indices(frames: PosedFrames, length: int, skip: int) -> Tensor:
         starts = np.arange(len(members) - offsets[-1])
         clips.append(members[starts[:, None] + offsets])
     if not clips:
-        raise TrainingError(f"No training sequence has {length} frames, as a clip needs; lower --clip-length.")
+        raise TrainingError(f"No training sequence has the {length} frames of a clip; lower --clip-length.")
     return torch.from_numpy(np.concatenate(clips))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Image files -> frames at the network's size, in parallel, each that cannot be read named with the reason.
+"""Decodes image files to frames at the size of the network input, in parallel.
 
-Resizing, and registering raw depth, is done by the functions that the node uses, so that the network sees in
-training what it sees later.
+Resizing and registration of raw depth use the functions of the node, so that the network gets the same input in
+training and at run time.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from tqdm import tqdm
 
 from mvloc_ros.inference.preprocess import DepthRegistration, resize_color, resize_depth
 from mvloc_ros.recordings import FrameRecord, RecordingError, read_color, read_depth
-from mvloc_ros.training.datasets.arrays import LostFrame
+from mvloc_ros.training.datasets.posed_frames import UnreadableFrame
 
-CACHE_FORMAT = 1  # of the arrays that `load` stores; to be raised with every change of their values
-AHEAD = 4  # frames that each thread may be ahead of the one that is taken
+CACHE_FORMAT = 1  # of the stored arrays; increment it with every change of their values
+AHEAD = 4  # frames that each thread decodes in advance
 
 Pixels = TypeVar("Pixels", bound=np.generic)
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """Colour uint8 `[H, W, 3]` and depth float32 `[H, W]` in metres of one frame, None where it has none."""
+    """Color uint8 `[H, W, 3]` and depth float32 `[H, W]` in meters of one frame, None if missing."""
 
     color: NDArray[np.uint8] | None
     depth: NDArray[np.float32] | None
@@ -42,14 +42,14 @@ class Decoded:
 
 @dataclass(frozen=True, eq=False)
 class Decoding:
-    """All that decides the arrays beside the files.
+    """Everything that determines the arrays, except for the files.
 
     Attributes:
-        height, width: the network's input.
-        depth_units_per_metre: value of a depth pixel at one metre.
-        color_size, depth_size: (width, height) that the images must have; None: any.
-        registration: what raw depth is carried into the colour camera with; None: it stays as it is.
-        depth_of_points: whether depth is resized as a map of single points (`resize_depth`).
+        height, width: of the network input.
+        depth_units_per_metre: value of a depth pixel at one meter.
+        color_size, depth_size: required (width, height) of the images; None: any.
+        registration: registers raw depth to the color camera; None: depth is not registered.
+        depth_of_points: whether depth is resized as sparse points (`resize_depth`).
     """
 
     height: int
@@ -60,14 +60,14 @@ class Decoding:
     registration: DepthRegistration | None = None
     depth_of_points: bool = False
 
-    def read(self, record: FrameRecord) -> Decoded | LostFrame:
+    def read(self, record: FrameRecord) -> Decoded | UnreadableFrame:
         """The frame of a record."""
         try:
             if record.T_map_camera is not None and not np.all(np.isfinite(record.T_map_camera)):
                 raise RecordingError(f"The pose of frame {record.index} of {record.sequence} is not finite.")
             return Decoded(self._color(record), self._depth(record))
         except RecordingError as error:
-            return LostFrame(record.sequence, record.index, str(error))
+            return UnreadableFrame(record.sequence, record.index, str(error))
 
     def _color(self, record: FrameRecord) -> NDArray[np.uint8] | None:
         if record.color is None:
@@ -86,10 +86,10 @@ class Decoding:
         return self.registration.apply(np.asarray(resized, dtype=np.float32))
 
     def describe(self) -> dict[str, Any]:
-        """As plain values, for the key of a cache."""
+        """Plain values for the cache key."""
         values = {**vars(self), "format": CACHE_FORMAT, "opencv": cv2.__version__}
         if not self.depth_of_points:
-            # Caches from before there was the choice are of this kind.
+            # Caches of older versions have no such key.
             del values["depth_of_points"]
         if self.registration is not None:
             cameras = self.registration.depth_camera.to_dict(), self.registration.color_camera.to_dict()
@@ -100,17 +100,19 @@ class Decoding:
 def _sized(path: Path, image: NDArray[Pixels], size: tuple[int, int] | None) -> NDArray[Pixels]:
     height, width = image.shape[:2]
     if size is not None and (width, height) != size:
-        raise RecordingError(f"The image {path} has {width}x{height} pixels, the folder's others {size[0]}x{size[1]}.")
+        raise RecordingError(
+            f"The image {path} has {width}x{height} pixels instead of the {size[0]}x{size[1]} of the folder."
+        )
     return image
 
 
-def decode_all(records: Sequence[FrameRecord], decoding: Decoding, label: str) -> Iterator[Decoded | LostFrame]:
+def decode_all(records: Sequence[FrameRecord], decoding: Decoding, label: str) -> Iterator[Decoded | UnreadableFrame]:
     """The frames of all records, in their order, with a progress bar named `label`.
 
-    OpenCV and zlib work outside of Python's lock, so threads share the work.
+    OpenCV and zlib release the global interpreter lock, so threads run in parallel.
     """
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    waiting: deque[Future[Decoded | LostFrame]] = deque()
+    waiting: deque[Future[Decoded | UnreadableFrame]] = deque()
     pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
     try:
         for record in tqdm(records, desc=f"reading {label} frames", unit="frame"):
@@ -124,9 +126,9 @@ def decode_all(records: Sequence[FrameRecord], decoding: Decoding, label: str) -
 
 
 def frames_key(records: Sequence[FrameRecord], decoding: Decoding) -> str:
-    """32 hexadecimal digits that change with anything that changes the arrays of the records.
+    """Cache key of 32 hexadecimal digits: a digest of everything that determines the arrays of the records.
 
-    Files count by path, size and time of their last change.
+    Files are identified by path, size and modification time.
     """
     digest = hashlib.sha256(json.dumps(decoding.describe(), sort_keys=True).encode())
     for record in records:

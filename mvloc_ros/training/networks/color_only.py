@@ -1,25 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MVLoc (V) of the paper's Table 3: the colour encoder alone, attention, regressor."""
+"""MVLoc (V) of the paper's Table 3: the color encoder only, attention, regressor."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
 from mvloc_ros.training.networks.attention import LatentAttention
-from mvloc_ros.training.networks.features import FeatureEncoder
+from mvloc_ros.training.networks.encoder import FeatureEncoder
 from mvloc_ros.training.networks.pose_network import PoseNetwork, PoseOutput, deterministic_output, presence_shares
 from mvloc_ros.training.networks.regressor import PoseRegressor
-from mvloc_ros.training.networks.resnet import ResNet, load_imagenet
+from mvloc_ros.training.networks.resnet import ResNet
 from mvloc_ros.training.options import InputConfig, NetworkConfig
 
 
 class ColorOnly(PoseNetwork):
-    """RGB image -> pose. Depth is looked at by nothing; without colour the latent vector is 0.
+    """RGB image -> pose; depth is ignored. Without color the latent vector is 0.
 
-    So a frame without colour gets one fixed pose, that of no image, and the prior's share is 1.
+    So all frames without color get the same pose, with a share of 1 for the prior.
     """
 
     def __init__(self, network: NetworkConfig, inputs: InputConfig) -> None:
@@ -29,12 +27,8 @@ class ColorOnly(PoseNetwork):
         self.attention = LatentAttention(size)
         self.regressor = PoseRegressor(size, network.dropout)
 
-    def start_from(self, weights: Mapping[str, Tensor]) -> None:
-        """Start the encoder from ImageNet weights (TrainingError where they do not fit)."""
-        load_imagenet(self.color.backbone, weights)
-
     def forward(self, color: Tensor, depth: Tensor, present: Tensor) -> PoseOutput:
-        """Poses from colour alone."""
+        """Poses from color only."""
         seen = torch.cat([present[:, :1], torch.zeros_like(present[:, 1:])], dim=1)
         latent = self.color(self.normalise_color(color)) * present[:, :1]
         return deterministic_output(self.regressor(self.attention(latent)), latent, presence_shares(seen))

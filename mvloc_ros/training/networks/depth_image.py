@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Depth as the depth encoder sees it: one metric channel, or the three of a colour scale."""
+"""Input of the depth encoder: one metric channel, or three channels of a color scale."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ CHANNELS = {"metric": 1, "colors": 3}
 
 
 def metric(depth: Tensor, low_m: float, high_m: float) -> Tensor:
-    """Metres `[B, H, W]` -> `[B, 1, H, W]`, linear in depth from -1 to 1; all that is invalid becomes -1.
+    """Meters `[B, H, W]` -> `[B, 1, H, W]`, linear in depth from -1 to 1; invalid depth becomes -1.
 
-    Invalid is what lies outside the depth range, 0 and infinity with it, and NaN, which is inside no range.
+    Depth outside the range is invalid, which includes 0, infinity and NaN.
     """
     position, valid = _in_range(depth, low_m, high_m)
     return torch.where(valid, 2.0 * position - 1.0, torch.full_like(position, -1.0)).unsqueeze(1)
 
 
 def colors(depth: Tensor, low_m: float, high_m: float) -> Tensor:
-    """Metres `[B, H, W]` -> `[B, 3, H, W]` in [-1, 1]: the "jet" scale, near is blue, far is red, invalid is black.
+    """Meters `[B, H, W]` -> `[B, 3, H, W]` in [-1, 1]: the "jet" scale, near is blue, far is red, invalid is black.
 
-    The paper feeds depth as colour-coded images and does not name its scale; this one is linear by parts: each
+    The paper uses color-coded depth images without naming the scale; this one is piecewise linear: each
     channel is a trapezium over the depth range, 3/8 of it wide on top and half of it apart from the next but one.
     """
     position, valid = _in_range(depth, low_m, high_m)
@@ -31,6 +31,6 @@ def colors(depth: Tensor, low_m: float, high_m: float) -> Tensor:
 
 
 def _in_range(depth: Tensor, low_m: float, high_m: float) -> tuple[Tensor, Tensor]:
-    """Where in the range each pixel lies, 0 to 1, and whether it does; NaN, if any, only where it does not."""
+    """Position of each pixel in the range, 0 to 1, and whether it is in the range; NaN only if it is not."""
     depth = depth.to(torch.float32)
     return (depth - low_m) / (high_m - low_m), (depth >= low_m) & (depth <= high_m)

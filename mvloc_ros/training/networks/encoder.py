@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One modality's encoder: an image -> a diagonal Gaussian over the latent space."""
+"""The encoder of one modality: an image -> a Gaussian over the latent space, or a plain feature vector."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from torch import Tensor, nn
 
 from mvloc_ros.training.networks.resnet import ResNet
 
-# exp(10) = 22026: wide enough to say "certain" or "knows nothing", far from float16's overflow.
+# exp(10) = 22026: wide enough for a certain or an uninformative expert, far from the overflow of float16.
 LOG_VARIANCE_LIMIT = 10.0
 
 
 class GaussianEncoder(nn.Module):
     """ResNet features, then two parallel linear layers for the mean and the log variance.
 
-    The paper calls the second output the "diagonal vector of the variance matrix"; a logarithm keeps
-    the variance positive. No ReLU on the mean: a Gaussian's mean has both signs.
+    The paper calls the second output the "diagonal vector of the variance matrix"; a logarithm keeps the variance
+    positive. No ReLU on the mean, which may have both signs.
     """
 
     def __init__(self, backbone: ResNet, latent_size: int) -> None:
@@ -24,7 +24,7 @@ class GaussianEncoder(nn.Module):
         self.mean = nn.Linear(backbone.feature_size, latent_size)
         self.log_variance = nn.Linear(backbone.feature_size, latent_size)
         nn.init.kaiming_normal_(self.mean.weight)
-        # Small, so that at the start every expert weighs as much as the prior.
+        # Small, so that initially every expert has the weight of the prior.
         nn.init.normal_(self.log_variance.weight, std=1e-3)
         nn.init.zeros_(self.mean.bias)
         nn.init.zeros_(self.log_variance.bias)
@@ -34,3 +34,19 @@ class GaussianEncoder(nn.Module):
         features = self.backbone(image)
         limit = LOG_VARIANCE_LIMIT
         return self.mean(features), self.log_variance(features).clamp(-limit, limit)
+
+
+class FeatureEncoder(nn.Module):
+    """ResNet features and one linear layer: a `GaussianEncoder` without the variance."""
+
+    def __init__(self, backbone: ResNet, size: int) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.features = nn.Linear(backbone.feature_size, size)
+        nn.init.kaiming_normal_(self.features.weight)
+        nn.init.zeros_(self.features.bias)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Images `[B, C, H, W]` in [-1, 1] -> `[B, size]`."""
+        features: Tensor = self.features(self.backbone(image))
+        return features

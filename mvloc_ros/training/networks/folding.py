@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Batch norms folded into the convolutions before them: in inference both are one linear map."""
+"""Folds batch norms into the preceding convolutions: in inference both are one linear map."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from mvloc_ros.training.networks.resnet import BasicBlock, ResNet
 M = TypeVar("M", bound=nn.Module)
 
 
-def folded(network: M) -> M:
-    """A copy in eval mode with the norms of every ResNet folded; of a folded network a plain copy."""
+def fold_batch_norms(network: M) -> M:
+    """A copy in evaluation mode with the norms of every ResNet folded."""
     network = copy.deepcopy(network).eval()
     for module in network.modules():
         if isinstance(module, (ResNet, BasicBlock)) and isinstance(module.bn1, nn.BatchNorm2d):

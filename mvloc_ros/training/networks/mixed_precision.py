@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Half precision where it saves time, float32 where it decides.
+"""Mixed precision: image encoders in half precision, everything else in float32.
 
-The image encoders hold nearly all operations and weights, and compute in float16 or bfloat16. What
-follows them stays float32: exponentials of log variances overflow float16 beyond 11, and the softmax,
-the regressor and the rotations turn small errors into centimetres. Their share of the work is small.
+The image encoders have nearly all operations and weights, and compute in float16 or bfloat16. The rest stays float32:
+exponentials of log variances above 11 overflow float16, and in softmax, regressor and rotations small errors become
+centimeters. Its share of the computation is small.
 
-The types are part of the network, so that an exported graph carries them: runtimes that take precision
-from the graph (TensorRT from 10) and those that compute as they are told give the same numbers.
+The types are part of the network, and so of an exported graph, so that all runtimes give the same results (TensorRT
+from version 10 takes the precision from the graph).
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from mvloc_ros.training.networks.encoder import GaussianEncoder
-from mvloc_ros.training.networks.features import FeatureEncoder
-from mvloc_ros.training.networks.folding import folded
+from mvloc_ros.training.networks.encoder import FeatureEncoder, GaussianEncoder
+from mvloc_ros.training.networks.folding import fold_batch_norms
 from mvloc_ros.training.networks.resnet import ResNet
 
 M = TypeVar("M", bound=nn.Module)
@@ -26,7 +25,7 @@ _ENCODERS = (GaussianEncoder, FeatureEncoder, ResNet)
 
 
 class LowerPrecision(nn.Module):
-    """An encoder computed in another type: float32 images in, float32 features out."""
+    """An encoder in another precision, with float32 images and float32 features."""
 
     def __init__(self, encoder: nn.Module, dtype: torch.dtype) -> None:
         super().__init__()
@@ -34,7 +33,7 @@ class LowerPrecision(nn.Module):
         self.dtype = dtype
 
     def forward(self, image: Tensor) -> Tensor | tuple[Tensor, ...]:
-        """As the encoder's, whatever it gives."""
+        """As `forward` of the encoder."""
         output = self.encoder(image.to(self.dtype))
         if isinstance(output, tuple):
             return tuple(value.float() for value in output)
@@ -42,9 +41,9 @@ class LowerPrecision(nn.Module):
         return features
 
 
-def lowered(network: M, dtype: torch.dtype) -> M:
-    """A copy in eval mode whose image encoders compute in `dtype`, with batch norms folded before that."""
-    network = folded(network)
+def lower_precision(network: M, dtype: torch.dtype) -> M:
+    """A copy in evaluation mode with folded batch norms, whose image encoders compute in `dtype`."""
+    network = fold_batch_norms(network)
     _lower(network, dtype)
     return network
 

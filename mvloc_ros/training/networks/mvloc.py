@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 
@@ -13,14 +11,14 @@ from mvloc_ros.training.networks.encoder import GaussianEncoder
 from mvloc_ros.training.networks.pose_network import PoseNetwork, PoseOutput
 from mvloc_ros.training.networks.product_of_experts import JointGaussian, product_of_experts
 from mvloc_ros.training.networks.regressor import PoseRegressor
-from mvloc_ros.training.networks.resnet import ResNet, load_imagenet
+from mvloc_ros.training.networks.resnet import ResNet
 from mvloc_ros.training.options import InputConfig, NetworkConfig
 
 
 class MVLoc(PoseNetwork):
-    """RGB image and depth map -> pose, with either of the two allowed to be missing.
+    """RGB image and depth map -> pose; one of the two may be missing.
 
-    `encode` and `decode` are apart so that an objective may decode samples instead of the mean.
+    `encode` and `decode` are separate so that an objective can decode samples instead of the mean.
     """
 
     def __init__(self, network: NetworkConfig, inputs: InputConfig) -> None:
@@ -31,13 +29,8 @@ class MVLoc(PoseNetwork):
         self.attention = LatentAttention(size)
         self.regressor = PoseRegressor(size, network.dropout)
 
-    def start_from(self, weights: Mapping[str, Tensor]) -> None:
-        """Start both encoders from ImageNet weights (TrainingError where they do not fit)."""
-        load_imagenet(self.color.backbone, weights)
-        load_imagenet(self.depth.backbone, weights)
-
     def experts(self, color: Tensor, depth: Tensor) -> tuple[Tensor, Tensor]:
-        """Means and log variances of the colour and the depth expert, `[B, 2, D]` each."""
+        """Means and log variances of the color and the depth expert, `[B, 2, D]` each."""
         color_mean, color_log_variance = self.color(self.normalise_color(color))
         depth_mean, depth_log_variance = self.depth(self.normalise_depth(depth))
         means = torch.stack([color_mean, depth_mean], dim=1)
@@ -54,9 +47,9 @@ class MVLoc(PoseNetwork):
 
     @torch.no_grad()
     def scale_latent(self, factor: float) -> None:
-        """Multiply the latent means by `factor` and let the decoder divide by it: no mean's pose changes.
+        """Multiply the latent means by `factor` and divide by it in the decoder: the poses of the means do not change.
 
-        The variances stay, so a sample's noise becomes smaller against the means by the factor.
+        The variances are kept, so the noise of a sample relative to the means is divided by the factor.
         """
         attention = self.attention
         for layer in (self.color.mean, self.depth.mean, attention.alpha):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every system's network shares: its interface, and the normalisation of both images."""
+"""The base class of all networks: interface, and normalisation of both images."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from torch import Tensor, nn
 
 from mvloc_ros.training.networks import depth_image
 from mvloc_ros.training.networks.encoder import LOG_VARIANCE_LIMIT
+from mvloc_ros.training.networks.resnet import ResNet, load_imagenet
 from mvloc_ros.training.options import InputConfig
 
 
 class PoseOutput(NamedTuple):
-    """What a network says of each frame; the names are those of the exported graph's outputs."""
+    """The outputs of a network; the names are those of the exported graph."""
 
     pose: Tensor  # [B, 6] normalised position, log quaternion
     latent_mean: Tensor  # [B, D]
     latent_log_variance: Tensor  # [B, D]
-    expert_share: Tensor  # [B, 3] prior, colour, depth: share of the joint precision, mean over D
+    expert_share: Tensor  # [B, 3] prior, color, depth: share of the joint precision, mean over D
 
 
 class PoseNetwork(nn.Module, ABC):
-    """RGB image and depth map -> pose. Normalisation is inside, so that nobody can forget it."""
+    """RGB image and depth map -> pose, including the normalisation of the images."""
 
     def __init__(self, inputs: InputConfig) -> None:
         super().__init__()
@@ -38,33 +39,35 @@ class PoseNetwork(nn.Module, ABC):
 
         Args:
             color: uint8 RGB `[B, H, W, 3]`.
-            depth: metres `[B, H, W]`; 0, NaN, infinite and out of range mean invalid.
-            present: `[B, 2]`, 1 where colour and depth are there.
+            depth: meters `[B, H, W]`; 0, NaN, infinite and out of range are invalid.
+            present: `[B, 2]`, 1 where color and depth are present.
         """
 
-    @abstractmethod
     def start_from(self, weights: Mapping[str, Tensor]) -> None:
         """Start every image encoder from ImageNet weights (TrainingError where they do not fit)."""
+        for encoder in self.modules():
+            if isinstance(encoder, ResNet):
+                load_imagenet(encoder, weights)
 
     def normalise_color(self, color: Tensor) -> Tensor:
         """uint8 `[B, H, W, 3]` -> `[B, 3, H, W]` in [-1, 1].
 
-        Converted before it is permuted: TensorRT takes uint8 at the graph's border only.
+        Converted before it is permuted: TensorRT only accepts uint8 as input of the graph.
         """
         return color.to(torch.float32).permute(0, 3, 1, 2) / 127.5 - 1.0
 
     def normalise_depth(self, depth: Tensor) -> Tensor:
-        """Metres `[B, H, W]` -> `[B, C, H, W]` in [-1, 1], C = `depth_channels`; all that is invalid becomes -1."""
+        """Meters `[B, H, W]` -> `[B, C, H, W]` in [-1, 1], C = `depth_channels`; invalid depth becomes -1."""
         encode = depth_image.colors if self.depth_channels == 3 else depth_image.metric
         return encode(depth, self.min_depth, self.max_depth)
 
 
 def deterministic_output(pose: Tensor, latent: Tensor, shares: Tensor) -> PoseOutput:
-    """The output of a network without a latent distribution: all certain, the smallest log variance."""
+    """The output of a network without a latent distribution, with the smallest log variance."""
     return PoseOutput(pose, latent, torch.full_like(latent, -LOG_VARIANCE_LIMIT), shares)
 
 
 def presence_shares(present: Tensor) -> Tensor:
-    """Prior, colour, depth `[B, 3]` where no precisions are known: equal shares of what is there."""
+    """Prior, color, depth `[B, 3]` without precisions: equal shares of the present modalities."""
     count = present.sum(dim=1, keepdim=True)
     return torch.cat([1.0 - count.clamp(max=1.0), present / count.clamp(min=1.0)], dim=1)

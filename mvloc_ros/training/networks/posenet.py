@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PoseNet in the form that the paper compares with: ResNet, one wide layer, two linear heads.
+"""PoseNet as in the comparison of the paper: ResNet, one wide layer, two linear heads.
 
 Kendall, Cipolla 2017 for the learned loss weights; ResNet-34 and logarithms of quaternions after
 Brahmbhatt et al. 2018.
@@ -7,22 +7,20 @@ Brahmbhatt et al. 2018.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor, nn
 
-from mvloc_ros.training.networks.features import FeatureEncoder
+from mvloc_ros.training.networks.encoder import FeatureEncoder
 from mvloc_ros.training.networks.pose_network import PoseNetwork, PoseOutput, deterministic_output, presence_shares
 from mvloc_ros.training.networks.regressor import POSITION_SPREAD, ROTATION_SPREAD
-from mvloc_ros.training.networks.resnet import ResNet, load_imagenet
+from mvloc_ros.training.networks.resnet import ResNet
 from mvloc_ros.training.options import InputConfig, NetworkConfig
 
 
 class PoseNet(PoseNetwork):
     """RGB image -> ResNet -> Linear, ReLU -> dropout -> Linear(D -> 3) for position and for rotation.
 
-    Depth is looked at by nothing. Without colour the features are 0, and the prior's share is 1.
+    Depth is ignored. Without color the features are 0, with a share of 1 for the prior.
     """
 
     def __init__(self, network: NetworkConfig, inputs: InputConfig) -> None:
@@ -32,16 +30,12 @@ class PoseNet(PoseNetwork):
         self.dropout = nn.Dropout(network.dropout)
         self.position, self.rotation = head(size, POSITION_SPREAD), head(size, ROTATION_SPREAD)
 
-    def start_from(self, weights: Mapping[str, Tensor]) -> None:
-        """Start the encoder from ImageNet weights (TrainingError where they do not fit)."""
-        load_imagenet(self.color.backbone, weights)
-
     def refine(self, features: Tensor) -> Tensor:
-        """What AtLoc puts between the features and the heads."""
+        """The layer of AtLoc between features and heads; none here."""
         return features
 
     def forward(self, color: Tensor, depth: Tensor, present: Tensor) -> PoseOutput:
-        """Poses from colour alone."""
+        """Poses from color only."""
         seen = torch.cat([present[:, :1], torch.zeros_like(present[:, 1:])], dim=1)
         features = self.refine(torch.relu(self.color(self.normalise_color(color))) * present[:, :1])
         dropped = self.dropout(features)
@@ -50,7 +44,7 @@ class PoseNet(PoseNetwork):
 
 
 def head(size: int, spread: float) -> nn.Linear:
-    """D -> 3, starting with answers as wide as the targets are (see `regressor`)."""
+    """D -> 3, with an initial spread of the outputs like that of the targets (see `regressor`)."""
     layer = nn.Linear(size, 3)
     nn.init.normal_(layer.weight, std=spread * size**-0.5)
     nn.init.zeros_(layer.bias)

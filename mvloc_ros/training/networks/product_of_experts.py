@@ -23,18 +23,18 @@ class JointGaussian(NamedTuple):
 
 
 def product_of_experts(means: Tensor, log_variances: Tensor, present: Tensor) -> JointGaussian:
-    """Fuse `[B, M, D]` experts and the prior; `present` is `[B, M]`, 1 where the modality is there.
+    """Fuse `[B, M, D]` experts and the prior; `present` is `[B, M]`, 1 where the modality is present.
 
-    The shares come in the order prior, then the experts as given; they sum to 1 in every dimension.
-    Computed in float32 whatever the autocast says: float16 ends at exp(11).
+    The order of the shares is prior, then the experts as given; they sum to 1 in every dimension. Computed in float32
+    even with autocast: float16 ends at exp(11).
     """
     with torch.autocast(device_type=means.device.type, enabled=False):
         means, log_variances = means.float(), log_variances.float()
-        # An absent expert takes part in nothing, not even in the scale: its log precision becomes the prior's.
+        # A missing expert does not affect the scale either: its log precision becomes that of the prior.
         mask = present.float().unsqueeze(-1)
         log_precisions = -log_variances * mask
         # Dividing by the greatest precision first keeps every term in [0, 1], for any log variance.
-        # The prior's log precision is 0, and so the greatest is never below it.
+        # The log precision of the prior is 0, so the greatest is never below it.
         greatest = torch.clamp(torch.amax(log_precisions, dim=1, keepdim=True), min=0.0)
         experts = mask * torch.exp(log_precisions - greatest)
         precisions = torch.cat([torch.exp(-greatest), experts], dim=1)

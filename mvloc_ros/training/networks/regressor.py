@@ -6,9 +6,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-# Spread of the first answers: positions are normalised to 1, rotations (log quaternions, half angles)
-# span a few tenths. Starting wider than its targets, the strongly weighted rotation loss would kill
-# the hidden units on its way back.
+# Initial spread of the outputs: positions are normalised to 1, rotations (log quaternions, half angles) span a few
+# tenths. With a wider spread than that of the targets, the strongly weighted rotation loss would deactivate the hidden
+# units.
 POSITION_SPREAD, ROTATION_SPREAD = 1.0, 0.05
 
 

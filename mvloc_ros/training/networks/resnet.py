@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ResNet-18 and -34 with torchvision's parameter names, so that its ImageNet weights load.
+"""ResNet-18 and -34 with the parameter names of torchvision, so that its ImageNet weights can be loaded.
 
-He, Zhang, Ren, Sun: Deep Residual Learning for Image Recognition, CVPR 2016. Written here because
-torchvision has no build beside the CPU-only torch, and because the width can be changed.
+He, Zhang, Ren, Sun: Deep Residual Learning for Image Recognition, CVPR 2016. Not from
+torchvision, which has no build for the CPU-only torch, and no variable width.
 """
 
 from __future__ import annotations
@@ -84,58 +84,58 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """A state dict from a file, without running code from it.
 
     Raises:
-        TrainingError: the file is missing or holds something else.
+        TrainingError: the file is missing or is not a state dict.
     """
     try:
         with open_regular(path, MOST_CHECKPOINT_BYTES) as stream:
-            if zipfile.is_zipfile(stream):  # older files are none
+            if zipfile.is_zipfile(stream):  # older files are not archives
                 require_plain_archive(stream)
             stream.seek(0)
             state = torch.load(stream, map_location="cpu", weights_only=True)
     except ReadError as error:
         raise TrainingError(f"Cannot read the weights {path}: {error.strerror}; check --weights.") from error
-    except Exception as error:  # unpickling raises whatever the bytes provoke
+    except Exception as error:  # unpickling damaged bytes raises any exception
         raise TrainingError(
-            f"{path} is no file of tensors saved by torch.save; give torchvision's state dict to --weights."
+            f"{path} is not a file of tensors saved by torch.save; give a state dict of torchvision to --weights."
         ) from error
     is_state = isinstance(state, Mapping) and all(isinstance(name, str) for name in state)
     if not is_state or not all(isinstance(value, Tensor) for value in state.values()):
-        raise TrainingError(f"{path} holds no state dict (names to tensors); give torchvision's to --weights.")
+        raise TrainingError(f"{path} is not a state dict (names to tensors); give one of torchvision to --weights.")
     return dict(state)
 
 
 def load_imagenet(network: ResNet, state: Mapping[str, Tensor]) -> None:
-    """Start from torchvision's ImageNet weights; their classifier `fc` is left out.
+    """Load the ImageNet weights of torchvision, without their classifier `fc`.
 
-    For a one-channel input the first convolution becomes the mean over its colour channels, so that a
-    grey image would give a third of the response to the same image in three channels; that mean is what a
-    fourth channel (depth beside colour) starts from. Colour-coded depth starts from the weights as they are.
+    For a one-channel input the first convolution becomes the mean over its color channels, so that a gray image gives a
+    third of the response to the same image in three channels; a fourth channel (depth beside color) starts from that
+    mean, too. Color-coded depth starts from the unchanged weights.
 
     Raises:
-        TrainingError: names or shapes do not fit (another architecture, or a changed width).
+        TrainingError: names or shapes do not fit (another architecture or width).
     """
     features = {name: value for name, value in state.items() if not name.startswith("fc.")}
     own = network.state_dict()
     if "conv1.weight" in features and features["conv1.weight"].ndim == 4:
         features["conv1.weight"] = _first_weights(features["conv1.weight"], own["conv1.weight"].shape[1])
     own = {name: value for name, value in own.items() if not name.startswith("fc.")}
-    # Files saved before batch counters existed lack them; they only matter for cumulative averaging.
+    # Old files lack batch counters, which only matter for cumulative averaging.
     wanted = {name for name in own if not name.endswith("num_batches_tracked")}
     wrong = sorted(wanted - features.keys()) + sorted(features.keys() - own.keys())
     wrong += [name for name in sorted(wanted & features.keys()) if features[name].shape != own[name].shape]
     if wrong:
         raise TrainingError(
-            f"The weights do not fit the encoder ({len(wrong)} parameters differ, the first is {wrong[0]}); "
-            "use those of --backbone, with --width 1."
+            f"The weights do not fit the encoder ({len(wrong)} parameters differ, the first is {wrong[0]}); use the "
+            "weights of --backbone, with --width 1."
         )
     for name in sorted(wanted):
         if not bool(torch.isfinite(features[name]).all()):
-            raise TrainingError(f"The weights hold NaN or infinities in {name}; get the file of --weights again.")
+            raise TrainingError(f"The weights hold NaN or infinities in {name}; download the file of --weights again.")
     network.load_state_dict(features, strict=False)
 
 
 def _first_weights(color: Tensor, channels: int) -> Tensor:
-    """The first convolution's weights of a colour image, for metric depth, colour, colour and depth, two of colour."""
+    """Weights of the first convolution for metric depth, color, color and depth, or color and color-coded depth."""
     mean = color.mean(dim=1, keepdim=True)
     kinds = {1: [mean], 3: [color], 4: [color, mean], 6: [color, color]}
     return torch.cat(kinds[channels], dim=1) if channels in kinds else color

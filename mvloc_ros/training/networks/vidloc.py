@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""VidLoc (Clark et al. 2017) for colour and depth: a recurrent layer over the frames of a clip."""
+"""VidLoc (Clark et al. 2017) for color and depth: a recurrent layer over the frames of a clip."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
@@ -12,16 +11,16 @@ from torch import Tensor, nn
 from mvloc_ros.training.networks.pose_network import PoseNetwork, PoseOutput, deterministic_output, presence_shares
 from mvloc_ros.training.networks.posenet import head
 from mvloc_ros.training.networks.regressor import POSITION_SPREAD, ROTATION_SPREAD
-from mvloc_ros.training.networks.resnet import ResNet, load_imagenet
+from mvloc_ros.training.networks.resnet import ResNet
 from mvloc_ros.training.options import InputConfig, NetworkConfig
 
 
 class VidLoc(PoseNetwork):
-    """ResNet over colour and depth as channels of one image -> LSTM in both directions -> ReLU, dropout -> two heads.
+    """ResNet over color and depth as channels of one image -> LSTM in both directions -> ReLU, dropout -> two heads.
 
-    Both directions: the pose of a frame depends on later frames, which makes this an offline baseline.
-    The hidden states start at zero. The heads are linear, and rotations are logarithms of quaternions,
-    as in the other systems. D is the size of both directions' hidden states together.
+    With both directions the pose of a frame depends on later frames, so this is an offline baseline. The hidden states
+    start at zero. The heads are linear, and rotations are logarithms of quaternions, as in the other systems. D is the
+    total size of the hidden states of both directions.
     """
 
     causal: ClassVar[bool] = False
@@ -36,16 +35,12 @@ class VidLoc(PoseNetwork):
         self.position, self.rotation = head(size, POSITION_SPREAD), head(size, ROTATION_SPREAD)
         with torch.no_grad():
             for name, bias in self.recurrent.named_parameters():
-                # Gates lie in the order input, forget, cell, output: to remember is the better start.
+                # The order of the gates is input, forget, cell, output: the forget gate starts open.
                 if name.startswith("bias_ih"):
                     bias[hidden : 2 * hidden] += 1.0
 
-    def start_from(self, weights: Mapping[str, Tensor]) -> None:
-        """Start the encoder from ImageNet weights (TrainingError where they do not fit)."""
-        load_imagenet(self.encoder, weights)
-
     def features(self, color: Tensor, depth: Tensor, present: Tensor) -> Tensor:
-        """Every frame by itself: `[B, F]`. A missing colour image is grey, a missing depth map has no depth."""
+        """Features of single frames, `[B, F]`. A missing color image is gray, a missing depth map has no depth."""
         seen_color = self.normalise_color(color) * present[:, 0, None, None, None]
         no_depth = present[:, 1, None, None, None] - 1.0
         seen_depth = self.normalise_depth(depth) * present[:, 1, None, None, None] + no_depth
@@ -65,6 +60,6 @@ class VidLoc(PoseNetwork):
 
 
 class CausalVidLoc(VidLoc):
-    """VidLoc with an LSTM in the direction of time alone: no pose depends on a later frame."""
+    """VidLoc with a causal LSTM: no pose depends on a later frame."""
 
     causal = True

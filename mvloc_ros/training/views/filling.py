@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Holes in a batch of images, filled smoothly from what is around them."""
+"""Fills holes in a batch of images smoothly from their surroundings."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ _FACTOR = 4
 
 
 def fill(values: Tensor, known: Tensor) -> Tensor:
-    """Images `[B, 1, H, W]` with what is not `known` (bool `[B, 1, H, W]`) taken from a coarser image.
+    """Images `[B, 1, H, W]` in which pixels that are not `known` (bool `[B, 1, H, W]`) come from a coarser image.
 
-    Of the coarser image every pixel is the mean of the known ones of 4 x 4, filled in the same way. So a
-    small hole takes the value at its rim and a large one goes over smoothly from one rim to the other.
-    Where an image has nothing known at all it becomes 0.
+    Each pixel of the coarser image is the mean of the known ones of 4 x 4, filled recursively. So a small hole gets the
+    value at its border, and a large one is interpolated. An image without known pixels becomes 0.
     """
     weight = known.to(values.dtype)
     held = values * weight

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Turns and moves the cameras of a batch at random: the training's entry to this package."""
+"""New views of a batch by random motions of its cameras: the interface of this package."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from mvloc_ros.training.datasets import PosedFrames
 from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.normalisation import PoseNormalisation
 from mvloc_ros.training.options import AugmentationConfig
-from mvloc_ros.training.views.motion import Motion, draw_motion, move_target
-from mvloc_ros.training.views.projection import RgbdCameras, is_measured
+from mvloc_ros.training.views.camera_motion import Motion, draw_motion, move_target
+from mvloc_ros.training.views.reprojection import RgbdCameras, is_measured
 from mvloc_ros.training.views.turning import turn
 from mvloc_ros.training.views.warping import warp
 
-# A frame whose depth has fewer pixels measured than this is only turned: its image could not show a shift.
+# A frame with a smaller share of measured depth pixels is only rotated: its translated image would be wrong.
 LEAST_MEASURED = 0.1
 
 
 @dataclass(frozen=True)
 class NovelViews:
-    """Called with a batch, it gives the batch as moved cameras would have recorded it.
+    """Called with a batch, returns it as moved cameras would have recorded it.
 
-    The frames of a clip move as if their camera had been mounted elsewhere on the same robot: all by one
-    motion in the camera's frame, so the clip is one that a camera could have recorded.
+    All frames of a clip have the same motion in the camera frame, as if the camera had another mounting on the robot,
+    so that the clip remains realistic.
 
-    All randomness comes from torch's global generator of the batch's device.
+    Random numbers are of the global generator of torch on the device of the batch.
     """
 
     config: AugmentationConfig
@@ -41,10 +41,10 @@ class NovelViews:
     def __call__(
         self, color: Tensor, depth: Tensor, present: Tensor, target: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Colour uint8 `[B, H, W, 3]`, depth `[B, H, W]` metres, presence `[B, 2]`, encoded poses `[B, 6]`.
+        """Color uint8 `[B, H, W, 3]`, depth `[B, H, W]` meters, presence `[B, 2]`, encoded poses `[B, 6]`.
 
-        Batches are of whole clips, one after another. Returns new tensors of the same shapes and types,
-        or those given where nothing moves.
+        A batch has complete clips, one after another. Returns new tensors of the same shapes and types, or the given
+        ones if no frame moves.
         """
         picked, motion = self._draw(depth)
         if len(picked) == 0:
@@ -60,7 +60,7 @@ class NovelViews:
         )
 
     def _draw(self, depth: Tensor) -> tuple[Tensor, Motion]:
-        """The indices of the frames that move, and how."""
+        """The indices of the frames that move, and their motions."""
         config, device = self.config, depth.device
         clips = len(depth) // self.clip_length
         motion = draw_motion(clips, config.turn, config.shift, device)
@@ -74,33 +74,33 @@ class NovelViews:
 
 
 def check_projection(config: TrainingConfig, folder: PosedFolder) -> None:
-    """Refuse new views of depth that is a panorama: they move depth through a pinhole camera, and it has none.
+    """Check that new views are possible: they need a pinhole camera, which panoramas do not have.
 
     Raises:
-        TrainingError: with the options to leave away.
+        TrainingError: with the options to remove.
     """
-    options, shown = config.augmentation, SYSTEMS[config.system].uses_depth
-    if folder.depth_projection == "pinhole" or not (options.shift > 0.0 or (options.turn > 0.0 and shown)):
+    options, uses_depth = config.augmentation, SYSTEMS[config.system].uses_depth
+    if folder.depth_projection == "pinhole" or not (options.shift > 0.0 or (options.turn > 0.0 and uses_depth)):
         return
     raise TrainingError(
-        f"The depth images of {folder.root} are panoramas, which --turn and --shift cannot move; leave both away, or "
-        "convert the recording with --projection pinhole."
+        f"The depth images of {folder.root} are panoramas, which --turn and --shift do not support; remove both "
+        "options, or convert the recording with --projection pinhole."
     )
 
 
 def prepare_views(
     config: TrainingConfig, cameras: RgbdCameras | None, frames: PosedFrames, normalisation: PoseNormalisation
 ) -> NovelViews | None:
-    """The run's new views, or None if it has none.
+    """The new views of a run, None if it has none.
 
     Args:
-        config: values of the run.
-        cameras: intrinsics of colour and depth at the frames' size; needed where the run has new views.
+        config: of the run.
+        cameras: intrinsics at the size of the frames; required for new views.
         frames: the training frames.
-        normalisation: how their poses are encoded.
+        normalisation: of their poses.
 
     Raises:
-        TrainingError: the cameras are to be shifted, and no frame has depth.
+        TrainingError: --shift is given, and no frame has depth.
     """
     options = config.augmentation
     if options.turn == 0.0 and options.shift == 0.0:
@@ -108,5 +108,5 @@ def prepare_views(
     if cameras is None:
         raise ValueError("New views need the cameras' intrinsics.")
     if options.shift > 0.0 and not frames.present[:, 1].any():
-        raise TrainingError("--shift needs depth, and no training frame has any; leave it away, or give --turn alone.")
+        raise TrainingError("--shift needs depth, and no training frame has any; use --turn without --shift.")
     return NovelViews(options, cameras, normalisation, config.clips.clip_length)

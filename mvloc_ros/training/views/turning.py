@@ -1,30 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""New views by turning the camera about its own centre.
+"""New views by rotating the camera about its center.
 
-Such a turn needs no scene: every ray keeps its place in space and only lands on another pixel, by a
-homography. So image, depth and pose of the turned camera are exact, apart from what enters at the border.
+The rotation is independent of the scene: pixels move by a homography. So image, depth and pose of the rotated camera
+are exact, except for what enters at the border.
 """
 
 from __future__ import annotations
 
 from torch import Tensor
 
-from mvloc_ros.training.views.motion import Motion
-from mvloc_ros.training.views.projection import RgbdCameras, is_measured, look_up, nearest_pixel, see
+from mvloc_ros.training.views.camera_motion import Motion
+from mvloc_ros.training.views.reprojection import RgbdCameras, is_measured, look_up, nearest_pixel, see
 
 
 def turn(color: Tensor, depth: Tensor, motion: Motion, cameras: RgbdCameras) -> tuple[Tensor, Tensor]:
-    """The images of turned cameras; the motion's translation is left aside.
+    """The images of rotated cameras; the translation of the motion is ignored.
 
-    Colour is interpolated between the pixels, and beyond the old image's border goes on as there. Depth is
-    that of the nearest ray, along the turned camera's axis, and 0 where nothing was measured.
+    Color is interpolated bilinearly, with repeated border pixels. Depth is that of the nearest ray, along the axis of
+    the rotated camera, and 0 if nothing was measured.
 
     Args:
         color: uint8 `[B, H, W, 3]`.
-        depth: float32 `[B, H, W]` metres; not finite or not positive is no measurement.
+        depth: float32 `[B, H, W]` meters; not finite or not positive is invalid.
         motion: T_old_new.
-        cameras: of these images. That the centres of the two are a few centimetres apart is neglected:
-            2.5 cm at 15 degrees are 7 mm.
+        cameras: of these images. A distance of a few centimeters between the two is neglected: 2.5 cm at 15 degrees
+            are 7 mm.
     """
     u, v, _ = see(motion, cameras.color, None)
     turned_color = look_up(color, u, v)

@@ -1,16 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""New views by moving the camera: depth by a z-buffer, colour taken along with it.
+"""New views by moving the camera: forward warping of depth with a z-buffer, backward warping of color.
 
-Depth goes forward, each point to its new pixel. Colour then comes backward: each pixel of the new image
-knows the depth it sees, so where that point was in the old image, and takes the colour there between the
-pixels, which a colour carried forward could not.
+Each depth point is projected to its new pixel. Then each pixel of the new image knows its depth, and so the position of
+that point in the old image, where the color is interpolated.
 
-Where depth is not registered to colour and the extrinsic between the two is not known (7-Scenes: focal
-lengths 585 and 525, centres 2.5 cm apart, axes 0.7 degrees), they are taken for one camera with two focal
-lengths. What that neglects, at 120x160 (f = 131) and 1.5 m: a colour takes the depth of a pixel up to 4
-pixels beside its own (2.2 from the baseline, 1.5 from the angle), so a rim of that width at the edge of
-an object moves with what is behind or before it; and the colour camera, turned by 15 degrees, is 7 mm
-from where it is taken to be, less than a pixel. Depth and pose are exact where the pose is the depth camera's.
+If depth is not registered to color and the extrinsics are unknown (7-Scenes: focal lengths 585 and 525, centers 2.5 cm
+apart, axes 0.7 degrees), both are treated as one camera with two focal lengths. The error at 120x160 (f = 131) and
+1.5 m: a color pixel uses the depth of a pixel up to 4 pixels away (2.2 from the baseline, 1.5 from the angle), so a
+border of that width at the edge of an object moves with its foreground or background; and the color camera, rotated by
+15 degrees, is displaced by 7 mm, less than a pixel. Depth and pose are exact if the pose is that of the depth camera.
 """
 
 from __future__ import annotations
@@ -18,22 +16,21 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from mvloc_ros.training.views.camera_motion import Motion
 from mvloc_ros.training.views.filling import fill
-from mvloc_ros.training.views.motion import Motion
-from mvloc_ros.training.views.projection import RgbdCameras, look_up, see
+from mvloc_ros.training.views.reprojection import RgbdCameras, look_up, see
 from mvloc_ros.training.views.zbuffer import warp_depth
 
 
 def warp(color: Tensor, depth: Tensor, motion: Motion, cameras: RgbdCameras) -> tuple[Tensor, Tensor]:
-    """The images of moved cameras: uint8 `[B, H, W, 3]`, and metres `[B, H, W]` with 0 where nothing was measured.
+    """The images of moved cameras: uint8 `[B, H, W, 3]`, and meters `[B, H, W]` with 0 where nothing was measured.
 
-    Where nothing was measured, colour is what the old image shows at the depth interpolated from around; so
-    it is behind what stood in front, which no image shows. Beyond the old image's border, colour goes on
-    as there.
+    Where nothing was measured, color is that of the old image at the depth interpolated from the surroundings. Border
+    pixels of the old image are repeated.
 
     Args:
         color: uint8 `[B, H, W, 3]`.
-        depth: float32 `[B, H, W]` metres; not finite or not positive is no measurement.
+        depth: float32 `[B, H, W]` meters; not finite or not positive is invalid.
         motion: T_old_new.
         cameras: of these images.
     """
@@ -46,7 +43,7 @@ def warp(color: Tensor, depth: Tensor, motion: Motion, cameras: RgbdCameras) -> 
 
 
 def _on_color_pixels(values: Tensor, cameras: RgbdCameras) -> Tensor:
-    """A map `[B, H, W]` of the depth camera at the pixels of the colour camera; beyond its border it goes on."""
+    """A map `[B, H, W]` of the depth camera at the pixels of the color camera, with repeated border pixels."""
     color, depth = cameras
     if color == depth:
         return values

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Depth of one camera as the same camera sees it from elsewhere, with the nearest surface in front."""
+"""Forward warping of depth into a moved camera, with a z-buffer: the nearest surface wins."""
 
 from __future__ import annotations
 
@@ -7,38 +7,38 @@ import torch
 from torch import Tensor
 
 from mvloc_ros.geometry.camera import PinholeCamera
-from mvloc_ros.training.views.motion import Motion
-from mvloc_ros.training.views.projection import is_measured, nearest_pixel, see
+from mvloc_ros.training.views.camera_motion import Motion
+from mvloc_ros.training.views.reprojection import is_measured, nearest_pixel, see
 
-NEAREST_M = 0.01  # what is closer to the camera's plane is inside the lens
+NEAREST_M = 0.01  # points closer to the camera plane are ignored
 _INDEX_BITS = 32
 _INDEX = (1 << _INDEX_BITS) - 1
 _INFINITY = 0x7F800000 << _INDEX_BITS  # float32's infinity above an index
 
 
 def warp_depth(depth: Tensor, motion: Motion, camera: PinholeCamera) -> Tensor:
-    """Metres `[B, H, W]` that the moved cameras measure, 0 where they see nothing that was measured.
+    """Depth in meters `[B, H, W]` of the moved cameras, 0 where no measured point is visible.
 
-    Every measured pixel is carried to the nearest pixel of the moved camera, so a value is of a ray at
-    most 0.7 pixels away. Where a surface comes nearer its pixels spread: a gap one pixel wide between
-    neighbours is closed, which serves up to twice the size.
+    Every measured pixel is projected to the nearest pixel of the moved camera, so a value is of a ray at most 0.7
+    pixels away. If a surface comes nearer, its pixels spread: gaps of one pixel between neighbors are closed, which
+    suffices up to twice the size.
 
     Args:
-        depth: float32 `[B, H, W]` metres; not finite or not positive is no measurement.
+        depth: float32 `[B, H, W]` meters; not finite or not positive is invalid.
         motion: T_old_new.
         camera: of these images.
     """
     z, source = _splat(depth, motion.inverse(), camera)
-    for axis in (2, 1, 2):  # again, for gaps that cross where one of them steps aside
+    for axis in (2, 1, 2):  # the first axis again, for crossing gaps
         _close_gaps(z, source, axis)
     return z.masked_fill_(torch.isinf(z), 0.0)
 
 
 def _splat(depth: Tensor, motion: Motion, camera: PinholeCamera) -> tuple[Tensor, Tensor]:
-    """The nearest z of each pixel, infinite where there is none, and the pixel it is from: `[B, H, W]` each.
+    """The nearest z of each pixel, infinite if there is none, and the index of its source pixel: `[B, H, W]` each.
 
-    Depth and index go through the z-buffer as one integer, z first: the bits of positive floats are
-    ordered as their values. So one minimum yields both, and is the same in whatever order it is taken.
+    The z-buffer stores depth and index as one integer, z first: the bits of positive floats are ordered as their
+    values. So one minimum gives both, independent of the order of evaluation.
     """
     unmeasured = is_measured(depth).logical_not_()
     near = depth.masked_fill(unmeasured, 1.0)
@@ -55,10 +55,10 @@ def _splat(depth: Tensor, motion: Motion, camera: PinholeCamera) -> tuple[Tensor
 
 
 def _close_gaps(z: Tensor, source: Tensor, axis: int) -> None:
-    """Give a pixel between two that were neighbours the farther one's depth, if it has none or a deeper one.
+    """Set a pixel between two former neighbors to the farther depth of both, if it has none or a deeper one.
 
-    Between neighbours there was nothing, so what shows there now, or does not, is the gap that opened
-    between them. A pixel without a measurement lies between two that were not neighbours, and stays so.
+    Former neighbors were adjacent, so a pixel between them is a gap that the motion opened. A pixel without a
+    measurement is between two that were not neighbors, and is kept.
     """
     length, width = z.shape[axis], z.shape[2]
     before, here, after = ((axis, start, length - 2) for start in (0, 1, 2))
