@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from mvloc_ros.geometry import se3
-from mvloc_ros.geometry.trajectory import Interpolation, Trajectory
+from mvloc_ros.geometry.trajectory import Interpolation, NoPose, Trajectory
 from mvloc_ros.recordings import FrameRecord, PosedFolder, open_folder
 from mvloc_ros.recordings.agreement import check_agreement
 from mvloc_ros.recordings.agreement.explanations import T_BODY_OPTICAL, T_OPENGL_OPTICAL
@@ -54,8 +54,8 @@ def with_offset(folder: PosedFolder, seconds: float) -> PosedFolder:
     }
 
     def changed(frames: tuple[FrameRecord, ...]) -> tuple[FrameRecord, ...]:
-        moved = ((f, of[f.sequence].at(f.stamp_ns + round(1e9 * seconds), BETWEEN)) for f in frames)
-        return tuple(replace(frame, T_map_camera=T) for frame, T in moved if T is not None)
+        moved = ((f, of[f.sequence].sample(f.stamp_ns + round(1e9 * seconds), BETWEEN)) for f in frames)
+        return tuple(replace(frame, T_map_camera=T) for frame, T in moved if not isinstance(T, NoPose))
 
     return replace(folder, train=changed(folder.train), test=changed(folder.test))
 
