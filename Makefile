@@ -14,7 +14,7 @@ help:
 	@echo "make docs        API documentation from the docstrings: out/api/index.html"
 	@echo "make bench       benchmarks, about 20 minutes on a machine that does nothing else: out/bench/summary.md"
 	@echo "make demo-model  train models/demo again (about 20 minutes on 2 cores)"
-	@echo "make lock        pin the requirements anew (needs uv)"
+	@echo "make lock        pin the requirements again (needs uv)"
 	@echo "make clean       remove what the commands above made, the environment included"
 
 setup:
