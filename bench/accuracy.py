@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from mvloc_ros.backends.backend import Backend, BackendError
+from mvloc_ros.backends.onnxruntime_backend import OnnxRuntimeBackend
 from mvloc_ros.evaluation.pose_errors import PoseErrors
 from mvloc_ros.geometry import quaternion, se3
-from mvloc_ros.inference.backend import Backend, BackendError
-from mvloc_ros.inference.bundle import Bundle
-from mvloc_ros.inference.onnxruntime_backend import OnnxRuntimeBackend
+from mvloc_ros.model.bundle import Bundle
 from mvloc_ros.recordings import open_folder
 from mvloc_ros.training.datasets import PosedFrames, evenly_spaced, load_frames
 

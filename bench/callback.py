@@ -31,7 +31,7 @@ from mvloc_ros.frontend.front_end import FrontEnd, FrontEndOptions, PairedFrame
 from mvloc_ros.frontend.rvl import encode_rvl
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.geometry.projection import unproject
-from mvloc_ros.inference.frame import FrameError
+from mvloc_ros.model.frame import FrameError
 from mvloc_ros.node.pipeline import Pipeline
 from mvloc_ros.node.topic_monitor import TopicMonitor
 

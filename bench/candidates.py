@@ -10,12 +10,12 @@ import torch
 
 from bench.random_bundle import RandomModel
 from bench.timing import Candidate
-from mvloc_ros.inference.backend import Backend, BackendError, BackendOptions
-from mvloc_ros.inference.bundle import Bundle
-from mvloc_ros.inference.onnxruntime_backend import OnnxRuntimeBackend, import_onnxruntime
-from mvloc_ros.inference.onnxruntime_providers import gpu_provider
-from mvloc_ros.inference.tensorrt.backend import TensorRTBackend
-from mvloc_ros.inference.torch_backend.backend import TorchBackend
+from mvloc_ros.backends.backend import Backend, BackendError, BackendOptions
+from mvloc_ros.backends.onnxruntime_backend import OnnxRuntimeBackend, import_onnxruntime
+from mvloc_ros.backends.onnxruntime_providers import gpu_provider
+from mvloc_ros.backends.tensorrt.tensorrt_backend import TensorRTBackend
+from mvloc_ros.backends.torch_backend.pytorch_backend import TorchBackend
+from mvloc_ros.model.bundle import Bundle
 from mvloc_ros.training.networks.mixed_precision import lower_precision
 from mvloc_ros.training.precisions import HALVES
 

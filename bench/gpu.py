@@ -28,10 +28,10 @@ from bench.inference import describe_machine, report
 from bench.random_bundle import make_random_model
 from bench.throughput import training_throughput
 from bench.timing import print_table, time_in_turns
-from mvloc_ros.inference.backend import Backend, BackendOptions
-from mvloc_ros.inference.bundle import Bundle
-from mvloc_ros.inference.tensorrt.backend import TensorRTBackend
-from mvloc_ros.inference.torch_backend.backend import TorchBackend
+from mvloc_ros.backends.backend import Backend, BackendOptions
+from mvloc_ros.backends.tensorrt.tensorrt_backend import TensorRTBackend
+from mvloc_ros.backends.torch_backend.pytorch_backend import TorchBackend
+from mvloc_ros.model.bundle import Bundle
 
 PRECISIONS = ("fp32", "fp16", "bf16")
 ACCURACY_FRAMES = 100

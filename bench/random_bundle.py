@@ -13,9 +13,9 @@ import torch
 
 from mvloc_ros.evaluation.pose_errors import PoseErrors
 from mvloc_ros.geometry.camera import PinholeCamera
-from mvloc_ros.inference.bundle import MODEL_FILE, Bundle
-from mvloc_ros.inference.bundle_writer import write_bundle
-from mvloc_ros.inference.manifest import FrameSpec, InputSpec, Manifest, PositionSpec
+from mvloc_ros.model.bundle import MODEL_FILE, Bundle
+from mvloc_ros.model.bundle_writer import write_bundle
+from mvloc_ros.model.manifest import FrameSpec, InputSpec, Manifest, PositionSpec
 from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.datasets import PosedFrames, network_size
 from mvloc_ros.training.networks.deployed import Deployed

@@ -25,19 +25,19 @@ from tqdm import tqdm
 
 from bench.load import busy
 from bench.timing import print_table
+from mvloc_ros.backends.backend import Backend
+from mvloc_ros.backends.backend_choice import create_backend
 from mvloc_ros.errors import MvlocError
 from mvloc_ros.evaluation.pose_errors import PoseErrors
 from mvloc_ros.geometry import se3
-from mvloc_ros.inference.backend import Backend
-from mvloc_ros.inference.backend_choice import create_backend
-from mvloc_ros.inference.bundle import Bundle, read_bundle
-from mvloc_ros.inference.frame import ColorImage, DepthImage, Frame, FrameError
 from mvloc_ros.localization.estimate import PoseEstimate
 from mvloc_ros.localization.gate import GateLimits
 from mvloc_ros.localization.localizer import Localizer
 from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.localization.tracker import Tracker
 from mvloc_ros.mapping.build import Cameras, depth_image
+from mvloc_ros.model.bundle import Bundle, read_bundle
+from mvloc_ros.model.frame import ColorImage, DepthImage, Frame, FrameError
 from mvloc_ros.recordings import FrameRecord, PosedFolder, open_folder, read_color
 
 Array = NDArray[np.float64]

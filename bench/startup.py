@@ -22,7 +22,7 @@ from bench.domain import isolate
 from bench.latency.case import listening, ros
 from bench.latency.processes import cost_of, mvloc_node, running
 from bench.random_bundle import make_random_model
-from mvloc_ros.inference.bundle import read_bundle
+from mvloc_ros.model.bundle import read_bundle
 
 RATE_HZ = 30.0
 FIRST_POSE_S = 120.0

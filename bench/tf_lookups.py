@@ -34,7 +34,7 @@ from tf2_ros import Buffer, StaticTransformBroadcaster, TransformBroadcaster, Tr
 from bench.domain import isolate
 from bench.harness.image_message import image_message
 from bench.live_node import CAMERA, ROOT, START_S, RunningNode
-from mvloc_ros.inference.bundle import read_bundle
+from mvloc_ros.model.bundle import read_bundle
 from mvloc_ros.node.messages import transform_message
 
 NAV2_TOLERANCE_S = 0.3  # transform_tolerance of nav2_costmap_2d, by default

@@ -137,8 +137,8 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     from mvloc_ros.geometry.camera import PinholeCamera
     from mvloc_ros.geometry.trajectory import Trajectory, write_tum
-    from mvloc_ros.inference.bundle_writer import write_bundle
-    from mvloc_ros.inference.manifest import FrameSpec, InputSpec, Manifest, PositionSpec
+    from mvloc_ros.model.bundle_writer import write_bundle
+    from mvloc_ros.model.manifest import FrameSpec, InputSpec, Manifest, PositionSpec
 
     folder = tmp_path_factory.mktemp("tiny")
     onnx.save(tiny_network(), str(folder / "model.onnx"))

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from mvloc_ros import storage
-from mvloc_ros.inference.bundle import BundleError, read_bundle
-from mvloc_ros.inference.bundle_writer import replace_manifest
+from mvloc_ros.model.bundle import BundleError, read_bundle
+from mvloc_ros.model.bundle_writer import replace_manifest
 from mvloc_ros.storage import (
     InUseError,
     StorageError,
@@ -290,8 +290,8 @@ from pathlib import Path
 import numpy as np
 from dataclasses import replace
 from mvloc_ros.errors import MvlocError
-from mvloc_ros.inference import bundle_writer as bundles
-from mvloc_ros.inference.map_spec import SceneMapSpec
+from mvloc_ros.model import bundle_writer as bundles
+from mvloc_ros.model.map_spec import SceneMapSpec
 spec = SceneMapSpec("", "", 0.02, 4.0, 200, 0.3, 4.5, tuple(np.eye(4).ravel()), 100.0, None)
 what, path = sys.argv[1], Path(sys.argv[2])
 if what == "checkpoint":
@@ -343,10 +343,10 @@ import sys, time
 from dataclasses import replace
 from pathlib import Path
 import numpy as np
-from mvloc_ros.inference import bundle_writer as bundles
-from mvloc_ros.inference.map_spec import SceneMapSpec
+from mvloc_ros.model import bundle_writer as bundles
+from mvloc_ros.model.map_spec import SceneMapSpec
 spec = SceneMapSpec("", "", 0.02, 4.0, 200, 0.3, 4.5, tuple(np.eye(4).ravel()), 100.0, None)
-from mvloc_ros.inference.bundle import BundleError
+from mvloc_ros.model.bundle import BundleError
 from mvloc_ros.storage import InUseError
 what, path, source = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
 original, done, end = bundles.read_bundle(source), 0, time.monotonic() + 3

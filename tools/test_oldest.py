@@ -14,8 +14,8 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv-oldest"
 # Without the tests that need PyTorch, this package's built messages, or real DDS.
 TESTS = [
-    "geometry", "frontend", "localization", "recordings", "demo", "inference/test_bundle.py",
-    "inference/test_preprocess.py", "replay/test_offline.py", "replay/test_evaluation.py",
+    "geometry", "frontend", "localization", "recordings", "demo", "model/test_bundle.py",
+    "model/test_preprocessing.py", "replay/test_offline.py", "replay/test_evaluation.py",
     "evaluation", "mapping/test_map.py", "mapping/test_refinement.py",
 ]  # fmt: skip
 _NEEDS_MESSAGES = "test_without_small_gicp_the_network_is_left_and_what_to_install_is_said"

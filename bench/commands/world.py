@@ -156,9 +156,9 @@ def _run_state(path: Path) -> str:
 
 
 def _bundle_state(path: Path) -> str:
-    from mvloc_ros.inference.backend_choice import create_backend
-    from mvloc_ros.inference.bundle import read_bundle
+    from mvloc_ros.backends.backend_choice import create_backend
     from mvloc_ros.localization.scene_map import read_scene_map
+    from mvloc_ros.model.bundle import read_bundle
 
     bundle = read_bundle(path)
     if bundle.manifest.scene_map is not None:
@@ -176,7 +176,7 @@ def _bundle_state(path: Path) -> str:
 
 
 def _engines_state(path: Path) -> str:
-    from mvloc_ros.inference.tensorrt.sealed_file import read_sealed
+    from mvloc_ros.backends.tensorrt.sealed_file import read_sealed
 
     found = []
     for file in sorted(path.glob("*.engine")):
@@ -230,12 +230,12 @@ def _kept_graphs(write_onnx: Callable[..., None], graphs: Path) -> Callable[...,
 
 def _fake_tensorrt() -> None:
     """A GPU and TensorRT as Python sees them."""
-    sys.path.insert(0, str(ROOT / "test" / "inference" / "tensorrt"))
+    sys.path.insert(0, str(ROOT / "test" / "backends" / "tensorrt"))
     from fake_cuda import make_cuda
     from fake_tensorrt import make_tensorrt
 
-    from mvloc_ros.inference.gpu import Gpu
-    from mvloc_ros.inference.tensorrt import engines
+    from mvloc_ros.backends.gpu import Gpu
+    from mvloc_ros.backends.tensorrt import engines
 
     runtime, cuda = make_cuda()
     trt, _ = make_tensorrt("10.16.1.11", cuda)

@@ -9,13 +9,13 @@ import numpy as np
 
 from bench.fuzzing.kind import require, require_covariance, require_finite, require_rigid
 from bench.fuzzing.scene import CAMERA, color_of, depth_of
-from mvloc_ros.inference.backend_choice import create_backend
-from mvloc_ros.inference.bundle import Bundle, read_bundle
-from mvloc_ros.inference.frame import ColorImage, DepthImage, Frame
-from mvloc_ros.inference.validation_file import VALIDATION_FILE, read_validation
+from mvloc_ros.backends.backend_choice import create_backend
 from mvloc_ros.localization.localizer import Localizer
 from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.localization.scene_map import read_scene_map
+from mvloc_ros.model.bundle import Bundle, read_bundle
+from mvloc_ros.model.frame import ColorImage, DepthImage, Frame
+from mvloc_ros.model.validation_file import VALIDATION_FILE, read_validation
 
 BUDGET_MS = 20.0
 FRAME = Frame(10**9, "camera", ColorImage(color_of(0), "rgb"), DepthImage(depth_of(0), 0.001))

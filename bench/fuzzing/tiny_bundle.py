@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from bench.fuzzing.scene import CAMERA, FRAMES, PERIOD_NS, START_NS, pose_of, tum_text
 from bench.harness.tiny_network import LATENT, tiny_network
-from mvloc_ros.inference.bundle import MANIFEST_FILE, Bundle, read_bundle
-from mvloc_ros.inference.bundle_writer import add_scene_map, write_bundle
-from mvloc_ros.inference.calibration_spec import NetworkCalibration, RefinedCalibration
-from mvloc_ros.inference.manifest import FrameSpec, InputSpec, Manifest, PositionSpec, PrecisionSpec
-from mvloc_ros.inference.map_spec import AcceptanceSpec, SceneMapSpec
-from mvloc_ros.inference.validation_file import MODALITIES, VALIDATION_FILE, ValidationPoses
 from mvloc_ros.localization.depth_points import CORRECTION_SHAPE
 from mvloc_ros.localization.scene_map import MapPoints, SceneMap
+from mvloc_ros.model.bundle import MANIFEST_FILE, Bundle, read_bundle
+from mvloc_ros.model.bundle_writer import add_scene_map, write_bundle
+from mvloc_ros.model.calibration_spec import NetworkCalibration, RefinedCalibration
+from mvloc_ros.model.manifest import FrameSpec, InputSpec, Manifest, PositionSpec, PrecisionSpec
+from mvloc_ros.model.map_spec import AcceptanceSpec, SceneMapSpec
+from mvloc_ros.model.validation_file import MODALITIES, VALIDATION_FILE, ValidationPoses
 
 HEIGHT, WIDTH = 12, 16
 POINTS, TILE_M, RESOLUTION_M = 600, 4.0, 0.05

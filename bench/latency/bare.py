@@ -8,8 +8,8 @@ import time
 import numpy as np
 
 from bench.timing import WARM_UPS
-from mvloc_ros.inference.backend_choice import create_backend
-from mvloc_ros.inference.bundle import Bundle
+from mvloc_ros.backends.backend_choice import create_backend
+from mvloc_ros.model.bundle import Bundle
 
 
 def bare_ms(bundle: Bundle, seconds: float) -> list[float]:

@@ -25,7 +25,7 @@ from tf2_ros import TransformBroadcaster
 from bench.peers.approximate_time import ApproximateTime
 from bench.random_bundle import load_network
 from mvloc_ros.geometry import quaternion
-from mvloc_ros.inference.bundle import read_bundle
+from mvloc_ros.model.bundle import read_bundle
 
 QUEUE_SIZE = 10
 SLOP_S = 0.02

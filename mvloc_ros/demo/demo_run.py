@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mvloc_ros.demo.write_folder import write_folder
 from mvloc_ros.errors import MvlocError
-from mvloc_ros.inference.bundle import read_bundle
+from mvloc_ros.model.bundle import read_bundle
 from mvloc_ros.recordings import open_folder
 from mvloc_ros.recordings.from_folder import select_frames, write_bag
 from mvloc_ros.replay.evaluation import EvaluationResult, evaluate

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from mvloc_ros.backends.backend_choice import create_backend
 from mvloc_ros.doctor.findings import Finding, error, ok, warning
 from mvloc_ros.errors import MvlocError
-from mvloc_ros.inference.backend_choice import create_backend
-from mvloc_ros.inference.bundle import Bundle, read_bundle
 from mvloc_ros.localization.localizer import refiner_of
 from mvloc_ros.localization.options import RefinementOptions
+from mvloc_ros.model.bundle import Bundle, read_bundle
 
 _RUNS = 10
 

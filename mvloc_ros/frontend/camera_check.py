@@ -7,7 +7,7 @@ import math
 
 from mvloc_ros.frontend.camera_info import CameraModel
 from mvloc_ros.geometry.camera import PinholeCamera
-from mvloc_ros.inference.manifest import InputSpec
+from mvloc_ros.model.manifest import InputSpec
 
 _FOCAL_LENGTH = 0.03
 _ASPECT = 0.02

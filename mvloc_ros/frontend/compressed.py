@@ -21,8 +21,8 @@ from mvloc_ros.foreign_text import shown
 from mvloc_ros.frontend.decode import DecodeError, decode_color
 from mvloc_ros.frontend.rvl import RvlError, decode_rvl
 from mvloc_ros.image_header import PNG_SIGNATURE
-from mvloc_ros.inference.frame import ColorImage, DepthImage
 from mvloc_ros.limits import MOST_PIXELS
+from mvloc_ros.model.frame import ColorImage, DepthImage
 
 _PNG = PNG_SIGNATURE
 _COLORS = ("rgb8", "rgba8", "bgr8", "bgra8", "rgb16", "rgba16", "bgr16", "bgra16")

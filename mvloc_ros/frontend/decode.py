@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from mvloc_ros.errors import MvlocError
 from mvloc_ros.foreign_text import shown
-from mvloc_ros.inference.frame import ColorImage, DepthImage
 from mvloc_ros.limits import MOST_PIXELS
+from mvloc_ros.model.frame import ColorImage, DepthImage
 
 # Encoding -> channels and their order (sensor_msgs/image_encodings.hpp).
 _COLOR_VIEWS = {

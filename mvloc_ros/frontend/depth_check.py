@@ -8,9 +8,9 @@ from typing import Any
 from numpy.typing import NDArray
 
 from mvloc_ros.geometry.depth_statistics import DepthStatistics, DepthTally, unit_hint
-from mvloc_ros.inference.frame import DepthImage
-from mvloc_ros.inference.manifest import InputSpec
-from mvloc_ros.inference.preprocess import in_metres
+from mvloc_ros.model.frame import DepthImage
+from mvloc_ros.model.manifest import InputSpec
+from mvloc_ros.model.preprocessing import in_metres
 
 
 def statistics_of(images: list[DepthImage], network: InputSpec) -> DepthStatistics:

@@ -20,8 +20,8 @@ from mvloc_ros.frontend.decode import DecodeError
 from mvloc_ros.frontend.message_checks import require_frame, require_stamp
 from mvloc_ros.frontend.single_modality import COLOR, DEPTH, SingleModality
 from mvloc_ros.frontend.synchronizer import Synchronizer
-from mvloc_ros.inference.frame import ColorImage, DepthImage, Frame, FrameError
 from mvloc_ros.limits import MOST_CAMERA_FRAMES, MOST_LOG_CHARACTERS
+from mvloc_ros.model.frame import ColorImage, DepthImage, Frame, FrameError
 
 TICK_S = 0.1
 

@@ -18,8 +18,8 @@ from mvloc_ros.frontend.decode import DecodeError, decode_color, decode_depth
 from mvloc_ros.frontend.message_checks import to_nanoseconds
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.geometry.transform_lookup import TransformLookup
-from mvloc_ros.inference.frame import ColorImage, DepthImage
-from mvloc_ros.inference.manifest import Manifest
+from mvloc_ros.model.frame import ColorImage, DepthImage
+from mvloc_ros.model.manifest import Manifest
 from mvloc_ros.parameters.inputs import InputParameters
 
 

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.geometry.camera import PinholeCamera
-from mvloc_ros.inference.frame import DepthImage
-from mvloc_ros.inference.preprocess import crop
+from mvloc_ros.model.frame import DepthImage
+from mvloc_ros.model.preprocessing import crop
 
 Array = NDArray[np.float64]
 

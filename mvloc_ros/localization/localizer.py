@@ -13,13 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from mvloc_ros.backends.backend import Backend, NetworkOutput
 from mvloc_ros.geometry import quaternion, se3
-from mvloc_ros.inference.backend import Backend, NetworkOutput
-from mvloc_ros.inference.bundle import Bundle
-from mvloc_ros.inference.frame import ColorImage, Frame, FrameError
-from mvloc_ros.inference.manifest import Manifest
-from mvloc_ros.inference.map_spec import SceneMapSpec
-from mvloc_ros.inference.preprocess import DepthRegistration, prepare_color, prepare_depth
 from mvloc_ros.localization.estimate import PoseEstimate, StepTimes
 from mvloc_ros.localization.frozen_depth import FrozenDepth
 from mvloc_ros.localization.motion import Distance
@@ -29,6 +24,11 @@ from mvloc_ros.localization.scene_map import SceneMapError, read_scene_map
 from mvloc_ros.localization.tracker import Expectation, Tracker, Verdict
 from mvloc_ros.localization.uncertainty import ResidualCovariance, after, uncalibrated
 from mvloc_ros.localization.unverified import Unrefined
+from mvloc_ros.model.bundle import Bundle
+from mvloc_ros.model.frame import ColorImage, Frame, FrameError
+from mvloc_ros.model.manifest import Manifest
+from mvloc_ros.model.map_spec import SceneMapSpec
+from mvloc_ros.model.preprocessing import DepthRegistration, prepare_color, prepare_depth
 
 if TYPE_CHECKING:
     from mvloc_ros.localization.refinement import Refined, Refiner

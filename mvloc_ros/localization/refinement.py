@@ -20,9 +20,6 @@ from numpy.typing import NDArray
 
 from mvloc_ros.geometry import quaternion, se3
 from mvloc_ros.geometry.covariance import pose_error, through_extrinsic
-from mvloc_ros.inference.frame import DepthImage
-from mvloc_ros.inference.manifest import Manifest
-from mvloc_ros.inference.map_spec import SceneMapSpec
 from mvloc_ros.localization import appearance, free_space, verification
 from mvloc_ros.localization.appearance import Appearance
 from mvloc_ros.localization.depth_points import DepthCamera
@@ -36,6 +33,9 @@ from mvloc_ros.localization.tracker import Expectation
 from mvloc_ros.localization.uncertainty import with_floor
 from mvloc_ros.localization.unverified import Unrefined
 from mvloc_ros.localization.verification import Evidence
+from mvloc_ros.model.frame import DepthImage
+from mvloc_ros.model.manifest import Manifest
+from mvloc_ros.model.map_spec import SceneMapSpec
 
 Array = NDArray[np.float64]
 

@@ -29,8 +29,6 @@ from numpy.typing import NDArray
 from mvloc_ros.errors import MvlocError
 from mvloc_ros.file_reader import ReadError, read_file
 from mvloc_ros.foreign_text import shown
-from mvloc_ros.inference.bundle import Bundle, unreadable
-from mvloc_ros.inference.map_spec import SceneMapSpec
 from mvloc_ros.limits import (
     MAP_RESOLUTION_M,
     MOST_COORDINATE_M,
@@ -43,6 +41,8 @@ from mvloc_ros.limits import (
 )
 from mvloc_ros.localization.depth_points import CORRECTION_SHAPE
 from mvloc_ros.localization.map_archive import ArrayKind, MapArchive
+from mvloc_ros.model.bundle import Bundle, unreadable
+from mvloc_ros.model.map_spec import SceneMapSpec
 
 Array = NDArray[np.float64]
 

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.geometry.covariance import at_least
-from mvloc_ros.inference.calibration_spec import NetworkCalibration, RefinedCalibration, covariance_matrix
-from mvloc_ros.inference.manifest import Manifest
 from mvloc_ros.localization.motion import Distance
+from mvloc_ros.model.calibration_spec import NetworkCalibration, RefinedCalibration, covariance_matrix
+from mvloc_ros.model.manifest import Manifest
 
 Array = NDArray[np.float64]
 

@@ -23,11 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.geometry.covariance import pose_error
-from mvloc_ros.inference.map_spec import AcceptanceSpec
 from mvloc_ros.localization.appearance import Appearance
 from mvloc_ros.localization.free_space import FreeSpace
 from mvloc_ros.localization.inlier_residuals import Support
 from mvloc_ros.localization.pose import Pose
+from mvloc_ros.model.map_spec import AcceptanceSpec
 
 Array = NDArray[np.float64]
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mvloc_ros.inference.map_spec import AcceptanceSpec
 from mvloc_ros.localization.verification import NAMES
 from mvloc_ros.mapping.acceptance_trials import Trial
+from mvloc_ros.model.map_spec import AcceptanceSpec
 
 Array = NDArray[np.float64]
 

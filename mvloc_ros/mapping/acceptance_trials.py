@@ -32,13 +32,13 @@ from tqdm import tqdm
 
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.covariance import pose_error
-from mvloc_ros.inference.frame import ColorImage, DepthImage, Frame, FrameError
 from mvloc_ros.localization.localizer import Localizer
 from mvloc_ros.localization.pose import Pose
 from mvloc_ros.localization.refinement import Refined, Refiner, moved
 from mvloc_ros.localization.tracker import Expectation
 from mvloc_ros.localization.verification import Evidence
 from mvloc_ros.mapping.build import Cameras, depth_image
+from mvloc_ros.model.frame import ColorImage, DepthImage, Frame, FrameError
 from mvloc_ros.recordings import FrameRecord, read_color
 
 Array = NDArray[np.float64]

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from mvloc_ros.geometry.camera import PinholeCamera
-from mvloc_ros.inference.frame import DepthImage
 from mvloc_ros.limits import MAP_RESOLUTION_M, MOST_DEPTH_M, MOST_MAP_TILE_M
 from mvloc_ros.localization.depth_points import CORRECTION_SHAPE, DepthCamera
 from mvloc_ros.localization.scene_map import MapPoints, SceneMap
@@ -20,6 +19,7 @@ from mvloc_ros.mapping.distortion import measure
 from mvloc_ros.mapping.errors import MappingError
 from mvloc_ros.mapping.fusion import PosedDepth, fuse
 from mvloc_ros.mapping.surface_points import thin
+from mvloc_ros.model.frame import DepthImage
 from mvloc_ros.recordings import FrameRecord, PosedFolder, read_color
 from mvloc_ros.recordings.images import DEPTH_INVALID, read_depth_raw
 

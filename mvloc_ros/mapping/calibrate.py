@@ -12,16 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.evaluation.pose_errors import PoseErrors
-from mvloc_ros.inference.bundle import Bundle
-from mvloc_ros.inference.bundle_writer import bundle_to_change, replace_manifest
-from mvloc_ros.inference.calibration_spec import covariance_matrix
-from mvloc_ros.inference.validation_file import VALIDATION_FILE, ValidationPoses, read_validation
 from mvloc_ros.mapping.build import MapOptions
 from mvloc_ros.mapping.errors import CalibrationError
 from mvloc_ros.mapping.map import check_cameras, check_depth
 from mvloc_ros.mapping.network_covariance import calibrate_network
 from mvloc_ros.mapping.refined_covariance import calibrate_refined
 from mvloc_ros.mapping.refined_trials import run_trials
+from mvloc_ros.model.bundle import Bundle
+from mvloc_ros.model.bundle_writer import bundle_to_change, replace_manifest
+from mvloc_ros.model.calibration_spec import covariance_matrix
+from mvloc_ros.model.validation_file import VALIDATION_FILE, ValidationPoses, read_validation
 from mvloc_ros.recordings import FrameRecord, PosedFolder, open_folder
 from mvloc_ros.recordings.train_test_split import TEST_FRACTION
 

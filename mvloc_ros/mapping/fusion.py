@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.geometry.projection import image_points, transform_points
 from mvloc_ros.geometry.voxels import sum_by_key, voxel_keys
-from mvloc_ros.inference.frame import DepthImage
 from mvloc_ros.localization.depth_points import DepthCamera, depth_noise
+from mvloc_ros.model.frame import DepthImage
 
 Array = NDArray[np.float64]
 

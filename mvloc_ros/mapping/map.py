@@ -10,10 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mvloc_ros.inference.backend_choice import create_backend
-from mvloc_ros.inference.bundle import Bundle
-from mvloc_ros.inference.bundle_writer import add_scene_map, bundle_to_change
-from mvloc_ros.inference.map_spec import AcceptanceSpec, SceneMapSpec
+from mvloc_ros.backends.backend_choice import create_backend
 from mvloc_ros.localization.localizer import Localizer
 from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.localization.refinement import Refiner
@@ -22,6 +19,9 @@ from mvloc_ros.mapping.acceptance import FALSE_ACCEPT_RATE, MIN_TRIALS, fit_acce
 from mvloc_ros.mapping.acceptance_trials import Trial, run_trials
 from mvloc_ros.mapping.build import Cameras, MapOptions, build_map
 from mvloc_ros.mapping.errors import MappingError
+from mvloc_ros.model.bundle import Bundle
+from mvloc_ros.model.bundle_writer import add_scene_map, bundle_to_change
+from mvloc_ros.model.map_spec import AcceptanceSpec, SceneMapSpec
 from mvloc_ros.recordings import FrameRecord, PosedFolder, open_folder
 from mvloc_ros.recordings import train_test_split as split
 from mvloc_ros.recordings.depth_summary import depth_summary

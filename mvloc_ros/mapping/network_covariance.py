@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.geometry.covariance import pose_error
-from mvloc_ros.inference.calibration_spec import NetworkCalibration
-from mvloc_ros.inference.manifest import Manifest
-from mvloc_ros.inference.validation_file import ValidationPoses
 from mvloc_ros.mapping.covariance_estimator import Figures, choose, cross_validated
 from mvloc_ros.mapping.errors import CalibrationError
+from mvloc_ros.model.calibration_spec import NetworkCalibration
+from mvloc_ros.model.manifest import Manifest
+from mvloc_ros.model.validation_file import ValidationPoses
 
 Array = NDArray[np.float64]
 

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.geometry import chi_square
-from mvloc_ros.inference.calibration_spec import RefinedCalibration
 from mvloc_ros.mapping.covariance_estimator import Figures
 from mvloc_ros.mapping.refined_trials import Trials
+from mvloc_ros.model.calibration_spec import RefinedCalibration
 
 Array = NDArray[np.float64]
 

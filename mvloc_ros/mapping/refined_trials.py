@@ -20,18 +20,18 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from mvloc_ros.backends.backend import NetworkOutput
 from mvloc_ros.geometry import quaternion, se3
 from mvloc_ros.geometry.covariance import pose_error
-from mvloc_ros.inference.backend import NetworkOutput
-from mvloc_ros.inference.bundle import Bundle
-from mvloc_ros.inference.bundle_writer import add_scene_map, write_bundle
-from mvloc_ros.inference.frame import ColorImage, Frame, FrameError
-from mvloc_ros.inference.map_spec import SceneMapSpec
 from mvloc_ros.localization.localizer import Localizer
 from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.localization.refinement import moved
 from mvloc_ros.localization.scene_map import read_scene_map
 from mvloc_ros.mapping.build import Cameras, MapOptions, build_map, depth_image
+from mvloc_ros.model.bundle import Bundle
+from mvloc_ros.model.bundle_writer import add_scene_map, write_bundle
+from mvloc_ros.model.frame import ColorImage, Frame, FrameError
+from mvloc_ros.model.map_spec import SceneMapSpec
 from mvloc_ros.recordings import FrameRecord, PosedFolder, read_color
 from mvloc_ros.recordings import train_test_split as split
 

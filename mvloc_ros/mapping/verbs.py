@@ -93,8 +93,8 @@ def _add_model_and_data(parser: argparse.ArgumentParser, model: str) -> None:
 
 def run_map(args: argparse.Namespace) -> int:
     """`mvloc map`: network covariance, which the trials of the map use; map; covariance of refined poses."""
-    from mvloc_ros.inference.bundle_writer import bundle_to_change
     from mvloc_ros.mapping.calibrate import calibrate, can_be_calibrated
+    from mvloc_ros.model.bundle_writer import bundle_to_change
 
     with bundle_to_change(args.model) as bundle:  # locked through all steps: each uses the result of the previous one
         calibrates = not args.no_calibration and can_be_calibrated(bundle)

@@ -15,8 +15,8 @@ from sensor_msgs.msg import CameraInfo
 from mvloc_ros.foreign_text import shown
 from mvloc_ros.frontend.front_end import TICK_S
 from mvloc_ros.frontend.input_log import InputLog
-from mvloc_ros.inference.manifest import Manifest
 from mvloc_ros.limits import MOST_LOG_CHARACTERS
+from mvloc_ros.model.manifest import Manifest
 from mvloc_ros.node.lasting_problems import Level, Problem, ProblemLog
 from mvloc_ros.node.odometry import RobotTransforms
 from mvloc_ros.node.pipeline import Pipeline

@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mvloc_ros.inference.backend import Backend
-from mvloc_ros.inference.backend_choice import create_backend
-from mvloc_ros.inference.bundle import Bundle, read_bundle
+from mvloc_ros.backends.backend import Backend
+from mvloc_ros.backends.backend_choice import create_backend
 from mvloc_ros.localization.localizer import Localizer
+from mvloc_ros.model.bundle import Bundle, read_bundle
 from mvloc_ros.parameters.table import NodeParameters
 
 

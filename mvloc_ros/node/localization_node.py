@@ -22,8 +22,8 @@ from mvloc_ros.foreign_text import shown, shown_lines
 from mvloc_ros.frontend.front_end import PairedFrame
 from mvloc_ros.frontend.input_log import InputLog
 from mvloc_ros.frontend.transform_watch import TransformWatch
-from mvloc_ros.inference.manifest import Manifest
 from mvloc_ros.limits import MOST_LOG_CHARACTERS
+from mvloc_ros.model.manifest import Manifest
 from mvloc_ros.node import parameters
 from mvloc_ros.node.amcl_services import AmclServices
 from mvloc_ros.node.initial_pose import InitialPose

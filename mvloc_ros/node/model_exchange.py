@@ -20,7 +20,7 @@ from contextlib import nullcontext
 from rclpy.task import Future
 
 from mvloc_ros.errors import MvlocError
-from mvloc_ros.inference.bundle import read_bundle
+from mvloc_ros.model.bundle import read_bundle
 from mvloc_ros.node.loaded_model import LoadedModel, load_model
 from mvloc_ros.node.memory import give_back
 from mvloc_ros.node.pipeline import Pipeline

@@ -17,8 +17,8 @@ from mvloc_ros.errors import MvlocError
 from mvloc_ros.foreign_text import shown
 from mvloc_ros.frontend.front_end import PairedFrame
 from mvloc_ros.frontend.mailbox import LatestWorker
-from mvloc_ros.inference.frame import FrameError
 from mvloc_ros.limits import MOST_LOG_CHARACTERS
+from mvloc_ros.model.frame import FrameError
 from mvloc_ros.pipeline.localized import Localized
 from mvloc_ros.pipeline.server import LocalizationServer
 

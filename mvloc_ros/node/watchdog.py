@@ -10,8 +10,8 @@ from rclpy.node import Node
 from mvloc_ros.frontend.camera_check import differences, size_differences
 from mvloc_ros.frontend.depth_check import depth_problem, statistics_of, unit_text
 from mvloc_ros.frontend.single_modality import COLOR
-from mvloc_ros.inference.manifest import Manifest
 from mvloc_ros.limits import MOST_NAMED
+from mvloc_ros.model.manifest import Manifest
 from mvloc_ros.node.lasting_problems import Level, Problem
 from mvloc_ros.node.odometry import RobotTransforms
 from mvloc_ros.node.topic_monitor import TopicMonitor

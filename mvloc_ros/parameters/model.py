@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mvloc_ros.inference.backend import BACKENDS
-from mvloc_ros.inference.precision import PRECISIONS
+from mvloc_ros.backends.backend import BACKENDS
+from mvloc_ros.backends.precision import PRECISIONS
 from mvloc_ros.parameters.declaration import parameter
 
 

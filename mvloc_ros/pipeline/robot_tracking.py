@@ -21,10 +21,10 @@ from mvloc_ros.frontend.message_checks import require_finite
 from mvloc_ros.frontend.transform_watch import TransformWatch
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.transform_lookup import TransformLookup
-from mvloc_ros.inference.frame import Frame, FrameError
 from mvloc_ros.localization.estimate import PoseEstimate
 from mvloc_ros.localization.pose import Pose
 from mvloc_ros.localization.tracker import Tracker, Verdict
+from mvloc_ros.model.frame import Frame, FrameError
 from mvloc_ros.parameters.table import NodeParameters
 
 Array = NDArray[np.float64]

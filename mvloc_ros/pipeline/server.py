@@ -19,10 +19,10 @@ from mvloc_ros.frontend.input_log import InputLog
 from mvloc_ros.frontend.stamp_guard import StampGuard
 from mvloc_ros.frontend.transform_watch import TransformWatch
 from mvloc_ros.geometry.transform_lookup import TransformLookup
-from mvloc_ros.inference.manifest import Manifest
 from mvloc_ros.localization.estimate import PoseEstimate
 from mvloc_ros.localization.localizer import Localizer
 from mvloc_ros.localization.tracker import Tracker
+from mvloc_ros.model.manifest import Manifest
 from mvloc_ros.parameters.table import NodeParameters
 from mvloc_ros.pipeline.localized import Localized
 from mvloc_ros.pipeline.robot_tracking import RobotTracking, TransformOutput

@@ -30,9 +30,9 @@ from mvloc_ros.foreign_text import quoted
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.geometry.text_file import read_text
-from mvloc_ros.inference.manifest_checks import ManifestError, Section, to_number
 from mvloc_ros.json_text import parse_json
 from mvloc_ros.limits import MOST_MANIFEST_BYTES
+from mvloc_ros.model.manifest_checks import ManifestError, Section, to_number
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.frames import CameraSettings, FrameRecord
 from mvloc_ros.recordings.images import image_size

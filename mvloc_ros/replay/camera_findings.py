@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from mvloc_ros.frontend.camera_check import differences, size_differences
 from mvloc_ros.frontend.camera_info import CameraInfoError, CameraModel, training_view
 from mvloc_ros.geometry.camera import PinholeCamera
-from mvloc_ros.inference.manifest import Manifest
+from mvloc_ros.model.manifest import Manifest
 from mvloc_ros.recordings.bag_reader import BagReader
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.recorded_camera import RecordedCamera, near_infos, recorded_camera

@@ -17,7 +17,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from mvloc_ros import children
-from mvloc_ros.inference.bundle import read_bundle
+from mvloc_ros.model.bundle import read_bundle
 from mvloc_ros.parameters.table import NodeParameters
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import BagReader

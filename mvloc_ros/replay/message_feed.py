@@ -11,8 +11,8 @@ from mvloc_ros.frontend.front_end import TICK_S, PairedFrame
 from mvloc_ros.frontend.input_log import InputLog
 from mvloc_ros.frontend.transform_watch import TransformWatch
 from mvloc_ros.geometry.stamp_text import SECOND_NS
-from mvloc_ros.inference.bundle import Bundle
 from mvloc_ros.localization.localizer import Localizer
+from mvloc_ros.model.bundle import Bundle
 from mvloc_ros.parameters.table import NodeParameters
 from mvloc_ros.pipeline.server import LocalizationServer, Surroundings
 from mvloc_ros.recordings import topics

@@ -12,15 +12,15 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from mvloc_ros.backends.backend_choice import create_backend
 from mvloc_ros.evaluation.wake_ups import WakeUpResult
 from mvloc_ros.frontend.depth_check import add_image, depth_notes
 from mvloc_ros.frontend.front_end import PairedFrame
 from mvloc_ros.geometry.depth_statistics import DepthTally
 from mvloc_ros.geometry.stamp_text import SECOND_NS
 from mvloc_ros.geometry.trajectory import Trajectory
-from mvloc_ros.inference.backend_choice import create_backend
-from mvloc_ros.inference.bundle import Bundle, read_bundle
 from mvloc_ros.localization.localizer import Localizer
+from mvloc_ros.model.bundle import Bundle, read_bundle
 from mvloc_ros.parameters.files import parse_overrides
 from mvloc_ros.parameters.table import NodeParameters
 from mvloc_ros.pipeline.server import LocalizationServer

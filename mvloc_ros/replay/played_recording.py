@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mvloc_ros.geometry.trajectory import Trajectory
-from mvloc_ros.inference.manifest import Manifest
+from mvloc_ros.model.manifest import Manifest
 from mvloc_ros.parameters.table import NodeParameters
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import BagReader

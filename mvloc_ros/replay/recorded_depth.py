@@ -6,7 +6,7 @@ from __future__ import annotations
 from mvloc_ros.frontend.decode import DecodeError, decode_depth
 from mvloc_ros.frontend.depth_check import add_image, depth_notes
 from mvloc_ros.geometry.depth_statistics import DepthTally
-from mvloc_ros.inference.manifest import Manifest
+from mvloc_ros.model.manifest import Manifest
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import BagReader
 from mvloc_ros.recordings.errors import RecordingError

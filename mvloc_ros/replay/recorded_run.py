@@ -12,7 +12,7 @@ import numpy as np
 
 from mvloc_ros.geometry.stamp_text import SECOND_NS
 from mvloc_ros.geometry.trajectory import Trajectory
-from mvloc_ros.inference.bundle import read_bundle
+from mvloc_ros.model.bundle import read_bundle
 from mvloc_ros.parameters.table import NodeParameters
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import BagReader

@@ -16,8 +16,8 @@ from mvloc_ros.errors import MvlocError
 from mvloc_ros.evaluation.wake_ups import WakeUp, WakeUpResult, evaluate_wake_ups, plan_wake_ups
 from mvloc_ros.frontend.front_end import PairedFrame
 from mvloc_ros.geometry.trajectory import Trajectory
-from mvloc_ros.inference.bundle import Bundle
 from mvloc_ros.localization.localizer import Localizer
+from mvloc_ros.model.bundle import Bundle
 from mvloc_ros.parameters.table import NodeParameters
 from mvloc_ros.pipeline.server import LocalizationServer
 from mvloc_ros.recordings import topics

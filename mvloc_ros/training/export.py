@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from mvloc_ros import __version__
+from mvloc_ros.backends.backend import BackendError
+from mvloc_ros.backends.network_file import require_network_file
 from mvloc_ros.evaluation.pose_errors import PoseErrors
 from mvloc_ros.geometry import quaternion
 from mvloc_ros.geometry.trajectory import Trajectory, write_tum
-from mvloc_ros.inference.backend import BackendError
-from mvloc_ros.inference.bundle import MODEL_FILE, TRAINING_POSES_FILE, Bundle
-from mvloc_ros.inference.bundle_writer import write_bundle
-from mvloc_ros.inference.manifest import FrameSpec, InputSpec, Manifest, PositionSpec
-from mvloc_ros.inference.manifest_checks import ManifestError
-from mvloc_ros.inference.network_file import require_network_file
-from mvloc_ros.inference.validation_file import VALIDATION_FILE, ValidationPoses
+from mvloc_ros.model.bundle import MODEL_FILE, TRAINING_POSES_FILE, Bundle
+from mvloc_ros.model.bundle_writer import write_bundle
+from mvloc_ros.model.manifest import FrameSpec, InputSpec, Manifest, PositionSpec
+from mvloc_ros.model.manifest_checks import ManifestError
+from mvloc_ros.model.validation_file import VALIDATION_FILE, ValidationPoses
 from mvloc_ros.recordings import FrameRecord, PosedFolder
 from mvloc_ros.recordings.contents import contents_text
 from mvloc_ros.recordings.train_test_split import TEST_FRACTION

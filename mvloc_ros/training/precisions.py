@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from mvloc_ros.backends.torch_backend.graph import OnnxGraph
 from mvloc_ros.evaluation.pose_errors import PoseErrors
 from mvloc_ros.geometry import quaternion, se3
-from mvloc_ros.inference.manifest import PositionSpec, PrecisionSpec
-from mvloc_ros.inference.torch_backend.graph import OnnxGraph
+from mvloc_ros.model.manifest import PositionSpec, PrecisionSpec
 from mvloc_ros.training.datasets import PosedFrames, evenly_spaced
 from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.networks.deployed import Deployed

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mvloc_ros import interrupts
 from mvloc_ros.arguments import add_test_fraction
-from mvloc_ros.inference.tensorrt.verbs import build_ahead
+from mvloc_ros.backends.tensorrt.verbs import build_ahead
 from mvloc_ros.recordings.agreement import add_force_argument
 from mvloc_ros.recordings.train_test_split import TEST_FRACTION
 from mvloc_ros.training.cache import default_cache_folder

@@ -89,8 +89,8 @@ def test_parts_that_would_begin_too_late_are_left_out(tmp_path: Path):
 
 def test_accuracy_is_that_of_the_poses(shared_data: Path):
     from bench import accuracy
-    from mvloc_ros.inference.backend_choice import create_backend
-    from mvloc_ros.inference.bundle import read_bundle
+    from mvloc_ros.backends.backend_choice import create_backend
+    from mvloc_ros.model.bundle import read_bundle
 
     bundle = read_bundle(ROOT / "models" / "demo")
     frames = accuracy.spread_test_frames(bundle, shared_data / "redkitchen", 3)

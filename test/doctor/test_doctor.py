@@ -24,7 +24,7 @@ from mvloc_ros.doctor.models import examine_models, find_models
 from mvloc_ros.doctor.software import examine_software
 from mvloc_ros.doctor.transport import abandoned_segments, examine_transport
 from mvloc_ros.fastdds_profile import NEW, OLD
-from mvloc_ros.inference.bundle import read_bundle
+from mvloc_ros.model.bundle import read_bundle
 
 PROFILE = Path(__file__).resolve().parents[2] / "config" / "fastdds.xml"
 

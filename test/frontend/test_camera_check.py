@@ -10,7 +10,7 @@ import pytest
 from mvloc_ros.frontend.camera_check import differences
 from mvloc_ros.frontend.camera_info import CameraModel
 from mvloc_ros.geometry.camera import PinholeCamera
-from mvloc_ros.inference.manifest import InputSpec
+from mvloc_ros.model.manifest import InputSpec
 
 TRAINED = PinholeCamera(640, 480, 525.0, 525.0, 319.5, 239.5)
 NETWORK = InputSpec(256, 341, 0.1, 6.0)

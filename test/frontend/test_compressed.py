@@ -13,7 +13,7 @@ import pytest
 from mvloc_ros.frontend.compressed import decode_compressed_color, decode_compressed_depth
 from mvloc_ros.frontend.decode import DecodeError
 from mvloc_ros.frontend.rvl import encode_rvl
-from mvloc_ros.inference.preprocess import prepare_color, prepare_depth
+from mvloc_ros.model.preprocessing import prepare_color, prepare_depth
 
 A, B = 100.0 * 101.0, 1.0 - 100.0 * 101.0 / 10.0
 """The transport's own quantisation of metres for a range of 10 m and a quantum of 100 at one metre."""

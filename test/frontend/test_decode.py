@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mvloc_ros.frontend.decode import DecodeError, decode_color, decode_depth
-from mvloc_ros.inference.preprocess import prepare_color, prepare_depth
+from mvloc_ros.model.preprocessing import prepare_color, prepare_depth
 
 HEIGHT, WIDTH = 6, 8
 RGB = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)

@@ -10,9 +10,9 @@ import pytest
 
 from mvloc_ros.frontend.decode import decode_depth
 from mvloc_ros.frontend.depth_check import depth_notes, depth_problem, statistics_of, unit_text
-from mvloc_ros.inference.frame import DepthImage
-from mvloc_ros.inference.manifest import InputSpec
-from mvloc_ros.inference.preprocess import prepare_depth
+from mvloc_ros.model.frame import DepthImage
+from mvloc_ros.model.manifest import InputSpec
+from mvloc_ros.model.preprocessing import prepare_depth
 
 NETWORK = InputSpec(12, 16, 0.1, 6.0)
 

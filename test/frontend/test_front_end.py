@@ -11,7 +11,7 @@ import pytest
 
 from mvloc_ros.frontend.decode import DecodeError
 from mvloc_ros.frontend.front_end import FrontEnd, FrontEndOptions, PairedFrame
-from mvloc_ros.inference.frame import ColorImage, DepthImage, FrameError
+from mvloc_ros.model.frame import ColorImage, DepthImage, FrameError
 
 MS = 1_000_000
 START = 10**18

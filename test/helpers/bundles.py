@@ -7,8 +7,8 @@ from pathlib import Path
 
 import onnx
 
-from mvloc_ros.inference.bundle import read_bundle
-from mvloc_ros.inference.bundle_writer import write_bundle
+from mvloc_ros.model.bundle import read_bundle
+from mvloc_ros.model.bundle_writer import write_bundle
 
 
 def with_network(bundle: Path, model: onnx.ModelProto, folder: Path) -> Path:

@@ -11,8 +11,8 @@ from onnx import TensorProto, helper
 from tiny_network import network
 
 from mvloc_ros.geometry import quaternion, se3
-from mvloc_ros.inference.frame import ColorImage, DepthImage
-from mvloc_ros.inference.preprocess import prepare_color, prepare_depth
+from mvloc_ros.model.frame import ColorImage, DepthImage
+from mvloc_ros.model.preprocessing import prepare_color, prepare_depth
 from mvloc_ros.recordings import PosedFolder, read_color
 from mvloc_ros.recordings.images import read_depth_raw
 

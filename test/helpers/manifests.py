@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mvloc_ros.inference.manifest_digest import DIGEST, bundle_digest
+from mvloc_ros.model.manifest_digest import DIGEST, bundle_digest
 
 
 def edit_manifest(bundle: Path, change: Callable[[dict[str, Any]], Any]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from mvloc_ros.frontend.decode import decode_color, decode_depth
 from mvloc_ros.frontend.front_end import FrontEnd, FrontEndOptions, PairedFrame
-from mvloc_ros.inference.frame import Frame
+from mvloc_ros.model.frame import Frame
 
 MS = 1_000_000
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mvloc_ros.inference.backend import NetworkOutput
-from mvloc_ros.inference.backend_choice import create_backend
-from mvloc_ros.inference.bundle import read_bundle
-from mvloc_ros.inference.frame import ColorImage, DepthImage, Frame, FrameError
+from mvloc_ros.backends.backend import NetworkOutput
+from mvloc_ros.backends.backend_choice import create_backend
 from mvloc_ros.localization.localizer import Localizer
+from mvloc_ros.model.bundle import read_bundle
+from mvloc_ros.model.frame import ColorImage, DepthImage, Frame, FrameError
 
 COLOR = ColorImage(np.full((48, 64, 3), 51, np.uint8), "rgb")
 DEPTH = DepthImage(np.full((48, 64), 1500, np.uint16), 0.001)

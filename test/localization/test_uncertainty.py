@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mvloc_ros.inference.bundle import read_bundle
-from mvloc_ros.inference.bundle_writer import replace_manifest
-from mvloc_ros.inference.calibration_spec import NetworkCalibration
-from mvloc_ros.inference.manifest import Manifest, manifest_from_json, manifest_to_json
 from mvloc_ros.localization.uncertainty import SINGLE_MODALITY_FACTOR, ResidualCovariance
+from mvloc_ros.model.bundle import read_bundle
+from mvloc_ros.model.bundle_writer import replace_manifest
+from mvloc_ros.model.calibration_spec import NetworkCalibration
+from mvloc_ros.model.manifest import Manifest, manifest_from_json, manifest_to_json
 
 
 @pytest.fixture(scope="module")

@@ -17,13 +17,9 @@ from box_room import Scene, looking
 from frame_folder import write_frame, write_splits
 from lookup_network import write_lookup
 
+from mvloc_ros.backends.backend import Backend, NetworkOutput
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.camera import PinholeCamera
-from mvloc_ros.inference.backend import Backend, NetworkOutput
-from mvloc_ros.inference.bundle import Bundle, read_bundle
-from mvloc_ros.inference.bundle_writer import add_scene_map, write_bundle
-from mvloc_ros.inference.frame import ColorImage, DepthImage, Frame
-from mvloc_ros.inference.manifest import FrameSpec, InputSpec, PositionSpec
 from mvloc_ros.localization.estimate import PoseEstimate
 from mvloc_ros.localization.gate import GateLimits
 from mvloc_ros.localization.localizer import Localizer
@@ -31,6 +27,10 @@ from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.localization.tracker import Tracker
 from mvloc_ros.mapping.build import MapOptions
 from mvloc_ros.mapping.map import add_map
+from mvloc_ros.model.bundle import Bundle, read_bundle
+from mvloc_ros.model.bundle_writer import add_scene_map, write_bundle
+from mvloc_ros.model.frame import ColorImage, DepthImage, Frame
+from mvloc_ros.model.manifest import FrameSpec, InputSpec, PositionSpec
 from mvloc_ros.recordings import open_folder
 
 CAMERA = PinholeCamera(160, 120, 130.0, 130.0, 79.5, 59.5)

@@ -9,12 +9,12 @@ import time
 import numpy as np
 import pytest
 
-from mvloc_ros.inference.frame import FrameError
 from mvloc_ros.localization import refinement, registration
 from mvloc_ros.localization.local_map import LocalMap, LocalMaps
 from mvloc_ros.localization.refinement import moved
 from mvloc_ros.localization.registration import Source, register
 from mvloc_ros.localization.scene_map import read_scene_map
+from mvloc_ros.model.frame import FrameError
 
 
 def test_registration_ends_so_early_that_judging_still_fits(localize, room, monkeypatch):

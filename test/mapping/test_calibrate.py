@@ -17,14 +17,14 @@ from manifests import edit_manifest
 
 from mvloc_ros.cli import main
 from mvloc_ros.geometry import se3
-from mvloc_ros.inference.bundle import Bundle, read_bundle
-from mvloc_ros.inference.bundle_writer import add_scene_map, write_bundle
-from mvloc_ros.inference.validation_file import VALIDATION_FILE, ValidationPoses
 from mvloc_ros.localization.refinement import moved
 from mvloc_ros.mapping import calibrate as module
 from mvloc_ros.mapping.calibrate import calibrate
 from mvloc_ros.mapping.errors import CalibrationError, MappingError
 from mvloc_ros.mapping.refined_trials import hold_out
+from mvloc_ros.model.bundle import Bundle, read_bundle
+from mvloc_ros.model.bundle_writer import add_scene_map, write_bundle
+from mvloc_ros.model.validation_file import VALIDATION_FILE, ValidationPoses
 from mvloc_ros.recordings import open_folder
 
 SIGMAS = np.array([0.05] * 3 + [0.03] * 3)

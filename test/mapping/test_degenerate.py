@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from mvloc_ros.geometry.covariance import pose_error
-from mvloc_ros.inference.bundle import Bundle, read_bundle
-from mvloc_ros.inference.bundle_writer import add_scene_map
 from mvloc_ros.localization.refinement import moved
 from mvloc_ros.mapping.build import Cameras, build_map
 from mvloc_ros.mapping.map import make_spec
+from mvloc_ros.model.bundle import Bundle, read_bundle
+from mvloc_ros.model.bundle_writer import add_scene_map
 from mvloc_ros.recordings import open_folder
 
 WALL = (((2.0, -30.0, -30.0), (2.2, 30.0, 30.0)),)

@@ -14,7 +14,7 @@ import pytest
 
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.trajectory import read_tum
-from mvloc_ros.inference.bundle import Bundle
+from mvloc_ros.model.bundle import Bundle
 from mvloc_ros.recordings import open_folder
 from mvloc_ros.recordings.from_folder import select_frames, write_bag
 

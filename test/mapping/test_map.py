@@ -14,9 +14,6 @@ import numpy as np
 import pytest
 
 from mvloc_ros.geometry.trajectory import Trajectory, write_tum
-from mvloc_ros.inference.bundle import read_bundle
-from mvloc_ros.inference.bundle_writer import write_bundle
-from mvloc_ros.inference.frame import DepthImage
 from mvloc_ros.localization.depth_points import CORRECTION_SHAPE, DepthCamera
 from mvloc_ros.localization.scene_map import read_scene_map
 from mvloc_ros.mapping.build import MapOptions
@@ -25,6 +22,9 @@ from mvloc_ros.mapping.errors import MappingError
 from mvloc_ros.mapping.fusion import PosedDepth, fuse
 from mvloc_ros.mapping.map import add_map, check_cameras, check_depth, hold_out
 from mvloc_ros.mapping.surface_points import thin
+from mvloc_ros.model.bundle import read_bundle
+from mvloc_ros.model.bundle_writer import write_bundle
+from mvloc_ros.model.frame import DepthImage
 from mvloc_ros.recordings import open_folder
 
 NONE = np.zeros(CORRECTION_SHAPE, np.float32)
@@ -192,8 +192,8 @@ import sys
 sys.modules["small_gicp"] = None  # as where it is not installed
 import mvloc_ros.node.localization_node, mvloc_ros.replay.offline, mvloc_ros.doctor.models
 from mvloc_ros.geometry.trajectory import Trajectory, write_tum
-from mvloc_ros.inference.bundle import read_bundle
-from mvloc_ros.inference.bundle_writer import write_bundle
+from mvloc_ros.model.bundle import read_bundle
+from mvloc_ros.model.bundle_writer import write_bundle
 from mvloc_ros.localization.localizer import Localizer
 from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.localization.scene_map import SceneMapError

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mvloc_ros.inference.bundle import Bundle, read_bundle
-from mvloc_ros.inference.bundle_writer import add_scene_map
-from mvloc_ros.inference.map_spec import SceneMapSpec
 from mvloc_ros.localization.depth_points import CORRECTION_SHAPE
 from mvloc_ros.localization.scene_map import MapPoints, SceneMap, SceneMapError, read_scene_map
+from mvloc_ros.model.bundle import Bundle, read_bundle
+from mvloc_ros.model.bundle_writer import add_scene_map
+from mvloc_ros.model.map_spec import SceneMapSpec
 
 NONE = np.zeros(CORRECTION_SHAPE, np.float32)
 

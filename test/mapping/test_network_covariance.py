@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from mvloc_ros.geometry import quaternion, se3
-from mvloc_ros.inference.bundle import read_bundle
-from mvloc_ros.inference.manifest import Manifest
-from mvloc_ros.inference.validation_file import ValidationFileError, ValidationPoses, read_validation
 from mvloc_ros.localization.refinement import moved
 from mvloc_ros.mapping.errors import CalibrationError
 from mvloc_ros.mapping.network_covariance import calibrate_network
+from mvloc_ros.model.bundle import read_bundle
+from mvloc_ros.model.manifest import Manifest
+from mvloc_ros.model.validation_file import ValidationFileError, ValidationPoses, read_validation
 
 FRAMES = 60
 SIGMAS = np.array([0.1, 0.1, 0.1, 0.04, 0.04, 0.04])

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mvloc_ros.inference.calibration_spec import RefinedCalibration
 from mvloc_ros.localization.inlier_residuals import fused
 from mvloc_ros.localization.uncertainty import with_floor
 from mvloc_ros.mapping.refined_covariance import calibrate_refined
 from mvloc_ros.mapping.refined_trials import Trials
+from mvloc_ros.model.calibration_spec import RefinedCalibration
 
 PRIOR = np.diag([0.01] * 3 + [0.004] * 3)
 

@@ -8,9 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from mvloc_ros.backends.backend_choice import create_backend
 from mvloc_ros.geometry import se3
-from mvloc_ros.inference.backend_choice import create_backend
-from mvloc_ros.inference.frame import ColorImage, DepthImage, Frame
 from mvloc_ros.localization.gate import GateLimits
 from mvloc_ros.localization.localizer import Localizer
 from mvloc_ros.localization.options import RefinementOptions
@@ -19,6 +18,7 @@ from mvloc_ros.localization.refinement import moved
 from mvloc_ros.localization.tracker import Fix, Tracker
 from mvloc_ros.localization.verification import agreement
 from mvloc_ros.mapping.build import Cameras, depth_image
+from mvloc_ros.model.frame import ColorImage, DepthImage, Frame
 from mvloc_ros.recordings import open_folder, read_color
 
 APART_NS = 10_000_000_000

@@ -11,13 +11,13 @@ import pytest
 
 from mvloc_ros import cli
 from mvloc_ros.geometry import se3
-from mvloc_ros.inference.bundle import read_bundle
-from mvloc_ros.inference.bundle_writer import replace_manifest
-from mvloc_ros.inference.frame import ColorImage, DepthImage, FrameError
 from mvloc_ros.localization.refinement import moved
 from mvloc_ros.localization.scene_map import SceneMapError
 from mvloc_ros.mapping.errors import MappingError
 from mvloc_ros.mapping.map import add_map
+from mvloc_ros.model.bundle import read_bundle
+from mvloc_ros.model.bundle_writer import replace_manifest
+from mvloc_ros.model.frame import ColorImage, DepthImage, FrameError
 
 SECOND = 1_000_000_000
 PERIOD_NS = 33_333_333

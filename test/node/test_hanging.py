@@ -75,7 +75,7 @@ def hanging_bundle(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 UNCHECKED = """
 import sys
-from mvloc_ros.inference import onnxruntime_backend
+from mvloc_ros.backends import onnxruntime_backend
 from mvloc_ros.node.main import main
 
 onnxruntime_backend.require_network = lambda bundle, precision: bundle.network_path(precision)

@@ -34,13 +34,13 @@ from mvloc_ros.frontend.message_checks import require_frame
 from mvloc_ros.frontend.rvl import encode_rvl
 from mvloc_ros.frontend.stamp_guard import StampGuard
 from mvloc_ros.geometry.camera import View
-from mvloc_ros.inference.bundle import read_bundle
-from mvloc_ros.inference.manifest import Manifest
-from mvloc_ros.inference.preprocess import crop, prepare_color, prepare_depth
 from mvloc_ros.limits import MOST_CAMERA_FRAMES, MOST_LOG_CHARACTERS
 from mvloc_ros.localization.gate import GateLimits
 from mvloc_ros.localization.pose import Pose
 from mvloc_ros.localization.tracker import Fix, Tracker
+from mvloc_ros.model.bundle import read_bundle
+from mvloc_ros.model.manifest import Manifest
+from mvloc_ros.model.preprocessing import crop, prepare_color, prepare_depth
 from mvloc_ros.node.messages import pose_of
 from mvloc_ros.node.pipeline import Pipeline
 from mvloc_ros.node.status import bound, diagnostics

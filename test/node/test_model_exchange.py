@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from manifests import edit_manifest
 
-from mvloc_ros.inference.bundle import Bundle, read_bundle
+from mvloc_ros.model.bundle import Bundle, read_bundle
 from mvloc_ros.node import model_exchange
 from mvloc_ros.node.model_exchange import ModelSlot
 from mvloc_ros.parameters.table import NodeParameters

@@ -11,7 +11,7 @@ import pytest
 from stand_in_server import MS, StandInServer, nothing
 
 from mvloc_ros.frontend.front_end import FrontEndOptions
-from mvloc_ros.inference.frame import Frame, FrameError
+from mvloc_ros.model.frame import Frame, FrameError
 from mvloc_ros.node.pipeline import Pipeline
 
 

@@ -14,12 +14,12 @@ from mvloc_ros.msg import LocalizationStatus
 
 from mvloc_ros.frontend.message_checks import to_nanoseconds
 from mvloc_ros.geometry import se3
-from mvloc_ros.inference.bundle import read_bundle
-from mvloc_ros.inference.bundle_writer import add_scene_map
-from mvloc_ros.inference.calibration_spec import RefinedCalibration
-from mvloc_ros.inference.map_spec import AcceptanceSpec, SceneMapSpec
 from mvloc_ros.localization.depth_points import CORRECTION_SHAPE
 from mvloc_ros.localization.scene_map import MapPoints, SceneMap
+from mvloc_ros.model.bundle import read_bundle
+from mvloc_ros.model.bundle_writer import add_scene_map
+from mvloc_ros.model.calibration_spec import RefinedCalibration
+from mvloc_ros.model.map_spec import AcceptanceSpec, SceneMapSpec
 from mvloc_ros.node.messages import matrix_of
 
 pytestmark = pytest.mark.dds

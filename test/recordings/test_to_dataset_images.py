@@ -30,7 +30,7 @@ from mvloc_ros.cli import main
 from mvloc_ros.frontend.compressed import decode_compressed_color
 from mvloc_ros.frontend.decode import DecodeError, decode_color, decode_depth
 from mvloc_ros.geometry.projection import unproject
-from mvloc_ros.inference.preprocess import prepare_color
+from mvloc_ros.model.preprocessing import prepare_color
 from mvloc_ros.recordings import RecordingError, open_folder, read_color, read_depth
 
 

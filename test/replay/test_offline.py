@@ -17,9 +17,9 @@ from mvloc_ros.cli import main
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.geometry.projection import unproject
 from mvloc_ros.geometry.trajectory import read_tum
-from mvloc_ros.inference.frame import Frame
 from mvloc_ros.localization.estimate import PoseEstimate
 from mvloc_ros.localization.localizer import Localizer
+from mvloc_ros.model.frame import Frame
 from mvloc_ros.recordings import RecordingError, topics
 from mvloc_ros.recordings.bag_reader import BagReader
 from mvloc_ros.recordings.bag_writer import BagWriter

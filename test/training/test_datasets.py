@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mvloc_ros.geometry.camera import PinholeCamera
-from mvloc_ros.inference.preprocess import resize_color, resize_depth
+from mvloc_ros.model.preprocessing import resize_color, resize_depth
 from mvloc_ros.recordings import FrameRecord, open_folder, read_color, read_depth
 from mvloc_ros.training.augmentation import augment
 from mvloc_ros.training.datasets import load_frames, network_size

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import torch
 
+from mvloc_ros.backends.backend_choice import create_backend
 from mvloc_ros.evaluation.pose_errors import PoseErrors
 from mvloc_ros.geometry import quaternion, se3
 from mvloc_ros.geometry.covariance import pose_error
-from mvloc_ros.inference.backend_choice import create_backend
-from mvloc_ros.inference.bundle import Bundle, read_bundle
+from mvloc_ros.model.bundle import Bundle, read_bundle
 from mvloc_ros.recordings import open_folder
 from mvloc_ros.training import checkpoint, export, validation_errors, verbs
 from mvloc_ros.training.config import TrainingConfig

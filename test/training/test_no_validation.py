@@ -12,7 +12,7 @@ import pytest
 
 from mvloc_ros.cli import main
 from mvloc_ros.geometry import se3
-from mvloc_ros.inference.bundle import Bundle, read_bundle
+from mvloc_ros.model.bundle import Bundle, read_bundle
 from mvloc_ros.recordings import open_folder
 from mvloc_ros.training import checkpoint
 

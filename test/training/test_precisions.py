@@ -12,9 +12,9 @@ import pytest
 import torch
 from onnx import TensorProto
 
+from mvloc_ros.backends.torch_backend.graph import OnnxGraph
 from mvloc_ros.evaluation.pose_errors import PoseErrors
-from mvloc_ros.inference.manifest import PositionSpec
-from mvloc_ros.inference.torch_backend.graph import OnnxGraph
+from mvloc_ros.model.manifest import PositionSpec
 from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.datasets import PosedFrames
 from mvloc_ros.training.errors import TrainingError

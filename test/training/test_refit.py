@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from mvloc_ros.inference.bundle import read_bundle
+from mvloc_ros.model.bundle import read_bundle
 from mvloc_ros.recordings import open_folder
 from mvloc_ros.training import checkpoint
 from mvloc_ros.training.clip_objective import ClipObjective

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mvloc_ros.backends.backend_choice import create_backend
 from mvloc_ros.cli import main
-from mvloc_ros.inference.backend_choice import create_backend
-from mvloc_ros.inference.bundle import read_bundle
-from mvloc_ros.inference.bundle_writer import write_bundle
-from mvloc_ros.inference.frame import ColorImage, DepthImage, Frame, FrameError
 from mvloc_ros.localization.localizer import Localizer
+from mvloc_ros.model.bundle import read_bundle
+from mvloc_ros.model.bundle_writer import write_bundle
+from mvloc_ros.model.frame import ColorImage, DepthImage, Frame, FrameError
 from mvloc_ros.recordings import open_folder, read_color
 from mvloc_ros.recordings.images import read_depth_raw
 from mvloc_ros.training.config import TrainingConfig

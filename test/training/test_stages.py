@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mvloc_ros.inference.bundle import read_bundle
+from mvloc_ros.model.bundle import read_bundle
 from mvloc_ros.training import checkpoint, verbs
 from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.errors import TrainingError

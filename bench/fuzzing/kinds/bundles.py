@@ -24,7 +24,7 @@ from bench.fuzzing.kind import Input
 from bench.fuzzing.mutators import copy_links, damaged, damaged_text, odd_file, replace_bytes
 from bench.fuzzing.sense import breaches
 from bench.fuzzing.tiny_bundle import is_sealed, read_manifest, seal, unsealed, write_tiny_bundle
-from mvloc_ros.inference.bundle import MANIFEST_FILE
+from mvloc_ros.model.bundle import MANIFEST_FILE
 
 _INTEGERS = (0, -1, 1, 2**31 - 1, -(2**31), 2**63 - 1, -(2**63))
 

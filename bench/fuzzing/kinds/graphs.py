@@ -19,7 +19,7 @@ from bench.fuzzing.bundle_feed import feed_bundle
 from bench.fuzzing.kind import Input
 from bench.fuzzing.mutators import copy_links, damaged, odd_file, replace_bytes
 from bench.fuzzing.tiny_bundle import HEIGHT, WIDTH, seal, unsealed, write_tiny_bundle
-from mvloc_ros.inference.bundle import MANIFEST_FILE, read_bundle
+from mvloc_ros.model.bundle import MANIFEST_FILE, read_bundle
 
 _PASSWD = "/etc/passwd"
 
@@ -67,7 +67,7 @@ def create() -> Graphs:
 
 
 def _feed_torch(path: Path) -> None:
-    from mvloc_ros.inference.backend_choice import create_backend
+    from mvloc_ros.backends.backend_choice import create_backend
 
     backend = create_backend("torch", read_bundle(path), 1, report=lambda _: None)
     try:

@@ -24,15 +24,15 @@ from bench.fuzzing.message_fields import mutated_message, sent
 from bench.fuzzing.messages_valid import camera_info, compressed, images, pose_with_covariance, transform
 from bench.fuzzing.scene import START_NS
 from bench.fuzzing.tiny_bundle import write_tiny_bundle
+from mvloc_ros.backends.backend_choice import create_backend
 from mvloc_ros.frontend.camera_info import read_camera_info, training_view
 from mvloc_ros.frontend.image_reader import ImageReader
 from mvloc_ros.frontend.message_checks import to_nanoseconds
 from mvloc_ros.frontend.stamp_guard import StampGuard
 from mvloc_ros.frontend.transform_watch import TransformWatch
-from mvloc_ros.inference.backend_choice import create_backend
-from mvloc_ros.inference.frame import ColorImage, DepthImage, Frame
 from mvloc_ros.localization.localizer import Localizer
 from mvloc_ros.localization.options import RefinementOptions
+from mvloc_ros.model.frame import ColorImage, DepthImage, Frame
 from mvloc_ros.node.messages import matrix_of, pose_messages, pose_of
 from mvloc_ros.node.odometry import _WatchedBuffer
 from mvloc_ros.node.topic_monitor import TopicMonitor

@@ -15,8 +15,8 @@ from mvloc_ros.frontend.decode import DecodeError, decode_color, decode_depth
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.geometry.projection import register_depth
 from mvloc_ros.image_header import JPEG_START, PNG_SIGNATURE
-from mvloc_ros.inference.frame import DepthImage
-from mvloc_ros.inference.preprocess import prepare_color, prepare_depth
+from mvloc_ros.model.frame import DepthImage
+from mvloc_ros.model.preprocessing import prepare_color, prepare_depth
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import BagReader, RawMessage
 from mvloc_ros.recordings.errors import RecordingError

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from mvloc_ros.inference.preprocess import DepthRegistration, resize_color, resize_depth
+from mvloc_ros.model.preprocessing import DepthRegistration, resize_color, resize_depth
 from mvloc_ros.recordings import FrameRecord, RecordingError, read_color, read_depth
 from mvloc_ros.training.datasets.posed_frames import UnreadableFrame
 

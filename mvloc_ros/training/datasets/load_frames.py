@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mvloc_ros.inference.preprocess import DepthRegistration
+from mvloc_ros.model.preprocessing import DepthRegistration
 from mvloc_ros.recordings import FrameRecord, PosedFolder, open_folder
 from mvloc_ros.training.cache import Writer, default_cache_folder, open_or_build
 from mvloc_ros.training.datasets.decoding import Decoding, decode_all, frames_key
