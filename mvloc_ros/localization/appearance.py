@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The colour image beside the brightness that the map's points had in training.
+"""The colour image beside the brightness that the map's points had in training: the evidence of older maps.
 
 Two things are asked, both of the points that lie on the map's surfaces. Does the image look like the map there: the
 correlation of both. And would it look more like the map if it were shifted: then colour and depth are not of one
 moment, however well the depth image fits, and a comparison of brightness alone would not tell a small motion.
+
+Another light lowers both, so maps of today are judged by `local_contrast`.
 """
 
 from __future__ import annotations
@@ -66,16 +68,14 @@ def compare(
     """
     image = gray(color)
     height, width = image.shape
-    known = found.inlier & (target.brightness[found.nearest] > 0)
-    seen = transform_points(T_color_depth, found.points[known])
-    u, v = image_points(np.maximum(seen, [-np.inf, -np.inf, 1e-3]), camera.scaled_to(width, height))
-    inside = (u > -0.5) & (v > -0.5) & (u < width - 0.5) & (v < height - 0.5)
-    if np.count_nonzero(inside) < _MIN_POINTS:
+    points = in_image(found, target, camera.scaled_to(width, height), T_color_depth)
+    if points is None:
         return None
-    expected = target.brightness[found.nearest][known][inside].astype(np.float32)
+    u, v, brightness = points
+    expected = brightness.astype(np.float32)
     # One row a shift, the image as it is first; at the border the nearest pixel stands for what lies beyond.
-    columns = np.clip(np.rint(u[inside] + width * _SHIFTS[:, :1]), 0, width - 1).astype(np.intp)
-    rows = np.clip(np.rint(v[inside] + width * _SHIFTS[:, 1:]), 0, height - 1).astype(np.intp)
+    columns = np.clip(np.rint(u + width * _SHIFTS[:, :1]), 0, width - 1).astype(np.intp)
+    rows = np.clip(np.rint(v + width * _SHIFTS[:, 1:]), 0, height - 1).astype(np.intp)
     measured = image.ravel()[rows * width + columns].astype(np.float32)
     measured -= measured.mean(axis=1, keepdims=True)
     expected -= expected.mean()
@@ -84,10 +84,28 @@ def compare(
     return Appearance(float(correlations[0]), float(correlations[1:].max()))
 
 
-def _shifts() -> Array:
+def in_image(
+    found: Support, target: LocalMap, camera: PinholeCamera, T_color_depth: Array
+) -> tuple[Array, Array, NDArray[np.uint8]] | None:
+    """Where the inliers are in the colour image, `[N]` each: column, row, and the brightness of the map's point.
+
+    Those outside of the image of `camera` and those whose brightness the map does not know are left out; None where
+    too few are left.
+    """
+    known = found.inlier & (target.brightness[found.nearest] > 0)
+    seen = transform_points(T_color_depth, found.points[known])
+    u, v = image_points(np.maximum(seen, [-np.inf, -np.inf, 1e-3]), camera)
+    inside = (u > -0.5) & (v > -0.5) & (u < camera.width - 0.5) & (v < camera.height - 0.5)
+    if np.count_nonzero(inside) < _MIN_POINTS:
+        return None
+    return u[inside], v[inside], target.brightness[found.nearest][known][inside]
+
+
+def shifts(radii: tuple[float, ...]) -> Array:
+    """`[1 + 8 K, 2]` columns and rows, as shares of the image's width: none, then eight directions of each radius."""
     angles = np.arange(8) * np.pi / 4
     circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    return np.concatenate([np.zeros((1, 2)), *(radius * circle for radius in _RADII)])
+    return np.concatenate([np.zeros((1, 2)), *(radius * circle for radius in radii)])
 
 
-_SHIFTS = _shifts()
+_SHIFTS = shifts(_RADII)

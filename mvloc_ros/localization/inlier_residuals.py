@@ -7,6 +7,7 @@ geometry determines, and the covariance.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,6 +87,17 @@ def determined(hessian: Array, length_m: float) -> tuple[Array, Array]:
     scale = np.array([1.0, 1.0, 1.0, length_m, length_m, length_m])
     values, vectors = np.linalg.eigh(hessian / np.outer(scale, scale))
     return np.maximum(values - _NORMAL_NOISE * values[-1], 0.0), vectors
+
+
+def weakest_m(found: Support) -> float:
+    """Standard deviation in metres of a pose in the direction that the points determine least; infinite if not at all.
+
+    As if the inliers' errors were independent; a rotation counts by how far it moves a point at the typical distance.
+    """
+    if not len(found.points):
+        return math.inf
+    least = float(determined(found.hessian, float(np.median(found.points[:, 2])))[0][0])
+    return 1.0 / math.sqrt(least) if least > 0.0 else math.inf
 
 
 def fused(delta: Array, hessian: Array, prior: Array, length_m: float, inflation: float) -> tuple[Array, Array, int]:

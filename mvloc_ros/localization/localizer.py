@@ -295,9 +295,9 @@ def refiner_of(bundle: Bundle, options: RefinementOptions) -> tuple[Refiner | No
 
 def _require_known_evidence(bundle: Bundle, spec: SceneMapSpec) -> None:
     """What poses are accepted by is what this version computes. Raises SceneMapError."""
-    from mvloc_ros.localization.verification import NAMES
+    from mvloc_ros.localization.verification import KNOWN
 
-    if spec.acceptance is not None and (unknown := set(spec.acceptance.weights) - set(NAMES)):
+    if spec.acceptance is not None and (unknown := set(spec.acceptance.weights) - set(KNOWN)):
         raise SceneMapError(
             f"The manifest of {bundle.path} accepts poses by {sorted(unknown)[0][:40]!r}, which this version of "
             "mvloc_ros does not compute; update it or run `mvloc map` again."

@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 
 from mvloc_ros.geometry import quaternion, se3
 from mvloc_ros.geometry.covariance import pose_error, through_extrinsic
-from mvloc_ros.localization import appearance, free_space, verification
-from mvloc_ros.localization.appearance import Appearance
+from mvloc_ros.localization import appearance, free_space, local_contrast, verification
 from mvloc_ros.localization.depth_points import DepthCamera
 from mvloc_ros.localization.inlier_residuals import Support, fused, support
 from mvloc_ros.localization.local_map import LocalMap, LocalMaps
@@ -43,6 +42,9 @@ Array = NDArray[np.float64]
 _LARGEST_SPREAD = np.array([0.3] * 3 + [0.2] * 3)
 # Squared Mahalanobis distance that 95 % of the network's errors stay below (chi-square, six degrees of freedom).
 _USUAL = 12.6
+# By so much a correlation with the map is clearly better than another.
+_CLEARLY = 0.2
+_CORRELATIONS = verification.CONTRAST[0], verification.BRIGHTNESS[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,30 +232,24 @@ class Refiner:
         return verification.blocked(space)
 
     def _judge(self, frame: _Frame, target: LocalMap, T_map_depth: Array, left_m: float) -> Refined:
-        network, source, threads = frame.network, frame.source, self._options.threads
-        network_depth = network.T @ self._T_camera_depth
-        prior_depth = through_extrinsic(network.covariance, network.T, self._T_camera_depth)
-        found = support(source.points, target, T_map_depth, self._resolution_m, threads)
-        length_m = float(np.median(source.points[:, 2]))
-        shift, inflation = pose_error(T_map_depth, network_depth), self._spec.calibrated_inflation
-        delta, covariance, determined = fused(shift, found.hessian, prior_depth, length_m, inflation)
-        contradiction = float(delta @ np.linalg.solve(prior_depth, delta)) / _USUAL
-        if contradiction > 1.0:
-            # The network errs more here than its covariance says, and must not pull a registered pose so hard.
-            prior_depth = contradiction * prior_depth
-            delta, covariance, determined = fused(shift, found.hessian, prior_depth, length_m, inflation)
-        covariance = covariance + _unfinished(left_m, length_m, prior_depth)
-        T_map_depth = moved(network_depth, delta)
+        points, threads, network = frame.source.points, self._options.threads, frame.network
+        found = support(points, target, T_map_depth, self._resolution_m, threads)
+        length_m = float(np.median(points[:, 2]))
+        T_fused, covariance, determined = self._fused(frame, T_map_depth, found, length_m, left_m)
+        looked = _Looked(T_fused, found, self._color_evidence(frame, found, target))
+        if _apart_m(T_fused, T_map_depth, length_m) > self._resolution_m:
+            # Geometry leaves something open, in which registration ended elsewhere than the prior says: colour decides.
+            at_fused = support(points, target, T_fused, self._resolution_m, threads)
+            fused_look = _Looked(T_fused, at_fused, self._color_evidence(frame, at_fused, target))
+            registered_look = replace(looked, T_map_depth=T_map_depth)
+            clearly = registered_look.likeness > fused_look.likeness + _CLEARLY
+            looked = registered_look if clearly else fused_look
         T_depth_camera = se3.inverse(self._T_camera_depth)
+        T_map_depth, found = looked.T_map_depth, looked.found
         T_map_camera = T_map_depth @ T_depth_camera
         space = free_space.compare(frame.seen, target, T_map_depth, self._depth.camera, self._resolution_m)
-        evidence = verification.evidence(
-            found,
-            space,
-            self._appearance(frame, found, target),
-            verification.typical_appearance(self._spec.acceptance),
-            verification.agreement(T_map_camera, frame.evidence),
-        )
+        agreement = verification.agreement(T_map_camera, frame.evidence)
+        evidence = verification.evidence(found, space, looked.color, agreement)
         covariance_camera = with_floor(
             through_extrinsic(covariance, T_map_depth, T_depth_camera), self._spec.calibration
         )
@@ -271,12 +267,51 @@ class Refiner:
             verification_ms=0.0,
         )
 
-    def _appearance(self, frame: _Frame, found: Support, target: LocalMap) -> Appearance | None:
-        if frame.color is None:
-            return None
+    def _fused(
+        self, frame: _Frame, T_map_depth: Array, found: Support, length_m: float, left_m: float
+    ) -> tuple[Array, Array, int]:
+        """The registered pose with the prior's in what the geometry leaves open, its covariance, and what it does not.
+
+        Poses (4x4) and covariance (6x6) are of the depth camera.
+        """
+        prior = self._prior(frame, T_map_depth)
+        T_prior = prior.T @ self._T_camera_depth
+        before = through_extrinsic(prior.covariance, prior.T, self._T_camera_depth)
+        shift, inflation = pose_error(T_map_depth, T_prior), self._spec.calibrated_inflation
+        delta, covariance, determined = fused(shift, found.hessian, before, length_m, inflation)
+        contradiction = float(delta @ np.linalg.solve(before, delta)) / _USUAL
+        if contradiction > 1.0:
+            # The prior errs more here than its covariance says, and must not pull a registered pose so hard.
+            before = contradiction * before
+            delta, covariance, determined = fused(shift, found.hessian, before, length_m, inflation)
+        return moved(T_prior, delta), covariance + _unfinished(left_m, length_m, before), determined
+
+    def _prior(self, frame: _Frame, T_map_depth: Array) -> Pose:
+        """The network's pose; where that contradicts the registered one and the last accepted one does not, the latter.
+
+        Else a network that fails would have the directions that the geometry leaves open.
+        """
+        T_map_camera = T_map_depth @ se3.inverse(self._T_camera_depth)
+        for pose in frame.evidence:
+            error = pose_error(T_map_camera, pose.T)
+            if float(error @ np.linalg.solve(pose.covariance, error)) <= _USUAL:
+                return pose
+        return frame.network
+
+    def _color_evidence(self, frame: _Frame, found: Support, target: LocalMap) -> dict[str, float]:
+        """What the map's weights ask of the colour image; what is typical where it cannot be compared."""
+        asked = verification.asked_of_color(self._spec.acceptance)
         if frame.blank:
-            return Appearance(0.0, 0.0)
-        return appearance.compare(found, target, frame.color, self._manifest.color_camera, self._T_color_depth)
+            return dict.fromkeys(asked, 0.0)
+        evidence = verification.typical_color(self._spec.acceptance)
+        if frame.color is None:
+            return evidence
+        at = found, target, frame.color, self._manifest.color_camera, self._T_color_depth
+        if set(asked) & set(verification.CONTRAST) and (contrast := local_contrast.compare(*at)) is not None:
+            evidence |= verification.contrast_evidence(contrast)
+        if set(asked) & set(verification.BRIGHTNESS) and (brightness := appearance.compare(*at)) is not None:
+            evidence |= verification.brightness_evidence(brightness)
+        return {name: evidence[name] for name in asked}
 
     def _verdict(self, evidence: Evidence, fault: str) -> tuple[float, str]:
         """Score and, if the pose is rejected, the reason."""
@@ -313,6 +348,20 @@ class _Frame:
         return (self.network,) if expected is None or expected.is_hint else (self.network, expected.pose)
 
 
+@dataclass(frozen=True, eq=False)
+class _Looked:
+    """A pose (4x4, of the depth camera), its support, and what the colour image tells of it."""
+
+    T_map_depth: Array
+    found: Support
+    color: dict[str, float]
+
+    @property
+    def likeness(self) -> float:
+        """The correlation of the colour image with the map there, by which of both the map's weights ask."""
+        return max((self.color[name] for name in _CORRELATIONS if name in self.color), default=0.0)
+
+
 def _is_blank(color: NDArray[np.uint8] | None) -> bool:
     return color is not None and appearance.is_blank(color)
 
@@ -325,6 +374,11 @@ def moved(T: Array, delta: Array) -> Array:
     return result
 
 
+def _apart_m(A: Array, B: Array, length_m: float) -> float:
+    """How far two poses (4x4) are apart, in metres; their rotation by what it moves a point at `length_m`."""
+    return float(se3.translation_error(A, B)) + length_m * float(se3.rotation_error(A, B))
+
+
 def _unfinished(left_m: float, length_m: float, prior: Array) -> Array:
     """What a registration that was cut short adds to the covariance, 6x6; not more than the network's.
 
@@ -335,5 +389,6 @@ def _unfinished(left_m: float, length_m: float, prior: Array) -> Array:
     return np.diag(np.repeat(np.array(squares) / 3.0, 3))
 
 
-def _quality(result: Refined) -> float:
-    return result.support.share if np.isnan(result.score) else result.score
+def _quality(result: Refined) -> tuple[bool, float]:
+    """What the better one of two results has more of: first that it is not rejected, then its score."""
+    return not result.rejection, result.support.share if np.isnan(result.score) else result.score

@@ -4,19 +4,30 @@
 Rules hold whatever the score: a colour image that shows nothing, a view that is blocked. Each piece of evidence lies
 in [0, 1], 1 speaks for the pose:
 
-    support      share of the frame's points that lie on the map's surfaces
-    fit          how well these do, against the sensor's noise
-    free_space   share of the map's surfaces in view through which nothing was seen
-    in_view      share of the map's surfaces in view in front of which nothing was seen
-    appearance   correlation of the colour image with the brightness that the map's points had in training
-    alignment    how little better that correlation would be if the colour image were shifted
-    agreement    how well the pose agrees with the network, which saw both images, or with the pose accepted last
+    support             share of the frame's points that lie on the map's surfaces
+    fit                 how well these do, against the sensor's noise
+    free_space          share of the map's surfaces in view through which nothing was seen
+    in_view             share of the map's surfaces in view in front of which nothing was seen
+    observability       how well the points determine the pose in the direction that they determine least
+    local_contrast      correlation of the colour image's local contrast with that of the map's points, if need be of
+                        the image shifted by 1.5 degrees
+    synchrony           how much of that correlation is there without a shift
+    contrast_alignment  how clearly that correlation is above those of a colour image that is shifted further
+    consistency         support x free_space x local_contrast: geometry and colour must both speak for the pose, however
+                        well one of them does
+    agreement           how well the pose agrees with the network, which saw both images, or with the pose accepted last
+
+Maps that were made before these were known are judged by the weights that they came with, which ask instead of
+`observability`, `local_contrast`, `synchrony`, `contrast_alignment` and `consistency` for
+
+    appearance          correlation of the colour image with the brightness that the map's points had in training
+    alignment           how little better that correlation would be if the colour image were shifted
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +36,8 @@ from numpy.typing import NDArray
 from mvloc_ros.geometry.covariance import pose_error
 from mvloc_ros.localization.appearance import Appearance
 from mvloc_ros.localization.free_space import FreeSpace
-from mvloc_ros.localization.inlier_residuals import Support
+from mvloc_ros.localization.inlier_residuals import Support, weakest_m
+from mvloc_ros.localization.local_contrast import LocalContrast
 from mvloc_ros.localization.pose import Pose
 from mvloc_ros.model.map_spec import AcceptanceSpec
 
@@ -36,6 +48,11 @@ _MIN_SUPPORT = 0.2
 _MAX_HIDDEN = 0.5
 # A correlation that grows by this if the image is shifted means that colour and depth are of two moments.
 _SHIFT_GAIN = 0.25
+# The ratio of a shifted correlation of local contrast to the one without a shift: up to the first where colour and
+# depth are of one moment, from the second on where they are not.
+_RATIOS = 0.5, 0.9
+# A measurement of one point that leaves the weakest direction so uncertain gives an observability of a half.
+_HALF_OBSERVABLE_M = 0.2
 
 _BLANK = "the colour image shows nothing (a covered lens, or no light)"
 _WORDS = {
@@ -43,6 +60,16 @@ _WORDS = {
     "fit": "the depth image fits the scene map badly",
     "free_space": "the depth image shows space behind surfaces of the scene map (another place, or a wrong pose)",
     "in_view": "something stands in front of most of the scene (the view is blocked, or another place)",
+    "observability": "the depth image does not determine the pose in all directions (one wall, a corridor, or a wrong "
+    "pose)",
+    "local_contrast": "the contrasts of the colour image are not those that the scene map has there (depth and colour "
+    "are not of one moment, or another place)",
+    "synchrony": "the contrasts of the colour image would fit the scene map better if it were shifted a little (depth "
+    "and colour are not of one moment)",
+    "contrast_alignment": "the contrasts of the colour image would fit the scene map as well if it were shifted (depth "
+    "and colour are not of one moment, or another place)",
+    "consistency": "geometry and colour do not both fit the scene map (another place, or depth and colour are not of "
+    "one moment)",
     "appearance": "the colour image does not show what the scene map has there (depth and colour are not of one "
     "moment, another place, or another light)",
     "alignment": "the colour image would show what the scene map has there if it were shifted (depth and colour are "
@@ -53,54 +80,92 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class Evidence:
-    """What speaks for one pose; see the module."""
+    """What speaks for one pose; see the module. None: not asked for by the map's weights."""
 
     support: float
     fit: float
     free_space: float
     in_view: float
-    appearance: float
-    alignment: float
+    observability: float
     agreement: float
+    local_contrast: float | None = None
+    synchrony: float | None = None
+    contrast_alignment: float | None = None
+    appearance: float | None = None
+    alignment: float | None = None
+
+    @property
+    def consistency(self) -> float | None:
+        """See the module."""
+        return None if self.local_contrast is None else self.support * self.free_space * self.local_contrast
 
     def values(self) -> dict[str, float]:
         """By name."""
-        return dict(vars(self))
+        named = {**vars(self), "consistency": self.consistency}
+        return {name: value for name, value in named.items() if value is not None}
 
 
-NAMES = tuple(Evidence.__dataclass_fields__)
+CONTRAST = ("local_contrast", "synchrony", "contrast_alignment")
+BRIGHTNESS = ("appearance", "alignment")
+"""What only older maps ask for."""
+NAMES = ("support", "fit", "free_space", "in_view", "observability", *CONTRAST, "consistency", "agreement")
+"""What maps that are made now ask for."""
+KNOWN = (*NAMES, *BRIGHTNESS)
 
 
-def evidence(
-    found: Support, space: FreeSpace, seen: Appearance | None, typical: Appearance, agreement: float
-) -> Evidence:
+def evidence(found: Support, space: FreeSpace, color: Mapping[str, float], agreement: float) -> Evidence:
     """Collect the evidence.
 
     Args:
         found: the points at the pose.
         space: what is seen through and hidden there.
-        seen: how the colour image compares there; None where it cannot be compared.
-        typical: what speaks neither for nor against a pose, in that case.
+        color: what the colour image tells, by name: `contrast_evidence`, `brightness_evidence`, or `typical_color`.
         agreement: see `agreement`.
     """
-    seen = seen or typical
     return Evidence(
         support=found.share,
         fit=max(0.0, 1.0 - found.misfit / 3.0),
         free_space=1.0 - space.seen_through,
         in_view=1.0 - space.hidden,
-        appearance=max(0.0, seen.correlation),
-        alignment=1.0 - float(np.clip((seen.shifted - seen.correlation) / _SHIFT_GAIN, 0.0, 1.0)),
+        observability=observability(found),
         agreement=agreement,
+        **color,
     )
 
 
-def typical_appearance(spec: AcceptanceSpec | None) -> Appearance:
+def observability(found: Support) -> float:
+    """How well the points determine the pose in the direction that they determine least; 0: not at all.
+
+    By what an average point tells, so that it does not depend on how many are used.
+    """
+    one_point_m = weakest_m(found) * math.sqrt(max(1, len(found.points)))
+    return 1.0 / (1.0 + (one_point_m / _HALF_OBSERVABLE_M) ** 2)
+
+
+def contrast_evidence(seen: LocalContrast) -> dict[str, float]:
+    """What the local contrast of the colour image tells."""
+    low, high = _RATIOS
+    return {
+        "local_contrast": max(0.0, seen.nearby),
+        "synchrony": min(1.0, seen.synchrony),
+        "contrast_alignment": 1.0 - float(np.clip((seen.ratio - low) / (high - low), 0.0, 1.0)),
+    }
+
+
+def brightness_evidence(seen: Appearance) -> dict[str, float]:
+    """What the brightness of the colour image tells."""
+    gain = (seen.shifted - seen.correlation) / _SHIFT_GAIN
+    return {"appearance": max(0.0, seen.correlation), "alignment": 1.0 - float(np.clip(gain, 0.0, 1.0))}
+
+
+def asked_of_color(spec: AcceptanceSpec | None) -> tuple[str, ...]:
+    """The names of what a map's weights ask of the colour image; without weights what those of a map made now ask."""
+    return CONTRAST if spec is None else tuple(name for name in (*CONTRAST, *BRIGHTNESS) if name in spec.weights)
+
+
+def typical_color(spec: AcceptanceSpec | None) -> dict[str, float]:
     """What right poses have, so that a frame whose colour cannot be compared is judged by the rest."""
-    if spec is None:
-        return Appearance(1.0, 1.0)
-    correlation = spec.typical.get("appearance", 1.0)
-    return Appearance(correlation, correlation + _SHIFT_GAIN * (1.0 - spec.typical.get("alignment", 1.0)))
+    return {name: 1.0 if spec is None else spec.typical[name] for name in asked_of_color(spec)}
 
 
 def agreement(T_map_camera: Array, expected: Iterable[Pose]) -> float:

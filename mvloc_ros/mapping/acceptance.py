@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.localization.verification import NAMES
-from mvloc_ros.mapping.acceptance_trials import Trial
+from mvloc_ros.mapping.acceptance_trials import RIGHT_KINDS, Trial
 from mvloc_ros.model.map_spec import AcceptanceSpec
 
 Array = NDArray[np.float64]
@@ -34,7 +34,8 @@ def fit_acceptance(trials: Sequence[Trial], false_accept_rate: float = FALSE_ACC
     """The score that tells right from wrong trials; None with too few of either.
 
     Logistic regression with weights of at least 0, right and wrong counting the same. The threshold lets through
-    `false_accept_rate` of the wrong trials; where that leaves room below the right ones, it stands in the middle.
+    `false_accept_rate` of the wrong trials, and of each kind of them of which there are enough; where that leaves room
+    below the right ones, it stands in the middle.
     """
     # What a rule rejects is rejected whatever the score.
     judged = np.array([not trial.ruled_out for trial in trials], dtype=bool)
@@ -45,7 +46,10 @@ def fit_acceptance(trials: Sequence[Trial], false_accept_rate: float = FALSE_ACC
     values = np.array([[trial.evidence.values()[name] for name in NAMES] for trial in counted])
     weights, bias = _logistic(values, right)
     logits = values @ weights + bias
-    lowest = float(np.quantile(logits[~right], 1.0 - false_accept_rate))
+    kinds = np.array([trial.kind for trial in counted])
+    wrong = [logits[~right], *(logits[~right & (kinds == kind)] for kind in sorted(set(kinds[~right])))]
+    enough = [some for some in wrong if len(some) >= MIN_TRIALS]
+    lowest = max(float(np.quantile(some, 1.0 - false_accept_rate)) for some in enough)
     highest = float(np.quantile(logits[right], 0.01))
     limit = 0.5 * (lowest + highest) if highest > lowest else lowest
     accepted = np.zeros(len(trials), dtype=bool)
@@ -97,7 +101,7 @@ def _logistic(values: Array, right: NDArray[np.bool_]) -> tuple[Array, float]:
 def _summary(trials: Sequence[Trial], accepted: NDArray[np.bool_]) -> dict[str, Any]:
     """Of each kind of trial, how many there were and what share of them was accepted."""
     # A start elsewhere may end at the right pose, and one near it at a wrong one.
-    near = ("right", "rescued")
+    near = RIGHT_KINDS
     names = [t.kind if t.right == (t.kind in near) else "right" if t.right else "missed" for t in trials]
     total = Counter(names)
     passed = Counter(name for name, yes in zip(names, accepted, strict=True) if yes)

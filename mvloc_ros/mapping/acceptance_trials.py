@@ -5,18 +5,27 @@ All on frames that the map of the trials has not seen. Right frames start from t
 the network's covariance (the network itself may have been refitted to them):
 
     right       the network is as far off as usual
+    far off     it is three times as far off
     rescued     it is much further off, but the last accepted pose is near
+    changed     the network is as far off as usual, something stands in front of a part of the view, and another part
+                shows what was elsewhere
 
 Wrong ones are
 
     elsewhere   a start from which registration ends at another pose
+    beside      the same, nearer, with the network failing and the start accepted a moment ago: a wrong pose that was
+                accepted must not speak for the next one
     frozen      depth of an earlier moment, when the camera was more than the limits away
     shuffled    depth of any other moment
     mirrored    both images mirrored: a place that does not exist, with everything else as in this one
+    turned      both images upside down: the same
 
 The frozen and the shuffled ones start twice: where the network puts the images, and at the very pose that their depth
 was taken from, accepted a moment ago, so that nothing but the colour image speaks against them. A good network would
 else make its agreement the judge of all, and a poor one leave the rest untried.
+
+Colour images are of the light of the recording in one trial of four, and in a light drawn by chance in the others
+(`lighting`): what is accepted must not depend on the lamps of the day of the recording.
 
 Frames that a rule rejects (`verification.fault`) tell the score nothing; they are counted.
 """
@@ -24,7 +33,8 @@ Frames that a rule rejects (`verification.fault`) tell the score nothing; they a
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +47,7 @@ from mvloc_ros.localization.pose import Pose
 from mvloc_ros.localization.refinement import Refined, Refiner, moved
 from mvloc_ros.localization.tracker import Expectation
 from mvloc_ros.localization.verification import Evidence
+from mvloc_ros.mapping import lighting
 from mvloc_ros.mapping.build import Cameras, depth_image
 from mvloc_ros.model.frame import ColorImage, DepthImage, Frame, FrameError
 from mvloc_ros.recordings import FrameRecord, read_color
@@ -45,11 +56,20 @@ Array = NDArray[np.float64]
 
 LIMITS = 0.10, np.radians(10.0)
 """Metres and radians: a pose with a larger error is wrong."""
-_STARTS_PER_FRAME = 3
+RIGHT_KINDS = "right", "far off", "rescued", "changed"
+_STARTS_PER_FRAME, _STARTS_ELSEWHERE, _STARTS_BESIDE = 3, 2, 2
 # How far away a start must be to count as elsewhere.
 _ELSEWHERE = 0.6, np.radians(40.0)
+# How far beside the true pose one starts that was accepted wrongly: metres and radians, from and to.
+_BESIDE_M, _BESIDE_RAD = (0.15, 0.5), (0.1, 0.5)
 # By how many of its standard deviations the network errs where it fails.
 _FAILURE = 8.0
+# And by how many times its usual error where it is far off.
+_FAR_OFF = 3.0
+# Sides of what is changed in a frame, as shares of the image's sides: 6 to 20 % of the view each.
+_CHANGED_SIDES = 0.25, 0.45
+# What stands in front is nearer by these factors.
+_IN_FRONT = 0.4, 0.8
 # How far the accepted pose is from the true one: metres and radians, what a camera moves in a tenth of a second.
 _MOTION = np.array([0.03] * 3 + [0.03] * 3)
 
@@ -91,6 +111,29 @@ class Images:
         depth = DepthImage(np.ascontiguousarray(self.depth.values[:, ::-1]), self.depth.metres_per_unit)
         return Images(np.ascontiguousarray(self.color[:, ::-1]), depth)
 
+    def turned(self) -> Images:
+        """Upside down."""
+        depth = DepthImage(np.ascontiguousarray(self.depth.values[::-1, ::-1]), self.depth.metres_per_unit)
+        return Images(np.ascontiguousarray(self.color[::-1, ::-1]), depth)
+
+    def lit(self, rng: np.random.Generator) -> Images:
+        """In another light, drawn by chance."""
+        return replace(self, color=lighting.drawn(rng).on(self.color, rng))
+
+    def changed(self, other: Images, rng: np.random.Generator) -> Images:
+        """With a part of both images from `other`, and something of one colour in front of another part."""
+        color, values = self.color.copy(), self.depth.values.copy()
+        rows, columns = _patch(rng)
+        _part(color, rows, columns)[:] = _part(other.color, rows, columns)
+        _part(values, rows, columns)[:] = _part(other.depth.values, rows, columns)
+        rows, columns = _patch(rng)
+        behind = _part(values, rows, columns)
+        seen = behind[behind > 0]
+        if len(seen):
+            behind[:] = rng.uniform(*_IN_FRONT) * np.quantile(seen, 0.1)
+            _part(color, rows, columns)[:] = rng.integers(30, 220, 3)
+        return Images(color, DepthImage(values, self.depth.metres_per_unit))
+
 
 def run_trials(
     held: Sequence[FrameRecord], others: Sequence[FrameRecord], cameras: Cameras, localizer: Localizer, refiner: Refiner
@@ -128,29 +171,59 @@ def _trials_of(
             yield _judged(kind, found, T_true)
 
     for draw in rng.standard_normal((_STARTS_PER_FRAME, 6)):
-        yield from trial("right", images, moved(truth, spread * draw), truth)
+        yield from trial("right", images.lit(rng), moved(truth, spread * draw), truth)
+    yield from trial("far off", images.lit(rng), moved(truth, _FAR_OFF * spread * rng.standard_normal(6)), truth)
     way, motion = rng.standard_normal((2, 6))
     failed = moved(truth, _FAILURE * np.sqrt(6.0) / float(np.linalg.norm(way)) * spread * way)
-    yield from trial("rescued", images, failed, truth, moved(truth, _MOTION * motion))
+    yield from trial("rescued", images.lit(rng), failed, truth, moved(truth, _MOTION * motion))
+    for _ in range(_STARTS_BESIDE):
+        beside = moved(truth, np.concatenate([_way(rng, _BESIDE_M), _way(rng, _BESIDE_RAD)]))
+        yield from trial("beside", images.lit(rng), failed, truth, beside)
     away = [lender for lender in lenders if _apart(lender, truth, _ELSEWHERE)]
-    if away:
-        yield from trial("elsewhere", images, _pose(away[rng.integers(len(away))]), truth)
+    for _ in range(_STARTS_ELSEWHERE if away else 0):
+        yield from trial("elsewhere", images.lit(rng), _pose(away[rng.integers(len(away))]), truth)
     earlier = [r for r in lenders if r.sequence == record.sequence and r.stamp_ns < record.stamp_ns]
     frozen = next((r for r in reversed(earlier) if _apart(r, truth, LIMITS)), None)
     others = [r for r in lenders if _apart(r, truth, LIMITS)]
     shuffled = others[rng.integers(len(others))] if others else None
+    if shuffled is not None:
+        changed = images.changed(Images.of(shuffled, cameras), rng).lit(rng)
+        yield from trial("changed", changed, moved(truth, spread * rng.standard_normal(6)), truth)
     for kind, other in (("frozen", frozen), ("shuffled", shuffled)):
         if other is None:
             continue
-        seen = Images(images.color, depth_image(other, cameras))
+        seen = Images(images.color, depth_image(other, cameras)).lit(rng)
         network = _network_pose(seen, localizer)
         if network is not None:
             yield from trial(kind, seen, network, None)
             yield from trial(f"{kind}, at its pose", seen, network, None, _pose(other))
-    mirrored = images.mirrored()
-    network = _network_pose(mirrored, localizer)
-    if network is not None:
-        yield from trial("mirrored", mirrored, network, None)
+    for kind, seen in (("mirrored", images.mirrored()), ("turned", images.turned())):
+        lit = seen.lit(rng)
+        network = _network_pose(lit, localizer)
+        if network is not None:
+            yield from trial(kind, lit, network, None)
+
+
+def _way(rng: np.random.Generator, lengths: tuple[float, float]) -> Array:
+    """A vector `[3]` in any direction, of a length between the two."""
+    way = rng.standard_normal(3)
+    return np.asarray(way * (rng.uniform(*lengths) / np.linalg.norm(way)))
+
+
+def _patch(rng: np.random.Generator) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Rows and columns of a rectangle, from and to, as shares of an image's sides."""
+    height, width = rng.uniform(*_CHANGED_SIDES, 2)
+    top, left = rng.uniform(0.0, 1.0 - height), rng.uniform(0.0, 1.0 - width)
+    return (top, top + height), (left, left + width)
+
+
+def _part(image: NDArray[Any], rows: tuple[float, float], columns: tuple[float, float]) -> NDArray[Any]:
+    """A view of that part of an image."""
+    (top, bottom), (left, right) = (
+        (round(low * size), round(high * size))
+        for (low, high), size in zip((rows, columns), image.shape[:2], strict=True)
+    )
+    return image[top:bottom, left:right]
 
 
 def _network_pose(seen: Images, localizer: Localizer) -> Array | None:

@@ -16,8 +16,9 @@ from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.localization.pose import Pose
 from mvloc_ros.localization.refinement import moved
 from mvloc_ros.localization.tracker import Fix, Tracker
-from mvloc_ros.localization.verification import agreement
+from mvloc_ros.localization.verification import BRIGHTNESS, agreement
 from mvloc_ros.mapping.build import Cameras, depth_image
+from mvloc_ros.mapping.lighting import EVENING, Light, Spot
 from mvloc_ros.model.frame import ColorImage, DepthImage, Frame
 from mvloc_ros.recordings import open_folder, read_color
 
@@ -59,6 +60,79 @@ def test_true_frames_are_believed_and_exact(frames, localizer):
     accepted = [(e, truth) for e, truth in found if not e.rejection]
     assert len(accepted) >= 11
     assert max(float(se3.translation_error(e.pose.T, truth)) for e, truth in accepted) < 0.05
+
+
+LIGHTS = {
+    "a third": Light(gain=0.3),
+    "twice": Light(gain=1.6),
+    "gamma 2": Light(gamma=2.0),
+    "lamp from one side": Light(across=0.75),
+    "spot": Light(spot=Spot(0.3, 0.5)),
+    "evening": EVENING,
+}
+
+
+def in_light(frame: Frame, light: Light) -> Frame:
+    assert frame.color is not None
+    pixels = light.on(frame.color.pixels, np.random.default_rng(2))
+    return replace(frame, color=ColorImage(pixels, "rgb"))
+
+
+@pytest.mark.parametrize("name", LIGHTS)
+def test_the_verdict_does_not_depend_on_the_light(frames, localize, name):
+    """True frames are accepted, and depth of another moment is rejected, where nothing but colour speaks against it."""
+    accepted = 0
+    for frame, truth in frames[::2]:
+        estimate, _ = localize(in_light(frame, LIGHTS[name]), moved(truth, 0.5 * np.sqrt(np.diag(COVARIANCE))))
+        accepted += not estimate.rejection
+    assert accepted >= 5, "of images of 16 by 12 pixels"
+    for i in (0, 4):
+        frame, (other, elsewhere) = frames[i][0], frames[i + 4]
+        wrong, _ = localize(in_light(replace(frame, depth=other.depth), LIGHTS[name]), elsewhere, starts=1)
+        assert wrong.rejection
+
+
+def with_old_weights(bundle):
+    """As a bundle whose map was made when brightness was compared."""
+    spec = bundle.manifest.scene_map
+    weights = {
+        "support": 2.5, "fit": 1.2, "free_space": 0.6, "in_view": 0.8, "appearance": 5.7, "alignment": 6.0,
+        "agreement": 1.5,
+    }  # fmt: skip
+    typical = dict.fromkeys(weights, 0.9)
+    old = replace(spec.acceptance, bias=-13.7, weights=weights, typical=typical, threshold=0.9)
+    return replace(bundle, manifest=replace(bundle.manifest, scene_map=replace(spec, acceptance=old)))
+
+
+def test_an_older_map_is_judged_by_the_evidence_that_it_was_made_with(frames, localize, mapped):
+    bundle = with_old_weights(mapped)
+    spec = bundle.manifest.scene_map.acceptance
+    frame, truth = frames[3]
+    estimate, _ = localize(frame, truth, bundle=bundle)
+    evidence = estimate.details.evidence
+    assert not {"local_contrast", "synchrony", "contrast_alignment", "consistency"} & set(evidence.values())
+    assert set(BRIGHTNESS) <= set(evidence.values())
+    total = spec.bias + sum(weight * getattr(evidence, name) for name, weight in spec.weights.items())
+    assert estimate.score == pytest.approx(1.0 / (1.0 + np.exp(-total)))
+    assert estimate.rejection == ""
+    # Its verdict depends on the light, as it did.
+    lamp, _ = localize(in_light(frame, LIGHTS["spot"]), truth, bundle=bundle, starts=1)
+    assert lamp.details.evidence.appearance < evidence.appearance - 0.1
+    # A frame without a colour image is judged by the rest.
+    plain, _ = localize(replace(frame, color=None), truth, bundle=bundle)
+    assert (plain.details.evidence.appearance, plain.details.evidence.alignment) == (0.9, 0.9)
+
+
+def test_a_result_that_a_rule_rejects_is_not_the_best_whatever_its_score(frames, localize, mapped):
+    """The first start ends where the map hides nothing and nothing fits; the second at the camera's pose."""
+    bundle = at_any_score(mapped)
+    (first, before), (frame, truth) = frames[3], frames[4]
+    _, localizer = localize(replace(first, stamp_ns=1_000_000_000), before, bundle=bundle)
+    astray = moved(truth, np.array([-0.5, 0.6, 0.4, 0.3, 0.2, 1.2]))
+    frame = replace(frame, stamp_ns=1_100_000_000)
+    estimate, _ = localize(frame, astray, bundle=bundle, localizer=localizer)
+    assert estimate.rejection == ""
+    assert se3.translation_error(estimate.pose.T, truth) < 0.05
 
 
 def test_depth_of_another_moment_is_rejected(frames, localizer):
