@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.localization.verification import NAMES
-from mvloc_ros.mapping.acceptance_trials import RIGHT_KINDS, Trial
+from mvloc_ros.mapping.acceptance_trials import BESIDE, RIGHT_KINDS, Trial
 from mvloc_ros.model.map_spec import AcceptanceSpec
 
 Array = NDArray[np.float64]
@@ -26,8 +26,10 @@ _DECAY = 1e-3
 
 def right_and_wrong(trials: Sequence[Trial]) -> tuple[int, int]:
     """How many trials ended at the right pose and how many elsewhere, of those that no rule rejects."""
-    judged = [trial.right for trial in trials if not trial.ruled_out]
-    return sum(judged), len(judged) - sum(judged)
+    judged = [trial for trial in trials if not trial.ruled_out]
+    # Those beside the true pose say nothing of the network, however often they lead to it.
+    right = sum(trial.right and trial.kind != BESIDE for trial in judged)
+    return right, sum(not trial.right for trial in judged)
 
 
 def fit_acceptance(trials: Sequence[Trial], false_accept_rate: float = FALSE_ACCEPT_RATE) -> AcceptanceSpec | None:

@@ -56,6 +56,7 @@ Array = NDArray[np.float64]
 
 LIMITS = 0.10, np.radians(10.0)
 """Metres and radians: a pose with a larger error is wrong."""
+BESIDE = "beside"
 RIGHT_KINDS = "right", "far off", "rescued", "changed"
 _STARTS_PER_FRAME, _STARTS_ELSEWHERE, _STARTS_BESIDE = 3, 2, 2
 # How far away a start must be to count as elsewhere.
@@ -178,7 +179,7 @@ def _trials_of(
     yield from trial("rescued", images.lit(rng), failed, truth, moved(truth, _MOTION * motion))
     for _ in range(_STARTS_BESIDE):
         beside = moved(truth, np.concatenate([_way(rng, _BESIDE_M), _way(rng, _BESIDE_RAD)]))
-        yield from trial("beside", images.lit(rng), failed, truth, beside)
+        yield from trial(BESIDE, images.lit(rng), failed, truth, beside)
     away = [lender for lender in lenders if _apart(lender, truth, _ELSEWHERE)]
     for _ in range(_STARTS_ELSEWHERE if away else 0):
         yield from trial("elsewhere", images.lit(rng), _pose(away[rng.integers(len(away))]), truth)
