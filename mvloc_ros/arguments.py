@@ -11,6 +11,11 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
+def finite(text: str) -> float:
+    """A finite number."""
+    return _number(text)
+
+
 def positive(text: str) -> float:
     """A finite number above 0."""
     value = _number(text)

@@ -123,6 +123,8 @@ MOST_MAP_TILE_M = 1000.0
 MOST_MAP_POINTS = 1 << 26
 """67 million: at 2 cm the surfaces of 27,000 square metres."""
 MOST_MAP_TILES = 1 << 20
+MOST_GRID_CELLS = 1 << 24
+"""Of an occupancy grid made from a scene map: 200 m by 200 m at 5 cm."""
 MOST_MAP_INFLATION = 1e9
 MOST_DEPTH_CORRECTION = 0.5
 """Of the disparity, in 1/m: 3e-3 was measured; with 0.5 a wall at 2 m would be infinitely far."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Command line of this package: `mvloc map` and `mvloc calibrate`."""
+"""Command line of this package: `mvloc map`, `mvloc calibrate` and `mvloc grid`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mvloc_ros.arguments import add_test_fraction
+from mvloc_ros.arguments import add_test_fraction, finite, not_negative, positive
 from mvloc_ros.recordings import open_folder
 from mvloc_ros.recordings.agreement import add_force_argument, require_agreement
 from mvloc_ros.recordings.contents import contents_text
@@ -183,3 +183,61 @@ def _print_figures(record: Mapping[str, Any]) -> None:
                 f"  {label:16} ANEES {figures['anees']:6.2f} (position {figures['anees_position']:.2f}, rotation "
                 f"{figures['anees_rotation']:.2f}), within 95 %: {figures['coverage_95']:.1%}"
             )
+
+
+GRID_EXAMPLES = """examples:
+  mvloc grid models/kitchen --out maps/kitchen
+  mvloc grid models/hall --out maps/hall --height 0.15 0.8 --floor -0.02
+  ros2 run nav2_map_server map_server --ros-args -p yaml_filename:=maps/kitchen/map.yaml
+
+The grid is in the map frame of the model, so that it has the localizer's origin. z of that frame must point up
+(REP-103). Occupied: surfaces of the scene map in the range of heights. Free: the floor was seen and the training
+cameras saw through the space above it. Unknown: all else; nothing is free that was not seen. Nothing is learned about
+glass and other things that depth cameras do not measure. Look at grid.png before a robot drives by it."""
+
+
+def add_grid_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `mvloc grid`."""
+    parser.description = (
+        "Make an occupancy grid (map.pgm and map.yaml for Nav2's map_server, and grid.png to look at) from the scene "
+        "map that `mvloc map` put into a model."
+    )
+    parser.epilog = GRID_EXAMPLES
+    parser.add_argument("model", type=Path, help="model bundle with a scene map; it is not changed")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FOLDER", help="new folder, or one with an earlier grid"
+    )
+    parser.add_argument("--resolution", type=positive, default=0.05, metavar="M", help="default: %(default)s")
+    parser.add_argument(
+        "--height",
+        type=positive,
+        nargs=2,
+        default=(0.1, 1.5),
+        metavar=("LOW", "HIGH"),
+        help="the robot's range of heights above the floor in metres (default: 0.1 1.5)",
+    )
+    parser.add_argument(
+        "--clear",
+        type=not_negative,
+        default=0.6,
+        metavar="M",
+        help="how far the space above seen floor must have been seen through, from LOW up (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--floor", type=finite, metavar="Z", help="height of the floor in the map frame (default: it is looked for)"
+    )
+
+
+def run_grid(args: argparse.Namespace) -> int:
+    """`mvloc grid`."""
+    from mvloc_ros.mapping.grid import grid_of, summary
+    from mvloc_ros.mapping.grid_cells import GridOptions
+    from mvloc_ros.mapping.grid_files import require_usable, write_grid
+
+    require_usable(args.out)
+    low, high = args.height
+    made = grid_of(args.model, GridOptions(args.resolution, low, high, args.clear), args.floor)
+    print("\n".join(summary(made)))
+    write_grid(args.out, made)
+    print(f"written to {args.out}: map.pgm, map.yaml, grid.png")
+    return 0

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the training cameras saw through, by the map's own surfaces: a bundle holds poses, but no depth images.
+
+From each training pose the map's points are drawn into a small depth image. A box of space was seen through where a
+surface that faces the camera, within the range of the measurements that the map was made of, lies behind it in that
+image, and nothing of the map before it. The image is read with caution: every point covers at least its own
+square, the nearest surface of a pixel and its neighbors counts, and surfaces seen from behind hide but show nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mvloc_ros.geometry import se3
+from mvloc_ros.geometry.camera import PinholeCamera
+from mvloc_ros.geometry.projection import image_points, project_pinhole, transform_points
+from mvloc_ros.geometry.voxels import voxel_keys
+from mvloc_ros.localization.scene_map import SceneMap
+from mvloc_ros.model.bundle import Bundle
+
+Array = NDArray[np.float64]
+
+_COLUMNS = 80
+# Points are thinned to cubes of so many resolutions of the map.
+_COARSE = 2.0
+_SPLATS = (1, 2, 4, 8)
+# A surface is measured where its normal is less than 78 degrees from the ray.
+_FACING = 0.2
+_NEAREST_M = 0.05
+# Poses that share a cube and a direction see the same.
+_SAME_PLACE_M, _SAME_DIRECTION = 0.2, 4.0
+
+
+@dataclass(frozen=True, eq=False)
+class Views:
+    """Where the depth camera was.
+
+    Attributes:
+        poses: T_map_depth, `[N, 4, 4]`.
+        camera: its intrinsics.
+        near_m, far_m: range of the measurements that the map was made of.
+    """
+
+    poses: Array
+    camera: PinholeCamera
+    near_m: float
+    far_m: float
+
+    @staticmethod
+    def of(bundle: Bundle) -> Views | None:
+        """Those of a bundle with a map; None where it does not tell the training poses."""
+        spec, trajectory = bundle.manifest.scene_map, bundle.training_trajectory()
+        if spec is None or trajectory is None or not len(trajectory):
+            return None
+        poses = trajectory.poses
+        if bundle.manifest.frames.pose_of == "color":
+            poses = poses @ np.reshape(spec.T_color_depth, (4, 4))
+        return Views(poses, bundle.manifest.depth_camera, spec.depth_min_m, spec.depth_max_m)
+
+    def different(self) -> Views:
+        """Without poses that are nearly the same as an earlier one."""
+        place = np.floor(self.poses[:, :3, 3] / _SAME_PLACE_M)
+        direction = np.rint(self.poses[:, :3, 2] * _SAME_DIRECTION)
+        _, first = np.unique(np.hstack([place, direction]), axis=0, return_index=True)
+        return Views(self.poses[np.sort(first)], self.camera, self.near_m, self.far_m)
+
+
+@dataclass(frozen=True, eq=False)
+class DepthView:
+    """What one pose sees of the map.
+
+    Attributes:
+        T_depth_map: 4x4.
+        camera: of the small image.
+        limit: `[H, W]` depth in metres up to which a pixel shows empty space; 0 where nothing is known.
+    """
+
+    T_depth_map: Array
+    camera: PinholeCamera
+    limit: NDArray[np.float32]
+
+    def sees_through(self, points: Array, margin_m: float) -> NDArray[np.bool_]:
+        """Which of some points `[N, 3]`, map frame, lie clearly before the surface of their pixel."""
+        seen = transform_points(self.T_depth_map, points)
+        result = np.zeros(len(points), dtype=bool)
+        ahead = np.flatnonzero(seen[:, 2] > _NEAREST_M)
+        u, v = image_points(seen[ahead], self.camera)
+        inside = (u > -0.5) & (v > -0.5) & (u < self.camera.width - 0.5) & (v < self.camera.height - 0.5)
+        ahead, column, row = ahead[inside], np.rint(u[inside]).astype(np.intp), np.rint(v[inside]).astype(np.intp)
+        result[ahead] = seen[ahead, 2] + margin_m < self.limit[row, column]
+        return result
+
+    def bounds(self, far_m: float) -> tuple[Array, Array]:
+        """Lowest and highest corner `[3]` of what is in view up to a depth, map frame."""
+        camera = self.camera
+        u, v = np.array([-0.5, camera.width - 0.5]), np.array([-0.5, camera.height - 0.5])
+        x, y = np.meshgrid((u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy)
+        corners = far_m * np.column_stack([x.ravel(), y.ravel(), np.ones(4)])
+        placed = transform_points(se3.inverse(self.T_depth_map), np.vstack([corners, np.zeros(3)]))
+        return placed.min(axis=0), placed.max(axis=0)
+
+
+def depth_views(scene_map: SceneMap, views: Views) -> Iterator[DepthView]:
+    """What each pose sees; poses of one tile follow each other, so that few tiles are in memory at once."""
+    tiles = np.array([scene_map.tile_at(pose[:3, 3]) for pose in views.poses]).reshape(-1, 3)
+    camera = _small(views.camera)
+    for tile in np.unique(tiles, axis=0):
+        near = scene_map.tiles_near((int(tile[0]), int(tile[1]), int(tile[2])), views.far_m)
+        content = scene_map.content(near)
+        size = _COARSE * scene_map.resolution_m
+        origin = np.asarray(tile) * scene_map.tile_m
+        _, chosen = np.unique(voxel_keys(content.points - origin, size), return_index=True)
+        points, normals = content.points[chosen], content.normals[chosen]
+        for pose in views.poses[np.all(tiles == tile, axis=1)]:
+            T_depth_map = se3.inverse(pose)
+            yield DepthView(T_depth_map, camera, _limit(points, normals, T_depth_map, camera, views, size))
+
+
+def _small(camera: PinholeCamera) -> PinholeCamera:
+    columns = min(_COLUMNS, camera.width)
+    return camera.scaled_to(columns, max(1, round(camera.height * columns / camera.width)))
+
+
+def _limit(
+    points: Array, normals: Array, T_depth_map: Array, camera: PinholeCamera, views: Views, size_m: float
+) -> NDArray[np.float32]:
+    """Depth up to which each pixel shows empty space: see `DepthView.limit`."""
+    seen = transform_points(T_depth_map, points)
+    wide, high = max(camera.cx, camera.width - camera.cx) + 8.0, max(camera.cy, camera.height - camera.cy) + 8.0
+    x, y, z = seen.T
+    near = (z > _NEAREST_M) & (z < views.far_m + size_m)
+    near &= (np.abs(x) * camera.fx < wide * z) & (np.abs(y) * camera.fy < high * z)
+    seen, z = seen[near], z[near]
+    toward = -np.einsum("ni,ni->n", normals[near] @ T_depth_map[:3, :3].T, seen)
+    shows = (toward > _FACING * np.linalg.norm(seen, axis=1)) & (z >= views.near_m) & (z <= views.far_m)
+    front = _nearest(seen, camera, size_m)
+    shown = _nearest(seen[shows], camera, size_m)
+    known = np.isfinite(shown) & (shown <= front + 2.0 * size_m)
+    return np.where(known, _least_around(front), 0.0).astype(np.float32)
+
+
+def _nearest(points: Array, camera: PinholeCamera, size_m: float) -> NDArray[np.float32]:
+    """Depth of the nearest point of each pixel, infinite where there is none; a point covers a square of `size_m`."""
+    pixels = np.maximum(camera.fx, camera.fy) * size_m / points[:, 2]
+    result = np.full((camera.height, camera.width), np.inf, np.float32)
+    for splat, smaller in zip(_SPLATS, (0, *_SPLATS), strict=False):
+        least, most = smaller, np.inf if splat == _SPLATS[-1] else splat
+        band = points[(pixels > least) & (pixels <= most)]
+        image = project_pinhole(band, camera, float(splat))
+        result = np.minimum(result, np.where(image > 0.0, image, np.inf))
+    return result
+
+
+def _least_around(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The least of each pixel and its eight neighbors."""
+    wide = np.pad(image, 1, mode="edge")
+    rows = np.minimum(np.minimum(wide[:-2], wide[1:-1]), wide[2:])
+    return np.asarray(np.minimum(np.minimum(rows[:, :-2], rows[:, 1:-1]), rows[:, 2:]))
