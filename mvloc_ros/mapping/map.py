@@ -81,9 +81,6 @@ def add_map(
             frames = describe_frames(choose_frames(folder.train), cameras, localizer, "keyframes")
             trials, retrieved = _trials(bundle, seen, held, folder.train, frames, cameras, options, localizer)
         acceptance = fit_acceptance(trials, false_accept_rate)
-        if acceptance is None and retrieved:
-            trials += retrieved
-            acceptance = fit_acceptance(trials, false_accept_rate)
         if acceptance is None:
             problem = _no_threshold(data, len(held), trials)
             if not without_threshold:

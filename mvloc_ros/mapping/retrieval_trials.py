@@ -3,7 +3,8 @@
 
 A keyframe that looks like the frame and was taken elsewhere is the likeliest way to a wrong pose that fits. So held-out
 frames are registered from the poses retrieved for them, and from some such as keyframes beside them would have. The
-score is fitted to where that ends only where the network errs too much for the other trials to end right.
+score is not fitted to where that ends: in a house whose network knew nothing a quarter of what such a fit accepted was
+wrong.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trials from retrieved starts: told in the summary; fitted to only where the others do not suffice."""
+"""Trials from retrieved starts are told in the summary."""
 
 from __future__ import annotations
 
