@@ -28,12 +28,6 @@ def astray(room) -> np.ndarray:
     return room.looking(1.0, 0.6, 1.3, 2.5, 0.1)
 
 
-@pytest.fixture(scope="module")
-def without(mapped: Bundle) -> Bundle:
-    """As it was before there were keyframes."""
-    return replace(mapped, manifest=replace(mapped.manifest, keyframes=None))
-
-
 def test_a_map_comes_with_keyframes_of_distinct_poses_of_training_frames_alone(mapped: Bundle, folder):
     spec, keyframes = mapped.manifest.keyframes, read_keyframes(mapped)
     train = np.array([record.T_map_camera for record in open_folder(folder).train])
@@ -53,13 +47,15 @@ def test_of_frames_that_are_alike_one_is_kept_and_never_too_many(folder):
     assert len(again) == len(choose_frames(train))
 
 
-def test_a_network_that_is_wrong_is_rescued_by_a_frame_that_looks_alike(localize, room, without, truth, astray):
+def test_a_network_that_is_wrong_is_rescued_by_a_frame_that_looks_alike(
+    localize, room, without_keyframes, truth, astray
+):
     frame = room.frame_of(room.Scene(), truth)
     found, _ = localize(frame, astray)
     assert found.details.start.startswith("retrieval ")
     assert se3.translation_error(found.pose.T, truth) < 0.03
     assert se3.rotation_error(found.pose.T, truth) < np.radians(1.5)
-    before, _ = localize(frame, astray, bundle=without)
+    before, _ = localize(frame, astray, bundle=without_keyframes)
     assert before.details.start in ("network", "draw")
     assert before.rejection
     assert se3.translation_error(before.pose.T, truth) > 0.3
