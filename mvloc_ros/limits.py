@@ -140,6 +140,10 @@ MOST_WEIGHT = 1e6
 MOST_MAP_BYTES = 1 << 30
 """Of a scene map's file: ten bytes a point before compression."""
 
+MOST_KEYFRAMES = 1 << 16
+MOST_KEYFRAMES_BYTES = 1 << 28
+"""Of a bundle: a kilobyte each; `mvloc map` writes at most 600."""
+
 MOST_MODEL_BYTES = (1 << 31) - 1
 """Of an ONNX file: protobuf reads no more."""
 

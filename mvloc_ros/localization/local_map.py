@@ -20,6 +20,8 @@ COARSE_FACTOR = 2.5
 _FINE_NEIGHBOURS, _COARSE_NEIGHBOURS = 20, 15
 # Fewer points than this are no surface that a camera could be registered to.
 _MIN_POINTS = 100
+# About 250 bytes each.
+_MOST_POINTS = 2_000_000
 
 
 class LocalMap:
@@ -51,7 +53,8 @@ class LocalMap:
 class LocalMaps:
     """The local maps of where the camera was lately.
 
-    Places from which the same tiles are in reach share one: a room has one, wherever its tiles' borders lie.
+    Places from which the same tiles are in reach share one: a room has one, wherever its tiles' borders lie. Retrieved
+    starts jump between places, so more are kept than `keep` while all have few points together.
     """
 
     def __init__(self, scene_map: SceneMap, reach_m: float, threads: int, keep: int = 8) -> None:
@@ -83,6 +86,9 @@ class LocalMaps:
             usable = len(content.points) >= _MIN_POINTS
             self._ready[tiles] = LocalMap(content, self._map.resolution_m, self._threads) if usable else None
         self._ready.move_to_end(tiles)
-        while len(self._ready) > self._keep:
+        while len(self._ready) > self._keep and self._points() > _MOST_POINTS:
             self._ready.popitem(last=False)
         return self._ready[tiles]
+
+    def _points(self) -> int:
+        return sum(len(local.points) for local in self._ready.values() if local is not None)

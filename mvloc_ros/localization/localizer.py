@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from mvloc_ros.backends.backend import Backend, NetworkOutput
 from mvloc_ros.geometry import quaternion, se3
+from mvloc_ros.localization.descriptors import Descriptor, describe
 from mvloc_ros.localization.estimate import PoseEstimate, StepTimes
 from mvloc_ros.localization.frozen_depth import FrozenDepth
+from mvloc_ros.localization.keyframes import read_keyframes
 from mvloc_ros.localization.motion import Distance
 from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.localization.pose import Pose
@@ -92,6 +94,15 @@ class Localizer:
         """An RGB image `[H, W, 3]` as the network sees it."""
         spec = self._bundle.manifest.input
         return prepare_color(ColorImage(color, "rgb"), spec.height, spec.width)
+
+    def described(self, frame: Frame) -> Descriptor:
+        """What keyframes are compared by; raises FrameError as `process`."""
+        color, depth, _ = self._prepare(frame)
+        return self._describe(color, depth)
+
+    def _describe(self, color: NDArray[np.uint8] | None, depth: NDArray[np.float32] | None) -> Descriptor:
+        spec = self._bundle.manifest.input
+        return describe(color, depth, spec.depth_min_m, spec.depth_max_m)
 
     @property
     def refines(self) -> bool:
@@ -205,7 +216,7 @@ class Localizer:
             return None
         if depth is None or frame.depth is None:
             return self._refiner.without_depth(color)
-        return self._refiner.refine(network, frame.depth, color, expected)
+        return self._refiner.refine(network, frame.depth, color, expected, lambda: self._describe(color, depth))
 
     def _prepare(self, frame: Frame) -> tuple[NDArray[np.uint8] | None, NDArray[np.float32] | None, str]:
         spec = self._bundle.manifest.input
@@ -281,7 +292,7 @@ def refiner_of(bundle: Bundle, options: RefinementOptions) -> tuple[Refiner | No
         scene_map = read_scene_map(bundle)
         assert spec is not None
         _require_known_evidence(bundle, spec)
-        refiner = Refiner(bundle.manifest, spec, scene_map, options)
+        refiner = Refiner(bundle.manifest, spec, scene_map, options, read_keyframes(bundle))
     except ImportError as error:
         problem = SceneMapError(f"Refining poses needs the package small_gicp (pip install small_gicp): {error}.")
     except SceneMapError as error:

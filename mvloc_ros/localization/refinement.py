@@ -2,8 +2,9 @@
 """The network's pose refined against the scene map, and judged.
 
 The network's pose starts; where its result is rejected, others do while the time budget lasts: where the tracker
-expects the camera (the last accepted pose moved by odometry, or a hint), and poses drawn around the network's with its
-own spread (the noise is fixed, so a frame gives the same result each time). The best supported result wins.
+expects the camera (the last accepted pose moved by odometry, or a hint), and poses of keyframes that look like the
+frame, or, without keyframes, poses drawn around the network's with its own spread (the noise is fixed, so a frame gives
+the same result each time). Their order is that of `starts`. The best supported result wins.
 
 The budget is wall time, and other programs may have the cores: registration ends early enough that judging, which took
 as long as it lately did, still fits, and a further start is begun only where one like the slowest so far fits.
@@ -12,7 +13,7 @@ as long as it lately did, still fits, and a further start is begun only where on
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,12 +23,16 @@ from mvloc_ros.geometry import quaternion, se3
 from mvloc_ros.geometry.covariance import pose_error, through_extrinsic
 from mvloc_ros.localization import appearance, free_space, local_contrast, verification
 from mvloc_ros.localization.depth_points import DepthCamera
+from mvloc_ros.localization.descriptors import Descriptor
 from mvloc_ros.localization.inlier_residuals import Support, fused, support
+from mvloc_ros.localization.keyframes import Keyframes
 from mvloc_ros.localization.local_map import LocalMap, LocalMaps
 from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.localization.pose import Pose
 from mvloc_ros.localization.registration import Source, register
+from mvloc_ros.localization.retrieval import Retrieval
 from mvloc_ros.localization.scene_map import SceneMap
+from mvloc_ros.localization.starts import NETWORK, Retrieved, Start, in_order
 from mvloc_ros.localization.tracker import Expectation
 from mvloc_ros.localization.uncertainty import with_floor
 from mvloc_ros.localization.unverified import Unrefined
@@ -61,6 +66,7 @@ class Refined:
         starts: starting poses that were tried.
         iterations: of registration, over all starts; 0: the budget was used up before, and the pose is the start's.
         refinement_ms, verification_ms: wall time.
+        start: where the start of this result came from; see `Start`.
     """
 
     pose: Pose
@@ -73,13 +79,21 @@ class Refined:
     iterations: int
     refinement_ms: float
     verification_ms: float
+    start: str = NETWORK
 
 
 class Refiner:
     """Refines the poses of one model. Owned by one thread."""
 
-    def __init__(self, manifest: Manifest, spec: SceneMapSpec, scene_map: SceneMap, options: RefinementOptions) -> None:
-        """Take a map and what the manifest says of it and of the cameras."""
+    def __init__(
+        self,
+        manifest: Manifest,
+        spec: SceneMapSpec,
+        scene_map: SceneMap,
+        options: RefinementOptions,
+        keyframes: Keyframes | None = None,
+    ) -> None:
+        """Take a map and what the manifest says of it and of the cameras, and keyframes to start from, if any."""
         self._spec, self._manifest = spec, manifest
         self._resolution_m = scene_map.resolution_m
         self._options = options
@@ -89,13 +103,20 @@ class Refiner:
         self._maps = LocalMaps(scene_map, spec.depth_max_m, options.threads)
         self._draws = np.random.default_rng(0).standard_normal((64, 6))
         self._judging_s = 0.0
+        self._retrieval = None if keyframes is None else Retrieval(keyframes)
+        self._reach = () if manifest.keyframes is None else manifest.keyframes.reach
 
     def warm_up(self, positions: Array) -> None:
         """Prepare the map around positions `[N, 3]`, so that the first frame there does not wait for it."""
         self._maps.prepare(positions)
 
     def refine(
-        self, network: Pose, depth: DepthImage, color: NDArray[np.uint8] | None, expected: Expectation | None
+        self,
+        network: Pose,
+        depth: DepthImage,
+        color: NDArray[np.uint8] | None,
+        expected: Expectation | None,
+        describe: Callable[[], Descriptor] | None = None,
     ) -> Refined | Unrefined:
         """Refine one pose, or say why it cannot be.
 
@@ -104,6 +125,7 @@ class Refiner:
             depth: the depth image as it came.
             color: RGB `[H, W, 3]`, in any size, None without.
             expected: where the tracker expects the camera; None if it does not.
+            describe: gives what keyframes are compared with; None: none is looked for.
         """
         began = time.perf_counter()
         deadline = began + 1e-3 * self._options.budget_ms
@@ -114,19 +136,19 @@ class Refiner:
         refinement_s = time.perf_counter() - began
         verification_s = slowest_s = 0.0
         iterations = tried = 0
-        for number, start in enumerate(self._starts(frame)):
+        for start in self._starts(frame, describe):
             started = time.perf_counter()
             if tried and started + slowest_s > deadline:
                 break
-            result = self._attempt(frame, start, deadline)
-            if result is None or (number > 0 and result.iterations == 0):
+            result = self._attempt(frame, start.T, deadline)
+            if result is None or (start.name != NETWORK and result.iterations == 0):
                 continue  # the network's own pose is worth a verdict without registration, a drawn one is not
             tried, iterations = tried + 1, iterations + result.iterations
             refinement_s += 1e-3 * result.refinement_ms
             verification_s += 1e-3 * result.verification_ms
             slowest_s = max(slowest_s, time.perf_counter() - started)
             if best is None or _quality(result) > _quality(best):
-                best = result
+                best = replace(result, start=start.name)
             if not best.rejection:
                 break
         if best is None:
@@ -183,17 +205,16 @@ class Refiner:
         seen = np.concatenate([source.points, self._depth.nearer(depth, 2 * free_space.COLUMNS)])
         return _Frame(source, seen, color, _is_blank(color), network, expected)
 
-    def _starts(self, frame: _Frame) -> Iterator[Array]:
+    def _starts(self, frame: _Frame, describe: Callable[[], Descriptor] | None) -> Iterator[Start]:
+        network, expected, retrieval = frame.network, frame.expected, self._retrieval
+        retrieved: Retrieved | None = None
+        if retrieval is not None and describe is not None:
+            retrieved = Retrieved(lambda count: retrieval.nearest(describe(), count), self._reach)
+        spread = np.minimum(np.sqrt(np.diag(network.covariance)), _LARGEST_SPREAD)
+        drawn = (moved(network.T, spread * draw) for draw in self._draws)
         # A covered lens is covered wherever the camera is.
         limit = 1 if frame.blank else self._options.starts
-        network = frame.network.T
-        yield network
-        if frame.expected is not None and limit > 1:
-            yield frame.expected.pose.T
-            limit -= 1
-        spread = np.minimum(np.sqrt(np.diag(frame.network.covariance)), _LARGEST_SPREAD)
-        for draw in self._draws[: limit - 1]:
-            yield moved(network, spread * draw)
+        return in_order(network, None if expected is None else expected.pose, retrieved, drawn, limit)
 
     def _attempt(self, frame: _Frame, start: Array, deadline: float) -> Refined | None:
         """One start; None where the map has nothing there."""

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ from mvloc_ros.mapping.acceptance import FALSE_ACCEPT_RATE, MIN_TRIALS, fit_acce
 from mvloc_ros.mapping.acceptance_trials import Trial, run_trials
 from mvloc_ros.mapping.build import Cameras, MapOptions, build_map
 from mvloc_ros.mapping.errors import MappingError
+from mvloc_ros.mapping.keyframes import Described, choose_frames, describe_frames, keyframes_from, make_keyframes
+from mvloc_ros.mapping.retrieval_trials import run_retrieval_trials, with_retrieved
 from mvloc_ros.model.bundle import Bundle
 from mvloc_ros.model.bundle_writer import add_scene_map, bundle_to_change
 from mvloc_ros.model.map_spec import AcceptanceSpec, SceneMapSpec
@@ -74,19 +77,20 @@ def add_map(
         check_depth(folder, options.near_m, options.far_m, "mvloc map")
         cameras = Cameras.of(folder)
         seen, held = hold_out(folder.train)
-        trials: list[Trial] = []
-        if held:
-            scene_map = build_map(seen, cameras, options)
-            trials = _trials(bundle, make_spec(scene_map, cameras, options), scene_map, held, folder.train, cameras)
+        with _localizer(bundle) as localizer:
+            frames = describe_frames(choose_frames(folder.train), cameras, localizer, "keyframes")
+            trials, retrieved = _trials(bundle, seen, held, folder.train, frames, cameras, options, localizer)
         acceptance = fit_acceptance(trials, false_accept_rate)
         if acceptance is None:
             problem = _no_threshold(data, len(held), trials)
             if not without_threshold:
                 raise MappingError(f"{problem}, or keep the map with --without-threshold.")
             _log.warning("%s. Without a threshold all poses are rejected.", problem)
+        else:
+            acceptance = with_retrieved(acceptance, retrieved)
         scene_map = build_map(folder.train, cameras, options)
         spec = make_spec(scene_map, cameras, options, inflation(trials) or DEFAULT_INFLATION, acceptance)
-        return add_scene_map(bundle, scene_map.to_bytes(), spec)
+        return add_scene_map(bundle, scene_map.to_bytes(), spec, make_keyframes(frames))
 
 
 def check_depth(folder: PosedFolder, near_m: float, far_m: float, command: str) -> None:
@@ -123,21 +127,39 @@ def hold_out(records: Sequence[FrameRecord]) -> tuple[list[FrameRecord], list[Fr
     return seen, held[:: max(1, len(held) // _MOST_HELD_OUT)]
 
 
-def _trials(
-    bundle: Bundle,
-    spec: SceneMapSpec,
-    scene_map: SceneMap,
-    held: Sequence[FrameRecord],
-    lenders: Sequence[FrameRecord],
-    cameras: Cameras,
-) -> list[Trial]:
-    # One thread: a fixed order of sums, so maps are reproducible.
-    refiner = Refiner(bundle.manifest, spec, scene_map, RefinementOptions(threads=1))
+@contextmanager
+def _localizer(bundle: Bundle) -> Iterator[Localizer]:
+    """The network alone."""
     backend = create_backend("auto", bundle)
     try:
-        return run_trials(held, lenders, cameras, Localizer(bundle, backend), refiner)
+        yield Localizer(bundle, backend)
     finally:
         backend.close()
+
+
+def _trials(
+    bundle: Bundle,
+    seen: Sequence[FrameRecord],
+    held: Sequence[FrameRecord],
+    lenders: Sequence[FrameRecord],
+    frames: Sequence[Described],
+    cameras: Cameras,
+    options: MapOptions,
+    localizer: Localizer,
+) -> tuple[list[Trial], list[Trial]]:
+    """Trials on held-out frames with a map of the seen ones; and those that start at keyframes of these."""
+    if not held:
+        return [], []
+    scene_map = build_map(seen, cameras, options)
+    # One thread: sums in one order, so maps are repeatable.
+    refiner = Refiner(bundle.manifest, make_spec(scene_map, cameras, options), scene_map, RefinementOptions(threads=1))
+    trials = run_trials(held, lenders, cameras, localizer, refiner)
+    is_seen = {id(record) for record in seen}
+    others = [frame for frame in frames if id(frame.record) in is_seen]
+    if not others:
+        return trials, []
+    known, queries = keyframes_from(others), describe_frames(held, cameras, localizer, "held-out frames")
+    return trials, run_retrieval_trials(queries, known, cameras, localizer, refiner)
 
 
 def make_spec(

@@ -152,6 +152,6 @@ def _without(bundle: Bundle, seen: Sequence[FrameRecord], cameras: Cameras, min_
     options = MapOptions(spec.resolution_m, spec.tile_m, min_frames, spec.depth_min_m, spec.depth_max_m)
     scene_map = build_map(seen, cameras, options, read_scene_map(bundle).correction)
     listed = {name: bundle.path / name for name in bundle.manifest.files}
-    copy = write_bundle(path, replace(bundle.manifest, scene_map=None), listed)
+    copy = write_bundle(path, replace(bundle.manifest, scene_map=None, keyframes=None), listed)
     unset: SceneMapSpec = replace(spec, points=len(scene_map), calibration=None)
     return add_scene_map(copy, scene_map.to_bytes(), unset)

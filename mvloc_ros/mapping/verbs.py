@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mvloc_ros.arguments import add_test_fraction, finite, not_negative, positive
+from mvloc_ros.model.keyframes_spec import KeyframesSpec
 from mvloc_ros.recordings import open_folder
 from mvloc_ros.recordings.agreement import add_force_argument, require_agreement
 from mvloc_ros.recordings.contents import contents_text
@@ -19,9 +20,10 @@ MAP_EXAMPLES = """examples:
   mvloc map models/hall --data recordings/hall --resolution 0.04 --max-range 8
 
 The map is built from the training frames of the folder and added to the bundle; test frames are never read. An existing
-map of the bundle is replaced at the end. `mvloc export` writes a bundle without a map, so run this command after it.
-Held-out training frames determine the acceptance threshold of the score; with too few of them the command ends with an
-error and the bundle gets no map. The covariances are calibrated as well if validation frames were held out of the
+map of the bundle is replaced at the end. Keyframes are added with it: poses of training frames with descriptors of
+their images, from which refinement may start. `mvloc export` writes a bundle without a map, so run this command after
+it. Held-out training frames determine the acceptance threshold of the score; with too few of them the command ends with
+an error and the bundle gets no map. The covariances are calibrated as well if validation frames were held out of the
 training."""
 
 CALIBRATE_EXAMPLES = """examples:
@@ -147,12 +149,25 @@ def _add_map(args: argparse.Namespace) -> None:
     assert spec is not None
     size = (bundle.path / spec.file).stat().st_size
     print(f"{bundle.path / spec.file}: {spec.points} points, {size / 1e6:.1f} MB; {bundle.digest_in_words}")
+    if (keyframes := bundle.manifest.keyframes) is not None:
+        size = (bundle.path / keyframes.file).stat().st_size
+        print(f"{bundle.path / keyframes.file}: {keyframes.frames} keyframes, {size / 1e6:.1f} MB{_reach(keyframes)}")
     if spec.acceptance is None:
         print("no acceptance threshold: all poses are rejected with this map")
     else:
         print(f"poses are accepted from a score of {spec.acceptance.threshold:.3f}; on held-out frames:")
         for kind, figures in spec.acceptance.summary.items():
             print(f"  {kind:10} {figures['trials']:5} trials, {figures['accepted']:7.2%} accepted")
+
+
+def _reach(keyframes: KeyframesSpec) -> str:
+    """How often registration reaches a frame from the poses retrieved for it, in words."""
+    if not keyframes.reach:
+        return ""
+    first, count = keyframes.reach[0], len(keyframes.reach)
+    return (
+        f"; from the most similar one {first:.0%} of their poses are in reach, from {count} {sum(keyframes.reach):.0%}"
+    )
 
 
 def _calibrate(args: argparse.Namespace) -> None:

@@ -7,6 +7,7 @@
     training_poses.tum   where the training frames were taken (for baselines and plots)
     validation.csv       where the network put the frames that were held out of its training
     scene_map-*.npz      surfaces that poses are refined against, if `mvloc map` added them
+    keyframes-*.npz      training frames from whose poses refinement may start, likewise
 
 Nothing in a bundle is executable and nothing is pickled: a bundle from elsewhere can do no harm
 beyond a wrong pose. Files are checked against their SHA-256 before they are used, and the manifest

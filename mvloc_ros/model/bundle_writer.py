@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mvloc_ros.model.bundle import MANIFEST_FILE, Bundle, BundleError, file_digest, read_bundle
+from mvloc_ros.model.keyframes_spec import KeyframesSpec
 from mvloc_ros.model.manifest import Manifest, manifest_to_json
 from mvloc_ros.model.manifest_digest import DIGEST, bundle_digest
 from mvloc_ros.model.map_spec import SceneMapSpec
@@ -61,26 +62,39 @@ def bundle_to_change(path: Path | str) -> Iterator[Bundle]:
         yield read_bundle(path)
 
 
-def add_scene_map(bundle: Bundle, content: bytes, spec: SceneMapSpec) -> Bundle:
+def add_scene_map(
+    bundle: Bundle, content: bytes, spec: SceneMapSpec, keyframes: tuple[bytes, KeyframesSpec] | None = None
+) -> Bundle:
     """Put a scene map into a bundle, or in the place of the one it has; interrupted, the old one stays.
 
     Args:
         bundle: the model.
         content: of the map's file.
         spec: its `file` and `sha256` are ignored and follow from the content.
+        keyframes: likewise content and spec of the keyframes in the map; None: the bundle has none afterwards.
 
     Raises:
         BundleError: it cannot be written, or is no longer as it was read.
         InUseError: another process is changing it.
     """
-    digest = hashlib.sha256(content).hexdigest()
-    # The name follows from the content, so that the old manifest keeps its file until the new one is there.
-    spec = replace(spec, file=f"scene_map-{digest[:12]}.npz", sha256=digest)
-    text = manifest_text(replace(bundle.manifest, scene_map=spec))
+    # The names follow from the content, so that the old manifest keeps its files until the new one is there.
+    name, digest = _name_and_digest("scene_map", content)
+    spec, files = replace(spec, file=name, sha256=digest), {name: content}
+    described: KeyframesSpec | None = None
+    if keyframes is not None:
+        name, digest = _name_and_digest("keyframes", keyframes[0])
+        described, files[name] = replace(keyframes[1], file=name, sha256=digest), keyframes[0]
+    text = manifest_text(replace(bundle.manifest, scene_map=spec, keyframes=described))
     with _unchanged(bundle):
-        write_file(bundle.path / spec.file, content)
+        for name, data in files.items():
+            write_file(bundle.path / name, data)
         write_file(bundle.path / MANIFEST_FILE, text)
         return read_bundle(bundle.path)
+
+
+def _name_and_digest(kind: str, content: bytes) -> tuple[str, str]:
+    digest = hashlib.sha256(content).hexdigest()
+    return f"{kind}-{digest[:12]}.npz", digest
 
 
 def replace_manifest(bundle: Bundle, manifest: Manifest) -> Bundle:
@@ -120,12 +134,14 @@ def _unchanged(bundle: Bundle) -> Iterator[None]:
 
 
 def _remove_unnamed_maps(path: Path) -> None:
-    """Remove the maps that the manifest does not name: the one before, or one whose manifest was not written."""
-    spec = read_bundle(path, verify=False).manifest.scene_map
-    for found in path.glob("scene_map-*.npz"):
-        if spec is None or found.name != spec.file:
-            with contextlib.suppress(OSError):  # a leftover does no harm
-                found.unlink()
+    """Remove maps and keyframes that the manifest does not name: those before, or whose manifest was not written."""
+    manifest = read_bundle(path, verify=False).manifest
+    named = {spec.file for spec in (manifest.scene_map, manifest.keyframes) if spec is not None}
+    for kind in ("scene_map", "keyframes"):
+        for found in path.glob(f"{kind}-*.npz"):
+            if found.name not in named:
+                with contextlib.suppress(OSError):  # a leftover does no harm
+                    found.unlink()
 
 
 def manifest_text(manifest: Manifest) -> str:

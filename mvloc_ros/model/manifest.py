@@ -17,6 +17,7 @@ from mvloc_ros.limits import (
     POSITION_SCALE_M,
 )
 from mvloc_ros.model.calibration_spec import NetworkCalibration, network_calibration_of
+from mvloc_ros.model.keyframes_spec import KeyframesSpec, keyframes_of
 from mvloc_ros.model.manifest_checks import (
     ManifestError,
     Section,
@@ -138,6 +139,7 @@ class Manifest:
         precisions: fp16, bf16 or int8 -> the network of that precision, as far as the bundle has it.
         calibration: covariances of the network's poses (`mvloc calibrate`); None: `residual_variance` is all there is.
         scene_map: the map that poses are refined against (`mvloc map`); None where the bundle has none.
+        keyframes: training frames from whose poses refinement may start; None where the bundle has none.
     """
 
     system: str
@@ -160,6 +162,7 @@ class Manifest:
     precisions: Mapping[str, PrecisionSpec] = field(default_factory=dict)
     scene_map: SceneMapSpec | None = None
     calibration: NetworkCalibration | None = None
+    keyframes: KeyframesSpec | None = None
 
     def __post_init__(self) -> None:
         require_name("system", self.system)
@@ -221,6 +224,7 @@ def manifest_from_json(values: Mapping[str, Any]) -> Manifest:
         precisions=root.optional("precisions", _precisions_of) or {},
         scene_map=root.optional("scene_map", scene_map_of),
         calibration=root.optional("calibration", network_calibration_of),
+        keyframes=root.optional("keyframes", keyframes_of),
     )
 
 

@@ -46,6 +46,10 @@ class Outcome:
         state: of the node after the frame (TRACKING, ...); empty where no status tells.
         score: of the pose's verification, 0 to 1; NaN where nothing verified it.
         refined: whether the pose was refined; None where it is not known.
+        start: where the refinement that gave the pose started ("network", "tracker", "retrieval N", "draw"); empty
+            where there was none, or it is not known.
+        starts: how many starts were tried.
+        refinement_ms: wall time of refinement and verification.
     """
 
     kind: str
@@ -54,6 +58,9 @@ class Outcome:
     state: str = ""
     score: float = math.nan
     refined: bool | None = None
+    start: str = ""
+    starts: int = 0
+    refinement_ms: float = math.nan
 
     @staticmethod
     def without_words(kind: str) -> Outcome:

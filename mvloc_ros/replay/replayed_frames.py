@@ -94,6 +94,7 @@ class ReplayedFrames:
         estimate, placement, stamp_ns = localized.estimate, localized.placement, localized.paired.stamp_ns
         # A rejected frame took its time too, and the network alone would have answered.
         self._network[stamp_ns] = localized.network_T
+        found = estimate.details
         self._outcomes[stamp_ns] = Outcome(
             ACCEPTED if localized.accepted else REJECTED,
             localized.rejection,
@@ -101,6 +102,9 @@ class ReplayedFrames:
             localized.state.name,
             estimate.score,
             estimate.refined,
+            "" if found is None else found.start,
+            0 if found is None else found.starts,
+            estimate.times.refinement_ms + estimate.times.verification_ms,
         )
         if not localized.accepted or placement.pose is None:
             self._counts["rejected"] += 1

@@ -23,11 +23,12 @@ from mvloc_ros.replay.outcomes import Outcome
 from mvloc_ros.replay.plots import save_trajectory_figure
 from mvloc_ros.replay.plots_covariance import save_covariance_figure
 from mvloc_ros.replay.run import Floats
+from mvloc_ros.replay.start_counts import count_starts
 from mvloc_ros.replay.table import text_table
 from mvloc_ros.storage import replacing, write_file
 
 SCHEMA = 1
-_OUTCOME_COLUMNS = ("outcome", "reason", "state", "score", "refined", "remark")
+_OUTCOME_COLUMNS = ("outcome", "reason", "state", "score", "refined", "remark", "start", "starts")
 
 
 def write_report(result: EvaluationResult, out: Path | str) -> str:
@@ -70,6 +71,7 @@ def report_values(result: EvaluationResult) -> dict[str, Any]:
         "drops": dict(run.drops),
         "messages_lost": [asdict(loss) for loss in run.losses],
         "reasons": [asdict(reason) for reason in result.reasons],
+        "starts": None if (starts := count_starts(run.outcomes.values())) is None else asdict(starts),
         **_accuracy_values(result.accuracy),
         "network_alone": None if result.network is None else _network_values(result.network),
         "baselines": {name: _baseline_values(name, value) for name, value in result.baselines.items()},
@@ -131,7 +133,8 @@ def _outcome_cells(outcome: Outcome | None) -> list[str]:
         return [""] * len(_OUTCOME_COLUMNS)
     score = f"{outcome.score:.3g}" if np.isfinite(outcome.score) else ""
     refined = "" if outcome.refined is None else str(int(outcome.refined))
-    return [outcome.kind, outcome.reason, outcome.state, score, refined, outcome.remark]
+    starts = str(outcome.starts) if outcome.start else ""
+    return [outcome.kind, outcome.reason, outcome.state, score, refined, outcome.remark, outcome.start, starts]
 
 
 def _nees(result: EvaluationResult) -> dict[str, Floats]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from mvloc_ros.evaluation.pose_errors import Accuracy
 from mvloc_ros.replay.evaluation import EvaluationResult
+from mvloc_ros.replay.start_counts import count_starts
 
 _MOST_REASONS = 10
 _NAMES = {"constant_pose": "constant pose", "nearest_training_pose": "nearest training pose (oracle)"}
@@ -23,7 +24,7 @@ def text_table(result: EvaluationResult) -> str:
     ]
     if run.drops:
         lines.append("dropped: " + ", ".join(f"{cause} {count}" for cause, count in run.drops.items()))
-    lines += _reason_lines(result)
+    lines += [*_reason_lines(result), *_start_lines(result)]
     lines += ["", *_error_lines(result), *_covariance_lines(result), *_latency_lines(result)]
     lines += [] if run.wake_up is None else ["", run.wake_up.text()]
     return "\n".join([*lines, *(f"note: {note}" for note in (*run.frame_notes, *run.notes))])
@@ -45,6 +46,15 @@ def _reason_lines(result: EvaluationResult) -> list[str]:
     left = reasons[_MOST_REASONS:]
     rest = f"{sum(reason.frames for reason in left):>7}  for {len(left)} more reasons: see report.json"
     return [*lines, rest] if left else lines
+
+
+def _start_lines(result: EvaluationResult) -> list[str]:
+    """Where the refinement that gave the poses started."""
+    starts = count_starts(result.run.outcomes.values())
+    if starts is None or not starts.accepted:
+        return []
+    each = [f"{one.start} {one.accepted}" for one in starts.by_start if one.accepted]
+    return [f"accepted refined poses by start: {', '.join(each)}; {starts.rescued} after another start had failed"]
 
 
 def _error_lines(result: EvaluationResult) -> list[str]:

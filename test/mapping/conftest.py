@@ -139,6 +139,12 @@ def mapped(plain_bundle: Path, folder: Path, tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.fixture(scope="session")
+def without_keyframes(mapped: Bundle) -> Bundle:
+    """The mapped bundle as `mvloc map` made it before there were keyframes: starts are drawn."""
+    return replace(mapped, manifest=replace(mapped.manifest, keyframes=None))
+
+
+@pytest.fixture(scope="session")
 def room() -> SimpleNamespace:
     """What tests make scenes and frames with."""
     return SimpleNamespace(

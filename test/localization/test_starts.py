@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""In which order poses are tried, and what is retrieved or drawn for it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mvloc_ros.localization.pose import Pose
+from mvloc_ros.localization.starts import Retrieved, gain, in_order
+
+
+def pose(metres: float, radians: float) -> Pose:
+    """With these standard deviations along each axis."""
+    return Pose(0, np.eye(4), np.diag([metres**2] * 3 + [radians**2] * 3))
+
+
+GOOD, VAGUE, HOPELESS = pose(0.05, 0.03), pose(0.35, 0.1), pose(3.0, 1.0)
+
+
+class Keyframes:
+    """Counts how often it is asked."""
+
+    def __init__(self, count: int, reach: tuple[float, ...]) -> None:
+        self.asked = 0
+        self.count = count
+        self.retrieved = Retrieved(self.nearest, reach)
+
+    def nearest(self, count: int) -> list[np.ndarray]:
+        self.asked += 1
+        return [np.eye(4)] * min(count, self.count)
+
+
+def names(network: Pose, expected: Pose | None, keyframes: Keyframes | None, limit: int) -> list[str]:
+    drawn = (np.eye(4) for _ in range(64))
+    retrieved = None if keyframes is None else keyframes.retrieved
+    return [start.name for start in in_order(network, expected, retrieved, drawn, limit)]
+
+
+def test_the_gain_follows_from_the_covariance():
+    assert gain(GOOD) == 1.0
+    assert 0.2 < gain(VAGUE) < 0.6
+    assert gain(HOPELESS) < 0.02
+    assert gain(Pose(0, np.eye(4), np.zeros((6, 6)))) == 1.0
+
+
+@pytest.mark.parametrize("limit", [1, 2, 4])
+def test_without_keyframes_the_starts_are_as_before(limit: int):
+    for network in (GOOD, HOPELESS):
+        assert names(network, None, None, limit) == ["network", "draw", "draw", "draw"][:limit]
+        assert names(network, GOOD, None, limit) == ["network", "tracker", "draw", "draw"][:limit]
+
+
+def test_one_start_is_the_networks_alone():
+    for network in (GOOD, HOPELESS):
+        keyframes = Keyframes(9, (0.9,))
+        assert names(network, GOOD, keyframes, 1) == ["network"]
+        assert keyframes.asked == 0
+
+
+def test_retrieved_poses_take_the_place_of_drawn_ones():
+    assert names(GOOD, None, Keyframes(9, (0.5, 0.2)), 4) == ["network", "retrieval 1", "retrieval 2", "retrieval 3"]
+    assert names(GOOD, GOOD, Keyframes(9, (0.5, 0.2)), 4) == ["network", "tracker", "retrieval 1", "retrieval 2"]
+    assert names(GOOD, None, Keyframes(1, (0.5,)), 4) == ["network", "retrieval 1", "draw", "draw"]
+    assert names(GOOD, GOOD, Keyframes(0, ()), 3) == ["network", "tracker", "draw"]
+
+
+def test_what_is_likelier_to_succeed_comes_first():
+    found = names(HOPELESS, None, Keyframes(9, (0.5, 0.2)), 4)
+    assert found == ["retrieval 1", "retrieval 2", "network", "retrieval 3"]
+    assert names(HOPELESS, GOOD, Keyframes(9, (0.5,)), 3) == ["tracker", "retrieval 1", "network"]
+    assert names(GOOD, HOPELESS, Keyframes(9, (0.5,)), 3) == ["network", "retrieval 1", "tracker"]
+    # Of unknown reach, they do not push back what is known.
+    assert names(HOPELESS, GOOD, Keyframes(9, ()), 3) == ["tracker", "network", "retrieval 1"]
+
+
+def test_nothing_is_retrieved_before_the_networks_start_was_tried():
+    keyframes = Keyframes(9, (0.9,))
+    starts = in_order(GOOD, GOOD, keyframes.retrieved, iter(()), 4)
+    assert next(starts).name == "network"
+    assert keyframes.asked == 0
+    assert [start.name for start in starts] == ["tracker", "retrieval 1", "retrieval 2"]
+    assert keyframes.asked == 1
