@@ -122,6 +122,16 @@ def test_the_views_show_fields_that_the_status_has():
     yaml.safe_load((ROOT / "config" / "views" / "mvloc.rviz").read_text(encoding="utf-8"))
 
 
+@pytest.mark.parametrize("view", ["foxglove.json", "mvloc.rviz"])
+def test_the_views_show_topics_that_the_node_has(view: str):
+    documented = re.findall(
+        r"`~/(\w+)`", (ROOT / "docs" / "node.md").read_text(encoding="utf-8").split("## Services")[0]
+    )
+    shown = set(re.findall(r"/mvloc/(\w+)", (ROOT / "config" / "views" / view).read_text(encoding="utf-8")))
+    assert shown <= set(documented)
+    assert {"map_points", "scan_points", "debug_image", "pose_with_covariance"} <= shown
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "launch").glob("*.py")), ids=lambda path: path.stem)
 def test_launch_files_parse_and_name_files_that_exist(path: Path):
     tree = ast.parse(path.read_text(encoding="utf-8"))

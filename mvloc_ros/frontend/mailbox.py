@@ -21,14 +21,14 @@ WORKER = "mvloc_worker"
 class LatestWorker(Generic[T]):
     """Calls `process` with the newest item put, in a thread of its own."""
 
-    def __init__(self, process: Callable[[T], None]) -> None:
-        """Start the thread. `process` is called in it; what it raises is logged and costs its item alone."""
+    def __init__(self, process: Callable[[T], None], name: str = WORKER) -> None:
+        """Start the thread `name`. `process` is called in it; what it raises is logged and costs its item alone."""
         self._process = process
         self._item: T | None = None
         self._stopping = False
         self._changed = threading.Condition()
         # A daemon, since the interpreter waits for all others at its end, however long they take.
-        self._thread = threading.Thread(target=self._run, name=WORKER, daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def put(self, item: T) -> bool:
@@ -65,3 +65,4 @@ class LatestWorker(Generic[T]):
                 self._process(item)
             except Exception:
                 logging.getLogger(__name__).exception("A frame could not be processed.")
+            del item  # its images go now, not when the next one comes

@@ -22,7 +22,8 @@ from mvloc_ros.localization.keyframes import read_keyframes
 from mvloc_ros.localization.motion import Distance
 from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.localization.pose import Pose
-from mvloc_ros.localization.scene_map import SceneMapError, read_scene_map
+from mvloc_ros.localization.scene_map import SceneMap, SceneMapError, read_scene_map
+from mvloc_ros.localization.sensor_rig import SensorRig
 from mvloc_ros.localization.tracker import Expectation, Tracker, Verdict
 from mvloc_ros.localization.uncertainty import ResidualCovariance, after, uncalibrated
 from mvloc_ros.localization.unverified import Unrefined
@@ -50,7 +51,12 @@ def _no_odometry(_frame: Frame) -> None:
 
 
 class Localizer:
-    """Localizes single frames with one model. Owned by one thread."""
+    """Localizes single frames with one model. Owned by one thread.
+
+    Attributes:
+        map_problem: why poses are not refined although they should be, or all are rejected, in words; else empty.
+        rig: the cameras that the model was trained for. Any thread may read it.
+    """
 
     def __init__(
         self,
@@ -78,6 +84,7 @@ class Localizer:
         self._options = refinement or RefinementOptions(mode="off")
         self._frozen = FrozenDepth()
         self._refiner, self.map_problem = refiner_of(bundle, self._options)
+        self.rig = SensorRig.of(bundle.manifest) if self._refiner is None else self._refiner.rig
 
     def for_another_stream(self) -> Localizer:
         """One with the same model, backend and map, that has seen no frame; both are of one thread."""
@@ -108,6 +115,11 @@ class Localizer:
     def refines(self) -> bool:
         """Whether poses are refined against a scene map."""
         return self._refiner is not None
+
+    @property
+    def scene_map(self) -> SceneMap | None:
+        """What poses are refined against; None where they are not. Any thread may read it."""
+        return None if self._refiner is None else self._refiner.scene_map
 
     def warm_up(self) -> float:
         """Run blank frames until they get no faster, lest the first real one be slow; milliseconds of the last."""

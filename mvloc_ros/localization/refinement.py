@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from mvloc_ros.geometry import quaternion, se3
 from mvloc_ros.geometry.covariance import pose_error, through_extrinsic
 from mvloc_ros.localization import appearance, free_space, local_contrast, verification
-from mvloc_ros.localization.depth_points import DepthCamera
 from mvloc_ros.localization.descriptors import Descriptor
 from mvloc_ros.localization.inlier_residuals import Support, fused, support
 from mvloc_ros.localization.keyframes import Keyframes
@@ -32,6 +31,7 @@ from mvloc_ros.localization.pose import Pose
 from mvloc_ros.localization.registration import Source, register
 from mvloc_ros.localization.retrieval import Retrieval
 from mvloc_ros.localization.scene_map import SceneMap
+from mvloc_ros.localization.sensor_rig import SensorRig
 from mvloc_ros.localization.starts import NETWORK, Retrieved, Start, in_order
 from mvloc_ros.localization.tracker import Expectation
 from mvloc_ros.localization.uncertainty import with_floor
@@ -62,6 +62,7 @@ class Refined:
         rejection: why the pose is rejected, in words; empty if it is.
         evidence: what the score is made of.
         support: residuals and Hessian at the pose.
+        target: the part of the map that the pose was registered to.
         determined: how many of the six directions the geometry determines.
         starts: starting poses that were tried.
         iterations: of registration, over all starts; 0: the budget was used up before, and the pose is the start's.
@@ -74,6 +75,7 @@ class Refined:
     rejection: str
     evidence: Evidence
     support: Support
+    target: LocalMap
     determined: int
     starts: int
     iterations: int
@@ -83,7 +85,12 @@ class Refined:
 
 
 class Refiner:
-    """Refines the poses of one model. Owned by one thread."""
+    """Refines the poses of one model. Owned by one thread.
+
+    Attributes:
+        scene_map: what poses are refined against.
+        rig: the cameras.
+    """
 
     def __init__(
         self,
@@ -97,9 +104,10 @@ class Refiner:
         self._spec, self._manifest = spec, manifest
         self._resolution_m = scene_map.resolution_m
         self._options = options
-        self._depth = DepthCamera(manifest.depth_camera, spec.depth_min_m, spec.depth_max_m, scene_map.correction)
-        self._T_color_depth = spec.extrinsic()
-        self._T_camera_depth = self._T_color_depth if manifest.frames.pose_of == "color" else np.eye(4)
+        self.scene_map = scene_map
+        self.rig = SensorRig.of_map(manifest, spec, scene_map)
+        self._depth, self._T_color_depth = self.rig.depth, self.rig.T_color_depth
+        self._T_camera_depth = self.rig.T_camera_depth
         self._maps = LocalMaps(scene_map, spec.depth_max_m, options.threads)
         self._draws = np.random.default_rng(0).standard_normal((64, 6))
         self._judging_s = 0.0
@@ -281,6 +289,7 @@ class Refiner:
             rejection=rejection,
             evidence=evidence,
             support=found,
+            target=target,
             determined=determined,
             starts=1,
             iterations=0,

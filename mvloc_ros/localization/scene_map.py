@@ -126,11 +126,21 @@ class SceneMap:
         """The points of some tiles, by their indices."""
         parts = [np.arange(self.first[i], self.first[i + 1]) for i in tiles]
         chosen = np.concatenate(parts) if parts else np.zeros(0, np.int64)
-        tile_of = np.repeat(np.array(tiles, dtype=np.intp), [len(part) for part in parts])
+        return self._content(chosen, np.repeat(np.array(tiles, dtype=np.intp), [len(part) for part in parts]))
+
+    def _content(self, chosen: NDArray[np.int64], tile_of: NDArray[np.intp]) -> MapPoints:
+        """Points by their indices, and the tile of each."""
         points = (self.tiles[tile_of] + (self.offset[chosen] + 0.5) / _STEPS) * self.tile_m
         normals = self.normal[chosen].astype(np.float64)
         normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
         return MapPoints(points.reshape(-1, 3), normals, self.brightness[chosen])
+
+    def thinned(self, most: int) -> MapPoints:
+        """At most `most` of the points, evenly over the stored order and so over the surfaces; always the same."""
+        count = len(self)
+        kept = min(count, max(0, most))
+        chosen = np.arange(kept, dtype=np.int64) * count // max(1, kept)
+        return self._content(chosen, np.searchsorted(self.first, chosen, side="right") - 1)
 
     def to_bytes(self) -> bytes:
         """The content of a map file."""

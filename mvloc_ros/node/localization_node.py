@@ -26,6 +26,7 @@ from mvloc_ros.limits import MOST_LOG_CHARACTERS
 from mvloc_ros.model.manifest import Manifest
 from mvloc_ros.node import parameters
 from mvloc_ros.node.amcl_services import AmclServices
+from mvloc_ros.node.debug_outputs import LOOK_S, DebugOutputs
 from mvloc_ros.node.initial_pose import InitialPose
 from mvloc_ros.node.inputs import Inputs
 from mvloc_ros.node.kept_pose import PERIOD_S, KeptPose
@@ -91,6 +92,8 @@ class LocalizationNode(LifecycleNode):
             self._announce_model("")
             self._outputs = Outputs(self, self._settings.amcl_interface)
             undo.callback(self._outputs.close)
+            self._debug = DebugOutputs(self, self._settings, lambda: self._models.current)
+            undo.callback(self._debug.close)
             self._initial_pose = InitialPose(self, self._log)
             undo.callback(self._initial_pose.close)
             self._bond = self._make_bond(undo)
@@ -177,7 +180,7 @@ class LocalizationNode(LifecycleNode):
     def _start(self, undo: ExitStack) -> None:
         """Everything that works while the node is active; `undo` is told how each part ends, as soon as it is there."""
         undo.callback(self._tf.withdraw)
-        reporter = Reporter(self, self._settings, self._models, self._outputs, self._time, self._log)
+        reporter = Reporter(self, self._settings, self._models, self._outputs, self._time, self._log, self._debug)
 
         def make_server(put: Callable[[PairedFrame], None]) -> LocalizationServer:
             around = Surroundings(self._time.now_ns, self._transforms, self._tf, self._watch, self._log)
@@ -188,6 +191,9 @@ class LocalizationNode(LifecycleNode):
             make_server, reporter.publish, reporter.report_pose, reporter.report_failure
         )
         self._server = server = pipeline.server
+        server.on_read = self._debug.note_read
+        self._debug.start()
+        undo.callback(self._debug.stop)
         undo.callback(self._end_pipeline)
         self._models.attach(pipeline)
         undo.callback(self._models.detach)
@@ -205,6 +211,7 @@ class LocalizationNode(LifecycleNode):
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         undo.callback(self.destroy_timer, self.create_timer(self._settings.status_period, reporter.tick, clock=steady))
         undo.callback(self.destroy_timer, self.create_timer(PERIOD_S, self._keep_pose, clock=steady))
+        undo.callback(self.destroy_timer, self.create_timer(LOOK_S, self._debug.look, clock=steady))
         if self._settings.publish_frame == "odom":  # the one transform that is held and repeated
             period = 1.0 / self._settings.transform_publish_rate
             # A timer of a system clock that is set back waits until that has caught up; simulated time may run faster.

@@ -51,6 +51,12 @@ def kept() -> QoSProfile:
     return QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
+def latest(*, is_kept: bool = False) -> QoSProfile:
+    """The profile of what people look at: the newest alone; `is_kept`: also for who subscribes later."""
+    durability = DurabilityPolicy.TRANSIENT_LOCAL if is_kept else DurabilityPolicy.VOLATILE
+    return QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=durability)
+
+
 def adapts(values: InputParameters) -> bool:
     """Whether a policy is chosen by the publishers that are there when the subscription is made, and not later."""
     return _BEST in (values.image_reliability, values.image_durability)

@@ -16,6 +16,7 @@ from mvloc_ros.frontend.input_log import InputLog
 from mvloc_ros.localization.tracker import State
 from mvloc_ros.msg import LocalizationStatus
 from mvloc_ros.node import status
+from mvloc_ros.node.debug_outputs import DebugOutputs
 from mvloc_ros.node.inputs import Inputs
 from mvloc_ros.node.model_exchange import ModelSlot
 from mvloc_ros.node.outputs import Outputs
@@ -36,10 +37,11 @@ class Reporter:
         outputs: Outputs,
         clock: RosClock,
         log: InputLog,
+        debug: DebugOutputs,
     ) -> None:
         """Nothing has come yet, and nothing is told before `attach`."""
         self._node, self._values, self._models, self._outputs = node, values, models, outputs
-        self._time, self._log = clock, log
+        self._time, self._log, self._debug = clock, log, debug
         self._started = time.monotonic()
         self._pipeline: Pipeline | None = None
         self._inputs: Inputs | None = None
@@ -70,11 +72,13 @@ class Reporter:
         if localized.rejection:
             self._log.warn("rejected poses", f"a pose was rejected: {localized.rejection}")
         self._publish_status(message)
+        self._debug.show(localized)
 
     def report_failure(self, paired: PairedFrame, reason: str) -> None:
         """Tell that a frame gave no pose."""
         self._log.warn("frames without a pose", reason)
         self._publish_status(status.failed_status(paired, reason))
+        self._debug.show_failure(paired, reason)
 
     # Images that cannot be used, and silence --------------------------------------------------------------
 

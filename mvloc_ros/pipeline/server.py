@@ -22,6 +22,7 @@ from mvloc_ros.geometry.transform_lookup import TransformLookup
 from mvloc_ros.localization.estimate import PoseEstimate
 from mvloc_ros.localization.localizer import Localizer
 from mvloc_ros.localization.tracker import Tracker
+from mvloc_ros.model.frame import Frame
 from mvloc_ros.model.manifest import Manifest
 from mvloc_ros.parameters.table import NodeParameters
 from mvloc_ros.pipeline.localized import Localized
@@ -59,6 +60,7 @@ class LocalizationServer:
         tracking: the accepted pose, as the robot's.
         stamps: watches stamps and clock.
         infos: takes the camera_info messages.
+        on_read: told each frame when its images are read, before it is localized.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class LocalizationServer:
             on_problem: called with `colour` or `depth`, the stamp, and a sentence about an image that is not used.
         """
         self.localizer, self._around, self._log = localizer, around, around.log
+        self.on_read: Callable[[Frame], object] = lambda _frame: None
         self.stamps = StampGuard(around.now_ns, values.future_tolerance, self._forget_the_past, around.steady_ns)
         self._tracker = Tracker(values.gate_limits, values.refinement.unverified_after_s)
         self.tracking = RobotTracking(
@@ -117,6 +120,7 @@ class LocalizationServer:
             FrameError, DecodeError: the frame gives no pose.
         """
         frame, paired = self.front.read(paired)
+        self.on_read(frame)
         return paired, self.localizer.process(frame, self._tracker, self.tracking.odometry_of)
 
     def place(self, paired: PairedFrame, estimate: PoseEstimate) -> Localized:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 
 from mvloc_ros.frontend.mailbox import LatestWorker
 
@@ -59,3 +60,19 @@ def test_what_processing_raises_costs_one_item_and_is_logged(caplog):
     assert processed.wait(10)
     assert worker.stop(10.0)
     assert "RuntimeError: injected" in caplog.text
+
+
+class _Images:
+    """Stands for what is large."""
+
+
+def test_an_item_that_was_processed_is_not_kept_until_the_next_one(wait_for):
+    processed = threading.Event()
+    worker: LatestWorker[_Images] = LatestWorker(lambda _: processed.set())
+    item = _Images()
+    reference = weakref.ref(item)
+    worker.put(item)
+    del item
+    assert processed.wait(10)
+    wait_for(lambda: reference() is None, 5, "the item to go")
+    assert worker.stop(10.0)
