@@ -44,11 +44,11 @@ START_S = 60.0
 class RunningNode(NodeProcess):
     """The localization node with a model; ends with the `with` block."""
 
-    def __init__(self, model: Path, parameters: Sequence[str] = ()) -> None:
+    def __init__(self, model: Path, parameters: Sequence[str] = (), refine: str = "off") -> None:
         """Start it with `name:=value` parameters; its output is kept until the end of the block."""
         self._folder = tempfile.TemporaryDirectory(prefix="mvloc-bench-")
-        # The images that it is sent are of no place, so no scene map bears their poses out.
-        values = (f"model:={model.resolve()}", "refine:=off", *parameters)
+        # The images that it is sent are of the demo's room; only the demo's scene map bears their poses out.
+        values = (f"model:={model.resolve()}", f"refine:={refine}", *parameters)
         super().__init__(Path(self._folder.name) / "node.log", *parameter_words(*values), folder=ROOT)
 
     def end(self, number: int = signal.SIGINT, seconds: float = 20.0) -> int:
@@ -146,6 +146,11 @@ class RobotNode(Node):
         time.sleep(settle_s)
         assert self.status is not None
         return self.status
+
+    def in_executor(self, change: Callable[[], None]) -> None:
+        """Run what makes or removes subscriptions where no wait for messages is going on."""
+        future = self._executor_.create_task(change)
+        self.wait_for(future.done, START_S)
 
     def wait_for(self, condition: Callable[[], object], seconds: float) -> None:
         """Poll; raises SystemExit with the node's last status if it takes longer."""
