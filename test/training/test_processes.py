@@ -153,7 +153,7 @@ def test_old_checkpoints_go_on_and_those_of_more_processes_do_not(
 
 SCRIPT = """
 import sys
-sys.path.insert(0, {tests!r})
+sys.path[:0] = {folders!r}
 from mvloc_ros import cli
 from mvloc_ros.training.systems import NETWORKS
 from conftest import Plain
@@ -179,7 +179,9 @@ def test_two_processes_are_one(
     epoch, as the main process draws the next one's order after other numbers than a single process.
     """
     script = tmp_path / "plain.py"
-    script.write_text(SCRIPT.format(tests=str(Path(__file__).parent)))
+    here, root = Path(__file__).parent, Path(__file__).parents[2]
+    folders = [str(folder) for folder in (here, root / "test" / "helpers", root / "bench" / "harness")]
+    script.write_text(SCRIPT.format(folders=folders))
     options = ["--batch-size", "7", "--epochs", "1", "--gradient-limit", GRADIENT_LIMIT]
     options += [word for name, value in no_augmentation.items() for word in (flag(name), str(value))]
     program = [str(script), *words(tiny_folder, tmp_path / "two"), *options]
