@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from mvloc_ros.errors import MvlocError
+from mvloc_ros.evaluation.matching import match
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.trajectory import Trajectory
 
@@ -133,22 +134,36 @@ def plan_wake_ups(truth: Trajectory, frames_ns: np.ndarray, count: int) -> list[
     return planned
 
 
-def evaluate_wake_ups(wake_ups: list[WakeUp], truth: Trajectory) -> WakeUpResult:
-    """Compare the accepted poses with the ground truth at their stamps; poses without one are left out."""
+def evaluate_wake_ups(wake_ups: list[WakeUp], truth: Trajectory, tolerance_ns: int = 0) -> WakeUpResult:
+    """Compare the accepted poses with the ground truth at their stamps, within a tolerance.
+
+    The first pose of a start must have truth, or the start could not be told right or wrong; later ones without truth
+    are left out.
+
+    Raises:
+        WakeUpError: a start's first accepted pose has no ground truth.
+    """
     right, silent, accepted, false, times = 0, 0, 0, 0, []
     for wake_up in wake_ups:
         estimates = Trajectory.collect(wake_up.poses)
-        stamps, mine, true = np.intersect1d(estimates.stamps_ns, truth.stamps_ns, return_indices=True)
-        if not len(stamps):
+        if not len(estimates.stamps_ns):
             silent += 1
             continue
-        metres = se3.translation_error(estimates.poses[mine], truth.poses[true])
-        degrees = np.rad2deg(se3.rotation_error(estimates.poses[mine], truth.poses[true]))
-        accepted += len(stamps)
+        found = match(estimates.stamps_ns, truth.stamps_ns, tolerance_ns)
+        if found[0] < 0:
+            raise WakeUpError(
+                f"A start's first accepted pose, at {1e-9 * estimates.stamps_ns[0]:.6f} s, has no ground truth within "
+                f"{1e-9 * tolerance_ns:g} s, so that it cannot be evaluated; set --tolerance."
+            )
+        known = found >= 0
+        poses, true = estimates.poses[known], truth.poses[found[known]]
+        metres = se3.translation_error(poses, true)
+        degrees = np.rad2deg(se3.rotation_error(poses, true))
+        accepted += len(poses)
         false += int(np.count_nonzero((metres > FALSE_M) | (degrees > FALSE_DEG)))
         if metres[0] <= RIGHT_M and degrees[0] <= RIGHT_DEG:
             right += 1
-            times.append((int(stamps[0]) - wake_up.start_ns) / _SECOND_NS)
+            times.append((int(estimates.stamps_ns[0]) - wake_up.start_ns) / _SECOND_NS)
     frames = max(1, sum(wake_up.frames for wake_up in wake_ups))
     odometry = sum(wake_up.with_odometry for wake_up in wake_ups) / frames
     return WakeUpResult(len(wake_ups), right, silent, tuple(times), accepted, false, odometry)

@@ -13,7 +13,6 @@ A file is NumPy's .npz (a zip of plain arrays; nothing is pickled) with the arra
 
 from __future__ import annotations
 
-import hashlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,14 +20,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mvloc_ros.file_reader import ReadError, read_file
 from mvloc_ros.foreign_text import shown
 from mvloc_ros.geometry import se3
 from mvloc_ros.limits import MOST_COORDINATE_M, MOST_KEYFRAMES, MOST_KEYFRAMES_BYTES, MOST_LOG_CHARACTERS
 from mvloc_ros.localization.descriptors import COLOR_LENGTH, DEPTH_LENGTH, Descriptor
 from mvloc_ros.localization.map_archive import ArrayKind, MapArchive
-from mvloc_ros.localization.scene_map import SceneMapError
-from mvloc_ros.model.bundle import Bundle, unreadable
+from mvloc_ros.localization.scene_map import SceneMapError, read_checked
+from mvloc_ros.model.bundle import Bundle
 
 Array = NDArray[np.float64]
 
@@ -132,16 +130,7 @@ def read_keyframes(bundle: Bundle) -> Keyframes | None:
     if spec is None:
         return None
     path = bundle.path / spec.file
-    try:
-        content = read_file(path, MOST_KEYFRAMES_BYTES, within=bundle.path)
-    except ReadError as error:
-        raise SceneMapError(f"{unreadable(path, bundle.path, error)[:-1]} or run `mvloc map`.") from error
-    digest = hashlib.sha256(content).hexdigest()
-    if digest != spec.sha256:
-        raise SceneMapError(
-            f"The keyframes {path} are damaged or of another scene: their SHA-256 begins {digest[:12]}, the manifest "
-            f"says {spec.sha256[:12]}; copy the bundle again or run `mvloc map`."
-        )
+    content = read_checked(bundle, "keyframes", spec.file, spec.sha256, MOST_KEYFRAMES_BYTES)
     try:
         found = Keyframes.from_bytes(content)
         if len(found) != spec.frames:

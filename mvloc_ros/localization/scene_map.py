@@ -212,6 +212,26 @@ def _require_sense(found: SceneMap) -> None:
         raise ValueError("its normals have not the length 1")
 
 
+def read_checked(bundle: Bundle, what: str, file: str, sha256: str, most_bytes: int) -> bytes:
+    """A file that `mvloc map` has put into a bundle, checked against the digest in the manifest; `what` names it.
+
+    Raises:
+        SceneMapError: the file is missing, too large, damaged, or of another scene.
+    """
+    path = bundle.path / file
+    try:
+        content = read_file(path, most_bytes, within=bundle.path)
+    except ReadError as error:
+        raise SceneMapError(f"{unreadable(path, bundle.path, error)[:-1]} or run `mvloc map`.") from error
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != sha256:
+        raise SceneMapError(
+            f"The {what} file {path} is damaged or of another scene: its SHA-256 begins {digest[:12]}, the manifest "
+            f"says {sha256[:12]}; copy the bundle again or run `mvloc map`."
+        )
+    return content
+
+
 def read_scene_map(bundle: Bundle) -> SceneMap:
     """The map of a bundle, checked against the digest in the manifest.
 
@@ -224,16 +244,7 @@ def read_scene_map(bundle: Bundle) -> SceneMap:
             f"The bundle {bundle.path} has no scene map to refine poses against; add one with `mvloc map`."
         )
     path: Path = bundle.path / spec.file
-    try:
-        content = read_file(path, MOST_MAP_BYTES, within=bundle.path)
-    except ReadError as error:
-        raise SceneMapError(f"{unreadable(path, bundle.path, error)[:-1]} or run `mvloc map`.") from error
-    digest = hashlib.sha256(content).hexdigest()
-    if digest != spec.sha256:
-        raise SceneMapError(
-            f"The scene map {path} is damaged or of another scene: its SHA-256 begins {digest[:12]}, the manifest says "
-            f"{spec.sha256[:12]}; copy the bundle again or run `mvloc map`."
-        )
+    content = read_checked(bundle, "scene map", spec.file, spec.sha256, MOST_MAP_BYTES)
     try:
         found = SceneMap.from_bytes(content)
         _require_same(found, spec)

@@ -86,7 +86,7 @@ class RobotTracking:
 
     Attributes:
         last_rejection: why a pose was rejected last, in words; empty if none was.
-        last_accepted: the last pose that was accepted, also if it was forgotten since; None before the first.
+        last_accepted: the last pose that was accepted in this map, also if it was forgotten since; None before.
     """
 
     def __init__(
@@ -143,6 +143,7 @@ class RobotTracking:
         with self._lock:
             if map_frame != self._map_frame:
                 self._forget()
+                self.last_accepted = None
                 self._map_frame = map_frame
 
     def _forget(self) -> None:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from mvloc_ros.evaluation.baselines import constant_pose, nearest_training_poses
 from mvloc_ros.evaluation.consistency import Consistency, consistency
+from mvloc_ros.evaluation.matching import match
 from mvloc_ros.evaluation.percentiles import Percentiles, percentiles
 from mvloc_ros.evaluation.pose_errors import Accuracy, PoseErrors
 from mvloc_ros.geometry.covariance import pose_error
@@ -140,27 +141,6 @@ def _network_alone(run: Run, truth: Floats) -> NetworkAlone | None:
 def _known(matrices: Floats) -> npt.NDArray[np.bool_]:
     """[N]: which of [N, D, D] are there, that is finite in every number."""
     return np.asarray(np.isfinite(matrices).all(axis=(1, 2)))
-
-
-def match(frames_ns: Stamps, stamps_ns: Stamps, tolerance_ns: int) -> npt.NDArray[np.int64]:
-    """For each frame the index of the nearest stamp within the tolerance, or -1; no index twice.
-
-    Both are sorted. Of frames that want the same stamp, the nearer one gets it.
-    """
-    found = np.full(len(frames_ns), -1, dtype=np.int64)
-    if not len(stamps_ns):
-        return found
-    after = np.clip(np.searchsorted(stamps_ns, frames_ns), 1, max(len(stamps_ns) - 1, 1))
-    candidates = np.stack([after - 1, np.minimum(after, len(stamps_ns) - 1)])
-    gaps = np.abs(stamps_ns[candidates] - frames_ns)
-    best = np.argmin(gaps, axis=0)
-    nearest, gap = np.take_along_axis(candidates, best[None], 0)[0], np.take_along_axis(gaps, best[None], 0)[0]
-    taken: set[int] = set()
-    for i in np.argsort(gap, kind="stable"):
-        if gap[i] <= tolerance_ns and int(nearest[i]) not in taken:
-            found[i] = nearest[i]
-            taken.add(int(nearest[i]))
-    return found
 
 
 def take(poses: Trajectory, indices: npt.NDArray[np.int64]) -> Floats:

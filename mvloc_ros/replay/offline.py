@@ -115,7 +115,8 @@ def _wake_up(
     values = parse_overrides(OVERRIDES, options.parameters)
     source = Source.of(reader, source.images, source.cameras, values)
     arguments = source, localizer, bundle, values, options.wake_ups, options.truth_topic
-    return run_wake_ups(reader, *arguments, progress=options.progress)
+    tolerance_ns = round(options.tolerance_s * SECOND_NS)
+    return run_wake_ups(reader, *arguments, tolerance_ns, progress=options.progress)
 
 
 class _Replay:

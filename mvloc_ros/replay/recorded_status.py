@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mvloc_ros.replay.evaluation import match
+from mvloc_ros.evaluation.matching import match
 from mvloc_ros.replay.outcomes import (
     ACCEPTED,
     BUSY,

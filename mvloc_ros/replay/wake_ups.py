@@ -31,7 +31,7 @@ OVERRIDES = ("gate:=true", "publish_frame:=odom")
 
 def run_wake_ups(
     reader: BagReader, source: Source, localizer: Localizer, bundle: Bundle, values: NodeParameters, count: int,
-    truth_topic: str, *, progress: bool = True,
+    truth_topic: str, tolerance_ns: int = 0, *, progress: bool = True,
 ) -> WakeUpResult:  # fmt: skip
     """Wake up at `count` frames of a recording and follow each.
 
@@ -43,6 +43,7 @@ def run_wake_ups(
         values: the parameters.
         count: how many wake-ups.
         truth_topic: of the ground truth, by which they are evaluated.
+        tolerance_ns: largest difference of the stamps of a pose and its truth.
         progress: whether to show a bar.
 
     Raises:
@@ -54,7 +55,7 @@ def run_wake_ups(
     with tqdm(total=count, desc="waking up", unit=" starts", disable=not progress) as bar:
         for _ in _follow(reader, source, localizer, bundle, values, wake_ups):
             bar.update()
-    return evaluate_wake_ups(wake_ups, truth)
+    return evaluate_wake_ups(wake_ups, truth, tolerance_ns)
 
 
 def _truth_and_frames(

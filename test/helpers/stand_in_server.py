@@ -37,6 +37,3 @@ class StandInServer:
     def estimate(self, paired: PairedFrame) -> tuple[PairedFrame, Any]:
         frame, paired = self.front.read(paired)
         return paired, self._process(frame)
-
-    def place(self, paired: PairedFrame, estimate: Any) -> Any:
-        raise NotImplementedError("the frames of these tests give no pose")

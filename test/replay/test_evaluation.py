@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mvloc_ros.evaluation.matching import match
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.trajectory import Trajectory
 from mvloc_ros.replay.errors import ReplayError
-from mvloc_ros.replay.evaluation import evaluate, match
+from mvloc_ros.replay.evaluation import evaluate
 from mvloc_ros.replay.report import report_values
 from mvloc_ros.replay.run import Run
 from mvloc_ros.replay.table import text_table

@@ -61,6 +61,15 @@ def test_the_first_pose_decides_and_every_far_one_is_counted():
     assert "1 (25.0%) with a right first pose" in result.text()
 
 
+def test_poses_beside_the_truths_stamps_need_a_tolerance_and_are_not_taken_for_silence():
+    truth = drive([0.1] * 9)
+    beside = WakeUp(0, 9 * SECOND, {2 * SECOND + 1000: off(truth, 2, 0.1)})
+    with pytest.raises(WakeUpError, match=r"no ground truth within 0 s, .* set --tolerance"):
+        evaluate_wake_ups([beside], truth)
+    result = evaluate_wake_ups([beside], truth, 1000)
+    assert (result.right, result.silent, result.accepted) == (1, 0, 1)
+
+
 def test_wake_ups_of_a_recording_are_in_report_and_table(camera_bag, tiny_bundle: Path, tmp_path: Path, capsys):
     """The tiny model errs by 1 cm and 1 degree an index, so that the first six starts are right."""
     out = tmp_path / "out"

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -40,7 +41,7 @@ class Channel:
     definition: str = ""
 
 
-class Storage:
+class Storage(ABC):
     """A file of a recording, or a folder of them, that is open: the base class of each kind of storage.
 
     `usable` are the channels that can be read, by the storage's own keys; `skipped` cannot, {topic: why}. `stated` are
@@ -62,13 +63,13 @@ class Storage:
         """The topics that can be read."""
         return tuple({channel.topic: channel for channel in self.usable.values()}.values())
 
+    @abstractmethod
     def messages(self, topics: Collection[str]) -> Iterator[RawMessage]:
         """Messages of the topics in order of log time; what is damaged is left out and becomes a problem."""
-        raise NotImplementedError
 
+    @abstractmethod
     def close(self) -> None:
         """Close the files."""
-        raise NotImplementedError
 
 
 def qos_of(content: Any) -> tuple[Qos, ...]:
