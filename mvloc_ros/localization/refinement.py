@@ -28,11 +28,11 @@ from mvloc_ros.localization.keyframes import Keyframes
 from mvloc_ros.localization.local_map import LocalMap, LocalMaps
 from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.localization.pose import Pose
-from mvloc_ros.localization.registration import Source, register
+from mvloc_ros.localization.registration import Registered, Source, register
 from mvloc_ros.localization.retrieval import Retrieval
 from mvloc_ros.localization.scene_map import SceneMap
 from mvloc_ros.localization.sensor_rig import SensorRig
-from mvloc_ros.localization.starts import NETWORK, Retrieved, Start, in_order
+from mvloc_ros.localization.starts import NEAR_KEYFRAME, NETWORK, Retrieved, Start, in_order
 from mvloc_ros.localization.tracker import Expectation
 from mvloc_ros.localization.uncertainty import with_floor
 from mvloc_ros.localization.unverified import Unrefined
@@ -148,7 +148,7 @@ class Refiner:
             started = time.perf_counter()
             if tried and started + slowest_s > deadline:
                 break
-            result = self._attempt(frame, start.T, deadline)
+            result = self._attempt(frame, start, deadline)
             if result is None or (start.name != NETWORK and result.iterations == 0):
                 continue  # the network's own pose is worth a verdict without registration, a drawn one is not
             tried, iterations = tried + 1, iterations + result.iterations
@@ -193,13 +193,13 @@ class Refiner:
 
     def attempt(
         self,
-        start: Array,
+        start: Start,
         network: Pose,
         depth: DepthImage,
         color: NDArray[np.uint8] | None,
         expected: Expectation | None = None,
     ) -> Refined | None:
-        """What one start (4x4) alone leads to, however long it takes; None where it leads nowhere."""
+        """What one start alone leads to, however long it takes; None where it leads nowhere."""
         frame = self._frame(network, depth, color, expected)
         return None if frame is None else self._attempt(frame, start, float("inf"))
 
@@ -224,22 +224,22 @@ class Refiner:
         limit = 1 if frame.blank else self._options.starts
         return in_order(network, None if expected is None else expected.pose, retrieved, drawn, limit)
 
-    def _attempt(self, frame: _Frame, start: Array, deadline: float) -> Refined | None:
+    def _attempt(self, frame: _Frame, start: Start, deadline: float) -> Refined | None:
         """One start; None where the map has nothing there."""
-        target = self._maps.at(start[:3, 3])
+        target = self._maps.at(start.T[:3, 3])
         if target is None:
             return None
         began = time.perf_counter()
         registered = register(
             frame.source,
             target,
-            start @ self._T_camera_depth,
+            start.T @ self._T_camera_depth,
             self._resolution_m,
             deadline - self._judging_s,
             self._options.threads,
         )
         ended = time.perf_counter()
-        result = self._judge(frame, target, registered.T_map_depth, registered.left_m)
+        result = self._judge(frame, start, target, registered)
         judging_s = time.perf_counter() - ended
         # Rises at once and falls slowly, so that it covers what other programs cost.
         # One slow moment must not take all of the budget from the registrations that follow.
@@ -260,11 +260,12 @@ class Refiner:
         space = free_space.compare(frame.seen, target, T_map_depth, self._depth.camera, self._resolution_m)
         return verification.blocked(space)
 
-    def _judge(self, frame: _Frame, target: LocalMap, T_map_depth: Array, left_m: float) -> Refined:
+    def _judge(self, frame: _Frame, start: Start, target: LocalMap, registered: Registered) -> Refined:
         points, threads, network = frame.source.points, self._options.threads, frame.network
+        T_map_depth, left_m = registered.T_map_depth, registered.left_m
         found = support(points, target, T_map_depth, self._resolution_m, threads)
         length_m = float(np.median(points[:, 2]))
-        T_fused, covariance, determined = self._fused(frame, T_map_depth, found, length_m, left_m)
+        T_fused, covariance, determined = self._fused(frame, start, T_map_depth, found, length_m, left_m)
         looked = _Looked(T_fused, found, self._color_evidence(frame, found, target))
         if _apart_m(T_fused, T_map_depth, length_m) > self._resolution_m:
             # Geometry leaves something open, in which registration ended elsewhere than the prior says: colour decides.
@@ -298,13 +299,13 @@ class Refiner:
         )
 
     def _fused(
-        self, frame: _Frame, T_map_depth: Array, found: Support, length_m: float, left_m: float
+        self, frame: _Frame, start: Start, T_map_depth: Array, found: Support, length_m: float, left_m: float
     ) -> tuple[Array, Array, int]:
         """The registered pose with the prior's in what the geometry leaves open, its covariance, and what it does not.
 
         Poses (4x4) and covariance (6x6) are of the depth camera.
         """
-        prior = self._prior(frame, T_map_depth)
+        prior = self._prior(frame, start, T_map_depth)
         T_prior = prior.T @ self._T_camera_depth
         before = through_extrinsic(prior.covariance, prior.T, self._T_camera_depth)
         shift, inflation = pose_error(T_map_depth, T_prior), self._spec.calibrated_inflation
@@ -316,17 +317,20 @@ class Refiner:
             delta, covariance, determined = fused(shift, found.hessian, before, length_m, inflation)
         return moved(T_prior, delta), covariance + _unfinished(left_m, length_m, before), determined
 
-    def _prior(self, frame: _Frame, T_map_depth: Array) -> Pose:
-        """The network's pose; where that contradicts the registered one and the last accepted one does not, the latter.
+    def _prior(self, frame: _Frame, start: Start, T_map_depth: Array) -> Pose:
+        """What has the directions that the geometry leaves open.
 
-        Else a network that fails would have the directions that the geometry leaves open.
+        The network's pose; where that contradicts the registered one and the last accepted one does not, the latter. A
+        pose that is vaguer than that of a keyframe is none of these: a network that knows little of a large place would
+        shift what was found from elsewhere along every wall. Where neither will do, whatever makes the registered pose
+        likeliest, the keyframe that it was found from among them.
         """
         T_map_camera = T_map_depth @ se3.inverse(self._T_camera_depth)
         for pose in frame.evidence:
-            error = pose_error(T_map_camera, pose.T)
-            if float(error @ np.linalg.solve(pose.covariance, error)) <= _USUAL:
+            if not _is_vague(pose) and _squared_distance(T_map_camera, pose) <= _USUAL:
                 return pose
-        return frame.network
+        keyframe = (Pose(frame.network.stamp_ns, start.T, NEAR_KEYFRAME),) if start.is_keyframe else ()
+        return min((*frame.evidence, *keyframe), key=lambda pose: _unlikelihood(T_map_camera, pose))
 
     def _color_evidence(self, frame: _Frame, found: Support, target: LocalMap) -> dict[str, float]:
         """What the map's weights ask of the colour image; what is typical where it cannot be compared."""
@@ -402,6 +406,22 @@ def moved(T: Array, delta: Array) -> Array:
     result[:3, 3] += delta[:3]
     result[:3, :3] = quaternion.to_matrix(quaternion.exp(0.5 * np.asarray(delta[3:]))) @ result[:3, :3]
     return result
+
+
+def _is_vague(pose: Pose) -> bool:
+    """Whether a pose tells less of the camera's position than that of a keyframe that looks like the frame."""
+    return bool(np.trace(pose.covariance[:3, :3]) > np.trace(NEAR_KEYFRAME[:3, :3]))
+
+
+def _squared_distance(T: Array, pose: Pose) -> float:
+    """The squared Mahalanobis distance of a pose (4x4) from another."""
+    error = pose_error(T, pose.T)
+    return float(error @ np.linalg.solve(pose.covariance, error))
+
+
+def _unlikelihood(T: Array, pose: Pose) -> float:
+    """Of a pose (4x4), given another: twice the negative logarithm of the density, but for a constant."""
+    return _squared_distance(T, pose) + float(np.linalg.slogdet(pose.covariance)[1])
 
 
 def _apart_m(A: Array, B: Array, length_m: float) -> float:

@@ -21,16 +21,25 @@ Array = NDArray[np.float64]
 REACH_M, REACH_RAD = 0.5, np.radians(20.0)
 """From how far away registration usually ends at the true pose."""
 NETWORK, TRACKER, DRAW = "network", "tracker", "draw"
+NEAR_KEYFRAME = np.diag([0.2**2] * 3 + [np.radians(8.0) ** 2] * 3)
+"""Covariance 6x6 of the pose of a frame that a retrieved keyframe looks like, where it does for good reason."""
 _OFTEN = 0.5
 _SAMPLES = np.random.default_rng(0).standard_normal((200, 6))
 
 
 @dataclass(frozen=True, eq=False)
 class Start:
-    """A pose (4x4) to start from, and where it comes from: "network", "tracker", "retrieval N" or "draw"."""
+    """A pose to start from.
+
+    Attributes:
+        name: where it comes from: "network", "tracker", "retrieval N" or "draw".
+        T: 4x4.
+        is_keyframe: whether it is that of a keyframe, which then tells where the camera is (`NEAR_KEYFRAME`).
+    """
 
     name: str
     T: Array
+    is_keyframe: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +56,7 @@ class Retrieved:
 
     def starts(self, count: int) -> list[Start]:
         """The most similar ones first."""
-        return [Start(f"retrieval {rank}", T) for rank, T in enumerate(self.nearest(count), 1)]
+        return [Start(f"retrieval {rank}", T, is_keyframe=True) for rank, T in enumerate(self.nearest(count), 1)]
 
 
 def in_order(

@@ -45,6 +45,7 @@ from mvloc_ros.geometry.covariance import pose_error
 from mvloc_ros.localization.localizer import Localizer
 from mvloc_ros.localization.pose import Pose
 from mvloc_ros.localization.refinement import Refined, Refiner, moved
+from mvloc_ros.localization.starts import NETWORK, TRACKER, Start
 from mvloc_ros.localization.tracker import Expectation
 from mvloc_ros.localization.verification import Evidence
 from mvloc_ros.mapping import lighting
@@ -165,7 +166,7 @@ def _trials_of(
         kind: str, seen: Images, network: Array, T_true: Array | None, expected: Array | None = None
     ) -> Iterator[Trial]:
         near = None if expected is None else Expectation(Pose(0, expected, np.diag(_MOTION**2)), is_hint=False)
-        start = network if expected is None else expected
+        start = Start(NETWORK, network) if expected is None else Start(TRACKER, expected)
         color = localizer.prepared(seen.color)
         found = refiner.attempt(start, Pose(0, network, covariance), seen.depth, color, near)
         if found is not None:

@@ -22,7 +22,7 @@ from mvloc_ros.localization.localizer import Localizer
 from mvloc_ros.localization.pose import Pose
 from mvloc_ros.localization.refinement import Refiner, moved
 from mvloc_ros.localization.retrieval import Retrieval
-from mvloc_ros.localization.starts import REACH_M, REACH_RAD
+from mvloc_ros.localization.starts import REACH_M, REACH_RAD, Start
 from mvloc_ros.localization.verification import score
 from mvloc_ros.mapping.acceptance_trials import LIMITS, Images, Trial
 from mvloc_ros.mapping.build import Cameras
@@ -71,7 +71,7 @@ def _trials_of(
     beside = [_beside(frame.T, rng) for _ in range(_BESIDE_PER_FRAME)]
     for start in (*beside, *retrieval.nearest(frame.descriptor, _STARTS_PER_FRAME)):
         network = moved(frame.T, spread * rng.standard_normal(6))
-        found = refiner.attempt(start, Pose(0, network, covariance), images.depth, color)
+        found = refiner.attempt(Start(KIND, start, is_keyframe=True), Pose(0, network, covariance), images.depth, color)
         if found is not None:
             error = pose_error(found.pose.T, frame.T)
             lengths = np.linalg.norm(error[:3]), np.linalg.norm(error[3:])

@@ -13,6 +13,7 @@ from mvloc_ros.geometry.covariance import pose_error
 from mvloc_ros.localization.inlier_residuals import support
 from mvloc_ros.localization.pose import Pose
 from mvloc_ros.localization.refinement import moved
+from mvloc_ros.localization.starts import NETWORK, TRACKER, Start
 from mvloc_ros.localization.tracker import Expectation
 from mvloc_ros.mapping.build import Cameras, build_map
 from mvloc_ros.mapping.map import make_spec
@@ -74,13 +75,13 @@ def test_the_verdict_is_about_the_pose_that_is_stated(bundle_of, room, localize)
     refiner = localizer._refiner
     off = moved(truth, np.array([0.0, 0.12, 0.1, 0.0, 0.0, 0.0]))
     network = Pose(0, off, localizer.covariance)
-    without = refiner.attempt(truth, network, frame.depth, None)
+    without = refiner.attempt(Start(NETWORK, truth), network, frame.depth, None)
     assert without.evidence.observability == 0.0
     np.testing.assert_allclose(pose_error(without.pose.T, off)[[1, 2]], 0.0, atol=0.01)
     again = support(without.support.points, refiner._maps.at(off[:3, 3]), without.pose.T, refiner._resolution_m, 1)
     np.testing.assert_array_equal(without.support.nearest, again.nearest)
     np.testing.assert_allclose(without.support.hessian, again.hessian)
-    seen = refiner.attempt(truth, network, frame.depth, localizer.prepared(frame.color.pixels))
+    seen = refiner.attempt(Start(NETWORK, truth), network, frame.depth, localizer.prepared(frame.color.pixels))
     assert np.linalg.norm(pose_error(seen.pose.T, truth)[[1, 2]]) < 0.05
 
 
@@ -93,14 +94,29 @@ def test_where_the_network_contradicts_the_last_accepted_pose_is_the_prior(bundl
     failed = Pose(0, moved(truth, np.array([0.0, 0.5, -0.3, 0.4, 0.0, 0.0])), localizer.covariance)
     last = moved(truth, np.array([0.01, 0.02, -0.01, 0.01, 0.0, 0.01]))
     expected = Expectation(Pose(0, last, np.diag([0.0009] * 6)), is_hint=False)
-    found = localizer._refiner.attempt(last, failed, frame.depth, None, expected)
+    found = localizer._refiner.attempt(Start(TRACKER, last), failed, frame.depth, None, expected)
     assert np.linalg.norm(pose_error(found.pose.T, last)[:3]) < 0.04
     assert np.abs(pose_error(found.pose.T, last)[3:]).max() < 0.03
     variances = np.diag(found.pose.covariance)
     assert 0.0005 < variances[1] < 0.0012, "of the last accepted pose, along the wall"
     # A hint is a place to look, no evidence.
-    hinted = localizer._refiner.attempt(last, failed, frame.depth, None, Expectation(expected.pose, is_hint=True))
+    hint = Expectation(expected.pose, is_hint=True)
+    hinted = localizer._refiner.attempt(Start(TRACKER, last), failed, frame.depth, None, hint)
     assert np.linalg.norm(pose_error(hinted.pose.T, last)[:3]) > 0.3
+
+
+def test_a_network_that_knows_nothing_is_no_prior_for_what_was_found_from_elsewhere(bundle_of, room, localize):
+    """Else it would shift a pose that was found from a keyframe, or from the last accepted one, along the wall."""
+    poses = [room.looking(0.1 * i, 0.3 * j, 1.2, 0.1 * j, 0.0) for i in range(3) for j in (-1, 0, 1)]
+    truth = room.looking(0.05, 0.1, 1.2, 0.05, 0.03)
+    frame = room.frame_of(room.Scene(room=None, boxes=WALL), truth)
+    _, localizer = localize(frame, truth, bundle=bundle_of(WALL, poses))
+    vague = Pose(0, moved(truth, np.array([1.0, 2.0, 0.5, 0.1, 0.2, 1.0])), np.diag([4.0] * 3 + [1.0] * 3))
+    near = moved(truth, np.array([0.02, 0.03, -0.02, 0.01, 0.0, 0.01]))
+    expected = Expectation(Pose(0, near, np.diag([0.0009] * 6)), is_hint=False)
+    for start, known in ((Start(TRACKER, near), expected), (Start("retrieval 1", near, is_keyframe=True), None)):
+        found = localizer._refiner.attempt(start, vague, frame.depth, None, known)
+        assert np.linalg.norm(pose_error(found.pose.T, near)[:3]) < 0.04
 
 
 def test_along_a_corridor_the_pose_is_the_networks(bundle_of, room, localize):
