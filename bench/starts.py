@@ -34,7 +34,7 @@ from mvloc_ros.localization.localizer import Localizer, refiner_of
 from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.localization.refinement import Refined
 from mvloc_ros.localization.retrieval import Retrieval
-from mvloc_ros.localization.starts import Start
+from mvloc_ros.localization.starts import NEAR_KEYFRAME, Start
 from mvloc_ros.mapping.build import Cameras, depth_image
 from mvloc_ros.model.bundle import Bundle, read_bundle
 from mvloc_ros.model.frame import ColorImage, Frame, FrameError
@@ -125,7 +125,7 @@ def _retrieval_alone(bundle: Bundle, network: Localizer, retrieval: Retrieval, o
         pose = network.process(frame).pose
         assert frame.depth is not None
         for rank, T in enumerate(retrieval.nearest(network.described(frame), options.starts), 1):
-            found = refiner.attempt(Start(f"retrieval {rank}", T, is_keyframe=True), pose, frame.depth, color)
+            found = refiner.attempt(Start(f"retrieval {rank}", T, NEAR_KEYFRAME), pose, frame.depth, color)
             tried += 1
             if found is not None and (best is None or _quality(found) > _quality(best)):
                 best, start = found, f"retrieval {rank}"

@@ -141,6 +141,7 @@ MOST_MAP_BYTES = 1 << 30
 """Of a scene map's file: ten bytes a point before compression."""
 
 MOST_KEYFRAMES = 1 << 16
+MOST_LOCAL_FEATURES = 1 << 22
 MOST_KEYFRAMES_BYTES = 1 << 28
 """Of a bundle: a kilobyte each; `mvloc map` writes at most 600."""
 

@@ -116,10 +116,29 @@ def fused(delta: Array, hessian: Array, prior: Array, length_m: float, inflation
     Returns:
         The part of `delta` to be applied, the covariance 6x6, and how many of the six directions are determined.
     """
-    scale = np.array([1.0, 1.0, 1.0, length_m, length_m, length_m])
-    values, vectors = determined(hessian, length_m)
-    information = np.outer(scale, scale) * ((vectors * values) @ vectors.T) / inflation
+    information, count = information_of(hessian, length_m, inflation)
     before = np.linalg.inv(prior)
     covariance = np.linalg.inv(information + before)
     covariance = 0.5 * (covariance + covariance.T)
-    return covariance @ information @ delta, covariance, int(np.count_nonzero(values))
+    return covariance @ information @ delta, covariance, count
+
+
+def information_of(hessian: Array, length_m: float, inflation: float) -> tuple[Array, int]:
+    """What the points tell of the pose, 6x6, and how many directions they determine; arguments as of `fused`."""
+    scale = np.array([1.0, 1.0, 1.0, length_m, length_m, length_m])
+    values, vectors = determined(hessian, length_m)
+    information = np.outer(scale, scale) * ((vectors * values) @ vectors.T) / inflation
+    return information, int(np.count_nonzero(values))
+
+
+def innovation(delta: Array, information: Array, expected: Array) -> float:
+    """The squared Mahalanobis distance of a registered pose from an expected one, in what the points determine.
+
+    Args:
+        delta: the registered pose minus the expected one, `[6]`.
+        information: of the registration, 6x6; it may be singular.
+        expected: covariance of the expected pose, 6x6.
+    """
+    # (P + I^-1)^-1 = I - I (I + P^-1)^-1 I, which holds where I has no inverse as well (Woodbury).
+    told = information @ delta
+    return float(delta @ told - told @ np.linalg.solve(information + np.linalg.inv(expected), told))

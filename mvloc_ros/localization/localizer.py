@@ -18,7 +18,9 @@ from mvloc_ros.geometry import quaternion, se3
 from mvloc_ros.localization.descriptors import Descriptor, describe
 from mvloc_ros.localization.estimate import PoseEstimate, StepTimes
 from mvloc_ros.localization.frozen_depth import FrozenDepth
+from mvloc_ros.localization.keyframe_starts import Look
 from mvloc_ros.localization.keyframes import read_keyframes
+from mvloc_ros.localization.local_features import MOST_OF_FRAME, LocalFeatures, extract, none_found
 from mvloc_ros.localization.motion import Distance
 from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.localization.pose import Pose
@@ -106,6 +108,12 @@ class Localizer:
         """What keyframes are compared by; raises FrameError as `process`."""
         color, depth, _ = self._prepare(frame)
         return self._describe(color, depth)
+
+    def features(self, frame: Frame, most: int = MOST_OF_FRAME) -> LocalFeatures:
+        """The local features of a frame, at most `most`; none where it lacks an image. Raises FrameError."""
+        if frame.color is None or frame.depth is None:
+            return none_found()
+        return extract(frame.color, frame.depth, self.rig, most)
 
     def _describe(self, color: NDArray[np.uint8] | None, depth: NDArray[np.float32] | None) -> Descriptor:
         spec = self._bundle.manifest.input
@@ -228,7 +236,8 @@ class Localizer:
             return None
         if depth is None or frame.depth is None:
             return self._refiner.without_depth(color)
-        return self._refiner.refine(network, frame.depth, color, expected, lambda: self._describe(color, depth))
+        look = Look(lambda: self._describe(color, depth), lambda: self.features(frame))
+        return self._refiner.refine(network, frame.depth, color, expected, look)
 
     def _prepare(self, frame: Frame) -> tuple[NDArray[np.uint8] | None, NDArray[np.float32] | None, str]:
         spec = self._bundle.manifest.input

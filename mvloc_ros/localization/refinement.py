@@ -13,7 +13,7 @@ as long as it lately did, still fits, and a further start is begun only where on
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,17 +22,16 @@ from numpy.typing import NDArray
 from mvloc_ros.geometry import quaternion, se3
 from mvloc_ros.geometry.covariance import pose_error, through_extrinsic
 from mvloc_ros.localization import appearance, free_space, local_contrast, verification
-from mvloc_ros.localization.descriptors import Descriptor
-from mvloc_ros.localization.inlier_residuals import Support, fused, support
+from mvloc_ros.localization.inlier_residuals import Support, fused, information_of, innovation, support
+from mvloc_ros.localization.keyframe_starts import KeyframeStarts, Look
 from mvloc_ros.localization.keyframes import Keyframes
 from mvloc_ros.localization.local_map import LocalMap, LocalMaps
 from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.localization.pose import Pose
 from mvloc_ros.localization.registration import Registered, Source, register
-from mvloc_ros.localization.retrieval import Retrieval
 from mvloc_ros.localization.scene_map import SceneMap
 from mvloc_ros.localization.sensor_rig import SensorRig
-from mvloc_ros.localization.starts import NEAR_KEYFRAME, NETWORK, Retrieved, Start, in_order
+from mvloc_ros.localization.starts import NEAR_KEYFRAME, NETWORK, Start, in_order
 from mvloc_ros.localization.tracker import Expectation
 from mvloc_ros.localization.uncertainty import with_floor
 from mvloc_ros.localization.unverified import Unrefined
@@ -59,7 +58,8 @@ class Refined:
     Attributes:
         pose: of the camera that the model gives the pose of.
         score: in [0, 1]; NaN where the bundle does not say how to score.
-        rejection: why the pose is rejected, in words; empty if it is.
+        rejection: why the pose is rejected, in words; empty if it is not.
+        follows: whether registration agrees with the pose accepted last, so that it is judged by less.
         evidence: what the score is made of.
         support: residuals and Hessian at the pose.
         target: the part of the map that the pose was registered to.
@@ -73,6 +73,7 @@ class Refined:
     pose: Pose
     score: float
     rejection: str
+    follows: bool
     evidence: Evidence
     support: Support
     target: LocalMap
@@ -90,6 +91,7 @@ class Refiner:
     Attributes:
         scene_map: what poses are refined against.
         rig: the cameras.
+        keyframe_starts: finds starts in keyframes; None without keyframes.
     """
 
     def __init__(
@@ -111,8 +113,8 @@ class Refiner:
         self._maps = LocalMaps(scene_map, spec.depth_max_m, options.threads)
         self._draws = np.random.default_rng(0).standard_normal((64, 6))
         self._judging_s = 0.0
-        self._retrieval = None if keyframes is None else Retrieval(keyframes)
-        self._reach = () if manifest.keyframes is None else manifest.keyframes.reach
+        reach = () if manifest.keyframes is None else manifest.keyframes.reach
+        self.keyframe_starts = None if keyframes is None else KeyframeStarts(keyframes, reach)
 
     def warm_up(self, positions: Array) -> None:
         """Prepare the map around positions `[N, 3]`, so that the first frame there does not wait for it."""
@@ -124,7 +126,7 @@ class Refiner:
         depth: DepthImage,
         color: NDArray[np.uint8] | None,
         expected: Expectation | None,
-        describe: Callable[[], Descriptor] | None = None,
+        look: Look | None = None,
     ) -> Refined | Unrefined:
         """Refine one pose, or say why it cannot be.
 
@@ -133,7 +135,7 @@ class Refiner:
             depth: the depth image as it came.
             color: RGB `[H, W, 3]`, in any size, None without.
             expected: where the tracker expects the camera; None if it does not.
-            describe: gives what keyframes are compared with; None: none is looked for.
+            look: what keyframes are compared with; None: none is looked for.
         """
         began = time.perf_counter()
         deadline = began + 1e-3 * self._options.budget_ms
@@ -144,7 +146,7 @@ class Refiner:
         refinement_s = time.perf_counter() - began
         verification_s = slowest_s = 0.0
         iterations = tried = 0
-        for start in self._starts(frame, describe):
+        for start in self._starts(frame, look):
             started = time.perf_counter()
             if tried and started + slowest_s > deadline:
                 break
@@ -164,7 +166,7 @@ class Refiner:
                 "the scene map has nothing where the network puts the camera",
                 verification.color_fault(frame.blank),
             )
-        if best.rejection and not frame.blank and time.perf_counter() < deadline:
+        if best.rejection and not frame.blank and not _is_vague(network) and time.perf_counter() < deadline:
             # Whatever blocks the view is itself what registration fits to the map, at some pose where it hides nothing.
             best = replace(best, rejection=self._blocked(frame) or best.rejection)
         return replace(
@@ -213,11 +215,10 @@ class Refiner:
         seen = np.concatenate([source.points, self._depth.nearer(depth, 2 * free_space.COLUMNS)])
         return _Frame(source, seen, color, _is_blank(color), network, expected)
 
-    def _starts(self, frame: _Frame, describe: Callable[[], Descriptor] | None) -> Iterator[Start]:
-        network, expected, retrieval = frame.network, frame.expected, self._retrieval
-        retrieved: Retrieved | None = None
-        if retrieval is not None and describe is not None:
-            retrieved = Retrieved(lambda count: retrieval.nearest(describe(), count), self._reach)
+    def _starts(self, frame: _Frame, look: Look | None) -> Iterator[Start]:
+        network, expected = frame.network, frame.expected
+        finder = self.keyframe_starts
+        retrieved = None if finder is None or look is None else finder.of(look)
         spread = np.minimum(np.sqrt(np.diag(network.covariance)), _LARGEST_SPREAD)
         drawn = (moved(network.T, spread * draw) for draw in self._draws)
         # A covered lens is covered wherever the camera is.
@@ -263,7 +264,7 @@ class Refiner:
     def _judge(self, frame: _Frame, start: Start, target: LocalMap, registered: Registered) -> Refined:
         points, threads, network = frame.source.points, self._options.threads, frame.network
         T_map_depth, left_m = registered.T_map_depth, registered.left_m
-        found = support(points, target, T_map_depth, self._resolution_m, threads)
+        found = at_registered = support(points, target, T_map_depth, self._resolution_m, threads)
         length_m = float(np.median(points[:, 2]))
         T_fused, covariance, determined = self._fused(frame, start, T_map_depth, found, length_m, left_m)
         looked = _Looked(T_fused, found, self._color_evidence(frame, found, target))
@@ -279,15 +280,20 @@ class Refiner:
         T_map_camera = T_map_depth @ T_depth_camera
         space = free_space.compare(frame.seen, target, T_map_depth, self._depth.camera, self._resolution_m)
         agreement = verification.agreement(T_map_camera, frame.evidence)
-        evidence = verification.evidence(found, space, looked.color, agreement)
-        covariance_camera = with_floor(
-            through_extrinsic(covariance, T_map_depth, T_depth_camera), self._spec.calibration
-        )
-        score, rejection = self._verdict(evidence, verification.fault(found, space, frame.blank))
+        squared = self._innovation(frame, registered.T_map_depth, at_registered, length_m)
+        continuity = 0.0 if frame.accepted is None else verification.continuity(squared, frame.accepted.covariance)
+        consensus = 0 if start.matches is None else start.matches.consensus(T_map_camera)
+        evidence = verification.evidence(found, space, looked.color, agreement, continuity, consensus)
+        covariance = through_extrinsic(covariance, T_map_depth, T_depth_camera)
+        fault = verification.fault(found, space, frame.blank) or verification.undetermined(covariance)
+        covariance_camera = with_floor(covariance, self._spec.calibration)
+        follows = frame.accepted is not None and not _is_vague(frame.accepted) and squared <= _USUAL
+        score, rejection = self._verdict(frame, evidence, fault, follows=follows)
         return Refined(
             pose=Pose(network.stamp_ns, T_map_camera, covariance_camera),
             score=score,
             rejection=rejection,
+            follows=follows,
             evidence=evidence,
             support=found,
             target=target,
@@ -317,6 +323,15 @@ class Refiner:
             delta, covariance, determined = fused(shift, found.hessian, before, length_m, inflation)
         return moved(T_prior, delta), covariance + _unfinished(left_m, length_m, before), determined
 
+    def _innovation(self, frame: _Frame, T_map_depth: Array, found: Support, length_m: float) -> float:
+        """By how much a registered pose differs from the expected one; infinite where none is expected."""
+        pose = frame.accepted
+        if pose is None:
+            return float("inf")
+        information, _ = information_of(found.hessian, length_m, self._spec.calibrated_inflation)
+        expected = through_extrinsic(pose.covariance, pose.T, self._T_camera_depth)
+        return innovation(pose_error(T_map_depth, pose.T @ self._T_camera_depth), information, expected)
+
     def _prior(self, frame: _Frame, start: Start, T_map_depth: Array) -> Pose:
         """What has the directions that the geometry leaves open.
 
@@ -329,33 +344,39 @@ class Refiner:
         for pose in frame.evidence:
             if not _is_vague(pose) and _squared_distance(T_map_camera, pose) <= _USUAL:
                 return pose
-        keyframe = (Pose(frame.network.stamp_ns, start.T, NEAR_KEYFRAME),) if start.is_keyframe else ()
-        return min((*frame.evidence, *keyframe), key=lambda pose: _unlikelihood(T_map_camera, pose))
+        told = () if start.covariance is None else (Pose(frame.network.stamp_ns, start.T, start.covariance),)
+        return min((*frame.evidence, *told), key=lambda pose: _unlikelihood(T_map_camera, pose))
 
     def _color_evidence(self, frame: _Frame, found: Support, target: LocalMap) -> dict[str, float]:
         """What the map's weights ask of the colour image; what is typical where it cannot be compared."""
         asked = verification.asked_of_color(self._spec.acceptance)
         if frame.blank:
-            return dict.fromkeys(asked, 0.0)
+            return dict.fromkeys(asked, 0.0) | {"texture": 0.0}
         evidence = verification.typical_color(self._spec.acceptance)
         if frame.color is None:
-            return evidence
+            return evidence | {"texture": 0.0}
         at = found, target, frame.color, self._manifest.color_camera, self._T_color_depth
+        texture = 0.0
         if set(asked) & set(verification.CONTRAST) and (contrast := local_contrast.compare(*at)) is not None:
             evidence |= verification.contrast_evidence(contrast)
+            texture = 1.0
         if set(asked) & set(verification.BRIGHTNESS) and (brightness := appearance.compare(*at)) is not None:
             evidence |= verification.brightness_evidence(brightness)
-        return {name: evidence[name] for name in asked}
+        return {name: evidence[name] for name in asked} | {"texture": texture}
 
-    def _verdict(self, evidence: Evidence, fault: str) -> tuple[float, str]:
+    def _verdict(self, frame: _Frame, evidence: Evidence, fault: str, *, follows: bool) -> tuple[float, str]:
         """Score and, if the pose is rejected, the reason."""
-        spec = self._spec.acceptance
+        followed = self._spec.acceptance_followed if follows else None
+        spec = followed or self._spec.acceptance
         if spec is None:
             return float("nan"), fault
+        threshold = spec.threshold
+        if followed is not None and frame.is_by_odometry:
+            threshold = followed.threshold_by_odometry or threshold
         score = verification.score(evidence, spec)
-        if fault or score >= spec.threshold:
+        if fault or score >= threshold:
             return score, fault
-        return score, f"{verification.explain(evidence, spec)}; score {score:.2f}, {spec.threshold:.2f} is asked for"
+        return score, f"{verification.explain(evidence, spec)}; score {score:.2f}, {threshold:.2f} is asked for"
 
 
 @dataclass(frozen=True, eq=False)
@@ -376,10 +397,19 @@ class _Frame:
     expected: Expectation | None
 
     @property
+    def accepted(self) -> Pose | None:
+        """Where the camera is expected by the pose that was accepted last; None without one, and of a person's hint."""
+        return None if self.expected is None or self.expected.is_hint else self.expected.pose
+
+    @property
+    def is_by_odometry(self) -> bool:
+        """Whether odometry told where the camera is expected."""
+        return self.expected is not None and self.expected.by_odometry
+
+    @property
     def evidence(self) -> tuple[Pose, ...]:
         """The poses whose agreement with a result speaks for it; that with a person's hint does not."""
-        expected = self.expected
-        return (self.network,) if expected is None or expected.is_hint else (self.network, expected.pose)
+        return (self.network,) if self.accepted is None else (self.network, self.accepted)
 
 
 @dataclass(frozen=True, eq=False)
@@ -393,7 +423,8 @@ class _Looked:
     @property
     def likeness(self) -> float:
         """The correlation of the colour image with the map there, by which of both the map's weights ask."""
-        return max((self.color[name] for name in _CORRELATIONS if name in self.color), default=0.0)
+        found = [self.color[name] for name in _CORRELATIONS if name in self.color]
+        return max((value for value in found if not np.isnan(value)), default=0.0)
 
 
 def _is_blank(color: NDArray[np.uint8] | None) -> bool:

@@ -53,6 +53,14 @@ class Retrieval:
             left &= ~near(self._poses, best, DISTINCT_M, DISTINCT_RAD)
         return found
 
+    def most_similar(self, seen: Descriptor, count: int, without: NDArray[np.bool_] | None = None) -> list[int]:
+        """The numbers of the keyframes most like a frame, however near to each other; arguments as of `nearest`."""
+        distances = self.distances(seen)
+        if without is not None:
+            distances[without] = np.inf
+        order = np.argsort(distances, kind="stable")[:count]
+        return [int(i) for i in order if np.isfinite(distances[i])]
+
     def distances(self, seen: Descriptor) -> NDArray[np.float32]:
         """`[N]`: of the parts that both frames have, the mean square in units of what two keyframes differ by.
 

@@ -97,10 +97,12 @@ class Expectation:
     Attributes:
         pose: with what the camera may have moved since in its covariance.
         is_hint: a person's, so that it is a place to look, and no evidence for what is found there.
+        by_odometry: odometry told how the camera moved since; without, it is about where it was.
     """
 
     pose: Pose
     is_hint: bool
+    by_odometry: bool = False
 
 
 class Tracker:
@@ -150,7 +152,7 @@ class Tracker:
             moved = self._moved(last, stamp_ns, T_odom_camera)
             if moved.position_spread > _LARGEST_SPREAD_M or moved.rotation_spread > _LARGEST_SPREAD_RAD:
                 return None
-            return Expectation(moved.carry(last.pose, stamp_ns), self._is_hint)
+            return Expectation(moved.carry(last.pose, stamp_ns), self._is_hint, moved.by_odometry)
 
     def moved_since(self, then_ns: int, now_ns: int, T_odom_camera: Array | None) -> Distance | None:
         """How far the camera came from one stamp to another; None where that is not known.

@@ -15,7 +15,10 @@ in [0, 1], 1 speaks for the pose:
     contrast_alignment  how clearly that correlation is above those of a colour image that is shifted further
     consistency         support x free_space x local_contrast: geometry and colour must both speak for the pose, however
                         well one of them does
+    texture             whether there was any contrast to compare: a plain wall shows none, whatever the pose
     agreement           how well the pose agrees with the network, which saw both images, or with the pose accepted last
+    continuity          how well it agrees with the pose accepted last, moved by odometry; 0 where there is none
+    features            how many local features of a keyframe lie where the pose puts them; 0 where none were matched
 
 Maps that were made before these were known are judged by the weights that they came with, which ask instead of
 `observability`, `local_contrast`, `synchrony`, `contrast_alignment` and `consistency` for
@@ -54,6 +57,15 @@ _RATIOS = 0.5, 0.9
 # A measurement of one point that leaves the weakest direction so uncertain gives an observability of a half.
 _HALF_OBSERVABLE_M = 0.2
 
+# So many matched features are half of the evidence that any number is.
+_HALF_CONSENSUS = 15.0
+# A pose of which a direction is less known than this (one standard deviation) is not determined.
+_UNDETERMINED_M, _UNDETERMINED_RAD = 0.15, np.radians(8.0)
+_OPEN = (
+    "neither the depth image nor what is known from before determines the pose in all directions (one wall, or a "
+    "corridor)"
+)
+
 _BLANK = "the colour image shows nothing (a covered lens, or no light)"
 _WORDS = {
     "support": "only {share:.0%} of the depth image fits the scene map (another place, or the view is blocked)",
@@ -70,6 +82,9 @@ _WORDS = {
     "and colour are not of one moment, or another place)",
     "consistency": "geometry and colour do not both fit the scene map (another place, or depth and colour are not of "
     "one moment)",
+    "texture": "the view has nothing to recognize: neither the colour image nor the scene map has contrast there",
+    "continuity": "the pose does not follow from the one accepted last",
+    "features": "too little of what the colour image shows is where a keyframe shows it",
     "appearance": "the colour image does not show what the scene map has there (depth and colour are not of one "
     "moment, another place, or another light)",
     "alignment": "the colour image would show what the scene map has there if it were shifted (depth and colour are "
@@ -88,6 +103,9 @@ class Evidence:
     in_view: float
     observability: float
     agreement: float
+    continuity: float = 0.0
+    features: float = 0.0
+    texture: float | None = None
     local_contrast: float | None = None
     synchrony: float | None = None
     contrast_alignment: float | None = None
@@ -108,12 +126,17 @@ class Evidence:
 CONTRAST = ("local_contrast", "synchrony", "contrast_alignment")
 BRIGHTNESS = ("appearance", "alignment")
 """What only older maps ask for."""
-NAMES = ("support", "fit", "free_space", "in_view", "observability", *CONTRAST, "consistency", "agreement")
+NAMES = (
+    *("support", "fit", "free_space", "in_view", "observability", "texture", *CONTRAST, "consistency"),
+    *("agreement", "continuity", "features"),
+)
 """What maps that are made now ask for."""
 KNOWN = (*NAMES, *BRIGHTNESS)
 
 
-def evidence(found: Support, space: FreeSpace, color: Mapping[str, float], agreement: float) -> Evidence:
+def evidence(
+    found: Support, space: FreeSpace, color: Mapping[str, float], agreement: float, continuity: float, consensus: int
+) -> Evidence:
     """Collect the evidence.
 
     Args:
@@ -121,6 +144,8 @@ def evidence(found: Support, space: FreeSpace, color: Mapping[str, float], agree
         space: what is seen through and hidden there.
         color: what the colour image tells, by name: `contrast_evidence`, `brightness_evidence`, or `typical_color`.
         agreement: see `agreement`.
+        continuity: see `continuity`; 0 where no pose is expected.
+        consensus: matched local features that lie where the pose puts them.
     """
     return Evidence(
         support=found.share,
@@ -129,6 +154,8 @@ def evidence(found: Support, space: FreeSpace, color: Mapping[str, float], agree
         in_view=1.0 - space.hidden,
         observability=observability(found),
         agreement=agreement,
+        continuity=continuity,
+        features=consensus / (consensus + _HALF_CONSENSUS),
         **color,
     )
 
@@ -164,8 +191,30 @@ def asked_of_color(spec: AcceptanceSpec | None) -> tuple[str, ...]:
 
 
 def typical_color(spec: AcceptanceSpec | None) -> dict[str, float]:
-    """What right poses have, so that a frame whose colour cannot be compared is judged by the rest."""
-    return {name: 1.0 if spec is None else spec.typical[name] for name in asked_of_color(spec)}
+    """What right poses have, so that a frame whose colour cannot be compared is judged by the rest.
+
+    NaN where that is not known yet.
+    """
+    return {name: math.nan if spec is None else spec.typical[name] for name in asked_of_color(spec)}
+
+
+def continuity(squared: float, expected: Array) -> float:
+    """How well registration agrees with where the tracker expects the camera, the more the better that is known.
+
+    Of an expectation that is as uncertain as `_UNDETERMINED_M` and agrees fully, a half.
+
+    Args:
+        squared: see `inlier_residuals.innovation`.
+        expected: covariance of the expected pose, 6x6.
+    """
+    vagueness = float(np.trace(expected[:3, :3])) / (3.0 * _UNDETERMINED_M**2)
+    return 1.0 / ((1.0 + squared / 54.0) * (1.0 + vagueness))
+
+
+def undetermined(covariance: Array) -> str:
+    """Whether a pose with this covariance (6x6) is open in a direction, in words; empty if not."""
+    metres, radians = (float(np.linalg.eigvalsh(covariance[axes, axes])[-1]) for axes in (slice(0, 3), slice(3, 6)))
+    return _OPEN if metres > _UNDETERMINED_M**2 or radians > _UNDETERMINED_RAD**2 else ""
 
 
 def agreement(T_map_camera: Array, expected: Iterable[Pose]) -> float:

@@ -3,15 +3,17 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mvloc_ros.localization.verification import NAMES
-from mvloc_ros.mapping.acceptance_trials import BESIDE, RIGHT_KINDS, Trial
+from mvloc_ros.localization.verification import CONTRAST, NAMES
+from mvloc_ros.mapping.acceptance_trials import BESIDE, RETRIEVED, RIGHT_KINDS, Trial
 from mvloc_ros.model.map_spec import AcceptanceSpec
 
 Array = NDArray[np.float64]
@@ -19,6 +21,9 @@ Array = NDArray[np.float64]
 FALSE_ACCEPT_RATE = 0.005
 MIN_TRIALS = 30
 """Right ones, and wrong ones, that a threshold is set on at least."""
+_ODOMETRY = 10.0
+"""So many times more of the wrong poses that nothing but the colour image contradicts may pass where odometry speaks
+for them: depth of an earlier moment follows from the pose accepted last only where the camera has not moved."""
 _STEPS = 4000
 # Weight decay per trial: evidence that separates right from wrong without exception would else get weights without end.
 _DECAY = 1e-3
@@ -32,12 +37,29 @@ def right_and_wrong(trials: Sequence[Trial]) -> tuple[int, int]:
     return right, sum(not trial.right for trial in judged)
 
 
-def fit_acceptance(trials: Sequence[Trial], false_accept_rate: float = FALSE_ACCEPT_RATE) -> AcceptanceSpec | None:
+def fit_followed(
+    trials: Sequence[Trial], false_accept_rate: float = FALSE_ACCEPT_RATE
+) -> tuple[AcceptanceSpec | None, AcceptanceSpec | None]:
+    """The score of poses that follow from none, and that of poses that follow from the one accepted last.
+
+    A pose that agrees with where odometry puts the camera needs less evidence of its own than one out of nowhere.
+    The second is None where there are too few trials for it: then the first is for all.
+    """
+    followed = [trial for trial in trials if trial.refined.follows]
+    others = [trial for trial in trials if not trial.refined.follows]
+    first = fit_acceptance(others, false_accept_rate)
+    second = fit_acceptance(followed, false_accept_rate, _ODOMETRY * false_accept_rate)
+    return (fit_acceptance(trials, false_accept_rate), None) if first is None or second is None else (first, second)
+
+
+def fit_acceptance(
+    trials: Sequence[Trial], false_accept_rate: float = FALSE_ACCEPT_RATE, by_odometry: float | None = None
+) -> AcceptanceSpec | None:
     """The score that tells right from wrong trials; None with too few of either.
 
     Logistic regression with weights of at least 0, right and wrong counting the same. The threshold lets through
     `false_accept_rate` of the wrong trials, and of each kind of them of which there are enough; where that leaves room
-    below the right ones, it stands in the middle.
+    below the right ones, it stands in the middle. `by_odometry` is the rate of `threshold_by_odometry`.
     """
     # What a rule rejects is rejected whatever the score.
     judged = np.array([not trial.ruled_out for trial in trials], dtype=bool)
@@ -45,26 +67,49 @@ def fit_acceptance(trials: Sequence[Trial], false_accept_rate: float = FALSE_ACC
     right = np.array([trial.right for trial in counted], dtype=bool)
     if min(right_and_wrong(trials)) < MIN_TRIALS:
         return None
-    values = np.array([[trial.evidence.values()[name] for name in NAMES] for trial in counted])
+    values = _values(counted, right)
     weights, bias = _logistic(values, right)
     logits = values @ weights + bias
     kinds = np.array([trial.kind for trial in counted])
     wrong = [logits[~right], *(logits[~right & (kinds == kind)] for kind in sorted(set(kinds[~right])))]
     enough = [some for some in wrong if len(some) >= MIN_TRIALS]
-    lowest = max(float(np.quantile(some, 1.0 - false_accept_rate)) for some in enough)
-    highest = float(np.quantile(logits[right], 0.01))
-    limit = 0.5 * (lowest + highest) if highest > lowest else lowest
+    limit = _limit(logits[right], enough, false_accept_rate)
     accepted = np.zeros(len(trials), dtype=bool)
     accepted[judged] = logits >= limit
-    threshold = float(np.clip(1.0 / (1.0 + np.exp(-limit)), 1e-6, 1.0 - 1e-6))
     return AcceptanceSpec(
         bias=bias,
         weights={name: float(weight) for name, weight in zip(NAMES, weights, strict=True)},
         typical={name: float(value) for name, value in zip(NAMES, np.median(values[right], axis=0), strict=True)},
-        threshold=threshold,
+        threshold=_probability(limit),
         false_accept_rate=false_accept_rate,
         summary=_summary(trials, accepted),
+        threshold_by_odometry=None if by_odometry is None else _probability(_limit(logits[right], enough, by_odometry)),
     )
+
+
+def _limit(right: Array, wrong: Sequence[Array], false_accept_rate: float) -> float:
+    """The logit that lets so many of each kind of wrong ones through at most."""
+    lowest = max(float(np.quantile(some, 1.0 - false_accept_rate)) for some in wrong)
+    highest = float(np.quantile(right, 0.01))
+    return 0.5 * (lowest + highest) if highest > lowest else lowest
+
+
+def _probability(logit: float) -> float:
+    return float(np.clip(1.0 / (1.0 + np.exp(-logit)), 1e-6, 1.0 - 1e-6))
+
+
+def _values(trials: Sequence[Trial], right: NDArray[np.bool_]) -> Array:
+    """Evidence `[N, len(NAMES)]`; what the colour image could not be compared for is what is typical of right ones."""
+    typical = {}
+    for name in CONTRAST:
+        values = [getattr(trial.evidence, name) for trial, yes in zip(trials, right, strict=True) if yes]
+        typical[name] = float(np.nanmedian(values)) if np.isfinite(values).any() else 1.0
+    rows = []
+    for trial in trials:
+        missing = {name: value for name, value in typical.items() if math.isnan(getattr(trial.evidence, name))}
+        found = replace(trial.evidence, **missing).values()
+        rows.append([found[name] for name in NAMES])
+    return np.array(rows)
 
 
 def inflation(trials: Sequence[Trial]) -> float | None:
@@ -105,6 +150,9 @@ def _summary(trials: Sequence[Trial], accepted: NDArray[np.bool_]) -> dict[str, 
     # A start elsewhere may end at the right pose, and one near it at a wrong one.
     near = RIGHT_KINDS
     names = [t.kind if t.right == (t.kind in near) else "right" if t.right else "missed" for t in trials]
+    for i, trial in enumerate(trials):
+        if trial.kind in RETRIEVED:
+            names[i] = f"{trial.kind}, {'right' if trial.right else 'wrong'}"
     total = Counter(names)
     passed = Counter(name for name, yes in zip(names, accepted, strict=True) if yes)
     return {

@@ -20,8 +20,9 @@ Wrong ones are
     mirrored    both images mirrored: a place that does not exist, with everything else as in this one
     turned      both images upside down: the same
 
-The frozen and the shuffled ones start twice: where the network puts the images, and at the very pose that their depth
-was taken from, accepted a moment ago, so that nothing but the colour image speaks against them. A good network would
+The frozen and the shuffled ones start three times: where the network puts the images, at a keyframe at the very pose
+that their depth was taken from, and there with that pose accepted a moment ago, so that nothing but the colour image
+speaks against them. A good network would
 else make its agreement the judge of all, and a poor one leave the rest untried.
 
 Colour images are of the light of the recording in one trial of four, and in a light drawn by chance in the others
@@ -45,7 +46,7 @@ from mvloc_ros.geometry.covariance import pose_error
 from mvloc_ros.localization.localizer import Localizer
 from mvloc_ros.localization.pose import Pose
 from mvloc_ros.localization.refinement import Refined, Refiner, moved
-from mvloc_ros.localization.starts import NETWORK, TRACKER, Start
+from mvloc_ros.localization.starts import NEAR_KEYFRAME, NETWORK, TRACKER, Start
 from mvloc_ros.localization.tracker import Expectation
 from mvloc_ros.localization.verification import Evidence
 from mvloc_ros.mapping import lighting
@@ -58,8 +59,10 @@ Array = NDArray[np.float64]
 LIMITS = 0.10, np.radians(10.0)
 """Metres and radians: a pose with a larger error is wrong."""
 BESIDE = "beside"
+RETRIEVED = "retrieved", "features", "retrieved elsewhere"
+"""Kinds of `retrieval_trials`; they end right or wrong."""
 RIGHT_KINDS = "right", "far off", "rescued", "changed"
-_STARTS_PER_FRAME, _STARTS_ELSEWHERE, _STARTS_BESIDE = 3, 2, 2
+_STARTS_PER_FRAME, _STARTS_ELSEWHERE, _STARTS_BESIDE = 2, 1, 2
 # How far away a start must be to count as elsewhere.
 _ELSEWHERE = 0.6, np.radians(40.0)
 # How far beside the true pose one starts that was accepted wrongly: metres and radians, from and to.
@@ -141,8 +144,8 @@ def run_trials(
     held: Sequence[FrameRecord], others: Sequence[FrameRecord], cameras: Cameras, localizer: Localizer, refiner: Refiner
 ) -> list[Trial]:
     """Trials on held-out frames; `others` lend their depth to the wrong ones. `localizer` gives the network's poses."""
-    usable = [record for record in held if _is_complete(record)]
-    lenders = [record for record in others if _is_complete(record)]
+    usable = [record for record in held if is_complete(record)]
+    lenders = [record for record in others if is_complete(record)]
     rng = np.random.default_rng(0)
     trials: list[Trial] = []
     for record in tqdm(usable, desc="trials", unit="frame"):
@@ -159,7 +162,7 @@ def _trials_of(
     rng: np.random.Generator,
 ) -> Iterator[Trial]:
     images = Images.of(record, cameras)
-    truth, covariance = _pose(record), localizer.covariance
+    truth, covariance = pose_of(record), localizer.covariance
     spread = np.sqrt(np.diag(covariance))
 
     def trial(
@@ -169,8 +172,15 @@ def _trials_of(
         start = Start(NETWORK, network) if expected is None else Start(TRACKER, expected)
         color = localizer.prepared(seen.color)
         found = refiner.attempt(start, Pose(0, network, covariance), seen.depth, color, near)
+        if found is not None and not (kind == BESIDE and _is_undecidable(found)):
+            yield judged(kind, found, T_true)
+
+    def keyframe(kind: str, seen: Images, T: Array) -> Iterator[Trial]:
+        network = moved(truth, _FAR_OFF * spread * rng.standard_normal(6))
+        start, color = Start(kind, T, NEAR_KEYFRAME), localizer.prepared(seen.color)
+        found = refiner.attempt(start, Pose(0, network, covariance), seen.depth, color)
         if found is not None:
-            yield _judged(kind, found, T_true)
+            yield judged(kind, found, None)
 
     for draw in rng.standard_normal((_STARTS_PER_FRAME, 6)):
         yield from trial("right", images.lit(rng), moved(truth, spread * draw), truth)
@@ -183,7 +193,7 @@ def _trials_of(
         yield from trial(BESIDE, images.lit(rng), failed, truth, beside)
     away = [lender for lender in lenders if _apart(lender, truth, _ELSEWHERE)]
     for _ in range(_STARTS_ELSEWHERE if away else 0):
-        yield from trial("elsewhere", images.lit(rng), _pose(away[rng.integers(len(away))]), truth)
+        yield from trial("elsewhere", images.lit(rng), pose_of(away[rng.integers(len(away))]), truth)
     earlier = [r for r in lenders if r.sequence == record.sequence and r.stamp_ns < record.stamp_ns]
     frozen = next((r for r in reversed(earlier) if _apart(r, truth, LIMITS)), None)
     others = [r for r in lenders if _apart(r, truth, LIMITS)]
@@ -195,10 +205,11 @@ def _trials_of(
         if other is None:
             continue
         seen = Images(images.color, depth_image(other, cameras)).lit(rng)
+        yield from keyframe(f"{kind}, keyframe", seen, pose_of(other))
         network = _network_pose(seen, localizer)
         if network is not None:
             yield from trial(kind, seen, network, None)
-            yield from trial(f"{kind}, at its pose", seen, network, None, _pose(other))
+            yield from trial(f"{kind}, at its pose", seen, network, None, pose_of(other))
     for kind, seen in (("mirrored", images.mirrored()), ("turned", images.turned())):
         lit = seen.lit(rng)
         network = _network_pose(lit, localizer)
@@ -236,7 +247,17 @@ def _network_pose(seen: Images, localizer: Localizer) -> Array | None:
         return None
 
 
-def _judged(kind: str, found: Refined, T_true: Array | None) -> Trial:
+def _is_undecidable(found: Refined) -> bool:
+    """Whether nothing in the view could contradict a pose that was accepted wrongly: a plain wall, a corridor.
+
+    What the depth image leaves open there is what was accepted before, and a trial that claims to know that to
+    centimetres where it is decimetres off asks for the impossible.
+    """
+    return found.determined < 6
+
+
+def judged(kind: str, found: Refined, T_true: Array | None) -> Trial:
+    """A refinement beside the true pose (4x4); None where the frame has none."""
     if T_true is None:
         return Trial(kind, found.evidence, False, found, None)
     error = pose_error(found.pose.T, T_true)
@@ -244,14 +265,16 @@ def _judged(kind: str, found: Refined, T_true: Array | None) -> Trial:
     return Trial(kind, found.evidence, right, found, error)
 
 
-def _is_complete(record: FrameRecord) -> bool:
+def is_complete(record: FrameRecord) -> bool:
+    """Whether a frame has both images and a pose."""
     return record.color is not None and record.depth is not None and record.T_map_camera is not None
 
 
-def _pose(record: FrameRecord) -> Array:
+def pose_of(record: FrameRecord) -> Array:
+    """T_map_camera (4x4) of a frame that has one."""
     return np.asarray(record.T_map_camera, dtype=np.float64)
 
 
 def _apart(record: FrameRecord, T: Array, limits: tuple[float, float]) -> bool:
-    pose = _pose(record)
+    pose = pose_of(record)
     return bool(se3.translation_error(pose, T) > limits[0] or se3.rotation_error(pose, T) > limits[1])

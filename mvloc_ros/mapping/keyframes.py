@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from mvloc_ros.localization.descriptors import Descriptor
 from mvloc_ros.localization.keyframes import Keyframes
+from mvloc_ros.localization.local_features import MOST_OF_KEYFRAME, LocalFeatures
 from mvloc_ros.localization.localizer import Localizer
 from mvloc_ros.localization.retrieval import Retrieval, near
 from mvloc_ros.localization.starts import REACH_M, REACH_RAD
@@ -23,7 +24,7 @@ from mvloc_ros.recordings import FrameRecord, read_color
 Array = NDArray[np.float64]
 
 MOST_FRAMES = 600
-"""Of a bundle: about half a megabyte."""
+"""Of a bundle: about 16 megabytes."""
 _APART_M, _APART_RAD = 0.08, np.radians(5.0)
 _COARSER = 1.2
 _BESIDE_M, _BESIDE_RAD = 0.3, np.radians(12.0)
@@ -33,11 +34,12 @@ RANKS = 5
 
 @dataclass(frozen=True, eq=False)
 class Described:
-    """One frame, its pose (4x4), and its descriptor."""
+    """One frame, its pose (4x4), its descriptor and its local features."""
 
     record: FrameRecord
     T: Array
     descriptor: Descriptor
+    features: LocalFeatures
 
 
 def describe_frames(
@@ -55,11 +57,12 @@ def _described(
             continue
         color = None if record.color is None else ColorImage(read_color(record.color), "rgb")
         depth = None if record.depth is None else depth_image(record, cameras)
+        frame = Frame(record.stamp_ns, "", color, depth)
         try:
-            descriptor = localizer.described(Frame(record.stamp_ns, "", color, depth))
+            descriptor, features = localizer.described(frame), localizer.features(frame, MOST_OF_KEYFRAME)
         except FrameError:
             continue
-        yield Described(record, np.asarray(record.T_map_camera, dtype=np.float64), descriptor)
+        yield Described(record, np.asarray(record.T_map_camera, dtype=np.float64), descriptor, features)
 
 
 def choose_frames(records: Sequence[FrameRecord], most: int = MOST_FRAMES) -> list[FrameRecord]:
@@ -84,7 +87,9 @@ def _thinned(records: Sequence[FrameRecord], metres: float, radians: float) -> l
 
 def keyframes_from(frames: Sequence[Described]) -> Keyframes:
     """The stored form."""
-    return Keyframes.of(np.stack([frame.T for frame in frames]), [frame.descriptor for frame in frames])
+    return Keyframes.of(
+        np.stack([frame.T for frame in frames]), [frame.descriptor for frame in frames], [f.features for f in frames]
+    )
 
 
 def reach_of(frames: Sequence[Described]) -> tuple[float, ...]:

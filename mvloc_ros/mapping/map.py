@@ -6,22 +6,24 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.backends.backend_choice import create_backend
+from mvloc_ros.localization.keyframe_starts import KeyframeStarts
 from mvloc_ros.localization.localizer import Localizer
 from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.localization.refinement import Refiner
 from mvloc_ros.localization.scene_map import SceneMap
-from mvloc_ros.mapping.acceptance import FALSE_ACCEPT_RATE, MIN_TRIALS, fit_acceptance, inflation, right_and_wrong
+from mvloc_ros.mapping.acceptance import FALSE_ACCEPT_RATE, MIN_TRIALS, fit_followed, inflation, right_and_wrong
 from mvloc_ros.mapping.acceptance_trials import Trial, run_trials
 from mvloc_ros.mapping.build import Cameras, MapOptions, build_map
 from mvloc_ros.mapping.errors import MappingError
 from mvloc_ros.mapping.keyframes import Described, choose_frames, describe_frames, keyframes_from, make_keyframes
-from mvloc_ros.mapping.retrieval_trials import run_retrieval_trials, with_retrieved
+from mvloc_ros.mapping.retrieval_trials import run_retrieval_trials
 from mvloc_ros.model.bundle import Bundle
 from mvloc_ros.model.bundle_writer import add_scene_map, bundle_to_change
 from mvloc_ros.model.map_spec import AcceptanceSpec, SceneMapSpec
@@ -33,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 DEFAULT_INFLATION = 300.0
 """Inflation of the covariance of a registration, if no held-out frames are available to estimate it."""
-_HELD_OUT, _GAP = 0.1, 5
+_HELD_OUT, _GAP, _LEAST_PART = 0.1, 5, 200
 # A folder is the training data of a model if it has half of its training poses; some frames may be missing.
 _LEAST_IN_FOLDER, _SAME_POSITION_M, _POSES_COMPARED = 0.5, 0.01, 200
 # Trials take a quarter of a second per frame.
@@ -51,8 +53,8 @@ def add_map(
 ) -> Bundle:
     """Build a scene map from the training frames of the folder and add it to the bundle.
 
-    The acceptance threshold is determined on the last tenth of each training sequence, with a map of the rest; then the
-    map is built from all training frames.
+    The acceptance threshold is determined on a tenth of each training sequence, with a map of the rest; then the map is
+    built from all training frames.
 
     Args:
         model: the bundle; unchanged in case of an error.
@@ -79,17 +81,15 @@ def add_map(
         seen, held = hold_out(folder.train)
         with _localizer(bundle) as localizer:
             frames = describe_frames(choose_frames(folder.train), cameras, localizer, "keyframes")
-            trials, retrieved = _trials(bundle, seen, held, folder.train, frames, cameras, options, localizer)
-        acceptance = fit_acceptance(trials, false_accept_rate)
+            trials = _trials(bundle, seen, held, folder.train, frames, cameras, options, localizer)
+        acceptance, followed = fit_followed(trials, false_accept_rate)
         if acceptance is None:
             problem = _no_threshold(data, len(held), trials)
             if not without_threshold:
                 raise MappingError(f"{problem}, or keep the map with --without-threshold.")
             _log.warning("%s. Without a threshold all poses are rejected.", problem)
-        else:
-            acceptance = with_retrieved(acceptance, retrieved)
         scene_map = build_map(folder.train, cameras, options)
-        spec = make_spec(scene_map, cameras, options, inflation(trials) or DEFAULT_INFLATION, acceptance)
+        spec = make_spec(scene_map, cameras, options, inflation(trials) or DEFAULT_INFLATION, acceptance, followed)
         return add_scene_map(bundle, scene_map.to_bytes(), spec, make_keyframes(frames))
 
 
@@ -121,10 +121,21 @@ def _no_threshold(data: Path, held: int, trials: Sequence[Trial]) -> str:
 
 
 def hold_out(records: Sequence[FrameRecord]) -> tuple[list[FrameRecord], list[FrameRecord]]:
-    """(seen, held out): the last tenth of each sequence, after a gap, is held out."""
-    seen, blocks = split.hold_out(records, _HELD_OUT, _GAP)
-    held = [record for block in blocks for record in block]
-    return seen, held[:: max(1, len(held) // _MOST_HELD_OUT)]
+    """(seen, held out): a tenth of each sequence, after gaps, is held out: at the end of each of its parts.
+
+    A part has 200 frames or more. In a building the end of a drive is often where nothing else was recorded, and a
+    frame of a place that the map does not show tells nothing.
+    """
+    seen: list[FrameRecord] = []
+    held: list[FrameRecord] = []
+    in_time = sorted(records, key=lambda record: (record.sequence, record.stamp_ns))
+    for _, group in groupby(in_time, key=lambda record: record.sequence):
+        sequence = list(group)
+        parts = max(1, len(sequence) // _LEAST_PART)
+        rest, blocks = split.hold_out(sequence, _HELD_OUT / parts, _GAP, parts)
+        seen += rest
+        held += [record for block in blocks for record in block]
+    return seen, held[:: -(-len(held) // _MOST_HELD_OUT) or 1]
 
 
 @contextmanager
@@ -146,20 +157,20 @@ def _trials(
     cameras: Cameras,
     options: MapOptions,
     localizer: Localizer,
-) -> tuple[list[Trial], list[Trial]]:
-    """Trials on held-out frames with a map of the seen ones; and those that start at keyframes of these."""
+) -> list[Trial]:
+    """Trials on held-out frames with a map, and keyframes, of the seen ones."""
     if not held:
-        return [], []
+        return []
     scene_map = build_map(seen, cameras, options)
     # One thread: sums in one order, so maps are repeatable.
     refiner = Refiner(bundle.manifest, make_spec(scene_map, cameras, options), scene_map, RefinementOptions(threads=1))
     trials = run_trials(held, lenders, cameras, localizer, refiner)
     is_seen = {id(record) for record in seen}
     others = [frame for frame in frames if id(frame.record) in is_seen]
-    if not others:
-        return trials, []
-    known, queries = keyframes_from(others), describe_frames(held, cameras, localizer, "held-out frames")
-    return trials, run_retrieval_trials(queries, known, cameras, localizer, refiner)
+    if others:
+        known = KeyframeStarts(keyframes_from(others), ())
+        trials += run_retrieval_trials(held, known, cameras, localizer, refiner)
+    return trials
 
 
 def make_spec(
@@ -168,6 +179,7 @@ def make_spec(
     options: MapOptions,
     inflated: float = DEFAULT_INFLATION,
     acceptance: AcceptanceSpec | None = None,
+    followed: AcceptanceSpec | None = None,
 ) -> SceneMapSpec:
     """The entry of a map in the manifest; name and digest of its file are set when it is written."""
     return SceneMapSpec(
@@ -181,6 +193,7 @@ def make_spec(
         T_color_depth=tuple(float(value) for value in cameras.T_color_depth.reshape(16)),
         inflation=inflated,
         acceptance=acceptance,
+        acceptance_followed=followed,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from mvloc_ros.arguments import add_test_fraction, finite, not_negative, positive
 from mvloc_ros.model.keyframes_spec import KeyframesSpec
+from mvloc_ros.model.map_spec import AcceptanceSpec
 from mvloc_ros.recordings import open_folder
 from mvloc_ros.recordings.agreement import add_force_argument, require_agreement
 from mvloc_ros.recordings.contents import contents_text
@@ -156,8 +157,16 @@ def _add_map(args: argparse.Namespace) -> None:
         print("no acceptance threshold: all poses are rejected with this map")
     else:
         print(f"poses are accepted from a score of {spec.acceptance.threshold:.3f}; on held-out frames:")
-        for kind, figures in spec.acceptance.summary.items():
-            print(f"  {kind:10} {figures['trials']:5} trials, {figures['accepted']:7.2%} accepted")
+        _print_summary(spec.acceptance)
+    if spec.acceptance_followed is not None:
+        threshold = spec.acceptance_followed.threshold
+        print(f"poses that follow from the one accepted last are accepted from a score of {threshold:.3f}:")
+        _print_summary(spec.acceptance_followed)
+
+
+def _print_summary(spec: AcceptanceSpec) -> None:
+    for kind, figures in spec.summary.items():
+        print(f"  {kind:26} {figures['trials']:5} trials, {figures['accepted']:7.2%} accepted")
 
 
 def _reach(keyframes: KeyframesSpec) -> str:

@@ -78,6 +78,7 @@ class Section:
             "str": self.text,
             "int": self.integer,
             "float": self.number,
+            "float | None": lambda key: None if self.values.get(key) is None else self.number(key),
             "bool": self.switch,
             "Mapping[str, float]": self.named_numbers,
             "Mapping[str, Any]": lambda key: dict(self.section(key).values),

@@ -39,6 +39,8 @@ class AcceptanceSpec:
         threshold: smallest score that is accepted.
         false_accept_rate: the share of wrong poses that the threshold was set to accept.
         summary: what it was set on, and the shares measured there.
+        threshold_by_odometry: the smallest score of a pose that follows from the one accepted last by odometry, which
+            speaks for it besides; None: the same.
     """
 
     bias: float
@@ -47,6 +49,7 @@ class AcceptanceSpec:
     threshold: float
     false_accept_rate: float
     summary: Mapping[str, Any]
+    threshold_by_odometry: float | None = None
 
     def __post_init__(self) -> None:
         if not self.weights or set(self.weights) != set(self.typical):
@@ -56,8 +59,9 @@ class AcceptanceSpec:
             require_range(f"scene_map.acceptance.weights.{name}", value, (0.0, MOST_WEIGHT))
         for name, value in self.typical.items():
             require_range(f"scene_map.acceptance.typical.{name}", value, (0.0, 1.0 + 1e-6))  # but for rounding
-        if not 0.0 < self.threshold < 1.0:
-            raise ManifestError(f"scene_map.acceptance.threshold must be between 0 and 1, not {self.threshold:g}")
+        for threshold in (self.threshold, self.threshold_by_odometry):
+            if threshold is not None and not 0.0 < threshold < 1.0:
+                raise ManifestError(f"scene_map.acceptance.threshold must be between 0 and 1, not {threshold:g}")
         require_range("scene_map.acceptance.false_accept_rate", self.false_accept_rate, (0.0, 1.0))
 
 
@@ -77,6 +81,7 @@ class SceneMapSpec:
         inflation: factor by which the information of a registration is too large, because neighbouring points have
             correlated errors.
         acceptance: None where there were no trials to set it on.
+        acceptance_followed: of poses that follow from one accepted shortly before; None: the same.
         calibration: of the covariances of refined poses (`mvloc calibrate`); None: the registration's alone.
     """
 
@@ -91,6 +96,7 @@ class SceneMapSpec:
     inflation: float
     acceptance: AcceptanceSpec | None
     calibration: RefinedCalibration | None = None
+    acceptance_followed: AcceptanceSpec | None = None
 
     def __post_init__(self) -> None:
         require_range("scene_map.resolution_m", self.resolution_m, MAP_RESOLUTION_M, "m")
@@ -126,5 +132,6 @@ def scene_map_of(section: Section) -> SceneMapSpec:
         SceneMapSpec,
         T_color_depth=section.numbers("T_color_depth", 16),
         acceptance=section.optional("acceptance", lambda found: found.build(AcceptanceSpec)),
+        acceptance_followed=section.optional("acceptance_followed", lambda found: found.build(AcceptanceSpec)),
         calibration=section.optional("calibration", lambda found: found.build(RefinedCalibration)),
     )

@@ -15,7 +15,7 @@ import pytest
 
 from mvloc_ros.geometry import se3
 from mvloc_ros.localization.descriptors import COLOR_LENGTH, DEPTH_LENGTH, Descriptor
-from mvloc_ros.localization.keyframes import Keyframes, read_keyframes
+from mvloc_ros.localization.keyframes import VERSION, Keyframes, read_keyframes
 from mvloc_ros.localization.retrieval import Retrieval, near
 from mvloc_ros.localization.scene_map import SceneMapError
 from mvloc_ros.model.bundle import read_bundle
@@ -115,9 +115,19 @@ def test_a_file_is_read_as_it_was_written():
 def test_what_are_no_keyframes_is_refused(name: str, value: np.ndarray, words: str):
     keyframes = Keyframes.of(along_x(0, 1, 2), descriptors(3))
     stream = io.BytesIO()
-    np.savez_compressed(stream, **{"version": np.array([1], np.int64), **vars(keyframes), name: value})
+    np.savez_compressed(stream, **{"version": np.array([VERSION], np.int64), **vars(keyframes), name: value})
     with pytest.raises(ValueError, match=words):
         Keyframes.from_bytes(stream.getvalue())
+
+
+def test_a_file_of_before_the_local_features_is_read():
+    known = Keyframes.of(along_x(0, 1, 2), descriptors(3))
+    stream = io.BytesIO()
+    arrays = {name: value for name, value in vars(known).items() if name not in ("first", "point", "feature")}
+    np.savez_compressed(stream, version=np.array([1], np.int64), **arrays)
+    read = Keyframes.from_bytes(stream.getvalue())
+    np.testing.assert_array_equal(read.color, known.color)
+    assert len(read.features(2)) == 0
 
 
 def test_damaged_bytes_are_refused_or_change_nothing():

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from mvloc_ros.localization.local_features import Matches
 from mvloc_ros.localization.pose import Pose
-from mvloc_ros.localization.starts import Retrieved, gain, in_order
+from mvloc_ros.localization.starts import FEATURES, NEAR_KEYFRAME, Retrieved, Start, gain, in_order
 
 
 def pose(metres: float, radians: float) -> Pose:
@@ -24,11 +27,11 @@ class Keyframes:
     def __init__(self, count: int, reach: tuple[float, ...]) -> None:
         self.asked = 0
         self.count = count
-        self.retrieved = Retrieved(self.nearest, reach)
+        self.retrieved = Retrieved(self.by_images, reach)
 
-    def nearest(self, count: int) -> list[np.ndarray]:
+    def by_images(self, count: int) -> list[Start]:
         self.asked += 1
-        return [np.eye(4)] * min(count, self.count)
+        return [Start(f"retrieval {rank}", np.eye(4), NEAR_KEYFRAME) for rank in range(1, min(count, self.count) + 1)]
 
 
 def names(network: Pose, expected: Pose | None, keyframes: Keyframes | None, limit: int) -> list[str]:
@@ -74,10 +77,21 @@ def test_what_is_likelier_to_succeed_comes_first():
     assert names(HOPELESS, GOOD, Keyframes(9, ()), 3) == ["tracker", "network", "retrieval 1"]
 
 
-def test_nothing_is_retrieved_before_the_networks_start_was_tried():
+def test_matched_features_come_first_of_what_is_retrieved():
+    pairs = np.arange(27.0).reshape(9, 3)
+    by_features = Start(FEATURES, np.eye(4), matches=Matches(pairs, pairs))
+    retrieved = replace(Keyframes(9, (0.5, 0.2)).retrieved, by_features=lambda: by_features)
+    found = [start.name for start in in_order(HOPELESS, None, retrieved, iter(()), 4)]
+    assert found == ["features", "retrieval 1", "retrieval 2", "network"]
+    assert [start.name for start in in_order(HOPELESS, None, retrieved, iter(()), 2)] == ["features", "network"]
+
+
+def test_nothing_is_retrieved_before_the_sure_starts_were_tried():
     keyframes = Keyframes(9, (0.9,))
     starts = in_order(GOOD, GOOD, keyframes.retrieved, iter(()), 4)
-    assert next(starts).name == "network"
+    assert [next(starts).name, next(starts).name] == ["network", "tracker"]
     assert keyframes.asked == 0
-    assert [start.name for start in starts] == ["tracker", "retrieval 1", "retrieval 2"]
+    assert [start.name for start in starts] == ["retrieval 1", "retrieval 2"]
+    starts = in_order(HOPELESS, GOOD, keyframes.retrieved, iter(()), 4)
+    assert next(starts).name == "tracker"
     assert keyframes.asked == 1

@@ -24,7 +24,13 @@ def trials(kind: str, count: int, *, right: bool, contrast: float, support: floa
             kind=kind,
             right=right,
             ruled_out=False,
-            evidence=Evidence(about(support), 0.7, 0.95, 1.0, 0.85, 0.9, about(contrast), 1.0, about(contrast)),
+            evidence=Evidence(
+                *(about(support), 0.7, 0.95, 1.0, 0.85, 0.9),
+                texture=1.0,
+                local_contrast=about(contrast),
+                synchrony=1.0,
+                contrast_alignment=about(contrast),
+            ),
         )
         for _ in range(count)
     ]
@@ -56,6 +62,8 @@ def test_geometry_and_colour_must_both_speak_for_a_pose():
     frozen = trials("frozen", 300, right=False, contrast=0.2)
     spec = fit_acceptance(right + elsewhere + frozen)
     assert share_accepted(right, spec) > 0.95
-    misplaced = Evidence(0.4, 0.7, 0.7, 1.0, 0.85, 0.9, 0.8, 1.0, 0.8)
+    misplaced = Evidence(
+        *(0.4, 0.7, 0.7, 1.0, 0.85, 0.9), texture=1.0, local_contrast=0.8, synchrony=1.0, contrast_alignment=0.8
+    )
     assert verification.score(misplaced, spec) < spec.threshold
     assert misplaced.consistency == pytest.approx(0.4 * 0.7 * 0.8)

@@ -13,7 +13,7 @@ from mvloc_ros.geometry.covariance import pose_error
 from mvloc_ros.localization.inlier_residuals import support
 from mvloc_ros.localization.pose import Pose
 from mvloc_ros.localization.refinement import moved
-from mvloc_ros.localization.starts import NETWORK, TRACKER, Start
+from mvloc_ros.localization.starts import NEAR_KEYFRAME, NETWORK, TRACKER, Start
 from mvloc_ros.localization.tracker import Expectation
 from mvloc_ros.mapping.build import Cameras, build_map
 from mvloc_ros.mapping.map import make_spec
@@ -114,7 +114,7 @@ def test_a_network_that_knows_nothing_is_no_prior_for_what_was_found_from_elsewh
     vague = Pose(0, moved(truth, np.array([1.0, 2.0, 0.5, 0.1, 0.2, 1.0])), np.diag([4.0] * 3 + [1.0] * 3))
     near = moved(truth, np.array([0.02, 0.03, -0.02, 0.01, 0.0, 0.01]))
     expected = Expectation(Pose(0, near, np.diag([0.0009] * 6)), is_hint=False)
-    for start, known in ((Start(TRACKER, near), expected), (Start("retrieval 1", near, is_keyframe=True), None)):
+    for start, known in ((Start(TRACKER, near), expected), (Start("retrieval 1", near, NEAR_KEYFRAME), None)):
         found = localizer._refiner.attempt(start, vague, frame.depth, None, known)
         assert np.linalg.norm(pose_error(found.pose.T, near)[:3]) < 0.04
 

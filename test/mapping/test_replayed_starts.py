@@ -23,7 +23,7 @@ def test_each_frame_and_the_report_name_the_start(mapped: Bundle, folder: Path, 
     # The tiny network is lost here, so no accepted pose is from its start.
     accepted = [row for row in rows if row["outcome"] == "accepted"]
     assert accepted
-    assert {row["start"].split()[0] for row in accepted} <= {"retrieval", "tracker"}
+    assert {row["start"].split()[0] for row in accepted} <= {"retrieval", "features", "tracker"}
     assert all(int(row["starts"]) >= 1 for row in rows)
     assert report["frames"] == len(rows)
     assert report["accepted"] == len(accepted)

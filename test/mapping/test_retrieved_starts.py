@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mvloc_ros.geometry import se3
-from mvloc_ros.localization import refinement
+from mvloc_ros.localization import keyframe_starts, refinement
 from mvloc_ros.localization.keyframes import read_keyframes
 from mvloc_ros.mapping.keyframes import choose_frames
 from mvloc_ros.model.bundle import Bundle
@@ -32,7 +32,7 @@ def test_a_map_comes_with_keyframes_of_distinct_poses_of_training_frames_alone(m
     spec, keyframes = mapped.manifest.keyframes, read_keyframes(mapped)
     train = np.array([record.T_map_camera for record in open_folder(folder).train])
     assert 4 <= spec.frames == len(keyframes) < len(train)
-    assert (mapped.path / spec.file).stat().st_size < 100_000
+    assert (mapped.path / spec.file).stat().st_size < 1_500_000
     apart = [np.abs(train - T).reshape(len(train), -1).max(axis=1).min() for T in keyframes.poses()]
     assert max(apart) < 1e-9
     assert keyframes.present.all()
@@ -52,7 +52,7 @@ def test_a_network_that_is_wrong_is_rescued_by_a_frame_that_looks_alike(
 ):
     frame = room.frame_of(room.Scene(), truth)
     found, _ = localize(frame, astray)
-    assert found.details.start.startswith("retrieval ")
+    assert found.details.start == "features"
     assert se3.translation_error(found.pose.T, truth) < 0.03
     assert se3.rotation_error(found.pose.T, truth) < np.radians(1.5)
     before, _ = localize(frame, astray, bundle=without_keyframes)
@@ -70,7 +70,7 @@ def test_it_is_rescued_without_one_image(localize, room, truth, astray, lost: st
 
 def test_a_good_network_starts_alone(localize, room, truth, monkeypatch):
     asked = []
-    monkeypatch.setattr(refinement.Retrieval, "nearest", lambda *_: asked.append(1) or [])
+    monkeypatch.setattr(keyframe_starts.Retrieval, "nearest", lambda *_: asked.append(1) or [])
     found, _ = localize(room.frame_of(room.Scene(), truth), truth)
     assert (found.details.start, found.details.starts, found.rejection, asked) == ("network", 1, "", [])
 

@@ -199,15 +199,19 @@ def test_a_map_for_which_no_threshold_is_found_is_refused_and_kept_only_on_reque
     assert "all poses are rejected" in caplog.text
 
 
-def test_a_network_that_errs_by_metres_is_told_to_be_trained_further(plain_bundle, folder, room, tmp_path, capsys):
-    """Its trials start where it errs, so that too few end right."""
+def test_with_a_network_that_errs_by_metres_keyframes_tell_right_from_wrong(
+    plain_bundle, folder, room, localize, truth, tmp_path, capsys
+):
+    """Its own trials end wrong; those that start at keyframes and their features set the threshold."""
     bundle = read_bundle(shutil.copytree(plain_bundle, tmp_path / "bundle"))
     replace_manifest(bundle, replace(bundle.manifest, residual_variance=(9.0,) * 3 + (1.0,) * 3))
     words = ("map", str(bundle.path), "--data", str(folder), "--resolution", "0.04", "--min-frames", "2")
-    assert cli.main([*words, "--no-depth-correction"]) != 0
-    said = capsys.readouterr().err
-    assert "train longer, or with more frames" in said
-    assert "Traceback" not in said
-    assert read_bundle(bundle.path).manifest.scene_map is None
-    assert cli.main([*words, "--no-depth-correction", "--without-threshold"]) == 0
-    assert "all poses are rejected with this map" in capsys.readouterr().out
+    assert cli.main([*words, "--no-depth-correction"]) == 0
+    assert "features, right" in capsys.readouterr().out
+    mapped = read_bundle(bundle.path)
+    astray = moved(truth, np.array([2.0, -1.5, 0.5, 0.2, 0.1, 1.5]))
+    found, _ = localize(room.frame_of(room.Scene(), truth), astray, bundle=mapped)
+    assert found.rejection == ""
+    assert se3.translation_error(found.pose.T, truth) < 0.03
+    elsewhere = room.Scene(((-2.5, -2.0, -0.2), (1.4, 1.9, 2.9)), ())
+    assert localize(room.frame_of(elsewhere, truth), astray, bundle=mapped)[0].rejection

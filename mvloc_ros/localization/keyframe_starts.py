@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the keyframes of a bundle tell of where a frame was taken: poses to start registration from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mvloc_ros.localization.descriptors import Descriptor
+from mvloc_ros.localization.keyframes import Keyframes
+from mvloc_ros.localization.local_features import LocalFeatures, match, pose_of
+from mvloc_ros.localization.retrieval import Retrieval, near
+from mvloc_ros.localization.starts import BY_FEATURES, FEATURES, NEAR_KEYFRAME, Retrieved, Start
+
+Array = NDArray[np.float64]
+
+# Keyframes whose features are matched, the most similar ones, and of these the ones whose matches are given a vote.
+_MATCHED, _VOTED = 8, 4
+LEAST_CONSENSUS = 8
+"""Matches that a pose must bring together to be a start."""
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What a frame looks like, computed where it is asked for: its descriptor, and its local features."""
+
+    descriptor: Callable[[], Descriptor]
+    features: Callable[[], LocalFeatures]
+
+
+class KeyframeStarts:
+    """Finds starts in the keyframes of one model. Not to be used by two threads at once."""
+
+    def __init__(self, keyframes: Keyframes, reach: tuple[float, ...]) -> None:
+        """Take the keyframes, and `KeyframesSpec.reach`."""
+        self._keyframes, self._reach = keyframes, reach
+        self._poses = keyframes.poses()
+        self._retrieval = Retrieval(keyframes)
+
+    def of(self, look: Look) -> Retrieved:
+        """The starts for one frame; nothing is computed yet."""
+        return Retrieved(lambda count: self.by_images(look, count), self._reach, lambda: self.by_features(look))
+
+    def near(self, T: Array, metres: float, radians: float) -> NDArray[np.bool_]:
+        """Which keyframes, `[N]`, lie within both limits of a pose (4x4)."""
+        return near(self._poses, T, metres, radians)
+
+    def by_images(self, look: Look, count: int, without: NDArray[np.bool_] | None = None) -> list[Start]:
+        """The most similar keyframes of distinct poses, at most so many; those in `without`, `[N]`, are left out."""
+        poses = self._retrieval.nearest(look.descriptor(), count, without)
+        return [Start(f"retrieval {rank}", T, NEAR_KEYFRAME) for rank, T in enumerate(poses, 1)]
+
+    def by_features(self, look: Look, without: NDArray[np.bool_] | None = None) -> Start | None:
+        """The pose that the features of the most similar keyframes tell; None where they tell none."""
+        if not len(self._keyframes.point):
+            return None
+        seen = look.features()
+        similar = self._retrieval.most_similar(look.descriptor(), _MATCHED, without)
+        found = [match(seen, self._keyframes.features(i), self._poses[i]) for i in similar]
+        best, most = None, LEAST_CONSENSUS - 1
+        for matches in sorted(found, key=lambda one: -len(one.seen))[:_VOTED]:
+            T = pose_of(matches)
+            if T is not None and (count := matches.consensus(T)) > most:
+                best, most = Start(FEATURES, T, BY_FEATURES, matches), count
+        return best

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Local features of a frame with their places in space, and the pose that matches between two frames tell.
+
+Where geometry leaves something open (a wall, a corridor, two rooms alike) what hangs and stands there decides: SIFT
+(Lowe, 2004; RootSIFT, Arandjelovic and Zisserman, 2012) on a gray image of 320 columns whose contrast is equalized,
+each feature with the measured depth there. Matches of two frames are pairs of points, so three of them give a rigid
+motion (Arun et al., 1987), and the motion with the largest consensus wins (RANSAC, Fischler and Bolles, 1981).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mvloc_ros.geometry import se3
+from mvloc_ros.geometry.camera import PinholeCamera
+from mvloc_ros.geometry.projection import image_points, transform_points
+from mvloc_ros.localization.sensor_rig import SensorRig
+from mvloc_ros.model.frame import ColorImage, DepthImage
+from mvloc_ros.model.preprocessing import prepare_color
+
+Array = NDArray[np.float64]
+
+LENGTH = 128
+"""Of a descriptor."""
+MOST_OF_FRAME, MOST_OF_KEYFRAME = 300, 200
+"""Features, the clearest ones."""
+_COLUMNS = 320
+_CELLS = (8, 6)
+_CONTRAST = 0.01
+_EQUALIZED, _EQUALIZED_TILES = 3.0, (4, 4)
+# Depths around a feature that differ by more than this share are of an edge, whose side is not known.
+_EDGE = 0.05
+# A match must be clearer than the second best by this factor (Lowe's ratio test).
+_RATIO = 0.8
+# Two points of a match agree within a centimetre or two and a share of the distance: noise of depth and of the pixel.
+_NEAR_M, _NEAR_SHARE = 0.02, 0.02
+_DRAWS, _ROUNDS = 600, 3
+_LEAST = 6
+
+
+@dataclass(frozen=True, eq=False)
+class LocalFeatures:
+    """Of one frame.
+
+    Attributes:
+        points: float64 `[N, 3]` metres, in the frame of the camera that the model gives the pose of.
+        descriptors: uint8 `[N, LENGTH]`.
+    """
+
+    points: Array
+    descriptors: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+
+@dataclass(frozen=True, eq=False)
+class Matches:
+    """Pairs of points `[N, 3]` that look alike: of the frame (its camera's frame), and of a keyframe (map frame)."""
+
+    seen: Array
+    mapped: Array
+
+    def consensus(self, T_map_camera: Array) -> int:
+        """How many pairs a pose (4x4) brings together."""
+        return int(np.count_nonzero(_agree(self.seen, self.mapped, T_map_camera)))
+
+
+def none_found() -> LocalFeatures:
+    """Of a frame that has none."""
+    return LocalFeatures(np.zeros((0, 3)), np.zeros((0, LENGTH), np.uint8))
+
+
+def extract(color: ColorImage, depth: DepthImage, rig: SensorRig, most: int = MOST_OF_FRAME) -> LocalFeatures:
+    """The features of a frame that have a depth, at most `most`; FrameError as of `prepare_color`."""
+    camera = rig.color.scaled_to(_COLUMNS, round(_COLUMNS * rig.color.height / rig.color.width))
+    image = cv2.cvtColor(prepare_color(color, camera.height, camera.width), cv2.COLOR_RGB2GRAY)
+    image = cv2.createCLAHE(_EQUALIZED, _EQUALIZED_TILES).apply(image)
+    sift = cv2.SIFT_create(contrastThreshold=_CONTRAST)  # type: ignore[attr-defined]
+    keypoints, found = sift.detectAndCompute(image, None)
+    if not len(keypoints) or found is None:
+        return none_found()
+    pixels = np.array([keypoint.pt for keypoint in keypoints])
+    z = _depth_at(pixels, camera, rig, depth)
+    known = np.flatnonzero(np.isfinite(z))
+    clearness = np.array([keypoints[i].response for i in known])
+    chosen = known[_spread(pixels[known], clearness, camera)[:most]]
+    rays = (pixels[chosen] - [camera.cx, camera.cy]) / [camera.fx, camera.fy]
+    in_color = np.column_stack([rays, np.ones(len(chosen))]) * z[chosen, None]
+    T_camera_color = rig.T_camera_depth @ se3.inverse(rig.T_color_depth)
+    sums = np.maximum(found.sum(axis=1, keepdims=True), 1e-6)
+    roots = np.clip(np.rint(512.0 * np.sqrt(found / sums)), 0, 255).astype(np.uint8)
+    return LocalFeatures(transform_points(T_camera_color, in_color), roots[chosen])
+
+
+def _spread(pixels: Array, clearness: Array, camera: PinholeCamera) -> NDArray[np.intp]:
+    """The order of features `[N]`: the clearest one of each cell of the image, then the second of each, and so on.
+
+    Features that crowd in one corner determine a pose badly.
+    """
+    if not len(pixels):
+        return np.zeros(0, np.intp)
+    cell = np.floor(pixels / [camera.width, camera.height] * _CELLS) @ [1, _CELLS[0]]
+    by_cell = np.lexsort((-clearness, cell))
+    starts = np.concatenate([[True], np.diff(cell[by_cell]) != 0])
+    at = np.arange(len(by_cell))
+    rank = np.empty(len(by_cell), np.intp)
+    rank[by_cell] = at - np.maximum.accumulate(np.where(starts, at, 0))
+    return np.lexsort((-clearness, rank))
+
+
+def _depth_at(pixels: Array, camera: PinholeCamera, rig: SensorRig, depth: DepthImage) -> Array:
+    """Depth `[N]` in the colour camera at pixels `[N, 2]`; NaN where none was measured, and at edges."""
+    points = transform_points(rig.T_color_depth, rig.depth.points(depth, camera.width))
+    points = points[points[:, 2] > rig.depth.near_m]
+    u, v = image_points(points, camera)
+    inside = (u > -0.5) & (v > -0.5) & (u < camera.width - 0.5) & (v < camera.height - 0.5)
+    column, row = np.rint(u[inside]).astype(np.intp), np.rint(v[inside]).astype(np.intp)
+    nearest = np.full((camera.height + 2, camera.width + 2), np.inf)
+    np.minimum.at(nearest, (row + 1, column + 1), points[inside, 2])
+    farthest = np.where(np.isfinite(nearest), nearest, -np.inf)
+    column, row = np.rint(pixels).astype(np.intp).T
+    column, row = np.clip(column, 0, camera.width - 1), np.clip(row, 0, camera.height - 1)
+    around = [(row + down, column + right) for down in range(3) for right in range(3)]
+    low = np.min([nearest[at] for at in around], axis=0)
+    high = np.max([farthest[at] for at in around], axis=0)
+    with np.errstate(invalid="ignore"):
+        usable = np.isfinite(low) & (high <= (1.0 + _EDGE) * low)
+    return np.where(usable, 0.5 * (np.where(usable, low, 0.0) + np.where(usable, high, 0.0)), np.nan)
+
+
+def match(seen: LocalFeatures, known: LocalFeatures, T_map_camera: Array) -> Matches:
+    """What of a frame looks like what of a keyframe at a pose (4x4), each feature of the frame at most once."""
+    if min(len(seen), len(known)) < 2:
+        return Matches(np.zeros((0, 3)), np.zeros((0, 3)))
+    pairs = cv2.BFMatcher(cv2.NORM_L2).knnMatch(seen.descriptors, known.descriptors, k=2)
+    clear = [(best.queryIdx, best.trainIdx) for best, second in pairs if best.distance < _RATIO * second.distance]
+    mine, theirs = np.array(clear, np.intp).reshape(-1, 2).T
+    return Matches(seen.points[mine], transform_points(T_map_camera, known.points[theirs]))
+
+
+def pose_of(matches: Matches, draws: int = _DRAWS) -> Array | None:
+    """T_map_camera (4x4) with the largest consensus; None where there is none. The draws are always the same."""
+    seen, mapped = matches.seen, matches.mapped
+    if len(seen) < _LEAST:
+        return None
+    triples = np.random.default_rng(0).integers(0, len(seen), (draws, 3))
+    triples = triples[_are_rigid(seen[triples], mapped[triples])]
+    if not len(triples):
+        return None
+    poses = _motions(seen[triples], mapped[triples])
+    votes = [np.count_nonzero(_agree(seen, mapped, T)) for T in poses]
+    best = poses[int(np.argmax(votes))]
+    for _ in range(_ROUNDS):  # three points alone make a rough pose
+        inlier = _agree(seen, mapped, best)
+        if np.count_nonzero(inlier) < _LEAST:
+            return None
+        best = _motions(seen[None, inlier], mapped[None, inlier])[0]
+    return best
+
+
+def _agree(seen: Array, mapped: Array, T: Array) -> NDArray[np.bool_]:
+    return np.asarray(np.linalg.norm(transform_points(T, seen) - mapped, axis=1) < _tolerance(seen))
+
+
+def _tolerance(seen: Array) -> Array:
+    return np.asarray(_NEAR_M + _NEAR_SHARE * seen[..., 2])
+
+
+def _are_rigid(seen: Array, mapped: Array) -> NDArray[np.bool_]:
+    """`[K]`: whether three points `[K, 3, 3]` are as far from each other there as here, and not in one place."""
+    sides = [np.linalg.norm(points - np.roll(points, 1, axis=1), axis=2) for points in (seen, mapped)]
+    allowed = 2.0 * _tolerance(seen).max(axis=1, keepdims=True)
+    return np.asarray((np.abs(sides[0] - sides[1]) < allowed).all(axis=1) & (sides[0].min(axis=1) > allowed[:, 0]))
+
+
+def _motions(seen: Array, mapped: Array) -> Array:
+    """Rigid motions `[K, 4, 4]` that bring `[K, N, 3]` nearest to `[K, N, 3]`."""
+    here, there = seen.mean(axis=1, keepdims=True), mapped.mean(axis=1, keepdims=True)
+    u, _, vt = np.linalg.svd(np.einsum("kni,knj->kij", seen - here, mapped - there))
+    flip = np.repeat(np.eye(3)[None], len(u), axis=0)
+    flip[:, 2, 2] = np.linalg.det(u) * np.linalg.det(vt)
+    rotation = np.einsum("kji,kjl,kml->kim", vt, flip, u)
+    result = np.repeat(np.eye(4)[None], len(u), axis=0)
+    result[:, :3, :3] = rotation
+    result[:, :3, 3] = there[:, 0] - np.einsum("kij,kj->ki", rotation, here[:, 0])
+    return result
