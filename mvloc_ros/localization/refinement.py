@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -267,30 +267,22 @@ class Refiner:
         found = at_registered = support(points, target, T_map_depth, self._resolution_m, threads)
         length_m = float(np.median(points[:, 2]))
         T_fused, covariance, determined = self._fused(frame, start, T_map_depth, found, length_m, left_m)
-        looked = _Looked(T_fused, found, self._color_evidence(frame, found, target))
-        if _apart_m(T_fused, T_map_depth, length_m) > self._resolution_m:
-            # Geometry leaves something open, in which registration ended elsewhere than the prior says: colour decides.
-            at_fused = support(points, target, T_fused, self._resolution_m, threads)
-            fused_look = _Looked(T_fused, at_fused, self._color_evidence(frame, at_fused, target))
-            registered_look = replace(looked, T_map_depth=T_map_depth)
-            clearly = registered_look.likeness > fused_look.likeness + _CLEARLY
-            looked = registered_look if clearly else fused_look
+        looked = self._settled(frame, target, _Looked(T_map_depth, found, covariance), T_fused, length_m)
         T_depth_camera = se3.inverse(self._T_camera_depth)
         T_map_depth, found = looked.T_map_depth, looked.found
         T_map_camera = T_map_depth @ T_depth_camera
         space = free_space.compare(frame.seen, target, T_map_depth, self._depth.camera, self._resolution_m)
+        covariance = through_extrinsic(looked.covariance, T_map_depth, T_depth_camera)
+        covariance_camera = with_floor(covariance, self._spec.calibration)
+        pose = Pose(network.stamp_ns, T_map_camera, covariance_camera)
+        continuity, follows = self._continuity(frame, registered.T_map_depth, at_registered, length_m, pose)
         agreement = verification.agreement(T_map_camera, frame.evidence)
-        squared = self._innovation(frame, registered.T_map_depth, at_registered, length_m)
-        continuity = 0.0 if frame.accepted is None else verification.continuity(squared, frame.accepted.covariance)
         consensus = 0 if start.matches is None else start.matches.consensus(T_map_camera)
         evidence = verification.evidence(found, space, looked.color, agreement, continuity, consensus)
-        covariance = through_extrinsic(covariance, T_map_depth, T_depth_camera)
         fault = verification.fault(found, space, frame.blank) or verification.undetermined(covariance)
-        covariance_camera = with_floor(covariance, self._spec.calibration)
-        follows = frame.accepted is not None and not _is_vague(frame.accepted) and squared <= _USUAL
         score, rejection = self._verdict(frame, evidence, fault, follows=follows)
         return Refined(
-            pose=Pose(network.stamp_ns, T_map_camera, covariance_camera),
+            pose=pose,
             score=score,
             rejection=rejection,
             follows=follows,
@@ -304,6 +296,37 @@ class Refiner:
             verification_ms=0.0,
         )
 
+    def _settled(
+        self, frame: _Frame, target: LocalMap, registered: _Looked, T_fused: Array, length_m: float
+    ) -> _Looked:
+        """The fused pose; the registered one where the colour image clearly speaks for that."""
+        at_fused = registered.found
+        apart = _apart_m(T_fused, registered.T_map_depth, length_m) > self._resolution_m
+        if apart:
+            # Geometry leaves something open, in which registration ended elsewhere than the prior says: colour decides.
+            at_fused = support(frame.source.points, target, T_fused, self._resolution_m, self._options.threads)
+        fused_look = _Looked(T_fused, at_fused, registered.covariance, self._color_evidence(frame, at_fused, target))
+        if not apart:
+            return fused_look
+        color = self._color_evidence(frame, registered.found, target)
+        if _likeness(color) <= _likeness(fused_look.color) + _CLEARLY:
+            return fused_look
+        # What is open has no prior now, and may be as far off as the prior was.
+        error = pose_error(registered.T_map_depth, T_fused)
+        return replace(registered, covariance=registered.covariance + np.outer(error, error), color=color)
+
+    def _continuity(
+        self, frame: _Frame, T_map_depth: Array, found: Support, length_m: float, pose: Pose
+    ) -> tuple[float, bool]:
+        """How well a registered pose (4x4) continues the one accepted last; whether the final pose follows from it."""
+        last = frame.accepted
+        if last is None:
+            return 0.0, False
+        squared = self._innovation(last, T_map_depth, found, length_m)
+        error = pose_error(pose.T, last.T)
+        near = float(error @ np.linalg.solve(last.covariance + pose.covariance, error)) <= _USUAL
+        return verification.continuity(squared, last.covariance), near and not _is_vague(last) and squared <= _USUAL
+
     def _fused(
         self, frame: _Frame, start: Start, T_map_depth: Array, found: Support, length_m: float, left_m: float
     ) -> tuple[Array, Array, int]:
@@ -311,7 +334,7 @@ class Refiner:
 
         Poses (4x4) and covariance (6x6) are of the depth camera.
         """
-        prior = self._prior(frame, start, T_map_depth)
+        prior = self._prior(frame, start, T_map_depth, found, length_m)
         T_prior = prior.T @ self._T_camera_depth
         before = through_extrinsic(prior.covariance, prior.T, self._T_camera_depth)
         shift, inflation = pose_error(T_map_depth, T_prior), self._spec.calibrated_inflation
@@ -323,16 +346,16 @@ class Refiner:
             delta, covariance, determined = fused(shift, found.hessian, before, length_m, inflation)
         return moved(T_prior, delta), covariance + _unfinished(left_m, length_m, before), determined
 
-    def _innovation(self, frame: _Frame, T_map_depth: Array, found: Support, length_m: float) -> float:
-        """By how much a registered pose differs from the expected one; infinite where none is expected."""
-        pose = frame.accepted
-        if pose is None:
-            return float("inf")
-        information, _ = information_of(found.hessian, length_m, self._spec.calibrated_inflation)
-        expected = through_extrinsic(pose.covariance, pose.T, self._T_camera_depth)
-        return innovation(pose_error(T_map_depth, pose.T @ self._T_camera_depth), information, expected)
+    def _innovation(self, pose: Pose, T_map_depth: Array, found: Support, length_m: float) -> float:
+        """By how much a registered pose differs from an expected one, in what the geometry determines.
 
-    def _prior(self, frame: _Frame, start: Start, T_map_depth: Array) -> Pose:
+        Along what it leaves open registration ends anywhere.
+        """
+        information, _ = information_of(found.hessian, length_m, self._spec.calibrated_inflation)
+        covariance = through_extrinsic(pose.covariance, pose.T, self._T_camera_depth)
+        return innovation(pose_error(T_map_depth, pose.T @ self._T_camera_depth), information, covariance)
+
+    def _prior(self, frame: _Frame, start: Start, T_map_depth: Array, found: Support, length_m: float) -> Pose:
         """What has the directions that the geometry leaves open.
 
         The network's pose; where that contradicts the registered one and the last accepted one does not, the latter. A
@@ -340,12 +363,15 @@ class Refiner:
         shift what was found from elsewhere along every wall. Where neither will do, whatever makes the registered pose
         likeliest, the keyframe that it was found from among them.
         """
-        T_map_camera = T_map_depth @ se3.inverse(self._T_camera_depth)
+
+        def squared(pose: Pose) -> float:
+            return self._innovation(pose, T_map_depth, found, length_m)
+
         for pose in frame.evidence:
-            if not _is_vague(pose) and _squared_distance(T_map_camera, pose) <= _USUAL:
+            if not _is_vague(pose) and squared(pose) <= _USUAL:
                 return pose
         told = () if start.covariance is None else (Pose(frame.network.stamp_ns, start.T, start.covariance),)
-        return min((*frame.evidence, *told), key=lambda pose: _unlikelihood(T_map_camera, pose))
+        return min((*frame.evidence, *told), key=lambda pose: squared(pose) + np.linalg.slogdet(pose.covariance)[1])
 
     def _color_evidence(self, frame: _Frame, found: Support, target: LocalMap) -> dict[str, float]:
         """What the map's weights ask of the colour image; what is typical where it cannot be compared."""
@@ -414,17 +440,18 @@ class _Frame:
 
 @dataclass(frozen=True, eq=False)
 class _Looked:
-    """A pose (4x4, of the depth camera), its support, and what the colour image tells of it."""
+    """A pose (4x4, of the depth camera), its support, its covariance (6x6), and what the colour image tells of it."""
 
     T_map_depth: Array
     found: Support
-    color: dict[str, float]
+    covariance: Array
+    color: dict[str, float] = field(default_factory=dict)
 
-    @property
-    def likeness(self) -> float:
-        """The correlation of the colour image with the map there, by which of both the map's weights ask."""
-        found = [self.color[name] for name in _CORRELATIONS if name in self.color]
-        return max((value for value in found if not np.isnan(value)), default=0.0)
+
+def _likeness(color: dict[str, float]) -> float:
+    """The correlation of the colour image with the map, by which of both the map's weights ask."""
+    found = [color[name] for name in _CORRELATIONS if name in color]
+    return max((value for value in found if not np.isnan(value)), default=0.0)
 
 
 def _is_blank(color: NDArray[np.uint8] | None) -> bool:
@@ -442,17 +469,6 @@ def moved(T: Array, delta: Array) -> Array:
 def _is_vague(pose: Pose) -> bool:
     """Whether a pose tells less of the camera's position than that of a keyframe that looks like the frame."""
     return bool(np.trace(pose.covariance[:3, :3]) > np.trace(NEAR_KEYFRAME[:3, :3]))
-
-
-def _squared_distance(T: Array, pose: Pose) -> float:
-    """The squared Mahalanobis distance of a pose (4x4) from another."""
-    error = pose_error(T, pose.T)
-    return float(error @ np.linalg.solve(pose.covariance, error))
-
-
-def _unlikelihood(T: Array, pose: Pose) -> float:
-    """Of a pose (4x4), given another: twice the negative logarithm of the density, but for a constant."""
-    return _squared_distance(T, pose) + float(np.linalg.slogdet(pose.covariance)[1])
 
 
 def _apart_m(A: Array, B: Array, length_m: float) -> float:
