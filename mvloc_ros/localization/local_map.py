@@ -1,72 +1,108 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The part of the scene map around the camera, ready to be searched."""
+"""The scene map ready to be searched: all of it, or, where it is too large for that, the parts around the camera.
+
+What is searched is made of what the map stores, points and normals, without looking at neighbours: less than a
+microsecond a point. A building of a thousand square metres is ready in a second, when the model is loaded, and nothing
+is built when the camera enters another part of it, or when a start lies far away.
+"""
 
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
+from collections.abc import Iterator, Sequence
 
 import numpy as np
-import small_gicp
 from numpy.typing import NDArray
 
-from mvloc_ros.geometry.voxels import sum_by_key, voxel_keys
-from mvloc_ros.limits import MOST_COORDINATE_M
-from mvloc_ros.localization.scene_map import MapPoints, SceneMap
+from mvloc_ros.geometry.voxels import voxel_keys
+from mvloc_ros.limits import MOST_COORDINATE_M, MOST_LOADED_POINTS
+from mvloc_ros.localization.gicp import SearchedSurface
+from mvloc_ros.localization.scene_map import SceneMap
 
 Array = NDArray[np.float64]
 
 COARSE_FACTOR = 2.5
 """Edge of the coarse cloud's cubes, in resolutions of the map."""
-_FINE_NEIGHBOURS, _COARSE_NEIGHBOURS = 20, 15
+BYTES_PER_POINT = 140
+"""Of a point in memory, in both clouds and the stored form: 101 (small_gicp's points and tree 32 each, position 24,
+normal 12, brightness 1), as much for each fifth one, which is in the coarse cloud, 10 as stored, and what is lost
+between them; 147 to 158 were measured of resident memory."""
 # Fewer points than this are no surface that a camera could be registered to.
 _MIN_POINTS = 100
-# About 250 bytes each.
-_MOST_POINTS = 2_000_000
+# Points that are decoded and thinned at once: what that takes beside the result stays below 30 MB.
+_BATCH = 1 << 17
 
 
 class LocalMap:
-    """Clouds, trees and normals of a region; what they cost is paid once, when the camera comes there.
+    """A part of the map, or all of it, ready to be searched.
 
     Attributes:
-        points, normals, brightness: of the fine cloud, as in `MapPoints`.
-        fine, fine_tree, coarse, coarse_tree: small_gicp's, with covariances.
-        coarse_points, coarse_normals: `[M, 3]` of the coarse cloud.
+        fine: its points.
+        coarse: one point for each cube of `COARSE_FACTOR` resolutions.
+        brightness: uint8 `[N]` of the fine points; 0: unknown.
     """
 
-    def __init__(self, content: MapPoints, resolution_m: float, threads: int) -> None:
-        """Build trees and covariances."""
-        self.points, self.normals, self.brightness = content.points, content.normals, content.brightness
-        self.fine = small_gicp.PointCloud(self.points)
-        self.fine_tree = small_gicp.KdTree(self.fine, num_threads=threads)
-        small_gicp.estimate_covariances(self.fine, self.fine_tree, _FINE_NEIGHBOURS, threads)
-        origin = self.points.min(axis=0)
-        keys = voxel_keys(self.points - origin, COARSE_FACTOR * resolution_m)
-        _, sums = sum_by_key(keys, np.hstack([self.points - origin, self.normals, np.ones((len(keys), 1))]))
-        self.coarse_points = sums[:, :3] / sums[:, 6:] + origin
-        # Where surfaces of opposite sides share a cube their normals cancel, and the point faces nowhere.
-        self.coarse_normals = sums[:, 3:6] / sums[:, 6:]
-        self.coarse = small_gicp.PointCloud(self.coarse_points)
-        self.coarse_tree = small_gicp.KdTree(self.coarse, num_threads=threads)
-        small_gicp.estimate_covariances(self.coarse, self.coarse_tree, _COARSE_NEIGHBOURS, threads)
+    def __init__(self, scene_map: SceneMap, tiles: Sequence[int], reach_m: float, threads: int) -> None:
+        """Make ready the tiles with these indices; `reach_m` is how far from the camera points are needed."""
+        self._map, self._reach_m, self._tiles = scene_map, reach_m, np.array(tiles, dtype=np.intp)
+        count = int(_points_in(scene_map, tiles))
+        points, normals = np.empty((count, 3)), np.empty((count, 3), np.float32)
+        self.brightness = np.empty(count, np.uint8)
+        thinned, done = [], 0
+        for batch in _batches(scene_map, tiles):
+            content = scene_map.content(batch)
+            part = slice(done, done + len(content.points))
+            points[part], normals[part], self.brightness[part] = content.points, content.normals, content.brightness
+            done = part.stop
+            thinned.append(_thinned(scene_map, batch, points[part], normals[part]))
+        self.fine = SearchedSurface.of(points, normals, threads)
+        self.coarse = SearchedSurface.of(
+            np.concatenate([found[0] for found in thinned]),
+            np.concatenate([found[1] for found in thinned]),
+            threads,
+        )
+        self._first = np.concatenate([[0], np.cumsum(np.concatenate([found[2] for found in thinned]))])
+
+    def coarse_near(self, position: Array) -> tuple[Array, NDArray[np.float32]]:
+        """Points and normals `[M, 3]` of the coarse cloud in the tiles in reach of a camera's position `[3]`."""
+        near = self._map.tiles_near(self._map.tile_at(position), self._reach_m)
+        parts = [slice(self._first[i], self._first[i + 1]) for i in np.flatnonzero(np.isin(self._tiles, near))]
+        points, normals = self.coarse.points, np.asarray(self.coarse.normals)
+        if not parts:
+            return points[:0], normals[:0]
+        return np.concatenate([points[part] for part in parts]), np.concatenate([normals[part] for part in parts])
 
 
 class LocalMaps:
-    """The local maps of where the camera was lately.
+    """What of the map is ready to be searched, at most a stated number of points.
 
-    Places from which the same tiles are in reach share one: a room has one, wherever its tiles' borders lie. Retrieved
-    starts jump between places, so more are kept than `keep` while all have few points together.
+    A map with at most so many points is one local map, from everywhere in it. Of a larger one there are the tiles in
+    reach of where the camera was, or a start was, lately; places from which the same ones are in reach share them.
+
+    Attributes:
+        built: how many local maps were built so far.
     """
 
-    def __init__(self, scene_map: SceneMap, reach_m: float, threads: int, keep: int = 8) -> None:
+    def __init__(
+        self, scene_map: SceneMap, reach_m: float, threads: int, most_points: int = MOST_LOADED_POINTS
+    ) -> None:
         """Take a map; `reach_m` is how far from the camera points are needed."""
-        self._map, self._reach_m, self._threads, self._keep = scene_map, reach_m, threads, keep
-        self._ready: OrderedDict[tuple[int, ...], LocalMap | None] = OrderedDict()
-        self._in_reach: dict[tuple[int, int, int], tuple[int, ...]] = {}
+        self._map, self._reach_m, self._threads, self._most_points = scene_map, reach_m, threads, most_points
+        self._all = tuple(range(len(scene_map.tiles))) if fits(scene_map, most_points) else None
+        self._ready: OrderedDict[tuple[int, ...], LocalMap] = OrderedDict()
+        self._of_tile: dict[tuple[int, int, int], tuple[int, ...]] = {}
+        self.built = 0
 
     def prepare(self, positions: Array) -> None:
         """Build what is needed at positions `[N, 3]`, as far as it is kept; the places with most of them first."""
         visits = Counter(self._tiles_at(position) for position in positions)
-        for tiles, _ in reversed(visits.most_common(self._keep)):
+        kept, points = [], 0
+        for tiles, _ in visits.most_common():
+            points += _points_in(self._map, tiles)
+            if points > self._most_points:
+                break
+            kept.append(tiles)
+        for tiles in reversed(kept):
             self._of(tiles)
 
     def at(self, position: Array) -> LocalMap | None:
@@ -75,20 +111,67 @@ class LocalMaps:
         return self._of(self._tiles_at(position)) if np.all(np.abs(position) <= MOST_COORDINATE_M) else None
 
     def _tiles_at(self, position: Array) -> tuple[int, ...]:
+        """Of which tiles the local map for a position is made; none where too little of the map is in reach."""
         tile = self._map.tile_at(position)
-        if tile not in self._in_reach:
-            self._in_reach[tile] = self._map.tiles_near(tile, self._reach_m)
-        return self._in_reach[tile]
+        if tile not in self._of_tile:
+            near = self._map.tiles_near(tile, self._reach_m)
+            usable = _points_in(self._map, near) >= _MIN_POINTS
+            self._of_tile[tile] = () if not usable else near if self._all is None else self._all
+        return self._of_tile[tile]
 
     def _of(self, tiles: tuple[int, ...]) -> LocalMap | None:
+        if not tiles:
+            return None
         if tiles not in self._ready:
-            content = self._map.content(tiles)
-            usable = len(content.points) >= _MIN_POINTS
-            self._ready[tiles] = LocalMap(content, self._map.resolution_m, self._threads) if usable else None
+            # What no longer fits goes first, so that both are never in memory together.
+            left = self._most_points - _points_in(self._map, tiles)
+            while self._ready and sum(len(local.fine) for local in self._ready.values()) > left:
+                self._ready.popitem(last=False)
+            self._ready[tiles] = LocalMap(self._map, tiles, self._reach_m, self._threads)
+            self.built += 1
         self._ready.move_to_end(tiles)
-        while len(self._ready) > self._keep and self._points() > _MOST_POINTS:
-            self._ready.popitem(last=False)
         return self._ready[tiles]
 
-    def _points(self) -> int:
-        return sum(len(local.points) for local in self._ready.values() if local is not None)
+
+def fits(scene_map: SceneMap, most_points: int = MOST_LOADED_POINTS) -> bool:
+    """Whether all of a map is made ready at once."""
+    return len(scene_map) <= most_points
+
+
+def _points_in(scene_map: SceneMap, tiles: Sequence[int]) -> int:
+    index = np.array(tiles, dtype=np.intp)
+    return int(np.sum(scene_map.first[index + 1] - scene_map.first[index]))
+
+
+def _batches(scene_map: SceneMap, tiles: Sequence[int]) -> Iterator[list[int]]:
+    """The tiles in groups of about `_BATCH` points."""
+    batch: list[int] = []
+    count = 0
+    for i in tiles:
+        batch.append(i)
+        count += int(scene_map.first[i + 1] - scene_map.first[i])
+        if count >= _BATCH:
+            yield batch
+            batch, count = [], 0
+    if batch:
+        yield batch
+
+
+def _thinned(
+    scene_map: SceneMap, tiles: Sequence[int], points: Array, normals: NDArray[np.float32]
+) -> tuple[Array, NDArray[np.float32], NDArray[np.intp]]:
+    """The coarse points and normals `[M, 3]` of tiles, in their order, and how many there are of each."""
+    counts = scene_map.first[np.array(tiles) + 1] - scene_map.first[np.array(tiles)]
+    tile_of = np.repeat(np.arange(len(tiles)), counts)
+    inside = points - scene_map.tiles[np.array(tiles)][tile_of] * scene_map.tile_m
+    keys = voxel_keys(inside, COARSE_FACTOR * scene_map.resolution_m)
+    order = np.lexsort((keys, tile_of))
+    keys, tile_of = keys[order], tile_of[order]
+    first = np.flatnonzero(np.concatenate([[True], (keys[1:] != keys[:-1]) | (tile_of[1:] != tile_of[:-1])]))
+    rows = np.hstack([inside, normals, np.ones((len(keys), 1))])[order]
+    sums = np.add.reduceat(rows, first, axis=0)
+    tile_of = tile_of[first]
+    found = sums[:, :3] / sums[:, 6:] + scene_map.tiles[np.array(tiles)][tile_of] * scene_map.tile_m
+    # Where surfaces of opposite sides share a cube their normals cancel, and the point faces nowhere.
+    mean = (sums[:, 3:6] / sums[:, 6:]).astype(np.float32)
+    return found, mean, np.bincount(tile_of, minlength=len(tiles))
