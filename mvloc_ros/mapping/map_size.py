@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mvloc_ros.limits import MOST_LOADED_POINTS
-from mvloc_ros.localization.local_map import BYTES_PER_POINT, fits
+from mvloc_ros.localization.local_map import BYTES_PER_POINT, STORED_BYTES_PER_POINT, thinning
 from mvloc_ros.localization.scene_map import SceneMap, read_scene_map
 from mvloc_ros.model.bundle import Bundle
 
@@ -25,22 +25,22 @@ class MapSize:
         file_bytes: of its file in the bundle.
         ground_m2: area of the ground cells with map points.
         loaded_bytes: what a node that has loaded it needs for it, estimated.
-        is_whole: whether all of it is then ready to be searched; if not, parts of it are.
+        every: each how many-th point is then ready to be searched; None: all points of a part of the map.
     """
 
     points: int
     file_bytes: int
     ground_m2: float
     loaded_bytes: int
-    is_whole: bool
+    every: int | None
 
     @staticmethod
     def of(scene_map: SceneMap, file_bytes: int) -> MapSize:
         """Measure a map; `file_bytes` is what its file has."""
-        whole = fits(scene_map)
-        stored = sum(array.nbytes for array in (scene_map.offset, scene_map.normal, scene_map.brightness))
-        searched = min(len(scene_map), MOST_LOADED_POINTS) * BYTES_PER_POINT
-        return MapSize(len(scene_map), file_bytes, _ground_m2(scene_map), searched + (0 if whole else stored), whole)
+        every = thinning(scene_map)
+        searched = MOST_LOADED_POINTS if every is None else len(scene_map) // every
+        loaded = searched * BYTES_PER_POINT + (len(scene_map) - searched) * STORED_BYTES_PER_POINT
+        return MapSize(len(scene_map), file_bytes, _ground_m2(scene_map), loaded, every)
 
     def __str__(self) -> str:
         per_m2 = f"{self.points / self.ground_m2:.0f} points and {1e-3 * self.file_bytes / self.ground_m2:.1f} kB"
@@ -49,8 +49,10 @@ class MapSize:
             f"{GROUND_CELL_M:g} m cells in x and y with map points): {per_m2} per m2; the node needs about "
             f"{1e-6 * self.loaded_bytes:.0f} MB of memory for it"
         )
-        if self.is_whole:
+        if self.every == 1:
             return text
+        if self.every is not None:
+            return f"{text}, of which it uses each {self.every}. point; a larger --resolution gives fewer points"
         return (
             f"{text} and searches at most {MOST_LOADED_POINTS} points at a time, those around the camera: entering "
             "another part takes longer than a frame's budget; a larger --resolution gives fewer points"
