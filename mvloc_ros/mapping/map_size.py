@@ -26,6 +26,7 @@ class MapSize:
         ground_m2: area of the ground cells with map points.
         loaded_bytes: what a node that has loaded it needs for it, estimated.
         every: each how many-th point is then ready to be searched; None: all points of a part of the map.
+        most_points: that are ready to be searched.
     """
 
     points: int
@@ -33,14 +34,15 @@ class MapSize:
     ground_m2: float
     loaded_bytes: int
     every: int | None
+    most_points: int = MOST_LOADED_POINTS
 
     @staticmethod
-    def of(scene_map: SceneMap, file_bytes: int) -> MapSize:
+    def of(scene_map: SceneMap, file_bytes: int, most_points: int = MOST_LOADED_POINTS) -> MapSize:
         """Measure a map; `file_bytes` is what its file has."""
-        every = thinning(scene_map)
-        searched = MOST_LOADED_POINTS if every is None else len(scene_map) // every
+        every = thinning(scene_map, most_points)
+        searched = most_points if every is None else len(scene_map) // every
         loaded = searched * BYTES_PER_POINT + (len(scene_map) - searched) * STORED_BYTES_PER_POINT
-        return MapSize(len(scene_map), file_bytes, _ground_m2(scene_map), loaded, every)
+        return MapSize(len(scene_map), file_bytes, _ground_m2(scene_map), loaded, every, most_points)
 
     def __str__(self) -> str:
         per_m2 = f"{self.points / self.ground_m2:.0f} points and {1e-3 * self.file_bytes / self.ground_m2:.1f} kB"
@@ -54,7 +56,7 @@ class MapSize:
         if self.every is not None:
             return f"{text}, of which it uses each {self.every}. point; a larger --resolution gives fewer points"
         return (
-            f"{text} and searches at most {MOST_LOADED_POINTS} points at a time, those around the camera: entering "
+            f"{text} and searches at most {self.most_points} points at a time, those around the camera: entering "
             "another part takes longer than a frame's budget; a larger --resolution gives fewer points"
         )
 
