@@ -37,6 +37,8 @@ _MIN_POINTS = 100
 _BATCH = 1 << 17
 # A map that is too large is thinned to at most each fourth point: twice the distance between neighbours.
 _MOST_THINNED = 4
+# In place of the indices of all tiles, which there may be many of.
+_ALL = (-1,)
 
 
 class LocalMap:
@@ -131,7 +133,7 @@ class LocalMaps:
             if _counts(self._map, near, 1).sum() < _MIN_POINTS:
                 near = ()
             elif self._every is not None:
-                near = tuple(range(len(self._map.tiles)))
+                near = _ALL
             self._of_tile[tile] = near
         return self._of_tile[tile]
 
@@ -143,13 +145,17 @@ class LocalMaps:
             left = self._most_points - self._size(tiles)
             while self._ready and sum(len(local.fine) for local in self._ready.values()) > left:
                 self._ready.popitem(last=False)
-            self._ready[tiles] = LocalMap(self._map, tiles, self._reach_m, self._threads, self._every or 1)
+            chosen = self._listed(tiles)
+            self._ready[tiles] = LocalMap(self._map, chosen, self._reach_m, self._threads, self._every or 1)
             self.built += 1
         self._ready.move_to_end(tiles)
         return self._ready[tiles]
 
     def _size(self, tiles: tuple[int, ...]) -> int:
-        return int(_counts(self._map, tiles, self._every or 1).sum())
+        return int(_counts(self._map, self._listed(tiles), self._every or 1).sum())
+
+    def _listed(self, tiles: tuple[int, ...]) -> Sequence[int]:
+        return range(len(self._map.tiles)) if tiles == _ALL else tiles
 
 
 def thinning(scene_map: SceneMap, most_points: int = MOST_LOADED_POINTS) -> int | None:
