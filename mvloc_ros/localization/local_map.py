@@ -71,9 +71,11 @@ class LocalMap:
             points[part], normals[part], self.brightness[part] = content.points, content.normals, content.brightness
             thinned.append(_thinned(scene_map, tile_of, points[part], normals[part]))
             done = part.stop
-        self.fine = SearchedSurface.of(points, normals, threads)
-        points, normals, self._coarse_tile = (np.concatenate(column) for column in zip(*thinned, strict=True))
-        self.coarse = SearchedSurface.of(points, normals, threads)
+        coarse_points, coarse_normals, self._coarse_tile = (np.concatenate(c) for c in zip(*thinned, strict=True))
+        self.coarse = SearchedSurface.of(coarse_points, coarse_normals, threads)
+        # The mean of a cube's points lies in the cube, as do they: within its diagonal of each other.
+        diagonal_m = float(np.sqrt(3.0)) * COARSE_FACTOR * scene_map.resolution_m
+        self.fine = SearchedSurface.of(points, normals, threads, self.coarse, diagonal_m)
 
     def coarse_near(self, position: Array) -> Surface:
         """The coarse points in the tiles in reach of a camera's position `[3]`."""

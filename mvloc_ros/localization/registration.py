@@ -17,6 +17,7 @@ import small_gicp
 from numpy.typing import NDArray
 
 from mvloc_ros.geometry import quaternion, se3
+from mvloc_ros.geometry.projection import transform_points
 from mvloc_ros.localization.gicp import Surface, step
 from mvloc_ros.localization.local_map import LocalMap
 
@@ -117,6 +118,10 @@ def register(
     for stage in STAGES:
         still, moving = (target.fine, source.fine) if stage.fine else (target.coarse, source.coarse)
         within_m = stage.distance * resolution_m
+        # Twice, as the pose still moves.
+        moving = moving.chosen(still.in_reach(transform_points(T, moving.points), 2.0 * within_m, threads))
+        if not len(moving):
+            break
         left = stage.iterations
         while left > 0:
             planned = min(stage.portion, left)

@@ -63,6 +63,23 @@ def test_steps_lead_to_where_the_surfaces_fit(far: float):
     np.testing.assert_allclose(T - truth, np.zeros((4, 4)), atol=1e-5)
 
 
+def test_no_point_in_reach_is_left_out_and_those_far_away_are():
+    points, normals = corner(0.05)
+    some = points[::7]
+    outline_m = float(np.linalg.norm(points[:, None] - some, axis=2).min(axis=1).max())
+    outline = SearchedSurface.of(some, normals[::7], 1)
+    surface = SearchedSurface.of(points, normals, 1, outline, outline_m)
+    asked = np.random.default_rng(0).uniform(-1.0, 3.0, (500, 3))
+    true = np.linalg.norm(asked[:, None] - points, axis=2)
+    found = surface.in_reach(asked, 0.3, 1)
+    assert set(np.flatnonzero(true.min(axis=1) < 0.3)) <= set(found)
+    assert true.min(axis=1)[found].max() < 0.3 + 2.0 * outline_m
+    assert 20 < len(found) < 400
+    index, squared = surface.nearest(asked, 1)
+    np.testing.assert_array_equal(index, true.argmin(axis=1))
+    np.testing.assert_allclose(np.sqrt(squared), true.min(axis=1))
+
+
 def test_where_nothing_is_in_reach_nothing_moves():
     points, normals = corner(0.05)
     target = SearchedSurface.of(points, normals.astype(np.float32), 1)
