@@ -44,12 +44,13 @@ def compare(
 ) -> FreeSpace:
     """Compare a frame's points `[N, 3]` (depth camera) with the map at a pose; `camera` at any size."""
     small = camera.scaled_to(COLUMNS, ROWS)
-    seen = transform_points(se3.inverse(T_map_depth), target.coarse_points)
+    surface = target.coarse_near(T_map_depth[:3, 3])
+    seen = transform_points(se3.inverse(T_map_depth), surface.points)
     # Most of the map is not in view: what is outside of a cone around it is left out first.
     wide, high = max(small.cx, COLUMNS - 1 - small.cx) + 0.5, max(small.cy, ROWS - 1 - small.cy) + 0.5
     x, y, z = seen.T
     near = (z > _NEAREST_M) & (np.abs(x) * small.fx < wide * z) & (np.abs(y) * small.fy < high * z)
-    seen, normals = seen[near], target.coarse_normals[near] @ T_map_depth[:3, :3]
+    seen, normals = seen[near], surface.normals[near] @ T_map_depth[:3, :3]
     facing = -np.einsum("ni,ni->n", normals, seen)
     drawn = seen[facing > _FACING * np.sqrt(np.einsum("ni,ni->n", seen, seen))]
     expected = _nearest(drawn, small)

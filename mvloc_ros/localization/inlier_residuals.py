@@ -32,7 +32,7 @@ class Support:
 
     Attributes:
         points: `[N, 3]` in the depth camera's frame.
-        nearest: index `[N]` of the map's nearest point.
+        nearest: index `[N]` of the map's nearest point; any where none is near.
         inlier: `[N]`: which points lie on the map's surface.
         residuals: `[N]` metres along the surface's normal.
         sigmas: `[N]` metres, what the sensor and the map's resolution let expect.
@@ -63,12 +63,14 @@ class Support:
 def support(points: Array, target: LocalMap, T_map_depth: Array, resolution_m: float, threads: int) -> Support:
     """Match points `[N, 3]` with the map at a pose."""
     placed = transform_points(T_map_depth, points)
-    index, squared = target.fine_tree.batch_knn_search(placed, 1, threads)
-    nearest = np.asarray(index)[:, 0].astype(np.intp)
-    normals = target.normals[nearest]
-    residuals = np.einsum("ni,ni->n", placed - target.points[nearest], normals)
+    near_m = _NEAR_RESOLUTIONS * resolution_m
+    nearest, squared = np.zeros(len(points), np.intp), np.full(len(points), np.inf)
+    if len(reached := target.fine.in_reach(placed, near_m, threads)):
+        nearest[reached], squared[reached] = target.fine.nearest(placed[reached], threads)
+    normals = target.fine.normals[nearest].astype(np.float64)
+    residuals = np.einsum("ni,ni->n", placed - target.fine.points[nearest], normals)
     sigmas = np.hypot(depth_noise(points[:, 2]), 0.25 * resolution_m)
-    near = np.asarray(squared)[:, 0] < (_NEAR_RESOLUTIONS * resolution_m) ** 2
+    near = squared < near_m**2
     # Light comes back from surfaces that face the camera only.
     facing = np.einsum("ni,ni->n", normals, placed - T_map_depth[:3, 3]) < 0.0
     inlier = near & facing & (np.abs(residuals) < _INLIER_SIGMAS * sigmas)

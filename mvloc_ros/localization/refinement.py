@@ -150,6 +150,8 @@ class Refiner:
             started = time.perf_counter()
             if tried and started + slowest_s > deadline:
                 break
+            if start.name != NETWORK and started > deadline:
+                continue  # nothing would be registered, and a part of a large map might be built for nothing
             result = self._attempt(frame, start, deadline)
             if result is None or (start.name != NETWORK and result.iterations == 0):
                 continue  # the network's own pose is worth a verdict without registration, a drawn one is not

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Depth points registered to the scene map, coarse to fine, by generalised ICP (Segal et al., RSS 2009; small_gicp).
+"""Depth points registered to the scene map, coarse to fine, by generalised ICP (see `gicp`).
 
 First a thin cloud against a thin map with distant correspondences, which pulls a pose in from 0.3 m and 10 degrees;
 then the full ones with near correspondences, which settles it. Iterations run in small portions, so that a deadline
@@ -16,12 +16,14 @@ import numpy as np
 import small_gicp
 from numpy.typing import NDArray
 
-from mvloc_ros.geometry import se3
+from mvloc_ros.geometry import quaternion, se3
+from mvloc_ros.geometry.projection import transform_points
+from mvloc_ros.localization.gicp import Surface, step
 from mvloc_ros.localization.local_map import LocalMap
 
 Array = NDArray[np.float64]
 
-# Neighbours that a point's covariance is estimated from.
+# Neighbours that a point's normal is estimated from.
 _NEIGHBOURS = 8
 # What is left where the deadline ends a registration: of thin clouds a share of the map's resolution or of the last
 # step, whichever is more; of full ones a share of the last step. Measured on training frames of RedKitchen and of the
@@ -56,13 +58,16 @@ class Source:
     """The depth points of one frame, ready for registration.
 
     Attributes:
-        fine, coarse: small_gicp's clouds with covariances, in the depth camera's frame.
-        points: `[N, 3]` of the fine cloud.
+        fine, coarse: in the depth camera's frame.
     """
 
-    fine: small_gicp.PointCloud
-    coarse: small_gicp.PointCloud
-    points: Array
+    fine: Surface
+    coarse: Surface
+
+    @property
+    def points(self) -> Array:
+        """`[N, 3]` of the fine cloud."""
+        return self.fine.points
 
     @staticmethod
     def of(points: Array, resolution_m: float, limit: int, threads: int) -> Source | None:
@@ -76,7 +81,7 @@ class Source:
         coarse = _thinned(fine, max(5.0 * resolution_m, 1.5 * size))
         if len(coarse) < 2 * _NEIGHBOURS:
             return None
-        return Source(_cloud(fine, threads), _cloud(coarse, threads), fine)
+        return Source(_surface(fine, threads), _surface(coarse, threads))
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,40 +111,33 @@ def register(
         start: 4x4.
         resolution_m: of the map.
         deadline: time.perf_counter() after which no further iterations begin.
-        threads: of small_gicp.
+        threads: of the search.
     """
     T = np.array(start, dtype=np.float64)
     total, slowest_s, left_m = 0, 0.0, math.inf
     for stage in STAGES:
-        cloud, tree = (target.fine, target.fine_tree) if stage.fine else (target.coarse, target.coarse_tree)
-        moving = source.fine if stage.fine else source.coarse
+        still, moving = (target.fine, source.fine) if stage.fine else (target.coarse, source.coarse)
+        within_m = stage.distance * resolution_m
+        # Twice, as the pose still moves.
+        moving = moving.chosen(still.in_reach(transform_points(T, moving.points), 2.0 * within_m, threads))
+        if not len(moving):
+            break
         left = stage.iterations
         while left > 0:
             planned = min(stage.portion, left)
             began = time.perf_counter()
             # What an iteration takes goes with the number of points.
-            if began + slowest_s * planned * moving.size() > deadline:
+            if began + slowest_s * planned * len(moving) > deadline:
                 return Registered(T, left_m, total)
-            result = small_gicp.align(
-                cloud,
-                moving,
-                tree,
-                T,
-                registration_type="GICP",
-                max_correspondence_distance=stage.distance * resolution_m,
-                num_threads=threads,
-                max_iterations=planned,
-                translation_epsilon=stage.step_m,
-                rotation_epsilon=stage.step_m,
-            )
-            before, T = T, np.array(result.T_target_source)
-            T[:3, :3] = se3.project_to_so3(T[:3, :3])
+            before, done, settled = T, 0, False
+            while done < planned and not settled:
+                delta = step(moving, still, T, within_m, threads)
+                T, done = _moved(T, delta), done + 1
+                settled = bool(max(np.linalg.norm(delta[:3]), np.linalg.norm(delta[3:])) < stage.step_m)
             left_m = _left(stage, float(np.linalg.norm(T[:3, 3] - before[:3, 3])), resolution_m)
-            # small_gicp counts the last iteration from zero.
-            done = min(planned, int(result.iterations) + 1)
             total, left = total + done, left - done
-            slowest_s = max(slowest_s, (time.perf_counter() - began) / (done * moving.size()))
-            if result.converged:
+            slowest_s = max(slowest_s, (time.perf_counter() - began) / (done * len(moving)))
+            if settled:
                 break
     return Registered(T, 0.0, total)
 
@@ -155,7 +153,15 @@ def _thinned(points: Array, size: float) -> Array:
     return np.asarray(cloud.points())[:, :3]
 
 
-def _cloud(points: Array, threads: int) -> small_gicp.PointCloud:
+def _surface(points: Array, threads: int) -> Surface:
     cloud = small_gicp.PointCloud(points)
-    small_gicp.estimate_covariances(cloud, small_gicp.KdTree(cloud), _NEIGHBOURS, threads)
-    return cloud
+    small_gicp.estimate_normals(cloud, small_gicp.KdTree(cloud), _NEIGHBOURS, threads)
+    return Surface(np.ascontiguousarray(points), np.ascontiguousarray(np.asarray(cloud.normals())[:, :3]))
+
+
+def _moved(T: Array, delta: Array) -> Array:
+    """A pose (4x4) moved by a step `[6]`."""
+    result = np.eye(4)
+    result[:3, 3] = T[:3, 3] + delta[:3]
+    result[:3, :3] = se3.project_to_so3(quaternion.to_matrix(quaternion.exp(0.5 * delta[3:])) @ T[:3, :3])
+    return result

@@ -122,9 +122,9 @@ class SceneMap:
         gap = np.maximum(np.abs(self.tiles - np.array(tile)) - 1, 0) * self.tile_m
         return tuple(int(i) for i in np.flatnonzero(np.linalg.norm(gap, axis=1) <= reach_m))
 
-    def content(self, tiles: Sequence[int]) -> MapPoints:
-        """The points of some tiles, by their indices."""
-        parts = [np.arange(self.first[i], self.first[i + 1]) for i in tiles]
+    def content(self, tiles: Sequence[int], every: int = 1) -> MapPoints:
+        """Each `every`-th point of some tiles, by their indices."""
+        parts = [np.arange(self.first[i], self.first[i + 1], every) for i in tiles]
         chosen = np.concatenate(parts) if parts else np.zeros(0, np.int64)
         return self._content(chosen, np.repeat(np.array(tiles, dtype=np.intp), [len(part) for part in parts]))
 

@@ -31,8 +31,8 @@ def surface_distances(points: Array, target: LocalMap, resolution_m: float) -> A
         if begin:
             time.sleep(_PAUSE_S)
         part = np.ascontiguousarray(points[begin : begin + _PORTION])
-        index, squared = target.fine_tree.batch_knn_search(part, 1, 1)
-        nearest, apart = np.asarray(index)[:, 0].astype(np.intp), np.sqrt(np.asarray(squared)[:, 0])
-        along = np.abs(np.einsum("ni,ni->n", part - target.points[nearest], target.normals[nearest]))
+        nearest, squared = target.fine.nearest(part, 1)
+        apart = np.sqrt(squared)
+        along = np.abs(np.einsum("ni,ni->n", part - target.fine.points[nearest], target.fine.normals[nearest]))
         result[begin : begin + _PORTION] = np.where(apart < _NEAR_RESOLUTIONS * resolution_m, along, apart)
     return result

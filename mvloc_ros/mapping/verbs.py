@@ -97,6 +97,8 @@ def _add_model_and_data(parser: argparse.ArgumentParser, model: str) -> None:
 def run_map(args: argparse.Namespace) -> int:
     """`mvloc map`: network covariance, which the trials of the map use; map; covariance of refined poses."""
     from mvloc_ros.mapping.calibrate import calibrate, can_be_calibrated
+    from mvloc_ros.mapping.map_size import size_of_map
+    from mvloc_ros.model.bundle import read_bundle
     from mvloc_ros.model.bundle_writer import bundle_to_change
 
     with bundle_to_change(args.model) as bundle:  # locked through all steps: each uses the result of the previous one
@@ -109,6 +111,7 @@ def run_map(args: argparse.Namespace) -> int:
             _calibrate(args)
         elif not args.no_calibration:
             print("The covariances are not calibrated: the bundle has no poses of validation frames.")
+        print(f"scene map: {size_of_map(read_bundle(args.model))}")
     return 0
 
 

@@ -210,3 +210,4 @@ def test_a_map_comes_with_its_calibration(copy: Path, folder: Path, capsys: pyte
     assert manifest.scene_map.calibration is not None
     said = capsys.readouterr().out
     assert said.index("poses are accepted from") < said.index("refined: ")
+    assert "per m2; the node needs about" in said.splitlines()[-1]

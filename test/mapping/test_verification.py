@@ -128,8 +128,9 @@ def test_a_result_that_a_rule_rejects_is_not_the_best_whatever_its_score(frames,
     bundle = at_any_score(mapped)
     (first, before), (frame, truth) = frames[3], frames[4]
     _, localizer = localize(replace(first, stamp_ns=1_000_000_000), before, bundle=bundle)
-    astray = moved(truth, np.array([-0.5, 0.6, 0.4, 0.3, 0.2, 1.2]))
+    astray = moved(truth, np.array([0.7, 1.0, -0.3, 0.0, -0.1, 2.2]))
     frame = replace(frame, stamp_ns=1_100_000_000)
+    assert "of the depth image fits" in localize(frame, astray, bundle=bundle, starts=1)[0].rejection
     estimate, _ = localize(frame, astray, bundle=bundle, localizer=localizer)
     assert estimate.rejection == ""
     assert se3.translation_error(estimate.pose.T, truth) < 0.05
