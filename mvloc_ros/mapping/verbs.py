@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mvloc_ros.arguments import add_test_fraction, finite, not_negative, positive
+from mvloc_ros.arguments import add_folders, add_test_fraction, finite, not_negative, positive
 from mvloc_ros.model.keyframes_spec import KeyframesSpec
-from mvloc_ros.recordings import open_folder
+from mvloc_ros.recordings import open_folders
 from mvloc_ros.recordings.agreement import add_force_argument, require_agreement
 from mvloc_ros.recordings.contents import contents_text
 from mvloc_ros.recordings.train_test_split import TEST_FRACTION
@@ -88,7 +88,7 @@ def add_calibrate_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_model_and_data(parser: argparse.ArgumentParser, model: str) -> None:
     parser.add_argument("model", type=Path, help=model)
-    parser.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="training data of the model")
+    add_folders(parser, "training data of the model", required=True)
     add_test_fraction(parser, TEST_FRACTION)
     add_force_argument(parser)
 
@@ -120,7 +120,7 @@ def run_calibrate(args: argparse.Namespace) -> int:
 
 def _check_folder(args: argparse.Namespace) -> None:
     """Print what the folder holds, and reject one whose poses contradict its depth."""
-    folder = open_folder(args.data, args.test_fraction)
+    folder = open_folders(args.data, args.test_fraction)
     print(f"{contents_text(folder)}.")
     require_agreement(folder, args.force)
 
