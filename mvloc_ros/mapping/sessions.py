@@ -26,14 +26,14 @@ from mvloc_ros.recordings import FrameRecord
 
 Array = NDArray[np.float64]
 
-MOST_FRAMES, LEAST_OF_SESSION = 300, 40
+_MOST_FRAMES, _LEAST_OF_SESSION = 300, 40
 """Frames that are compared: so many in all, unless sessions are many."""
 _COLUMNS = 160
 _SIGMAS = 3.0
 # Share of the distance by which poses and the distortion of a depth camera let surfaces of two recordings differ.
 _SYSTEMATIC = 0.02
-# Cosine between ray and normal: at edges on view a small error of the pose moves the surface far along the ray.
-_FACING = 0.3
+# Least cosine between ray and normal: edge on, a small error of the pose moves the surface far along the ray.
+_FACING = 0.1
 # Frames of a session that must see through a point, and their share among those that see it or through it.
 _LEAST_FRAMES, _LEAST_SHARE = 3, 0.9
 # Points nearest to one, and itself, of which more than half must be contradicted: single ones are errors.
@@ -61,8 +61,8 @@ class Unstable:
         """One line for the terminal."""
         share = self.left_out / max(1, self.points)
         return (
-            f"surfaces that one sequence saw and another one sees through: {share:.2%} of the map, about "
-            f"{self.square_meters:.2g} m2, left out ({self.sessions} sequences compared)"
+            f"left out of the map: {share:.2%} of its surface, about {self.square_meters:.2g} m2, which one of "
+            f"{self.sessions} sequences saw and another one sees through"
         )
 
 
@@ -74,7 +74,7 @@ def frames_to_compare(records: Sequence[FrameRecord]) -> list[list[FrameRecord]]
             sessions.setdefault(record.sequence, []).append(record)
     if len(sessions) < 2:
         return []
-    most = max(LEAST_OF_SESSION, MOST_FRAMES // len(sessions))
+    most = max(_LEAST_OF_SESSION, _MOST_FRAMES // len(sessions))
     return [
         [own[i] for i in np.unique(np.linspace(0, len(own) - 1, min(most, len(own))).round().astype(int))]
         for own in sessions.values()
@@ -99,9 +99,8 @@ def is_unstable(
     for frames in sessions:
         looks = np.zeros((2, len(content.points)), dtype=np.int32)
         for frame in frames:
-            index, is_through = _looks(content, frame, camera, resolution_m)
-            looks[0, index[~is_through]] += 1
-            looks[1, index[is_through]] += 1
+            for count, index in zip(looks, _looks(content, frame, camera, resolution_m), strict=True):
+                count[index] += 1
         seen.append(looks[0] > 0)
         contradicted.append((looks[1] >= _LEAST_FRAMES) & (looks[1] >= _LEAST_SHARE * looks.sum(axis=0)))
     found = np.zeros(len(content.points), dtype=bool)
@@ -114,8 +113,8 @@ def is_unstable(
 
 def _looks(
     content: MapPoints, frame: PosedDepth, camera: DepthCamera, resolution_m: float
-) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """The points that a frame sees or sees through, their indices `[M]`, and which of the two, `[M]`."""
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Indices of the points that a frame sees, and of those that it sees through; the others are hidden or unclear."""
     height, width = frame.depth.values.shape
     step = max(1, round(width / _COLUMNS))
     full = camera.camera.scaled_to(width, height)
@@ -127,13 +126,15 @@ def _looks(
     inside = (column >= 0) & (column < nearest.shape[1]) & (row >= 0) & (row < nearest.shape[0])
     index, column, row = ahead[inside], column[inside].astype(np.intp), row[inside].astype(np.intp)
     rays = points[index]
-    cosine = np.einsum("ni,ni->n", content.normals[index] @ frame.T_map_depth[:3, :3], rays)
+    normals = content.normals[index] @ frame.T_map_depth[:3, :3]
+    cosine = np.abs(np.einsum("ni,ni->n", normals, rays)) / np.linalg.norm(rays, axis=1)
     near, far, z = nearest[row, column], farthest[row, column], rays[:, 2]
-    margin = _SIGMAS * depth_noise(z) + _SYSTEMATIC * z + resolution_m
-    known = (near > 0.0) & (np.abs(cosine) > _FACING * np.linalg.norm(rays, axis=1))
-    # Where the farthest that was measured is nearer, the point is hidden.
-    which = known & (far >= z - margin)
-    return index[which], (near > z + margin)[which]
+    noise, differ = _SIGMAS * depth_noise(z), _SYSTEMATIC * z + resolution_m
+    known = (near > 0.0) & (cosine > _FACING)
+    # What surfaces may differ by along their normals is more along the ray. Between the two nothing is clear.
+    is_through = known & (near > z + noise + differ / np.maximum(cosine, _FACING))
+    is_seen = known & (near <= z + noise + differ) & (far >= z - noise - differ)
+    return index[is_seen], index[is_through]
 
 
 def _measured(frame: PosedDepth, camera: DepthCamera, full: PinholeCamera, step: int) -> tuple[Array, Array]:
@@ -144,9 +145,8 @@ def _measured(frame: PosedDepth, camera: DepthCamera, full: PinholeCamera, step:
     height, width = frame.depth.values.shape
     image = np.zeros(((height - step // 2 + step - 1) // step, (width - step // 2 + step - 1) // step))
     u, v = image_points(points, full)
-    image[np.rint((v - step // 2) / step).astype(np.intp), np.rint((u - step // 2) / step).astype(np.intp)] = points[
-        :, 2
-    ]
+    column, row = (np.rint((x - step // 2) / step).astype(np.intp) for x in (u, v))
+    image[row, column] = points[:, 2]
     square = np.ones((3, 3), np.uint8)
     nearest = cv2.erode(image, square, borderType=cv2.BORDER_CONSTANT, borderValue=0.0)
     return np.asarray(nearest), np.where(nearest > 0.0, cv2.dilate(image, square), 0.0)
