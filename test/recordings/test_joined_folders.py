@@ -18,7 +18,8 @@ from frame_folder import write_frame, write_splits
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.recordings import PosedFolder, RecordingError, open_folder, open_folders
-from mvloc_ros.recordings.agreement import require_agreement
+from mvloc_ros.recordings.agreement import agreement_report, require_agreement
+from mvloc_ros.recordings.agreement.across import check_across
 from mvloc_ros.recordings.contents import contents_text
 from mvloc_ros.recordings.joined_folders import name_of, paths_of
 
@@ -225,24 +226,36 @@ def walk(root: Path, phase: float, moved: np.ndarray, scene: Scene) -> Path:
     return root
 
 
-def test_another_map_frame_is_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    away = se3.from_parts(np.array([0.5, 0.3, 0.0]), np.array([0.0, 0.0, np.sin(0.1), np.cos(0.1)]))
-    far = se3.from_parts(np.array([50.0, 0.0, 0.0]), np.array([0.0, 0.0, 0.0, 1.0]))
+def test_another_map_frame_is_refused(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turn = np.array([0.0, 0.0, 0.0, 1.0])
+    away, far = (se3.from_parts(np.array([0.0, y, 0.0]), turn) for y in (0.25, 50.0))
     chair = replace(Scene(), boxes=(*Scene().boxes, ((0.3, -0.6, 0.0), (0.6, -0.3, 0.9))))
     first = walk(tmp_path / "a", 0.0, np.eye(4), Scene())
     same = walk(tmp_path / "b", 0.7, np.eye(4), chair)
-    other = walk(tmp_path / "c", 0.5, away, Scene())
+    other = walk(tmp_path / "c", 0.4, away, Scene())
     distant = walk(tmp_path / "d", 0.9, far, Scene())
     with caplog.at_level("INFO"):
         require_agreement(open_folders([first, same]), force=False)
     assert not [record for record in caplog.records if record.levelname == "WARNING"], "a chair more is no other frame"
     require_agreement(open_folder(other), force=False)  # in itself it is right
-    for folders in ([first, other], [first, same, other]):
-        with pytest.raises(RecordingError, match="not in the same map frame") as refused:
-            require_agreement(open_folders(folders), force=False)
-        assert str(other) in str(refused.value)
-        assert str(first) in str(refused.value)
-    require_agreement(open_folders([first, other]), force=True)
+    found = check_across([open_folder(first)], open_folder(other))
+    assert found.refused
+    assert found.moved is not None
+    metres, degrees, share = found.moved
+    assert metres == pytest.approx(0.25, abs=0.06)
+    assert degrees < 3.0
+    assert share > 0.97
+    asked = []
+    monkeypatch.setattr(agreement_report, "check_across", lambda *given: asked.append(given) or found)
+    with pytest.raises(RecordingError, match="not in the same map frame") as refused:
+        require_agreement(open_folders([first, same, other]), force=False)
+    assert "would if the poses of one were moved by about 0." in str(refused.value)
+    assert (str(same) in str(refused.value), str(first) in str(refused.value)) == (True, True)
+    require_agreement(open_folders([first, same, other]), force=True)
+    assert [len(others) for others, _ in asked[1:]] == [1, 2], "each is compared with all before it"
+    monkeypatch.undo()
     caplog.clear()
     require_agreement(open_folders([first, distant]), force=False)
     assert "by the poses, no frames of the recordings are near each other" in caplog.text

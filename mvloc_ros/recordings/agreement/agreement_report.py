@@ -15,6 +15,9 @@ from mvloc_ros.recordings.frames import PosedFolder
 
 _log = logging.getLogger(__name__)
 
+# A move that explains less is not the right one, and is not stated.
+_FOUND = 0.9
+
 
 def add_force_argument(parser: argparse.ArgumentParser) -> None:
     """`--force`, for a command that calls `require_agreement`."""
@@ -58,9 +61,17 @@ def _require_same_frame(others: Sequence[PosedFolder], part: PosedFolder, force:
         f"{found.share:.0%} of {found.points} points of {part.root} and {before} fit each other, in {found.pairs} "
         "pairs of frames"
     )
+    if found.moved is not None:
+        metres, degrees, share = found.moved
+        sentence += f", and {share:.0%} would if the poses of one were moved"
+        if share >= _FOUND:
+            sentence += f" by about {metres:.1g} m and {degrees:.1g} degrees"
     if found.refused and not force:
         raise RecordingError(
             f"{sentence}: their poses are not in the same map frame, or they are of other places. Bring the poses "
             "into one frame, use one of the folders, or continue with --force."
         )
-    _log.log(logging.WARNING if found.refused or found.questionable else logging.INFO, "%s", sentence)
+    if found.refused or found.questionable:
+        _log.warning("%s: check that their poses are in the same map frame, unless much was moved", sentence)
+    else:
+        _log.info("%s", sentence)
