@@ -201,17 +201,24 @@ def measure_true(bench: Bench) -> dict[str, Any]:
 
 def of_sequences(
     bench: Bench, estimates: Sequence[PoseEstimate | None], accepted: NDArray[np.bool_]
-) -> dict[str, dict[str, float]]:
-    """Median errors of the final poses of each sequence, which may be of another day, and the share accepted."""
-    names, found = np.array(bench.sequences), {}
+) -> dict[str, dict[str, Any]]:
+    """Median errors of the final poses of each sequence, None without any pose, and the share of frames accepted."""
+    names, found = np.array(bench.sequences), dict[str, dict[str, Any]]()
     for name in dict.fromkeys(bench.sequences):
         own = [i for i in np.flatnonzero(names == name) if estimates[i] is not None]
+        found[name] = {"median_m": None, "median_deg": None}
         if own:
             poses = np.array([estimate.pose.T for i in own if (estimate := estimates[i]) is not None])
             figures = PoseErrors.of(poses, bench.poses[own]).figures()
-            found[name] = {key: figures[key] for key in ("median_m", "median_deg")}
-            found[name] |= {"frames": int(np.sum(names == name)), "accepted": float(np.mean(accepted[names == name]))}
+            found[name] = {key: figures[key] for key in found[name]}
+        found[name] |= {"frames": int(np.sum(names == name)), "accepted": float(np.mean(accepted[names == name]))}
     return found
+
+
+def _medians(figures: dict[str, Any]) -> tuple[str, str]:
+    if figures["median_m"] is None:
+        return "no pose", ""
+    return f"{figures['median_m']:.4f} m", f"{figures['median_deg']:.2f} deg"
 
 
 def measure_wrong(bench: Bench, other: PosedFolder | None, result: dict[str, Any]) -> None:
@@ -280,10 +287,7 @@ def main() -> int:
         head = ("sequence", "median", "", "frames", "accepted")
         print_table(
             head,
-            [
-                (name, f"{f['median_m']:.4f} m", f"{f['median_deg']:.2f} deg", f["frames"], f"{f['accepted']:.2%}")
-                for name, f in result["sequences"].items()
-            ],
+            [(name, *_medians(f), f["frames"], f"{f['accepted']:.2%}") for name, f in result["sequences"].items()],
         )
     over = result["times"].pop("share_beyond_120_percent_of_the_budget")
     print_table(("time", "ms"), [(name, f"{value:.2f}") for name, value in result["times"].items()])
