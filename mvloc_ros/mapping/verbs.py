@@ -21,8 +21,8 @@ MAP_EXAMPLES = """examples:
   mvloc map models/both --data recordings/kitchen recordings/kitchen_evening
 
 The map is built from the training frames of the folder and added to the bundle; test frames are never read. An existing
-map of the bundle is replaced at the end. Surfaces that one training sequence saw and another one sees through were
-moved, and are left out. Keyframes are added with it: poses of training frames with descriptors of
+map of the bundle is replaced at the end. Surfaces that one training sequence saw and another one sees through are
+left out, since most were moved. Keyframes are added with it: poses of training frames with descriptors of
 their images, from which refinement may start. `mvloc export` writes a bundle without a map, so run this command after
 it. Held-out training frames determine the acceptance threshold of the score; with too few of them the command ends with
 an error and the bundle gets no map. The covariances are calibrated as well if validation frames were held out of the
