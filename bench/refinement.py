@@ -55,6 +55,7 @@ class Bench:
         self._cameras = Cameras.of(folder)
         self._records = [r for r in folder.test if r.color is not None and r.depth is not None]
         self.poses = np.array([r.T_map_camera for r in self._records])
+        self.sequences = [r.sequence for r in self._records]
         self.frames = [self._frame(r, self._cameras) for r in tqdm(self._records, desc="reading", unit="frame")]
 
     def localizer(self) -> Localizer:
@@ -189,12 +190,35 @@ def measure_true(bench: Bench) -> dict[str, Any]:
         "times": times(plain, bench.budget_ms),
         "accepted": {"true frames": float(np.mean(accepted))},
     }
+    result["sequences"] = of_sequences(bench, plain, accepted)
     if accepted.any():
         result["accepted_within_10cm_10deg"] = accuracy(
             np.array([e.pose.T for e, yes in zip(plain, accepted, strict=True) if yes and e is not None]),
             bench.poses[accepted],
         )["within_10cm_10deg"]
     return result
+
+
+def of_sequences(
+    bench: Bench, estimates: Sequence[PoseEstimate | None], accepted: NDArray[np.bool_]
+) -> dict[str, dict[str, Any]]:
+    """Median errors of the final poses of each sequence, None without any pose, and the share of frames accepted."""
+    names, found = np.array(bench.sequences), dict[str, dict[str, Any]]()
+    for name in dict.fromkeys(bench.sequences):
+        own = [i for i in np.flatnonzero(names == name) if estimates[i] is not None]
+        found[name] = {"median_m": None, "median_deg": None}
+        if own:
+            poses = np.array([estimate.pose.T for i in own if (estimate := estimates[i]) is not None])
+            figures = PoseErrors.of(poses, bench.poses[own]).figures()
+            found[name] = {key: figures[key] for key in found[name]}
+        found[name] |= {"frames": int(np.sum(names == name)), "accepted": float(np.mean(accepted[names == name]))}
+    return found
+
+
+def _medians(figures: dict[str, Any]) -> tuple[str, str]:
+    if figures["median_m"] is None:
+        return "no pose", ""
+    return f"{figures['median_m']:.4f} m", f"{figures['median_deg']:.2f} deg"
 
 
 def measure_wrong(bench: Bench, other: PosedFolder | None, result: dict[str, Any]) -> None:
@@ -259,6 +283,12 @@ def main() -> int:
         cells = (f"{f['median_m']:.4f} m", f"{f['median_deg']:.2f} deg", f"{f['p95_m']:.4f} m", f"{f['max_m']:.3f} m")
         rows.append((name, *cells, f"{f['within_5cm_5deg']:.1%}"))
     print_table(head, rows)
+    if len(result["sequences"]) > 1:
+        head = ("sequence", "median", "", "frames", "accepted")
+        print_table(
+            head,
+            [(name, *_medians(f), f["frames"], f"{f['accepted']:.2%}") for name, f in result["sequences"].items()],
+        )
     over = result["times"].pop("share_beyond_120_percent_of_the_budget")
     print_table(("time", "ms"), [(name, f"{value:.2f}") for name, value in result["times"].items()])
     print(f"frames that took more than {1.2 * args.budget_ms:g} ms, the budget and a fifth: {over:.2%}")

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import math
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -61,6 +62,18 @@ def add_test_fraction(parser: argparse.ArgumentParser, default: float) -> None:
         metavar="SHARE",
         help="test frames: this share at the end of each sequence, if the folder defines no split (default: "
         "%(default)s)",
+    )
+
+
+def add_folders(parser: argparse.ArgumentParser, meaning: str, *, required: bool) -> None:
+    """`--data` of the verbs that take several folders of one place as one."""
+    parser.add_argument(
+        "--data",
+        type=Path,
+        nargs="+",
+        required=required,
+        metavar="FOLDER",
+        help=f"{meaning}; several folders of one place, in the same map frame and by the same cameras, are used as one",
     )
 
 

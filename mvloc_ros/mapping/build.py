@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -18,18 +19,23 @@ from mvloc_ros.localization.scene_map import MapPoints, SceneMap
 from mvloc_ros.mapping.distortion import measure
 from mvloc_ros.mapping.errors import MappingError
 from mvloc_ros.mapping.fusion import PosedDepth, fuse
+from mvloc_ros.mapping.sessions import Unstable, frames_to_compare, is_unstable
 from mvloc_ros.mapping.surface_points import thin
 from mvloc_ros.model.frame import DepthImage
 from mvloc_ros.recordings import FrameRecord, PosedFolder, read_color
 from mvloc_ros.recordings.images import DEPTH_INVALID, read_depth_raw
 
 Array = NDArray[np.float64]
+_log = logging.getLogger(__name__)
 
 # After three rounds the change of the correction is a fifth of that of the first one.
 _CORRECTION_ROUNDS = 3
 _CORRECTION_FRAMES = 200
 # Gray levels are averaged over voxels anyway.
 _GRAY_COLUMNS = 320
+_LEAST_POINTS = 1000
+# More than furniture that was moved.
+_MOST_UNSTABLE = 0.1
 
 
 @dataclass(frozen=True)
@@ -95,8 +101,12 @@ def read_frames(records: Sequence[FrameRecord], cameras: Cameras, label: str) ->
     for record in tqdm(records, desc=label, unit="frame"):
         if record.depth is None or record.T_map_camera is None:
             continue
-        T_map_depth = np.asarray(record.T_map_camera, dtype=np.float64) @ cameras.T_camera_depth
-        yield PosedDepth(depth_image(record, cameras), _gray(record), T_map_depth)
+        yield _posed(record, cameras, _gray(record))
+
+
+def _posed(record: FrameRecord, cameras: Cameras, gray: NDArray[np.uint8] | None) -> PosedDepth:
+    T_map_depth = np.asarray(record.T_map_camera, dtype=np.float64) @ cameras.T_camera_depth
+    return PosedDepth(depth_image(record, cameras), gray, T_map_depth)
 
 
 def depth_image(record: FrameRecord, cameras: Cameras) -> DepthImage:
@@ -113,7 +123,20 @@ def build_map(
     options: MapOptions,
     correction: NDArray[np.float32] | None = None,
 ) -> SceneMap:
+    """`build_stable_map` without its account of what was left out."""
+    return build_stable_map(records, cameras, options, correction)[0]
+
+
+def build_stable_map(
+    records: Sequence[FrameRecord],
+    cameras: Cameras,
+    options: MapOptions,
+    correction: NDArray[np.float32] | None = None,
+) -> tuple[SceneMap, Unstable | None]:
     """Fuse frames into a map, after estimating the distortion of the depth camera.
+
+    Surfaces that one sequence saw and another one sees through are left out: the second value says how much. With
+    frames of one sequence alone it is None.
 
     Args:
         records: the frames; those without depth or pose are skipped.
@@ -134,8 +157,43 @@ def build_map(
             content = _surfaces(some, cameras, camera, options, label)
             added = measure(read_frames(some, cameras, "comparing"), camera, content)
             camera = DepthCamera(camera.camera, camera.near_m, camera.far_m, camera.correction + added)
-    content = _surfaces(records, cameras, camera, options, "mapping")
-    return SceneMap.from_points(content, camera.correction, options.tile_m, options.resolution_m)
+    content, unstable = _stable(
+        _surfaces(records, cameras, camera, options, "mapping"), records, cameras, camera, options
+    )
+    return SceneMap.from_points(content, camera.correction, options.tile_m, options.resolution_m), unstable
+
+
+def _stable(
+    content: MapPoints, records: Sequence[FrameRecord], cameras: Cameras, camera: DepthCamera, options: MapOptions
+) -> tuple[MapPoints, Unstable | None]:
+    """The points that no other session contradicts."""
+    sessions = frames_to_compare(records)
+    if not sessions:
+        return content, None
+    with tqdm(total=sum(map(len, sessions)), desc="comparing sequences", unit="frame") as progress:
+
+        def depths(own: Sequence[FrameRecord]) -> Iterator[PosedDepth]:
+            for record in own:
+                yield _posed(record, cameras, None)
+                progress.update()
+
+        gone = is_unstable(content, map(depths, sessions), camera, options.resolution_m)
+    count = int(np.count_nonzero(gone))
+    unstable = Unstable(len(sessions), len(gone), count, count * options.resolution_m**2)
+    if count > _MOST_UNSTABLE * len(gone):
+        _log.warning(
+            "%.0f %% of the map is contradicted by another sequence: either much was moved, or the poses of the "
+            "sequences do not fit each other.", 100.0 * count / len(gone),
+        )  # fmt: skip
+    if len(gone) - count < _LEAST_POINTS:
+        raise MappingError(
+            f"Of {len(gone)} points of the map {count} are contradicted by another sequence: their poses "
+            "are not in the same map frame; correct them, or use one of the sequences."
+        )
+    if not count:
+        return content, unstable
+    kept = ~gone
+    return MapPoints(content.points[kept], content.normals[kept], content.brightness[kept]), unstable
 
 
 def _surfaces(
@@ -148,7 +206,7 @@ def _surfaces(
     except ValueError as error:
         raise MappingError(f"The frames cannot be fused: {error}; choose a larger --resolution.") from error
     kept = voxels.chosen(voxels.frames >= options.min_frames)
-    if len(kept.points) < 1000:
+    if len(kept.points) < _LEAST_POINTS:
         raise MappingError(
             f"Only {len(kept.points)} voxels of {options.resolution_m:g} m were observed by at least "
             f"{options.min_frames} frames; check the unit of the depth images and the poses, or use more frames."

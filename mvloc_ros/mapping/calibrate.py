@@ -22,7 +22,7 @@ from mvloc_ros.model.bundle import Bundle
 from mvloc_ros.model.bundle_writer import bundle_to_change, replace_manifest
 from mvloc_ros.model.calibration_spec import covariance_matrix
 from mvloc_ros.model.validation_file import VALIDATION_FILE, ValidationPoses, read_validation
-from mvloc_ros.recordings import FrameRecord, PosedFolder, open_folder
+from mvloc_ros.recordings import Folders, FrameRecord, PosedFolder, open_folders
 from mvloc_ros.recordings.train_test_split import TEST_FRACTION
 
 _log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ _ROUNDING = 1e-4, 1e-2
 
 def calibrate(
     model: Path,
-    data: Path,
+    data: Folders,
     test_fraction: float = TEST_FRACTION,
     min_frames: int = MapOptions.min_frames,
     *,
@@ -55,7 +55,7 @@ def calibrate(
     """
     with bundle_to_change(model) as bundle:
         found = _validation_poses(bundle)
-        folder = open_folder(data, test_fraction)
+        folder = open_folders(data, test_fraction)
         check_cameras(bundle, folder)
         held = held_out_records(found, folder, bundle)
         truth = np.array([record.T_map_camera for record in held])
@@ -110,11 +110,11 @@ def held_out_records(found: ValidationPoses, folder: PosedFolder, bundle: Bundle
             frame = f"frame {1e-9 * name[1]:.3f} s of {name[0]}"
             if name in test:
                 raise CalibrationError(
-                    f"{bundle.name} was validated on {frame}, which is a test frame of {folder.root}; use the split "
+                    f"{bundle.name} was validated on {frame}, which is a test frame of {folder.where}; use the split "
                     "(or --test-fraction) of its training."
                 )
             raise CalibrationError(
-                f"{folder.root} has no {frame} with a pose, on which {bundle.name} was validated; give its training "
+                f"{folder.where} has no {frame} with a pose, on which {bundle.name} was validated; give its training "
                 "data with --data."
             )
         held.append(record)
@@ -133,7 +133,7 @@ def _check_errors(bundle: Bundle, found: ValidationPoses, truth: NDArray[np.floa
     metres, degrees = PoseErrors.of(both, truth).medians()
     if abs(metres - exported["translation_m"]) > _ROUNDING[0] or abs(degrees - exported["rotation_deg"]) > _ROUNDING[1]:
         raise CalibrationError(
-            f"The poses of {folder.root} are not those that {bundle.name} was validated on: its median error is "
+            f"The poses of {folder.where} are not those that {bundle.name} was validated on: its median error is "
             f"{metres:.3f} m and {degrees:.2f} degrees, at export it was {exported['translation_m']:.3f} m and "
             f"{exported['rotation_deg']:.2f} degrees; give its training data with --data."
         )

@@ -20,14 +20,14 @@ from mvloc_ros.localization.refinement import Refiner
 from mvloc_ros.localization.scene_map import SceneMap
 from mvloc_ros.mapping.acceptance import FALSE_ACCEPT_RATE, MIN_TRIALS, fit_followed, inflation, right_and_wrong
 from mvloc_ros.mapping.acceptance_trials import Trial, run_trials
-from mvloc_ros.mapping.build import Cameras, MapOptions, build_map
+from mvloc_ros.mapping.build import Cameras, MapOptions, build_map, build_stable_map
 from mvloc_ros.mapping.errors import MappingError
 from mvloc_ros.mapping.keyframes import Described, choose_frames, describe_frames, keyframes_from, make_keyframes
 from mvloc_ros.mapping.retrieval_trials import run_retrieval_trials
 from mvloc_ros.model.bundle import Bundle
 from mvloc_ros.model.bundle_writer import add_scene_map, bundle_to_change
 from mvloc_ros.model.map_spec import AcceptanceSpec, SceneMapSpec
-from mvloc_ros.recordings import FrameRecord, PosedFolder, open_folder
+from mvloc_ros.recordings import Folders, FrameRecord, PosedFolder, open_folders
 from mvloc_ros.recordings import train_test_split as split
 from mvloc_ros.recordings.depth_summary import depth_summary
 
@@ -44,7 +44,7 @@ _MOST_HELD_OUT = 150
 
 def add_map(
     model: Path,
-    data: Path,
+    data: Folders,
     options: MapOptions,
     test_fraction: float = split.TEST_FRACTION,
     false_accept_rate: float = FALSE_ACCEPT_RATE,
@@ -69,11 +69,11 @@ def add_map(
         InUseError: another process is changing the bundle.
     """
     with bundle_to_change(model) as bundle:
-        folder = open_folder(data, test_fraction)
+        folder = open_folders(data, test_fraction)
         check_cameras(bundle, folder)
         if folder.depth_projection != "pinhole":
             raise MappingError(
-                f"The depth images of {folder.root} are panoramas, which `mvloc map` cannot fuse; convert the "
+                f"The depth images of {folder.where} are panoramas, which `mvloc map` cannot fuse; convert the "
                 "recording with --projection pinhole and train on that."
             )
         check_depth(folder, options.near_m, options.far_m, "mvloc map")
@@ -84,11 +84,13 @@ def add_map(
             trials = _trials(bundle, seen, held, folder.train, frames, cameras, options, localizer)
         acceptance, followed = fit_followed(trials, false_accept_rate)
         if acceptance is None:
-            problem = _no_threshold(data, len(held), trials)
+            problem = _no_threshold(folder.where, len(held), trials)
             if not without_threshold:
                 raise MappingError(f"{problem}, or keep the map with --without-threshold.")
             _log.warning("%s. Without a threshold all poses are rejected.", problem)
-        scene_map = build_map(folder.train, cameras, options)
+        scene_map, unstable = build_stable_map(folder.train, cameras, options)
+        if unstable is not None:
+            print(f"{unstable.text}.")
         spec = make_spec(scene_map, cameras, options, inflation(trials) or DEFAULT_INFLATION, acceptance, followed)
         return add_scene_map(bundle, scene_map.to_bytes(), spec, make_keyframes(frames))
 
@@ -107,7 +109,7 @@ def check_depth(folder: PosedFolder, near_m: float, far_m: float, command: str) 
         _log.warning("%s.", summary.problem)
 
 
-def _no_threshold(data: Path, held: int, trials: Sequence[Trial]) -> str:
+def _no_threshold(data: str, held: int, trials: Sequence[Trial]) -> str:
     """Why there is no threshold, and the remedy; without a full stop."""
     right, wrong = right_and_wrong(trials)
     text = (
@@ -206,7 +208,7 @@ def check_cameras(bundle: Bundle, folder: PosedFolder) -> None:
     manifest = bundle.manifest
     if folder.pose_of != manifest.frames.pose_of:
         raise MappingError(
-            f"The poses of {folder.root} are of the {folder.pose_of} camera, those of {bundle.name} of the "
+            f"The poses of {folder.where} are of the {folder.pose_of} camera, those of {bundle.name} of the "
             f"{manifest.frames.pose_of} camera; give its training data with --data."
         )
     for name, mine, theirs in (
@@ -216,13 +218,13 @@ def check_cameras(bundle: Bundle, folder: PosedFolder) -> None:
         scaled = theirs.scaled_to(mine.width, mine.height)
         if max(abs(scaled.fx / mine.fx - 1.0), abs(scaled.fy / mine.fy - 1.0)) > 0.01:
             raise MappingError(
-                f"The {name} camera of {folder.root} is not that of {bundle.name} (focal lengths {scaled.fx:.1f} and "
+                f"The {name} camera of {folder.where} is not that of {bundle.name} (focal lengths {scaled.fx:.1f} and "
                 f"{mine.fx:.1f} pixels); give its training data with --data."
             )
     known = bundle.training_trajectory()
     if known is not None and (share := _share_in(known.poses[:, :3, 3], folder)) < _LEAST_IN_FOLDER:
         raise MappingError(
-            f"Only {share:.0%} of the training poses of {bundle.name} are in {folder.root}: it is another recording, "
+            f"Only {share:.0%} of the training poses of {bundle.name} are in {folder.where}: it is another recording, "
             "or its poses were recomputed; give its training data with --data, or train again."
         )
 

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mvloc_ros.arguments import add_test_fraction, finite, not_negative, positive
+from mvloc_ros.arguments import add_folders, add_test_fraction, finite, not_negative, positive
 from mvloc_ros.model.keyframes_spec import KeyframesSpec
 from mvloc_ros.model.map_spec import AcceptanceSpec
-from mvloc_ros.recordings import open_folder
+from mvloc_ros.recordings import open_folders
 from mvloc_ros.recordings.agreement import add_force_argument, require_agreement
 from mvloc_ros.recordings.contents import contents_text
 from mvloc_ros.recordings.train_test_split import TEST_FRACTION
@@ -19,9 +19,11 @@ from mvloc_ros.recordings.train_test_split import TEST_FRACTION
 MAP_EXAMPLES = """examples:
   mvloc map models/kitchen --data recordings/kitchen
   mvloc map models/hall --data recordings/hall --resolution 0.04 --max-range 8
+  mvloc map models/both --data recordings/kitchen recordings/kitchen_evening
 
 The map is built from the training frames of the folder and added to the bundle; test frames are never read. An existing
-map of the bundle is replaced at the end. Keyframes are added with it: poses of training frames with descriptors of
+map of the bundle is replaced at the end. Surfaces that one training sequence saw and another one sees through are
+left out, since most were moved. Keyframes are added with it: poses of training frames with descriptors of
 their images, from which refinement may start. `mvloc export` writes a bundle without a map, so run this command after
 it. Held-out training frames determine the acceptance threshold of the score; with too few of them the command ends with
 an error and the bundle gets no map. The covariances are calibrated as well if validation frames were held out of the
@@ -29,6 +31,7 @@ training."""
 
 CALIBRATE_EXAMPLES = """examples:
   mvloc calibrate models/kitchen --data recordings/kitchen
+  mvloc calibrate models/both --data recordings/kitchen recordings/kitchen_evening
 
 Run it after `mvloc export`; `mvloc map` includes it. Only frames that were held out of the training are used, never
 test frames. The manifest is replaced at the end; a second run changes nothing."""
@@ -89,7 +92,7 @@ def add_calibrate_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_model_and_data(parser: argparse.ArgumentParser, model: str) -> None:
     parser.add_argument("model", type=Path, help=model)
-    parser.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="training data of the model")
+    add_folders(parser, "training data of the model", required=True)
     add_test_fraction(parser, TEST_FRACTION)
     add_force_argument(parser)
 
@@ -124,7 +127,7 @@ def run_calibrate(args: argparse.Namespace) -> int:
 
 def _check_folder(args: argparse.Namespace) -> None:
     """Print what the folder holds, and reject one whose poses contradict its depth."""
-    folder = open_folder(args.data, args.test_fraction)
+    folder = open_folders(args.data, args.test_fraction)
     print(f"{contents_text(folder)}.")
     require_agreement(folder, args.force)
 

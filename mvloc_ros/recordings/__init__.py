@@ -7,5 +7,16 @@ from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.folder import open_folder
 from mvloc_ros.recordings.frames import FrameRecord, LeftOut, PosedFolder
 from mvloc_ros.recordings.images import read_color, read_depth
+from mvloc_ros.recordings.joined_folders import Folders, open_folders
 
-__all__ = ["FrameRecord", "LeftOut", "PosedFolder", "RecordingError", "open_folder", "read_color", "read_depth"]
+__all__ = [
+    "Folders",
+    "FrameRecord",
+    "LeftOut",
+    "PosedFolder",
+    "RecordingError",
+    "open_folder",
+    "open_folders",
+    "read_color",
+    "read_depth",
+]

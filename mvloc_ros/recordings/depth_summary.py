@@ -62,12 +62,12 @@ def _problem(
     folder: PosedFolder, found: DepthStatistics, unit_m: float, range_m: tuple[float, float], purpose: str
 ) -> str:
     if not found.measured:
-        return f"{folder.root} has no usable depth: {found.text()}"
+        return f"{folder.where} has no usable depth: {found.text()}"
     hint = unit_hint(found.median_m, unit_m)
     remedy = f": state the true depth_units_per_metre in {folder.root / CAMERA_FILE}"
     if found.inside <= 0.5:
         return (
-            f"{1.0 - found.inside:.0%} of the measured depth of {folder.root} is outside of the {range_m[0]:g} to "
+            f"{1.0 - found.inside:.0%} of the measured depth of {folder.where} is outside of the {range_m[0]:g} to "
             f"{range_m[1]:g} m that {purpose} uses" + (f"; {hint}{remedy}" if hint else "")
         )
     if not folder.depth_of_points and (strange := unusual(found.median_m, unit_m)):

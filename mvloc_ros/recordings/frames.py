@@ -73,7 +73,8 @@ class CameraSettings:
 class PosedFolder(CameraSettings):
     """A folder of posed RGB-D frames, split into training and test frames, each in order of time.
 
-    `layout` is '7scenes' or 'tum'. `left_out` are the frames whose pose could not be read.
+    `layout` is '7scenes' or 'tum'. `left_out` are the frames whose pose could not be read. `parts` are the folders that
+    this one joins, with their frames as they are named here, `root` the first of them; a single folder has none.
     """
 
     root: Path
@@ -81,6 +82,13 @@ class PosedFolder(CameraSettings):
     train: tuple[FrameRecord, ...]
     test: tuple[FrameRecord, ...]
     left_out: tuple[LeftOut, ...] = ()
+    parts: tuple[PosedFolder, ...] = ()
+
+    @property
+    def where(self) -> str:
+        """The path of the folder, or of all that it joins, for a message."""
+        *others, last = (str(part.root) for part in self.parts or (self,))
+        return f"{', '.join(others)} and {last}" if others else last
 
     def frames(self) -> Iterator[FrameRecord]:
         """All frames, training and test, in order of time."""

@@ -11,13 +11,13 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Collection
-from pathlib import Path
 
 import numpy as np
 
 from mvloc_ros.recordings.camera_file import CAMERA_FILE, read_camera_file
 from mvloc_ros.recordings.depth_summary import depth_summary
 from mvloc_ros.recordings.frames import PosedFolder
+from mvloc_ros.recordings.joined_folders import Folders, in_order
 from mvloc_ros.training.config import SYSTEMS, TrainingConfig
 from mvloc_ros.training.datasets import PosedFrames, evenly_spaced
 
@@ -27,12 +27,12 @@ STATED = {"max_depth": "max_depth_m", "depth_of_points": "depth_of_points"}
 _log = logging.getLogger(__name__)
 
 
-def with_folder_depth(config: TrainingConfig, root: Path, given: Collection[str]) -> TrainingConfig:
+def with_folder_depth(config: TrainingConfig, root: Folders, given: Collection[str]) -> TrainingConfig:
     """The configuration with the depth settings of camera.json of the folder, if the system uses depth.
 
     Args:
         config: of preset and command line.
-        root: folder of posed frames.
+        root: folder of posed frames, or several, which must agree on these settings (`open_folders`).
         given: names of the values of the command line, which are not replaced.
 
     Raises:
@@ -41,20 +41,20 @@ def with_folder_depth(config: TrainingConfig, root: Path, given: Collection[str]
     """
     if not SYSTEMS[config.system].uses_depth:
         return config
-    stated = read_camera_file(root)
+    stated = read_camera_file(in_order(root)[0])
     changes = {name: stated[field] for name, field in STATED.items() if field in stated and name not in given}
     return config.with_options(changes) if changes else config
 
 
-def explain_range(config: TrainingConfig, root: Path, given: Collection[str]) -> str:
+def explain_range(config: TrainingConfig, root: Folders, given: Collection[str]) -> str:
     """The depth range and its source, for the result of `with_folder_depth`; empty if the system uses no depth."""
     if not SYSTEMS[config.system].uses_depth:
         return ""
     source = f"preset {config.preset}"
     if "max_depth" in given:
         source = "--max-depth"
-    elif STATED["max_depth"] in read_camera_file(root):
-        source = str(root / CAMERA_FILE)
+    elif STATED["max_depth"] in read_camera_file(first := in_order(root)[0]):
+        source = str(first / CAMERA_FILE)
     return f"depth range {config.input.min_depth:g} to {config.input.max_depth:g} m (from {source})"
 
 

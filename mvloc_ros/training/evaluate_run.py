@@ -13,11 +13,13 @@ import torch
 from mvloc_ros.evaluation.baselines import constant_pose_errors
 from mvloc_ros.evaluation.pose_errors import PoseErrors
 from mvloc_ros.recordings.contents import contents_text
+from mvloc_ros.recordings.joined_folders import name_of
 from mvloc_ros.storage import write_file
 from mvloc_ros.training.config import SYSTEMS
 from mvloc_ros.training.datasets import COLOR, DEPTH, ReadOptions, open_usable_folder, read_frames
 from mvloc_ros.training.frame_selection import training_poses, usable_records
 from mvloc_ros.training.predict import predict
+from mvloc_ros.training.run_identity import folders_of
 from mvloc_ros.training.trained_network import read_refit, read_selected
 
 TEST_FILE = "test.json"
@@ -43,7 +45,7 @@ def evaluate_run(run: Path, device: torch.device, reading: ReadOptions | None = 
     refitted = read_refit(run, half_weights=False)
     trained = refitted or read_selected(run, half_weights=False)
     config = trained.config
-    folder = open_usable_folder(trained.run["root"], trained.run["test_fraction"], reading)
+    folder = open_usable_folder(folders_of(trained.run), trained.run["test_fraction"], reading)
     print(f"{contents_text(folder)}.")
     frames = read_frames(config.input, folder, usable_records(config, folder.test), "test", reading)
     network = trained.network.to(device)
@@ -52,7 +54,7 @@ def evaluate_run(run: Path, device: torch.device, reading: ReadOptions | None = 
         "stage": 2 if config.samples_latent else 1,
         "seed": config.seed,
         "epoch": trained.epoch,
-        "data": folder.root.resolve().name,
+        "data": name_of(folders_of(trained.run)),
     }
     names = np.array(frames.sequences)
 
@@ -60,6 +62,9 @@ def evaluate_run(run: Path, device: torch.device, reading: ReadOptions | None = 
         of_sequences = {name: errors.of_frames(names == name).figures() for name in sorted(set(frames.sequences))}
         found[label] = {"all": errors.figures(), "sequences": of_sequences}
         _print_row(label, found[label]["all"])
+        if len(of_sequences) > 1:
+            for name, figures in of_sequences.items():
+                _print_row(f"  {name}", figures)
 
     for label, missing in MISSING.items():
         if missing is None or SYSTEMS[config.system].uses_depth:

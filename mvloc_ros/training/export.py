@@ -25,8 +25,9 @@ from mvloc_ros.model.bundle_writer import write_bundle
 from mvloc_ros.model.manifest import FrameSpec, InputSpec, Manifest, PositionSpec
 from mvloc_ros.model.manifest_checks import ManifestError
 from mvloc_ros.model.validation_file import VALIDATION_FILE, ValidationPoses
-from mvloc_ros.recordings import FrameRecord, PosedFolder
+from mvloc_ros.recordings import Folders, FrameRecord, PosedFolder
 from mvloc_ros.recordings.contents import contents_text
+from mvloc_ros.recordings.joined_folders import labels_of
 from mvloc_ros.recordings.train_test_split import TEST_FRACTION
 from mvloc_ros.storage import exclusive, staging_folder
 from mvloc_ros.training import half_precision_weights
@@ -51,6 +52,7 @@ from mvloc_ros.training.options import ALLOWED_SHARE, all_options, flag, is_swit
 from mvloc_ros.training.precisions import CALIBRATION_FRAMES, Comparison, make_precision
 from mvloc_ros.training.predict import residual_variance
 from mvloc_ros.training.presets import preset
+from mvloc_ros.training.run_identity import folders_of
 from mvloc_ros.training.trained_network import TrainedNetwork, read_refit, read_selected
 from mvloc_ros.training.validation_errors import ValidationErrors, measure_errors
 
@@ -63,7 +65,7 @@ def export(
     run: Path,
     out: Path,
     which: str | None = None,
-    data: Path | None = None,
+    data: Folders | None = None,
     *,
     half_weights: bool = False,
     precisions: Sequence[str] = (),
@@ -97,12 +99,12 @@ def export(
                 f"A bundle needs a network of single frames, and {config.system} needs clips; use `mvloc train --test`."
             )
         folder = open_usable_folder(
-            data if data is not None else described["root"], described["test_fraction"], reading
+            data if data is not None else folders_of(described), described["test_fraction"], reading
         )
         print(f"{contents_text(folder)}.")
         validation = measure_errors(selected, folder, reading)
         if validation is None:
-            raise TrainingError(f"{folder.root} is not the data that {run} was trained on; give that with --data.")
+            raise TrainingError(f"{folder.where} is not the data that {run} was trained on; give that with --data.")
         size = validation.frames.depth.shape[1], validation.frames.depth.shape[2]
         summary = training_summary(selected, final, validation)
         manifest = make_manifest(folder, config, final.normalisation, size, validation.variance, summary)
@@ -336,10 +338,12 @@ def stage_summary(config: TrainingConfig) -> dict[str, Any]:
 
 def training_command(config: TrainingConfig, run: Mapping[str, Any]) -> str:
     """The command that repeats the training, with the values that differ from the preset."""
-    recipe, name = preset(config.system, config.preset), run["data"]["name"]
+    recipe, names = preset(config.system, config.preset), [run["data"]["name"]]
+    if "roots" in run:
+        names = labels_of(folders_of(run))
     count = run.get("processes", 1)
     start = "mvloc train" if count == 1 else f"torchrun --standalone --nproc-per-node {count} -m mvloc_ros.cli train"
-    words = [start, "--data", name, "--out", f"runs/{name}"]
+    words = [start, "--data", *names, "--out", f"runs/{names[0]}"]
     words += [] if config.system == "mvloc" else ["--system", config.system]
     words += ["--preset", config.preset, "--seed", str(config.seed)]
     for section, item in all_options():

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from mvloc_ros.recordings.joined_folders import Folders, in_order, name_of
 from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.datasets import PosedFrames
 from mvloc_ros.training.errors import TrainingError
@@ -14,11 +16,11 @@ from mvloc_ros.training.options import StageConfig
 
 
 def describe_run(
-    config: TrainingConfig, root: Path, training: PosedFrames, validation: PosedFrames | None, weights: str
+    config: TrainingConfig, root: Folders, training: PosedFrames, validation: PosedFrames | None, weights: str
 ) -> dict[str, Any]:
-    """What identifies a run: configuration, digests of its data, and the path of the data."""
+    """What identifies a run: configuration, digests of its data, and the path of the data, or all paths."""
     data = {
-        "name": root.resolve().name,
+        "name": name_of(root),
         "frames": len(training),
         "validation_frames": 0 if validation is None else len(validation),
         "sequences": sorted(set(training.sequences)),
@@ -27,7 +29,14 @@ def describe_run(
     }
     if training.unreadable:
         data["lost"] = [[frame.sequence, frame.index] for frame in training.unreadable]
-    return {"config": config.to_dict(), "data": data, "weights": weights, "root": str(root.resolve())}
+    roots = [str(path.resolve()) for path in in_order(root)]
+    run = {"config": config.to_dict(), "data": data, "weights": weights, "root": roots[0]}
+    return run if len(roots) == 1 else {**run, "roots": roots}
+
+
+def folders_of(run: Mapping[str, Any]) -> tuple[Path, ...]:
+    """Where the data of a run were when it was trained."""
+    return tuple(map(Path, run.get("roots", [run["root"]])))
 
 
 def check_same_run(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
@@ -50,7 +59,7 @@ def check_same_run(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> No
 def differences(old: dict[str, Any], new: dict[str, Any]) -> set[str]:
     """Names of the values in which two runs differ; the path of the data may change."""
     found = set()
-    for name in (old.keys() | new.keys()) - {"root"}:
+    for name in (old.keys() | new.keys()) - {"root", "roots"}:
         before, after = old.get(name), new.get(name)
         if isinstance(before, dict) and isinstance(after, dict):
             found |= differences(before, after)

@@ -24,7 +24,7 @@ from mvloc_ros.training.systems import build_network
 SCALES = ("train/beta", "train/gamma", "train/step_beta", "train/step_gamma")
 LATENT_WEIGHT = "train/lambda"
 _RUN = {"config": dict, "data": dict, "weights": str, "root": str, "test_fraction": float}
-_OPTIONAL_OF_RUN = {"processes": int, "start_from": str, "refit_epochs": int}
+_OPTIONAL_OF_RUN = {"processes": int, "start_from": str, "refit_epochs": int, "roots": list}
 _DATA = {
     "name": str,
     "frames": int,
@@ -107,6 +107,8 @@ def require_run(run: dict[str, Any]) -> dict[str, Any]:
         required_value(run, name, kind, "run")
     for name in _OPTIONAL_OF_RUN.keys() & run.keys():
         required_value(run, name, _OPTIONAL_OF_RUN[name], "run")
+    if not all(isinstance(path, str) for path in run.get("roots", [])) or run.get("roots") == []:
+        raise ValueError("its run.roots is not a list of paths")
     data = run["data"]
     for name, kind in _DATA.items():
         required_value(data, name, kind, "data")

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mvloc_ros.evaluation.pose_errors import PoseErrors
-from mvloc_ros.recordings import PosedFolder
+from mvloc_ros.recordings import Folders, PosedFolder
 from mvloc_ros.recordings.agreement import require_agreement
 from mvloc_ros.recordings.contents import contents_text
 from mvloc_ros.training import checkpoint
@@ -47,13 +47,13 @@ class TrainingData:
 
 def read_data(
     config: TrainingConfig,
-    root: Path,
+    root: Folders,
     test_fraction: float,
     reading: ReadOptions | None = None,
     force: bool = False,
     is_main: bool = True,
 ) -> TrainingData:
-    """Open a folder, hold validation frames out of its training sequences, and read both.
+    """Open a folder, or several as one, hold validation frames out of its training sequences, and read both.
 
     Raises:
         MvlocError: the folder cannot be used, or its poses contradict its depth and `force` is not set.
@@ -84,7 +84,7 @@ class Job:
     """What all trainings of one command share."""
 
     config: TrainingConfig
-    root: Path
+    root: Folders
     test_fraction: float
     device: torch.device
     weights: dict[str, Tensor] | None
@@ -95,7 +95,7 @@ class Job:
 
 def train(
     config: TrainingConfig,
-    root: Path,
+    root: Folders,
     out: Path,
     device_name: str,
     weights: Path | None,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mvloc_ros import interrupts
-from mvloc_ros.arguments import add_test_fraction
+from mvloc_ros.arguments import add_folders, add_test_fraction
 from mvloc_ros.backends.tensorrt.verbs import build_ahead
 from mvloc_ros.recordings.agreement import add_force_argument
 from mvloc_ros.recordings.train_test_split import TEST_FRACTION
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 TRAIN_EXAMPLES = """examples:
   mvloc train --data recordings/kitchen --out runs/kitchen --refit
+  mvloc train --data recordings/kitchen recordings/kitchen_evening --out runs/both --refit
   mvloc train --data recordings/kitchen --out runs/views --turn 15 --shift 0.3 --refit --refit-epochs 12
   mvloc train --data recordings/kitchen --out runs/large --preset paper --weights resnet34.pth --device cuda
   mvloc train --data recordings/kitchen --out runs/long --epochs 200 --learning-rate 1e-3 --seed 3
@@ -54,7 +55,7 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `mvloc train`: the run's, and one for each value of the configuration."""
     parser.description = "Train MVLoc, or one of the systems it is compared with, on a folder of posed RGB-D frames."
     parser.epilog = TRAIN_EPILOG
-    parser.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="posed RGB-D frames")
+    add_folders(parser, "posed RGB-D frames", required=True)
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="run folder, created or resumed")
     parser.add_argument("--system", choices=list(SYSTEMS), help="network and objective, listed below (default: mvloc)")
     parser.add_argument(
@@ -234,7 +235,7 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("best", "last"),
         help="best epoch on the validation frames, or last epoch (default: best; last without validation frames)",
     )
-    parser.add_argument("--data", type=Path, metavar="FOLDER", help="the training data, if it was moved since training")
+    add_folders(parser, "the training data, if it was moved since training", required=False)
     parser.add_argument(
         "--half-weights",
         action="store_true",

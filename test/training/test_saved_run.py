@@ -94,6 +94,8 @@ COMMON: dict[str, tuple[Change, str]] = {
     "frames in words": (put("run", "data", "frames", "many"), "its data.frames is not a whole number"),
     "true frames": (put("run", "data", "validation_frames", True), "its data.validation_frames is not a whole number"),
     "root": (put("run", "root", 3), "its run.root is not a string"),
+    "roots": (put("run", "roots", [3]), "its run.roots is not a list of paths"),
+    "no roots": (put("run", "roots", []), "its run.roots is not a list of paths"),
     "share": (put("run", "test_fraction", float("nan")), "its run.test_fraction is not a finite number"),
     "lost": (put("run", "data", "lost", [["seq-01"]]), "its data.lost is not a list of frames"),
     "processes": (put("run", "processes", "two"), "its run.processes is not a whole number"),

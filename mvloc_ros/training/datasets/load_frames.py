@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.model.preprocessing import DepthRegistration
-from mvloc_ros.recordings import FrameRecord, PosedFolder, open_folder
+from mvloc_ros.recordings import Folders, FrameRecord, PosedFolder, open_folders
 from mvloc_ros.training.cache import Writer, default_cache_folder, open_or_build
 from mvloc_ros.training.datasets.decoding import Decoding, decode_all, frames_key
 from mvloc_ros.training.datasets.posed_frames import PosedFrames, UnreadableFrame, network_size
@@ -49,18 +49,18 @@ class ReadOptions:
         return unreadable <= (max(1, most) if self.max_unreadable > 0.0 else 0)
 
 
-def open_usable_folder(root: Path | str, test_fraction: float, reading: ReadOptions) -> PosedFolder:
-    """`open_folder`, with an error if too many frames have no usable pose or image.
+def open_usable_folder(root: Folders, test_fraction: float, reading: ReadOptions) -> PosedFolder:
+    """`open_folders`, with an error if too many frames have no usable pose or image.
 
     Raises:
         RecordingError, TrainingError: the folder cannot be used.
     """
-    folder = open_folder(root, test_fraction)
+    folder = open_folders(root, test_fraction)
     unreadable, total = len(folder.left_out), len(folder.left_out) + len(folder.train) + len(folder.test)
     if not reading.allow(unreadable, total):
         first = folder.left_out[0]
         raise TrainingError(
-            f"{unreadable} of {total} frames of {folder.root} have no usable pose or image, more than the "
+            f"{unreadable} of {total} frames of {folder.where} have no usable pose or image, more than the "
             f"{reading.max_unreadable:.1%} of --max-unreadable; the first is {first.reason}: {first.path}."
         )
     return folder
@@ -97,14 +97,14 @@ def registration(config: InputConfig, folder: PosedFolder, height: int, width: i
     if not config.register_depth:
         return None
     if folder.depth_registered:
-        raise TrainingError(f"The depth of {folder.root} is already registered to its color; remove --register-depth.")
+        raise TrainingError(f"The depth of {folder.where} is already registered to its color; remove --register-depth.")
     if folder.depth_projection != "pinhole":
         raise TrainingError(
-            f"The depth images of {folder.root} are panoramas, which cannot be registered; remove --register-depth."
+            f"The depth images of {folder.where} are panoramas, which cannot be registered; remove --register-depth."
         )
     if folder.T_color_depth is None:
         raise TrainingError(
-            f"--register-depth needs the extrinsics of the cameras of {folder.root}; state T_color_depth in its "
+            f"--register-depth needs the extrinsics of the cameras of {folder.where}; state T_color_depth in its "
             "camera.json."
         )
     return DepthRegistration.at_size(height, width, folder.depth_camera, folder.color_camera, folder.T_color_depth)

@@ -83,7 +83,7 @@ def check_projection(config: TrainingConfig, folder: PosedFolder) -> None:
     if folder.depth_projection == "pinhole" or not (options.shift > 0.0 or (options.turn > 0.0 and uses_depth)):
         return
     raise TrainingError(
-        f"The depth images of {folder.root} are panoramas, which --turn and --shift do not support; remove both "
+        f"The depth images of {folder.where} are panoramas, which --turn and --shift do not support; remove both "
         "options, or convert the recording with --projection pinhole."
     )
 
