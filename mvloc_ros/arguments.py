@@ -70,10 +70,11 @@ def add_folders(parser: argparse.ArgumentParser, meaning: str, *, required: bool
     parser.add_argument(
         "--data",
         type=Path,
-        nargs="+",
+        action="append",
         required=required,
         metavar="FOLDER",
-        help=f"{meaning}; several folders of one place, in the same map frame and by the same cameras, are used as one",
+        help=f"{meaning}; given again, further folders of the same place, in the same map frame and by the same "
+        "cameras, which are used as one",
     )
 
 

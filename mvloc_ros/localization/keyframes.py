@@ -86,6 +86,21 @@ class Keyframes:
         """T_map_camera `[N, 4, 4]`."""
         return se3.from_parts(self.position, self.orientation)
 
+    def chosen(self, which: NDArray[np.bool_]) -> Keyframes:
+        """Some of them, `[N]`."""
+        counts = np.diff(self.first)
+        of_chosen = np.repeat(which, counts)
+        return Keyframes(
+            self.position[which],
+            self.orientation[which],
+            self.color[which],
+            self.depth[which],
+            self.present[which],
+            np.cumsum([0, *counts[which]], dtype=np.int64),
+            self.point[of_chosen],
+            self.feature[of_chosen],
+        )
+
     @staticmethod
     def of(
         poses: Array, descriptors: Sequence[Descriptor], features: Sequence[LocalFeatures] | None = None

@@ -6,7 +6,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 DEFAULT_INFLATION = 300.0
 """Inflation of the covariance of a registration, if no held-out frames are available to estimate it."""
-_HELD_OUT, _GAP, _LEAST_PART = 0.1, 5, 200
+_HELD_OUT, _GAP = 0.1, 5
 # A folder is the training data of a model if it has half of its training poses; some frames may be missing.
 _LEAST_IN_FOLDER, _SAME_POSITION_M, _POSES_COMPARED = 0.5, 0.01, 200
 # Trials take a quarter of a second per frame.
@@ -123,20 +122,9 @@ def _no_threshold(data: str, held: int, trials: Sequence[Trial]) -> str:
 
 
 def hold_out(records: Sequence[FrameRecord]) -> tuple[list[FrameRecord], list[FrameRecord]]:
-    """(seen, held out): a tenth of each sequence, after gaps, is held out: at the end of each of its parts.
-
-    A part has 200 frames or more. In a building the end of a drive is often where nothing else was recorded, and a
-    frame of a place that the map does not show tells nothing.
-    """
-    seen: list[FrameRecord] = []
-    held: list[FrameRecord] = []
-    in_time = sorted(records, key=lambda record: (record.sequence, record.stamp_ns))
-    for _, group in groupby(in_time, key=lambda record: record.sequence):
-        sequence = list(group)
-        parts = max(1, len(sequence) // _LEAST_PART)
-        rest, blocks = split.hold_out(sequence, _HELD_OUT / parts, _GAP, parts)
-        seen += rest
-        held += [record for block in blocks for record in block]
+    """(seen, held out): a tenth of each sequence, after gaps, is held out, spread over a long one."""
+    seen, blocks = split.hold_out_spread(records, _HELD_OUT, _GAP)
+    held = [record for block in blocks for record in block]
     return seen, held[:: -(-len(held) // _MOST_HELD_OUT) or 1]
 
 

@@ -3,9 +3,9 @@
 
 A map needs no training, so other frames than the validation frames can be held out of it, in more blocks: the common
 errors of a block, above all the drift of the ground truth, are sampled once per block. The localizer runs as in the
-node, except for the network: it may have been trained on the frames, so its poses are drawn about the true ones with
-its calibrated covariance. Only the distortion of the depth camera is that of the map of the bundle; it is an average
-over all training frames.
+node, with the keyframes that are left, except for the network: it may have been trained on the frames, so its poses are
+drawn about the true ones with its calibrated covariance. Only the distortion of the depth camera is that of the map of
+the bundle; it is an average over all training frames.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from tqdm import tqdm
 from mvloc_ros.backends.backend import NetworkOutput
 from mvloc_ros.geometry import quaternion, se3
 from mvloc_ros.geometry.covariance import pose_error
+from mvloc_ros.localization.keyframes import read_keyframes
 from mvloc_ros.localization.localizer import Localizer
 from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.localization.refinement import moved
@@ -31,6 +32,7 @@ from mvloc_ros.mapping.build import Cameras, MapOptions, build_map, depth_image
 from mvloc_ros.model.bundle import Bundle
 from mvloc_ros.model.bundle_writer import add_scene_map, write_bundle
 from mvloc_ros.model.frame import ColorImage, Frame, FrameError
+from mvloc_ros.model.keyframes_spec import KeyframesSpec
 from mvloc_ros.model.map_spec import SceneMapSpec
 from mvloc_ros.recordings import FrameRecord, PosedFolder, read_color
 from mvloc_ros.recordings import train_test_split as split
@@ -42,6 +44,8 @@ _log = logging.getLogger(__name__)
 # Of each third of a sequence a tenth of the sequence is held out; the neighboring frames are not used either.
 _BLOCKS, _SHARE, _GAP = 3, 0.1, 5
 _MOST_TRIALS = 200
+# Poses are stored as quaternions.
+_SAME = 1e-6
 WRONG = 0.10, np.radians(10.0)
 """Meters and radians: a refined pose with a larger error is wrong; rejecting it is the task of the score."""
 
@@ -135,9 +139,12 @@ def run_trials(bundle: Bundle, folder: PosedFolder, min_frames: int) -> Trials:
 
 
 def hold_out(records: Sequence[FrameRecord]) -> tuple[list[FrameRecord], list[list[FrameRecord]]]:
-    """(seen, blocks): a tenth of each sequence at the end of each third is held out, with gaps of `_GAP` frames."""
+    """(seen, blocks): a tenth of each sequence at the end of each third is held out, with gaps of `_GAP` frames.
+
+    Of a long sequence shorter blocks are, more often; see `hold_out_spread`.
+    """
     posed = [record for record in records if record.T_map_camera is not None]
-    return split.hold_out(posed, _SHARE, _GAP, _BLOCKS)
+    return split.hold_out_spread(posed, _SHARE, _GAP, _BLOCKS)
 
 
 def _frame(record: FrameRecord, cameras: Cameras) -> Frame:
@@ -154,4 +161,17 @@ def _without(bundle: Bundle, seen: Sequence[FrameRecord], cameras: Cameras, min_
     listed = {name: bundle.path / name for name in bundle.manifest.files}
     copy = write_bundle(path, replace(bundle.manifest, scene_map=None, keyframes=None), listed)
     unset: SceneMapSpec = replace(spec, points=len(scene_map), calibration=None)
-    return add_scene_map(copy, scene_map.to_bytes(), unset)
+    return add_scene_map(copy, scene_map.to_bytes(), unset, _keyframes_of(bundle, seen))
+
+
+def _keyframes_of(bundle: Bundle, seen: Sequence[FrameRecord]) -> tuple[bytes, KeyframesSpec] | None:
+    """The bundle's keyframes that are among the seen frames."""
+    keyframes, spec = read_keyframes(bundle), bundle.manifest.keyframes
+    if keyframes is None or spec is None:
+        return None
+    poses = np.array([record.T_map_camera for record in seen], dtype=np.float64)
+    which = np.array([np.abs(poses - T).max(axis=(1, 2)).min(initial=np.inf) < _SAME for T in keyframes.poses()])
+    if not which.any():
+        return None
+    kept = keyframes.chosen(which)
+    return kept.to_bytes(), replace(spec, frames=len(kept))

@@ -19,7 +19,7 @@ from mvloc_ros.recordings.train_test_split import TEST_FRACTION
 MAP_EXAMPLES = """examples:
   mvloc map models/kitchen --data recordings/kitchen
   mvloc map models/hall --data recordings/hall --resolution 0.04 --max-range 8
-  mvloc map models/both --data recordings/kitchen recordings/kitchen_evening
+  mvloc map models/both --data recordings/kitchen --data recordings/kitchen_evening
 
 The map is built from the training frames of the folder and added to the bundle; test frames are never read. An existing
 map of the bundle is replaced at the end. Surfaces that one training sequence saw and another one sees through are
@@ -31,7 +31,7 @@ training."""
 
 CALIBRATE_EXAMPLES = """examples:
   mvloc calibrate models/kitchen --data recordings/kitchen
-  mvloc calibrate models/both --data recordings/kitchen recordings/kitchen_evening
+  mvloc calibrate models/both --data recordings/kitchen --data recordings/kitchen_evening
 
 Run it after `mvloc export`; `mvloc map` includes it. Only frames that were held out of the training are used, never
 test frames. The manifest is replaced at the end; a second run changes nothing."""

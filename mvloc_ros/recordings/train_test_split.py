@@ -12,6 +12,7 @@ from mvloc_ros.recordings.frames import FrameRecord
 
 Frames = tuple[FrameRecord, ...]
 
+_LEAST_PART = 200
 TEST_FRACTION = 0.2
 """The share that becomes test where nobody says another: the default of every `--test-fraction`."""
 
@@ -66,6 +67,26 @@ def hold_out(
             held += [sequence[end - count : end] for end in ends]
         else:
             seen += sequence
+    return seen, held
+
+
+def hold_out_spread(
+    records: Sequence[FrameRecord], share: float, gap: int, blocks: int = 1
+) -> tuple[list[FrameRecord], list[list[FrameRecord]]]:
+    """(seen, held out) as `hold_out`, with `blocks` blocks in each part of a sequence of 200 frames or more.
+
+    In a building the end of a long drive is often where nothing else was recorded, and a frame of a place that the rest
+    does not show tells nothing of those that it does.
+    """
+    seen: list[FrameRecord] = []
+    held: list[list[FrameRecord]] = []
+    in_time = sorted(records, key=lambda record: (record.sequence, record.stamp_ns))
+    for _, group in groupby(in_time, key=lambda record: record.sequence):
+        sequence = list(group)
+        parts = max(1, len(sequence) // _LEAST_PART)
+        rest, found = hold_out(sequence, share / parts, gap, blocks * parts)
+        seen += rest
+        held += found
     return seen, held
 
 

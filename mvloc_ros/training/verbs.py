@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 TRAIN_EXAMPLES = """examples:
   mvloc train --data recordings/kitchen --out runs/kitchen --refit
-  mvloc train --data recordings/kitchen recordings/kitchen_evening --out runs/both --refit
+  mvloc train --data recordings/kitchen --data recordings/kitchen_evening --out runs/both --refit
   mvloc train --data recordings/kitchen --out runs/views --turn 15 --shift 0.3 --refit --refit-epochs 12
   mvloc train --data recordings/kitchen --out runs/large --preset paper --weights resnet34.pth --device cuda
   mvloc train --data recordings/kitchen --out runs/long --epochs 200 --learning-rate 1e-3 --seed 3

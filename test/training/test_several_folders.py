@@ -23,6 +23,11 @@ TINY = [
 ]  # fmt: skip
 
 
+def data(*folders: object) -> list[str]:
+    """The option for each of them."""
+    return [word for folder in folders for word in ("--data", str(folder))]
+
+
 @pytest.fixture(scope="module")
 def evening(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same walks in less light."""
@@ -38,7 +43,7 @@ def evening(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 @pytest.fixture(scope="module")
 def run(tiny_folder: Path, evening: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "both"
-    assert main(["train", "--data", str(tiny_folder), str(evening), "--out", str(out), *TINY]) == 0
+    assert main(["train", "--data", str(tiny_folder), "--data", str(evening), "--out", str(out), *TINY]) == 0
     return out
 
 
@@ -54,14 +59,14 @@ def test_the_run_names_all_of_its_data(run: Path, tiny_folder: Path, evening: Pa
 def test_the_same_folders_in_another_order_are_the_same_run(
     run: Path, tiny_folder: Path, evening: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["train", "--data", str(evening), str(tiny_folder), "--out", str(run), *TINY]) == 0
+    assert main(["train", "--data", str(evening), "--data", str(tiny_folder), "--out", str(run), *TINY]) == 0
     for other in ([tiny_folder], [evening]):
-        assert main(["train", "--data", *map(str, other), "--out", str(run), *TINY]) == 2
+        assert main(["train", *data(*other), "--out", str(run), *TINY]) == 2
         assert "has a run with different values of digest, frames, name, sequences" in capsys.readouterr().err
 
 
 def test_test_errors_are_printed_per_sequence(run: Path, tiny_folder: Path, evening: Path, capsys) -> None:
-    words = ["--data", str(evening), str(tiny_folder), "--out", str(run)]
+    words = ["--data", str(evening), "--data", str(tiny_folder), "--out", str(run)]
     assert main(["train", *words, *TINY, "--test"]) == 0
     lines = capsys.readouterr().out.splitlines()
     found = json.loads((run / "test.json").read_text())["test frames"]
@@ -80,15 +85,15 @@ def test_export_and_calibrate_take_the_same_folders(
 ) -> None:
     model = tmp_path / "model"
     both = [str(tiny_folder), str(evening)]
-    assert main(["export", str(run), "--out", str(model), "--no-cache", "--data", *both]) == 0
+    assert main(["export", str(run), "--out", str(model), "--no-cache", *data(*both)]) == 0
     training = read_bundle(model).manifest.training
     names = sorted((evening.name, tiny_folder.name))
     assert training["data"] == " + ".join(names)
     assert f"--data {' '.join(names)} --out runs/{names[0]} " in training["command"]
-    assert main(["calibrate", str(model), "--data", *both]) == 0
+    assert main(["calibrate", str(model), *data(*both)]) == 0
     calibrated = read_bundle(model)
     assert calibrated.manifest.calibration is not None
-    assert main(["calibrate", str(model), "--data", *both[::-1]]) == 0
+    assert main(["calibrate", str(model), *data(*both[::-1])]) == 0
     assert read_bundle(model).manifest == calibrated.manifest
     capsys.readouterr()
     assert main(["calibrate", str(model), "--data", str(evening)]) == 2
@@ -110,7 +115,7 @@ def test_other_cameras_are_one_sentence(tiny_folder: Path, tmp_path: Path, capsy
     other = Path(shutil.copytree(tiny_folder, tmp_path / "z"))
     settings = json.loads((other / "camera.json").read_text())
     (other / "camera.json").write_text(json.dumps(settings | {"depth_units_per_metre": 5000}))
-    words = ["train", "--data", str(tiny_folder), str(other), "--out", str(tmp_path / "run"), *TINY]
+    words = ["train", "--data", str(tiny_folder), "--data", str(other), "--out", str(tmp_path / "run"), *TINY]
     assert main(words) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert "is 1000 in the first and 5000 in the second" in error
