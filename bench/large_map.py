@@ -17,7 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from os import getpid
 from pathlib import Path
@@ -33,7 +33,7 @@ from mvloc_ros.errors import MvlocError
 from mvloc_ros.file_reader import read_file
 from mvloc_ros.geometry import se3
 from mvloc_ros.limits import MOST_MAP_BYTES
-from mvloc_ros.localization.descriptors import Descriptor
+from mvloc_ros.localization.keyframe_starts import Look
 from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.localization.pose import Pose
 from mvloc_ros.localization.refinement import Refined, Refiner, moved
@@ -66,14 +66,14 @@ class WakingRefiner(Refiner):
 
     places: Sequence[Array] = ()
 
-    def _starts(self, frame: Any, describe: Callable[[], Descriptor] | None) -> Iterator[Start]:
+    def _starts(self, frame: Any, look: Look | None) -> Iterator[Start]:
         if not self.places:
-            return super()._starts(frame, describe)
+            return super()._starts(frame, look)
         names = [NETWORK, *(f"place {i}" for i in range(2, len(self.places) + 1))]
         return (Start(name, T) for name, T in zip(names, self.places, strict=True))
 
-    def _verdict(self, evidence: Evidence, fault: str) -> tuple[float, str]:
-        score, rejection = super()._verdict(evidence, fault)
+    def _verdict(self, frame: Any, evidence: Evidence, fault: str, *, follows: bool) -> tuple[float, str]:
+        score, rejection = super()._verdict(frame, evidence, fault, follows=follows)
         return (score, rejection or "another place") if self.places else (score, rejection)
 
 

@@ -144,9 +144,11 @@ MOST_MAP_BYTES = 1 << 30
 """Of a scene map's file: ten bytes a point before compression."""
 
 MOST_KEYFRAMES = 1 << 16
-MOST_LOCAL_FEATURES = 1 << 22
 MOST_KEYFRAMES_BYTES = 1 << 28
-"""Of a bundle: a kilobyte each; `mvloc map` writes at most 600."""
+"""Of a bundle: 20 kilobytes each; `mvloc map` writes at most 600."""
+
+MOST_LOCAL_FEATURES = 1 << 22
+"""Of all keyframes of a bundle: `mvloc map` writes at most 200 for each."""
 
 MOST_MODEL_BYTES = (1 << 31) - 1
 """Of an ONNX file: protobuf reads no more."""

@@ -360,17 +360,24 @@ class Refiner:
     def _prior(self, frame: _Frame, start: Start, T_map_depth: Array, found: Support, length_m: float) -> Pose:
         """What has the directions that the geometry leaves open.
 
-        The network's pose; where that contradicts the registered one and the last accepted one does not, the latter. A
-        pose that is vaguer than that of a keyframe is none of these: a network that knows little of a large place would
+        The network's pose; where that contradicts the registered one and the last accepted one does not, the latter.
+        Where both do, it is asked again in what the geometry determines, as registration slides along the rest. A pose
+        that is vaguer than that of a keyframe is none of these: a network that knows little of a large place would
         shift what was found from elsewhere along every wall. Where neither will do, whatever makes the registered pose
         likeliest, the keyframe that it was found from among them.
         """
+        T_map_camera = T_map_depth @ se3.inverse(self._T_camera_depth)
+        known = [pose for pose in frame.evidence if not _is_vague(pose)]
+        for pose in known:
+            error = pose_error(T_map_camera, pose.T)
+            if float(error @ np.linalg.solve(pose.covariance, error)) <= _USUAL:
+                return pose
 
         def squared(pose: Pose) -> float:
             return self._innovation(pose, T_map_depth, found, length_m)
 
-        for pose in frame.evidence:
-            if not _is_vague(pose) and squared(pose) <= _USUAL:
+        for pose in known:
+            if squared(pose) <= _USUAL:
                 return pose
         told = () if start.covariance is None else (Pose(frame.network.stamp_ns, start.T, start.covariance),)
         return min((*frame.evidence, *told), key=lambda pose: squared(pose) + np.linalg.slogdet(pose.covariance)[1])

@@ -109,14 +109,14 @@ def test_the_command_takes_both_folders_and_says_what_it_left_out(
         "--no-depth-correction",
         "--no-calibration",
     ]
-    folders = [str(part.root) for part in days.parts]
-    assert main([*words, "--without-threshold", "--data", *folders]) == 0
+    folders = [word for part in days.parts for word in ("--data", str(part.root))]
+    assert main([*words, "--without-threshold", *folders]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert "together: 2 folders, 4 sequences, 96 training and 4 test frames." in lines
     (said,) = (line for line in lines if line.startswith("left out of the map: "))
     assert said.endswith(" m2, which one of 2 sequences saw and another one sees through.")
     assert read_bundle(model).manifest.scene_map is not None
-    assert main([*words, "--data", folders[0], folders[0]]) == 2
+    assert main([*words, *folders[:2], *folders[:2]]) == 2
     assert "is given twice" in capsys.readouterr().err
 
 

@@ -107,8 +107,7 @@ def test_help_says_that_several_may_be_given(verb: str, capsys: pytest.CaptureFi
     with pytest.raises(SystemExit):
         main([verb, "--help"])
     text = " ".join(capsys.readouterr().out.split())
-    assert "--data FOLDER [FOLDER ...]" in text
-    assert "several folders of one place, in the same map frame and by the same cameras, are used as one" in text
+    assert "further folders of the same place, in the same map frame and by the same cameras, which are used as" in text
 
 
 def test_other_cameras_are_one_sentence(tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
