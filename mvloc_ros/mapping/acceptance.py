@@ -24,6 +24,8 @@ MIN_TRIALS = 30
 _ODOMETRY = 10.0
 """So many times more of the wrong poses that nothing but the colour image contradicts may pass where odometry speaks
 for them: depth of an earlier moment follows from the pose accepted last only where the camera has not moved."""
+_OF_FOLLOWED = tuple(name for name in NAMES if name != "observability")
+"""What the depth image leaves open is known from the pose accepted last."""
 _STEPS = 4000
 # Weight decay per trial: evidence that separates right from wrong without exception would else get weights without end.
 _DECAY = 1e-3
@@ -48,18 +50,22 @@ def fit_followed(
     followed = [trial for trial in trials if trial.refined.follows]
     others = [trial for trial in trials if not trial.refined.follows]
     first = fit_acceptance(others, false_accept_rate)
-    second = fit_acceptance(followed, false_accept_rate, _ODOMETRY * false_accept_rate)
+    second = fit_acceptance(followed, false_accept_rate, _ODOMETRY * false_accept_rate, names=_OF_FOLLOWED)
     return (fit_acceptance(trials, false_accept_rate), None) if first is None or second is None else (first, second)
 
 
 def fit_acceptance(
-    trials: Sequence[Trial], false_accept_rate: float = FALSE_ACCEPT_RATE, by_odometry: float | None = None
+    trials: Sequence[Trial],
+    false_accept_rate: float = FALSE_ACCEPT_RATE,
+    by_odometry: float | None = None,
+    names: Sequence[str] = NAMES,
 ) -> AcceptanceSpec | None:
     """The score that tells right from wrong trials; None with too few of either.
 
     Logistic regression with weights of at least 0, right and wrong counting the same. The threshold lets through
     `false_accept_rate` of the wrong trials, and of each kind of them of which there are enough; where that leaves room
-    below the right ones, it stands in the middle. `by_odometry` is the rate of `threshold_by_odometry`.
+    below the right ones, it stands in the middle. `by_odometry` is the rate of `threshold_by_odometry`,
+    `names` the evidence that is asked for.
     """
     # What a rule rejects is rejected whatever the score.
     judged = np.array([not trial.ruled_out for trial in trials], dtype=bool)
@@ -67,7 +73,7 @@ def fit_acceptance(
     right = np.array([trial.right for trial in counted], dtype=bool)
     if min(right_and_wrong(trials)) < MIN_TRIALS:
         return None
-    values = _values(counted, right)
+    values = _values(counted, right, names)
     weights, bias = _logistic(values, right)
     logits = values @ weights + bias
     kinds = np.array([trial.kind for trial in counted])
@@ -78,8 +84,8 @@ def fit_acceptance(
     accepted[judged] = logits >= limit
     return AcceptanceSpec(
         bias=bias,
-        weights={name: float(weight) for name, weight in zip(NAMES, weights, strict=True)},
-        typical={name: float(value) for name, value in zip(NAMES, np.median(values[right], axis=0), strict=True)},
+        weights={name: float(weight) for name, weight in zip(names, weights, strict=True)},
+        typical={name: float(value) for name, value in zip(names, np.median(values[right], axis=0), strict=True)},
         threshold=_probability(limit),
         false_accept_rate=false_accept_rate,
         summary=_summary(trials, accepted),
@@ -98,8 +104,8 @@ def _probability(logit: float) -> float:
     return float(np.clip(1.0 / (1.0 + np.exp(-logit)), 1e-6, 1.0 - 1e-6))
 
 
-def _values(trials: Sequence[Trial], right: NDArray[np.bool_]) -> Array:
-    """Evidence `[N, len(NAMES)]`; what the colour image could not be compared for is what is typical of right ones."""
+def _values(trials: Sequence[Trial], right: NDArray[np.bool_], names: Sequence[str]) -> Array:
+    """Evidence `[N, len(names)]`; what the colour image could not be compared for is what is typical of right ones."""
     typical = {}
     for name in CONTRAST:
         values = [getattr(trial.evidence, name) for trial, yes in zip(trials, right, strict=True) if yes]
@@ -108,7 +114,7 @@ def _values(trials: Sequence[Trial], right: NDArray[np.bool_]) -> Array:
     for trial in trials:
         missing = {name: value for name, value in typical.items() if math.isnan(getattr(trial.evidence, name))}
         found = replace(trial.evidence, **missing).values()
-        rows.append([found[name] for name in NAMES])
+        rows.append([found[name] for name in names])
     return np.array(rows)
 
 
