@@ -117,7 +117,10 @@ def _no_threshold(data: str, held: int, trials: Sequence[Trial]) -> str:
         "needed"
     )
     if right < MIN_TRIALS <= wrong:
-        return f"{text}. The network poses are too far off as starting poses: train longer, or with more frames"
+        return (
+            f"{text}. Neither the network's poses nor keyframes bring registration near enough: record more of the "
+            "place, or train longer"
+        )
     return f"{text}. Record and train with more frames, so that more of them are held out"
 
 
