@@ -113,6 +113,9 @@ def test_keyframes_keep_features_to_the_millimetre_and_read_files_without():
         np.testing.assert_allclose(keyframes.features(i).points, one.points, atol=5.1e-4)
         np.testing.assert_array_equal(keyframes.features(i).descriptors, one.descriptors)
     assert len(keyframes.features(3)) == 0
+    two = keyframes.chosen(np.array([False, False, True, True]))
+    assert len(two) == 2
+    np.testing.assert_array_equal(two.features(0).descriptors, some[2].descriptors)
     damaged = replace(keyframes, first=np.array([0, 3, 2, 8, 8], np.int64))
     with pytest.raises(ValueError, match="local features"):
         Keyframes.from_bytes(damaged.to_bytes())

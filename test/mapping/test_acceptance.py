@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,10 +11,12 @@ import pytest
 
 from mvloc_ros.localization import verification
 from mvloc_ros.localization.verification import Evidence
-from mvloc_ros.mapping.acceptance import fit_acceptance
+from mvloc_ros.mapping.acceptance import fit_acceptance, fit_followed
 
 
-def trials(kind: str, count: int, *, right: bool, contrast: float, support: float = 0.95, seed: int = 0) -> list:
+def trials(
+    kind: str, count: int, *, right: bool, contrast: float, support: float = 0.95, seed: int = 0, follows: bool = False
+) -> list:
     rng = np.random.default_rng((seed, count))
 
     def about(value: float) -> float:
@@ -24,6 +27,7 @@ def trials(kind: str, count: int, *, right: bool, contrast: float, support: floa
             kind=kind,
             right=right,
             ruled_out=False,
+            refined=SimpleNamespace(follows=follows),
             evidence=Evidence(
                 *(about(support), 0.7, 0.95, 1.0, 0.85, 0.9),
                 texture=1.0,
@@ -67,3 +71,46 @@ def test_geometry_and_colour_must_both_speak_for_a_pose():
     )
     assert verification.score(misplaced, spec) < spec.threshold
     assert misplaced.consistency == pytest.approx(0.4 * 0.7 * 0.8)
+
+
+def test_poses_that_follow_from_an_accepted_one_have_a_score_of_their_own():
+    wakes = trials("right", 200, right=True, contrast=0.8) + trials("elsewhere", 200, right=False, contrast=0.3)
+    follows = trials("rescued", 200, right=True, contrast=0.55, follows=True, seed=1)
+    frozen = trials("frozen", 400, right=False, contrast=0.45, follows=True, seed=2)
+    first, second = fit_followed(wakes + follows + frozen)
+    assert first.threshold_by_odometry is None
+    assert "observability" in first.weights
+    assert "observability" not in second.weights
+    assert share_accepted(frozen, second) <= 0.01
+    assert second.threshold_by_odometry < second.threshold
+    by_odometry = replace(second, threshold=second.threshold_by_odometry)
+    assert 0.02 < share_accepted(frozen, by_odometry) <= 0.06
+    assert share_accepted(follows, by_odometry) > share_accepted(follows, second)
+
+
+def test_with_too_few_of_one_kind_one_score_is_for_all():
+    wakes = trials("right", 200, right=True, contrast=0.8) + trials("elsewhere", 200, right=False, contrast=0.3)
+    first, second = fit_followed(wakes + trials("rescued", 20, right=True, contrast=0.8, follows=True))
+    assert second is None
+    assert first.summary["rescued"]["trials"] == 20
+
+
+def test_what_could_not_be_compared_is_typical_and_told_apart_by_its_texture():
+    nan = float("nan")
+    blank = [
+        SimpleNamespace(
+            kind="elsewhere",
+            right=False,
+            ruled_out=False,
+            refined=SimpleNamespace(follows=False),
+            evidence=Evidence(
+                *(1.0, 0.9, 1.0, 1.0, 0.0, 0.9), texture=0.0, local_contrast=nan, synchrony=nan, contrast_alignment=nan
+            ),
+        )
+    ] * 100
+    right = trials("right", 200, right=True, contrast=0.8)
+    spec = fit_acceptance(right + blank)
+    assert all(np.isfinite(value) for value in (*spec.weights.values(), *spec.typical.values()))
+    assert share_accepted(right, spec) > 0.95
+    seen = replace(blank[0].evidence, **{name: spec.typical[name] for name in verification.CONTRAST})
+    assert verification.score(seen, spec) < spec.threshold

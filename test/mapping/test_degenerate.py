@@ -119,6 +119,23 @@ def test_a_network_that_knows_nothing_is_no_prior_for_what_was_found_from_elsewh
         assert np.linalg.norm(pose_error(found.pose.T, near)[:3]) < 0.04
 
 
+def test_one_wall_out_of_nowhere_is_rejected(bundle_of, room, localize):
+    """A network that knows nothing and a keyframe that looks alike leave open where along the wall it is."""
+    poses = [room.looking(0.1 * i, 0.3 * j, 1.2, 0.1 * j, 0.0) for i in range(3) for j in (-1, 0, 1)]
+    truth = room.looking(0.05, 0.1, 1.2, 0.05, 0.03)
+    frame = room.frame_of(room.Scene(room=None, boxes=WALL), truth)
+    _, localizer = localize(frame, truth, bundle=bundle_of(WALL, poses))
+    vague = Pose(0, truth, np.diag([4.0] * 3 + [1.0] * 3))
+    color = localizer.prepared(frame.color.pixels)
+    start = Start("retrieval 1", truth, NEAR_KEYFRAME)
+    found = localizer._refiner.attempt(start, vague, frame.depth, color)
+    assert "determines the pose in all directions" in found.rejection
+    expected = Expectation(Pose(0, truth, np.diag([0.0009] * 6)), is_hint=False)
+    followed = localizer._refiner.attempt(Start(TRACKER, truth), vague, frame.depth, color, expected)
+    assert followed.follows
+    assert "determines the pose in all directions" not in followed.rejection
+
+
 def test_along_a_corridor_the_pose_is_the_networks(bundle_of, room, localize):
     poses = [room.looking(0.15 * i, 0.2 * j, 1.2, 0.15 * j, 0.2) for i in range(4) for j in (-1, 0, 1)]
     bundle = bundle_of(CORRIDOR, poses)
