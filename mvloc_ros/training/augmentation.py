@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from mvloc_ros.training.light_augmentation import relight
 from mvloc_ros.training.options import AugmentationConfig
 
 # Weights of the luma of ITU-R BT.601.
@@ -25,9 +26,9 @@ def augment(color: Tensor, depth: Tensor, present: Tensor, config: AugmentationC
 
 
 def jitter_color(color: Tensor, config: AugmentationConfig) -> Tensor:
-    """Brightness, contrast, saturation, tint, noise, and a rectangle of one random color."""
+    """Another light, brightness, contrast, saturation, tint, noise, and a rectangle of one random color."""
     batch, height, width, _ = color.shape
-    x = color.reshape(batch, height * width, 3).float()
+    x = relight(color, config.light).reshape(batch, height * width, 3)
     matrix, offset = _color_transform(x.mean(dim=1), config)
     x = torch.baddbmm(offset, x, matrix).reshape(color.shape)
     # The same noise in the three channels: a third of the random numbers, and like a sensor's in dim light.

@@ -107,6 +107,12 @@ class AugmentationConfig:
         0.0, "largest translation of the camera for a new view, meters; needs depth", low=0.0, high=2.0
     )
     unmoved: float = option(0.25, "probability that a frame or clip keeps its recorded view", low=0.0, high=1.0)
+    light: float = option(
+        0.0,
+        "another light, from 0 (none) to 1: exposure, gamma curve, cast, lamp from one side, spot",
+        low=0.0,
+        high=1.0,
+    )
     brightness: float = option(0.4, "largest relative change of brightness", low=0.0, high=1.0)
     contrast: float = option(0.4, "largest relative change of contrast", low=0.0, high=1.0)
     saturation: float = option(0.4, "largest relative change of saturation", low=0.0, high=1.0)
