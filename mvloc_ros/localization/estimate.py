@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.localization.pose import Pose
+from mvloc_ros.localization.starts import DRAW, NETWORK, TRACKER
 from mvloc_ros.localization.tracker import Fix
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class PoseEstimate:
             self.T_odom_camera,
             is_partial=not (self.color_used and self.depth_used),
             is_repeated=self.is_repeated,
+            is_of_keyframe=self.details is not None and self.details.start not in (NETWORK, TRACKER, DRAW),
             rejection=self.rejection,
             unverified=self.unverified,
         )

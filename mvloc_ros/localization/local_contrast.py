@@ -71,13 +71,14 @@ def compare(
 ) -> LocalContrast | None:
     """Compare image and map over the inliers; arguments as of `appearance.compare`.
 
-    None where there are too few of them, or neither the map nor the image has contrast there (a wall of one colour).
+    None where neither the map nor the image has contrast there (a wall of one colour). Too few inliers correlate with
+    nothing: a pose at which little of the image shows what the map has is not one that cannot be compared.
     """
     image = gray(color)
     height, width = image.shape
     points = in_image(found, target, camera.scaled_to(width, height), T_color_depth)
     if points is None:
-        return None
+        return LocalContrast(0.0, 0.0, 0.0)
     u, v, expected = points
     measured = _shifted(_LOGARITHM[image], u, v)
     cell_x = np.clip(u * (_COLUMNS / width), 0, _COLUMNS - 1).astype(np.intp)

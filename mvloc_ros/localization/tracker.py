@@ -8,6 +8,8 @@ A pose is accepted if it agrees with the last accepted one (see `gate`). One tha
 `confirmations` poses in a row of time agree on the same motion, each one with an earlier one, the camera really is
 elsewhere (it was carried, or the accepted pose was wrong) and the last of them is accepted.
 
+The first pose of all needs `initial_fixes`, and three if it was found from a keyframe.
+
 Poses of one image alone confirm no jump away from what both images told: where the network errs without the other
 image it errs alike from frame to frame, so that their agreement says nothing.
 """
@@ -32,6 +34,9 @@ Array = NDArray[np.float64]
 
 # A pose whose camera may be this far from it by now (one standard deviation) is no place to look any more.
 _LARGEST_SPREAD_M, _LARGEST_SPREAD_RAD = 2.0, 2.0
+# In a building places look alike. A keyframe that tells where the camera is where the network does not must be
+# confirmed: of many frames of a wake-up one is soon accepted by chance.
+_OF_KEYFRAMES = 3
 # Poses further apart in time do not tell how fast the camera moves now.
 _SPEED_WITHIN_NS = 200_000_000
 
@@ -54,6 +59,7 @@ class Fix:
         T_odom_camera: the same camera at the same stamp in the odometry's frame; None without odometry.
         is_partial: made without one of the two images.
         is_repeated: made of a depth image that an earlier frame had: the pose is of that frame's moment.
+        is_of_keyframe: found from a keyframe, and not from where the network or the tracker puts the camera.
         rejection: why whoever made the pose rejects it, in words; such a pose is never accepted.
         unverified: what kept the scene map from judging the pose, in words; empty if it did, or there is none.
     """
@@ -62,6 +68,7 @@ class Fix:
     T_odom_camera: Array | None = None
     is_partial: bool = False
     is_repeated: bool = False
+    is_of_keyframe: bool = False
     rejection: str = ""
     unverified: str = ""
 
@@ -192,6 +199,8 @@ class Tracker:
     def _compare(self, fix: Fix) -> Verdict:
         if self._accepted is None:
             why, needed = "no pose has been accepted yet", self._limits.initial_fixes
+            if fix.is_of_keyframe:
+                needed = max(needed, _OF_KEYFRAMES)
         else:
             why, needed = self._mismatch(self._accepted, fix, is_hint=self._is_hint), self._limits.confirmations
             if not why:

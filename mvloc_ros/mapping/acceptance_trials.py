@@ -17,6 +17,7 @@ Wrong ones are
                 accepted must not speak for the next one
     frozen      depth of an earlier moment, when the camera was more than the limits away
     shuffled    depth of any other moment
+    blocked     something stands in front of most of the view, which registration fits to some surface of the map
     mirrored    both images mirrored: a place that does not exist, with everything else as in this one
     turned      both images upside down: the same
 
@@ -75,6 +76,8 @@ _FAR_OFF = 3.0
 _CHANGED_SIDES = 0.25, 0.45
 # What stands in front is nearer by these factors.
 _IN_FRONT = 0.4, 0.8
+# What blocks a view hides these shares of it, at these distances in metres.
+_BLOCKED, _BLOCKED_M = (0.65, 0.9), (0.4, 1.2)
 # How far the accepted pose is from the true one: metres and radians, what a camera moves in a tenth of a second.
 _MOTION = np.array([0.03] * 3 + [0.03] * 3)
 
@@ -124,6 +127,15 @@ class Images:
     def lit(self, rng: np.random.Generator) -> Images:
         """In another light, drawn by chance."""
         return replace(self, color=lighting.drawn(rng).on(self.color, rng))
+
+    def blocked(self, rng: np.random.Generator) -> Images:
+        """With something flat of one colour near in front of most of both images, from one side."""
+        share, mirrored = rng.uniform(*_BLOCKED), rng.random() < 0.5
+        color, values = self.color.copy(), self.depth.values.copy()
+        columns = (0.0, share) if mirrored else (1.0 - share, 1.0)
+        _part(color, (0.0, 1.0), columns)[:] = rng.integers(30, 220, 3)
+        _part(values, (0.0, 1.0), columns)[:] = round(rng.uniform(*_BLOCKED_M) / self.depth.metres_per_unit)
+        return Images(color, DepthImage(values, self.depth.metres_per_unit))
 
     def changed(self, other: Images, rng: np.random.Generator) -> Images:
         """With a part of both images from `other`, and something of one colour in front of another part."""
@@ -191,6 +203,7 @@ def _trials_of(
     for _ in range(_STARTS_BESIDE):
         beside = moved(truth, np.concatenate([_way(rng, _BESIDE_M), _way(rng, _BESIDE_RAD)]))
         yield from trial(BESIDE, images.lit(rng), failed, truth, beside)
+    yield from trial("blocked", images.blocked(rng), moved(truth, spread * rng.standard_normal(6)), truth)
     away = [lender for lender in lenders if _apart(lender, truth, _ELSEWHERE)]
     for _ in range(_STARTS_ELSEWHERE if away else 0):
         yield from trial("elsewhere", images.lit(rng), pose_of(away[rng.integers(len(away))]), truth)

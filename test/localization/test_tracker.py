@@ -324,3 +324,16 @@ def test_a_camera_that_never_had_both_images_is_found_again_by_one():
         tracker.update(replace(fix(0.1 * n, pose(*ELSEWHERE), pose()), is_partial=True)).accepted for n in range(1, 6)
     ]
     assert accepted == [False] * 4 + [True]
+
+
+def test_a_first_pose_that_a_keyframe_told_needs_three_that_agree():
+    tracker = Tracker(LIMITS)
+    verdicts = [tracker.update(replace(fix(i, pose(), pose()), is_of_keyframe=True)) for i in range(3)]
+    assert [verdict.accepted for verdict in verdicts] == [False, False, True]
+    assert "1 of 3 poses" in verdicts[0].reason
+    tracker = Tracker(LIMITS)
+    elsewhere = replace(fix(0, pose(*ELSEWHERE), pose()), is_of_keyframe=True)
+    assert not tracker.update(elsewhere).accepted
+    assert not tracker.update(replace(fix(1, pose(), pose()), is_of_keyframe=True)).accepted
+    assert tracker.update(fix(2, pose(), pose())).accepted, "the network puts the camera there itself"
+    assert tracker.update(replace(fix(3, pose(), pose()), is_of_keyframe=True)).accepted, "and now it is followed"
