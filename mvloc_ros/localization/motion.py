@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mvloc_ros.geometry import se3
+from mvloc_ros.geometry import quaternion, se3
 from mvloc_ros.geometry.covariance import through_extrinsic
 from mvloc_ros.localization.pose import Pose
 
@@ -94,3 +94,11 @@ class MotionModel:
             growth.per_radian * came.radians + growth.radians_per_second * seconds,
             True,
         )
+
+
+def moved(T: Array, delta: Array) -> Array:
+    """A pose (4x4) with an error `[6]` added: position in metres, rotation vector about the map's axes."""
+    result = np.array(T, dtype=np.float64)
+    result[:3, 3] += delta[:3]
+    result[:3, :3] = quaternion.to_matrix(quaternion.exp(0.5 * np.asarray(delta[3:]))) @ result[:3, :3]
+    return result

@@ -19,19 +19,21 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mvloc_ros.geometry import quaternion, se3
+from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.covariance import pose_error, through_extrinsic
 from mvloc_ros.localization import appearance, free_space, local_contrast, verification
-from mvloc_ros.localization.inlier_residuals import Support, fused, information_of, innovation, support
+from mvloc_ros.localization.inlier_residuals import Support, support
 from mvloc_ros.localization.keyframe_starts import KeyframeStarts, Look
 from mvloc_ros.localization.keyframes import Keyframes
 from mvloc_ros.localization.local_map import LocalMap, LocalMaps
+from mvloc_ros.localization.motion import moved
 from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.localization.pose import Pose
+from mvloc_ros.localization.priors import Measured, Priors, is_vague
 from mvloc_ros.localization.registration import Registered, Source, register
 from mvloc_ros.localization.scene_map import SceneMap
 from mvloc_ros.localization.sensor_rig import SensorRig
-from mvloc_ros.localization.starts import NEAR_KEYFRAME, NETWORK, Start, in_order
+from mvloc_ros.localization.starts import NETWORK, Start, in_order
 from mvloc_ros.localization.tracker import Expectation
 from mvloc_ros.localization.uncertainty import with_floor
 from mvloc_ros.localization.unverified import Unrefined
@@ -44,8 +46,6 @@ Array = NDArray[np.float64]
 
 # Starting poses are drawn with at most this spread; further away the registration finds another place anyway.
 _LARGEST_SPREAD = np.array([0.3] * 3 + [0.2] * 3)
-# Squared Mahalanobis distance that 95 % of the network's errors stay below (chi-square, six degrees of freedom).
-_USUAL = 12.6
 # By so much a correlation with the map is clearly better than another.
 _CLEARLY = 0.2
 _CORRELATIONS = verification.CONTRAST[0], verification.BRIGHTNESS[0]
@@ -112,6 +112,7 @@ class Refiner:
         self._T_camera_depth = self.rig.T_camera_depth
         self._maps = LocalMaps(scene_map, spec.depth_max_m, options.threads)
         self._draws = np.random.default_rng(0).standard_normal((64, 6))
+        self._priors = Priors(self._T_camera_depth, spec.calibrated_inflation)
         self._judging_s = 0.0
         reach = () if manifest.keyframes is None else manifest.keyframes.reach
         self.keyframe_starts = None if keyframes is None else KeyframeStarts(keyframes, reach)
@@ -168,7 +169,7 @@ class Refiner:
                 "the scene map has nothing where the network puts the camera",
                 verification.color_fault(frame.blank),
             )
-        if best.rejection and not frame.blank and not _is_vague(network) and time.perf_counter() < deadline:
+        if best.rejection and not frame.blank and not is_vague(network) and time.perf_counter() < deadline:
             # Whatever blocks the view is itself what registration fits to the map, at some pose where it hides nothing.
             best = replace(best, rejection=self._blocked(frame) or best.rejection)
         return replace(
@@ -266,9 +267,10 @@ class Refiner:
     def _judge(self, frame: _Frame, start: Start, target: LocalMap, registered: Registered) -> Refined:
         points, threads, network = frame.source.points, self._options.threads, frame.network
         T_map_depth, left_m = registered.T_map_depth, registered.left_m
-        found = at_registered = support(points, target, T_map_depth, self._resolution_m, threads)
+        found = support(points, target, T_map_depth, self._resolution_m, threads)
         length_m = float(np.median(points[:, 2]))
-        T_fused, covariance, determined = self._fused(frame, start, T_map_depth, found, length_m, left_m)
+        measured = Measured(T_map_depth, found.hessian, length_m, left_m)
+        T_fused, covariance, determined = self._priors.fused(frame.evidence, start, measured)
         looked = self._settled(frame, target, _Looked(T_map_depth, found, covariance), T_fused, length_m)
         T_depth_camera = se3.inverse(self._T_camera_depth)
         T_map_depth, found = looked.T_map_depth, looked.found
@@ -277,7 +279,7 @@ class Refiner:
         covariance = through_extrinsic(looked.covariance, T_map_depth, T_depth_camera)
         covariance_camera = with_floor(covariance, self._spec.calibration)
         pose = Pose(network.stamp_ns, T_map_camera, covariance_camera)
-        continuity, follows = self._continuity(frame, registered.T_map_depth, at_registered, length_m, pose)
+        continuity, follows = self._priors.continuity(frame.accepted, measured, pose)
         agreement = verification.agreement(T_map_camera, frame.evidence)
         consensus = 0 if start.matches is None else start.matches.consensus(T_map_camera)
         evidence = verification.evidence(found, space, looked.color, agreement, continuity, consensus)
@@ -316,71 +318,6 @@ class Refiner:
         # What is open has no prior now, and may be as far off as the prior was.
         error = pose_error(registered.T_map_depth, T_fused)
         return replace(registered, covariance=registered.covariance + np.outer(error, error), color=color)
-
-    def _continuity(
-        self, frame: _Frame, T_map_depth: Array, found: Support, length_m: float, pose: Pose
-    ) -> tuple[float, bool]:
-        """How well a registered pose (4x4) continues the one accepted last; whether the final pose follows from it."""
-        last = frame.accepted
-        if last is None:
-            return 0.0, False
-        squared = self._innovation(last, T_map_depth, found, length_m)
-        error = pose_error(pose.T, last.T)
-        near = float(error @ np.linalg.solve(last.covariance + pose.covariance, error)) <= _USUAL
-        return verification.continuity(squared, last.covariance), near and not _is_vague(last) and squared <= _USUAL
-
-    def _fused(
-        self, frame: _Frame, start: Start, T_map_depth: Array, found: Support, length_m: float, left_m: float
-    ) -> tuple[Array, Array, int]:
-        """The registered pose with the prior's in what the geometry leaves open, its covariance, and what it does not.
-
-        Poses (4x4) and covariance (6x6) are of the depth camera.
-        """
-        prior = self._prior(frame, start, T_map_depth, found, length_m)
-        T_prior = prior.T @ self._T_camera_depth
-        before = through_extrinsic(prior.covariance, prior.T, self._T_camera_depth)
-        shift, inflation = pose_error(T_map_depth, T_prior), self._spec.calibrated_inflation
-        delta, covariance, determined = fused(shift, found.hessian, before, length_m, inflation)
-        contradiction = float(delta @ np.linalg.solve(before, delta)) / _USUAL
-        if contradiction > 1.0:
-            # The prior errs more here than its covariance says, and must not pull a registered pose so hard.
-            before = contradiction * before
-            delta, covariance, determined = fused(shift, found.hessian, before, length_m, inflation)
-        return moved(T_prior, delta), covariance + _unfinished(left_m, length_m, before), determined
-
-    def _innovation(self, pose: Pose, T_map_depth: Array, found: Support, length_m: float) -> float:
-        """By how much a registered pose differs from an expected one, in what the geometry determines.
-
-        Along what it leaves open registration ends anywhere.
-        """
-        information, _ = information_of(found.hessian, length_m, self._spec.calibrated_inflation)
-        covariance = through_extrinsic(pose.covariance, pose.T, self._T_camera_depth)
-        return innovation(pose_error(T_map_depth, pose.T @ self._T_camera_depth), information, covariance)
-
-    def _prior(self, frame: _Frame, start: Start, T_map_depth: Array, found: Support, length_m: float) -> Pose:
-        """What has the directions that the geometry leaves open.
-
-        The network's pose; where that contradicts the registered one and the last accepted one does not, the latter.
-        Where both do, it is asked again in what the geometry determines, as registration slides along the rest. A pose
-        that is vaguer than that of a keyframe is none of these: a network that knows little of a large place would
-        shift what was found from elsewhere along every wall. Where neither will do, whatever makes the registered pose
-        likeliest, the keyframe that it was found from among them.
-        """
-        T_map_camera = T_map_depth @ se3.inverse(self._T_camera_depth)
-        known = [pose for pose in frame.evidence if not _is_vague(pose)]
-        for pose in known:
-            error = pose_error(T_map_camera, pose.T)
-            if float(error @ np.linalg.solve(pose.covariance, error)) <= _USUAL:
-                return pose
-
-        def squared(pose: Pose) -> float:
-            return self._innovation(pose, T_map_depth, found, length_m)
-
-        for pose in known:
-            if squared(pose) <= _USUAL:
-                return pose
-        told = () if start.covariance is None else (Pose(frame.network.stamp_ns, start.T, start.covariance),)
-        return min((*frame.evidence, *told), key=lambda pose: squared(pose) + np.linalg.slogdet(pose.covariance)[1])
 
     def _color_evidence(self, frame: _Frame, found: Support, target: LocalMap) -> dict[str, float]:
         """What the map's weights ask of the colour image; what is typical where it cannot be compared."""
@@ -467,32 +404,9 @@ def _is_blank(color: NDArray[np.uint8] | None) -> bool:
     return color is not None and appearance.is_blank(color)
 
 
-def moved(T: Array, delta: Array) -> Array:
-    """A pose (4x4) with an error `[6]` added: position in metres, rotation vector about the map's axes."""
-    result = np.array(T, dtype=np.float64)
-    result[:3, 3] += delta[:3]
-    result[:3, :3] = quaternion.to_matrix(quaternion.exp(0.5 * np.asarray(delta[3:]))) @ result[:3, :3]
-    return result
-
-
-def _is_vague(pose: Pose) -> bool:
-    """Whether a pose tells less of the camera's position than that of a keyframe that looks like the frame."""
-    return bool(np.trace(pose.covariance[:3, :3]) > np.trace(NEAR_KEYFRAME[:3, :3]))
-
-
 def _apart_m(A: Array, B: Array, length_m: float) -> float:
     """How far two poses (4x4) are apart, in metres; their rotation by what it moves a point at `length_m`."""
     return float(se3.translation_error(A, B)) + length_m * float(se3.rotation_error(A, B))
-
-
-def _unfinished(left_m: float, length_m: float, prior: Array) -> Array:
-    """What a registration that was cut short adds to the covariance, 6x6; not more than the network's.
-
-    As far as it is from its end in position, it is in what is seen at `length_m` by its rotation.
-    """
-    position, rotation = (float(np.trace(prior[axes, axes])) for axes in (slice(0, 3), slice(3, 6)))
-    squares = min(left_m**2, position), min((left_m / length_m) ** 2, rotation)
-    return np.diag(np.repeat(np.array(squares) / 3.0, 3))
 
 
 def _quality(result: Refined) -> tuple[bool, float]:

@@ -25,8 +25,8 @@ from mvloc_ros.geometry import quaternion, se3
 from mvloc_ros.geometry.covariance import pose_error
 from mvloc_ros.localization.keyframes import read_keyframes
 from mvloc_ros.localization.localizer import Localizer
+from mvloc_ros.localization.motion import moved
 from mvloc_ros.localization.options import RefinementOptions
-from mvloc_ros.localization.refinement import moved
 from mvloc_ros.localization.scene_map import read_scene_map
 from mvloc_ros.mapping.build import Cameras, MapOptions, build_map, depth_image
 from mvloc_ros.model.bundle import Bundle

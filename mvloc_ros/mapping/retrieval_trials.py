@@ -21,8 +21,9 @@ from tqdm import tqdm
 
 from mvloc_ros.localization.keyframe_starts import KeyframeStarts, Look
 from mvloc_ros.localization.localizer import Localizer
+from mvloc_ros.localization.motion import moved
 from mvloc_ros.localization.pose import Pose
-from mvloc_ros.localization.refinement import Refiner, moved
+from mvloc_ros.localization.refinement import Refiner
 from mvloc_ros.localization.starts import NEAR_KEYFRAME, REACH_M, REACH_RAD, Start
 from mvloc_ros.mapping.acceptance_trials import RETRIEVED, Images, Trial, is_complete, judged, pose_of
 from mvloc_ros.mapping.build import Cameras

@@ -15,7 +15,7 @@ from mvloc_ros.localization.depth_points import CORRECTION_SHAPE, DepthCamera
 from mvloc_ros.localization.descriptors import COLOR_LENGTH, DEPTH_LENGTH, Descriptor
 from mvloc_ros.localization.keyframes import Keyframes
 from mvloc_ros.localization.local_features import LENGTH, LocalFeatures, Matches, extract, match, none_found, pose_of
-from mvloc_ros.localization.refinement import moved
+from mvloc_ros.localization.motion import moved
 from mvloc_ros.localization.sensor_rig import SensorRig
 from mvloc_ros.model.frame import ColorImage, DepthImage
 

@@ -11,7 +11,7 @@ import pytest
 
 from mvloc_ros.localization import refinement, registration
 from mvloc_ros.localization.local_map import LocalMap, LocalMaps
-from mvloc_ros.localization.refinement import moved
+from mvloc_ros.localization.motion import moved
 from mvloc_ros.localization.registration import Source, register
 from mvloc_ros.localization.scene_map import read_scene_map
 from mvloc_ros.model.frame import FrameError

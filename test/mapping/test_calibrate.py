@@ -17,7 +17,7 @@ from manifests import edit_manifest
 
 from mvloc_ros.cli import main
 from mvloc_ros.geometry import se3
-from mvloc_ros.localization.refinement import moved
+from mvloc_ros.localization.motion import moved
 from mvloc_ros.mapping import calibrate as module
 from mvloc_ros.mapping.calibrate import calibrate
 from mvloc_ros.mapping.errors import CalibrationError, MappingError

@@ -11,8 +11,8 @@ import pytest
 
 from mvloc_ros.geometry.covariance import pose_error
 from mvloc_ros.localization.inlier_residuals import support
+from mvloc_ros.localization.motion import moved
 from mvloc_ros.localization.pose import Pose
-from mvloc_ros.localization.refinement import moved
 from mvloc_ros.localization.starts import NEAR_KEYFRAME, NETWORK, TRACKER, Start
 from mvloc_ros.localization.tracker import Expectation
 from mvloc_ros.mapping.build import Cameras, build_map

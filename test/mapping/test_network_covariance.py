@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mvloc_ros.geometry import quaternion, se3
-from mvloc_ros.localization.refinement import moved
+from mvloc_ros.localization.motion import moved
 from mvloc_ros.mapping.errors import CalibrationError
 from mvloc_ros.mapping.network_covariance import calibrate_network
 from mvloc_ros.model.bundle import read_bundle

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mvloc_ros.geometry import se3
-from mvloc_ros.localization.refinement import moved
+from mvloc_ros.localization.motion import moved
 from mvloc_ros.localization.scene_map import SceneMapError
 from mvloc_ros.model.bundle import read_bundle
 from mvloc_ros.model.frame import FrameError

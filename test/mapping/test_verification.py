@@ -12,9 +12,9 @@ from mvloc_ros.backends.backend_choice import create_backend
 from mvloc_ros.geometry import se3
 from mvloc_ros.localization.gate import GateLimits
 from mvloc_ros.localization.localizer import Localizer
+from mvloc_ros.localization.motion import moved
 from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.localization.pose import Pose
-from mvloc_ros.localization.refinement import moved
 from mvloc_ros.localization.tracker import Fix, Tracker
 from mvloc_ros.localization.verification import BRIGHTNESS, agreement
 from mvloc_ros.mapping.build import Cameras, depth_image

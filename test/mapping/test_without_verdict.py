@@ -11,7 +11,7 @@ import pytest
 
 from mvloc_ros import cli
 from mvloc_ros.geometry import se3
-from mvloc_ros.localization.refinement import moved
+from mvloc_ros.localization.motion import moved
 from mvloc_ros.localization.scene_map import SceneMapError
 from mvloc_ros.mapping.errors import MappingError
 from mvloc_ros.mapping.map import add_map
