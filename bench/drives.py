@@ -207,6 +207,8 @@ def measure(localizer: Localizer, drives: Sequence[Drive], cameras: Cameras, cou
     """All sessions."""
     result: dict[str, Any] = {}
     for drive in drives:
+        told = "without odometry" if drive.odometry is None else "odometry of a base upright below the camera"
+        print(f"{drive.name}: {len(drive.records)} frames, {told}")
         followed = follow(localizer, drive, cameras)
         single = figures(alone(localizer, drive, cameras, every), drive.truth[::every]) if every else None
         result[drive.name] = {

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.localization.verification import CONTRAST, NAMES
-from mvloc_ros.mapping.acceptance_trials import BESIDE, RETRIEVED, RIGHT_KINDS, Trial
+from mvloc_ros.mapping.acceptance_trials import BESIDE, EITHER, RIGHT_KINDS, Trial
 from mvloc_ros.model.map_spec import AcceptanceSpec
 
 Array = NDArray[np.float64]
@@ -157,7 +157,7 @@ def _summary(trials: Sequence[Trial], accepted: NDArray[np.bool_]) -> dict[str, 
     near = RIGHT_KINDS
     names = [t.kind if t.right == (t.kind in near) else "right" if t.right else "missed" for t in trials]
     for i, trial in enumerate(trials):
-        if trial.kind in RETRIEVED:
+        if trial.kind in EITHER:
             names[i] = f"{trial.kind}, {'right' if trial.right else 'wrong'}"
     total = Counter(names)
     passed = Counter(name for name, yes in zip(names, accepted, strict=True) if yes)

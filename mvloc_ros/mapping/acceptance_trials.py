@@ -17,7 +17,8 @@ Wrong ones are
                 accepted must not speak for the next one
     frozen      depth of an earlier moment, when the camera was more than the limits away
     shuffled    depth of any other moment
-    blocked     something stands in front of most of the view, which registration fits to some surface of the map
+    blocked     something stands in front of most of the view, which registration fits to some surface of the map; where
+                the rest suffices it ends right all the same
     mirrored    both images mirrored: a place that does not exist, with everything else as in this one
     turned      both images upside down: the same
 
@@ -62,7 +63,10 @@ LIMITS = 0.10, np.radians(10.0)
 """Metres and radians: a pose with a larger error is wrong."""
 BESIDE = "beside"
 RETRIEVED = "retrieved", "features", "retrieved elsewhere"
-"""Kinds of `retrieval_trials`; they end right or wrong."""
+"""Kinds of `retrieval_trials`."""
+BLOCKED = "blocked"
+EITHER = *RETRIEVED, BLOCKED
+"""Kinds of which neither outcome is the usual one; the summary counts right and wrong ones apart."""
 RIGHT_KINDS = "right", "far off", "rescued", "changed"
 _STARTS_PER_FRAME, _STARTS_ELSEWHERE, _STARTS_BESIDE = 2, 1, 2
 # How far away a start must be to count as elsewhere.
@@ -204,7 +208,7 @@ def _trials_of(
     for _ in range(_STARTS_BESIDE):
         beside = moved(truth, np.concatenate([_way(rng, _BESIDE_M), _way(rng, _BESIDE_RAD)]))
         yield from trial(BESIDE, images.lit(rng), failed, truth, beside)
-    yield from trial("blocked", images.blocked(rng), moved(truth, spread * rng.standard_normal(6)), truth)
+    yield from trial(BLOCKED, images.blocked(rng), moved(truth, spread * rng.standard_normal(6)), truth)
     away = [lender for lender in lenders if _apart(lender, truth, _ELSEWHERE)]
     for _ in range(_STARTS_ELSEWHERE if away else 0):
         yield from trial("elsewhere", images.lit(rng), pose_of(away[rng.integers(len(away))]), truth)

@@ -51,7 +51,9 @@ def test_a_drive_is_followed_and_woken_up_along(mapped: Bundle, driven: Path, tm
     assert found["followed"]["accepted_far"] == 0
     assert found["single"]["frames"] == 3
     assert found["wake_ups"]["right"] == 3
-    assert "seq-03: 3 of 3 wake-ups right" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "seq-03: 12 frames, odometry of a base upright below the camera" in said
+    assert "seq-03: 3 of 3 wake-ups right" in said
     with pytest.raises(BenchError, match="seq-77"):
         main([*words, "--sequences", "seq-77"])
 

@@ -61,10 +61,12 @@ def test_the_manifest_tells_what_the_map_is(mapped):
     np.testing.assert_array_equal(spec.extrinsic(), np.eye(4))
     assert (mapped.path / spec.file).stat().st_size < 1e6
     summary = spec.acceptance.summary
-    assert summary["right"]["accepted"] >= 0.8
+    assert summary["right"]["accepted"] >= 0.9
     assert summary["rescued"]["accepted"] >= 0.9
     wrong = [summary[kind]["accepted"] for kind in ("shuffled", "shuffled, at its pose", "mirrored")]
     assert max(wrong) <= 0.05
+    assert summary.get("blocked, wrong", {"accepted": 0.0})["accepted"] <= 0.05
+    assert summary["blocked, wrong"]["trials"] + summary.get("blocked, right", {"trials": 0})["trials"] >= 10
     assert read_bundle(mapped.path).manifest == mapped.manifest
 
 
