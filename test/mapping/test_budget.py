@@ -5,16 +5,18 @@ from __future__ import annotations
 
 import itertools
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from mvloc_ros.localization import refinement, registration
+from mvloc_ros.localization.depth_points import depth_noise
 from mvloc_ros.localization.local_map import LocalMap, LocalMaps
 from mvloc_ros.localization.motion import moved
 from mvloc_ros.localization.registration import Source, register
 from mvloc_ros.localization.scene_map import read_scene_map
-from mvloc_ros.model.frame import FrameError
+from mvloc_ros.model.frame import DepthImage, FrameError
 
 
 def test_registration_ends_so_early_that_judging_still_fits(localize, room, monkeypatch):
@@ -98,10 +100,18 @@ def portions_of(patch: pytest.MonkeyPatch, deadline: float, *arguments) -> regis
         return register(*arguments, deadline, 1)
 
 
+def as_measured(frame, seed: int):
+    """With a sensor's noise: walls without any end the thin clouds' part nearer than what is measured does."""
+    metres = 1e-3 * frame.depth.values.astype(float)
+    noise = depth_noise(metres) * np.random.default_rng(seed).standard_normal(metres.shape)
+    values = np.where(metres > 0.0, np.rint(1e3 * (metres + noise)), 0.0).astype(np.uint16)
+    return replace(frame, depth=DepthImage(values, 0.001))
+
+
 def test_a_registration_that_was_cut_short_knows_how_far_it_may_be_from_its_end(localize, room, monkeypatch):
     ratios = []
     for number, truth in enumerate(room.path(5, 0.3)):
-        frame = room.frame_of(room.Scene(), truth)
+        frame = as_measured(room.frame_of(room.Scene(), truth), number)
         refiner = localize(frame, truth)[1]._refiner
         source = Source.of(refiner._depth.points(frame.depth), refiner._resolution_m, 3000, 1)
         shift = np.random.default_rng(number).standard_normal(6) * [0.06, 0.06, 0.06, 0.03, 0.03, 0.03]
@@ -116,8 +126,7 @@ def test_a_registration_that_was_cut_short_knows_how_far_it_may_be_from_its_end(
             assert 0.0 < cut.left_m < 1.0
             ratios.append(np.linalg.norm(cut.T_map_depth[:3, 3] - end.T_map_depth[:3, 3]) / cut.left_m)
     assert len(ratios) > 10
-    # Walls without noise end the thin clouds' part nearer than what is measured does.
-    assert 0.03 < np.sqrt(np.mean(np.square(ratios))) < 1.5
+    assert 0.1 < np.sqrt(np.mean(np.square(ratios))) < 1.5
 
 
 def test_a_pose_that_time_did_not_suffice_for_states_no_less_than_the_network(localize, room):
