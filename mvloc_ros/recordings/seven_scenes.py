@@ -65,11 +65,10 @@ def open_seven_scenes(root: Path, test_fraction: float) -> PosedFolder:
     Raises RecordingError where a split file names a sequence that is not there or has no frame, or a split is empty.
     """
     settings, stated = apply_camera_file(root, DEFAULTS)
-    folders = sorted(folder for folder in root.glob("seq-*") if folder.is_dir())
     left_out: list[LeftOut] = []
     sequences: dict[str, list[FrameRecord]] = {}
     start_ns = FIRST_STAMP_NS
-    for folder in folders:
+    for folder in sequence_folders(root):
         frames, last_ns = _read_sequence(folder, start_ns, settings.rate_hz, left_out)
         sequences[folder.name] = frames
         start_ns = last_ns + PAUSE_NS
@@ -83,10 +82,25 @@ def open_seven_scenes(root: Path, test_fraction: float) -> PosedFolder:
     return PosedFolder(root=root, layout="7scenes", train=train, test=test, left_out=tuple(left_out), **vars(settings))
 
 
-def _read_sequence(
-    folder: Path, start_ns: int, rate_hz: float, left_out: list[LeftOut]
-) -> tuple[list[FrameRecord], int]:
-    """The frames of one sequence that have a pose and an image, and the stamp of its last frame."""
+def sequence_folders(root: Path) -> list[Path]:
+    """The sequences of a folder of this layout, by name."""
+    return sorted(folder for folder in root.glob("seq-*") if folder.is_dir())
+
+
+def read_images(folder: Path, start_ns: int, rate_hz: float) -> list[FrameRecord]:
+    """The frames of one sequence, without their poses; `start_ns` is the stamp of number 0."""
+    frames = []
+    for index, found in sorted(_numbered_files(folder, rate_hz).items()):
+        color, depth = found.get("color"), found.get("depth")
+        if color is None and depth is None:
+            continue
+        stamp_ns = start_ns + round(index * 1e9 / rate_hz)
+        frames.append(FrameRecord(folder.name, index, stamp_ns, color, depth, None, stamp_ns))
+    return frames
+
+
+def _numbered_files(folder: Path, rate_hz: float) -> dict[int, dict[str, Path]]:
+    """As `_files_of`; raises RecordingError where the numbers of the frames do not count them."""
     files = _files_of(folder)
     if files and max(files) / rate_hz > MAX_DURATION_S:
         raise RecordingError(
@@ -94,6 +108,14 @@ def _read_sequence(
             f"after its first at {rate_hz:g} Hz: number the frames from 0, or, if the numbers are times, write them "
             "into rgb.txt, depth.txt and groundtruth.txt (TUM RGB-D layout)."
         )
+    return files
+
+
+def _read_sequence(
+    folder: Path, start_ns: int, rate_hz: float, left_out: list[LeftOut]
+) -> tuple[list[FrameRecord], int]:
+    """The frames of one sequence that have a pose and an image, and the stamp of its last frame."""
+    files = _numbered_files(folder, rate_hz)
     frames, stamp_ns = [], start_ns
     for index in sorted(files):
         found = files[index]

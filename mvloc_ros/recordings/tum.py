@@ -49,7 +49,7 @@ _log = logging.getLogger(__name__)
 
 def is_tum(root: Path) -> bool:
     """Whether the folder is a recording of this layout, or holds some."""
-    return bool(_recordings(root))
+    return bool(recording_folders(root))
 
 
 def open_tum(root: Path, test_fraction: float) -> PosedFolder:
@@ -60,7 +60,7 @@ def open_tum(root: Path, test_fraction: float) -> PosedFolder:
     settings, stated = apply_camera_file(root, DEFAULTS)
     skipped: Counter[str] = Counter()
     left_out: list[LeftOut] = []
-    sequences = [_read_recording(folder, settings.pose_of, skipped, left_out) for folder in _recordings(root)]
+    sequences = [_read_recording(folder, settings.pose_of, skipped, left_out) for folder in recording_folders(root)]
     frames = [frame for sequence in sequences for frame in sequence]
     if skipped:
         causes = ", ".join(f"{count} {cause}" for cause, count in sorted(skipped.items()))
@@ -74,7 +74,7 @@ def open_tum(root: Path, test_fraction: float) -> PosedFolder:
     require_both(root, train, test)
     settings = fit_to_images(root, settings, stated, frames)
     if "rate_hz" not in stated:
-        settings = replace(settings, rate_hz=_rate(sequences))
+        settings = replace(settings, rate_hz=rate_of(sequences))
     return PosedFolder(root=root, layout="tum", train=train, test=test, left_out=tuple(left_out), **vars(settings))
 
 
@@ -98,26 +98,53 @@ def associate(color_ns: Sequence[int], depth_ns: Sequence[int], max_skew_ns: int
     return pairs
 
 
-def _recordings(root: Path) -> list[Path]:
+def recording_folders(root: Path) -> list[Path]:
     """The folders that hold a recording: `root` itself or, sorted by name, those in it."""
     if (root / FILES[0]).is_file():
         return [root]
     return sorted(folder for folder in root.iterdir() if (folder / FILES[0]).is_file())
 
 
-def _read_recording(folder: Path, pose_of: str, skipped: Counter[str], left_out: list[LeftOut]) -> list[FrameRecord]:
-    for name in FILES:
+def read_images(folder: Path) -> list[FrameRecord]:
+    """The frames of one recording, without their poses; raises RecordingError where a list is missing or damaged."""
+    color, depth, pairs = _lists_of(folder, FILES[:2])
+    frames = []
+    for index, (stamp_ns, path) in enumerate(color):
+        depth_stamp, depth_path = depth[pairs[index]] if index in pairs else (None, None)
+        frames.append(FrameRecord(folder.name, index, stamp_ns, path, depth_path, None, depth_stamp))
+    return frames
+
+
+def _lists_of(
+    folder: Path, needed: Sequence[str]
+) -> tuple[list[tuple[int, Path]], list[tuple[int, Path]], dict[int, int]]:
+    """Colour images, depth images and which belong together; `needed` files must be there."""
+    for name in needed:
         if not (folder / name).is_file():
             raise RecordingError(f"{folder} has no {name}, which the TUM RGB-D layout needs.")
     color, depth = read_list(folder / FILES[0]), read_list(folder / FILES[1])
     if not color:
         raise RecordingError(f"{folder / FILES[0]} lists no image: copy the recording again.")
+    return color, depth, associate([stamp for stamp, _ in color], [stamp for stamp, _ in depth], MAX_SKEW_NS)
+
+
+def rate_of(sequences: list[list[FrameRecord]]) -> float:
+    """Frames per second: the inverse of the median distance of neighbouring colour stamps."""
+    steps = [
+        np.diff([frame.stamp_ns for frame in frames]) / np.diff([frame.index for frame in frames])
+        for frames in sequences
+        if len(frames) > 1
+    ]
+    return float(1e9 / np.median(np.concatenate(steps))) if steps else DEFAULTS.rate_hz
+
+
+def _read_recording(folder: Path, pose_of: str, skipped: Counter[str], left_out: list[LeftOut]) -> list[FrameRecord]:
+    color, depth, pairs = _lists_of(folder, FILES)
     bad_lines: list[int] = []
     truth = read_tum(folder / FILES[2], bad_lines)
     left_out += [LeftOut(folder / FILES[2], f"line {number}, which is not a pose,") for number in bad_lines]
     if jumps := jump_text(str(folder / FILES[2]), truth, TRUTH):
         _log.warning("%s.", jumps)
-    pairs = associate([stamp for stamp, _ in color], [stamp for stamp, _ in depth], MAX_SKEW_NS)
     frames = []
     for index, (stamp_ns, path) in enumerate(color):
         depth_stamp, depth_path = depth[pairs[index]] if index in pairs else (None, None)
@@ -169,13 +196,3 @@ def _listed(path: Path, name: str) -> Path:
             "(links in it to images elsewhere are followed)."
         )
     return path.parent / parts
-
-
-def _rate(sequences: list[list[FrameRecord]]) -> float:
-    """Frames per second: the inverse of the median distance of neighbouring colour stamps."""
-    steps = [
-        np.diff([frame.stamp_ns for frame in frames]) / np.diff([frame.index for frame in frames])
-        for frames in sequences
-        if len(frames) > 1
-    ]
-    return float(1e9 / np.median(np.concatenate(steps))) if steps else DEFAULTS.rate_hz

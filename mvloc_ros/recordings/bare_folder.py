@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Opens a folder of RGB-D images whose poses are not known: the layouts of `folder`, without their poses.
+
+Beside the images of a sequence there may be its odometry, `odometry.tum`: the pose of the robot's base in the frame of
+its odometry, at times near those of the frames.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mvloc_ros.geometry.trajectory import Trajectory, read_tum
+from mvloc_ros.recordings import seven_scenes, tum
+from mvloc_ros.recordings.camera_file import apply_camera_file, fit_to_images
+from mvloc_ros.recordings.errors import RecordingError
+from mvloc_ros.recordings.frames import CameraSettings, FrameRecord
+
+ODOMETRY_FILE = "odometry.tum"
+
+
+@dataclass(frozen=True, eq=False)
+class BareSequence:
+    """One recording in order of time.
+
+    Attributes:
+        name: of its folder.
+        frames: with no pose (`T_map_camera` is None).
+        odometry: T_odom_base at stamps of the frames' clock; None without.
+    """
+
+    name: str
+    frames: tuple[FrameRecord, ...]
+    odometry: Trajectory | None = None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class BareFolder(CameraSettings):
+    """A folder of RGB-D frames without poses; `layout` is '7scenes' or 'tum'."""
+
+    root: Path
+    layout: str
+    sequences: tuple[BareSequence, ...]
+
+
+def open_bare_folder(path: Path | str) -> BareFolder:
+    """List the frames of a folder in the 7-Scenes or TUM RGB-D layout; poses in it are not read.
+
+    Raises:
+        RecordingError: the folder has neither layout, no frame, or cameras that do not fit the images.
+    """
+    root = Path(path)
+    if not root.is_dir():
+        raise RecordingError(f"The recording {root} does not exist or is not a folder: check the path.")
+    if seven_scenes.is_seven_scenes(root):
+        folder = _seven_scenes(root)
+    elif tum.is_tum(root):
+        folder = _tum(root)
+    else:
+        raise RecordingError(
+            f"{root} has neither the 7-Scenes layout (seq-01/frame-000000.color.png ...) nor the TUM RGB-D layout "
+            "(rgb.txt, depth.txt)."
+        )
+    if not any(sequence.frames for sequence in folder.sequences):
+        raise RecordingError(f"{root} has no image: check the path, or copy the recording again.")
+    return folder
+
+
+def _seven_scenes(root: Path) -> BareFolder:
+    settings, stated = apply_camera_file(root, seven_scenes.DEFAULTS)
+    sequences = []
+    start_ns = seven_scenes.FIRST_STAMP_NS
+    for folder in seven_scenes.sequence_folders(root):
+        frames = seven_scenes.read_images(folder, start_ns, settings.rate_hz)
+        # Times in odometry.tum count from the sequence's first number, whatever stamps the sequences get here.
+        odometry = _odometry(folder, start_ns)
+        sequences.append(BareSequence(folder.name, tuple(frames), odometry))
+        start_ns = (frames[-1].stamp_ns if frames else start_ns) + seven_scenes.PAUSE_NS
+    every = [frame for sequence in sequences for frame in sequence.frames]
+    settings = fit_to_images(root, settings, stated, every)
+    return BareFolder(root=root, layout="7scenes", sequences=tuple(sequences), **vars(settings))
+
+
+def _tum(root: Path) -> BareFolder:
+    settings, stated = apply_camera_file(root, tum.DEFAULTS)
+    folders = tum.recording_folders(root)
+    sequences = tuple(
+        BareSequence(folder.name, tuple(tum.read_images(folder)), _odometry(folder, 0)) for folder in folders
+    )
+    settings = fit_to_images(root, settings, stated, [frame for sequence in sequences for frame in sequence.frames])
+    if "rate_hz" not in stated:
+        settings = replace(settings, rate_hz=tum.rate_of([list(sequence.frames) for sequence in sequences]))
+    return BareFolder(root=root, layout="tum", sequences=sequences, **vars(settings))
+
+
+def _odometry(folder: Path, start_ns: int) -> Trajectory | None:
+    path = folder / ODOMETRY_FILE
+    if not path.is_file():
+        return None
+    read = read_tum(path)
+    return Trajectory(read.stamps_ns + start_ns, read.poses)
