@@ -137,7 +137,9 @@ def match(seen: LocalFeatures, known: LocalFeatures, T_map_camera: Array) -> Mat
     """What of a frame looks like what of a keyframe at a pose (4x4), each feature of the frame at most once."""
     if min(len(seen), len(known)) < 2:
         return Matches(np.zeros((0, 3)), np.zeros((0, 3)))
-    pairs = cv2.BFMatcher(cv2.NORM_L2).knnMatch(seen.descriptors, known.descriptors, k=2)
+    # Of float32 the same distances take a quarter of the time.
+    query, stored = (features.descriptors.astype(np.float32) for features in (seen, known))
+    pairs = cv2.BFMatcher(cv2.NORM_L2).knnMatch(query, stored, k=2)
     clear = [(best.queryIdx, best.trainIdx) for best, second in pairs if best.distance < _RATIO * second.distance]
     mine, theirs = np.array(clear, np.intp).reshape(-1, 2).T
     return Matches(seen.points[mine], transform_points(T_map_camera, known.points[theirs]))

@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: Apache-2.0
+"""RGB-D odometry: each view aligned to the last keyframes of its recording.
+
+Where a view cannot be aligned it is left out; where several in a row cannot, the track ends and another one begins:
+loop closures may join the two. Within a track poses are in the frame of its first view.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mvloc_ros.geometry import se3
+from mvloc_ros.geometry.projection import transform_points
+from mvloc_ros.localization.local_features import Matches, match, pose_of
+from mvloc_ros.localization.motion import Distance
+from mvloc_ros.posing.alignment import Aligned, Prior, Target, align, spread_of
+from mvloc_ros.posing.view import View
+from mvloc_ros.recordings import FrameRecord
+
+Array = NDArray[np.float64]
+
+SPACING_M = 0.025
+"""Of the points of a surface that is aligned to."""
+# Keyframes that a view is aligned to, the last ones; and of these the ones whose features it is matched with.
+_RECENT, _MATCHED = 6, 2
+# A keyframe is made after so much motion, or when less of the view than this lies on what the others show.
+_KEYFRAME_M, _KEYFRAME_RAD, _LEAST_IN_REACH = 0.15, np.deg2rad(12.0), 0.75
+# An aligned view is refused below these: it shows another place, or too little.
+_LEAST_INLIERS, _LEAST_REACH = 0.5, 0.25
+_MOST_SPREAD = (0.10, np.deg2rad(5.0))
+# Where matched features contradict the depth, at least so many must agree with the pose, as a share.
+_LEAST_MATCHES, _MATCHES_AGREE = 12, 0.3
+# Below this share of inliers the pose that features tell is tried as well.
+_CERTAIN_INLIERS = 0.8
+# How a hand or a robot may speed up from one frame to the next: m/s^2 and rad/s^2, one standard deviation.
+_ACCELERATION, _TURNING = 3.0, 10.0
+_PRIOR_SECONDS = (0.01, 0.2)
+# After a pause this long, or so many views that could not be aligned, a track ends.
+_PAUSE_S, _MOST_MISSED = 1.0, 8
+_LEAST_TRACK = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Keyframe:
+    """A view that others are aligned to.
+
+    Attributes:
+        view: what it shows.
+        T: 4x4, camera in the frame of the track.
+        information: `[6, 6]` of its pose relative to the keyframes before, in the track's axes.
+    """
+
+    view: View
+    T: Array
+    information: Array
+
+
+@dataclass(frozen=True, eq=False)
+class TrackedFrame:
+    """A frame by its keyframe: number in the track, and T_keyframe_camera (4x4)."""
+
+    record: FrameRecord
+    keyframe: int
+    T_keyframe_camera: Array
+
+
+@dataclass(eq=False)
+class Track:
+    """Consecutive views of one recording in one frame.
+
+    Attributes:
+        sequence: number of the recording.
+        keyframes: in order of time.
+        frames: all that were aligned, keyframes among them.
+    """
+
+    sequence: int
+    keyframes: list[Keyframe] = field(default_factory=list)
+    frames: list[TrackedFrame] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Missed:
+    """A frame without a pose, and why."""
+
+    record: FrameRecord
+    reason: str
+
+
+class VisualOdometry:
+    """Takes the views of one recording in order of time."""
+
+    def __init__(self, sequence: int) -> None:
+        """Nothing seen yet; `sequence` is the recording's number."""
+        self.tracks: list[Track] = []
+        self.missed: list[Missed] = []
+        self._sequence = sequence
+        self._waiting: list[View] = []
+        self._begin()
+
+    def _begin(self) -> None:
+        self._track = Track(self._sequence)
+        self._target: Target | None = None
+        self._last: tuple[int, Array] | None = None
+        self._step: tuple[float, Array] | None = None
+
+    def add(self, view: View) -> None:
+        """Align the next view."""
+        if view.problem and not len(view.points):
+            self.missed.append(Missed(view.record, view.problem))
+            return
+        if not self._track.keyframes:
+            self._add_keyframe(view, np.eye(4), np.zeros((6, 6)))
+            return
+        aligned = self._aligned(view)
+        if isinstance(aligned, str):
+            self._miss(view, aligned)
+            return
+        for missed in self._waiting:
+            self.missed.append(Missed(missed.record, "not aligned to the frames before"))
+        self._waiting = []
+        self._accept(view, aligned)
+
+    def finish(self) -> None:
+        """No view comes any more."""
+        waiting, self._waiting = self._waiting, []
+        self._end_track()
+        if waiting:
+            self._begin()
+            for view in waiting:
+                self.add(view)
+            self.missed += [Missed(view.record, "not aligned to the frames before") for view in self._waiting]
+            self._waiting = []
+            self._end_track()
+
+    def _end_track(self) -> None:
+        if len(self._track.frames) >= _LEAST_TRACK:
+            self.tracks.append(self._track)
+        else:
+            reason = "too few frames that fit each other"
+            self.missed += [Missed(frame.record, reason) for frame in self._track.frames]
+
+    def _miss(self, view: View, reason: str) -> None:
+        self._waiting.append(view)
+        assert self._last is not None
+        pause_s = 1e-9 * (view.stamp_ns - self._last[0])
+        if len(self._waiting) < _MOST_MISSED and pause_s < _PAUSE_S:
+            return
+        waiting, self._waiting = self._waiting, []
+        self._end_track()
+        self._begin()
+        for index, again in enumerate(waiting):
+            if index + 1 == len(waiting) and not self._track.keyframes:
+                self.missed.append(Missed(again.record, reason))
+                continue
+            self.add(again)
+
+    def _aligned(self, view: View) -> Aligned | str:
+        assert self._target is not None
+        keyframes = self._track.keyframes
+        found = [match(view.features, k.view.features, k.T) for k in keyframes[-_MATCHED:]]
+        matches = Matches(*(np.concatenate(parts) for parts in zip(*((m.seen, m.mapped) for m in found), strict=True)))
+        predicted, prior = self._predicted(view.stamp_ns)
+        best = align(view, self._target, predicted, matches, prior)
+        if best.inlier_ratio < _CERTAIN_INLIERS or not _features_agree(best, matches):
+            other = pose_of(matches)
+            if other is not None:
+                second = align(view, self._target, other, matches)
+                if _score(second) > _score(best):
+                    best = second
+        return _refusal(best, matches) or best
+
+    def _predicted(self, stamp_ns: int) -> tuple[Array, Prior]:
+        """Where the camera is expected at its last velocity, and how surely."""
+        assert self._last is not None
+        last_ns, T = self._last
+        seconds = max(1e-9 * (stamp_ns - last_ns), 1e-3)
+        predicted, share = T, 1.0
+        if self._step is not None and seconds < _PRIOR_SECONDS[1]:
+            share = min(2.0, seconds / self._step[0])
+            predicted = T @ se3.interpolate(np.eye(4), self._step[1], share)
+        sigma = np.array([_ACCELERATION] * 3 + [_TURNING] * 3) * max(seconds, _PRIOR_SECONDS[0]) ** 2
+        sigma += [0.005] * 3 + [0.005] * 3
+        return predicted, Prior(predicted, np.diag(sigma**-2.0))
+
+    def _accept(self, view: View, aligned: Aligned) -> None:
+        keyframe = self._track.keyframes[-1]
+        T_keyframe_camera = se3.inverse(keyframe.T) @ aligned.T
+        came = Distance.of(T_keyframe_camera)
+        if self._last is not None:
+            seconds = max(1e-9 * (view.stamp_ns - self._last[0]), 1e-3)
+            self._step = (seconds, se3.inverse(self._last[1]) @ aligned.T)
+        self._last = (view.stamp_ns, aligned.T)
+        is_far = came.metres > _KEYFRAME_M or came.radians > _KEYFRAME_RAD or aligned.in_reach < _LEAST_IN_REACH
+        if is_far and not view.problem:
+            self._add_keyframe(view, aligned.T, aligned.information)
+        else:
+            number = len(self._track.keyframes) - 1
+            self._track.frames.append(TrackedFrame(view.record, number, T_keyframe_camera))
+
+    def _add_keyframe(self, view: View, T: Array, information: Array) -> None:
+        self._track.keyframes.append(Keyframe(view, T, information))
+        self._track.frames.append(TrackedFrame(view.record, len(self._track.keyframes) - 1, np.eye(4)))
+        self._last = (view.stamp_ns, T)
+        recent = self._track.keyframes[-_RECENT:]
+        self._target = fused(recent)
+
+
+def fused(keyframes: Iterable[Keyframe], T_to: Array | None = None) -> Target:
+    """The surfaces of keyframes in one, in their track's frame or as `T_to` (4x4) maps it."""
+    points, normals = [], []
+    for keyframe in keyframes:
+        T = keyframe.T if T_to is None else T_to @ keyframe.T
+        points.append(transform_points(T, keyframe.view.points))
+        normals.append(keyframe.view.normals @ T[:3, :3].T)
+    return Target.of(np.concatenate(points), np.concatenate(normals), SPACING_M)
+
+
+def _features_agree(aligned: Aligned, matches: Matches) -> bool:
+    return len(matches.seen) < _LEAST_MATCHES or aligned.matches >= _MATCHES_AGREE * len(matches.seen)
+
+
+def _score(aligned: Aligned) -> float:
+    return aligned.inlier_ratio * min(1.0, aligned.in_reach / _LEAST_IN_REACH) + 0.005 * min(aligned.matches, 60)
+
+
+def _refusal(aligned: Aligned, matches: Matches) -> str:
+    if aligned.in_reach < _LEAST_REACH or aligned.inlier_ratio < _LEAST_INLIERS:
+        return f"{aligned.in_reach * aligned.inlier_ratio:.0%} of its surface fits the frames before"
+    metres, radians = spread_of(aligned.information)
+    if metres > _MOST_SPREAD[0] or radians > _MOST_SPREAD[1]:
+        return "neither shape nor texture tells where it is"
+    if not _features_agree(aligned, matches):
+        return "its texture contradicts its shape"
+    return ""
