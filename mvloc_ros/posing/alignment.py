@@ -101,7 +101,15 @@ def spread_of(information: Array) -> tuple[float, float]:
     return tuple(float(np.sqrt(np.linalg.eigvalsh(covariance[a : a + 3, a : a + 3])[-1])) for a in (0, 3))  # type: ignore[return-value]
 
 
-def align(view: View, target: Target, start: Array, matches: Matches | None = None, prior: Prior | None = None) -> Aligned:
+def align(
+    view: View,
+    target: Target,
+    start: Array,
+    matches: Matches | None = None,
+    prior: Prior | None = None,
+    *,
+    is_near: bool = False,
+) -> Aligned:
     """Move a starting pose (4x4) to where the view fits.
 
     Args:
@@ -110,6 +118,7 @@ def align(view: View, target: Target, start: Array, matches: Matches | None = No
         start: 4x4, camera in the target's frame.
         matches: features of the view and where they are in the target's frame.
         prior: what is expected from elsewhere.
+        is_near: the start is within a decimeter.
     """
     step = max(1, len(view.points) // _MOST_POINTS)
     points, normals = view.points[::step], view.normals[::step]
@@ -117,7 +126,7 @@ def align(view: View, target: Target, start: Array, matches: Matches | None = No
     # A tenth more or less of the points must not make the pose surer.
     own = _OWN * step
     T = np.array(start, dtype=np.float64)
-    for reach_m, rounds, enough in _STAGES:
+    for reach_m, rounds, enough in _STAGES[1:] if is_near else _STAGES:
         loose = reach_m / _STAGES[-1][0]
         for _ in range(rounds):
             H, b = _geometry(points, normals, sigma, target, T, reach_m, loose)
@@ -126,7 +135,7 @@ def align(view: View, target: Target, start: Array, matches: Matches | None = No
                 more = _features(matches, T, loose)
                 H, b = H + more[0], b + more[1]
             if prior is not None:
-                error = _difference(prior.T, T)
+                error = difference(prior.T, T)
                 H, b = H + prior.information, b + prior.information @ error
             delta = np.linalg.solve(H + 1e-6 * np.eye(6), b)
             T = moved(T, delta)
@@ -143,7 +152,7 @@ def moved(T: Array, delta: Array) -> Array:
     return result
 
 
-def _difference(T_to: Array, T: Array) -> Array:
+def difference(T_to: Array, T: Array) -> Array:
     """`[6]` by which `T` is to be moved to be `T_to`."""
     return np.concatenate([T_to[:3, 3] - T[:3, 3], se3.rotation_vector(T_to[:3, :3] @ T[:3, :3].T)])
 

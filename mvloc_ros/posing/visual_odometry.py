@@ -17,7 +17,7 @@ from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.projection import transform_points
 from mvloc_ros.localization.local_features import Matches, match, pose_of
 from mvloc_ros.localization.motion import Distance
-from mvloc_ros.posing.alignment import Aligned, Prior, Target, align, spread_of
+from mvloc_ros.posing.alignment import Aligned, Prior, Target, align, difference, spread_of
 from mvloc_ros.posing.view import View
 from mvloc_ros.recordings import FrameRecord
 
@@ -32,13 +32,17 @@ _KEYFRAME_M, _KEYFRAME_RAD, _LEAST_IN_REACH = 0.15, np.deg2rad(12.0), 0.75
 # An aligned view is refused below these: it shows another place, or too little.
 _LEAST_INLIERS, _LEAST_REACH = 0.5, 0.25
 _MOST_SPREAD = (0.10, np.deg2rad(5.0))
-# Where matched features contradict the depth, at least so many must agree with the pose, as a share.
-_LEAST_MATCHES, _MATCHES_AGREE = 12, 0.3
+# Matched features contradict a pose if at least so many agree on another one, and these are so many times as many as
+# agree with it. That only a few agree is no contradiction: patterns repeat themselves.
+_LEAST_MATCHES, _TIMES_MATCHES = 12, 2.0
+# Below this share of agreeing matches the pose that they tell is tried as well.
+_MATCHES_AGREE = 0.5
 # Below this share of inliers the pose that features tell is tried as well.
 _CERTAIN_INLIERS = 0.8
 # How a hand or a robot may speed up from one frame to the next: m/s^2 and rad/s^2, one standard deviation.
-_ACCELERATION, _TURNING = 3.0, 10.0
+_ACCELERATION, _TURNING = 2.0, 10.0
 _PRIOR_SECONDS = (0.01, 0.2)
+_POSSIBLE_SIGMAS = 6.0
 # After a pause this long, or so many views that could not be aligned, a track ends.
 _PAUSE_S, _MOST_MISSED = 1.0, 8
 _LEAST_TRACK = 5
@@ -166,13 +170,15 @@ class VisualOdometry:
         matches = Matches(*(np.concatenate(parts) for parts in zip(*((m.seen, m.mapped) for m in found), strict=True)))
         predicted, prior = self._predicted(view.stamp_ns)
         best = align(view, self._target, predicted, matches, prior)
-        if best.inlier_ratio < _CERTAIN_INLIERS or not _features_agree(best, matches):
+        told = 0
+        if best.inlier_ratio < _CERTAIN_INLIERS or best.matches < _MATCHES_AGREE * len(matches.seen):
             other = pose_of(matches)
-            if other is not None:
+            if other is not None and is_possible(other, prior):
+                told = matches.consensus(other)
                 second = align(view, self._target, other, matches)
-                if _score(second) > _score(best):
+                if _score(second) > _score(best) and is_possible(second.T, prior):
                     best = second
-        return _refusal(best, matches) or best
+        return _refusal(best, told) or best
 
     def _predicted(self, stamp_ns: int) -> tuple[Array, Prior]:
         """Where the camera is expected at its last velocity, and how surely."""
@@ -220,20 +226,22 @@ def fused(keyframes: Iterable[Keyframe], T_to: Array | None = None) -> Target:
     return Target.of(np.concatenate(points), np.concatenate(normals), SPACING_M)
 
 
-def _features_agree(aligned: Aligned, matches: Matches) -> bool:
-    return len(matches.seen) < _LEAST_MATCHES or aligned.matches >= _MATCHES_AGREE * len(matches.seen)
+def is_possible(T: Array, prior: Prior) -> bool:
+    """Whether a camera (4x4) can have come there: repeated patterns are matched with their neighbors."""
+    return bool((np.abs(difference(prior.T, T)) < _POSSIBLE_SIGMAS / np.sqrt(np.diag(prior.information))).all())
 
 
 def _score(aligned: Aligned) -> float:
     return aligned.inlier_ratio * min(1.0, aligned.in_reach / _LEAST_IN_REACH) + 0.005 * min(aligned.matches, 60)
 
 
-def _refusal(aligned: Aligned, matches: Matches) -> str:
+def _refusal(aligned: Aligned, told: int) -> str:
+    """Why a view is not accepted where it was aligned; empty if it is. `told` matches agree on another pose."""
     if aligned.in_reach < _LEAST_REACH or aligned.inlier_ratio < _LEAST_INLIERS:
         return f"{aligned.in_reach * aligned.inlier_ratio:.0%} of its surface fits the frames before"
     metres, radians = spread_of(aligned.information)
     if metres > _MOST_SPREAD[0] or radians > _MOST_SPREAD[1]:
         return "neither shape nor texture tells where it is"
-    if not _features_agree(aligned, matches):
+    if told >= max(_LEAST_MATCHES, _TIMES_MATCHES * aligned.matches):
         return "its texture contradicts its shape"
     return ""

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Poses that fit all relative poses best, by gtsam; relative poses that contradict the rest count little."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mvloc_ros.geometry import se3
+from mvloc_ros.posing.errors import PosingError
+
+Array = NDArray[np.float64]
+
+# Beyond so many standard deviations a loop closure counts less and less (Geman-McClure). The information of relative
+# poses leaves out what is systematic (distortion of the depth), so that many good ones are at two or three.
+_CUTOFF = 4.0
+# What systematic errors add to every relative pose: meters and radians, one standard deviation.
+_LEAST_SIGMA = (0.003, np.deg2rad(0.15))
+# Where nothing tells a direction, it is unknown to this degree.
+_MOST_SIGMA = (1.0, np.deg2rad(30.0))
+
+
+@dataclass(frozen=True, eq=False)
+class Relative:
+    """A measured relative pose.
+
+    Attributes:
+        a, b: numbers of the poses.
+        T_a_b: 4x4.
+        information: `[6, 6]`: position and rotation of b, in the axes of a.
+        is_robust: whether it may be wrong as a whole, as loop closures may.
+    """
+
+    a: int
+    b: int
+    T_a_b: Array
+    information: Array
+    is_robust: bool
+
+    def error(self, poses: Array) -> tuple[float, float]:
+        """Its difference, in meters and radians, from that between poses `[N, 4, 4]`."""
+        T = se3.inverse(poses[self.a]) @ poses[self.b]
+        return float(se3.translation_error(T, self.T_a_b)), float(se3.rotation_error(T, self.T_a_b))
+
+
+@dataclass(frozen=True, eq=False)
+class Optimized:
+    """Poses `[N, 4, 4]`, and their covariances `[N, 6, 6]`: position and rotation, in the axes of the poses' frame."""
+
+    poses: Array
+    covariances: Array | None
+
+
+def optimize(poses: Array, relatives: Sequence[Relative], *, with_covariances: bool = False) -> Optimized:
+    """Optimize poses that relative ones connect to the first, which stays where it is.
+
+    Args:
+        poses: `[N, 4, 4]` to begin with.
+        relatives: what was measured between them.
+        with_covariances: of the poses relative to the first one.
+
+    Raises:
+        PosingError: gtsam is not installed, or not all poses are connected.
+    """
+    gtsam = _gtsam()
+    graph, values = gtsam.NonlinearFactorGraph(), gtsam.Values()
+    for number, T in enumerate(poses):
+        values.insert(number, gtsam.Pose3(T))
+    fixed = gtsam.noiseModel.Diagonal.Sigmas(np.full(6, 1e-4))
+    graph.add(gtsam.PriorFactorPose3(0, gtsam.Pose3(poses[0]), fixed))
+    for relative in relatives:
+        graph.add(_factor(gtsam, relative))
+    parameters = gtsam.LevenbergMarquardtParams()
+    parameters.setMaxIterations(50)
+    try:
+        result = gtsam.LevenbergMarquardtOptimizer(graph, values, parameters).optimize()
+        found = np.array([result.atPose3(number).matrix() for number in range(len(poses))])
+        covariances = None
+        if with_covariances:
+            marginals = gtsam.Marginals(graph, result)
+            covariances = np.array(
+                [_in_ros_order(marginals.marginalCovariance(n), found[n]) for n in range(len(poses))]
+            )
+    except RuntimeError as error:  # gtsam's IndeterminantLinearSystemException
+        raise PosingError(f"The poses of the recording cannot be determined together ({str(error)[:80]}).") from error
+    found[:, :3, :3] = se3.project_to_so3(found[:, :3, :3])
+    return Optimized(found, covariances)
+
+
+def _factor(gtsam: Any, relative: Relative) -> Any:
+    R = relative.T_a_b[:3, :3]
+    # gtsam's errors are rotation first, then position, in the axes of b.
+    turn = np.zeros((6, 6))
+    turn[:3, 3:], turn[3:, :3] = R, R
+    covariance = turn.T @ _covariance(relative.information) @ turn
+    noise = gtsam.noiseModel.Gaussian.Covariance(0.5 * (covariance + covariance.T))
+    if relative.is_robust:
+        noise = gtsam.noiseModel.Robust.Create(gtsam.noiseModel.mEstimator.GemanMcClure.Create(_CUTOFF), noise)
+    return gtsam.BetweenFactorPose3(relative.a, relative.b, gtsam.Pose3(relative.T_a_b), noise)
+
+
+def _covariance(information: Array) -> Array:
+    weakest = np.diag([_MOST_SIGMA[0] ** -2.0] * 3 + [_MOST_SIGMA[1] ** -2.0] * 3)
+    systematic = np.diag([_LEAST_SIGMA[0] ** 2.0] * 3 + [_LEAST_SIGMA[1] ** 2.0] * 3)
+    return np.asarray(np.linalg.inv(information + weakest) + systematic)
+
+
+def _in_ros_order(covariance: Array, T: Array) -> Array:
+    """gtsam's (rotation, position; axes of the pose) as position and rotation in the axes of the frame around."""
+    turn = np.zeros((6, 6))
+    turn[:3, 3:], turn[3:, :3] = T[:3, :3], T[:3, :3]
+    return np.asarray(turn @ covariance @ turn.T)
+
+
+def _gtsam() -> Any:
+    try:
+        import gtsam
+    except ImportError as error:
+        raise PosingError(
+            "Poses are found with gtsam, which is not installed: pip install 'mvloc_ros[learn]', or pip install gtsam."
+        ) from error
+    # Version 4.2, the last one for Python 3.10, ends the process with NumPy 2.
+    if not hasattr(gtsam, "GncLMOptimizer") and np.lib.NumpyVersion(np.__version__) >= "2.0.0":
+        raise PosingError("This version of gtsam works with NumPy 1 only: pip install 'numpy<2', or Python 3.11.")
+    return gtsam

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tracks and their loop closures -> poses of all keyframes in one frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from mvloc_ros.posing.joining import Part, join
+from mvloc_ros.posing.loop_closures import Closure, Node, Verifier, alike, near, nodes_of, odometry
+from mvloc_ros.posing.place_index import likeness
+from mvloc_ros.posing.pose_graph import Optimized, Relative, optimize
+from mvloc_ros.posing.view import Rig
+from mvloc_ros.posing.visual_odometry import Track
+
+Array = NDArray[np.float64]
+
+_NEAR_ROUNDS = 3
+# A closure that the optimized poses contradict by so much is wrong.
+_WRONG_M, _WRONG_RAD = 0.10, np.deg2rad(4.0)
+
+
+@dataclass(frozen=True, eq=False)
+class WholeMap:
+    """The largest part of the recordings that is in one frame.
+
+    Attributes:
+        nodes: all keyframes, also of other parts.
+        members: numbers of the nodes of this part.
+        poses: `[N, 4, 4]` of these.
+        covariances: `[N, 6, 6]`, relative to the first one.
+        closures: that were used.
+        rejected: how many were not.
+        parts: how many there are.
+    """
+
+    nodes: list[Node]
+    members: list[int]
+    poses: Array
+    covariances: Array
+    closures: list[Closure]
+    rejected: int
+    parts: int
+
+
+def build(tracks: Sequence[Track], rig: Rig, threads: int) -> WholeMap:
+    """Find loop closures by appearance, join the tracks, then close loops by nearness until none is new."""
+    nodes = nodes_of(tracks)
+    verifier = Verifier(tracks, nodes, rig)
+    pairs = alike(nodes, likeness([node.view for node in nodes]))
+    found = _verified(pairs, verifier.by_appearance, "loop closures", threads)
+    parts, contradicting = join(nodes, found)
+    part = parts[0]
+    rejected = len(contradicting)
+    chain = list(odometry(tracks))
+    poses, kept, wrong = _settled(part, chain, part.closures)
+    known = {(closure.a, closure.b) for closure in found}
+    for turn in range(_NEAR_ROUNDS):
+        near_pairs = _near(part, nodes, poses, known)
+        known |= set(near_pairs)
+        number = {node: index for index, node in enumerate(part.nodes)}
+
+        def verify(a: int, b: int, number: dict[int, int] = number, poses: Array = poses) -> Closure | None:
+            return verifier.by_nearness(a, b, poses[number[a]], poses[number[b]])
+
+        more = _verified(near_pairs, verify, f"neighbors {turn + 1} of {_NEAR_ROUNDS}", threads)
+        rejected += wrong
+        if not more:
+            break
+        poses, kept, wrong = _settled(Part(part.nodes, poses, []), chain, kept + more)
+    final = _optimized(part.nodes, poses, chain, kept, with_covariances=True)
+    assert final.covariances is not None
+    return WholeMap(nodes, part.nodes, final.poses, final.covariances, kept, rejected + wrong, len(parts))
+
+
+def _near(part: Part, nodes: Sequence[Node], poses: Array, known: set[tuple[int, int]]) -> list[tuple[int, int]]:
+    inside = [nodes[i] for i in part.nodes]
+    number = {node: index for index, node in enumerate(part.nodes)}
+    mine = {(number[a], number[b]) for a, b in known if a in number and b in number}
+    return [(part.nodes[a], part.nodes[b]) for a, b in near(inside, poses, mine)]
+
+
+def _settled(part: Part, chain: Sequence[Relative], closures: list[Closure]) -> tuple[Array, list[Closure], int]:
+    """Optimized poses, the closures without those that these contradict, and how many did."""
+    wrong = 0
+    poses = part.poses
+    while True:
+        poses = _optimized(part.nodes, poses, chain, closures).poses
+        number = {node: index for index, node in enumerate(part.nodes)}
+        kept = []
+        for closure in closures:
+            metres, radians = _local(closure.relative, number).error(poses)
+            if metres <= _WRONG_M and radians <= _WRONG_RAD:
+                kept.append(closure)
+        if len(kept) == len(closures):
+            return poses, kept, wrong
+        wrong += len(closures) - len(kept)
+        closures = kept
+
+
+def _optimized(
+    members: Sequence[int],
+    poses: Array,
+    chain: Sequence[Relative],
+    closures: Sequence[Closure],
+    *,
+    with_covariances: bool = False,
+) -> Optimized:
+    number = {node: index for index, node in enumerate(members)}
+    relatives = [one for one in chain if one.a in number and one.b in number]
+    relatives += [closure.relative for closure in closures]
+    return optimize(poses, [_local(one, number) for one in relatives], with_covariances=with_covariances)
+
+
+def _local(relative: Relative, number: dict[int, int]) -> Relative:
+    return Relative(
+        number[relative.a], number[relative.b], relative.T_a_b, relative.information, relative.is_robust
+    )
+
+
+def _verified(
+    pairs: Iterable[tuple[int, int]],
+    verify: Callable[[int, int], Closure | None],
+    label: str,
+    threads: int,
+) -> list[Closure]:
+    pairs = list(pairs)
+    with ThreadPoolExecutor(threads) as pool:
+        results = pool.map(lambda pair: verify(*pair), pairs)
+        return [one for one in tqdm(results, total=len(pairs), desc=label, unit="pair") if one is not None]
