@@ -33,6 +33,7 @@ class Verb:
 VERBS = (
     Verb(("demo", "run"), "demo", "run", "render a recording, localize it live over DDS, evaluate"),
     Verb(("demo", "render"), "demo", "render", "render the synthetic room's recordings"),
+    Verb(("pose",), "posing", "pose", "find the poses of recordings that have none"),
     Verb(("train",), "training", "train", "train a model on a folder of posed RGB-D frames"),
     Verb(("export",), "training", "export", "turn a training run into a model bundle for the node"),
     Verb(("cache", "list"), "training.cache", "cache_list", "show the decoded frames that trainings share"),

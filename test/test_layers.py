@@ -37,6 +37,7 @@ ALLOWED = {
     "localization": {"geometry", "backends", "model"},
     "parameters": {"geometry", "localization", "backends"},
     "mapping": {"geometry", "recordings", "localization", "evaluation", "backends", "model"},
+    "posing": {"geometry", "recordings", "localization", "mapping", "model"},
     "evaluation": {"geometry"},
     "replay": {
         "geometry",

@@ -22,7 +22,8 @@ from mvloc_ros.mapping.fusion import PosedDepth, fuse
 from mvloc_ros.mapping.sessions import Unstable, frames_to_compare, is_unstable
 from mvloc_ros.mapping.surface_points import thin
 from mvloc_ros.model.frame import DepthImage
-from mvloc_ros.recordings import FrameRecord, PosedFolder, read_color
+from mvloc_ros.recordings import FrameRecord, read_color
+from mvloc_ros.recordings.frames import CameraSettings
 from mvloc_ros.recordings.images import DEPTH_INVALID, read_depth_raw
 
 Array = NDArray[np.float64]
@@ -83,7 +84,7 @@ class Cameras:
     T_camera_depth: Array
 
     @staticmethod
-    def of(folder: PosedFolder) -> Cameras:
+    def of(folder: CameraSettings) -> Cameras:
         """The cameras of a folder; without extrinsics both are assumed to have the same pose."""
         known = None if folder.depth_registered else folder.T_color_depth
         T_color_depth = np.eye(4) if known is None else np.asarray(known, dtype=np.float64)

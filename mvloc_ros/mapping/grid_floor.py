@@ -101,7 +101,7 @@ def find_floor(scene_map: SceneMap, poses: Array | None) -> Floor:
     if poses is not None and len(poses):
         _require_up(poses)
     surface = _upward(scene_map)
-    up = _mean_normal(surface.normals)
+    up = mean_normal(surface.normals)
     points = surface.points[surface.normals @ up >= _LEVEL]
     levels = _levels(points, up, surface.area_m2)
     if not levels or max(area for _, area in levels) < _LEAST_AREA_M2:
@@ -168,7 +168,7 @@ def _require_up(poses: Array) -> None:
         )
 
 
-def _mean_normal(normals: Array) -> Array:
+def mean_normal(normals: Array) -> Array:
     """The up direction by the surfaces that face nearly up; z where there are none."""
     up = np.array([0.0, 0.0, 1.0])
     for least in (_NEAR_LEVEL, _NEARER_LEVEL, _LEVEL, _LEVEL):

@@ -137,7 +137,7 @@ def align(
             if prior is not None:
                 error = difference(prior.T, T)
                 H, b = H + prior.information, b + prior.information @ error
-            delta = np.linalg.solve(H + 1e-6 * np.eye(6), b)
+            delta = np.asarray(np.linalg.solve(H + 1e-6 * np.eye(6), b), dtype=np.float64)
             T = moved(T, delta)
             if max(np.linalg.norm(delta[:3]), np.linalg.norm(delta[3:])) < enough:
                 break
@@ -157,7 +157,9 @@ def difference(T_to: Array, T: Array) -> Array:
     return np.concatenate([T_to[:3, 3] - T[:3, 3], se3.rotation_vector(T_to[:3, :3] @ T[:3, :3].T)])
 
 
-def _pairs(points: Array, normals: Array, target: Target, T: Array, reach_m: float) -> tuple[Array, ...]:
+def _pairs(
+    points: Array, normals: Array, target: Target, T: Array, reach_m: float
+) -> tuple[NDArray[np.intp], Array, Array, Array, Array]:
     """Which points have a plane in reach, its normal, the distance along it, the arm, and whether it faces alike."""
     arms = points @ T[:3, :3].T
     index, squared = target.tree.batch_knn_search(arms + T[:3, 3], 1, 1)
@@ -226,3 +228,9 @@ def _judged(
         residual_m=float(np.sqrt(np.mean(distance[is_inlier] ** 2))) if count else float("inf"),
         matches=agree,
     )
+
+
+def distances(view: View, target: Target, T: Array) -> Array:
+    """Distances in metres of the view's points from the planes they lie on at a pose (4x4), of those within 0.1 m."""
+    _, _, distance, _, facing = _pairs(view.points, view.normals, target, T, _STAGES[1][0])
+    return np.asarray(distance[facing > _NORMALS_AGREE])

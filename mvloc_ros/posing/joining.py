@@ -168,8 +168,8 @@ def _agreeing(group: list[_Placed], nodes: Sequence[Node], way: Array) -> _Agree
     rest = np.flatnonzero(~agree[best])
     others = 0
     if len(rest):
-        other = agree[np.ix_(rest, rest)]
-        others = len({group[rest[i]].b for i in np.flatnonzero(other[int(np.argmax(other.sum(axis=1)))])})
+        among = agree[np.ix_(rest, rest)]
+        others = len({group[int(rest[i])].b for i in np.flatnonzero(among[int(np.argmax(among.sum(axis=1)))])})
     order = [best, *(int(i) for i in np.flatnonzero(agree[best]) if i != best)]
     return _Agreeing([group[i] for i in order], others)
 
@@ -200,9 +200,7 @@ def _inside(
     return kept
 
 
-def _parts(
-    nodes: Sequence[Node], owner: list[int], T_part_track: Array, closures: Sequence[Closure]
-) -> list[Part]:
+def _parts(nodes: Sequence[Node], owner: list[int], T_part_track: Array, closures: Sequence[Closure]) -> list[Part]:
     members: dict[int, list[int]] = defaultdict(list)
     for index, node in enumerate(nodes):
         members[owner[node.track]].append(index)

@@ -110,7 +110,7 @@ def _covariance(information: Array) -> Array:
 
 
 def _in_ros_order(covariance: Array, T: Array) -> Array:
-    """gtsam's (rotation, position; axes of the pose) as position and rotation in the axes of the frame around."""
+    """Gtsam's (rotation, position; axes of the pose) as position and rotation in the axes of the frame around."""
     turn = np.zeros((6, 6))
     turn[:3, 3:], turn[3:, :3] = T[:3, :3], T[:3, :3]
     return np.asarray(turn @ covariance @ turn.T)

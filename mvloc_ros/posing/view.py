@@ -121,8 +121,8 @@ def read_view(record: FrameRecord, rig: Rig) -> View:
             features = extract(ColorImage(color, "rgb"), depth, rig.sensors)
     cloud = transform_points(rig.sensors.T_camera_depth, points)
     surface, normals = _surface(cloud, rig.sensors.T_camera_depth[:3, 3])
-    small = cv2.resize(raw, (rig.small.width, rig.small.height), interpolation=cv2.INTER_NEAREST)
-    metres = small.astype(np.float32) * np.float32(rig.metres_per_unit)
+    thinned = cv2.resize(raw, (rig.small.width, rig.small.height), interpolation=cv2.INTER_NEAREST)
+    metres = thinned.astype(np.float32) * np.float32(rig.metres_per_unit)
     return View(record, surface, normals, features, metres, problem)
 
 

@@ -7,8 +7,9 @@ loop closures may join the two. Within a track poses are in the frame of its fir
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from mvloc_ros.geometry.projection import transform_points
 from mvloc_ros.localization.local_features import Matches, match, pose_of
 from mvloc_ros.localization.motion import Distance
 from mvloc_ros.posing.alignment import Aligned, Prior, Target, align, difference, spread_of
-from mvloc_ros.posing.view import View
+from mvloc_ros.posing.view import Rig, View, read_view
 from mvloc_ros.recordings import FrameRecord
 
 Array = NDArray[np.float64]
@@ -167,7 +168,7 @@ class VisualOdometry:
         assert self._target is not None
         keyframes = self._track.keyframes
         found = [match(view.features, k.view.features, k.T) for k in keyframes[-_MATCHED:]]
-        matches = Matches(*(np.concatenate(parts) for parts in zip(*((m.seen, m.mapped) for m in found), strict=True)))
+        matches = _together(found)
         predicted, prior = self._predicted(view.stamp_ns)
         best = align(view, self._target, predicted, matches, prior)
         told = 0
@@ -245,3 +246,25 @@ def _refusal(aligned: Aligned, told: int) -> str:
     if told >= max(_LEAST_MATCHES, _TIMES_MATCHES * aligned.matches):
         return "its texture contradicts its shape"
     return ""
+
+
+def realigned(track: Track, rig: Rig, threads: int) -> Track:
+    """The track with its keyframes read again by a rig of corrected depth, and aligned to each other again."""
+    with ThreadPoolExecutor(threads) as pool:
+        views = list(pool.map(lambda keyframe: read_view(keyframe.view.record, rig), track.keyframes))
+    keyframes: list[Keyframe] = []
+    for old, view in zip(track.keyframes, views, strict=True):
+        if not keyframes:
+            keyframes.append(replace(old, view=view))
+            continue
+        before = track.keyframes[len(keyframes) - 1]
+        start = keyframes[-1].T @ se3.inverse(before.T) @ old.T
+        recent = keyframes[-_RECENT:]
+        found = [match(view.features, k.view.features, k.T) for k in recent[-_MATCHED:]]
+        aligned = align(view, fused(recent), start, _together(found), is_near=True)
+        keyframes.append(Keyframe(view, aligned.T, aligned.information))
+    return Track(track.sequence, keyframes, track.frames)
+
+
+def _together(found: Sequence[Matches]) -> Matches:
+    return Matches(*(np.concatenate(parts) for parts in zip(*((m.seen, m.mapped) for m in found), strict=True)))

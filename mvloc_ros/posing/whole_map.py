@@ -118,9 +118,7 @@ def _optimized(
 
 
 def _local(relative: Relative, number: dict[int, int]) -> Relative:
-    return Relative(
-        number[relative.a], number[relative.b], relative.T_a_b, relative.information, relative.is_robust
-    )
+    return Relative(number[relative.a], number[relative.b], relative.T_a_b, relative.information, relative.is_robust)
 
 
 def _verified(

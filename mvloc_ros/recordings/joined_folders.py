@@ -12,6 +12,7 @@ from typing import TypeAlias
 import numpy as np
 
 from mvloc_ros.geometry.camera import PinholeCamera
+from mvloc_ros.recordings.bare_folder import BareFolder
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.folder import open_folder
 from mvloc_ros.recordings.frames import CameraSettings, FrameRecord, PosedFolder
@@ -52,7 +53,7 @@ def open_folders(folders: Folders, test_fraction: float = TEST_FRACTION) -> Pose
         return open_folder(paths[0], test_fraction)
     parts = [_named(open_folder(path, test_fraction), label) for path, label in zip(paths, _labels(paths), strict=True)]
     for part in parts[1:]:
-        _require_same_cameras(parts[0], part)
+        require_same_cameras(parts[0], part)
     require_distinct(parts)
     parts = _one_after_another(parts)
     train, test = (
@@ -124,7 +125,8 @@ def _named(folder: PosedFolder, label: str) -> PosedFolder:
     return replace(folder, train=tuple(map(named, folder.train)), test=tuple(map(named, folder.test)))
 
 
-def _require_same_cameras(first: PosedFolder, other: PosedFolder) -> None:
+def require_same_cameras(first: PosedFolder | BareFolder, other: PosedFolder | BareFolder) -> None:
+    """Refuse folders of other cameras; raises RecordingError with the first difference."""
     for field in fields(CameraSettings):
         if field.name not in _WORDS:
             continue  # rate and licence may differ

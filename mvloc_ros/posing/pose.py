@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`mvloc pose`: folders of images -> one folder of posed frames.
+
+Each recording is tracked, the tracks are joined by loop closures, and all keyframes' poses are optimized together. Then
+a first map of them tells what the calibration of the depth camera misses, and with depth corrected by that the poses
+are found again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from mvloc_ros.geometry import se3
+from mvloc_ros.posing.corrected import with_corrected_depth
+from mvloc_ros.posing.errors import PosingError
+from mvloc_ros.posing.options import PosingOptions
+from mvloc_ros.posing.posed_folder import PosedFrame, write_posed
+from mvloc_ros.posing.summary import Recording, content_of, summary_text
+from mvloc_ros.posing.upright import Upright, upright
+from mvloc_ros.posing.view import Rig, View, read_view
+from mvloc_ros.posing.visual_odometry import Missed, Track, VisualOdometry, fused
+from mvloc_ros.posing.whole_map import WholeMap, build
+from mvloc_ros.recordings import FrameRecord, RecordingError
+from mvloc_ros.recordings.bare_folder import BareFolder, open_bare_folder
+from mvloc_ros.recordings.joined_folders import paths_of, require_same_cameras
+
+Array = NDArray[np.float64]
+
+# Images that are read ahead.
+_AHEAD = 6
+_LEAST_FRAMES = 10
+# A camera that moved less than this shows one view only.
+_AT_REST_M, _AT_REST_RAD = 0.05, np.deg2rad(5.0)
+_RESOLUTION_M = 0.025
+
+
+@dataclass(frozen=True, eq=False)
+class PosingSummary:
+    """What `pose_folders` found; `content` is that of posing.json."""
+
+    out: Path
+    content: dict[str, Any]
+
+    @property
+    def text(self) -> str:
+        """A few lines for the terminal."""
+        return summary_text(self.content)
+
+
+def pose_folders(folders: Sequence[Path], out: Path, options: PosingOptions | None = None) -> PosingSummary:
+    """Find the poses of recordings of one place, by the same cameras, and write them as one folder.
+
+    Raises:
+        RecordingError: a folder cannot be used.
+        PosingError: no poses can be found.
+        StorageError: the folder cannot be written.
+    """
+    options = options or PosingOptions()
+    began = time.monotonic()
+    opened = [open_bare_folder(path) for path in paths_of(folders)]
+    for other in opened[1:]:
+        require_same_cameras(opened[0], other)
+    recordings = _recordings(opened)
+    rig = Rig.of(opened[0])
+    tracks, missed = _track(recordings, rig, options.threads)
+    _require_tracks(tracks, missed)
+    whole = build(tracks, rig, options.threads)
+    whole = with_corrected_depth(whole, tracks, rig, opened[0], options.threads)
+    frame = _upright(whole)
+    posed, unjoined = _posed_frames(whole, tracks, frame, recordings)
+    missed = sorted(missed + unjoined, key=lambda one: (one.record.sequence, one.record.index))
+    _require_motion(posed)
+    content = content_of(recordings, posed, missed, whole, frame, time.monotonic() - began)
+    write_posed(out, opened[0], posed, content)
+    return PosingSummary(out, content)
+
+
+def _recordings(folders: Sequence[BareFolder]) -> list[Recording]:
+    found = [(folder.root, sequence) for folder in folders for sequence in folder.sequences if sequence.frames]
+    result = []
+    for number, (root, sequence) in enumerate(found, start=1):
+        name = f"seq-{number:02d}"
+        frames = tuple(replace(frame, sequence=name) for frame in sequence.frames)
+        result.append(Recording(name, root / sequence.name if sequence.name != root.name else root, frames))
+    return result
+
+
+def _track(recordings: Sequence[Recording], rig: Rig, threads: int) -> tuple[list[Track], list[Missed]]:
+    tracks: list[Track] = []
+    missed: list[Missed] = []
+    total = sum(len(recording.frames) for recording in recordings)
+    with tqdm(total=total, desc="tracking", unit="frame") as progress:
+        for number, recording in enumerate(recordings):
+            tracker = VisualOdometry(number)
+            for view in _views(recording.frames, rig, threads):
+                progress.update()
+                if isinstance(view, Missed):
+                    missed.append(view)
+                else:
+                    tracker.add(view)
+            tracker.finish()
+            tracks += tracker.tracks
+            missed += tracker.missed
+    return tracks, missed
+
+
+def _views(frames: Sequence[FrameRecord], rig: Rig, threads: int) -> Iterator[View | Missed]:
+    """The views of frames in their order, read ahead by threads."""
+
+    def read(record: FrameRecord) -> View | Missed:
+        try:
+            return read_view(record, rig)
+        except RecordingError as error:
+            return Missed(record, f"damaged: {error}")
+
+    left = iter(frames)
+    with ThreadPoolExecutor(threads) as pool:
+        waiting = [pool.submit(read, record) for record in islice(left, _AHEAD)]
+        while waiting:
+            view = waiting.pop(0).result()
+            waiting += [pool.submit(read, record) for record in islice(left, 1)]
+            yield view
+
+
+def _require_tracks(tracks: Sequence[Track], missed: Sequence[Missed]) -> None:
+    if tracks and sum(len(track.frames) for track in tracks) >= _LEAST_FRAMES:
+        return
+    reasons: dict[str, int] = {}
+    for one in missed:
+        reasons[one.reason] = reasons.get(one.reason, 0) + 1
+    most = max(reasons, key=lambda reason: reasons[reason], default="too few frames")
+    raise PosingError(
+        f"No poses can be found: of {len(missed)} frames none could be aligned to another ({most}, "
+        f"{reasons.get(most, 0)} frames). Check that depth and color show the same scene, in camera.json the "
+        "intrinsics and depth_units_per_metre, and that the camera moved slowly."
+    )
+
+
+def _upright(whole: WholeMap) -> Upright:
+    keyframes = [replace_pose(whole, index) for index in range(len(whole.members))]
+    surface = fused(keyframes)
+    return upright(surface.points, surface.normals, whole.poses, _RESOLUTION_M)
+
+
+def replace_pose(whole: WholeMap, index: int) -> Any:
+    """The keyframe of a member with its optimized pose."""
+    return replace(whole.nodes[whole.members[index]].keyframe, T=whole.poses[index])
+
+
+def _posed_frames(
+    whole: WholeMap, tracks: Sequence[Track], frame: Upright, recordings: Sequence[Recording]
+) -> tuple[dict[str, list[PosedFrame]], list[Missed]]:
+    """All frames by their keyframes, in the map's frame, and those of tracks that were not joined."""
+    number = {node: index for index, node in enumerate(whole.members)}
+    first = np.cumsum([0, *(len(track.keyframes) for track in tracks)])
+    posed: dict[str, list[PosedFrame]] = {recording.name: [] for recording in recordings}
+    missed = []
+    turn = np.kron(np.eye(2), frame.T_map_first[:3, :3])
+    for t, track in enumerate(tracks):
+        if int(first[t]) not in number:
+            reason = "not joined to the rest: no other part of the recordings surely shows the same place"
+            missed += [Missed(one.record, reason) for one in track.frames]
+            continue
+        members = [number[int(first[t]) + k] for k in range(len(track.keyframes))]
+        moved = _moved_by(whole, track, members)
+        for one in track.frames:
+            T = frame.T_map_first @ moved(one.record.stamp_ns, one.keyframe) @ one.T_keyframe_camera
+            covariance = turn @ whole.covariances[members[one.keyframe]] @ turn.T
+            posed[one.record.sequence].append(PosedFrame(one.record, T, covariance))
+    found = {name: sorted(frames, key=lambda f: f.record.index) for name, frames in posed.items() if frames}
+    return found, missed
+
+
+def _moved_by(whole: WholeMap, track: Track, members: Sequence[int]) -> Any:
+    """(stamp, number of the keyframe before) -> its pose such that the correction of a frame between two keyframes
+    goes over from that of the one to that of the other.
+    """
+    corrections = [
+        whole.poses[member] @ se3.inverse(keyframe.T) for member, keyframe in zip(members, track.keyframes, strict=True)
+    ]
+    stamps = [keyframe.view.stamp_ns for keyframe in track.keyframes]
+
+    def moved(stamp_ns: int, keyframe: int) -> Array:
+        correction = corrections[keyframe]
+        if keyframe + 1 < len(stamps):
+            share = (stamp_ns - stamps[keyframe]) / max(1, stamps[keyframe + 1] - stamps[keyframe])
+            correction = se3.interpolate(correction, corrections[keyframe + 1], float(np.clip(share, 0.0, 1.0)))
+        return np.asarray(correction @ track.keyframes[keyframe].T)
+
+    return moved
+
+
+def _require_motion(posed: dict[str, list[PosedFrame]]) -> None:
+    poses = np.array([frame.T_map_camera for frames in posed.values() for frame in frames])
+    metres = float(se3.translation_error(poses, poses[0]).max())
+    radians = float(se3.rotation_error(poses, poses[0]).max())
+    if metres < _AT_REST_M and radians < _AT_REST_RAD:
+        raise PosingError(
+            f"The camera stood still: in {len(poses)} frames it moved {metres:.2f} m and turned "
+            f"{np.rad2deg(radians):.1f} degrees. Drive or carry it through the place while recording."
+        )

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is said of poses that were found: the content of posing.json, and a few lines of it for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mvloc_ros.geometry import se3
+from mvloc_ros.posing import quality
+from mvloc_ros.posing.loop_closures import Closure
+from mvloc_ros.posing.posed_folder import PosedFrame
+from mvloc_ros.posing.upright import Upright
+from mvloc_ros.posing.visual_odometry import Missed
+from mvloc_ros.posing.whole_map import WholeMap
+from mvloc_ros.recordings import FrameRecord
+
+VERSION = 1
+"""Of posing.json."""
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """One sequence of one folder, under its new name."""
+
+    name: str
+    folder: Path
+    frames: tuple[FrameRecord, ...]
+
+
+def content_of(
+    recordings: Sequence[Recording],
+    posed: Mapping[str, Sequence[PosedFrame]],
+    missed: Sequence[Missed],
+    whole: WholeMap,
+    frame: Upright,
+    seconds: float,
+) -> dict[str, Any]:
+    """The content of posing.json."""
+    first_ns = {recording.name: recording.frames[0].stamp_ns for recording in recordings}
+    spans = quality.left_out(missed, first_ns)
+    sigma = quality.sigmas(whole)
+    apart = quality.consistency(whole)
+    total = sum(len(recording.frames) for recording in recordings)
+    return {
+        "version": VERSION,
+        "sequences": [
+            {
+                "name": recording.name,
+                "recording": str(recording.folder),
+                "frames": len(recording.frames),
+                "posed": len(posed.get(recording.name, [])),
+                "path_m": _path_m(posed.get(recording.name, [])),
+                "left_out": [
+                    {key: value for key, value in asdict(span).items() if key not in ("sequence", "sigma_m")}
+                    for span in spans
+                    if span.sequence == recording.name
+                ],
+            }
+            for recording in recordings
+        ],
+        "parts": whole.parts,
+        "loop_closures": [_closure(whole, closure) for closure in whole.closures if closure.by_appearance],
+        "near_pairs": sum(not closure.by_appearance for closure in whole.closures),
+        "rejected_loop_closures": whole.rejected,
+        "consistency": None if apart is None else {"median_m": apart[0], "p90_m": apart[1]},
+        "low_confidence": [
+            {key: value for key, value in asdict(span).items() if key != "frames"}
+            for span in quality.low_confidence(whole, first_ns)
+        ],
+        "sigma_m": {
+            "median": float(np.median(sigma)),
+            "p90": float(np.quantile(sigma, 0.9)),
+            "max": float(sigma.max()),
+        },
+        "up": frame.by,
+        "floor_z_m": frame.floor_z_m,
+        "seconds": seconds,
+        "frames_per_s": total / max(seconds, 1e-9),
+    }
+
+
+def _closure(whole: WholeMap, closure: Closure) -> dict[str, Any]:
+    number = {node: index for index, node in enumerate(whole.members)}
+    a, b = (whole.nodes[node].view.record for node in (closure.a, closure.b))
+    poses = {closure.a: whole.poses[number[closure.a]], closure.b: whole.poses[number[closure.b]]}
+    T = se3.inverse(poses[closure.a]) @ poses[closure.b]
+    return {
+        "from": [a.sequence, a.index],
+        "to": [b.sequence, b.index],
+        "residual_m": float(se3.translation_error(T, closure.T_a_b)),
+        "residual_deg": float(np.rad2deg(se3.rotation_error(T, closure.T_a_b))),
+        "matches": closure.aligned.matches,
+        "inlier_ratio": closure.aligned.inlier_ratio,
+    }
+
+
+def _path_m(frames: Sequence[PosedFrame]) -> float:
+    positions = np.array([frame.T_map_camera[:3, 3] for frame in frames]).reshape(-1, 3)
+    return float(np.linalg.norm(np.diff(positions, axis=0), axis=1).sum())
+
+
+def summary_text(content: dict[str, Any]) -> str:
+    """posing.json in a few lines for the terminal."""
+    frames = sum(sequence["frames"] for sequence in content["sequences"])
+    posed = sum(sequence["posed"] for sequence in content["sequences"])
+    floor = (
+        "the floor is z = 0" if content["floor_z_m"] is not None else "no floor was found, the first camera is z = 0"
+    )
+    lines = [
+        f"poses: {posed} of {frames} frames, {len(content['loop_closures'])} loop closures "
+        f"({content['rejected_loop_closures']} rejected), {content['frames_per_s']:.1f} frames/s",
+        f"frame: z up by the {content['up']}, {floor}; x along the first view; metres",
+    ]
+    if content["consistency"] is not None:
+        apart = content["consistency"]
+        lines.append(
+            f"surfaces seen twice differ by {apart['median_m']:.3f} m (median), {apart['p90_m']:.3f} m (90 %); "
+            f"position relative to the first: {content['sigma_m']['median']:.3f} m (one standard deviation)"
+        )
+    else:
+        lines.append("no place was seen twice: nothing tells how far the poses drifted")
+    if content["parts"] > 1:
+        lines.append(
+            f"WARNING: {content['parts']} parts could not be joined; the largest is used, the rest is left out"
+        )
+    lines += [
+        f"left out: {sequence['name']} ({sequence['recording']}) {span['from_s']:.1f} to {span['to_s']:.1f} s, "
+        f"{span['frames']} frames: {span['reason']}"
+        for sequence in content["sequences"]
+        for span in sequence["left_out"]
+    ]
+    lines += [
+        f"low confidence: {span['sequence']} {span['from_s']:.1f} to {span['to_s']:.1f} s, "
+        f"{span['sigma_m']:.2f} m: {span['reason']}"
+        for span in content["low_confidence"]
+    ]
+    return "\n".join(lines)

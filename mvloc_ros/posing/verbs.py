@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Command line of this package: `mvloc pose`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+EXAMPLES = """examples:
+  mvloc pose recordings/office --out recordings/office_posed
+  mvloc pose recordings/monday recordings/tuesday --out recordings/office_posed
+  mvloc bag to-dataset bags/office --out recordings/office --poses none && \\
+      mvloc pose recordings/office --out recordings/office_posed
+
+Give all recordings of one place at once: they become one map. Images are linked, not changed. What could not be posed
+is left out and said with its time. posing.json in the new folder has the loop closures and all figures."""
+
+
+def add_pose_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `mvloc pose`."""
+    parser.description = (
+        "Find the poses of recordings that have none, by RGB-D odometry, loop closures and a pose graph, and write\n"
+        "them as one folder that `mvloc train` reads."
+    )
+    parser.epilog = EXAMPLES
+    parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER", help="7-Scenes or TUM RGB-D layout")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write; one of that name is replaced")
+    parser.add_argument("--threads", type=int, default=2, help="threads (default: %(default)s)")
+
+
+def run_pose(args: argparse.Namespace) -> int:
+    """`mvloc pose`."""
+    from mvloc_ros.posing.options import PosingOptions
+    from mvloc_ros.posing.pose import pose_folders
+
+    summary = pose_folders(args.folders, args.out, PosingOptions(threads=args.threads))
+    print(summary.text)
+    return 0
