@@ -15,15 +15,16 @@ from numpy.typing import NDArray
 
 from mvloc_ros.mapping.build import Cameras, MapOptions, build_map
 from mvloc_ros.mapping.errors import MappingError
+from mvloc_ros.posing.frame_poses import frame_poses
 from mvloc_ros.posing.view import FAR_M, NEAR_M, Rig
 from mvloc_ros.posing.visual_odometry import Track, realigned
 from mvloc_ros.posing.whole_map import WholeMap, build
-from mvloc_ros.recordings import FrameRecord
 from mvloc_ros.recordings.frames import CameraSettings
 
 # Corrections below this, in 1/m, move a point at 3 m by less than 3 mm: nothing is gained.
 _LEAST_CORRECTION = 3e-4
 _RESOLUTION_M = 0.025
+_MOST_FRAMES = 200
 
 
 def with_corrected_depth(
@@ -35,7 +36,7 @@ def with_corrected_depth(
     """
     if cameras.depth_projection != "pinhole":
         return whole
-    correction = _correction(whole, rig, cameras)
+    correction = _correction(whole, tracks, rig, cameras)
     if correction is None or float(np.abs(correction).mean()) < _LEAST_CORRECTION:
         return whole
     depth = replace(rig.sensors.depth, correction=correction)
@@ -44,13 +45,14 @@ def with_corrected_depth(
     return build(tracks, corrected, threads)
 
 
-def _correction(whole: WholeMap, rig: Rig, cameras: CameraSettings) -> NDArray[np.float32] | None:
-    records: Sequence[FrameRecord] = [
-        replace(whole.nodes[node].view.record, T_map_camera=whole.poses[index])
-        for index, node in enumerate(whole.members)
-    ]
+def _correction(
+    whole: WholeMap, tracks: Sequence[Track], rig: Rig, cameras: CameraSettings
+) -> NDArray[np.float32] | None:
+    frames = frame_poses(whole, tracks)[0]
+    some = frames[:: max(1, len(frames) // _MOST_FRAMES)]
+    records = [replace(frame.record, T_map_camera=frame.T) for frame in some]
     far_m = min(FAR_M, rig.sensors.depth.far_m)
-    options = MapOptions(resolution_m=_RESOLUTION_M, min_frames=1, near_m=NEAR_M, far_m=far_m)
+    options = MapOptions(resolution_m=_RESOLUTION_M, min_frames=2, near_m=NEAR_M, far_m=far_m)
     try:
         return build_map(records, Cameras.of(cameras), options).correction
     except MappingError:

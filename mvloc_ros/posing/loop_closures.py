@@ -174,8 +174,8 @@ class Verifier:
         return fused(around, se3.inverse(node.keyframe.T))
 
 
-def odometry(tracks: Sequence[Track]) -> Iterator[Relative]:
-    """The relative poses of consecutive keyframes."""
+def consecutive(tracks: Sequence[Track]) -> Iterator[Relative]:
+    """The relative poses of consecutive keyframes by their images, and by the robot's odometry."""
     first = 0
     for track in tracks:
         for number in range(1, len(track.keyframes)):
@@ -185,4 +185,9 @@ def odometry(tracks: Sequence[Track]) -> Iterator[Relative]:
             information = turn.T @ now.information @ turn
             T = se3.inverse(before.T) @ now.T
             yield Relative(first + number - 1, first + number, T, information, is_robust=False)
+            stamps = before.view.stamp_ns, now.view.stamp_ns
+            told = track.odometry.motion(*stamps) if track.odometry is not None else None
+            if told is not None:  # wheels may slip
+                sigmas = np.diag(told[1] ** -2.0)
+                yield Relative(first + number - 1, first + number, told[0], sigmas, is_robust=True)
         first += len(track.keyframes)

@@ -21,8 +21,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from mvloc_ros.geometry import se3
+from mvloc_ros.posing.base_odometry import BaseOdometry, Mount
 from mvloc_ros.posing.corrected import with_corrected_depth
 from mvloc_ros.posing.errors import PosingError
+from mvloc_ros.posing.frame_poses import frame_poses
 from mvloc_ros.posing.options import PosingOptions
 from mvloc_ros.posing.posed_folder import PosedFrame, write_posed
 from mvloc_ros.posing.summary import Recording, content_of, summary_text
@@ -72,7 +74,7 @@ def pose_folders(folders: Sequence[Path], out: Path, options: PosingOptions | No
         require_same_cameras(opened[0], other)
     recordings = _recordings(opened)
     rig = Rig.of(opened[0])
-    tracks, missed = _track(recordings, rig, options.threads)
+    tracks, missed = _track(recordings, rig, options)
     _require_tracks(tracks, missed)
     whole = build(tracks, rig, options.threads)
     whole = with_corrected_depth(whole, tracks, rig, opened[0], options.threads)
@@ -91,24 +93,30 @@ def _recordings(folders: Sequence[BareFolder]) -> list[Recording]:
     for number, (root, sequence) in enumerate(found, start=1):
         name = f"seq-{number:02d}"
         frames = tuple(replace(frame, sequence=name) for frame in sequence.frames)
-        result.append(Recording(name, root / sequence.name if sequence.name != root.name else root, frames))
+        result.append(
+            Recording(name, root / sequence.name if sequence.name != root.name else root, frames, sequence.odometry)
+        )
     return result
 
 
-def _track(recordings: Sequence[Recording], rig: Rig, threads: int) -> tuple[list[Track], list[Missed]]:
+def _track(recordings: Sequence[Recording], rig: Rig, options: PosingOptions) -> tuple[list[Track], list[Missed]]:
     tracks: list[Track] = []
     missed: list[Missed] = []
+    mount: Mount | None = None
     total = sum(len(recording.frames) for recording in recordings)
     with tqdm(total=total, desc="tracking", unit="frame") as progress:
         for number, recording in enumerate(recordings):
-            tracker = VisualOdometry(number)
-            for view in _views(recording.frames, rig, threads):
+            odometry = recording.odometry if options.use_odometry else None
+            base = None if odometry is None else BaseOdometry(odometry, mount)
+            tracker = VisualOdometry(number, base)
+            for view in _views(recording.frames, rig, options.threads):
                 progress.update()
                 if isinstance(view, Missed):
                     missed.append(view)
                 else:
                     tracker.add(view)
             tracker.finish()
+            mount = base.mount if base is not None else mount
             tracks += tracker.tracks
             missed += tracker.missed
     return tracks, missed
@@ -147,57 +155,25 @@ def _require_tracks(tracks: Sequence[Track], missed: Sequence[Missed]) -> None:
 
 
 def _upright(whole: WholeMap) -> Upright:
-    keyframes = [replace_pose(whole, index) for index in range(len(whole.members))]
-    surface = fused(keyframes)
+    surface = fused(
+        replace(whole.nodes[node].keyframe, T=T) for node, T in zip(whole.members, whole.poses, strict=True)
+    )
     return upright(surface.points, surface.normals, whole.poses, _RESOLUTION_M)
-
-
-def replace_pose(whole: WholeMap, index: int) -> Any:
-    """The keyframe of a member with its optimized pose."""
-    return replace(whole.nodes[whole.members[index]].keyframe, T=whole.poses[index])
 
 
 def _posed_frames(
     whole: WholeMap, tracks: Sequence[Track], frame: Upright, recordings: Sequence[Recording]
 ) -> tuple[dict[str, list[PosedFrame]], list[Missed]]:
-    """All frames by their keyframes, in the map's frame, and those of tracks that were not joined."""
-    number = {node: index for index, node in enumerate(whole.members)}
-    first = np.cumsum([0, *(len(track.keyframes) for track in tracks)])
-    posed: dict[str, list[PosedFrame]] = {recording.name: [] for recording in recordings}
-    missed = []
+    """All frames in the map's frame by sequence, and those of tracks that were not joined."""
+    placed, unjoined = frame_poses(whole, tracks)
     turn = np.kron(np.eye(2), frame.T_map_first[:3, :3])
-    for t, track in enumerate(tracks):
-        if int(first[t]) not in number:
-            reason = "not joined to the rest: no other part of the recordings surely shows the same place"
-            missed += [Missed(one.record, reason) for one in track.frames]
-            continue
-        members = [number[int(first[t]) + k] for k in range(len(track.keyframes))]
-        moved = _moved_by(whole, track, members)
-        for one in track.frames:
-            T = frame.T_map_first @ moved(one.record.stamp_ns, one.keyframe) @ one.T_keyframe_camera
-            covariance = turn @ whole.covariances[members[one.keyframe]] @ turn.T
-            posed[one.record.sequence].append(PosedFrame(one.record, T, covariance))
+    posed: dict[str, list[PosedFrame]] = {recording.name: [] for recording in recordings}
+    for one in placed:
+        covariance = turn @ whole.covariances[one.member] @ turn.T
+        posed[one.record.sequence].append(PosedFrame(one.record, frame.T_map_first @ one.T, covariance))
+    reason = "not joined to the rest: no other part of the recordings surely shows the same place"
     found = {name: sorted(frames, key=lambda f: f.record.index) for name, frames in posed.items() if frames}
-    return found, missed
-
-
-def _moved_by(whole: WholeMap, track: Track, members: Sequence[int]) -> Any:
-    """(stamp, number of the keyframe before) -> its pose such that the correction of a frame between two keyframes
-    goes over from that of the one to that of the other.
-    """
-    corrections = [
-        whole.poses[member] @ se3.inverse(keyframe.T) for member, keyframe in zip(members, track.keyframes, strict=True)
-    ]
-    stamps = [keyframe.view.stamp_ns for keyframe in track.keyframes]
-
-    def moved(stamp_ns: int, keyframe: int) -> Array:
-        correction = corrections[keyframe]
-        if keyframe + 1 < len(stamps):
-            share = (stamp_ns - stamps[keyframe]) / max(1, stamps[keyframe + 1] - stamps[keyframe])
-            correction = se3.interpolate(correction, corrections[keyframe + 1], float(np.clip(share, 0.0, 1.0)))
-        return np.asarray(correction @ track.keyframes[keyframe].T)
-
-    return moved
+    return found, [Missed(record, reason) for record in unjoined]
 
 
 def _require_motion(posed: dict[str, list[PosedFrame]]) -> None:

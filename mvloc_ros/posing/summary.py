@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from mvloc_ros.geometry import se3
+from mvloc_ros.geometry.trajectory import Trajectory
 from mvloc_ros.posing import quality
 from mvloc_ros.posing.loop_closures import Closure
 from mvloc_ros.posing.posed_folder import PosedFrame
@@ -25,11 +26,12 @@ VERSION = 1
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """One sequence of one folder, under its new name."""
+    """One sequence of one folder, under its new name, with the robot's odometry if there is any."""
 
     name: str
     folder: Path
     frames: tuple[FrameRecord, ...]
+    odometry: Trajectory | None = None
 
 
 def content_of(

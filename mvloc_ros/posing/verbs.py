@@ -25,6 +25,9 @@ def add_pose_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXAMPLES
     parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER", help="7-Scenes or TUM RGB-D layout")
     parser.add_argument("--out", type=Path, required=True, help="folder to write; one of that name is replaced")
+    parser.add_argument(
+        "--without-odometry", action="store_true", help="do not use odometry.tum beside the images of a sequence"
+    )
     parser.add_argument("--threads", type=int, default=2, help="threads (default: %(default)s)")
 
 
@@ -33,6 +36,8 @@ def run_pose(args: argparse.Namespace) -> int:
     from mvloc_ros.posing.options import PosingOptions
     from mvloc_ros.posing.pose import pose_folders
 
-    summary = pose_folders(args.folders, args.out, PosingOptions(threads=args.threads))
+    summary = pose_folders(
+        args.folders, args.out, PosingOptions(use_odometry=not args.without_odometry, threads=args.threads)
+    )
     print(summary.text)
     return 0

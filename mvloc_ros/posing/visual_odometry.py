@@ -19,6 +19,7 @@ from mvloc_ros.geometry.projection import transform_points
 from mvloc_ros.localization.local_features import Matches, match, pose_of
 from mvloc_ros.localization.motion import Distance
 from mvloc_ros.posing.alignment import Aligned, Prior, Target, align, difference, spread_of
+from mvloc_ros.posing.base_odometry import BaseOdometry
 from mvloc_ros.posing.view import Rig, View, read_view
 from mvloc_ros.recordings import FrameRecord
 
@@ -44,6 +45,10 @@ _CERTAIN_INLIERS = 0.8
 _ACCELERATION, _TURNING = 2.0, 10.0
 _PRIOR_SECONDS = (0.01, 0.2)
 _POSSIBLE_SIGMAS = 6.0
+# So many features must agree by themselves: fewer do by chance.
+_LEAST_AGREEING = 8
+# How long a view may be placed by the camera's velocity alone in what nothing tells.
+_WEAK_S = 0.4
 # After a pause this long, or so many views that could not be aligned, a track ends.
 _PAUSE_S, _MOST_MISSED = 1.0, 8
 _LEAST_TRACK = 5
@@ -81,11 +86,13 @@ class Track:
         sequence: number of the recording.
         keyframes: in order of time.
         frames: all that were aligned, keyframes among them.
+        odometry: the robot's; None without.
     """
 
     sequence: int
     keyframes: list[Keyframe] = field(default_factory=list)
     frames: list[TrackedFrame] = field(default_factory=list)
+    odometry: BaseOdometry | None = None
 
 
 @dataclass(frozen=True)
@@ -99,19 +106,22 @@ class Missed:
 class VisualOdometry:
     """Takes the views of one recording in order of time."""
 
-    def __init__(self, sequence: int) -> None:
-        """Nothing seen yet; `sequence` is the recording's number."""
+    def __init__(self, sequence: int, odometry: BaseOdometry | None = None) -> None:
+        """Nothing seen yet; `sequence` is the recording's number, `odometry` the robot's."""
+        self._odometry = odometry
         self.tracks: list[Track] = []
         self.missed: list[Missed] = []
         self._sequence = sequence
         self._waiting: list[View] = []
+        self._by_odometry = False
         self._begin()
 
     def _begin(self) -> None:
-        self._track = Track(self._sequence)
+        self._track = Track(self._sequence, odometry=self._odometry)
         self._target: Target | None = None
         self._last: tuple[int, Array] | None = None
         self._step: tuple[float, Array] | None = None
+        self._determined_ns: int | None = None
 
     def add(self, view: View) -> None:
         """Align the next view."""
@@ -167,10 +177,9 @@ class VisualOdometry:
     def _aligned(self, view: View) -> Aligned | str:
         assert self._target is not None
         keyframes = self._track.keyframes
-        found = [match(view.features, k.view.features, k.T) for k in keyframes[-_MATCHED:]]
-        matches = _together(found)
-        predicted, prior = self._predicted(view.stamp_ns)
-        best = align(view, self._target, predicted, matches, prior)
+        matches = _together([match(view.features, k.view.features, k.T) for k in keyframes[-_MATCHED:]])
+        prior = self._predicted(view.stamp_ns)
+        best = align(view, self._target, prior.T, matches, prior)
         told = 0
         if best.inlier_ratio < _CERTAIN_INLIERS or best.matches < _MATCHES_AGREE * len(matches.seen):
             other = pose_of(matches)
@@ -179,20 +188,40 @@ class VisualOdometry:
                 second = align(view, self._target, other, matches)
                 if _score(second) > _score(best) and is_possible(second.T, prior):
                     best = second
-        return _refusal(best, told) or best
+        if 0 < best.matches < _LEAST_AGREEING:
+            best = align(view, self._target, prior.T, None, prior)
+        return self._refusal(view, best, told, prior) or best
 
-    def _predicted(self, stamp_ns: int) -> tuple[Array, Prior]:
-        """Where the camera is expected at its last velocity, and how surely."""
+    def _refusal(self, view: View, aligned: Aligned, told: int, prior: Prior) -> str:
+        """Why a view is not accepted where it was aligned; empty if it is. `told` matches agree on another pose."""
+        if aligned.in_reach < _LEAST_REACH or aligned.inlier_ratio < _LEAST_INLIERS:
+            return f"{aligned.in_reach * aligned.inlier_ratio:.0%} of its surface fits the frames before"
+        if told >= max(_LEAST_MATCHES, _TIMES_MATCHES * aligned.matches):
+            return "its texture contradicts its shape"
+        if is_determined(aligned.information):
+            self._determined_ns = view.stamp_ns
+            return ""
+        if self._by_odometry and is_determined(aligned.information + prior.information):
+            return ""
+        if self._determined_ns is None or 1e-9 * (view.stamp_ns - self._determined_ns) > _WEAK_S:
+            return "neither shape nor texture tells where it is"
+        return ""
+
+    def _predicted(self, stamp_ns: int) -> Prior:
+        """Where the camera is expected by odometry, or at its last velocity, and how surely."""
         assert self._last is not None
         last_ns, T = self._last
+        told = self._odometry.motion(last_ns, stamp_ns) if self._odometry is not None else None
+        self._by_odometry = told is not None
+        if told is not None:
+            return Prior(T @ told[0], np.diag(told[1] ** -2.0))
         seconds = max(1e-9 * (stamp_ns - last_ns), 1e-3)
-        predicted, share = T, 1.0
+        predicted = T
         if self._step is not None and seconds < _PRIOR_SECONDS[1]:
-            share = min(2.0, seconds / self._step[0])
-            predicted = T @ se3.interpolate(np.eye(4), self._step[1], share)
+            predicted = T @ se3.interpolate(np.eye(4), self._step[1], min(2.0, seconds / self._step[0]))
         sigma = np.array([_ACCELERATION] * 3 + [_TURNING] * 3) * max(seconds, _PRIOR_SECONDS[0]) ** 2
         sigma += [0.005] * 3 + [0.005] * 3
-        return predicted, Prior(predicted, np.diag(sigma**-2.0))
+        return Prior(predicted, np.diag(sigma**-2.0))
 
     def _accept(self, view: View, aligned: Aligned) -> None:
         keyframe = self._track.keyframes[-1]
@@ -204,6 +233,8 @@ class VisualOdometry:
         self._last = (view.stamp_ns, aligned.T)
         is_far = came.metres > _KEYFRAME_M or came.radians > _KEYFRAME_RAD or aligned.in_reach < _LEAST_IN_REACH
         if is_far and not view.problem:
+            if self._odometry is not None and is_determined(aligned.information):
+                self._odometry.learn(keyframe.view.stamp_ns, view.stamp_ns, T_keyframe_camera)
             self._add_keyframe(view, aligned.T, aligned.information)
         else:
             number = len(self._track.keyframes) - 1
@@ -213,6 +244,7 @@ class VisualOdometry:
         self._track.keyframes.append(Keyframe(view, T, information))
         self._track.frames.append(TrackedFrame(view.record, len(self._track.keyframes) - 1, np.eye(4)))
         self._last = (view.stamp_ns, T)
+        self._determined_ns = self._determined_ns or view.stamp_ns
         recent = self._track.keyframes[-_RECENT:]
         self._target = fused(recent)
 
@@ -236,16 +268,10 @@ def _score(aligned: Aligned) -> float:
     return aligned.inlier_ratio * min(1.0, aligned.in_reach / _LEAST_IN_REACH) + 0.005 * min(aligned.matches, 60)
 
 
-def _refusal(aligned: Aligned, told: int) -> str:
-    """Why a view is not accepted where it was aligned; empty if it is. `told` matches agree on another pose."""
-    if aligned.in_reach < _LEAST_REACH or aligned.inlier_ratio < _LEAST_INLIERS:
-        return f"{aligned.in_reach * aligned.inlier_ratio:.0%} of its surface fits the frames before"
-    metres, radians = spread_of(aligned.information)
-    if metres > _MOST_SPREAD[0] or radians > _MOST_SPREAD[1]:
-        return "neither shape nor texture tells where it is"
-    if told >= max(_LEAST_MATCHES, _TIMES_MATCHES * aligned.matches):
-        return "its texture contradicts its shape"
-    return ""
+def is_determined(information: Array) -> bool:
+    """Whether a pose is known in every direction."""
+    metres, radians = spread_of(information)
+    return metres <= _MOST_SPREAD[0] and radians <= _MOST_SPREAD[1]
 
 
 def realigned(track: Track, rig: Rig, threads: int) -> Track:
@@ -263,7 +289,7 @@ def realigned(track: Track, rig: Rig, threads: int) -> Track:
         found = [match(view.features, k.view.features, k.T) for k in recent[-_MATCHED:]]
         aligned = align(view, fused(recent), start, _together(found), is_near=True)
         keyframes.append(Keyframe(view, aligned.T, aligned.information))
-    return Track(track.sequence, keyframes, track.frames)
+    return Track(track.sequence, keyframes, track.frames, track.odometry)
 
 
 def _together(found: Sequence[Matches]) -> Matches:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from mvloc_ros.posing.joining import Part, join
-from mvloc_ros.posing.loop_closures import Closure, Node, Verifier, alike, near, nodes_of, odometry
+from mvloc_ros.posing.loop_closures import Closure, Node, Verifier, alike, consecutive, near, nodes_of
 from mvloc_ros.posing.place_index import likeness
 from mvloc_ros.posing.pose_graph import Optimized, Relative, optimize
 from mvloc_ros.posing.view import Rig
@@ -57,7 +57,7 @@ def build(tracks: Sequence[Track], rig: Rig, threads: int) -> WholeMap:
     parts, contradicting = join(nodes, found)
     part = parts[0]
     rejected = len(contradicting)
-    chain = list(odometry(tracks))
+    chain = list(consecutive(tracks))
     poses, kept, wrong = _settled(part, chain, part.closures)
     known = {(closure.a, closure.b) for closure in found}
     for turn in range(_NEAR_ROUNDS):
