@@ -50,7 +50,7 @@ class Extent:
         first, *others = (part[:, :2] for part in points if len(part))
         ends = [np.percentile(first, [0.2, 99.8], axis=0), *(np.stack([one.min(0), one.max(0)]) for one in others)]
         low, high = np.min([end[0] for end in ends], axis=0), np.max([end[1] for end in ends], axis=0)
-        margin = 0.03 * float((high - low).max()) + 0.1
+        margin = 0.03 * float((high - low).max()) + 0.25
         return Extent(low - margin, high + margin)
 
     @property
@@ -87,7 +87,7 @@ def add_legend(axes: Axes) -> None:
     """Above the axes, in as many columns as fit; nothing where nothing has a name."""
     _, labels = axes.get_legend_handles_labels()
     if labels:
-        columns = max(1, min(4, 48 // max(len(label) + 4 for label in labels)))
+        columns = max(1, min(4, 64 // max(len(label) + 4 for label in labels)))
         axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncol=columns, fontsize=SMALL, frameon=False)
 
 
@@ -153,7 +153,7 @@ def add_color_bar(axes: Axes, drawn: ScalarMappable, name: str) -> Colorbar:
 def steps_between(low: float, high: float) -> list[float]:
     """Round numbers from one at most `low` to one at least `high`, at most about a dozen; both above 0."""
     if high < 5.0 * low:
-        return [float(value) for value in MaxNLocator(7).tick_values(low, high) if value > 0.0]
+        return [float(value) for value in MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(low, high) if value > 0.0]
     series = (1.0, 2.0, 5.0) if high < 200.0 * low else (1.0, 3.0) if high < 1e5 * low else (1.0,)
     powers = range(int(np.floor(np.log10(low))) - 1, int(np.ceil(np.log10(high))) + 2)
     values = [round(step * 10.0**power, 12) for power in powers for step in series]

@@ -3,7 +3,7 @@
 
 A view covers a position and a heading if it was taken within `REACH_M` and `REACH_DEG` of them and no surface at the
 height of the cameras lies between. Both were measured on drives through two furnished buildings
-(docs/learn_report.md): of single frames within them about every other one is accepted, of others one in fifteen.
+(docs/learn_report.md): of single frames within them 57 % are accepted, of others 9 %.
 """
 
 from __future__ import annotations

@@ -37,6 +37,7 @@ th { border-bottom: 2px solid #888; }
 .numbers b { display: block; font-size: 1.35rem; line-height: 1.2; }
 pre { background: #f3f3f3; border: 1px solid #ccc; padding: .6rem .8rem; white-space: pre-wrap; margin: .4rem 0;
   font: .9rem/1.45 ui-monospace, "DejaVu Sans Mono", monospace; }
+pre span { display: inline-block; max-width: 100%; }
 @media (max-width: 30rem) { body { padding: .7rem; } th, td { padding: .25rem .3rem; font-size: .9rem; } }
 @media print { body { max-width: none; } figure, table, pre { break-inside: avoid; } img { max-height: 22cm; } }
 """
@@ -59,10 +60,11 @@ def listed(items: Iterable[object]) -> str:
 
 
 def table(head: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
-    """A table of texts, whose first column names the rows."""
+    """A table of texts, whose first column names the rows; `head` may be empty."""
     top = "".join(f'<th scope="col">{text(cell)}</th>' for cell in head)
+    top = f"<thead><tr>{top}</tr></thead>" if top else ""
     body = "".join("<tr>" + "".join(f"<td>{text(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
+    return f"<table>{top}<tbody>{body}</tbody></table>"
 
 
 def figure(png: bytes, alternative: str, caption: str) -> str:
@@ -80,8 +82,9 @@ def numbers(pairs: Iterable[tuple[object, object]]) -> str:
 
 
 def commands(lines: Iterable[str]) -> str:
-    """Lines of a shell to be copied; they may be long and are not cut."""
-    return f"<pre>{escape(chr(10).join(shown(line, 20_000) for line in lines), quote=True)}</pre>"
+    """Lines of a shell to be copied; they may be long and are not cut. A phone breaks them between words."""
+    words = (" ".join(f"<span>{escape(word)}</span>" for word in shown(line, 20_000).split(" ")) for line in lines)
+    return "<pre>" + "\n".join(words) + "</pre>"
 
 
 def section(title: str, *parts: str) -> str:

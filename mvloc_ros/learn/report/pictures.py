@@ -98,7 +98,7 @@ def draw_plan(findings: Findings, backdrop: Backdrop) -> bytes:
     if len(heights):
         image = raster(backdrop.extent, backdrop.content.points, heights, backdrop.spacing_m)
         low, high = np.percentile(heights, [1, 99])
-        draw_raster(axes, backdrop.extent, image, pale("viridis"), Normalize(low, max(high, low + 0.1)), "height, m")
+        draw_raster(axes, backdrop.extent, image, pale("viridis"), Normalize(low, max(high, low + 0.1)), "height z, m")
     for number, path in enumerate(findings.place.paths):
         _sequence(axes, findings.place, path, number)
     held = _held_out(findings)
@@ -107,9 +107,9 @@ def draw_plan(findings: Findings, backdrop: Backdrop) -> bytes:
         draw_path(axes, held, "black", (0, (1.0, 1.2)), 3.0, "held out", zorder=4.1)
     _uncertain(axes, findings.place)
     if len(loops[0]):
-        lines = LineCollection(
-            list(loops[0]), array=loops[1], cmap="magma_r", linewidths=2.0, zorder=5, label="loop closure"
-        )
+        lines = LineCollection(list(loops[0]), linewidths=2.5, zorder=5)
+        lines.set_cmap("magma_r")
+        lines.set_array(loops[1])
         lines.set_clim(0.0, max(float(loops[1].max()), 1e-3))
         axes.add_collection(lines)
         add_color_bar(axes, lines, "residual of loop closures, m")
@@ -158,10 +158,7 @@ def draw_held_out(findings: Findings, backdrop: Backdrop) -> bytes | None:
     )
     for name, chosen, color, marker, size in kinds:
         label = f"{name}: {int(chosen.sum())}"
-        drawn = axes.scatter(places[chosen, 0], places[chosen, 1], size, color, marker, label=label, zorder=4)
-        if marker != "x":  # which is all edge
-            drawn.set_edgecolor("white")
-            drawn.set_linewidth(0.4)
+        axes.scatter(places[chosen, 0], places[chosen, 1], s=size, c=color, marker=marker, label=label, zorder=4)
     add_legend(axes)
     return png_of(figure)
 

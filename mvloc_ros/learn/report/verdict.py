@@ -20,6 +20,8 @@ _WORDS = {
     BAD: "Not ready",
     UNKNOWN: "Not known how well it works",
 }
+_ELSEWHERE = ", where it was recorded; elsewhere it would be lost"
+_MOSTLY = 0.5
 # Of all held-out frames, those that must be accepted and right for the first two; and the share of false poses among
 # the accepted from which the third is said.
 _GOOD_SHARE, _PARTLY_SHARE, _MOST_FALSE = 0.9, 0.6, 0.005
@@ -54,7 +56,10 @@ def verdict_of(findings: Findings) -> Verdict:
     if kind == GOOD and (serious or evaluated):
         kind = PARTLY if serious else UNKNOWN
     sentences = [*_accuracy_sentences(findings.accuracy), *_coverage_sentences(findings)]
-    return Verdict(kind, _WORDS[kind], tuple(sentences), (*serious, *evaluated, *others))
+    headline = _WORDS[kind]
+    if kind == GOOD and findings.coverage is not None and findings.coverage.share < _MOSTLY:
+        headline += _ELSEWHERE
+    return Verdict(kind, headline, tuple(sentences), (*serious, *evaluated, *others))
 
 
 def _kind(accuracy: AccuracyOnHeldOut | None) -> str:
@@ -98,7 +103,7 @@ def _false(whole: HeldOut) -> str:
         return f"{whole.false} of {whole.accepted} were false (beyond {limit})."
     return (
         f"none of {whole.accepted} was false (beyond {limit}), which leaves a rate of up to "
-        f"{min(1.0, 3.0 / whole.accepted):.1%} possible."
+        f"{share(min(1.0, 3.0 / whole.accepted))} possible, and more as frames of a video are alike."
     )
 
 
@@ -133,10 +138,10 @@ def _posing_warnings(posing: Posing | None) -> list[str]:
             )
     if posing.low_confidence:
         names = sorted({span.sequence for span in posing.low_confidence})
+        stretches = counted(len(posing.low_confidence), "stretch", "stretches")
+        where = ", ".join(shown(name, 40) for name in names[:5])
         lines.append(
-            f"{len(posing.low_confidence)} stretches of {', '.join(shown(name, 40) for name in names[:5])} have "
-            "uncertain "
-            "poses (marked in the picture from above): expect a wrong map there."
+            f"The poses of {stretches} ({where}) are uncertain, as the picture from above marks: expect a wrong map there."
         )
     if (most := posing.sigma_m.get("p90", 0.0)) > _BAD_SIGMA_M:
         lines.append(f"A tenth of the poses has a standard deviation above {length(most)}.")
@@ -197,6 +202,11 @@ def _model_warnings(place: Place) -> list[str]:
             "made of it."
         )
     return lines
+
+
+def counted(count: int, one: str, many: str) -> str:
+    """A number with its noun."""
+    return f"{count} {one if count == 1 else many}"
 
 
 def length(metres: float) -> str:
