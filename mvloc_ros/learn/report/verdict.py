@@ -141,7 +141,8 @@ def _posing_warnings(posing: Posing | None) -> list[str]:
         stretches = counted(len(posing.low_confidence), "stretch", "stretches")
         where = ", ".join(shown(name, 40) for name in names[:5])
         lines.append(
-            f"The poses of {stretches} ({where}) are uncertain, as the picture from above marks: expect a wrong map there."
+            f"The poses of {stretches} ({where}) are uncertain (marked in the picture from above): the map may be "
+            "wrong there."
         )
     if (most := posing.sigma_m.get("p90", 0.0)) > _BAD_SIGMA_M:
         lines.append(f"A tenth of the poses has a standard deviation above {length(most)}.")
