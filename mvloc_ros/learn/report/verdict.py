@@ -79,7 +79,7 @@ def _accuracy_sentences(accuracy: AccuracyOnHeldOut | None) -> list[str]:
     whole, right = accuracy.whole, f"{100 * RIGHT_M:g} cm and {RIGHT_DEG:g} degrees"
     lines = [
         f"On parts that were held out ({whole.frames} frames, {whole.path_m:.1f} m), {share(whole.right_share)} of the "
-        f"frames gave an accepted pose within {right}; {share(1.0 - whole.accepted_share)} gave none."
+        f"frames gave an accepted pose within {right}{_without(whole)}"
     ]
     if whole.median_m is None or whole.p95_m is None:
         return [*lines, "No pose was accepted, so there is no error to state."]
@@ -95,6 +95,10 @@ def _accuracy_sentences(accuracy: AccuracyOnHeldOut | None) -> list[str]:
             "the median."
         )
     return lines
+
+
+def _without(whole: HeldOut) -> str:
+    return "." if whole.accepted == whole.frames else f"; {share(1.0 - whole.accepted_share)} gave none."
 
 
 def _false(whole: HeldOut) -> str:
