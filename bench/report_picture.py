@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The report of the demo's room as one picture, for the documents: its page in columns, as a browser draws it.
 
-    mvloc demo render --out demo --split train
+    mvloc demo render --out recordings/demo --split train
+    mvloc demo render --out recordings/demo_test --split test
+    mvloc bag from-folder recordings/demo_test --out bags/demo
     mvloc replay bags/demo --model models/demo --out out/demo
-    python -m bench.report_picture --posed demo --evaluation out/demo --out docs/images/learn_report.png
+    python -m bench.report_picture --posed recordings/demo --evaluation out/demo --out docs/images/learn_report.png
 
 Needs a Chromium (`chromium`, `google-chrome`) on the PATH.
 """
