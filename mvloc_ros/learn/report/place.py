@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from mvloc_ros.geometry.trajectory import Trajectory, read_tum
 from mvloc_ros.learn.report.inputs import ReportError, ReportInputs
-from mvloc_ros.learn.report.posing_file import POSING_FILE, Posing, Span, read_posing
+from mvloc_ros.learn.report.posing_file import Posing, Span, read_posing
 from mvloc_ros.localization.scene_map import MapPoints, SceneMap, SceneMapError, read_scene_map
 from mvloc_ros.mapping.grid_floor import camera_up, is_upright
 from mvloc_ros.mapping.grid_views import Views
 from mvloc_ros.model.bundle import Bundle, read_bundle
+from mvloc_ros.posing.posed_folder import POSING_FILE
 from mvloc_ros.recordings import FrameRecord, PosedFolder, open_folder
 
 Array = NDArray[np.float64]
@@ -51,10 +52,14 @@ class Path2D:
         return float(steps[steps <= _STEP_M].sum())
 
     def within(self, span: Span) -> NDArray[np.bool_]:
-        """`[N]`: which frames are in a span of time, given by the recording's clock or from the first frame on."""
-        first, last = self.seconds[0], self.seconds[-1]
-        start = 0.0 if span.from_s <= last and span.to_s >= first else first
-        return np.asarray((self.seconds >= start + span.from_s - 1e-6) & (self.seconds <= start + span.to_s + 1e-6))
+        """`[N]`: which frames are in a span of time.
+
+        It counts from the frame of number 0, which may have no pose: when that was follows from the others' numbers.
+        """
+        period = np.diff(self.seconds) / np.maximum(np.diff(self.numbers), 1)
+        half = 0.5 * float(np.median(period)) if len(period) else 0.0
+        seconds = self.seconds - (self.seconds[0] - 2.0 * half * self.numbers[0])
+        return np.asarray((seconds >= span.from_s - half) & (seconds <= span.to_s + half))
 
 
 @dataclass(frozen=True, eq=False)

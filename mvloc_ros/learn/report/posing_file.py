@@ -12,9 +12,9 @@ from mvloc_ros.geometry.text_file import read_text
 from mvloc_ros.json_text import parse_json
 from mvloc_ros.learn.report.inputs import ReportError
 from mvloc_ros.model.manifest_checks import ManifestError, Section
+from mvloc_ros.posing.posed_folder import POSING_FILE
+from mvloc_ros.posing.summary import VERSION
 
-POSING_FILE = "posing.json"
-_VERSION = 1
 T = TypeVar("T")
 
 
@@ -24,7 +24,7 @@ class Span:
 
     Attributes:
         sequence: its name.
-        from_s, to_s: seconds of the recording.
+        from_s, to_s: seconds from the first frame of the sequence on, posed or not.
         frames: how many; None where the file does not say.
         sigma_m: standard deviation of their positions; None for those that were left out.
         reason: in words.
@@ -94,8 +94,8 @@ def read_posing(path: Path) -> Posing:
     text = read_text(path, "record of the posing", ReportError)
     try:
         values = Section.of(parse_json(text))
-        if values.integer("version") != _VERSION:
-            raise ManifestError(f"it is of version {values.integer('version')}, this mvloc_ros reads {_VERSION}")
+        if values.integer("version") != VERSION:
+            raise ManifestError(f"it is of version {values.integer('version')}, this mvloc_ros reads {VERSION}")
         return _posing(values)
     except (ManifestError, ValueError) as error:
         raise ReportError(f"{path} cannot be used: {error}; run `mvloc pose` again.") from error

@@ -140,6 +140,10 @@ def _posing_warnings(posing: Posing | None) -> list[str]:
                 "bent or "
                 "show walls twice; look at the picture from above."
             )
+    else:
+        lines.append(
+            "No place was seen twice: nothing tells how far the poses drifted. Record a path that comes back to places."
+        )
     if posing.low_confidence:
         names = sorted({span.sequence for span in posing.low_confidence})
         stretches = counted(len(posing.low_confidence), "stretch", "stretches")

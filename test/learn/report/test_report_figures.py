@@ -20,6 +20,8 @@ from mvloc_ros.learn.report.expected_error import expected_error
 from mvloc_ros.learn.report.figures import figures_of
 from mvloc_ros.learn.report.findings import find
 from mvloc_ros.learn.report.next_commands import next_commands
+from mvloc_ros.learn.report.place import Path2D
+from mvloc_ros.learn.report.posing_file import Span
 from mvloc_ros.learn.report.report import ReportError, ReportInputs, make_report
 from mvloc_ros.learn.report.verdict import length, share, verdict_of
 from mvloc_ros.localization.scene_map import MapPoints, SceneMap, read_scene_map
@@ -90,6 +92,21 @@ def test_a_doubtful_map_is_said_first_and_takes_the_good_verdict_away(
     for words in ("2 maps that could not be joined", "disagree by 6.0 mm", "1 stretch (seq-01)", "34 of 40"):
         assert words in warnings
         assert page.index(words) < page.index("<h2>The place from above")
+
+
+def test_a_map_that_nothing_checks_is_said(inputs: Inputs, posing: Path, tmp_path: Path):
+    values = json.loads(posing.read_text())
+    (tmp_path / "posing.json").write_text(json.dumps({**values, "consistency": None, "parts": 1, "loop_closures": []}))
+    warnings = " ".join(figures(inputs(posing=tmp_path))["verdict"]["warnings"])
+    assert "nothing tells how far the poses drifted" in warnings
+    assert "could not be joined" not in warnings
+
+
+def test_a_span_of_time_counts_from_the_first_frame_though_it_has_no_pose():
+    """Frames 5 to 9 of ten a second have poses; 0.7 s to 0.8 s are the frames 7 and 8."""
+    numbers = np.arange(5, 10)
+    path = Path2D("seq-01", numbers, 100.0 + 0.1 * numbers, np.tile(np.eye(4), (5, 1, 1)), np.zeros(5, bool))
+    assert path.within(Span("seq-01", 0.7, 0.8, "few features")).tolist() == [False, False, True, True, False]
 
 
 def test_false_poses_are_the_worst_verdict(inputs: Inputs, evaluation_of: Callable[..., Path]):
