@@ -113,7 +113,7 @@ def accuracy_of(evaluation: Evaluation, training: Trajectory | None) -> Accuracy
         parts=tuple(_figures(evaluation, part) for part in parts_of(evaluation)),
         comparison=_comparison(evaluation, known),
         reasons=_reasons(evaluation.report),
-        training_frames=0 if training is None else _shared(evaluation.truth[known], training.poses),
+        training_frames=0 if training is None else same_poses(evaluation.truth[known], training.poses),
         without_truth=int(np.sum(~known)),
     )
 
@@ -212,10 +212,10 @@ def _reasons(report: Mapping[str, Any]) -> tuple[tuple[int, str], ...]:
     return tuple(result)
 
 
-def _shared(truth: Array, training: Array) -> int:
-    """How many true poses `[N, 4, 4]` are among the training poses `[M, 4, 4]`."""
+def same_poses(poses: Array, others: Array) -> int:
+    """How many of poses `[N, 4, 4]` are among others `[M, 4, 4]`, to 0.1 mm and 0.1 mrad."""
     count = 0
-    for pose in truth:
-        near = training[np.linalg.norm(training[:, :3, 3] - pose[:3, 3], axis=1) <= _SAME_M]
+    for pose in poses:
+        near = others[np.linalg.norm(others[:, :3, 3] - pose[:3, 3], axis=1) <= _SAME_M]
         count += bool(len(near) and (se3.rotation_error(near, np.broadcast_to(pose, near.shape)) <= _SAME_RAD).any())
     return count

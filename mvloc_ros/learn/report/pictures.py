@@ -109,10 +109,10 @@ def draw_plan(findings: Findings, backdrop: Backdrop) -> bytes:
     if len(loops[0]):
         lines = LineCollection(list(loops[0]), linewidths=2.5, zorder=5)
         lines.set_cmap("magma_r")
-        lines.set_array(loops[1])
-        lines.set_clim(0.0, max(float(loops[1].max()), 1e-3))
+        lines.set_array(1e3 * loops[1])
+        lines.set_clim(0.0, max(1e3 * float(loops[1].max()), 1.0))
         axes.add_collection(lines)
-        add_color_bar(axes, lines, "residual of loop closures, m")
+        add_color_bar(axes, lines, "residual of loop closures, mm")
     add_legend(axes)
     return png_of(figure)
 

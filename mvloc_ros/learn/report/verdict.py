@@ -5,8 +5,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from mvloc_ros.foreign_text import shown
-from mvloc_ros.learn.report.accuracy import FALSE_DEG, FALSE_M, RIGHT_DEG, RIGHT_M, AccuracyOnHeldOut, HeldOut
+from mvloc_ros.learn.report.accuracy import (
+    FALSE_DEG,
+    FALSE_M,
+    RIGHT_DEG,
+    RIGHT_M,
+    AccuracyOnHeldOut,
+    HeldOut,
+    same_poses,
+)
 from mvloc_ros.learn.report.coverage import REACH_DEG, REACH_M
 from mvloc_ros.learn.report.findings import Findings
 from mvloc_ros.learn.report.place import Place
@@ -28,6 +38,7 @@ _GOOD_SHARE, _PARTLY_SHARE, _MOST_FALSE = 0.9, 0.6, 0.005
 _FEW_FRAMES, _FEW_METRES = 100, 3.0
 _MOST_TRAINING = 0.1
 _LEAST_POSED = 0.9
+_MOST_COMPARED, _LEAST_SAME = 500, 0.9
 _BAD_MEDIAN_M, _BAD_P90_M, _BAD_SIGMA_M = 0.02, 0.05, 0.10
 
 
@@ -50,7 +61,8 @@ class Verdict:
 
 def verdict_of(findings: Findings) -> Verdict:
     """Judge; a warning of a wrong map takes away the best verdict."""
-    serious, others = _posing_warnings(findings.place.posing), [*_model_warnings(findings.place)]
+    serious = [*_origin_warnings(findings.place), *_posing_warnings(findings.place.posing)]
+    others = _model_warnings(findings.place)
     evaluated = _evaluation_warnings(findings)
     kind = _kind(findings.accuracy)
     if kind == GOOD and (serious or evaluated):
@@ -119,6 +131,20 @@ def _coverage_sentences(findings: Findings) -> list[str]:
         f"A robot that wakes up at a random place of the free space ({found.area_m2:.0f} m2) and looks in a random "
         f"direction has a training view within {REACH_M:g} m and {REACH_DEG:g} degrees in {share(found.share)} of the "
         "cases; elsewhere expect it to be lost until it moves or turns."
+    ]
+
+
+def _origin_warnings(place: Place) -> list[str]:
+    """Whether the bundle was learned from the posed frames: else the paths are in another frame than the map."""
+    if place.training is None:
+        return ["The bundle does not tell its training poses, so neither coverage nor its origin could be checked."]
+    trained = place.training.poses[:: max(1, len(place.training) // _MOST_COMPARED)]
+    found = same_poses(trained, np.concatenate([path.poses for path in place.paths]))
+    if found >= _LEAST_SAME * len(trained):
+        return []
+    return [
+        f"Only {share(found / len(trained))} of the model's training poses are poses of the posed frames: the model "
+        "was learned from others, and the paths shown may not be in the frame of its map."
     ]
 
 

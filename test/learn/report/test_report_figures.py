@@ -145,6 +145,12 @@ def test_an_evaluation_of_another_model_is_said(
     assert any("named kitchen" in text for text in found["verdict"]["warnings"])
 
 
+def test_frames_of_another_place_are_said(inputs: Inputs, lying: tuple[Path, Path]):
+    assert not any("learned from others" in text for text in figures(inputs())["verdict"]["warnings"])
+    warnings = figures(inputs(posed=lying[1]))["verdict"]["warnings"]
+    assert "Only 0 % of the model's training poses are poses of the posed frames" in warnings[0]
+
+
 def test_a_bundle_without_map_gives_a_report_that_says_so(inputs: Inputs, room_bundle: Bundle, tmp_path: Path):
     files = {"model.onnx": room_bundle.model_path, "training_poses.tum": room_bundle.path / "training_poses.tum"}
     plain = write_bundle(tmp_path / "plain", replace(room_bundle.manifest, scene_map=None), files)
