@@ -56,6 +56,19 @@ ALLOWED = {
     "pipeline": {"geometry", "frontend", "localization", "parameters", "model"},
     "node": {"geometry", "frontend", "localization", "parameters", "pipeline", "backends", "model"},
     "doctor": {"localization", "replay", "backends", "model"},
+    "learn": {
+        "geometry",
+        "recordings",
+        "model",
+        "backends",
+        "localization",
+        "evaluation",
+        "mapping",
+        "posing",
+        "replay",
+        "training",
+        "experiments",
+    },
 }
 # Only these may import ROS (node: all of it).
 ROS_FILES = {"frontend/decode.py", "frontend/clouds.py", "replay/player.py", "replay/recorder.py", "replay/ros.py"}

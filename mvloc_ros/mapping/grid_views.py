@@ -77,22 +77,36 @@ class DepthView:
         T_depth_map: 4x4.
         camera: of the small image.
         limit: `[H, W]` depth in metres up to which a pixel shows empty space; 0 where nothing is known.
+        front: `[H, W]` depth in metres of the nearest surface of a pixel, infinite where there is none.
     """
 
     T_depth_map: Array
     camera: PinholeCamera
     limit: NDArray[np.float32]
+    front: NDArray[np.float32]
 
     def sees_through(self, points: Array, margin_m: float) -> NDArray[np.bool_]:
         """Which of some points `[N, 3]`, map frame, lie clearly before the surface of their pixel."""
-        seen = transform_points(self.T_depth_map, points)
+        index, depth, row, column = self._in_image(points)
         result = np.zeros(len(points), dtype=bool)
+        result[index] = depth + margin_m < self.limit[row, column]
+        return result
+
+    def shows(self, points: Array, margin_m: float) -> NDArray[np.bool_]:
+        """Which of some points `[N, 3]`, map frame, are in the image and not behind the surface of their pixel."""
+        index, depth, row, column = self._in_image(points)
+        result = np.zeros(len(points), dtype=bool)
+        result[index] = depth <= self.front[row, column] + margin_m
+        return result
+
+    def _in_image(self, points: Array) -> tuple[NDArray[np.intp], Array, NDArray[np.intp], NDArray[np.intp]]:
+        """Of the points in the image: their indices, depths in metres, rows and columns."""
+        seen = transform_points(self.T_depth_map, points)
         ahead = np.flatnonzero(seen[:, 2] > _NEAREST_M)
         u, v = image_points(seen[ahead], self.camera)
         inside = (u > -0.5) & (v > -0.5) & (u < self.camera.width - 0.5) & (v < self.camera.height - 0.5)
         ahead, column, row = ahead[inside], np.rint(u[inside]).astype(np.intp), np.rint(v[inside]).astype(np.intp)
-        result[ahead] = seen[ahead, 2] + margin_m < self.limit[row, column]
-        return result
+        return ahead, seen[ahead, 2], row, column
 
     def bounds(self, far_m: float) -> tuple[Array, Array]:
         """Lowest and highest corner `[3]` of what is in view up to a depth, map frame."""
@@ -117,7 +131,7 @@ def depth_views(scene_map: SceneMap, views: Views) -> Iterator[DepthView]:
         points, normals = content.points[chosen], content.normals[chosen]
         for pose in views.poses[np.all(tiles == tile, axis=1)]:
             T_depth_map = se3.inverse(pose)
-            yield DepthView(T_depth_map, camera, _limit(points, normals, T_depth_map, camera, views, size))
+            yield DepthView(T_depth_map, camera, *_depths(points, normals, T_depth_map, camera, views, size))
 
 
 def _small(camera: PinholeCamera) -> PinholeCamera:
@@ -125,10 +139,10 @@ def _small(camera: PinholeCamera) -> PinholeCamera:
     return camera.scaled_to(columns, max(1, round(camera.height * columns / camera.width)))
 
 
-def _limit(
+def _depths(
     points: Array, normals: Array, T_depth_map: Array, camera: PinholeCamera, views: Views, size_m: float
-) -> NDArray[np.float32]:
-    """Depth up to which each pixel shows empty space: see `DepthView.limit`."""
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """`DepthView.limit` and `DepthView.front`."""
     seen = transform_points(T_depth_map, points)
     wide, high = max(camera.cx, camera.width - camera.cx) + 8.0, max(camera.cy, camera.height - camera.cy) + 8.0
     x, y, z = seen.T
@@ -140,7 +154,7 @@ def _limit(
     front = _nearest(seen, camera, size_m)
     shown = _nearest(seen[shows], camera, size_m)
     known = np.isfinite(shown) & (shown <= front + 2.0 * size_m)
-    return np.where(known, _least_around(front), 0.0).astype(np.float32)
+    return np.where(known, _least_around(front), 0.0).astype(np.float32), front
 
 
 def _nearest(points: Array, camera: PinholeCamera, size_m: float) -> NDArray[np.float32]:

@@ -21,7 +21,7 @@ from mvloc_ros.mapping.errors import MappingError
 from mvloc_ros.mapping.grid import grid_of
 from mvloc_ros.mapping.grid_cells import Cell, GridOptions, make_grid
 from mvloc_ros.mapping.grid_floor import find_floor, given_floor
-from mvloc_ros.mapping.grid_views import Views
+from mvloc_ros.mapping.grid_views import Views, depth_views
 from mvloc_ros.model.bundle import Bundle, read_bundle
 from mvloc_ros.model.bundle_writer import add_scene_map, write_bundle
 from mvloc_ros.model.manifest import FrameSpec
@@ -108,6 +108,17 @@ def region(grid, low, high) -> set[Cell]:
     x, y = grid.frame.centres(rows, columns)
     inside = (x > low[0]) & (x < high[0]) & (y > low[1]) & (y < high[1])
     return {Cell(int(value)) for value in np.unique(grid.cells[inside])}
+
+
+def test_a_view_shows_what_nothing_hides(room):
+    """Of the far wall what stands free, not what is behind a box as high as the room, and nothing behind the camera."""
+    found = scene(floor(), walls(), box(0.8, -0.9, (0.4, 0.3), 2.0))
+    views = Views(room.looking(-1.0, 0.0, 1.0, 0.0, 0.0)[None], CAMERA, 0.2, 6.0)
+    (view,) = depth_views(found, views)
+    hidden = (2.0, -1.2, 1.0)  # the line to it crosses the box at x = 0.8 to 1.2, y = -0.72 to -0.88
+    points = np.array([(2.0, 0.5, 1.0), hidden, (-2.0, 0.0, 1.0), (0.8, -0.7, 1.0)])
+    assert view.shows(points, 0.1).tolist() == [True, False, False, True]
+    assert np.isinf(view.front[0, 0]) or view.front[0, 0] > 0.0
 
 
 BOX = (0.8, -0.9), (0.4, 0.3)
