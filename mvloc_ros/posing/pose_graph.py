@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -118,12 +119,16 @@ def _in_ros_order(covariance: Array, T: Array) -> Array:
 
 def _gtsam() -> Any:
     try:
+        version = metadata.version("gtsam")
+    except metadata.PackageNotFoundError:
+        version = ""
+    # 4.2, the last version for Python 3.10, ends the process with NumPy 2.
+    if version.startswith("4.2") and np.lib.NumpyVersion(np.__version__) >= "2.0.0":
+        raise PosingError(f"gtsam {version} works with NumPy 1 only: pip install 'numpy<2', or use Python 3.11 or newer.")
+    try:
         import gtsam
     except ImportError as error:
         raise PosingError(
-            "Poses are found with gtsam, which is not installed: pip install 'mvloc_ros[learn]', or pip install gtsam."
+            "Poses are found with gtsam, which is not installed: pip install gtsam (with Python 3.10 also 'numpy<2')."
         ) from error
-    # Version 4.2, the last one for Python 3.10, ends the process with NumPy 2.
-    if not hasattr(gtsam, "GncLMOptimizer") and np.lib.NumpyVersion(np.__version__) >= "2.0.0":
-        raise PosingError("This version of gtsam works with NumPy 1 only: pip install 'numpy<2', or Python 3.11.")
     return gtsam

@@ -59,5 +59,5 @@ def test_a_tum_recording_needs_no_ground_truth(tmp_path):
 @pytest.mark.parametrize("content", ["", "seq-01"])
 def test_a_folder_without_images_is_refused(tmp_path, content):
     (tmp_path / content).mkdir(exist_ok=True)
-    with pytest.raises(RecordingError, match="layout|no image"):
+    with pytest.raises(RecordingError, match=r"layout|no image"):
         open_bare_folder(tmp_path)
