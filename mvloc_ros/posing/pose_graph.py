@@ -124,7 +124,9 @@ def _gtsam() -> Any:
         version = ""
     # 4.2, the last version for Python 3.10, ends the process with NumPy 2.
     if version.startswith("4.2") and np.lib.NumpyVersion(np.__version__) >= "2.0.0":
-        raise PosingError(f"gtsam {version} works with NumPy 1 only: pip install 'numpy<2', or use Python 3.11 or newer.")
+        raise PosingError(
+            f"gtsam {version} works with NumPy 1 only: pip install 'numpy<2', or use Python 3.11 or newer."
+        )
     try:
         import gtsam
     except ImportError as error:
