@@ -7,7 +7,7 @@ The format is one line a pose, `t x y z qx qy qz qw`, t in seconds, `#` before c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
@@ -104,10 +104,10 @@ class Trajectory:
         return bool(how.limits.impossible(seconds[step], distance[step], angle[step])[0])
 
 
-def write_tum(path: Path | str, trajectory: Trajectory) -> None:
-    """Write a trajectory whole or not at all; raises StorageError where that fails."""
+def write_tum(path: Path | str, trajectory: Trajectory, comments: Sequence[str] = ()) -> None:
+    """Write a trajectory whole or not at all, after lines of comment; raises StorageError where that fails."""
     position, orientation = se3.to_parts(trajectory.poses)
-    lines = ["# timestamp tx ty tz qx qy qz qw"]
+    lines = [*(f"# {comment}" for comment in comments), "# timestamp tx ty tz qx qy qz qw"]
     for stamp, p, q in zip(trajectory.stamps_ns, position, orientation, strict=True):
         seconds, nanoseconds = divmod(int(stamp), 1_000_000_000)
         values = " ".join(f"{value:.9f}" for value in (*p, *q))

@@ -157,9 +157,12 @@ class FolderWriter:
         test: Sequence[str],
         approve: Callable[[Path], None] | None = None,
     ) -> None:
-        """Write camera.json and the split, and give the folder its name unless `approve` raises."""
+        """Write camera.json and the split, and give the folder its name unless `approve` raises.
+
+        A folder without poses has no split: both are empty, and no split file is written.
+        """
         self._write(self.partial / CAMERA_FILE, (json.dumps(camera_file_content(cameras), indent=1) + "\n").encode())
-        for file_name, sequences in zip(SPLIT_FILES, (train, test), strict=True):
+        for file_name, sequences in zip(SPLIT_FILES, (train, test), strict=True) if train or test else ():
             self._write(self.partial / file_name, "".join(f"{name}\n" for name in sequences).encode())
         for rest in (path for pattern in ("*.part", "*/*.part") for path in self.partial.glob(pattern)):
             rest.unlink()

@@ -119,7 +119,7 @@ def _read_sequence(
     frames, stamp_ns = [], start_ns
     for index in sorted(files):
         found = files[index]
-        stamp_ns = start_ns + round(index * 1e9 / rate_hz)
+        stamp_ns = counted_stamp(start_ns, index, rate_hz)
         if "color" not in found and "depth" not in found:
             left_out.append(LeftOut(found["pose"], "without an image"))
             continue
@@ -133,6 +133,11 @@ def _read_sequence(
             continue
         frames.append(FrameRecord(folder.name, index, stamp_ns, found.get("color"), found.get("depth"), pose, stamp_ns))
     return frames, stamp_ns
+
+
+def counted_stamp(start_ns: int, index: int, rate_hz: float) -> int:
+    """The stamp of a frame by its number in a sequence that starts at `start_ns`."""
+    return start_ns + round(index * 1e9 / rate_hz)
 
 
 def _files_of(folder: Path) -> dict[int, dict[str, Path]]:

@@ -319,7 +319,7 @@ def test_an_interrupted_run_goes_on_and_nothing_is_mixed(tmp_path: Path, monkeyp
     other.add_images(skip_depth=(0,))
     add_pose_topic(other)
     other_bag = other.write(tmp_path / "other")
-    from mvloc_ros.recordings.to_dataset import bag_to_folder as module
+    from mvloc_ros.recordings.to_dataset import passes as module
 
     written = []
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
-from mvloc_ros.frontend.decode import DecodeError
 from mvloc_ros.geometry.motion_limits import MotionLimits
 from mvloc_ros.recordings.agreement import require_agreement
 from mvloc_ros.recordings.bag_reader import BagReader, open_bag
@@ -21,13 +18,12 @@ from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.folder import open_folder
 from mvloc_ros.recordings.folder_writer import FolderWriter, FrameName
 from mvloc_ros.recordings.frames import CameraSettings
-from mvloc_ros.recordings.time_base import TopicStamps
 from mvloc_ros.recordings.to_dataset.camera_settings import cameras_of
 from mvloc_ros.recordings.to_dataset.dataset_options import DatasetOptions
 from mvloc_ros.recordings.to_dataset.depth_report import DepthReport
 from mvloc_ros.recordings.to_dataset.frame_plan import Plan, make_plan
-from mvloc_ros.recordings.to_dataset.image_conversion import ToDepthMap, decoded, write_color
-from mvloc_ros.recordings.to_dataset.pose_source import PoseCollector
+from mvloc_ros.recordings.to_dataset.passes import first_pass, second_pass
+from mvloc_ros.recordings.to_dataset.pose_source import NO_POSES
 from mvloc_ros.recordings.to_dataset.summary import (
     DatasetSummary,
     camera_lines,
@@ -37,6 +33,7 @@ from mvloc_ros.recordings.to_dataset.summary import (
     pose_lines,
 )
 from mvloc_ros.recordings.to_dataset.topic_selection import CLOUD, Selection, select
+from mvloc_ros.recordings.to_dataset.without_poses import write_bare_folder
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +49,7 @@ def to_dataset(
     force: bool = False,
     allow_damage: bool = False,
 ) -> DatasetSummary:
-    """Write a recording with images and poses as a folder in the 7-Scenes layout.
+    """Write a recording with images and poses as a folder in the 7-Scenes layout; without poses where that is chosen.
 
     `force` gives the folder its name where poses and depth images contradict each other, too. `allow_damage` reads what
     is left of a damaged recording.
@@ -64,7 +61,11 @@ def to_dataset(
     with open_bag(bag, allow_damage=allow_damage) as reader:
         selected = select(reader, options.color, options.depth, options.color_info, options.depth_info)
         _check_options(options, selected)
-        stamps, collected = _first_pass(reader, selected, progress)
+        stamps, collected = first_pass(reader, selected, progress)
+        if options.poses.source == NO_POSES:
+            writer = FolderWriter(out, _identity(reader, options))
+            skew_ns = _skew(options, selected)
+            return write_bare_folder(reader, options, selected, stamps, collected, writer, skew_ns, progress)
         depth_ns = None if selected.depth is None else stamps[selected.depth.name].values()
         posed = selected.depth if options.pose_of == "depth" and selected.depth is not None else selected.color
         poses = collected.finish(options.poses, posed.frame)
@@ -90,7 +91,7 @@ def to_dataset(
                 return DatasetSummary(out, len(folder.train), len(folder.test), Counter(), "complete already", inputs)
             depth_type = "" if selected.depth is None else selected.depth.type
             report = DepthReport(depth_type, options.depth_unit_m, cameras.depth_units_per_metre, len(plan.frames))
-            lost = _second_pass(
+            lost = second_pass(
                 reader, selected, stamps, plan, cameras, to_map, writer, options.color_format, progress, report
             )
             source = f"poses: {poses.text()}; {images_text(selected)}"
@@ -115,6 +116,8 @@ def _check_options(options: DatasetOptions, selected: Selection) -> None:
         raise RecordingError("Only a depth image can be registered (a cloud always is): omit --register.")
     if options.register and options.pose_of == "depth":
         raise RecordingError("Registered depth is seen from the colour camera: use --pose-of color with --register.")
+    if options.poses.source == NO_POSES:
+        _check_bare(options)
     units = options.depth_units_per_metre
     if units is not None and not 0.0 < units < np.inf:
         raise RecordingError(
@@ -124,62 +127,23 @@ def _check_options(options: DatasetOptions, selected: Selection) -> None:
         raise RecordingError(f"A point covers at least its own pixel: --splat must be 1 or more, not {options.splat}.")
 
 
+def _check_bare(options: DatasetOptions) -> None:
+    """Refuse what only has a meaning for a folder with poses."""
+    defaults, poses = DatasetOptions(), options.poses
+    given = {
+        "--pose-frame": poses.pose_frame is not None,
+        "--extrinsic": poses.T_pose_camera is not None,
+        "--map-frame": poses.map_frame != defaults.poses.map_frame,
+        "--test-fraction": options.test_fraction != defaults.test_fraction,
+    }
+    if names := [name for name, is_given in given.items() if is_given]:
+        raise RecordingError(f"--poses none writes a folder without poses, so {names[0]} has no meaning: remove it.")
+
+
 def _skew(options: DatasetOptions, selected: Selection) -> int:
     if options.max_skew_ns is not None:
         return options.max_skew_ns
     return CLOUD_SKEW_NS if selected.depth is not None and selected.depth.type == CLOUD else IMAGE_SKEW_NS
-
-
-def _first_pass(reader: BagReader, selected: Selection, progress: bool) -> tuple[dict[str, TopicStamps], PoseCollector]:
-    """Stamps of colour and depth by topic, and all poses; no image is decoded."""
-    collector = PoseCollector(reader)
-    names = [topic.name for topic in (selected.color, selected.depth) if topic is not None]
-    stamps = {name: TopicStamps(name) for name in names}
-    wanted = {*collector.topics(), *stamps}
-    total = sum(reader.topics[name].count for name in wanted)
-    for raw in tqdm(reader.raw(wanted), total=total, desc="reading poses", unit=" messages", disable=not progress):
-        if raw.topic in stamps:
-            stamps[raw.topic].add(reader.header_stamp(raw), raw.stamp_ns)
-        else:
-            collector.take(raw)
-    return stamps, collector
-
-
-def _second_pass(
-    reader: BagReader,
-    selected: Selection,
-    stamps: Mapping[str, TopicStamps],
-    plan: Plan,
-    cameras: CameraSettings,
-    to_map: ToDepthMap | None,
-    writer: FolderWriter,
-    color_format: str,
-    progress: bool,
-    report: DepthReport,
-) -> dict[FrameName, str]:
-    """Write all images; the frames whose images cannot be read, and why."""
-    color_frames = {frame.color_ns: frame.name for frame in plan.frames}
-    depth_frames = {frame.depth_ns: frame.name for frame in plan.frames if frame.depth_ns is not None}
-    total = sum(reader.topics[name].count for name in stamps)
-    lost: dict[FrameName, str] = {}
-    for raw in tqdm(reader.raw(set(stamps)), total=total, desc=f"writing {writer.out.name}", unit=" images",
-                    disable=not progress):  # fmt: skip
-        is_color = raw.topic == selected.color.name
-        stamp = raw.stamp_ns if stamps[raw.topic].by_receipt else reader.header_stamp(raw)
-        name = (color_frames if is_color else depth_frames).pop(stamp, None)
-        if name is None or (writer.has_color(name) if is_color else writer.has_depth(name)):
-            continue
-        try:
-            message = decoded(reader, raw)
-            if is_color:
-                write_color(writer, name, message, selected.color_camera, color_format)
-            elif to_map is not None:
-                metres = to_map(message)
-                writer.write_depth(name, metres, cameras.depth_units_per_metre)
-                report.add(message, metres)
-        except DecodeError as error:
-            lost[name] = str(error)
-    return lost
 
 
 def _finish(
@@ -199,6 +163,7 @@ def _finish(
     for name in lost:
         writer.remove(name)
     for frame in written:
+        assert frame.T_map_camera is not None
         writer.write_pose(frame.name, frame.T_map_camera)
     present = {frame.name.sequence for frame in written}
     train_names, test_names = ([name for name in names if name in present] for names in (plan.train, plan.test))

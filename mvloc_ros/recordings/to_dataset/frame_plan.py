@@ -20,6 +20,7 @@ from mvloc_ros.recordings.tum import associate
 
 Array = NDArray[np.float64]
 
+BARE_SEQUENCE = "seq-01"
 PAUSE_NS, PAUSE_PERIODS = 500_000_000, 5
 """A time without a frame longer than both ends a sequence: what follows is not a neighbour. So does a jump."""
 
@@ -31,14 +32,15 @@ class PlannedFrame:
     name: FrameName
     color_ns: int
     depth_ns: int | None
-    T_map_camera: Array
+    T_map_camera: Array | None  # None in a folder without poses
 
 
 @dataclass(frozen=True)
 class Plan:
     """All frames, the split, the rate, and how many images were left out for what reason.
 
-    `without_pose` has the stamps of images without a pose, by the reason; they are counted in `left_out` too.
+    A folder without poses has no split: `train` and `test` are empty. `without_pose` has the stamps of images without a
+    pose, by the reason; they are counted in `left_out` too.
     """
 
     frames: tuple[PlannedFrame, ...]
@@ -69,17 +71,12 @@ def make_plan(
     Raises RecordingError where no frame is left for training or test.
     """
     require_test_fraction(test_fraction)
-    left_out: Counter[str] = Counter()
-    colors, depths = sorted(set(color_ns)), sorted(set(depth_ns or ()))
-    left_out["with the stamp of another image"] += len(color_ns) - len(colors)
-    pairs = associate(colors, depths, max_skew_ns)
+    pairs, left_out = pair_images(
+        color_ns, depth_ns, max_skew_ns=max_skew_ns, keep_unpaired=keep_unpaired and pose_of != "depth"
+    )
     without_pose: dict[str, list[int]] = {}
     kept: list[tuple[int, int | None, Array]] = []
-    for i, stamp in enumerate(colors):
-        depth = depths[pairs[i]] if i in pairs else None
-        if depth is None and ((depth_ns is not None and not keep_unpaired) or pose_of == "depth"):
-            left_out[f"without depth within {max_skew_ns / 1e6:g} ms"] += 1
-            continue
+    for stamp, depth in pairs:
         pose = pose_at(depth if pose_of == "depth" and depth is not None else stamp)
         if isinstance(pose, NoPose):
             reason = f"without a pose at their time, {pose.value}"
@@ -106,6 +103,51 @@ def make_plan(
     train = tuple(name for name, start in zip(sequences, starts, strict=True) if start < first_test)
     inside = Steps(steps.seconds[~breaks], steps.distance_m[~breaks], steps.angle_rad[~breaks])
     return Plan(frames, train, tuple(sequences[len(train) :]), 1e9 / period, left_out, without_pose, inside)
+
+
+def make_bare_plan(
+    color_ns: Sequence[int], depth_ns: Sequence[int] | None, *, max_skew_ns: int, keep_unpaired: bool
+) -> Plan:
+    """Pair the images of a recording whose poses are not read: one sequence, without a split.
+
+    A pause is a step of the frames' numbers, as they count time.
+    Raises RecordingError where there are fewer than two frames.
+    """
+    pairs, left_out = pair_images(color_ns, depth_ns, max_skew_ns=max_skew_ns, keep_unpaired=keep_unpaired)
+    left_out = +left_out
+    if len(pairs) < 2:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in left_out.items()) or "there are none"
+        raise RecordingError(
+            f"Of {len(color_ns)} colour images {len(pairs)} can be used as frames ({reasons}): widen --max-skew, or "
+            "check that colour and depth have stamps of one clock."
+        )
+    stamps = [stamp for stamp, _ in pairs]
+    period = float(np.median(np.diff(stamps)))
+    frames = tuple(
+        PlannedFrame(FrameName(BARE_SEQUENCE, number), *pair, None)
+        for number, pair in zip(frame_numbers(stamps, period), pairs, strict=True)
+    )
+    return Plan(frames, (), (), 1e9 / period, left_out, {}, Steps.between(np.zeros(0, np.int64), np.zeros((0, 4, 4))))
+
+
+def pair_images(
+    color_ns: Sequence[int], depth_ns: Sequence[int] | None, *, max_skew_ns: int, keep_unpaired: bool
+) -> tuple[list[tuple[int, int | None]], Counter[str]]:
+    """The stamps of colour and depth of each frame in order of time, and why other colour images are none.
+
+    `depth_ns` is None where there is no depth topic; `keep_unpaired` keeps colour images without depth.
+    """
+    left_out: Counter[str] = Counter()
+    colors, depths = sorted(set(color_ns)), sorted(set(depth_ns or ()))
+    left_out["with the stamp of another image"] += len(color_ns) - len(colors)
+    pairs = associate(colors, depths, max_skew_ns)
+    kept: list[tuple[int, int | None]] = []
+    for i, stamp in enumerate(colors):
+        if i not in pairs and depth_ns is not None and not keep_unpaired:
+            left_out[f"without depth within {max_skew_ns / 1e6:g} ms"] += 1
+            continue
+        kept.append((stamp, depths[pairs[i]] if i in pairs else None))
+    return kept, left_out
 
 
 def _name_frames(

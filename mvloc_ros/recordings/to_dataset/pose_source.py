@@ -27,6 +27,8 @@ _log = logging.getLogger(__name__)
 Array = NDArray[np.float64]
 
 TF = "tf"
+NO_POSES = "none"
+"""For a folder without poses."""
 ODOMETRY = "nav_msgs/msg/Odometry"
 TRANSFORM = "geometry_msgs/msg/TransformStamped"
 _TF_TYPES = (topics.TF_MESSAGE, "tf/msg/tfMessage")
@@ -44,7 +46,7 @@ class PoseOptions:
     """How to get poses; what is None is found, or must be the only candidate.
 
     Attributes:
-        source: a topic, or "tf".
+        source: a topic, "tf", or "none" for a folder without poses.
         map_frame: the fixed frame, for "tf".
         pose_frame: the frame that the topic places; "" is the camera itself.
         T_pose_camera: the camera in that frame, instead of the recording's transforms.
@@ -206,6 +208,20 @@ class PoseCollector:
         trajectory = topic.series.trajectory(source, "name another topic with --poses, or record one publisher alone")
         assumed = topic.remarks(options.pose_frame)
         return PoseSource(source, trajectory, fixed, frame, camera_frame, self.tree, options, assumed)
+
+    def odometry_topics(self) -> list[str]:
+        """The topics of odometry with poses."""
+        return [name for name in self._candidates() if self._topics[name].type == ODOMETRY]
+
+    def odometry(self, name: str, options: PoseOptions) -> PoseSource:
+        """The poses on a topic of odometry, of the frame that it names.
+
+        Raises RecordingError where it names none, changes it, or two publishers contradict each other.
+        """
+        topic = self._topics[name]
+        fixed, frame = topic.frames(None, "")
+        trajectory = topic.series.trajectory(name, "record one publisher alone")
+        return PoseSource(name, trajectory, fixed, frame, frame, self.tree, options, topic.remarks(None))
 
     def _from_transforms(self, options: PoseOptions, camera_frame: str) -> PoseSource:
         frame = camera_frame

@@ -34,10 +34,12 @@ class DatasetSummary:
     source: str
     inputs: tuple[str, ...] = ()
     without_pose: Mapping[str, list[int]] = field(default_factory=dict)  # reason -> stamps of these images
+    posed: bool = True  # without poses there is no split, and all frames count as `train`
 
     def text(self) -> str:
         """Two or three lines for the terminal."""
-        lines = [f"{self.out}: {self.train} training and {self.test} test frames", self.source, *self.inputs]
+        frames = f"{self.train} training and {self.test} test frames" if self.posed else f"{self.train} frames"
+        lines = [f"{self.out}: {frames}", self.source, *self.inputs]
         for reason, count in sorted(self.left_out.items()):
             times = f" ({stamps_text(self.without_pose[reason])})" if reason in self.without_pose else ""
             lines.append(f"left out: {count} colour images {reason}{times}")
@@ -66,10 +68,19 @@ def pose_lines(poses: PoseSource, plan: Plan, stamps: Mapping[str, TopicStamps],
         f"poses are interpolated at the {stamps[posed.name].clock_text()} of {posed.name}, "
         f"across at most {options.max_gap_ns / 1e6:g} ms, {options.limits.text()}"
     )
-    for remark in (*filter(None, (topic.remark() for topic in stamps.values())), *poses.lines()):
+    lines += stamp_lines(stamps)
+    for remark in poses.lines():
         _log.warning("%s.", remark)
         lines.append(f"note: {remark}")
     return lines
+
+
+def stamp_lines(stamps: Mapping[str, TopicStamps]) -> list[str]:
+    """Remarks on the stamps of the images, which are logged as warnings too."""
+    remarks = [remark for topic in stamps.values() if (remark := topic.remark())]
+    for remark in remarks:
+        _log.warning("%s.", remark)
+    return [f"note: {remark}" for remark in remarks]
 
 
 def camera_lines(selected: Selection) -> list[str]:

@@ -26,7 +26,8 @@ def add_to_dataset_arguments(parser: argparse.ArgumentParser) -> None:
         "  mvloc bag to-dataset office.bag --out data/office --poses tf --map-frame world --register\n"
         "  mvloc bag to-dataset bags/robot --out data/yard --depth /lidar/points --splat 3 --poses /odometry/global\n"
         "  mvloc bag to-dataset bags/robot --out data/yard --poses /gnss/pose --pose-frame base_link \\\n"
-        "      --extrinsic 0.3 0 0.2 -0.5 0.5 -0.5 0.5"
+        "      --extrinsic 0.3 0 0.2 -0.5 0.5 -0.5 0.5\n"
+        "  mvloc bag to-dataset bags/walk --out data/walk --poses none"
     )
     parser.add_argument("bag", type=Path, help="recording (folder, .mcap, .db3 or ROS 1 .bag file)")
     parser.add_argument("--out", type=Path, required=True, help="folder to write (a new one)")
@@ -89,7 +90,8 @@ def _add_poses(parser: argparse.ArgumentParser) -> None:
         "--poses",
         metavar="TOPIC",
         help="PoseStamped, PoseWithCovarianceStamped, Odometry or "
-        "TransformStamped topic, or `tf` for the transforms from the map to the camera",
+        "TransformStamped topic, `tf` for the transforms from the map to the camera, or `none` for a folder without "
+        "poses and split, with seq-01/odometry.tum where the recording has odometry",
     )
     group.add_argument("--map-frame", default="map", metavar="FRAME", help="fixed frame of --poses tf (default: map)")
     group.add_argument(

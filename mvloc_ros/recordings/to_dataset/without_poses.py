@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A folder without poses (`--poses none`): images, camera.json, and odometry where the recording has it."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+from mvloc_ros.geometry.trajectory import Trajectory, write_tum
+from mvloc_ros.recordings.bag_reader import BagReader
+from mvloc_ros.recordings.errors import RecordingError
+from mvloc_ros.recordings.folder_writer import FolderWriter, FrameName
+from mvloc_ros.recordings.seven_scenes import FIRST_STAMP_NS, counted_stamp
+from mvloc_ros.recordings.time_base import TopicStamps
+from mvloc_ros.recordings.to_dataset.camera_settings import cameras_of
+from mvloc_ros.recordings.to_dataset.dataset_options import DatasetOptions
+from mvloc_ros.recordings.to_dataset.depth_report import DepthReport
+from mvloc_ros.recordings.to_dataset.frame_plan import BARE_SEQUENCE, Plan, PlannedFrame, make_bare_plan
+from mvloc_ros.recordings.to_dataset.odometry_source import OdometrySource, find_odometry
+from mvloc_ros.recordings.to_dataset.passes import second_pass
+from mvloc_ros.recordings.to_dataset.pose_source import PoseCollector
+from mvloc_ros.recordings.to_dataset.summary import (
+    DatasetSummary,
+    camera_lines,
+    damage_lines,
+    depth_lines,
+    images_text,
+    stamp_lines,
+)
+from mvloc_ros.recordings.to_dataset.topic_selection import Selection
+
+ODOMETRY_FILE = "odometry.tum"
+_log = logging.getLogger(__name__)
+
+
+def write_bare_folder(
+    reader: BagReader,
+    options: DatasetOptions,
+    selected: Selection,
+    stamps: Mapping[str, TopicStamps],
+    collected: PoseCollector,
+    folder: FolderWriter,
+    max_skew_ns: int,
+    progress: bool,
+) -> DatasetSummary:
+    """Write the images of a recording without poses, and `seq-01/odometry.tum`.
+
+    Raises:
+        RecordingError: no two images make frames, or the folder holds something else.
+    """
+    plan = make_bare_plan(
+        stamps[selected.color.name].values(),
+        None if selected.depth is None else stamps[selected.depth.name].values(),
+        max_skew_ns=max_skew_ns,
+        keep_unpaired=options.keep_unpaired,
+    )
+    cameras, to_map = cameras_of(reader, options, selected, collected, plan)
+    odometry = find_odometry(collected, options.poses, selected.color.frame)
+    about = (*damage_lines(reader), *stamp_lines(stamps), *camera_lines(selected))
+    source = f"poses: none were read; {images_text(selected)}"
+    with folder as writer:
+        if writer.complete:
+            count = len({path.name[:12] for path in (writer.out / BARE_SEQUENCE).glob("frame-*")})
+            about = (odometry.text(), *about)
+            return DatasetSummary(writer.out, count, 0, Counter(), "complete already", about, posed=False)
+        depth_type = "" if selected.depth is None else selected.depth.type
+        report = DepthReport(depth_type, options.depth_unit_m, cameras.depth_units_per_metre, len(plan.frames))
+        lost = second_pass(
+            reader, selected, stamps, plan, cameras, to_map, writer, options.color_format, progress, report
+        )
+        written = _without(writer, plan, lost)
+        found = odometry.at([frame.color_ns for frame in written])
+        if len(found):
+            _write_odometry(writer.partial / BARE_SEQUENCE / ODOMETRY_FILE, written, found, odometry, plan.rate_hz)
+        inputs = (
+            odometry.text(len(found), len(written)),
+            *odometry.lines(),
+            *about,
+            *depth_lines(report, cameras.depth_of_points),
+        )
+        writer.finish(cameras, (), ())
+    left_out = plan.left_out + Counter({"that cannot be read": len(lost)})
+    return DatasetSummary(writer.out, len(written), 0, left_out, source, inputs, posed=False)
+
+
+def _without(writer: FolderWriter, plan: Plan, lost: Mapping[FrameName, str]) -> list[PlannedFrame]:
+    """The frames that could be read; the others are removed. Raises RecordingError where none is left."""
+    written = [frame for frame in plan.frames if frame.name not in lost]
+    if not written:
+        writer.discard()
+        raise RecordingError(
+            f"{writer.out} would have no frame, since none of {len(plan.frames)} can be read: "
+            f"{next(iter(lost.values()))}"
+        )
+    if lost:
+        _log.warning("%d frames left out, whose images cannot be read: %s", len(lost), next(iter(lost.values())))
+    for name in lost:
+        writer.remove(name)
+    return written
+
+
+def _write_odometry(
+    path: Path, frames: list[PlannedFrame], found: Trajectory, odometry: OdometrySource, rate_hz: float
+) -> None:
+    """The odometry at each frame, with the stamp that readers of the layout give the frame by its number."""
+    counted = {frame.color_ns: counted_stamp(FIRST_STAMP_NS, frame.name.index, rate_hz) for frame in frames}
+    poses = {counted[int(stamp)]: pose for stamp, pose in zip(found.stamps_ns, found.poses, strict=True)}
+    write_tum(path, Trajectory.collect(poses), odometry.comments(frames[0].color_ns))
