@@ -2,8 +2,9 @@
 """Text of trajectories, of this project and of others -> stamps and numbers.
 
 Read are TUM's eight columns (`t x y z qx qy qz qw`), the same with a node's number behind (rtabmap's poses_format 11),
-both also separated by commas or semicolons where a header names the columns, and KITTI's twelve (a row of a 3x4 matrix
-a line), whose times are in `times.txt` in the same folder. Other orders of columns would be misread and are refused.
+both also separated by commas or semicolons where a header names the columns, and KITTI's twelve (a 3x4 matrix a line;
+rtabmap's poses_format 0 too), whose times are in `times.txt` in the same folder, or which have none. Other orders of
+columns would be misread and are refused.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
@@ -32,19 +34,49 @@ _ROTATION_TOLERANCE = 0.05
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, eq=False)
+class PoseText:
+    """The poses of a file, in its order.
+
+    Attributes:
+        columns: 8 (TUM's), 9 (the same with a node's number) or 12 (KITTI's matrix).
+        stamps_ns: int64 `[N]`; None where the file has no times.
+        values: x y z qx qy qz qw `[N, 7]`: metres, and quaternions of length 1 but for rounding.
+    """
+
+    columns: int
+    stamps_ns: NDArray[np.int64] | None
+    values: NDArray[np.float64]
+
+
 def parse_trajectory(
     text: str, path: Path, bad_lines: list[int] | None
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Stamps in nanoseconds `[N]` in the file's order, and x y z qx qy qz qw `[N, 7]`: metres, and quaternions of
-    length 1 but for rounding.
+    """Stamps and values as `PoseText` has them, of a file that must have times.
 
-    With `bad_lines`, the numbers of lines that are no pose are added there and the rest is read.
+    Raises:
+        MvlocError: as `parse_poses`, or there are no times.
+    """
+    found = parse_poses(text, path, bad_lines)
+    if found.stamps_ns is None:
+        raise MvlocError(
+            f"{path} has KITTI's form, {KITTI_NUMBERS} numbers a line without a time: put their times in seconds, "
+            f"one a line, into {path.with_name(KITTI_TIMES)}, or export it as TUM (`{FORM}`)."
+        )
+    return found.stamps_ns, found.values
+
+
+def parse_poses(text: str, path: Path, bad_lines: list[int] | None = None, *, by_distance: bool = False) -> PoseText:
+    """Poses in one of the forms that are read.
+
+    With `bad_lines`, the numbers of lines that are no pose are added there and the rest is read. `by_distance`: as for
+    `stamp_text.to_nanoseconds`.
 
     Raises:
         MvlocError: there is no pose, the columns are of another form or order, the stamps of no one unit, or, without
             `bad_lines`, a line is no pose. The sentence shows the line and the form that is expected.
     """
-    named = False
+    named, columns = False, 0
     stamps: list[Decimal] = []
     rows: list[list[float]] = []
     first_problem = ""
@@ -70,21 +102,22 @@ def parse_trajectory(
             continue
         if kitti:
             return _parse_kitti(text, path)
+        columns = columns or len(fields)
         stamps.append(stamp)
         rows.append(values)
     if not rows:
         raise MvlocError(f"The trajectory {path} contains no pose{first_problem or f' (`{FORM}` a line)'}.")
-    return stamps_of(stamps, path), np.array(rows)
+    return PoseText(columns, stamps_of(stamps, path, by_distance=by_distance), np.array(rows))
 
 
-def stamps_of(stamps: Sequence[Decimal], path: Path) -> NDArray[np.int64]:
+def stamps_of(stamps: Sequence[Decimal], path: Path, *, by_distance: bool = False) -> NDArray[np.int64]:
     """Stamps of a file in nanoseconds; warns where they are clearly in another unit than seconds.
 
     Raises:
         MvlocError: they are not all in one unit.
     """
     try:
-        found, unit = to_nanoseconds(stamps)
+        found, unit = to_nanoseconds(stamps, by_distance=by_distance)
     except ValueError as problem:
         raise MvlocError(f"{path} needs stamps in seconds: {problem}.") from None
     if unit != "seconds":
@@ -141,13 +174,7 @@ def _require_position(position: ArrayLike) -> None:
         raise ValueError(f"its position is beyond {MOST_COORDINATE_M:g} m")
 
 
-def _parse_kitti(text: str, path: Path) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    times = path.with_name(KITTI_TIMES)
-    if not times.is_file():
-        raise MvlocError(
-            f"{path} has KITTI's form, {KITTI_NUMBERS} numbers a line without a time: put their times in seconds, "
-            f"one a line, into {times}, or export it as TUM (`{FORM}`)."
-        )
+def _parse_kitti(text: str, path: Path) -> PoseText:
     poses = []
     for number, line in enumerate(text.splitlines(), start=1):
         if line.partition("#")[0].strip():
@@ -157,17 +184,23 @@ def _parse_kitti(text: str, path: Path) -> tuple[NDArray[np.int64], NDArray[np.f
                 raise MvlocError(
                     f"Line {number} of {path} is not KITTI's {KITTI_NUMBERS} numbers ({problem}): {quoted(line)}."
                 ) from None
+    return PoseText(KITTI_NUMBERS, _kitti_times(path, len(poses)), np.hstack(se3.to_parts(np.array(poses))))
+
+
+def _kitti_times(path: Path, count: int) -> NDArray[np.int64] | None:
+    """The times beside a file of KITTI's form; None where there are none."""
+    times = path.with_name(KITTI_TIMES)
+    if not times.is_file():
+        return None
     text = read_text(times, "list of times")
     try:
         stamps = [read_number(field) for field in text.split()]
     except ValueError as problem:
         raise MvlocError(f"{times} is not a list of times in seconds, one a line ({problem}).") from None
-    if len(stamps) != len(poses):
-        raise MvlocError(
-            f"{times} has {len(stamps)} times, but {path} has {len(poses)} poses: the numbers must be equal."
-        )
+    if len(stamps) != count:
+        raise MvlocError(f"{times} has {len(stamps)} times, but {path} has {count} poses: the numbers must be equal.")
     _log.warning("%s: KITTI's form, with the times of %s.", path, times)
-    return stamps_of(stamps, times), np.hstack(se3.to_parts(np.array(poses)))
+    return stamps_of(stamps, times)
 
 
 def matrix_of(fields: Sequence[str]) -> NDArray[np.float64]:

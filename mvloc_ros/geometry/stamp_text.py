@@ -41,8 +41,11 @@ def read_number(text: str) -> Decimal:
     return number
 
 
-def to_nanoseconds(stamps: Sequence[Decimal]) -> tuple[list[int], str]:
+def to_nanoseconds(stamps: Sequence[Decimal], *, by_distance: bool = False) -> tuple[list[int], str]:
     """Stamps of one file in nanoseconds, without passing through a float, and the name of their unit.
+
+    With `by_distance`, stamps that are small but too far apart for seconds are nanoseconds, as the writer is known to
+    use both.
 
     Raises:
         ValueError: they are not all in one unit; the text gives the likely one.
@@ -60,6 +63,8 @@ def to_nanoseconds(stamps: Sequence[Decimal]) -> tuple[list[int], str]:
         median_s = steps[len(steps) // 2] / SECOND_NS
         if median_s > _LONGEST_STEP_S:
             looks = "nanoseconds" if median_s >= 1e5 else "microseconds"
+            if by_distance and looks == "nanoseconds":
+                return [int(stamp) for stamp in stamps], looks
             raise ValueError(
                 f"its stamps would be {median_s:.6g} seconds apart and look like {looks}; write them in seconds"
             )

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from walk import write_walk
 
 from mvloc_ros.geometry import quaternion, se3
 
@@ -45,6 +46,12 @@ def write_image(path: Path, image: np.ndarray) -> None:
     bgr = image[:, :, ::-1] if image.ndim == 3 else image
     options = [cv2.IMWRITE_JPEG_QUALITY, 100] if path.suffix == ".jpg" else []
     assert cv2.imwrite(str(path), bgr, options)
+
+
+@pytest.fixture(scope="session")
+def walk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """100 frames of 10 seconds, the last fifth for tests."""
+    return write_walk(tmp_path_factory.mktemp("walk") / "walk")
 
 
 @pytest.fixture(name="depth_of")

@@ -11,48 +11,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from box_room import FURNITURE, ROOM, Scene, looking
-from frame_folder import write_frame
+from walk import RATE_HZ, pose_at
 
 from mvloc_ros.cli import main
 from mvloc_ros.errors import MvlocError
 from mvloc_ros.geometry import quaternion, se3
-from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.geometry.trajectory import read_tum
 from mvloc_ros.recordings import open_folder
 from mvloc_ros.recordings.agreement import check_agreement
 from mvloc_ros.recordings.agreement.explanations import T_BODY_OPTICAL, T_OPENGL_OPTICAL
 from mvloc_ros.recordings.from_folder import select_frames, write_bag
-
-CAMERA = {"width": 80, "height": 60, "fx": 65.0, "fy": 65.0, "cx": 39.5, "cy": 29.5}
-RATE_HZ = 10.0
-SCENE = Scene(ROOM, (*FURNITURE[:2], ((0.9, -0.3, 0.0), (1.3, 0.2, 0.7))))
-
-
-def pose_at(seconds: float) -> np.ndarray:
-    """A camera that walks and looks about with changing speed."""
-    t = 0.9 * seconds
-    yaw, pitch = 0.6 * np.sin(t + 1.0) + 0.2 * np.sin(2.7 * t), 0.2 + 0.15 * np.cos(1.3 * t)
-    return looking(-0.9 + 0.5 * np.sin(t), 0.5 * np.cos(1.4 * t), 1.2 + 0.2 * np.sin(2.0 * t), yaw, pitch)
-
-
-def depth_at(T: np.ndarray) -> np.ndarray:
-    """Millimetres, uint16."""
-    return np.rint(1e3 * SCENE.depth(T, PinholeCamera(**CAMERA))).astype(np.uint16)
-
-
-@pytest.fixture(scope="session")
-def walk(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """100 frames of 10 seconds, the last fifth for tests."""
-    root = tmp_path_factory.mktemp("walk") / "walk"
-    (root / "seq-01").mkdir(parents=True)
-    color = np.random.default_rng(1).integers(0, 255, (CAMERA["height"], CAMERA["width"], 3), dtype=np.uint8)
-    for i in range(100):
-        pose = pose_at(i / RATE_HZ)
-        write_frame(root / "seq-01", i, color, depth_at(pose), pose)
-    settings = {"color": CAMERA, "depth": CAMERA, "depth_registered": True, "pose_of": "color", "rate_hz": RATE_HZ}
-    (root / "camera.json").write_text(json.dumps(settings))
-    return root
 
 
 @pytest.fixture

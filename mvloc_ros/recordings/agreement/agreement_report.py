@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mvloc_ros.recordings.agreement.across import check_across
 from mvloc_ros.recordings.agreement.check import check_agreement
+from mvloc_ros.recordings.agreement.explanations import Explanation
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.frames import PosedFolder
 
@@ -26,8 +27,12 @@ def add_force_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def require_agreement(folder: PosedFolder, force: bool, name: Path | None = None) -> None:
+def require_agreement(
+    folder: PosedFolder, force: bool, name: Path | None = None, alternatives: Sequence[Explanation] = ()
+) -> None:
     """Report how well the poses fit the depth images, and likely mistakes; `name` is the folder's name in the message.
+
+    `alternatives`: as for `check_agreement`.
 
     Of several folders each is checked by itself, so that none hides among the others, and then against those before it.
 
@@ -40,7 +45,7 @@ def require_agreement(folder: PosedFolder, force: bool, name: Path | None = None
             _require_same_frame(folder.parts[:number], part, force)
     if folder.parts:
         return
-    found = check_agreement(folder)
+    found = check_agreement(folder, alternatives)
     place = folder.root if name is None else name
     suspicion = found.suspicion()
     sentence = f"{place}: {found.text()}" + (f"; {suspicion}" if suspicion else "")

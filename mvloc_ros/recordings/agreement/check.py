@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,8 +96,11 @@ class Agreement:
         return "" if self.standstill is None else self.standstill.text()
 
 
-def check_agreement(folder: PosedFolder) -> Agreement:
-    """Compare depth across at most some sixty pairs of frames; at most a hundred depth images are decoded."""
+def check_agreement(folder: PosedFolder, alternatives: Sequence[Explanation] = ()) -> Agreement:
+    """Compare depth across at most some sixty pairs of frames; at most a hundred depth images are decoded.
+
+    `alternatives` are tried before the common mistakes: what the poses may be by their source.
+    """
     tracks = pose_tracks(folder)
     if not tracks.frames:
         return Agreement("the folder has no depth")
@@ -108,7 +112,7 @@ def check_agreement(folder: PosedFolder) -> Agreement:
     standstill = poses_that_stand_still(tracks, views)
     overlap = _Overlap.of(tracks, views)
     counts = overlap.counts()
-    explanation = overlap.best_explanation(folder, counts)
+    explanation = overlap.best_explanation(folder, counts, alternatives)
     share = _share(counts)
     compared = counts.agree + counts.front
     points, pairs = int(compared.sum()), int(np.sum(compared > 0))
@@ -152,12 +156,14 @@ class _Overlap:
         T = self.tracks.depth_poses(self.picked, shift, change)
         return compare(self.views, se3.inverse(T[self.index[:, 0]]) @ T[self.index[:, 1]])
 
-    def best_explanation(self, folder: PosedFolder, counts: Counts) -> tuple[Explanation, float] | None:
+    def best_explanation(
+        self, folder: PosedFolder, counts: Counts, alternatives: Sequence[Explanation]
+    ) -> tuple[Explanation, float] | None:
         """The mistake that, undone, lets by far the most points agree; None where none is clear."""
         if len(self.views) < LEAST_PAIRS or _share(counts) >= 1.0 - _GAIN:
             return None
         best, best_share = None, 0.0
-        for candidate in explanations(folder.depth_units_per_metre):
+        for candidate in (*alternatives, *explanations(folder.depth_units_per_metre)):
             changed = self.counts(candidate)
             posed = changed.carried > 0
             share, before = _share(changed, posed), _share(counts, posed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -13,17 +14,19 @@ import numpy as np
 
 from mvloc_ros.geometry.motion_limits import MotionLimits
 from mvloc_ros.recordings.agreement import require_agreement
+from mvloc_ros.recordings.agreement.explanations import Explanation
 from mvloc_ros.recordings.bag_reader import BagReader, open_bag
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.folder import open_folder
 from mvloc_ros.recordings.folder_writer import FolderWriter, FrameName
 from mvloc_ros.recordings.frames import CameraSettings
+from mvloc_ros.recordings.time_base import TopicStamps
 from mvloc_ros.recordings.to_dataset.camera_settings import cameras_of
 from mvloc_ros.recordings.to_dataset.dataset_options import DatasetOptions
 from mvloc_ros.recordings.to_dataset.depth_report import DepthReport
-from mvloc_ros.recordings.to_dataset.frame_plan import Plan, make_plan
+from mvloc_ros.recordings.to_dataset.frame_plan import Plan, make_plan, pair_images
 from mvloc_ros.recordings.to_dataset.passes import first_pass, second_pass
-from mvloc_ros.recordings.to_dataset.pose_source import NO_POSES
+from mvloc_ros.recordings.to_dataset.pose_source import NO_POSES, PoseOptions
 from mvloc_ros.recordings.to_dataset.summary import (
     DatasetSummary,
     camera_lines,
@@ -33,6 +36,11 @@ from mvloc_ros.recordings.to_dataset.summary import (
     pose_lines,
 )
 from mvloc_ros.recordings.to_dataset.topic_selection import CLOUD, Selection, select
+from mvloc_ros.recordings.to_dataset.trajectory_source import (
+    check_trajectory_options,
+    trajectory_identity,
+    trajectory_source,
+)
 from mvloc_ros.recordings.to_dataset.without_poses import write_bare_folder
 
 _log = logging.getLogger(__name__)
@@ -68,7 +76,11 @@ def to_dataset(
             return write_bare_folder(reader, options, selected, stamps, collected, writer, skew_ns, progress)
         depth_ns = None if selected.depth is None else stamps[selected.depth.name].values()
         posed = selected.depth if options.pose_of == "depth" and selected.depth is not None else selected.color
-        poses = collected.finish(options.poses, posed.frame)
+        if options.poses.trajectory is None:
+            poses = collected.finish(options.poses, posed.frame)
+        else:
+            images = _images(options, selected, stamps)
+            poses = trajectory_source(collected, options.poses, posed.frame, images)
         plan = make_plan(
             stamps[selected.color.name].values(),
             depth_ns,
@@ -102,7 +114,8 @@ def to_dataset(
                 *depth_lines(report, cameras.depth_of_points),
             )
             try:
-                return replace(_finish(writer, plan, lost, cameras, source, force), inputs=inputs)
+                summary = _finish(writer, plan, lost, cameras, source, poses.alternatives, force)
+                return replace(summary, inputs=inputs)
             except RecordingError:
                 for line in (source, *inputs):  # the assumptions are most useful where something is wrong
                     _log.info("%s.", line)
@@ -116,6 +129,7 @@ def _check_options(options: DatasetOptions, selected: Selection) -> None:
         raise RecordingError("Only a depth image can be registered (a cloud always is): omit --register.")
     if options.register and options.pose_of == "depth":
         raise RecordingError("Registered depth is seen from the colour camera: use --pose-of color with --register.")
+    check_trajectory_options(options.poses, PoseOptions.map_frame)
     if options.poses.source == NO_POSES:
         _check_bare(options)
     units = options.depth_units_per_metre
@@ -146,8 +160,31 @@ def _skew(options: DatasetOptions, selected: Selection) -> int:
     return CLOUD_SKEW_NS if selected.depth is not None and selected.depth.type == CLOUD else IMAGE_SKEW_NS
 
 
+def _images(options: DatasetOptions, selected: Selection, stamps: Mapping[str, TopicStamps]) -> dict[str, list[int]]:
+    """The images that a trajectory may be of, and their stamps: first of frames, by the camera that is posed."""
+    color_ns = stamps[selected.color.name].values()
+    if selected.depth is None:
+        return {"colour images": sorted(set(color_ns))}
+    depth_ns = stamps[selected.depth.name].values()
+    pairs, _ = pair_images(
+        color_ns, depth_ns, max_skew_ns=_skew(options, selected), keep_unpaired=options.keep_unpaired
+    )
+    of_depth = options.pose_of == "depth"
+    frames = [depth if of_depth and depth is not None else color for color, depth in pairs]
+    if not frames:
+        raise RecordingError("No colour image has a depth image near it in time: widen --max-skew.")
+    every = depth_ns if of_depth else color_ns
+    return {"frames": frames, f"{'depth' if of_depth else 'colour'} images": sorted(set(every))}
+
+
 def _finish(
-    writer: FolderWriter, plan: Plan, lost: dict[FrameName, str], cameras: CameraSettings, source: str, force: bool
+    writer: FolderWriter,
+    plan: Plan,
+    lost: dict[FrameName, str],
+    cameras: CameraSettings,
+    source: str,
+    alternatives: Sequence[Explanation],
+    force: bool,
 ) -> DatasetSummary:
     """Write the poses and give the folder its name, if training and test have frames and the poses fit the depth."""
     written = [frame for frame in plan.frames if frame.name not in lost]
@@ -168,7 +205,10 @@ def _finish(
     present = {frame.name.sequence for frame in written}
     train_names, test_names = ([name for name in names if name in present] for names in (plan.train, plan.test))
     writer.finish(
-        cameras, train_names, test_names, lambda folder: require_agreement(open_folder(folder), force, writer.out)
+        cameras,
+        train_names,
+        test_names,
+        lambda folder: require_agreement(open_folder(folder), force, writer.out, alternatives),
     )
     left_out = plan.left_out + Counter({"that cannot be read": len(lost)})
     return DatasetSummary(writer.out, len(train), len(written) - len(train), left_out, source,
@@ -178,6 +218,10 @@ def _finish(
 def _identity(reader: BagReader, options: DatasetOptions) -> dict[str, Any]:
     """What distinguishes two recordings, or two conversions of one."""
     chosen = asdict(options)
+    if options.poses.trajectory is None:
+        del chosen["poses"]["trajectory"]  # as in folders from before there was the choice
+    else:
+        chosen["poses"]["trajectory"] = trajectory_identity(options.poses.trajectory)
     T = options.poses.T_pose_camera
     chosen["poses"]["T_pose_camera"] = None if T is None else T.tolist()
     if options.poses.limits == MotionLimits():

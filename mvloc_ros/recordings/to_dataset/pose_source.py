@@ -16,10 +16,12 @@ from mvloc_ros.geometry import quaternion, se3
 from mvloc_ros.geometry.motion_limits import MotionLimits
 from mvloc_ros.geometry.trajectory import Interpolation, NoPose, Trajectory
 from mvloc_ros.recordings import topics
+from mvloc_ros.recordings.agreement.explanations import Explanation
 from mvloc_ros.recordings.bag_reader import BagReader, RawMessage
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.pose_series import PoseSeries, jump_text, stamp_text
 from mvloc_ros.recordings.time_base import TopicStamps
+from mvloc_ros.recordings.trajectory_file import TrajectoryOptions
 from mvloc_ros.recordings.transforms import TransformTree, frame_name, stamp_of, transform_of
 
 _log = logging.getLogger(__name__)
@@ -47,6 +49,7 @@ class PoseOptions:
 
     Attributes:
         source: a topic, "tf", or "none" for a folder without poses.
+        trajectory: a file of poses, instead of the recording's.
         map_frame: the fixed frame, for "tf".
         pose_frame: the frame that the topic places; "" is the camera itself.
         T_pose_camera: the camera in that frame, instead of the recording's transforms.
@@ -55,6 +58,7 @@ class PoseOptions:
     """
 
     source: str | None = None
+    trajectory: TrajectoryOptions | None = None
     map_frame: str = topics.MAP_FRAME
     pose_frame: str | None = None
     T_pose_camera: Array | None = None
@@ -266,6 +270,12 @@ class PoseSource:
     tree: TransformTree
     options: PoseOptions
     assumed: tuple[str, ...] = ()
+    described: str = ""
+    """What `text` is of poses from a file."""
+    about: tuple[str, ...] = ()
+    """What the user should know of a file that is right."""
+    alternatives: tuple[Explanation, ...] = ()
+    """Other frames that the poses may be of; the depth images are compared with them."""
 
     def at(self, stamp_ns: int) -> Array | NoPose:
         """T_map_camera at a stamp, interpolated, or why there is none."""
@@ -288,6 +298,8 @@ class PoseSource:
 
     def text(self) -> str:
         """Where the poses come from, for the user to check."""
+        if self.described:
+            return self.described
         fixed = repr(self.fixed_frame) if self.fixed_frame else "a frame that the messages do not name"
         placed = "with --extrinsic" if self.options.T_pose_camera is not None else f"of {self.frame or 'the camera'}"
         if self.trajectory is None:

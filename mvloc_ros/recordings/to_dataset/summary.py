@@ -19,6 +19,7 @@ from mvloc_ros.recordings.to_dataset.depth_report import DepthReport
 from mvloc_ros.recordings.to_dataset.frame_plan import Plan
 from mvloc_ros.recordings.to_dataset.pose_source import PoseSource
 from mvloc_ros.recordings.to_dataset.topic_selection import ImageTopic, Selection
+from mvloc_ros.recordings.trajectory_file import up_note
 
 _log = logging.getLogger(__name__)
 
@@ -69,6 +70,11 @@ def pose_lines(poses: PoseSource, plan: Plan, stamps: Mapping[str, TopicStamps],
         f"across at most {options.max_gap_ns / 1e6:g} ms, {options.limits.text()}"
     )
     lines += stamp_lines(stamps)
+    if poses.options.trajectory is not None:
+        lines += poses.about
+        posed_frames = [frame.T_map_camera for frame in plan.frames if frame.T_map_camera is not None]
+        if note := up_note(np.stack(posed_frames)):
+            lines.append(f"note: {note}")
     for remark in poses.lines():
         _log.warning("%s.", remark)
         lines.append(f"note: {remark}")

@@ -11,6 +11,7 @@ from mvloc_ros.geometry.motion_limits import MotionLimits
 from mvloc_ros.recordings.agreement import add_force_argument
 from mvloc_ros.recordings.damage import add_allow_damage_argument
 from mvloc_ros.recordings.motion_arguments import add_motion_arguments, motion_limits
+from mvloc_ros.recordings.trajectory_file import add_trajectory_arguments, trajectory_options
 
 
 def add_to_dataset_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +28,8 @@ def add_to_dataset_arguments(parser: argparse.ArgumentParser) -> None:
         "  mvloc bag to-dataset bags/robot --out data/yard --depth /lidar/points --splat 3 --poses /odometry/global\n"
         "  mvloc bag to-dataset bags/robot --out data/yard --poses /gnss/pose --pose-frame base_link \\\n"
         "      --extrinsic 0.3 0 0.2 -0.5 0.5 -0.5 0.5\n"
-        "  mvloc bag to-dataset bags/walk --out data/walk --poses none"
+        "  mvloc bag to-dataset bags/walk --out data/walk --poses none\n"
+        "  mvloc bag to-dataset bags/walk --out data/walk --trajectory CameraTrajectory.txt --trajectory-frame optical"
     )
     parser.add_argument("bag", type=Path, help="recording (folder, .mcap, .db3 or ROS 1 .bag file)")
     parser.add_argument("--out", type=Path, required=True, help="folder to write (a new one)")
@@ -93,6 +95,7 @@ def _add_poses(parser: argparse.ArgumentParser) -> None:
         "TransformStamped topic, `tf` for the transforms from the map to the camera, or `none` for a folder without "
         "poses and split, with seq-01/odometry.tum where the recording has odometry",
     )
+    add_trajectory_arguments(group)
     group.add_argument("--map-frame", default="map", metavar="FRAME", help="fixed frame of --poses tf (default: map)")
     group.add_argument(
         "--pose-frame",
@@ -134,6 +137,7 @@ def run_to_dataset(args: argparse.Namespace) -> int:
         PoseOptions,
         args,
         source=args.poses,
+        trajectory=trajectory_options(args),
         T_pose_camera=None if args.extrinsic is None else extrinsic(args.extrinsic),
         max_gap_ns=round(args.max_gap * 1e6),
         limits=motion_limits(args),
