@@ -94,7 +94,7 @@ def read_images(folder: Path, start_ns: int, rate_hz: float) -> list[FrameRecord
         color, depth = found.get("color"), found.get("depth")
         if color is None and depth is None:
             continue
-        stamp_ns = start_ns + round(index * 1e9 / rate_hz)
+        stamp_ns = counted_stamp(start_ns, index, rate_hz)
         frames.append(FrameRecord(folder.name, index, stamp_ns, color, depth, None, stamp_ns))
     return frames
 

@@ -25,8 +25,8 @@ from synthetic_bag import (
 from mvloc_ros.cli import main
 from mvloc_ros.geometry.trajectory import read_tum
 from mvloc_ros.recordings import RecordingError, read_color, read_depth, topics
+from mvloc_ros.recordings.bare_folder import open_bare_folder
 from mvloc_ros.recordings.camera_file import read_camera_file
-from mvloc_ros.recordings.seven_scenes import FIRST_STAMP_NS
 
 
 def bare(bag: Path, out: Path, *more: str) -> int:
@@ -54,8 +54,9 @@ def check_images(out: Path) -> None:
 
 def check_odometry(out: Path) -> None:
     """The pose of the base at each image's own time, at the stamp that readers of the layout give its frame."""
-    odometry = read_tum(out / "seq-01" / "odometry.tum")
-    assert odometry.stamps_ns.tolist() == [FIRST_STAMP_NS + i * PERIOD for i in range(COUNT)]
+    sequence = open_bare_folder(out).sequences[0]
+    odometry = sequence.odometry
+    assert odometry.stamps_ns.tolist() == [frame.stamp_ns for frame in sequence.frames]
     np.testing.assert_allclose(odometry.poses, [base_pose(START + i * PERIOD) for i in range(COUNT)], atol=1e-6)
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from mvloc_ros.geometry.trajectory import Trajectory, write_tum
 from mvloc_ros.recordings.bag_reader import BagReader
+from mvloc_ros.recordings.bare_folder import ODOMETRY_FILE
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.folder_writer import FolderWriter, FrameName
-from mvloc_ros.recordings.seven_scenes import FIRST_STAMP_NS, counted_stamp
+from mvloc_ros.recordings.seven_scenes import counted_stamp
 from mvloc_ros.recordings.time_base import TopicStamps
 from mvloc_ros.recordings.to_dataset.camera_settings import cameras_of
 from mvloc_ros.recordings.to_dataset.dataset_options import DatasetOptions
@@ -31,7 +32,6 @@ from mvloc_ros.recordings.to_dataset.summary import (
 )
 from mvloc_ros.recordings.to_dataset.topic_selection import Selection
 
-ODOMETRY_FILE = "odometry.tum"
 _log = logging.getLogger(__name__)
 
 
@@ -104,7 +104,7 @@ def _without(writer: FolderWriter, plan: Plan, lost: Mapping[FrameName, str]) ->
 def _write_odometry(
     path: Path, frames: list[PlannedFrame], found: Trajectory, odometry: OdometrySource, rate_hz: float
 ) -> None:
-    """The odometry at each frame, with the stamp that readers of the layout give the frame by its number."""
-    counted = {frame.color_ns: counted_stamp(FIRST_STAMP_NS, frame.name.index, rate_hz) for frame in frames}
+    """The odometry at each frame, with the time that the frame's number counts from the sequence's beginning."""
+    counted = {frame.color_ns: counted_stamp(0, frame.name.index, rate_hz) for frame in frames}
     poses = {counted[int(stamp)]: pose for stamp, pose in zip(found.stamps_ns, found.poses, strict=True)}
     write_tum(path, Trajectory.collect(poses), odometry.comments(frames[0].color_ns))
