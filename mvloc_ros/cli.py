@@ -33,6 +33,7 @@ class Verb:
 VERBS = (
     Verb(("demo", "run"), "demo", "run", "render a recording, localize it live over DDS, evaluate"),
     Verb(("demo", "render"), "demo", "render", "render the synthetic room's recordings"),
+    Verb(("learn",), "learn", "learn", "recordings of a place to a bundle, its evaluation and a report: all in one"),
     Verb(("pose",), "posing", "pose", "find the poses of recordings that have none"),
     Verb(("train",), "training", "train", "train a model on a folder of posed RGB-D frames"),
     Verb(("export",), "training", "export", "turn a training run into a model bundle for the node"),

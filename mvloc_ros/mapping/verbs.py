@@ -4,13 +4,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from mvloc_ros.arguments import add_folders, add_test_fraction, finite, not_negative, positive
-from mvloc_ros.model.keyframes_spec import KeyframesSpec
-from mvloc_ros.model.map_spec import AcceptanceSpec
+from mvloc_ros.mapping.summaries import calibration_lines, map_lines
 from mvloc_ros.recordings import open_folders
 from mvloc_ros.recordings.agreement import add_force_argument, require_agreement
 from mvloc_ros.recordings.contents import contents_text
@@ -152,67 +149,14 @@ def _add_map(args: argparse.Namespace) -> None:
         args.false_accept_rate,
         without_threshold=args.without_threshold,
     )
-    spec = bundle.manifest.scene_map
-    assert spec is not None
-    size = (bundle.path / spec.file).stat().st_size
-    print(f"{bundle.path / spec.file}: {spec.points} points, {size / 1e6:.1f} MB; {bundle.digest_in_words}")
-    if (keyframes := bundle.manifest.keyframes) is not None:
-        size = (bundle.path / keyframes.file).stat().st_size
-        print(f"{bundle.path / keyframes.file}: {keyframes.frames} keyframes, {size / 1e6:.1f} MB{_reach(keyframes)}")
-    if spec.acceptance is None:
-        print("no acceptance threshold: all poses are rejected with this map")
-    else:
-        print(f"poses are accepted from a score of {spec.acceptance.threshold:.3f}; on held-out frames:")
-        _print_summary(spec.acceptance)
-    if spec.acceptance_followed is not None:
-        threshold = spec.acceptance_followed.threshold
-        print(f"poses that follow from the one accepted last are accepted from a score of {threshold:.3f}:")
-        _print_summary(spec.acceptance_followed)
-
-
-def _print_summary(spec: AcceptanceSpec) -> None:
-    for kind, figures in spec.summary.items():
-        print(f"  {kind:26} {figures['trials']:5} trials, {figures['accepted']:7.2%} accepted")
-
-
-def _reach(keyframes: KeyframesSpec) -> str:
-    """How often registration reaches a frame from the poses retrieved for it, in words."""
-    if not keyframes.reach:
-        return ""
-    first, count = keyframes.reach[0], len(keyframes.reach)
-    return (
-        f"; from the most similar one {first:.0%} of their poses are in reach, from {count} {sum(keyframes.reach):.0%}"
-    )
+    print("\n".join(map_lines(bundle)))
 
 
 def _calibrate(args: argparse.Namespace) -> None:
     from mvloc_ros.mapping.calibrate import calibrate
 
     bundle = calibrate(args.model, args.data, args.test_fraction, args.min_frames)
-    network, spec = bundle.manifest.calibration, bundle.manifest.scene_map
-    assert network is not None
-    shares = ", ".join(f"{share:.0%} {name}" for name, share in network.record["mixture"].items() if share)
-    print(f"network: {network.record['frames']} frames in {network.record['blocks']} blocks, {shares}")
-    _print_figures(network.record)
-    if spec is not None and spec.calibration is not None:
-        refined = spec.calibration
-        print(
-            f"refined: {refined.record['frames']} frames in {refined.record['blocks']} blocks, information divided by "
-            f"{refined.scale:.2g}, floor {1e3 * refined.floor_m:.1f} mm and {1e3 * refined.floor_rad:.1f} mrad"
-        )
-        _print_figures(refined.record)
-    print(f"written to {bundle.path}; {bundle.digest_in_words}")
-
-
-def _print_figures(record: Mapping[str, Any]) -> None:
-    for name in ("before", "after", "cross_validated"):
-        figures = record[name]
-        if figures is not None:
-            label = name.replace("_", "-")
-            print(
-                f"  {label:16} ANEES {figures['anees']:6.2f} (position {figures['anees_position']:.2f}, rotation "
-                f"{figures['anees_rotation']:.2f}), within 95 %: {figures['coverage_95']:.1%}"
-            )
+    print("\n".join(calibration_lines(bundle)))
 
 
 GRID_EXAMPLES = """examples:

@@ -8,3 +8,7 @@ from mvloc_ros.errors import MvlocError
 
 class RecordingError(MvlocError):
     """A recording is missing, damaged or not what was asked for; the sentence names the file or topic."""
+
+
+class NoPosesError(RecordingError):
+    """A recording has images and no poses."""

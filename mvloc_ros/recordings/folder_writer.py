@@ -142,8 +142,7 @@ class FolderWriter:
 
     def write_pose(self, name: FrameName, T_map_camera: NDArray[np.float64]) -> None:
         """Store a pose with all digits of float64."""
-        text = "\n".join("\t".join(repr(float(value)) for value in row) for row in T_map_camera)
-        self._write(self._path(name, "pose.txt"), (text + "\n").encode())
+        self._write(self._path(name, "pose.txt"), pose_text(T_map_camera).encode())
 
     def remove(self, name: FrameName) -> None:
         """Remove a frame."""
@@ -189,6 +188,11 @@ class FolderWriter:
             write_file(path, data, durable=False)  # all of the folder reaches the disk before it gets its name
         except OSError as error:
             raise self._unwritable(error) from error
+
+
+def pose_text(T_map_camera: NDArray[np.float64]) -> str:
+    """The content of a pose file: four rows, with all digits of float64."""
+    return "\n".join("\t".join(repr(float(value)) for value in row) for row in T_map_camera) + "\n"
 
 
 def _is_written(path: Path) -> bool:

@@ -132,14 +132,16 @@ def alternatives(T_frame_camera: Array, others: dict[str, Array]) -> tuple[Expla
     return tuple(of(name, T) for name, T in others.items() if not np.allclose(T, T_frame_camera, atol=1e-6))
 
 
-def add_trajectory_arguments(parser: argparse._ActionsContainer) -> None:
-    """`--trajectory` and how it is to be read."""
+def add_trajectory_arguments(parser: argparse._ActionsContainer, *, several: bool = False) -> None:
+    """`--trajectory` and how it is to be read; `several`: one for each recording, in their order."""
     parser.add_argument(
         "--trajectory",
         type=Path,
+        action="append" if several else "store",
         metavar="FILE",
         help="poses of another system: TUM, KITTI (one a frame, in order, or with times in "
-        f"{KITTI_TIMES}), rtabmap-export's formats 0, 1, 10 and 11, ORB-SLAM",
+        f"{KITTI_TIMES}), rtabmap-export's formats 0, 1, 10 and 11, ORB-SLAM"
+        + ("; of several recordings one each, in their order" if several else ""),
     )
     parser.add_argument(
         "--trajectory-format", choices=FORMATS, default="auto", help="default: auto, by the number of columns"
@@ -154,12 +156,25 @@ def add_trajectory_arguments(parser: argparse._ActionsContainer) -> None:
 
 def trajectory_options(args: argparse.Namespace) -> TrajectoryOptions | None:
     """What `add_trajectory_arguments` gave. Raises RecordingError where details are given without a file."""
-    if args.trajectory is not None:
-        return TrajectoryOptions(args.trajectory, args.trajectory_format, args.trajectory_frame)
-    if args.trajectory_format != "auto" or args.trajectory_frame is not None:
+    found = _options(args, () if args.trajectory is None else (args.trajectory,))
+    return found[0] if found else None
+
+
+def trajectories_options(args: argparse.Namespace, recordings: int) -> tuple[TrajectoryOptions | None, ...]:
+    """The same of several recordings: one for each, or None for each. Raises RecordingError for another number."""
+    found = _options(args, tuple(args.trajectory or ()))
+    if found and len(found) != recordings:
+        raise RecordingError(
+            f"--trajectory is given {len(found)} times for {recordings} recordings: give one for each, in their order."
+        )
+    return found or (None,) * recordings
+
+
+def _options(args: argparse.Namespace, files: tuple[Path, ...]) -> tuple[TrajectoryOptions, ...]:
+    if not files and (args.trajectory_format != "auto" or args.trajectory_frame is not None):
         name = "frame" if args.trajectory_frame is not None else "format"
         raise RecordingError(f"--trajectory-{name} describes a trajectory: give its file with --trajectory.")
-    return None
+    return tuple(TrajectoryOptions(file, args.trajectory_format, args.trajectory_frame) for file in files)
 
 
 def unknown_frame(frame: str, known: str) -> MvlocError:

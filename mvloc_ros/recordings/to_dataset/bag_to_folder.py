@@ -218,6 +218,7 @@ def _finish(
 def _identity(reader: BagReader, options: DatasetOptions) -> dict[str, Any]:
     """What distinguishes two recordings, or two conversions of one."""
     chosen = asdict(options)
+    del chosen["poses"]["map_alone"]  # which source is taken, and no other one
     if options.poses.trajectory is None:
         del chosen["poses"]["trajectory"]  # as in folders from before there was the choice
     else:

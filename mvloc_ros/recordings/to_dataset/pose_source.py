@@ -18,7 +18,7 @@ from mvloc_ros.geometry.trajectory import Interpolation, NoPose, Trajectory
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.agreement.explanations import Explanation
 from mvloc_ros.recordings.bag_reader import BagReader, RawMessage
-from mvloc_ros.recordings.errors import RecordingError
+from mvloc_ros.recordings.errors import NoPosesError, RecordingError
 from mvloc_ros.recordings.pose_series import PoseSeries, jump_text, stamp_text
 from mvloc_ros.recordings.time_base import TopicStamps
 from mvloc_ros.recordings.trajectory_file import TrajectoryOptions
@@ -50,6 +50,7 @@ class PoseOptions:
     Attributes:
         source: a topic, "tf", or "none" for a folder without poses.
         trajectory: a file of poses, instead of the recording's.
+        map_alone: poses of another frame than the map, as those of odometry, are no source unless it is named.
         map_frame: the fixed frame, for "tf".
         pose_frame: the frame that the topic places; "" is the camera itself.
         T_pose_camera: the camera in that frame, instead of the recording's transforms.
@@ -59,6 +60,7 @@ class PoseOptions:
 
     source: str | None = None
     trajectory: TrajectoryOptions | None = None
+    map_alone: bool = False
     map_frame: str = topics.MAP_FRAME
     pose_frame: str | None = None
     T_pose_camera: Array | None = None
@@ -110,6 +112,11 @@ class _PoseTopic:
         (self._by_header if header_ns else self._by_receipt).add(stamp_ns, T)
         self._fixed.setdefault(frame_name(message.header.frame_id), stamp_ns)
         self._placed.setdefault(frame_name(getattr(message, "child_frame_id", "")), stamp_ns)
+
+    @property
+    def fixed_frames(self) -> tuple[str, ...]:
+        """The frames that the poses are in: one, unless the topic mixes several."""
+        return tuple(self._fixed)
 
     def frames(self, stated: str | None, camera_frame: str) -> tuple[str, str]:
         """The fixed frame, and the frame that is placed in it ("" for the camera itself).
@@ -195,7 +202,7 @@ class PoseCollector:
         Raises RecordingError where there is none, more than one, no way from it to the camera, or where it does not
         say or changes what it is of.
         """
-        source = options.source or self._only_source(options.map_frame, camera_frame)
+        source = options.source or self._only_source(options, camera_frame)
         if source in self._unreadable:
             raise self._unreadable[source]
         if source == TF:
@@ -242,8 +249,11 @@ class PoseCollector:
     def _candidates(self) -> list[str]:
         return sorted(name for name, topic in self._topics.items() if topic.series.poses)
 
-    def _only_source(self, map_frame: str, camera_frame: str) -> str:
-        candidates = self._candidates() + ([TF] if self.tree.connects(map_frame, camera_frame) else [])
+    def _only_source(self, options: PoseOptions, camera_frame: str) -> str:
+        map_frame, candidates = options.map_frame, self._candidates()
+        if options.map_alone:
+            candidates = [name for name in candidates if not self._drifts(name, map_frame)]
+        candidates += [TF] if self.tree.connects(map_frame, camera_frame) else []
         if len(candidates) == 1:
             return candidates[0]
         if candidates:
@@ -252,10 +262,15 @@ class PoseCollector:
                 "--poses."
             )
         frames = ", ".join(self.tree.frames()) or "none"
-        raise RecordingError(
+        raise NoPosesError(
             f"{self.reader.path} has no poses: no pose or odometry topic, and no transforms from {map_frame!r} to "
             f"{camera_frame!r} (frames: {frames}); record poses as well, or name the fixed frame with --map-frame."
         )
+
+    def _drifts(self, name: str, map_frame: str) -> bool:
+        """Whether a topic is odometry in a frame that is not the map."""
+        topic = self._topics[name]
+        return topic.type == ODOMETRY and frame_name(map_frame) not in topic.fixed_frames
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,17 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mvloc_ros.arguments import not_negative, options_of, positive
 from mvloc_ros.geometry.motion_limits import MotionLimits
 from mvloc_ros.recordings.agreement import add_force_argument
 from mvloc_ros.recordings.damage import add_allow_damage_argument
 from mvloc_ros.recordings.motion_arguments import add_motion_arguments, motion_limits
-from mvloc_ros.recordings.trajectory_file import add_trajectory_arguments, trajectory_options
+from mvloc_ros.recordings.trajectory_file import TrajectoryOptions, add_trajectory_arguments, trajectory_options
+
+if TYPE_CHECKING:
+    from mvloc_ros.recordings.to_dataset.dataset_options import DatasetOptions
 
 
 def add_to_dataset_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,8 +37,7 @@ def add_to_dataset_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("bag", type=Path, help="recording (folder, .mcap, .db3 or ROS 1 .bag file)")
     parser.add_argument("--out", type=Path, required=True, help="folder to write (a new one)")
-    _add_images(parser)
-    _add_poses(parser)
+    add_conversion_arguments(parser)
     parser.add_argument(
         "--test-fraction",
         type=float,
@@ -44,6 +47,12 @@ def add_to_dataset_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--licence", default="", help="licence of the recording, kept in camera.json")
     add_allow_damage_argument(parser)
     add_force_argument(parser)
+
+
+def add_conversion_arguments(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
+    """The options of `dataset_options` but for the split and the licence; `several`: `--trajectory` may be repeated."""
+    _add_images(parser)
+    _add_poses(parser, several)
 
 
 def _add_images(parser: argparse.ArgumentParser) -> None:
@@ -86,7 +95,7 @@ def _add_images(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_poses(parser: argparse.ArgumentParser) -> None:
+def _add_poses(parser: argparse.ArgumentParser, several: bool) -> None:
     group = parser.add_argument_group("poses")
     group.add_argument(
         "--poses",
@@ -95,7 +104,7 @@ def _add_poses(parser: argparse.ArgumentParser) -> None:
         "TransformStamped topic, `tf` for the transforms from the map to the camera, or `none` for a folder without "
         "poses and split, with seq-01/odometry.tum where the recording has odometry",
     )
-    add_trajectory_arguments(group)
+    add_trajectory_arguments(group, several=several)
     group.add_argument("--map-frame", default="map", metavar="FRAME", help="fixed frame of --poses tf (default: map)")
     group.add_argument(
         "--pose-frame",
@@ -130,6 +139,15 @@ def _add_poses(parser: argparse.ArgumentParser) -> None:
 def run_to_dataset(args: argparse.Namespace) -> int:
     """`mvloc bag to-dataset`."""
     from mvloc_ros.recordings.to_dataset.bag_to_folder import to_dataset
+
+    options = dataset_options(args, trajectory_options(args))
+    summary = to_dataset(args.bag, args.out, options, force=args.force, allow_damage=args.allow_damage)
+    print(summary.text())
+    return 0
+
+
+def dataset_options(args: argparse.Namespace, trajectory: TrajectoryOptions | None) -> DatasetOptions:
+    """The options that `add_conversion_arguments` gave, with a trajectory for the poses."""
     from mvloc_ros.recordings.to_dataset.dataset_options import DatasetOptions
     from mvloc_ros.recordings.to_dataset.pose_source import PoseOptions, extrinsic
 
@@ -137,13 +155,10 @@ def run_to_dataset(args: argparse.Namespace) -> int:
         PoseOptions,
         args,
         source=args.poses,
-        trajectory=trajectory_options(args),
+        trajectory=trajectory,
         T_pose_camera=None if args.extrinsic is None else extrinsic(args.extrinsic),
         max_gap_ns=round(args.max_gap * 1e6),
         limits=motion_limits(args),
     )
     max_skew_ns = None if args.max_skew is None else round(args.max_skew * 1e6)
-    options = options_of(DatasetOptions, args, poses=poses, max_skew_ns=max_skew_ns)
-    summary = to_dataset(args.bag, args.out, options, force=args.force, allow_damage=args.allow_damage)
-    print(summary.text())
-    return 0
+    return options_of(DatasetOptions, args, poses=poses, max_skew_ns=max_skew_ns)

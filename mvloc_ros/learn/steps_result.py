@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The last steps: how well the bundle localizes frames that it has not seen, the grid, and the report."""
+
+from __future__ import annotations
+
+import importlib
+from importlib.util import find_spec
+
+from mvloc_ros.learn import digests
+from mvloc_ros.learn.job import Job
+from mvloc_ros.learn.step import Step, Values
+from mvloc_ros.model.bundle import read_bundle
+from mvloc_ros.recordings import open_folders
+from mvloc_ros.recordings.from_folder import select_frames, write_bag
+
+REPORT = "mvloc_ros.learn.report"
+
+
+def evaluation_step(job: Job) -> Step:
+    """`mvloc replay` of the test frames."""
+    places, options = job.places, job.options
+
+    def inputs() -> Values:
+        return {"bundle": _digest(job), "test fraction": options.test_fraction, **job.data()}
+
+    def work() -> None:
+        from mvloc_ros.replay.evaluation import evaluate
+        from mvloc_ros.replay.offline import OfflineOptions, run_offline
+        from mvloc_ros.replay.outcomes import no_pose_sentence
+        from mvloc_ros.replay.report import write_report
+
+        folder = open_folders(job.folders, options.test_fraction)
+        write_bag(folder, select_frames(folder, "test"), places.test_bag, force=True)
+        result = evaluate(run_offline(places.test_bag, places.out, OfflineOptions()))
+        print(write_report(result, places.evaluation))
+        if not result.poses:
+            print(no_pose_sentence(result.frames, result.reasons))
+
+    def outputs() -> Values:
+        files = {name: digests.of_file(places.evaluation / name) for name in ("report.json", "frames.csv")}
+        return {**files, "test bag": digests.of_folder(places.test_bag)}
+
+    return Step("evaluation", "evaluation", inputs, work, outputs)
+
+
+def grid_step(job: Job) -> Step:
+    """`mvloc grid`."""
+    places = job.places
+
+    def work() -> None:
+        from mvloc_ros.mapping.grid import grid_of, summary
+        from mvloc_ros.mapping.grid_cells import GridOptions
+        from mvloc_ros.mapping.grid_files import write_grid
+
+        made = grid_of(places.out, GridOptions())
+        print("\n".join(summary(made)))
+        write_grid(places.grid, made)
+
+    return Step(
+        "grid",
+        "occupancy grid",
+        lambda: {"bundle": _digest(job)},
+        work,
+        lambda: {"grid": digests.of_folder(places.grid)},
+    )
+
+
+def report_is_there() -> bool:
+    """Whether this installation can make the report."""
+    return find_spec(REPORT) is not None
+
+
+def report_step(job: Job) -> Step:
+    """One page with everything that was found."""
+    places = job.places
+    page, values = places.report
+    posing = places.posed / "posing.json"
+
+    def inputs() -> Values:
+        about = {"bundle": _digest(job), "evaluation": digests.of_file(places.evaluation / "report.json")}
+        if job.options.grid:
+            about["grid"] = digests.of_folder(places.grid)
+        return {**about, "recordings": [str(one.path) for one in job.given], **job.data()}
+
+    def work() -> None:
+        report = importlib.import_module(f"{REPORT}.report")
+        report.make_report(
+            report.ReportInputs(
+                name=places.out.name,
+                recordings=tuple(str(one.path) for one in job.given),
+                posed=job.folders[0],
+                bundle=places.out,
+                evaluation=places.evaluation,
+                posing=posing if job.poses_are_made else None,
+                grid=places.grid if job.options.grid else None,
+                out_html=page,
+                out_json=values,
+                notes=(),
+            )
+        )
+
+    return Step(
+        "report",
+        "report",
+        inputs,
+        work,
+        lambda: {path.name: digests.of_file(path) for path in (page, values)},
+    )
+
+
+def _digest(job: Job) -> str:
+    return read_bundle(job.places.out).digest
