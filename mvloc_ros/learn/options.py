@@ -27,9 +27,10 @@ class Effort:
     refit_epochs: int | None
 
 
-# A frame and epoch take 30 ms on two idle cores (docs/learn.md): of 1000 frames 720 train, 12 epochs of them 4 minutes.
-QUICK = Effort({"epochs": 12}, None)
-# 50 epochs, and 12 of the refit: about 25 minutes of 1000 frames.
+# A frame and epoch take 28 ms on two idle cores (docs/training.md): of 1000 frames 720 train, 10 epochs of them 3.4
+# minutes; the map takes as long.
+QUICK = Effort({"epochs": 10}, None)
+# 50 epochs, and 12 of the refit: 21 minutes of 1000 frames.
 DEFAULT = Effort({}, 12)
 
 
