@@ -10,6 +10,7 @@ from pathlib import Path
 from mvloc_ros.foreign_text import shown
 from mvloc_ros.learn.errors import LearnError
 from mvloc_ros.recordings.seven_scenes import is_seven_scenes
+from mvloc_ros.recordings.to_dataset.dataset_options import DatasetOptions
 from mvloc_ros.recordings.to_dataset.pose_source import NO_POSES
 from mvloc_ros.recordings.trajectory_file import TrajectoryOptions
 from mvloc_ros.recordings.tum import FILES, is_tum, recording_folders
@@ -67,6 +68,30 @@ def given_recordings(
                     f"{other.path} and {one.path} would both be named {shown(one.folder.name)}: rename one of them."
                 )
     return found
+
+
+def require_use_of(conversion: DatasetOptions, given: Sequence[Given]) -> None:
+    """Refuse to leave out what was said of the topics of recordings, where all are folders. Raises LearnError."""
+    if not all(one.is_folder for one in given):
+        return
+    defaults = DatasetOptions()
+    said = {
+        "--poses": conversion.poses.source not in (None, NO_POSES),
+        "--map-frame": conversion.poses.map_frame != defaults.poses.map_frame,
+        "--pose-frame": conversion.poses.pose_frame is not None,
+        "--color": conversion.color is not None,
+        "--depth": conversion.depth is not None,
+        "--color-info": conversion.color_info is not None,
+        "--depth-info": conversion.depth_info is not None,
+        "--register": conversion.register,
+        "--depth-unit-m": bool(conversion.depth_unit_m),
+        "--extrinsic": conversion.poses.T_pose_camera is not None and not any(one.trajectory for one in given),
+    }
+    if names := [name for name, is_said in said.items() if is_said]:
+        raise LearnError(
+            f"{names[0]} is said of a recording of messages, and {given[0].path} is a folder of frames: remove it; "
+            "camera.json in the folder says what its images are."
+        )
 
 
 def folder_has_poses(folder: Path) -> bool:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from mvloc_ros.learn.errors import LearnError
-from mvloc_ros.learn.given import given_recordings
+from mvloc_ros.learn.given import given_recordings, require_use_of
 from mvloc_ros.learn.job import Job
 from mvloc_ros.learn.options import LearnOptions, Places
 from mvloc_ros.learn.state import State
@@ -21,6 +21,7 @@ from mvloc_ros.learn.steps_result import evaluation_step, grid_step, report_is_t
 from mvloc_ros.learn.summary import choice_text, next_text
 from mvloc_ros.learn.time_left import TimeLeft
 from mvloc_ros.storage import StorageError, exclusive
+from mvloc_ros.training.verbs import require_torch
 
 
 def learn(options: LearnOptions) -> Places:
@@ -35,8 +36,10 @@ def learn(options: LearnOptions) -> Places:
         raise LearnError(f"--out {options.out} is no name for a bundle: give a folder like models/my_place.")
     places = Places(out)
     require_bundle_or_nothing(out)
-    options.config()  # a preset that cannot be used is said before anything is read
+    options.config()  # a preset that cannot be used, or torch that is missing, is said before anything is read
+    require_torch("mvloc learn")
     given = given_recordings(options.recordings, options.trajectories, places.frames)
+    require_use_of(options.conversion, given)
     try:
         places.frames.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -17,7 +17,6 @@ from mvloc_ros.model.bundle import MANIFEST_FILE, Bundle, BundleError, read_bund
 from mvloc_ros.model.bundle_writer import bundle_to_change
 from mvloc_ros.storage import StorageError, exclusive, replace_folder, staging_folder
 from mvloc_ros.training.depth_range import explain_range, with_folder_depth
-from mvloc_ros.training.verbs import require_torch
 
 _log = logging.getLogger(__name__)
 _CHECKPOINTS = "*.pt"
@@ -36,7 +35,6 @@ def network_step(job: Job) -> Step:
         return {**values, **about, **job.data()}
 
     def work() -> None:
-        require_torch("mvloc learn")
         from mvloc_ros.training.datasets import ReadOptions
         from mvloc_ros.training.train import train
 
@@ -72,7 +70,6 @@ def export_step(job: Job) -> Step:
         return {f"network {path.relative_to(places.run)}": digests.of_file(path) for path in run} | job.data()
 
     def work() -> None:
-        require_torch("mvloc learn")
         from mvloc_ros.training.datasets import ReadOptions
         from mvloc_ros.training.export import export
 

@@ -25,13 +25,15 @@ from mvloc_ros.recordings.to_dataset.dataset_options import DatasetOptions
 from mvloc_ros.recordings.to_dataset.pose_source import NO_POSES, PoseOptions
 from mvloc_ros.recordings.train_test_split import TEST_FRACTION
 
+_OPTIONS, _TEST_FRACTION = "options of recordings", "test fraction"
+
 
 def read_step(job: Job) -> Step:
     """Every recording as a folder of frames, checked."""
 
     def inputs() -> Values:
-        about: Values = {"options of recordings": digests.of_values(_conversion_values(job))}
-        about |= {"test fraction": job.options.test_fraction, "force": job.options.force}
+        about: Values = {_OPTIONS: digests.of_values(_conversion_values(job))}
+        about |= {_TEST_FRACTION: job.options.test_fraction, "force": job.options.force}
         for one in job.given:
             trajectory = one.trajectory
             named = (
@@ -42,7 +44,7 @@ def read_step(job: Job) -> Step:
 
     def stale(changed: Sequence[str]) -> list[Path]:
         names = {name.removeprefix("recording ") for name in changed if name.startswith("recording ")}
-        every = any(not name.startswith("recording ") for name in changed)
+        every = bool({_OPTIONS, _TEST_FRACTION} & set(changed))
         made = [one.folder for one in job.given if not one.in_place and (every or one.folder.name in names)]
         return [path for folder in made for path in (folder, folder.with_name(f".{folder.name}.partial"))]
 
@@ -115,8 +117,8 @@ def _convert(job: Job, one: Given) -> None:
         conversion = without_poses(conversion)
     try:
         summary = to_dataset(one.path, one.folder, conversion, force=options.force, allow_damage=options.allow_damage)
-    except NoPosesError as problem:
-        print(f"{str(problem).split(': ', 1)[0].rstrip('.')}, so that they are made from the images.")
+    except NoPosesError:
+        print(f"{one.path} has no poses, so that they are made from the images.")
         conversion = without_poses(conversion)
         summary = to_dataset(one.path, one.folder, conversion, force=options.force, allow_damage=options.allow_damage)
     print(summary.text())

@@ -34,8 +34,7 @@ DEADLINE_S = 100.0
 KILLS = (
     ("network", False, signal.SIGKILL),
     ("network", True, signal.SIGINT),
-    ("export", True, signal.SIGKILL),
-    ("map", False, signal.SIGINT),
+    ("export", True, signal.SIGINT),
     ("map", True, signal.SIGKILL),
     ("calibration", True, signal.SIGKILL),
 )
@@ -184,10 +183,11 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         (["empty"], "Step 1 of 7, read and check: empty "),
         (["text.bag"], "Step 1 of 7, read and check: "),
         (["walk", "walk"], "The recording walk is given twice: remove one of the two."),
-        (["walk", "other/walk"], "walk and other/walk would both be named"),
-        (["walk", "--preset", "huge"], "--preset huge is unknown"),
+        (["text.bag", "other/text.bag"], "text.bag and other/text.bag would both be named text: rename one of them."),
+        (["walk", "--preset", "huge"], "--preset 'huge' is unknown"),
         (["walk", "--trajectory-frame", "body"], "--trajectory-frame describes a trajectory"),
         (["walk", "--trajectory", "a", "--trajectory", "b"], "--trajectory is given 2 times for 1 recordings"),
+        (["walk", "--poses", "/pose"], "--poses is said of a recording of messages, and walk is a folder of frames"),
         (["walk", "--out", "text.bag"], "text.bag exists and is no model bundle: choose another --out"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -201,7 +201,7 @@ def test_what_cannot_be_used_is_one_sentence(
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.bag").write_text("no recording")
     (tmp_path / "other").mkdir()
-    shutil.copytree(walk, tmp_path / "other" / "walk") if "other/walk" in arguments else None
+    (tmp_path / "other" / "text.bag").write_text("no recording")
     line = refused([*(() if "--out" in arguments else ("--out", "models/x")), *arguments], capsys)
     assert line.startswith(f"mvloc learn: {sentence}")
 
