@@ -53,8 +53,6 @@ ALLOWED = {
     "training": {"geometry", "recordings", "evaluation", "backends", "model"},
     "experiments": {"geometry", "recordings", "evaluation", "replay", "training"},
     "demo": {"geometry", "recordings", "replay", "model"},
-    # posing is called as `mvloc_ros.posing.pose`.
-    "learn": {"geometry", "recordings", "training", "mapping", "replay", "evaluation", "model", "posing"},
     "pipeline": {"geometry", "frontend", "localization", "parameters", "model"},
     "node": {"geometry", "frontend", "localization", "parameters", "pipeline", "backends", "model"},
     "doctor": {"localization", "replay", "backends", "model"},
