@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -100,8 +101,8 @@ def learned(walk: Path, tiny: Path, tmp_path_factory: pytest.TempPathFactory) ->
         assert code == (130 if number == signal.SIGINT else -signal.SIGKILL), (name, ended)
     done = subprocess.run([sys.executable, "-m", "mvloc_ros.cli", *arguments], env=ENVIRONMENT, check=True,
                           capture_output=True, text=True)  # fmt: skip
-    for line in ("[3/7] network: done already", "[6/7] covariances: done already", "[7/7] evaluation"):
-        assert line in done.stdout
+    for line in (r"^\[3/\d\] network: done already$", r"^\[6/\d\] covariances: done already$", r"^\[7/\d\] evaluation"):
+        assert re.search(line, done.stdout, re.MULTILINE)
     assert f"mvloc.launch.py model:={out} " in done.stdout
     assert f"mvloc replay {out}.learn/test_bag --model {out} --out" in done.stdout
     return out
@@ -180,8 +181,8 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     ("arguments", "sentence"),
     [
         (["nothing"], "The recording nothing does not exist: check the path."),
-        (["empty"], "Step 1 of 7, read and check: empty "),
-        (["text.bag"], "Step 1 of 7, read and check: "),
+        (["empty"], "Step 1 of N, read and check: empty "),
+        (["text.bag"], "Step 1 of N, read and check: "),
         (["walk", "walk"], "The recording walk is given twice: remove one of the two."),
         (["text.bag", "other/text.bag"], "text.bag and other/text.bag would both be named text: rename one of them."),
         (["walk", "--preset", "huge"], "--preset 'huge' is unknown"),
@@ -203,7 +204,7 @@ def test_what_cannot_be_used_is_one_sentence(
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "text.bag").write_text("no recording")
     line = refused([*(() if "--out" in arguments else ("--out", "models/x")), *arguments], capsys)
-    assert line.startswith(f"mvloc learn: {sentence}")
+    assert re.sub(r"Step 1 of \d", "Step 1 of N", line).startswith(f"mvloc learn: {sentence}")
 
 
 def test_two_at_once_are_refused(walk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
