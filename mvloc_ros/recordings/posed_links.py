@@ -99,6 +99,8 @@ def write_posed_links(
             if approve is not None:
                 approve(staging)
             replace_folder(staging, out)
+    except StorageError:
+        raise
     except OSError as error:
         raise StorageError(out, error) from error
 
