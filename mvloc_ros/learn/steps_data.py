@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from mvloc_ros.learn.errors import LearnError
 from mvloc_ros.learn.given import Given
 from mvloc_ros.learn.job import Job
 from mvloc_ros.learn.step import Step, Values
+from mvloc_ros.posing.pose import pose_folders
 from mvloc_ros.recordings import open_folder, open_folders
 from mvloc_ros.recordings.agreement import require_agreement
 from mvloc_ros.recordings.bare_folder import open_bare_folder
@@ -53,9 +53,7 @@ def read_step(job: Job) -> Step:
             _read(job, one)
         _require_all_or_none(job)
         if not job.poses_are_made:
-            folder = open_folders(job.folders, job.options.test_fraction)
-            print(f"{contents_text(folder)}.")
-            require_agreement(folder, job.options.force)
+            _check_together(job)
 
     def outputs() -> Values:
         return {one.folder.name: [job.has_poses(one), digests.of_folder(one.folder)] for one in job.given}
@@ -70,8 +68,8 @@ def poses_step(job: Job) -> Step:
         return {f"frames {one.folder.name}": digests.of_folder(one.folder) for one in job.given}
 
     def work() -> None:
-        pose = importlib.import_module("mvloc_ros.posing.pose")
-        pose.pose_folders([one.folder for one in job.given], job.places.posed)
+        print(pose_folders([one.folder for one in job.given], job.places.posed).text)
+        _check_together(job)
 
     return Step(
         "poses",
@@ -82,6 +80,13 @@ def poses_step(job: Job) -> Step:
         lambda _: [job.places.posed],
         lambda: "" if job.poses_are_made else "the recordings have them",
     )
+
+
+def _check_together(job: Job) -> None:
+    """Print what is trained on, and refuse poses that contradict the depth, or recordings in several map frames."""
+    folder = open_folders(job.folders, job.options.test_fraction)
+    print(f"{contents_text(folder)}.")
+    require_agreement(folder, job.options.force)
 
 
 def _read(job: Job, one: Given) -> None:
