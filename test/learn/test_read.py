@@ -26,6 +26,8 @@ from mvloc_ros.learn.errors import LearnError
 from mvloc_ros.learn.given import given_recordings
 from mvloc_ros.learn.job import Job
 from mvloc_ros.learn.options import LearnOptions, Places
+from mvloc_ros.learn.state import State
+from mvloc_ros.learn.step import run_steps
 from mvloc_ros.learn.steps_data import poses_step, read_step
 from mvloc_ros.recordings import open_folder, topics
 from mvloc_ros.recordings.bare_folder import open_bare_folder
@@ -122,3 +124,24 @@ def test_a_trajectory_poses_a_folder_of_images(tmp_path: Path, walk: Path):
     assert job.folders == [tmp_path / "model.learn" / "frames" / "images"]
     found = [frame.T_map_camera for frame in open_folder(job.folders[0]).frames()]
     np.testing.assert_allclose(found, poses, atol=1e-6)
+
+
+def test_images_alone_are_posed_and_that_is_not_done_again(
+    shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """Sixty frames of a real recording, whose ground truth is not there."""
+    source, images = shared_data / "tum_fr1_half" / "rgbd_dataset_freiburg1_xyz", tmp_path / "images"
+    images.mkdir()
+    for name in ("rgb", "depth"):
+        (images / name).symlink_to(source / name)
+        (images / f"{name}.txt").write_text("\n".join((source / f"{name}.txt").read_text().splitlines()[:63]) + "\n")
+    options = LearnOptions((images,), tmp_path / "model")
+    for said in ("[2/2] poses\n", "[2/2] poses: done already\n"):
+        places = Places(options.out)
+        places.frames.mkdir(parents=True, exist_ok=True)
+        job = Job(options, places, tuple(given_recordings((images,), (), places.frames)))
+        run_steps([read_step(job), poses_step(job)], State(places.state), lambda _: "")
+        assert said in capsys.readouterr().out
+    assert (places.posed / "posing.json").is_file()
+    assert job.folders == [places.posed]
+    assert len(list(open_folder(places.posed).frames())) >= 55
