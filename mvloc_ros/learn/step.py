@@ -33,6 +33,7 @@ class Step:
         outputs: digests of what it made, as it is now on the disk.
         stale: given the names of the inputs that changed, the files and folders that must not be continued.
         idle: why there is nothing to do; empty where there is.
+        verb: the command that does the same, whose options an error may name.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Step:
     outputs: Callable[[], Values]
     stale: Callable[[Sequence[str]], list[Path]] = _nothing
     idle: Callable[[], str] = str
+    verb: str = ""
 
 
 def run_steps(steps: Sequence[Step], state: State, time_left: Callable[[Step], str]) -> None:
@@ -62,8 +64,9 @@ def run_steps(steps: Sequence[Step], state: State, time_left: Callable[[Step], s
         except LearnError:
             raise
         except MvlocError as error:
+            by = f", which `{step.verb}` does" if step.verb else ""
             raise LearnError(
-                f"Step {number} of {len(steps)}, {step.title}: {str(error).rstrip('.')}. What was finished before is "
+                f"Step {number} of {len(steps)}, {step.title}{by}: {str(error).rstrip('.')}. What was finished before is "
                 "kept: correct this, and run the same command again."
             ) from error
 

@@ -58,7 +58,7 @@ def network_step(job: Job) -> Step:
         found = sorted(places.run.rglob(_CHECKPOINTS))
         return {path.relative_to(places.run).as_posix(): digests.of_file(path) for path in found}
 
-    return Step("network", "network", inputs, work, outputs, lambda _: [places.run])
+    return Step("network", "network", inputs, work, outputs, lambda _: [places.run], verb="mvloc train")
 
 
 def export_step(job: Job) -> Step:
@@ -80,7 +80,7 @@ def export_step(job: Job) -> Step:
         bundle = _bundle(places.bundle)
         return {} if bundle is None else dict(bundle.manifest.files)
 
-    return Step("export", "bundle", inputs, work, outputs)
+    return Step("export", "bundle", inputs, work, outputs, verb="mvloc export")
 
 
 def map_step(job: Job) -> Step:
@@ -109,7 +109,7 @@ def map_step(job: Job) -> Step:
         keyframes = bundle.manifest.keyframes
         return {"scene map": spec.sha256, "keyframes": "" if keyframes is None else keyframes.sha256}
 
-    return Step("map", "scene map", inputs, work, outputs)
+    return Step("map", "scene map", inputs, work, outputs, verb="mvloc map")
 
 
 def calibration_step(job: Job) -> Step:
@@ -143,7 +143,7 @@ def calibration_step(job: Job) -> Step:
             return {}
         return {"bundle": made.digest}
 
-    return Step("calibration", "covariances", inputs, work, outputs)
+    return Step("calibration", "covariances", inputs, work, outputs, verb="mvloc calibrate")
 
 
 def require_bundle_or_nothing(out: Path) -> None:

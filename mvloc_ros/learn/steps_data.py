@@ -79,6 +79,7 @@ def poses_step(job: Job) -> Step:
         lambda: {"posed": digests.of_folder(job.places.posed)},
         lambda _: [job.places.posed],
         lambda: "" if job.poses_are_made else "the recordings have them",
+        "mvloc pose",
     )
 
 

@@ -46,7 +46,7 @@ def evaluation_step(job: Job) -> Step:
         files = {name: digests.of_file(places.evaluation / name) for name in ("report.json", "frames.csv")}
         return {**files, "test bag": digests.of_folder(places.test_bag)}
 
-    return Step("evaluation", "evaluation", inputs, work, outputs)
+    return Step("evaluation", "evaluation", inputs, work, outputs, verb="mvloc replay")
 
 
 def budget_note() -> str:
@@ -79,6 +79,7 @@ def grid_step(job: Job) -> Step:
         lambda: {"bundle": _digest(job)},
         work,
         lambda: {"grid": digests.of_folder(places.grid)},
+        verb="mvloc grid",
     )
 
 
@@ -112,7 +113,7 @@ def report_step(job: Job) -> Step:
                 grid=places.grid if job.options.grid else None,
                 out_html=page,
                 out_json=values,
-                notes=(f"The poses were {budget_note()}.",),
+                notes=_notes(job),
             )
         )
 
@@ -123,6 +124,15 @@ def report_step(job: Job) -> Step:
         work,
         lambda: {path.name: digests.of_file(path) for path in (page, values)},
     )
+
+
+def _notes(job: Job) -> tuple[str, ...]:
+    """What the page should say beside the figures, each a sentence."""
+    notes = [f"The poses were {budget_note()}."]
+    if len(job.folders) > 1:
+        names = ", ".join(path.name for path in job.folders)
+        notes.append(f"The model is of {names}; the paths shown are those of {job.folders[0].name} alone.")
+    return tuple(notes)
 
 
 def _digest(job: Job) -> str:

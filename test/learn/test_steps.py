@@ -103,6 +103,17 @@ def test_a_step_that_did_not_end_goes_on(chain: Chain, error: BaseException, cap
     assert "[2/3] the second: goes on where it was interrupted" in capsys.readouterr().out
 
 
+def test_an_error_names_the_verb_whose_options_it_may_name(tmp_path: Path):
+    def work() -> None:
+        raise MvlocError("No threshold: use --without-threshold.")
+
+    step = Step("map", "scene map", dict, work, dict, verb="mvloc map")
+    with pytest.raises(
+        LearnError, match=r"^Step 1 of 1, scene map, which `mvloc map` does: No threshold: use --without-"
+    ):
+        run_steps([step], State(tmp_path / "learn.json"), lambda _: "")
+
+
 def test_what_a_run_without_state_left_is_not_continued(chain: Chain, capsys: pytest.CaptureFixture[str]):
     (chain.folder / "second.txt").write_text("of another run\n")
     assert chain.run() == ["first", "second", "third"]
