@@ -66,8 +66,8 @@ def run_steps(steps: Sequence[Step], state: State, time_left: Callable[[Step], s
         except MvlocError as error:
             by = f", which `{step.verb}` does" if step.verb else ""
             raise LearnError(
-                f"Step {number} of {len(steps)}, {step.title}{by}: {str(error).rstrip('.')}. What was finished before is "
-                "kept: correct this, and run the same command again."
+                f"Step {number} of {len(steps)}, {step.title}{by}: {str(error).rstrip('.')}. What was finished before "
+                "is kept: correct this, and run the same command again."
             ) from error
 
 

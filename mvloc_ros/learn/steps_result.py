@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib
 from importlib.util import find_spec
+from typing import Any
 
 from mvloc_ros.learn import digests
 from mvloc_ros.learn.job import Job
@@ -92,7 +93,6 @@ def report_step(job: Job) -> Step:
     """One page with everything that was found."""
     places = job.places
     page, values = places.report
-    posing = places.posed / "posing.json"
 
     def inputs() -> Values:
         about = {"bundle": _digest(job), "evaluation": digests.of_file(places.evaluation / "report.json")}
@@ -101,21 +101,7 @@ def report_step(job: Job) -> Step:
         return {**about, "recordings": [str(one.path) for one in job.given], **job.data()}
 
     def work() -> None:
-        report = importlib.import_module(f"{REPORT}.report")
-        report.make_report(
-            report.ReportInputs(
-                name=places.out.name,
-                recordings=tuple(str(one.path) for one in job.given),
-                posed=job.folders[0],
-                bundle=places.out,
-                evaluation=places.evaluation,
-                posing=posing if job.poses_are_made else None,
-                grid=places.grid if job.options.grid else None,
-                out_html=page,
-                out_json=values,
-                notes=_notes(job),
-            )
-        )
+        importlib.import_module(f"{REPORT}.report").make_report(report_inputs(job))
 
     return Step(
         "report",
@@ -123,6 +109,24 @@ def report_step(job: Job) -> Step:
         inputs,
         work,
         lambda: {path.name: digests.of_file(path) for path in (page, values)},
+    )
+
+
+def report_inputs(job: Job) -> Any:
+    """The files that the report is made of (`report.inputs.ReportInputs`)."""
+    places = job.places
+    page, values = places.report
+    return importlib.import_module(f"{REPORT}.inputs").ReportInputs(
+        name=places.out.name,
+        recordings=tuple(str(one.path) for one in job.given),
+        posed=job.folders[0],
+        bundle=places.out,
+        evaluation=places.evaluation,
+        posing=places.posed / "posing.json" if job.poses_are_made else None,
+        grid=places.grid if job.options.grid else None,
+        out_html=page,
+        out_json=values,
+        notes=_notes(job),
     )
 
 

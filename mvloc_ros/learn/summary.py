@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import importlib
 from shlex import quote
 
 from mvloc_ros.learn.job import Job
 from mvloc_ros.learn.options import LearnOptions
+from mvloc_ros.learn.steps_result import REPORT, report_inputs, report_is_there
 
 
 def choice_text(options: LearnOptions) -> str:
@@ -34,17 +36,21 @@ def next_text(job: Job) -> str:
         (places.work, "all else; it may be deleted"),
     ]
     lines = [f"  {path}: {what}" for path, what in files if path is not None and path.exists()]
-    out = quote(str(places.out.resolve()))
-    replay = f"mvloc replay {quote(str(places.test_bag))} --model {quote(str(places.out))} --out out/{places.out.name}"
-    grid = quote(str(places.grid / "map.yaml")) if job.options.grid else ""
-    nav2 = (
-        f"ros2 run nav2_map_server map_server --ros-args -p yaml_filename:={grid}"
-        if grid
-        else f"mvloc grid {quote(str(places.out))} --out maps/{quote(places.out.name)}"
-    )
-    commands = [
-        (f"ros2 launch mvloc_ros mvloc.launch.py model:={out} camera:=realsense", "your camera: docs/integration.md"),
-        (replay, "the evaluation again, also with other parameters"),
-        (nav2, "the map for Nav2: docs/grid.md, docs/integration.md"),
+    return "\n".join(["made:", *lines, "next:", *(f"  {line}" for line in next_lines(job))])
+
+
+def next_lines(job: Job) -> list[str]:
+    """The commands that come next: launch, replay and Nav2; those of the report, where it is made."""
+    if report_is_there():
+        commands = importlib.import_module(f"{REPORT}.next_commands").next_commands(report_inputs(job))
+        return [line for command in commands for line in (f"# {command.title}", *command.lines)]
+    places = job.places
+    out, name = quote(str(places.out)), quote(places.out.name)
+    grid = quote(str(places.grid / "map.yaml"))
+    return [
+        f"ros2 launch mvloc_ros mvloc.launch.py model:={out} camera:=realsense   # your camera: docs/integration.md",
+        f"mvloc replay {quote(str(places.test_bag))} --model {out} --out out/{name}",
+        f"ros2 run nav2_map_server map_server --ros-args -p yaml_filename:={grid}   # docs/grid.md"
+        if job.options.grid
+        else f"mvloc grid {out} --out maps/{name}   # docs/grid.md",
     ]
-    return "\n".join(["made:", *lines, "next:", *(f"  {command}   # {why}" for command, why in commands)])

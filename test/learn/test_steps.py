@@ -108,9 +108,7 @@ def test_an_error_names_the_verb_whose_options_it_may_name(tmp_path: Path):
         raise MvlocError("No threshold: use --without-threshold.")
 
     step = Step("map", "scene map", dict, work, dict, verb="mvloc map")
-    with pytest.raises(
-        LearnError, match=r"^Step 1 of 1, scene map, which `mvloc map` does: No threshold: use --without-"
-    ):
+    with pytest.raises(LearnError, match=r"^Step 1 of 1, scene map, which `mvloc map` does: No threshold: use --"):
         run_steps([step], State(tmp_path / "learn.json"), lambda _: "")
 
 
