@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 from mvloc_ros.learn.errors import LearnError
 from mvloc_ros.learn.given import given_recordings, require_use_of
 from mvloc_ros.learn.job import Job
@@ -48,7 +50,13 @@ def learn(options: LearnOptions) -> Places:
         job = Job(options, places, tuple(given))
         steps = steps_of(job)
         print(choice_text(options), flush=True)
-        run_steps(steps, State(places.state), TimeLeft(job, [step.name for step in steps]))
+        state = State(places.state)
+        try:
+            run_steps(steps, state, TimeLeft(job, [step.name for step in steps]))
+        except LearnError:
+            if not state.has_results and not any(places.frames.iterdir()):
+                shutil.rmtree(places.work, ignore_errors=True)  # recordings that cannot be used leave nothing
+            raise
         print(next_text(job), flush=True)
     return places
 

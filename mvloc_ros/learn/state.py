@@ -41,6 +41,11 @@ class State:
         """What is known of a step."""
         return self._records.get(name)
 
+    @property
+    def has_results(self) -> bool:
+        """Whether a step has ended."""
+        return any(record.outputs for record in self._records.values())
+
     def begin(self, name: str, inputs: dict[str, Any]) -> None:
         """Note that a step begins, and forget what it had made."""
         self._put(name, Record(inputs))

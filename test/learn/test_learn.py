@@ -206,6 +206,7 @@ def test_what_cannot_be_used_is_one_sentence(
     (tmp_path / "other" / "text.bag").write_text("no recording")
     line = refused([*(() if "--out" in arguments else ("--out", "models/x")), *arguments], capsys)
     assert re.sub(r"Step 1 of \d", "Step 1 of N", line).startswith(f"mvloc learn: {sentence}")
+    assert sorted(path.name for path in tmp_path.rglob("*learn*")) == [], "it left something"
 
 
 def test_two_at_once_are_refused(walk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -174,7 +174,7 @@ def _images(options: DatasetOptions, selected: Selection, stamps: Mapping[str, T
     if not frames:
         raise RecordingError("No colour image has a depth image near it in time: widen --max-skew.")
     every = depth_ns if of_depth else color_ns
-    return {"frames": frames, f"{'depth' if of_depth else 'colour'} images": sorted(set(every))}
+    return {"frames": sorted(set(frames)), f"{'depth' if of_depth else 'colour'} images": sorted(set(every))}
 
 
 def _finish(
