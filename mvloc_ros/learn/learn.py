@@ -19,7 +19,7 @@ from mvloc_ros.learn.steps_bundle import (
     require_bundle_or_nothing,
 )
 from mvloc_ros.learn.steps_data import poses_step, read_step
-from mvloc_ros.learn.steps_result import evaluation_step, grid_step, report_is_there, report_step
+from mvloc_ros.learn.steps_result import evaluation_step, grid_step, report_step
 from mvloc_ros.learn.summary import choice_text, next_text
 from mvloc_ros.learn.time_left import TimeLeft
 from mvloc_ros.storage import StorageError, exclusive
@@ -66,4 +66,4 @@ def steps_of(job: Job) -> list[Step]:
     steps = [read_step(job), poses_step(job), network_step(job), export_step(job), map_step(job)]
     steps += [calibration_step(job), evaluation_step(job)]
     steps += [grid_step(job)] if job.options.grid else []
-    return steps + ([report_step(job)] if report_is_there() else [])
+    return [*steps, report_step(job)]

@@ -3,18 +3,14 @@
 
 from __future__ import annotations
 
-import importlib
-from importlib.util import find_spec
-from typing import Any
-
 from mvloc_ros.learn import digests
 from mvloc_ros.learn.job import Job
+from mvloc_ros.learn.report.inputs import ReportInputs
 from mvloc_ros.learn.step import Step, Values
 from mvloc_ros.model.bundle import read_bundle
 from mvloc_ros.recordings import open_folders
 from mvloc_ros.recordings.from_folder import select_frames, write_bag
 
-REPORT = "mvloc_ros.learn.report"
 BUDGET_MS = 10_000.0
 """For refining one pose in the evaluation: what a machine that is busy now can do in the node's time says little."""
 
@@ -84,11 +80,6 @@ def grid_step(job: Job) -> Step:
     )
 
 
-def report_is_there() -> bool:
-    """Whether this installation can make the report."""
-    return find_spec(REPORT) is not None
-
-
 def report_step(job: Job) -> Step:
     """One page with everything that was found."""
     places = job.places
@@ -101,7 +92,9 @@ def report_step(job: Job) -> Step:
         return {**about, "recordings": [str(one.path) for one in job.given], **job.data()}
 
     def work() -> None:
-        importlib.import_module(f"{REPORT}.report").make_report(report_inputs(job))
+        from mvloc_ros.learn.report.report import make_report
+
+        make_report(report_inputs(job))
 
     return Step(
         "report",
@@ -112,11 +105,11 @@ def report_step(job: Job) -> Step:
     )
 
 
-def report_inputs(job: Job) -> Any:
-    """The files that the report is made of (`report.inputs.ReportInputs`)."""
+def report_inputs(job: Job) -> ReportInputs:
+    """The files that the report is made of."""
     places = job.places
     page, values = places.report
-    return importlib.import_module(f"{REPORT}.inputs").ReportInputs(
+    return ReportInputs(
         name=places.out.name,
         recordings=tuple(str(one.path) for one in job.given),
         posed=job.folders[0],

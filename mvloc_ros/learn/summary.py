@@ -3,12 +3,10 @@
 
 from __future__ import annotations
 
-import importlib
-from shlex import quote
-
 from mvloc_ros.learn.job import Job
 from mvloc_ros.learn.options import LearnOptions
-from mvloc_ros.learn.steps_result import REPORT, report_inputs, report_is_there
+from mvloc_ros.learn.report.next_commands import next_commands
+from mvloc_ros.learn.steps_result import report_inputs
 
 
 def choice_text(options: LearnOptions) -> str:
@@ -36,21 +34,7 @@ def next_text(job: Job) -> str:
         (places.work, "all else; it may be deleted"),
     ]
     lines = [f"  {path}: {what}" for path, what in files if path is not None and path.exists()]
-    return "\n".join(["made:", *lines, "next:", *(f"  {line}" for line in next_lines(job))])
-
-
-def next_lines(job: Job) -> list[str]:
-    """The commands that come next: launch, replay and Nav2; those of the report, where it is made."""
-    if report_is_there():
-        commands = importlib.import_module(f"{REPORT}.next_commands").next_commands(report_inputs(job))
-        return [line for command in commands for line in (f"# {command.title}", *command.lines)]
-    places = job.places
-    out, name = quote(str(places.out)), quote(places.out.name)
-    grid = quote(str(places.grid / "map.yaml"))
-    return [
-        f"ros2 launch mvloc_ros mvloc.launch.py model:={out} camera:=realsense   # your camera: docs/integration.md",
-        f"mvloc replay {quote(str(places.test_bag))} --model {out} --out out/{name}",
-        f"ros2 run nav2_map_server map_server --ros-args -p yaml_filename:={grid}   # docs/grid.md"
-        if job.options.grid
-        else f"mvloc grid {out} --out maps/{name}   # docs/grid.md",
+    commands = [
+        line for command in next_commands(report_inputs(job)) for line in (f"# {command.title}", *command.lines)
     ]
+    return "\n".join(["made:", *lines, "next:", *(f"  {line}" for line in commands)])
