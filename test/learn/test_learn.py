@@ -161,7 +161,7 @@ def test_what_is_lost_is_made_again(
     report = Places(learned).evaluation / "report.json"
     kept = report.read_bytes()
     report.write_bytes(b"{}")
-    assert would_run(options, monkeypatch) == ["evaluation"]
+    assert would_run(options, monkeypatch) == ["evaluation", "report"]
     report.write_bytes(kept)
     shutil.move(learned, tmp_path / "away")
     try:
