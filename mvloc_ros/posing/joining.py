@@ -22,11 +22,14 @@ Array = NDArray[np.float64]
 
 # What odometry may drift: a share of the way, and radians a meter; and what closures differ by in any case.
 _DRIFT, _DRIFT_RAD_PER_M = 0.04, np.deg2rad(1.5)
+_MOST_DRIFT_RAD = np.deg2rad(30.0)
 _DIFFER_M, _DIFFER_RAD = 0.15, np.deg2rad(4.0)
 # Closures (of different keyframes) that join two tracks: so many that agree, and so many times as many as agree on
 # another place; or fewer that have so many matched features together.
 _LEAST_CLOSURES, _LEAST_MATCHES = 3, 100
 _TIMES_OTHERS = 2
+# Closures between two parts that are compared with each other, those with most matches.
+_MOST_COMPARED = 400
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,15 +158,8 @@ def _between_parts(
 
 def _agreeing(group: list[_Placed], nodes: Sequence[Node], way: Array) -> _Agreeing:
     """The largest set of closures that agree with one of them, and the size of the largest among the others."""
-    count = len(group)
-    agree = np.eye(count, dtype=bool)
-    for i, one in enumerate(group):
-        for j, other in enumerate(group):
-            # Compared where the other closure is: a small rotation moves what is far away.
-            predicted = se3.inverse(other.T_a) @ one.T_first_second @ other.T_b
-            metres = sum(_way(nodes, way, *pair) for pair in ((one.a, other.a), (one.b, other.b)))
-            agree[i, j] = _agree(predicted, other.T_a_b, metres)
-    agree &= agree.T
+    group = sorted(group, key=lambda placed: -placed.closure.aligned.matches)[:_MOST_COMPARED]
+    agree = _pairwise(group, nodes, way)
     best = int(np.argmax(agree.sum(axis=1)))
     rest = np.flatnonzero(~agree[best])
     others = 0
@@ -172,6 +168,23 @@ def _agreeing(group: list[_Placed], nodes: Sequence[Node], way: Array) -> _Agree
         others = len({group[int(rest[i])].b for i in np.flatnonzero(among[int(np.argmax(among.sum(axis=1)))])})
     order = [best, *(int(i) for i in np.flatnonzero(agree[best]) if i != best)]
     return _Agreeing([group[i] for i in order], others)
+
+
+def _pairwise(group: list[_Placed], nodes: Sequence[Node], way: Array) -> NDArray[np.bool_]:
+    """`[N, N]`: whether two closures agree.
+
+    Compared where the other closure is, either way round: a small rotation moves what is far away.
+    """
+    T_first_second = np.array([placed.T_first_second for placed in group])
+    T_a, T_b, T_a_b = (np.array([getattr(placed, name) for placed in group]) for name in ("T_a", "T_b", "T_a_b"))
+    agree = np.zeros((len(group), len(group)), dtype=bool)
+    for j, other in enumerate(group):
+        predicted = se3.inverse(T_a[j]) @ T_first_second @ T_b[j]
+        metres = np.array(
+            [_way(nodes, way, one.a, other.a) + _way(nodes, way, one.b, other.b) for one in group], dtype=np.float64
+        )
+        agree[:, j] = _agree(predicted, np.broadcast_to(T_a_b[j], predicted.shape), metres)
+    return np.asarray(agree & agree.T)
 
 
 def _way(nodes: Sequence[Node], way: Array, i: int, j: int) -> float:
@@ -212,7 +225,8 @@ def _parts(nodes: Sequence[Node], owner: list[int], T_part_track: Array, closure
     return sorted(parts, key=lambda part: -len(part.nodes))
 
 
-def _agree(T: Array, other: Array, metres: float) -> bool:
-    apart, angle = float(se3.translation_error(T, other)), float(se3.rotation_error(T, other))
-    allowed_rad = _DIFFER_RAD + min(_DRIFT_RAD_PER_M * metres, np.deg2rad(30.0))
-    return apart <= _DIFFER_M + _DRIFT * metres and angle <= allowed_rad
+def _agree(T: Array, other: Array, metres: Array | float) -> NDArray[np.bool_]:
+    """Whether relative poses `[..., 4, 4]` differ by no more than odometry may drift on so many metres `[...]`."""
+    apart, angle = se3.translation_error(T, other), se3.rotation_error(T, other)
+    allowed_rad = _DIFFER_RAD + np.minimum(_DRIFT_RAD_PER_M * np.asarray(metres), _MOST_DRIFT_RAD)
+    return np.asarray((apart <= _DIFFER_M + _DRIFT * np.asarray(metres)) & (angle <= allowed_rad))

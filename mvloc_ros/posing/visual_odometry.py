@@ -30,7 +30,7 @@ SPACING_M = 0.025
 # Keyframes that a view is aligned to, the last ones; and of these the ones whose features it is matched with.
 _RECENT, _MATCHED = 6, 2
 # A keyframe is made after so much motion, or when less of the view than this lies on what the others show.
-_KEYFRAME_M, _KEYFRAME_RAD, _LEAST_IN_REACH = 0.15, np.deg2rad(12.0), 0.75
+_KEYFRAME_M, _KEYFRAME_RAD, _LEAST_IN_REACH = 0.10, np.deg2rad(8.0), 0.75
 # An aligned view is refused below these: it shows another place, or too little.
 _LEAST_INLIERS, _LEAST_REACH = 0.5, 0.25
 _MOST_SPREAD = (0.10, np.deg2rad(5.0))
