@@ -4,11 +4,14 @@
     python -m bench.drives models/house --data recordings/house --json out/drives.json
     python -m bench.drives models/house --data recordings/house --sequences seq-03 --wake-ups 20
 
+    python -m bench.drives models/learned --data recordings/house --posed models/learned.learn/posed
+
 For a bundle with a scene map and the test sequences of a folder, each of which may have its odometry beside its images
 (odometry.tum: pose of the base, TUM format, at the frames' stamps; the camera's place on the base is taken from the
 first true pose, with the base upright below the camera). For each session: the share of frames that are right (5 cm and
 5 degrees), accepted, both; of the accepted ones those beyond 0.2 m or 10 degrees and the 99th percentile; the same for
-single frames, without tracker and odometry; wake-ups as in `mvloc replay --wake-ups`; and the time of a frame.
+single frames, without tracker and odometry (with `--posed` the true poses are brought into the map that `mvloc pose`
+made, by one rigid alignment of the training frames' positions); wake-ups as in `mvloc replay --wake-ups`; and the time of a frame.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,6 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from bench.posing import aligned, true_poses
 from bench.timing import print_table
 from mvloc_ros.backends.backend_choice import create_backend
 from mvloc_ros.errors import MvlocError
@@ -110,6 +114,21 @@ def _odometry(path: Path, records: Sequence[FrameRecord]) -> Array | None:
     T_map_base[:2, :2] = [[np.cos(heading), -np.sin(heading)], [np.sin(heading), np.cos(heading)]]
     T_map_base[:2, 3] = T_map_camera[:2, 3]
     return np.asarray(poses @ (se3.inverse(T_map_base) @ T_map_camera))
+
+
+def in_map_of(posed: Path, data: Path, drives: Sequence[Drive]) -> list[Drive]:
+    """Drives with their true poses in the map of a folder that `mvloc pose` wrote of sequences of the same data."""
+    true = true_poses([data])
+    frames = [frame for frame in open_folder(posed).frames() if (frame.sequence, frame.index) in true]
+    found = np.array([frame.T_map_camera for frame in frames], dtype=np.float64)
+    wanted = np.array([true[frame.sequence, frame.index] for frame in frames])
+    T = se3.inverse(aligned(found, wanted))
+    apart = np.linalg.norm((T @ wanted)[:, :3, 3] - found[:, :3, 3], axis=1)
+    print(f"true poses aligned to {len(frames)} posed frames, which differ by {np.sqrt(np.mean(apart**2)):.3f} m (RMS)")
+    return [
+        replace(drive, records=[replace(record, T_map_camera=T @ record.T_map_camera) for record in drive.records])
+        for drive in drives
+    ]
 
 
 def frame_of(record: FrameRecord, cameras: Cameras) -> Frame:
@@ -256,6 +275,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path, help="bundle with a scene map (`mvloc map`)")
     parser.add_argument("--data", type=Path, required=True, help="folder whose test sequences are driven")
+    parser.add_argument("--posed", type=Path, metavar="FOLDER", help="what `mvloc pose` made of the training sequences")
     parser.add_argument("--sequences", nargs="+", default=[], metavar="NAME", help="which of them (default: all)")
     parser.add_argument("--wake-ups", type=int, default=50, metavar="N", help="of each session (default: 50; 0: none)")
     parser.add_argument("--every", type=int, default=4, metavar="N",
@@ -267,6 +287,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     bundle = read_bundle(args.model)
     drives, cameras = drives_of(args.data, args.sequences)
+    if args.posed is not None:
+        drives = in_map_of(args.posed, args.data, drives)
     backend = create_backend("auto", bundle, args.threads)
     try:
         options = RefinementOptions(mode="required", budget_ms=args.budget_ms, threads=args.threads)
