@@ -11,7 +11,8 @@ For a bundle with a scene map and the test sequences of a folder, each of which 
 first true pose, with the base upright below the camera). For each session: the share of frames that are right (5 cm and
 5 degrees), accepted, both; of the accepted ones those beyond 0.2 m or 10 degrees and the 99th percentile; the same for
 single frames, without tracker and odometry (with `--posed` the true poses are brought into the map that `mvloc pose`
-made, by one rigid alignment of the training frames' positions); wake-ups as in `mvloc replay --wake-ups`; and the time of a frame.
+made, by one rigid alignment of the training frames' positions); wake-ups as in `mvloc replay --wake-ups`; and
+the time of a frame.
 """
 
 from __future__ import annotations
@@ -125,10 +126,12 @@ def in_map_of(posed: Path, data: Path, drives: Sequence[Drive]) -> list[Drive]:
     T = se3.inverse(aligned(found, wanted))
     apart = np.linalg.norm((T @ wanted)[:, :3, 3] - found[:, :3, 3], axis=1)
     print(f"true poses aligned to {len(frames)} posed frames, which differ by {np.sqrt(np.mean(apart**2)):.3f} m (RMS)")
-    return [
-        replace(drive, records=[replace(record, T_map_camera=T @ record.T_map_camera) for record in drive.records])
-        for drive in drives
-    ]
+    moved = []
+    for drive in drives:
+        poses = T @ drive.truth
+        records = [replace(record, T_map_camera=pose) for record, pose in zip(drive.records, poses, strict=True)]
+        moved.append(replace(drive, records=records))
+    return moved
 
 
 def frame_of(record: FrameRecord, cameras: Cameras) -> Frame:
