@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from mvloc_ros.mapping.build import Cameras, MapOptions, build_map
 from mvloc_ros.mapping.errors import MappingError
 from mvloc_ros.posing.frame_poses import frame_poses
+from mvloc_ros.posing.options import PosingOptions
 from mvloc_ros.posing.view import FAR_M, NEAR_M, Rig
 from mvloc_ros.posing.visual_odometry import Track, realigned
 from mvloc_ros.posing.whole_map import WholeMap, build
@@ -28,7 +29,7 @@ _MOST_FRAMES = 200
 
 
 def with_corrected_depth(
-    whole: WholeMap, tracks: list[Track], rig: Rig, cameras: CameraSettings, threads: int
+    whole: WholeMap, tracks: list[Track], rig: Rig, cameras: CameraSettings, options: PosingOptions
 ) -> WholeMap:
     """The map again, of keyframes with corrected depth; as it was where there is little to correct.
 
@@ -41,8 +42,8 @@ def with_corrected_depth(
         return whole
     depth = replace(rig.sensors.depth, correction=correction)
     corrected = replace(rig, sensors=replace(rig.sensors, depth=depth))
-    tracks[:] = [realigned(track, corrected, threads) for track in tracks]
-    return build(tracks, corrected, threads)
+    tracks[:] = [realigned(track, corrected, options.threads) for track in tracks]
+    return build(tracks, corrected, options)
 
 
 def _correction(
@@ -52,8 +53,8 @@ def _correction(
     some = frames[:: max(1, len(frames) // _MOST_FRAMES)]
     records = [replace(frame.record, T_map_camera=frame.T) for frame in some]
     far_m = min(FAR_M, rig.sensors.depth.far_m)
-    options = MapOptions(resolution_m=_RESOLUTION_M, min_frames=2, near_m=NEAR_M, far_m=far_m)
+    how = MapOptions(resolution_m=_RESOLUTION_M, min_frames=2, near_m=NEAR_M, far_m=far_m)
     try:
-        return build_map(records, Cameras.of(cameras), options).correction
+        return build_map(records, Cameras.of(cameras), how).correction
     except MappingError:
         return None

@@ -10,8 +10,11 @@ from dataclasses import dataclass
 class PosingOptions:
     """Attributes:
     use_odometry: whether odometry beside the images is used.
+    level_floor: whether the floor is taken as level, where a camera at a constant height above it shows that it is on a
+        robot with wheels.
     threads: of reading images and verifying closures.
     """
 
     use_odometry: bool = True
+    level_floor: bool = True
     threads: int = 2

@@ -21,6 +21,7 @@ Array = NDArray[np.float64]
 _CUTOFF = 4.0
 # What systematic errors add to every relative pose: meters and radians, one standard deviation.
 _LEAST_SIGMA = (0.003, np.deg2rad(0.15))
+_FIXED = 1e-4
 # Where nothing tells a direction, it is unknown to this degree.
 _MOST_SIGMA = (1.0, np.deg2rad(30.0))
 
@@ -49,6 +50,15 @@ class Relative:
 
 
 @dataclass(frozen=True, eq=False)
+class Known:
+    """What is known of one pose alone: T (4x4), and its covariance `[6, 6]` in the axes of the poses' frame."""
+
+    pose: int
+    T: Array
+    covariance: Array
+
+
+@dataclass(frozen=True, eq=False)
 class Optimized:
     """Poses `[N, 4, 4]`, and their covariances `[N, 6, 6]`: position and rotation, in the axes of the poses' frame."""
 
@@ -56,12 +66,17 @@ class Optimized:
     covariances: Array | None
 
 
-def optimize(poses: Array, relatives: Sequence[Relative], *, with_covariances: bool = False) -> Optimized:
-    """Optimize poses that relative ones connect to the first, which stays where it is.
+def optimize(
+    poses: Array, relatives: Sequence[Relative], known: Sequence[Known] = (), *, with_covariances: bool = False
+) -> Optimized:
+    """Optimize poses that relative ones connect to the first.
+
+    The first one stays where it is, or, where `known` ones tell heights and tilts, on its vertical line.
 
     Args:
         poses: `[N, 4, 4]` to begin with.
         relatives: what was measured between them.
+        known: what is known of single ones; it may be wrong for some.
         with_covariances: of the poses relative to the first one.
 
     Raises:
@@ -71,8 +86,11 @@ def optimize(poses: Array, relatives: Sequence[Relative], *, with_covariances: b
     graph, values = gtsam.NonlinearFactorGraph(), gtsam.Values()
     for number, T in enumerate(poses):
         values.insert(number, gtsam.Pose3(T))
-    fixed = gtsam.noiseModel.Diagonal.Sigmas(np.full(6, 1e-4))
-    graph.add(gtsam.PriorFactorPose3(0, gtsam.Pose3(poses[0]), fixed))
+    loose = 10.0 if known else _FIXED
+    fixed = np.array([_FIXED, _FIXED, loose, loose, loose, _FIXED])
+    graph.add(_prior(gtsam, Known(0, poses[0], np.diag(fixed**2)), is_robust=False))
+    for one in known:
+        graph.add(_prior(gtsam, one, is_robust=True))
     for relative in relatives:
         graph.add(_factor(gtsam, relative))
     parameters = gtsam.LevenbergMarquardtParams()
@@ -93,15 +111,25 @@ def optimize(poses: Array, relatives: Sequence[Relative], *, with_covariances: b
 
 
 def _factor(gtsam: Any, relative: Relative) -> Any:
-    R = relative.T_a_b[:3, :3]
-    # gtsam's errors are rotation first, then position, in the axes of b.
-    turn = np.zeros((6, 6))
-    turn[:3, 3:], turn[3:, :3] = R, R
-    covariance = turn.T @ _covariance(relative.information) @ turn
-    noise = gtsam.noiseModel.Gaussian.Covariance(0.5 * (covariance + covariance.T))
-    if relative.is_robust:
-        noise = gtsam.noiseModel.Robust.Create(gtsam.noiseModel.mEstimator.GemanMcClure.Create(_CUTOFF), noise)
+    noise = _noise(gtsam, _covariance(relative.information), relative.T_a_b, relative.is_robust)
     return gtsam.BetweenFactorPose3(relative.a, relative.b, gtsam.Pose3(relative.T_a_b), noise)
+
+
+def _prior(gtsam: Any, known: Known, is_robust: bool) -> Any:
+    noise = _noise(gtsam, known.covariance, known.T, is_robust)
+    return gtsam.PriorFactorPose3(known.pose, gtsam.Pose3(known.T), noise)
+
+
+def _noise(gtsam: Any, covariance: Array, T: Array, is_robust: bool) -> Any:
+    """Of a pose (4x4) with a covariance in ROS order, in the axes of the frame around."""
+    # gtsam's errors are rotation first, then position, in the axes of the pose.
+    turn = np.zeros((6, 6))
+    turn[:3, 3:], turn[3:, :3] = T[:3, :3], T[:3, :3]
+    covariance = turn.T @ covariance @ turn
+    noise = gtsam.noiseModel.Gaussian.Covariance(0.5 * (covariance + covariance.T))
+    if is_robust:
+        noise = gtsam.noiseModel.Robust.Create(gtsam.noiseModel.mEstimator.GemanMcClure.Create(_CUTOFF), noise)
+    return noise
 
 
 def _covariance(information: Array) -> Array:

@@ -81,6 +81,7 @@ def content_of(
         },
         "up": frame.by,
         "floor_z_m": frame.floor_z_m,
+        "camera_height_m": whole.camera_height_m,
         "seconds": seconds,
         "frames_per_s": total / max(seconds, 1e-9),
     }
@@ -113,6 +114,8 @@ def summary_text(content: dict[str, Any]) -> str:
     floor = (
         "the floor is z = 0" if content["floor_z_m"] is not None else "no floor was found, the first camera is z = 0"
     )
+    if content["camera_height_m"] is not None:
+        floor += f" and taken as level (the camera is always {content['camera_height_m']:.2f} m above it)"
     lines = [
         f"poses: {posed} of {frames} frames, {len(content['loop_closures'])} loop closures "
         f"({content['rejected_loop_closures']} rejected), {content['frames_per_s']:.1f} frames/s",

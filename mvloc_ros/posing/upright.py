@@ -42,12 +42,12 @@ class Upright:
 
 def upright(points: Array, normals: Array, poses: Array, resolution_m: float) -> Upright:
     """The map's frame by surfaces `[N, 3]` with normals towards the cameras, and camera poses `[M, 4, 4]`."""
-    T = _turned(camera_up(poses))
+    T = turned_up(camera_up(poses))
     by = BY_CAMERA
     if float(np.linalg.norm(poses[:, :3, 1].mean(axis=0))) >= _LEAST_UPRIGHT:
         for _ in range(_ROUNDS):
             turned = normals @ T[:3, :3].T
-            T = _turned(mean_normal(turned)) @ T
+            T = turned_up(mean_normal(turned)) @ T
         by = BY_FLOOR
     placed, facing, cameras = transform_points(T, points), normals @ T[:3, :3].T, T @ poses
     content = MapPoints(placed, facing.astype(np.float32), np.zeros(len(points), np.uint8))
@@ -55,7 +55,7 @@ def upright(points: Array, normals: Array, poses: Array, resolution_m: float) ->
     try:
         floor_z = find_floor(SceneMap.from_points(content, none, 4.0, resolution_m), cameras).height_m
     except MappingError:
-        T = _turned(camera_up(poses)) if by == BY_FLOOR else T
+        T = turned_up(camera_up(poses)) if by == BY_FLOOR else T
         cameras, by = T @ poses, BY_CAMERA
     first = cameras[0]
     heading = np.arctan2(first[1, 2], first[0, 2])
@@ -67,7 +67,7 @@ def upright(points: Array, normals: Array, poses: Array, resolution_m: float) ->
     return Upright(level @ T, by, None if floor_z is None else 0.0)
 
 
-def _turned(up: Array) -> Array:
+def turned_up(up: Array) -> Array:
     """The smallest rotation (4x4) that brings a direction to z."""
     z = np.array([0.0, 0.0, 1.0])
     axis, cosine = np.cross(up, z), float(up @ z)

@@ -28,6 +28,11 @@ def add_pose_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--without-odometry", action="store_true", help="do not use odometry.tum beside the images of a sequence"
     )
+    parser.add_argument(
+        "--uneven-floor",
+        action="store_true",
+        help="the floor has ramps or steps; else the floor that a robot drives on is taken as level",
+    )
     parser.add_argument("--threads", type=int, default=2, help="threads (default: %(default)s)")
 
 

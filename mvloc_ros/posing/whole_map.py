@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from mvloc_ros.posing.joining import Part, join
+from mvloc_ros.posing.level_floor import level_floor
 from mvloc_ros.posing.loop_closures import Closure, Node, Verifier, alike, consecutive, near, nodes_of
+from mvloc_ros.posing.options import PosingOptions
 from mvloc_ros.posing.place_index import likeness
-from mvloc_ros.posing.pose_graph import Optimized, Relative, optimize
+from mvloc_ros.posing.pose_graph import Known, Optimized, Relative, optimize
 from mvloc_ros.posing.view import Rig
 from mvloc_ros.posing.visual_odometry import Track
 
@@ -37,6 +39,7 @@ class WholeMap:
         closures: that were used.
         rejected: how many were not.
         parts: how many there are.
+        camera_height_m: above a floor that was taken as level; None where none was.
     """
 
     nodes: list[Node]
@@ -46,10 +49,12 @@ class WholeMap:
     closures: list[Closure]
     rejected: int
     parts: int
+    camera_height_m: float | None = None
 
 
-def build(tracks: Sequence[Track], rig: Rig, threads: int) -> WholeMap:
+def build(tracks: Sequence[Track], rig: Rig, options: PosingOptions) -> WholeMap:
     """Find loop closures by appearance, join the tracks, then close loops by nearness until none is new."""
+    threads = options.threads
     nodes = nodes_of(tracks)
     verifier = Verifier(tracks, nodes, rig)
     pairs = alike(nodes, likeness([node.view for node in nodes]))
@@ -59,10 +64,10 @@ def build(tracks: Sequence[Track], rig: Rig, threads: int) -> WholeMap:
     rejected = len(contradicting)
     chain = list(consecutive(tracks))
     poses, kept, wrong = _settled(part, chain, part.closures)
-    known = {(closure.a, closure.b) for closure in found}
+    tried = {(closure.a, closure.b) for closure in found}
     for turn in range(_NEAR_ROUNDS):
-        near_pairs = _near(part, nodes, poses, known)
-        known |= set(near_pairs)
+        near_pairs = _near(part, nodes, poses, tried)
+        tried |= set(near_pairs)
         number = {node: index for index, node in enumerate(part.nodes)}
 
         def verify(a: int, b: int, number: dict[int, int] = number, poses: Array = poses) -> Closure | None:
@@ -73,9 +78,13 @@ def build(tracks: Sequence[Track], rig: Rig, threads: int) -> WholeMap:
         if not more:
             break
         poses, kept, wrong = _settled(Part(part.nodes, poses, []), chain, kept + more)
-    final = _optimized(part.nodes, poses, chain, kept, with_covariances=True)
+    floor = level_floor([nodes[i].view for i in part.nodes], poses) if options.level_floor else None
+    known = [] if floor is None else floor.known
+    poses = poses if floor is None else floor.T_level @ poses
+    final = _optimized(part.nodes, poses, chain, kept, known, with_covariances=True)
     assert final.covariances is not None
-    return WholeMap(nodes, part.nodes, final.poses, final.covariances, kept, rejected + wrong, len(parts))
+    height_m = None if floor is None else floor.height_m
+    return WholeMap(nodes, part.nodes, final.poses, final.covariances, kept, rejected + wrong, len(parts), height_m)
 
 
 def _near(part: Part, nodes: Sequence[Node], poses: Array, known: set[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -108,13 +117,15 @@ def _optimized(
     poses: Array,
     chain: Sequence[Relative],
     closures: Sequence[Closure],
+    known: Sequence[Known] = (),
     *,
     with_covariances: bool = False,
 ) -> Optimized:
     number = {node: index for index, node in enumerate(members)}
     relatives = [one for one in chain if one.a in number and one.b in number]
     relatives += [closure.relative for closure in closures]
-    return optimize(poses, [_local(one, number) for one in relatives], with_covariances=with_covariances)
+    local = [_local(one, number) for one in relatives]
+    return optimize(poses, local, known, with_covariances=with_covariances)
 
 
 def _local(relative: Relative, number: dict[int, int]) -> Relative:
