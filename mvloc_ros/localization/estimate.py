@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.localization.pose import Pose
-from mvloc_ros.localization.starts import DRAW, NETWORK, TRACKER
 from mvloc_ros.localization.tracker import Fix
 
 if TYPE_CHECKING:
@@ -73,12 +72,16 @@ class PoseEstimate:
 
     def fix(self) -> Fix:
         """The pose as the tracker takes it."""
+        # Where something else than the verdict on the poses rejects them, they say nothing of the place.
+        found = self.details if self.details is not None and self.rejection == self.details.rejection else None
         return Fix(
             self.pose,
             self.T_odom_camera,
             is_partial=not (self.color_used and self.depth_used),
             is_repeated=self.is_repeated,
-            is_of_keyframe=self.details is not None and self.details.start not in (NETWORK, TRACKER, DRAW),
+            is_of_keyframe=self.details is not None and self.details.is_of_keyframe,
             rejection=self.rejection,
+            is_weak=found is not None and found.is_weak,
             unverified=self.unverified,
+            candidates=() if found is None else found.candidates,
         )

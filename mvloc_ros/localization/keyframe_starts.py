@@ -10,15 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.localization.descriptors import Descriptor
+from mvloc_ros.localization.hypotheses import Search
 from mvloc_ros.localization.keyframes import Keyframes
 from mvloc_ros.localization.local_features import LocalFeatures, match, pose_of
-from mvloc_ros.localization.retrieval import Retrieval, near
+from mvloc_ros.localization.retrieval import DISTINCT_M, DISTINCT_RAD, Retrieval, near
 from mvloc_ros.localization.starts import BY_FEATURES, FEATURES, NEAR_KEYFRAME, Retrieved, Start
 
 Array = NDArray[np.float64]
 
 # Keyframes whose features are matched, the most similar ones, and of these the ones whose matches are given a vote.
 _MATCHED, _VOTED = 8, 4
+# So many places besides the most similar one take turns.
+_TURNS = 12
 LEAST_CONSENSUS = 8
 """Matches that a pose must bring together to be a start."""
 
@@ -40,9 +43,21 @@ class KeyframeStarts:
         self._poses = keyframes.poses()
         self._retrieval = Retrieval(keyframes)
 
-    def of(self, look: Look) -> Retrieved:
-        """The starts for one frame; nothing is computed yet."""
-        return Retrieved(lambda count: self.by_images(look, count), self._reach, lambda: self.by_features(look))
+    def of(self, look: Look, search: Search) -> Retrieved:
+        """The starts for one frame; nothing is computed yet.
+
+        Keyframes near a hypothesis are left out, as that is a start itself. The most similar one is always among the
+        starts, the others take turns from frame to frame, so that in time many places have been looked at.
+        """
+        return Retrieved(lambda count: self._in_turn(look, count, search), self._reach, lambda: self.by_features(look))
+
+    def _in_turn(self, look: Look, count: int, search: Search) -> list[Start]:
+        without = np.zeros(len(self._poses), dtype=np.bool_)
+        for pose in search.possible:
+            without |= self.near(pose.T, DISTINCT_M, DISTINCT_RAD)
+        skipped = search.frames * (count - 1) % _TURNS if count > 1 else 0
+        found = self.by_images(look, count + skipped, without)
+        return [*found[:1], *found[max(1, len(found) - count + 1) :]]
 
     def near(self, T: Array, metres: float, radians: float) -> NDArray[np.bool_]:
         """Which keyframes, `[N]`, lie within both limits of a pose (4x4)."""

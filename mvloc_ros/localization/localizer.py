@@ -18,6 +18,7 @@ from mvloc_ros.geometry import quaternion, se3
 from mvloc_ros.localization.descriptors import Descriptor, describe
 from mvloc_ros.localization.estimate import PoseEstimate, StepTimes
 from mvloc_ros.localization.frozen_depth import FrozenDepth
+from mvloc_ros.localization.hypotheses import Search
 from mvloc_ros.localization.keyframe_starts import Look
 from mvloc_ros.localization.keyframes import read_keyframes
 from mvloc_ros.localization.local_features import MOST_OF_FRAME, LocalFeatures, extract, none_found
@@ -162,7 +163,8 @@ class Localizer:
         network, color, depth = self._run_network(frame)
         network = replace(network, T_odom_camera=odometry(frame))
         expected = None if tracker is None else tracker.expected(frame.stamp_ns, network.T_odom_camera)
-        found = self._refine(frame, network.pose, expected, color, depth)
+        search = None if tracker is None else tracker.search(frame.stamp_ns, network.T_odom_camera)
+        found = self._refine(frame, network.pose, expected, color, depth, search)
         if found is None:
             return self._remarked(network, self.map_problem)
         problem = _problem_of(found)
@@ -230,6 +232,7 @@ class Localizer:
         expected: Expectation | None,
         color: NDArray[np.uint8] | None,
         depth: NDArray[np.float32] | None,
+        search: Search | None,
     ) -> Refined | Unrefined | None:
         """What refinement found, or why there is none; None where nothing refines."""
         if self._refiner is None:
@@ -237,7 +240,7 @@ class Localizer:
         if depth is None or frame.depth is None:
             return self._refiner.without_depth(color)
         look = Look(lambda: self._describe(color, depth), lambda: self.features(frame))
-        return self._refiner.refine(network, frame.depth, color, expected, look)
+        return self._refiner.refine(network, frame.depth, color, expected, look, search)
 
     def _prepare(self, frame: Frame) -> tuple[NDArray[np.uint8] | None, NDArray[np.float32] | None, str]:
         spec = self._bundle.manifest.input

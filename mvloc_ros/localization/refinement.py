@@ -13,7 +13,7 @@ as long as it lately did, still fits, and a further start is begun only where on
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.covariance import pose_error, through_extrinsic
 from mvloc_ros.localization import appearance, free_space, local_contrast, verification
+from mvloc_ros.localization.hypotheses import Candidate, Search, same_place
 from mvloc_ros.localization.inlier_residuals import Support, support
 from mvloc_ros.localization.keyframe_starts import KeyframeStarts, Look
 from mvloc_ros.localization.keyframes import Keyframes
@@ -33,7 +34,7 @@ from mvloc_ros.localization.priors import Measured, Priors, is_vague
 from mvloc_ros.localization.registration import Registered, Source, register
 from mvloc_ros.localization.scene_map import SceneMap
 from mvloc_ros.localization.sensor_rig import SensorRig
-from mvloc_ros.localization.starts import NETWORK, Start, in_order
+from mvloc_ros.localization.starts import DRAW, HYPOTHESIS, NETWORK, TRACKER, Start, in_order
 from mvloc_ros.localization.tracker import Expectation
 from mvloc_ros.localization.uncertainty import with_floor
 from mvloc_ros.localization.unverified import Unrefined
@@ -48,6 +49,8 @@ Array = NDArray[np.float64]
 _LARGEST_SPREAD = np.array([0.3] * 3 + [0.2] * 3)
 # By so much a correlation with the map is clearly better than another.
 _CLEARLY = 0.2
+# A registration that ended so near to a start (metres, radians) would end there from it, too.
+_THERE = 0.05, np.radians(2.0)
 _CORRELATIONS = verification.CONTRAST[0], verification.BRIGHTNESS[0]
 
 
@@ -68,6 +71,9 @@ class Refined:
         iterations: of registration, over all starts; 0: the budget was used up before, and the pose is the start's.
         refinement_ms, verification_ms: wall time.
         start: where the start of this result came from; see `Start`.
+        is_of_keyframe: it started from a keyframe or a hypothesis, or from a network that knows little of the place.
+        is_weak: `rejection` is that the score is too low.
+        candidates: all poses that the frame was registered to; empty if something blocks the view.
     """
 
     pose: Pose
@@ -83,6 +89,9 @@ class Refined:
     refinement_ms: float
     verification_ms: float
     start: str = NETWORK
+    is_of_keyframe: bool = False
+    is_weak: bool = False
+    candidates: tuple[Candidate, ...] = ()
 
 
 class Refiner:
@@ -128,6 +137,7 @@ class Refiner:
         color: NDArray[np.uint8] | None,
         expected: Expectation | None,
         look: Look | None = None,
+        search: Search | None = None,
     ) -> Refined | Unrefined:
         """Refine one pose, or say why it cannot be.
 
@@ -137,6 +147,8 @@ class Refiner:
             color: RGB `[H, W, 3]`, in any size, None without.
             expected: where the tracker expects the camera; None if it does not.
             look: what keyframes are compared with; None: none is looked for.
+            search: what earlier frames leave open; None where no further frame will tell places apart, so that the
+                first pose that is not rejected ends it.
         """
         began = time.perf_counter()
         deadline = began + 1e-3 * self._options.budget_ms
@@ -147,7 +159,10 @@ class Refiner:
         refinement_s = time.perf_counter() - began
         verification_s = slowest_s = 0.0
         iterations = tried = 0
-        for start in self._starts(frame, look):
+        candidates: list[Candidate] = []
+        for start in self._starts(frame, look, search or Search()):
+            if start.name == HYPOTHESIS and _led_to(start, candidates):
+                continue
             started = time.perf_counter()
             if tried and started + slowest_s > deadline:
                 break
@@ -161,8 +176,9 @@ class Refiner:
             verification_s += 1e-3 * result.verification_ms
             slowest_s = max(slowest_s, time.perf_counter() - started)
             if best is None or _quality(result) > _quality(best):
-                best = replace(result, start=start.name)
-            if not best.rejection:
+                best = replace(result, start=start.name, is_of_keyframe=start.name not in self._sure(frame))
+            candidates += result.candidates
+            if not result.rejection and (search is None or result.follows or start.name in self._sure(frame)):
                 break
         if best is None:
             return Unrefined(
@@ -171,9 +187,12 @@ class Refiner:
             )
         if best.rejection and not frame.blank and not is_vague(network) and time.perf_counter() < deadline:
             # Whatever blocks the view is itself what registration fits to the map, at some pose where it hides nothing.
-            best = replace(best, rejection=self._blocked(frame) or best.rejection)
+            blocked = self._blocked(frame)
+            if blocked:
+                best, candidates = replace(best, rejection=blocked, is_weak=False), []
         return replace(
             best,
+            candidates=tuple(candidates),
             starts=tried,
             iterations=iterations,
             refinement_ms=1e3 * refinement_s,
@@ -218,15 +237,23 @@ class Refiner:
         seen = np.concatenate([source.points, self._depth.nearer(depth, 2 * free_space.COLUMNS)])
         return _Frame(source, seen, color, _is_blank(color), network, expected)
 
-    def _starts(self, frame: _Frame, look: Look | None) -> Iterator[Start]:
+    def _sure(self, frame: _Frame) -> tuple[str, ...]:
+        """The starts whose accepted pose is compared with no other place, as what told them knows the place."""
+        knows_little = self.keyframe_starts is not None and is_vague(frame.network)
+        return (TRACKER,) if knows_little else (TRACKER, NETWORK, DRAW)
+
+    def _starts(self, frame: _Frame, look: Look | None, search: Search) -> Iterator[Start]:
         network, expected = frame.network, frame.expected
         finder = self.keyframe_starts
-        retrieved = None if finder is None or look is None else finder.of(look)
+        retrieved = None if finder is None or look is None else finder.of(look, search)
         spread = np.minimum(np.sqrt(np.diag(network.covariance)), _LARGEST_SPREAD)
         drawn = (moved(network.T, spread * draw) for draw in self._draws)
         # A covered lens is covered wherever the camera is.
         limit = 1 if frame.blank else self._options.starts
-        return in_order(network, None if expected is None else expected.pose, retrieved, drawn, limit)
+        told = None if expected is None else expected.pose
+        # One at the expected pose is that start already.
+        possible = [pose for pose in search.possible if told is None or not same_place(pose.T, told.T)]
+        return in_order(network, told, retrieved, drawn, limit, possible)
 
     def _attempt(self, frame: _Frame, start: Start, deadline: float) -> Refined | None:
         """One start; None where the map has nothing there."""
@@ -284,7 +311,7 @@ class Refiner:
         consensus = 0 if start.matches is None else start.matches.consensus(T_map_camera)
         evidence = verification.evidence(found, space, looked.color, agreement, continuity, consensus)
         fault = verification.fault(found, space, frame.blank) or verification.undetermined(covariance)
-        score, rejection = self._verdict(frame, evidence, fault, follows=follows)
+        score, rejection, log_odds = self._verdict(frame, evidence, fault, follows=follows)
         return Refined(
             pose=pose,
             score=score,
@@ -298,6 +325,8 @@ class Refiner:
             iterations=0,
             refinement_ms=0.0,
             verification_ms=0.0,
+            is_weak=bool(rejection) and not fault,
+            candidates=() if np.isnan(log_odds) else (Candidate(pose, log_odds, bool(fault)),),
         )
 
     def _settled(
@@ -336,19 +365,21 @@ class Refiner:
             evidence |= verification.brightness_evidence(brightness)
         return {name: evidence[name] for name in asked} | {"texture": texture}
 
-    def _verdict(self, frame: _Frame, evidence: Evidence, fault: str, *, follows: bool) -> tuple[float, str]:
-        """Score and, if the pose is rejected, the reason."""
+    def _verdict(self, frame: _Frame, evidence: Evidence, fault: str, *, follows: bool) -> tuple[float, str, float]:
+        """Score and, if the pose is rejected, the reason; and the log-odds of the score minus the threshold's."""
         followed = self._spec.acceptance_followed if follows else None
         spec = followed or self._spec.acceptance
         if spec is None:
-            return float("nan"), fault
+            return float("nan"), fault, float("nan")
         threshold = spec.threshold
         if followed is not None and frame.is_by_odometry:
             threshold = followed.threshold_by_odometry or threshold
         score = verification.score(evidence, spec)
+        log_odds = verification.log_odds(score) - verification.log_odds(threshold)
         if fault or score >= threshold:
-            return score, fault
-        return score, f"{verification.explain(evidence, spec)}; score {score:.2f}, {threshold:.2f} is asked for"
+            return score, fault, log_odds
+        words = f"{verification.explain(evidence, spec)}; score {score:.2f}, {threshold:.2f} is asked for"
+        return score, words, log_odds
 
 
 @dataclass(frozen=True, eq=False)
@@ -402,6 +433,11 @@ def _likeness(color: dict[str, float]) -> float:
 
 def _is_blank(color: NDArray[np.uint8] | None) -> bool:
     return color is not None and appearance.is_blank(color)
+
+
+def _led_to(start: Start, candidates: Sequence[Candidate]) -> bool:
+    """Whether another start has led there already, with something that speaks for it."""
+    return any(one.evidence > 0.0 and same_place(one.pose.T, start.T, *_THERE) for one in candidates)
 
 
 def _apart_m(A: Array, B: Array, length_m: float) -> float:

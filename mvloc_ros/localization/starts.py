@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 
 REACH_M, REACH_RAD = 0.5, np.radians(20.0)
 """From how far away registration usually ends at the true pose."""
-NETWORK, TRACKER, FEATURES, DRAW = "network", "tracker", "features", "draw"
+NETWORK, TRACKER, HYPOTHESIS, FEATURES, DRAW = "network", "tracker", "hypothesis", "features", "draw"
 NEAR_KEYFRAME = np.diag([0.2**2] * 3 + [np.radians(8.0) ** 2] * 3)
 """Covariance 6x6 of the pose of a frame that a retrieved keyframe looks like, where it does for good reason."""
 BY_FEATURES = np.diag([0.05**2] * 3 + [np.radians(2.0) ** 2] * 3)
@@ -36,9 +36,9 @@ class Start:
     """A pose to start from.
 
     Attributes:
-        name: where it comes from: "network", "tracker", "features", "retrieval N" or "draw".
+        name: where it comes from: "network", "tracker", "hypothesis", "features", "retrieval N" or "draw".
         T: 4x4.
-        covariance: 6x6, of this pose where a keyframe tells it; None where the network, the tracker or chance does.
+        covariance: 6x6, of this pose where a keyframe or a hypothesis tells it; else None.
         matches: of local features, that tell it; None without.
     """
 
@@ -72,9 +72,14 @@ class Retrieved:
 
 
 def in_order(
-    network: Pose, expected: Pose | None, retrieved: Retrieved | None, drawn: Iterator[Array], limit: int
+    network: Pose,
+    expected: Pose | None,
+    retrieved: Retrieved | None,
+    drawn: Iterator[Array],
+    limit: int,
+    possible: Sequence[Pose] = (),
 ) -> Iterator[Start]:
-    """At most `limit` starts; 1: the network's alone. Drawn ones only where there are not enough others.
+    """At most `limit` starts and the hypotheses; 1: the network's alone. Drawn ones only where others are too few.
 
     Args:
         network: its pose.
@@ -82,6 +87,7 @@ def in_order(
         retrieved: None where the model has no keyframes.
         drawn: as many poses (4x4) as are wanted.
         limit: how many.
+        possible: hypotheses, the likeliest first.
     """
     known = [(gain(network), Start(NETWORK, network.T))]
     if limit == 1 or (expected is None and retrieved is None):
@@ -96,7 +102,9 @@ def in_order(
         found = retrieved.starts(left)
         left -= len(found)
         ordered = sorted([*ordered, *found], key=lambda one: -one[0])
-    yield from (start for _, start in ordered)
+    yield from (start for _, start in ordered if start.name == FEATURES)
+    yield from (Start(HYPOTHESIS, pose.T, pose.covariance) for pose in possible if limit > 1)
+    yield from (start for _, start in ordered if start.name != FEATURES)
     for _, T in zip(range(left), drawn, strict=False):
         yield Start(DRAW, T)
 

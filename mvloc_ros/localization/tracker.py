@@ -8,7 +8,10 @@ A pose is accepted if it agrees with the last accepted one (see `gate`). One tha
 `confirmations` poses in a row of time agree on the same motion, each one with an earlier one, the camera really is
 elsewhere (it was carried, or the accepted pose was wrong) and the last of them is accepted.
 
-The first pose of all needs `initial_fixes`, and three if it was found from a keyframe.
+The first pose of all needs `initial_fixes`. One that was found from a keyframe needs more: places look alike. Then what
+the frames say together decides, for the poses that each was registered to and against the others (see `hypotheses`). So
+a pose is found that no frame tells surely enough alone, and where two places fit none is accepted before they have been
+told apart. Nor is a jump confirmed where another place fits as well.
 
 Poses of one image alone confirm no jump away from what both images told: where the network errs without the other
 image it errs alike from frame to frame, so that their agreement says nothing.
@@ -26,6 +29,7 @@ from numpy.typing import NDArray
 
 from mvloc_ros.geometry import se3
 from mvloc_ros.localization.gate import GateLimits, fault_of, mismatch
+from mvloc_ros.localization.hypotheses import Candidate, Hypotheses, Search
 from mvloc_ros.localization.motion import Distance, Moved
 from mvloc_ros.localization.pose import Pose
 from mvloc_ros.localization.unverified import UnverifiedPoses
@@ -34,8 +38,7 @@ Array = NDArray[np.float64]
 
 # A pose whose camera may be this far from it by now (one standard deviation) is no place to look any more.
 _LARGEST_SPREAD_M, _LARGEST_SPREAD_RAD = 2.0, 2.0
-# In a building places look alike. A keyframe that tells where the camera is where the network does not must be
-# confirmed: of many frames of a wake-up one is soon accepted by chance.
+# Frames that speak for a first pose that a keyframe told: of many frames of a wake-up one is soon accepted by chance.
 _OF_KEYFRAMES = 3
 # Poses further apart in time do not tell how fast the camera moves now.
 _SPEED_WITHIN_NS = 200_000_000
@@ -60,8 +63,11 @@ class Fix:
         is_partial: made without one of the two images.
         is_repeated: made of a depth image that an earlier frame had: the pose is of that frame's moment.
         is_of_keyframe: found from a keyframe, and not from where the network or the tracker puts the camera.
-        rejection: why whoever made the pose rejects it, in words; such a pose is never accepted.
+        rejection: why whoever made the pose rejects it, in words; such a pose is not accepted, unless
+        is_weak: `rejection` is that this frame alone tells too little, and for a first pose further ones tell the rest.
         unverified: what kept the scene map from judging the pose, in words; empty if it did, or there is none.
+        candidates: the poses that the frame was registered to, this one among them; none where it was not, or where
+            they say nothing of the camera's place.
     """
 
     pose: Pose
@@ -70,7 +76,9 @@ class Fix:
     is_repeated: bool = False
     is_of_keyframe: bool = False
     rejection: str = ""
+    is_weak: bool = False
     unverified: str = ""
+    candidates: tuple[Candidate, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,6 +132,7 @@ class Tracker:
         """
         self._limits = limits
         self._unverified = UnverifiedPoses(unverified_after_s)
+        self._hypotheses = Hypotheses(limits.motion)
         self._lock = threading.RLock()
         self.forget()
 
@@ -138,6 +147,7 @@ class Tracker:
             self._streak = 0
             self._was_complete = False
             self._unverified.forget()
+            self._hypotheses.forget()
 
     @property
     def streak(self) -> int:
@@ -160,6 +170,11 @@ class Tracker:
             if moved.position_spread > _LARGEST_SPREAD_M or moved.rotation_spread > _LARGEST_SPREAD_RAD:
                 return None
             return Expectation(moved.carry(last.pose, stamp_ns), self._is_hint, moved.by_odometry)
+
+    def search(self, stamp_ns: int, T_odom_camera: Array | None) -> Search:
+        """Where the camera may be besides the expected pose, by the frames since the last accepted one."""
+        with self._lock:
+            return self._hypotheses.search(stamp_ns, T_odom_camera)
 
     def moved_since(self, then_ns: int, now_ns: int, T_odom_camera: Array | None) -> Distance | None:
         """How far the camera came from one stamp to another; None where that is not known.
@@ -184,8 +199,10 @@ class Tracker:
         """Accept a pose or not."""
         with self._lock:
             fault = self._rejection_of(fix) or fault_of(fix.pose)
+            if fix.candidates and not fix.is_repeated:
+                self._hypotheses.observe(fix.candidates, fix.pose.stamp_ns, fix.T_odom_camera)
             if fault:
-                return self._reject(fix, fault)
+                return self._first_of_keyframe(fix, fault) if self._may_be_told(fix) else self._reject(fix, fault)
             if not self._limits.enabled:
                 return self._accept(fix)
             return self._compare(fix)
@@ -199,6 +216,8 @@ class Tracker:
     def _compare(self, fix: Fix) -> Verdict:
         if self._accepted is None:
             why, needed = "no pose has been accepted yet", self._limits.initial_fixes
+            if fix.is_of_keyframe and fix.candidates:
+                return self._first_of_keyframe(fix, why)
             if fix.is_of_keyframe:
                 needed = max(needed, _OF_KEYFRAMES)
         else:
@@ -208,11 +227,26 @@ class Tracker:
             if fix.is_partial and self._was_complete:
                 return self._reject(fix, f"{why}, and poses of one image alone do not confirm a jump")
         witnesses = 1 + max((length for other, length in self._rejected if not self._mismatch(other, fix)), default=0)
-        if witnesses >= needed:
+        rivals = self._hypotheses.rivals_of(fix.pose)
+        if witnesses >= needed and not rivals:
             jumped = self._accepted is not None
             return self._accept(fix, f"{witnesses} poses agree that {why}: accepted" if jumped else "")
         self._rejected.append((fix, witnesses))
+        if witnesses >= needed:
+            return self._reject(fix, _alike(1 + (rivals or 0)))
         return self._reject(fix, f"{why}; {witnesses} of {needed} poses that would confirm it")
+
+    def _may_be_told(self, fix: Fix) -> bool:
+        """Whether further frames may overrule what rejects a pose."""
+        is_first = fix.is_weak and fix.is_of_keyframe and self._accepted is None
+        return is_first and self._limits.enabled and not fix.is_partial and not fault_of(fix.pose)
+
+    def _first_of_keyframe(self, fix: Fix, why: str) -> Verdict:
+        """A first pose that keyframes tell: by what the frames so far tell together."""
+        if self._hypotheses.is_convincing(fix.pose, max(self._limits.initial_fixes, _OF_KEYFRAMES)):
+            return self._accept(fix)
+        rivals = self._hypotheses.rivals_of(fix.pose)
+        return self._reject(fix, f"{why}; {_alike(1 + rivals)}" if rivals else why)
 
     def _accept(self, fix: Fix, reason: str = "") -> Verdict:
         if not fix.is_repeated:  # else the pose of that moment is the accepted one already
@@ -220,6 +254,7 @@ class Tracker:
             self._is_hint = False
         self._was_complete |= not fix.is_partial
         self._rejected.clear()
+        self._hypotheses.forget()
         self._streak += 1
         T_map_odom = None if fix.T_odom_camera is None else fix.pose.T @ se3.inverse(fix.T_odom_camera)
         return Verdict(True, State.TRACKING, reason, fix.pose.T, T_map_odom)
@@ -249,3 +284,7 @@ class Tracker:
 
     def _moved(self, earlier: Fix, stamp_ns: int, T_odom_camera: Array | None) -> Moved:
         return self._limits.motion.between(earlier.pose.stamp_ns, earlier.T_odom_camera, stamp_ns, T_odom_camera)
+
+
+def _alike(places: int) -> str:
+    return f"{places} places look alike: waiting until further frames tell them apart"

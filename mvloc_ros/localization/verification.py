@@ -264,6 +264,12 @@ def score(found: Evidence, spec: AcceptanceSpec) -> float:
     return 1.0 / (1.0 + math.exp(-float(np.clip(total, -50.0, 50.0))))
 
 
+def log_odds(share: float) -> float:
+    """The natural logarithm of the odds of a score or threshold."""
+    inside = min(max(share, 1e-12), 1.0 - 1e-12)
+    return math.log(inside / (1.0 - inside))
+
+
 def explain(found: Evidence, spec: AcceptanceSpec) -> str:
     """What speaks most against a pose, in words."""
     values = found.values()

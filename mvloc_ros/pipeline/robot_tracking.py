@@ -203,7 +203,7 @@ class RobotTracking:
         mount = self._to_child(camera, stamp_ns, notes)
         notes += [self._odometry_note] if self._odometry_note else []
         may_send = self._may_send(camera, notes)
-        if not fix.rejection and np.isfinite(fix.pose.T).all():  # others are what the tracker rejects
+        if (not fix.rejection or fix.is_weak) and np.isfinite(fix.pose.T).all():  # others are what the tracker rejects
             # Before the verdict, as the tracker would go on from a pose that cannot be published.
             pose = fix.pose.of_child(mount.T_camera_child)
             require_finite(f"the pose of {mount.child!r}", pose.T, pose.covariance)

@@ -15,7 +15,11 @@ import pytest
 
 from mvloc_ros.geometry import se3
 from mvloc_ros.localization.descriptors import COLOR_LENGTH, DEPTH_LENGTH, Descriptor
+from mvloc_ros.localization.hypotheses import Search
+from mvloc_ros.localization.keyframe_starts import KeyframeStarts, Look
 from mvloc_ros.localization.keyframes import VERSION, Keyframes, read_keyframes
+from mvloc_ros.localization.local_features import none_found
+from mvloc_ros.localization.pose import Pose
 from mvloc_ros.localization.retrieval import Retrieval, near
 from mvloc_ros.localization.scene_map import SceneMapError
 from mvloc_ros.model.bundle import read_bundle
@@ -221,3 +225,25 @@ def test_damaged_keyframes_are_refused_with_the_remedy(bundle: Path, damage: str
         found = replace(found, manifest=replace(found.manifest, keyframes=spec))
     with pytest.raises(SceneMapError, match=r"run `mvloc map`"):
         read_keyframes(found)
+
+
+def test_frame_by_frame_other_places_are_looked_at_and_none_beside_a_hypothesis():
+    """The most similar keyframe is tried in each frame; the others take turns."""
+    known = descriptors(20)
+    starts = KeyframeStarts(Keyframes.of(along_x(*range(20)), known), ())
+    look = Look(lambda: known[7], none_found)
+
+    def found(frames: int, *possible: float, count: int = 3) -> list[float]:
+        poses = tuple(Pose(0, along_x(x)[0], np.eye(6)) for x in possible)
+        return places([start.T for start in starts.of(look, Search(poses, frames)).by_images(count)])
+
+    turns = [found(frames) for frames in range(7)]
+    assert all(turn[0] == 7.0 and len(turn) == 3 for turn in turns)
+    others = [x for turn in turns[:6] for x in turn[1:]]
+    assert len(set(others)) == 12
+    assert turns[6] == turns[0]
+    assert found(3, count=1) == [7.0]
+    beside = [found(frames, 7.2, others[0]) for frames in range(6)]
+    assert not {7.0, others[0]} & {x for turn in beside for x in turn}
+    assert found(0, count=40)[1:] == found(0, count=20)[1:]
+    assert len(found(5, count=40)) == 20

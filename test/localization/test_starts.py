@@ -95,3 +95,15 @@ def test_nothing_is_retrieved_before_the_sure_starts_were_tried():
     starts = in_order(HOPELESS, GOOD, keyframes.retrieved, iter(()), 4)
     assert next(starts).name == "tracker"
     assert keyframes.asked == 1
+
+
+def test_hypotheses_come_after_the_sure_starts_and_take_no_place_of_the_others():
+    possible = [pose(0.1, 0.05), pose(0.2, 0.05)]
+    keyframes = Keyframes(9, (0.9,)).retrieved
+
+    def found(network: Pose, limit: int) -> list[str]:
+        return [start.name for start in in_order(network, None, keyframes, iter(()), limit, possible)]
+
+    assert found(HOPELESS, 3) == ["hypothesis", "hypothesis", "retrieval 1", "network", "retrieval 2"]
+    assert found(GOOD, 2) == ["network", "hypothesis", "hypothesis", "retrieval 1"]
+    assert found(HOPELESS, 1) == ["network"]

@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the camera may be while no pose is accepted: a small set of poses with weights, carried along odometry.
+
+In a building places look alike. One frame that fits the map at one pose may fit it at another as well, and the pose
+that the frame was registered to need not be the only one, nor the right one. So each frame's distinct registered poses
+are kept as hypotheses, and what the following frames say for and against each of them is added up.
+
+A hypothesis has the logarithm of its odds against "none of these", which is one of the possibilities and has weight
+as well. A frame adds to it what its score says relative to the threshold, at most `_AT_MOST`, since frames of nearly
+the same view repeat each other's errors. For the same reason a frame whose score is below the threshold counts only if
+the camera has moved. By what a frame says less for one hypothesis than for the best one, these two move apart, but for
+`_SLACK`: the light alone makes such differences. One that a frame does not find loses `_MISSED`.
+
+One that appears late has not been compared in the frames before. It begins as if it had been there, `_LATE` below the
+best: where it fits as well as that, nothing is decided before further frames have told them apart.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mvloc_ros.geometry import se3
+from mvloc_ros.localization.motion import MotionModel, Moved
+from mvloc_ros.localization.pose import Pose
+
+Array = NDArray[np.float64]
+
+MOST = 8
+"""Hypotheses that are kept."""
+_FOLLOWED, _WORTH = 3, 4.0
+"""Those of them, the likeliest ones, that a frame is registered from; and by how much log-odds less than the best."""
+CLEAR = math.log(10.0)
+"""By so much (natural logarithm of odds) the best one must be above every other one to stand clear of them."""
+CONVINCING = 8.0
+"""From here on (natural logarithm of odds) a hypothesis is convincing by what many frames have said together."""
+# Poses this near to each other are of one place.
+_SAME_M, _SAME_RAD = 0.3, np.radians(8.0)
+# What a score at the threshold tells, and the limits of what any tells. Chosen with the numbers below on drives through
+# two buildings, so that right places are found and their copies are not (docs/refinement.md).
+_AT_THRESHOLD, _LEAST, _MOST_OF_FRAME = 1.5, -3.0, 3.5
+_AT_MOST, _SLACK, _LATE, _MISSED = 1.5, 0.7, 1.0, 1.0
+# From less far away a view is the same.
+_VIEW_M, _VIEW_RAD = 0.02, np.radians(1.0)
+# The log-odds never leave these limits: what was certain for long can be refuted soon. Below the least it is dropped.
+_DROPPED, _CERTAIN = -3.0, 12.0
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A pose that one frame was registered to.
+
+    Attributes:
+        pose: of the camera.
+        log_odds: of its score, minus those of the threshold (natural logarithm).
+        is_ruled_out: a rule rejects it whatever its score, so that it can speak against a hypothesis only.
+    """
+
+    pose: Pose
+    log_odds: float
+    is_ruled_out: bool = False
+
+    @property
+    def evidence(self) -> float:
+        """What the frame says for this pose; see the module."""
+        told = min(max(self.log_odds + _AT_THRESHOLD, _LEAST), _MOST_OF_FRAME)
+        return min(told, 0.0) if self.is_ruled_out else told
+
+
+@dataclass(frozen=True, eq=False)
+class Hypothesis:
+    """A pose that the camera may have.
+
+    Attributes:
+        pose: of the camera, as it was registered last.
+        T_odom_camera: in odometry's frame at that stamp, 4x4; None without.
+        log_odds: natural logarithm of the odds against "none of these".
+        seen_ns: stamp of the last frame that spoke for it.
+        frames: how many did.
+    """
+
+    pose: Pose
+    T_odom_camera: Array | None
+    log_odds: float
+    seen_ns: int
+    frames: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Search:
+    """What the frames so far leave open.
+
+    Attributes:
+        possible: poses of the hypotheses that the next frame is to be registered from, the likeliest first.
+        frames: that have been searched for the camera's place; each one is to look elsewhere, too.
+    """
+
+    possible: tuple[Pose, ...] = ()
+    frames: int = 0
+
+
+class Hypotheses:
+    """A bounded set of them. Not safe to share between threads."""
+
+    def __init__(self, motion: MotionModel) -> None:
+        """Nothing is known yet; `motion` carries the poses from frame to frame."""
+        self._motion = motion
+        self._alive: tuple[Hypothesis, ...] = ()
+        self._frames = 0
+
+    def forget(self) -> None:
+        """Begin again."""
+        self._alive, self._frames = (), 0
+
+    @property
+    def alive(self) -> tuple[Hypothesis, ...]:
+        """The likeliest first."""
+        return self._alive
+
+    @property
+    def weights(self) -> Array:
+        """`[1 + N]`: of "none of these", and of each one in `alive`; they sum to 1."""
+        odds = np.exp(np.array([0.0, *(one.log_odds for one in self._alive)]))
+        return np.asarray(odds / odds.sum())
+
+    def search(self, stamp_ns: int, T_odom_camera: Array | None) -> Search:
+        """Where a frame is to be looked for."""
+        near_best = [one for one in self._alive if one.log_odds > self._alive[0].log_odds - _WORTH][:_FOLLOWED]
+        carried = (self._moved(one, stamp_ns, T_odom_camera).carry(one.pose, stamp_ns) for one in near_best)
+        return Search(tuple(carried), self._frames)
+
+    def observe(self, candidates: Sequence[Candidate], stamp_ns: int, T_odom_camera: Array | None) -> None:
+        """Take what one frame says: the poses that it was registered to, in any order."""
+        self._frames += 1
+        seen = distinct(candidates)
+        best = max((one.evidence for one in seen), default=0.0)
+        told = [(one, min(best, _AT_MOST) - max(0.0, best - one.evidence - _SLACK)) for one in seen]
+        kept = []
+        for one in self._alive:
+            moved = self._moved(one, stamp_ns, T_odom_camera)
+            found = next((i for i, (other, _) in enumerate(told) if _same(other.pose, one.pose, moved)), None)
+            if found is None:
+                kept.append(replace(one, log_odds=one.log_odds - _MISSED))
+                continue
+            candidate, evidence = told.pop(found)
+            kept.append(_after(one, candidate, evidence, T_odom_camera))
+        late = max((one.log_odds for one in kept), default=0.0) - _LATE
+        for candidate, evidence in told:
+            if candidate.evidence > 0.0:
+                level = max(0.0, late - min(best, _AT_MOST)) + evidence
+                kept.append(Hypothesis(candidate.pose, T_odom_camera, level, stamp_ns))
+        self._alive = self._pruned(kept, stamp_ns, T_odom_camera)
+
+    def rivals_of(self, pose: Pose) -> int | None:
+        """How many others are not clearly less likely than the one at a pose; None where there is none at it."""
+        mine = self.at(pose)
+        if mine is None:
+            return None
+        return sum(other is not mine and other.log_odds > mine.log_odds - CLEAR for other in self._alive)
+
+    def is_convincing(self, pose: Pose, frames: int) -> bool:
+        """Whether at least so many frames have together said enough for the one at a pose, and against all others."""
+        mine = self.at(pose)
+        enough = mine is not None and mine.log_odds >= CONVINCING and mine.frames >= frames
+        return enough and not self.rivals_of(pose)
+
+    def at(self, pose: Pose) -> Hypothesis | None:
+        """The one that the frame of a pose spoke for with it."""
+        seen = (one for one in self._alive if one.seen_ns == pose.stamp_ns)
+        return next((one for one in seen if same_place(one.pose.T, pose.T)), None)
+
+    def _moved(self, one: Hypothesis, stamp_ns: int, T_odom_camera: Array | None) -> Moved:
+        return self._motion.between(one.pose.stamp_ns, one.T_odom_camera, stamp_ns, T_odom_camera)
+
+    def _pruned(
+        self, found: Iterable[Hypothesis], stamp_ns: int, T_odom_camera: Array | None
+    ) -> tuple[Hypothesis, ...]:
+        """The likeliest ones; of those that are at one place by now, one."""
+        kept: list[tuple[Hypothesis, Array]] = []
+        for one in sorted(found, key=lambda one: -one.log_odds):
+            T = one.pose.T @ self._moved(one, stamp_ns, T_odom_camera).T_then_now
+            if one.log_odds > _DROPPED and not any(same_place(T, other) for _, other in kept):
+                kept.append((one, T))
+        return tuple(one for one, _ in kept[:MOST])
+
+
+def distinct(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """The ones of different places, what speaks most for first."""
+    kept: list[Candidate] = []
+    for one in sorted(candidates, key=lambda one: (-one.evidence, -one.log_odds, *one.pose.T.ravel())):
+        if not any(same_place(one.pose.T, other.pose.T) for other in kept):
+            kept.append(one)
+    return kept
+
+
+def same_place(A: Array, B: Array, metres: float = _SAME_M, radians: float = _SAME_RAD) -> bool:
+    """Whether two poses (4x4) are of one place."""
+    return float(se3.translation_error(A, B)) <= metres and float(se3.rotation_error(A, B)) <= radians
+
+
+def _after(one: Hypothesis, found: Candidate, evidence: float, T_odom_camera: Array | None) -> Hypothesis:
+    log_odds = min(one.log_odds + evidence, _CERTAIN)
+    if found.evidence <= 0.0:
+        return replace(one, log_odds=log_odds)  # a registration that nothing speaks for may have slid away
+    if found.log_odds < 0.0 and same_place(found.pose.T, one.pose.T, _VIEW_M, _VIEW_RAD):
+        return replace(one, log_odds=min(one.log_odds, log_odds), seen_ns=found.pose.stamp_ns)
+    return Hypothesis(found.pose, T_odom_camera, log_odds, found.pose.stamp_ns, one.frames + 1)
+
+
+def _same(now: Pose, then: Pose, moved: Moved) -> bool:
+    T = then.T @ moved.T_then_now
+    return same_place(now.T, T, _SAME_M + moved.position_spread, _SAME_RAD + moved.rotation_spread)
