@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.geometry import se3
+from mvloc_ros.posing.alignment import difference
 from mvloc_ros.posing.errors import PosingError
 
 Array = NDArray[np.float64]
@@ -19,6 +20,9 @@ Array = NDArray[np.float64]
 # Beyond so many standard deviations a loop closure counts less and less (Geman-McClure). The information of relative
 # poses leaves out what is systematic (distortion of the depth), so that many good ones are at two or three.
 _CUTOFF = 4.0
+# What a drive drifted by is a hundred standard deviations of the closure that ends it. The cutoff begins so wide that
+# every closure counts, and narrows by this factor (graduated non-convexity; Yang et al., RA-L 2020).
+_NARROWER = 2.0
 # What systematic errors add to every relative pose: meters and radians, one standard deviation.
 _LEAST_SIGMA = (0.003, np.deg2rad(0.15))
 # Where nothing tells a direction, it is unknown to this degree.
@@ -47,6 +51,11 @@ class Relative:
         T = se3.inverse(poses[self.a]) @ poses[self.b]
         return float(se3.translation_error(T, self.T_a_b)), float(se3.rotation_error(T, self.T_a_b))
 
+    def sigmas(self, poses: Array) -> float:
+        """That difference in standard deviations."""
+        off = difference(se3.inverse(poses[self.a]) @ poses[self.b], self.T_a_b)
+        return float(np.sqrt(off @ np.linalg.solve(_covariance(self.information), off)))
+
 
 @dataclass(frozen=True, eq=False)
 class Optimized:
@@ -68,17 +77,16 @@ def optimize(poses: Array, relatives: Sequence[Relative], *, with_covariances: b
         PosingError: gtsam is not installed, or not all poses are connected.
     """
     gtsam = _gtsam()
-    graph, values = gtsam.NonlinearFactorGraph(), gtsam.Values()
+    _require_connected(len(poses), relatives)
+    result = gtsam.Values()
     for number, T in enumerate(poses):
-        values.insert(number, gtsam.Pose3(T))
-    fixed = gtsam.noiseModel.Diagonal.Sigmas(np.full(6, 1e-4))
-    graph.add(gtsam.PriorFactorPose3(0, gtsam.Pose3(poses[0]), fixed))
-    for relative in relatives:
-        graph.add(_factor(gtsam, relative))
+        result.insert(number, gtsam.Pose3(T))
     parameters = gtsam.LevenbergMarquardtParams()
     parameters.setMaxIterations(50)
     try:
-        result = gtsam.LevenbergMarquardtOptimizer(graph, values, parameters).optimize()
+        for cutoff in _cutoffs(poses, relatives):
+            graph = _graph(gtsam, poses[0], relatives, cutoff)
+            result = gtsam.LevenbergMarquardtOptimizer(graph, result, parameters).optimize()
         found = np.array([result.atPose3(number).matrix() for number in range(len(poses))])
         covariances = None
         if with_covariances:
@@ -92,7 +100,42 @@ def optimize(poses: Array, relatives: Sequence[Relative], *, with_covariances: b
     return Optimized(found, covariances)
 
 
-def _factor(gtsam: Any, relative: Relative) -> Any:
+def _require_connected(count: int, relatives: Sequence[Relative]) -> None:
+    neighbors: list[list[int]] = [[] for _ in range(count)]
+    for relative in relatives:
+        neighbors[relative.a].append(relative.b)
+        neighbors[relative.b].append(relative.a)
+    reached, new = {0}, [0]
+    while new:
+        found = {other for number in new for other in neighbors[number]} - reached
+        reached |= found
+        new = sorted(found)
+    if len(reached) < count:
+        raise PosingError(
+            f"The poses of the recording cannot be determined together: nothing connects {count - len(reached)} of "
+            f"{count} keyframes to the first."
+        )
+
+
+def _cutoffs(poses: Array, relatives: Sequence[Relative]) -> list[float]:
+    """From one within which all relative poses that may be wrong lie, to `_CUTOFF`."""
+    farthest = max((relative.sigmas(poses) for relative in relatives if relative.is_robust), default=0.0)
+    cutoffs = [_CUTOFF]
+    while cutoffs[-1] < farthest:
+        cutoffs.append(cutoffs[-1] * _NARROWER)
+    return cutoffs[::-1]
+
+
+def _graph(gtsam: Any, first: Array, relatives: Sequence[Relative], cutoff: float) -> Any:
+    graph = gtsam.NonlinearFactorGraph()
+    fixed = gtsam.noiseModel.Diagonal.Sigmas(np.full(6, 1e-4))
+    graph.add(gtsam.PriorFactorPose3(0, gtsam.Pose3(first), fixed))
+    for relative in relatives:
+        graph.add(_factor(gtsam, relative, cutoff))
+    return graph
+
+
+def _factor(gtsam: Any, relative: Relative, cutoff: float) -> Any:
     R = relative.T_a_b[:3, :3]
     # gtsam's errors are rotation first, then position, in the axes of b.
     turn = np.zeros((6, 6))
@@ -100,7 +143,7 @@ def _factor(gtsam: Any, relative: Relative) -> Any:
     covariance = turn.T @ _covariance(relative.information) @ turn
     noise = gtsam.noiseModel.Gaussian.Covariance(0.5 * (covariance + covariance.T))
     if relative.is_robust:
-        noise = gtsam.noiseModel.Robust.Create(gtsam.noiseModel.mEstimator.GemanMcClure.Create(_CUTOFF), noise)
+        noise = gtsam.noiseModel.Robust.Create(gtsam.noiseModel.mEstimator.GemanMcClure.Create(cutoff), noise)
     return gtsam.BetweenFactorPose3(relative.a, relative.b, gtsam.Pose3(relative.T_a_b), noise)
 
 
