@@ -26,7 +26,7 @@ from mvloc_ros.posing.corrected import with_corrected_depth
 from mvloc_ros.posing.errors import PosingError
 from mvloc_ros.posing.frame_poses import frame_poses
 from mvloc_ros.posing.options import PosingOptions
-from mvloc_ros.posing.posed_folder import PosedFrame, write_posed
+from mvloc_ros.posing.posed_folder import PosedFrame, require_usable, write_posed
 from mvloc_ros.posing.summary import Recording, content_of, summary_text
 from mvloc_ros.posing.upright import Upright, upright
 from mvloc_ros.posing.view import Rig, View, read_view
@@ -64,12 +64,14 @@ def pose_folders(folders: Sequence[Path], out: Path, options: PosingOptions | No
 
     Raises:
         RecordingError: a folder cannot be used.
-        PosingError: no poses can be found.
+        PosingError: no poses can be found, or `out` holds something else.
         StorageError: the folder cannot be written.
     """
     options = options or PosingOptions()
     began = time.monotonic()
-    opened = [open_bare_folder(path) for path in paths_of(folders)]
+    paths = paths_of(folders)
+    require_usable(out, paths)
+    opened = [open_bare_folder(path) for path in paths]
     for other in opened[1:]:
         require_same_cameras(opened[0], other)
     recordings = _recordings(opened)

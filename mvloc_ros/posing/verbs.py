@@ -6,6 +6,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from mvloc_ros.arguments import positive_count
+
 EXAMPLES = """examples:
   mvloc pose recordings/office --out recordings/office_posed
   mvloc pose recordings/monday recordings/tuesday --out recordings/office_posed
@@ -24,11 +26,11 @@ def add_pose_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.epilog = EXAMPLES
     parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER", help="7-Scenes or TUM RGB-D layout")
-    parser.add_argument("--out", type=Path, required=True, help="folder to write; one of that name is replaced")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write; an earlier one is replaced")
     parser.add_argument(
         "--without-odometry", action="store_true", help="do not use odometry.tum beside the images of a sequence"
     )
-    parser.add_argument("--threads", type=int, default=2, help="threads (default: %(default)s)")
+    parser.add_argument("--threads", type=positive_count, default=2, help="threads (default: %(default)s)")
 
 
 def run_pose(args: argparse.Namespace) -> int:

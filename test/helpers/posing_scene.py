@@ -100,3 +100,12 @@ def closure(a: int, b: int, T_a_b: np.ndarray, matches: int = 20) -> Closure:
     """A verified pair of nodes."""
     aligned = Aligned(T_a_b, 1e4 * np.eye(6), 0.9, 0.9, 0.005, matches)
     return Closure(a, b, T_a_b, aligned, by_appearance=True)
+
+
+def apart_when_aligned(found: np.ndarray, true: np.ndarray) -> np.ndarray:
+    """Distances of positions after the best rigid alignment (Umeyama, 1991, without scale)."""
+    mine, theirs = found[:, :3, 3], true[:, :3, 3]
+    T = np.eye(4)
+    T[:3, :3] = se3.project_to_so3((theirs - theirs.mean(axis=0)).T @ (mine - mine.mean(axis=0)))
+    T[:3, 3] = theirs.mean(axis=0) - T[:3, :3] @ mine.mean(axis=0)
+    return np.linalg.norm((T @ found)[:, :3, 3] - theirs, axis=1)

@@ -17,6 +17,8 @@ from posing_scene import transform
 
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.trajectory import read_tum
+from mvloc_ros.posing.errors import PosingError
+from mvloc_ros.posing.pose import pose_folders
 from mvloc_ros.posing.posed_folder import PosedFrame, write_posed
 from mvloc_ros.recordings import open_folder
 from mvloc_ros.recordings.bare_folder import BareFolder, open_bare_folder
@@ -79,8 +81,10 @@ def test_open_folder_reads_what_was_written(bare: BareFolder, tmp_path: Path):
     assert json.loads((out / "posing.json").read_text()) == {"version": 1}
 
 
-def test_a_folder_that_was_there_is_replaced_whole(bare: BareFolder, tmp_path: Path):
+def test_an_earlier_folder_is_replaced_whole(bare: BareFolder, tmp_path: Path):
     out = tmp_path / "posed"
+    out.mkdir()
+    write_posed(out, bare, posed(bare), {})
     (out / "seq-07").mkdir(parents=True)
     (out / "seq-07" / "frame-000000.pose.txt").write_text("old")
     write_posed(out, bare, posed(bare), {})
@@ -139,6 +143,23 @@ def test_a_full_disk_or_a_refusal_is_one_sentence_and_leaves_the_old_folder(
         write_posed(out, bare, posed(bare), {"version": 2})
     assert content_of(out) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bare", "posed"]
+
+
+def test_a_folder_of_something_else_is_left_alone(bare: BareFolder, tmp_path: Path):
+    out = tmp_path / "thesis"
+    out.mkdir()
+    (out / "chapter.txt").write_text("years of work")
+    with pytest.raises(PosingError, match=r"is not from `mvloc pose`; choose another one\.$"):
+        write_posed(out, bare, posed(bare), {})
+    assert (out / "chapter.txt").read_text() == "years of work"
+
+
+@pytest.mark.parametrize("out", ["bare", "."])
+def test_the_recording_itself_is_never_replaced(bare: BareFolder, tmp_path: Path, out: str):
+    before = content_of(tmp_path)
+    with pytest.raises(PosingError, match=r"choose another folder for --out\.$"):
+        pose_folders([bare.root], tmp_path / out)
+    assert content_of(tmp_path) == before
 
 
 def test_a_folder_in_a_place_that_cannot_be_written_is_one_sentence(bare: BareFolder, tmp_path: Path):
