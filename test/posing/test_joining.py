@@ -115,7 +115,7 @@ def test_within_a_track_odometry_allows_what_drift_explains_only():
     drifted = closure(0, 7, moved(T, np.array([0.12, 0.0, 0.05, 0.0, 0.0, np.deg2rad(4.0)])))
     far = closure(0, 7, moved(T, np.array([0.4, 0.0, 0.0, 0.0, 0.0, 0.0])))
     turned = closure(0, 7, moved(T, np.array([0.0, 0.0, 0.0, 0.0, 0.0, np.deg2rad(20.0)])))
-    other_track = closure(0, 2 * COUNT - 1, np.eye(4))  # agrees with the numbers of two frames that have nothing in common
+    other_track = closure(0, 2 * COUNT - 1, np.eye(4))  # two frames that have nothing in common
     assert within_tracks(NODES, [drifted, far, turned, other_track]) == [drifted]
     parts, contradicting = join(NODES, [drifted, far, turned])
     assert parts[0].closures == [drifted]
