@@ -9,6 +9,7 @@ are found again.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -143,15 +144,14 @@ def _views(frames: Sequence[FrameRecord], rig: Rig, threads: int) -> Iterator[Vi
 
 
 def _require_tracks(tracks: Sequence[Track], missed: Sequence[Missed]) -> None:
-    if tracks and sum(len(track.frames) for track in tracks) >= _LEAST_FRAMES:
+    aligned = sum(len(track.frames) for track in tracks)
+    if aligned >= _LEAST_FRAMES:
         return
-    reasons: dict[str, int] = {}
-    for one in missed:
-        reasons[one.reason] = reasons.get(one.reason, 0) + 1
-    most = max(reasons, key=lambda reason: reasons[reason], default="too few frames")
+    reasons = Counter(one.reason for one in missed)
+    because = "".join(f" ({reason}, {count} frames)" for reason, count in reasons.most_common(1))
     raise PosingError(
-        f"No poses can be found: of {len(missed)} frames none could be aligned to another ({most}, "
-        f"{reasons.get(most, 0)} frames). Check that depth and color show the same scene, in camera.json the "
+        f"No poses can be found: {aligned} of {aligned + len(missed)} frames could be aligned to each other, at least "
+        f"{_LEAST_FRAMES} are needed{because}. Check that depth and color show the same scene, in camera.json the "
         "intrinsics and depth_units_per_metre, and that the camera moved slowly."
     )
 

@@ -165,8 +165,14 @@ def test_a_recording_without_depth_is_said(copy_of: CopyOf, tmp_path: Path, caps
     assert cli.main(["pose", str(root), "--out", str(tmp_path / "posed")]) == 2
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "mvloc pose" in line]
     assert "No poses can be found" in line
+    assert "0 of 12 frames" in line
     assert "no depth in the image, 12 frames" in line
     assert not (tmp_path / "posed").exists()
+
+
+def test_too_few_frames_are_said(copy_of: CopyOf, tmp_path: Path):
+    with pytest.raises(PosingError, match=r"7 of 7 frames could be aligned to each other, at least 10 are needed\. "):
+        pose_folders([copy_of(range(7))], tmp_path / "posed")
 
 
 @pytest.mark.parametrize("depth_of", ["elsewhere", "the other direction"])
