@@ -126,3 +126,14 @@ def test_the_summary_says_frame_parts_and_what_was_left_out():
     seen_twice = summary_text({**content(), "consistency": {"median_m": 0.0042, "p90_m": 0.0119}})
     assert "surfaces seen twice differ by 0.004 m (median), 0.012 m (90 %)" in seen_twice
     assert "drifted" not in seen_twice
+
+
+def test_many_spans_with_one_reason_are_one_line():
+    found = content()
+    spans = [{"from_s": k, "to_s": k + 0.1, "frames": 2, "reason": "no depth image"} for k in range(9)]
+    found["sequences"][0]["left_out"] = [*spans, {"from_s": 3.5, "to_s": 3.5, "frames": 1, "reason": "other"}]
+    lines = [line for line in summary_text(found).splitlines() if line.startswith("left out")]
+    assert lines == [
+        "left out: seq-01 (office/seq-01) 0.0 to 8.1 s, 18 frames in 9 places: no depth image",
+        "left out: seq-01 (office/seq-01) 3.5 to 3.5 s, 1 frames: other",
+    ]
