@@ -147,12 +147,11 @@ def _left_out_lines(sequence: dict[str, Any]) -> list[str]:
     for span in sequence["left_out"]:
         by_reason.setdefault(span["reason"], []).append(span)
     lines = []
-    for reason, spans in by_reason.items():
-        if len(spans) > _MOST_SPANS:
-            places = f" in {len(spans)} places"
-            spans = [{**spans[0], "to_s": spans[-1]["to_s"], "frames": sum(span["frames"] for span in spans)}]
-        else:
-            places = ""
+    for reason, found in by_reason.items():
+        spans, places = found, ""
+        if len(found) > _MOST_SPANS:
+            whole = {"from_s": found[0]["from_s"], "to_s": found[-1]["to_s"], "frames": sum(s["frames"] for s in found)}
+            spans, places = [whole], f" in {len(found)} places"
         lines += [
             f"left out: {sequence['name']} ({sequence['recording']}) {span['from_s']:.1f} to {span['to_s']:.1f} s, "
             f"{span['frames']} frames{places}: {reason}"
