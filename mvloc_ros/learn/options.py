@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mvloc_ros.posing.options import PosingOptions
 from mvloc_ros.recordings.to_dataset.dataset_options import DatasetOptions
 from mvloc_ros.recordings.trajectory_file import TrajectoryOptions
 from mvloc_ros.training.config import TrainingConfig
@@ -48,6 +49,7 @@ class LearnOptions:
         device, seed, test_fraction, force, allow_damage: as for the verbs.
         cache: of decoded frames, None for none.
         grid: whether to make an occupancy grid.
+        posing: of recordings without poses.
     """
 
     recordings: tuple[Path, ...]
@@ -63,6 +65,7 @@ class LearnOptions:
     allow_damage: bool = False
     cache: Path | None = None
     grid: bool = False
+    posing: PosingOptions = field(default_factory=PosingOptions)
 
     @property
     def effort(self) -> Effort:

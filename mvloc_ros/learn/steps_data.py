@@ -65,10 +65,14 @@ def poses_step(job: Job) -> Step:
     """Poses of recordings that have none."""
 
     def inputs() -> Values:
-        return {f"frames {one.folder.name}": digests.of_folder(one.folder) for one in job.given}
+        options = asdict(job.options.posing)
+        del options["threads"]
+        return {"assumptions": options} | {
+            f"frames {one.folder.name}": digests.of_folder(one.folder) for one in job.given
+        }
 
     def work() -> None:
-        print(pose_folders([one.folder for one in job.given], job.places.posed).text)
+        print(pose_folders([one.folder for one in job.given], job.places.posed, job.options.posing).text)
         _check_together(job)
 
     return Step(

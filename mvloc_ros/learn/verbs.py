@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mvloc_ros import interrupts
 from mvloc_ros.arguments import add_test_fraction
+from mvloc_ros.posing.verbs import add_posing_arguments, posing_options
 from mvloc_ros.recordings.agreement import add_force_argument
 from mvloc_ros.recordings.damage import add_allow_damage_argument
 from mvloc_ros.recordings.to_dataset.verbs import add_conversion_arguments, dataset_options
@@ -50,6 +51,7 @@ def add_learn_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-cache", action="store_true", help="decode all frames again and keep them in memory only")
     parser.add_argument("--licence", default="", help="licence of recordings, kept in camera.json and the bundle")
     add_conversion_arguments(parser, several=True)
+    add_posing_arguments(parser.add_argument_group("poses that are made here"))
     add_allow_damage_argument(parser)
     add_force_argument(parser)
 
@@ -77,6 +79,7 @@ def run_learn(args: argparse.Namespace) -> int:
         allow_damage=args.allow_damage,
         cache=None if args.no_cache else args.cache or default_cache_folder(),
         grid=args.grid,
+        posing=posing_options(args),
     )
     try:
         learn(options)

@@ -25,8 +25,8 @@ _DRIFT, _DRIFT_RAD_PER_M = 0.04, np.deg2rad(1.5)
 _MOST_DRIFT_RAD = np.deg2rad(30.0)
 _DIFFER_M, _DIFFER_RAD = 0.15, np.deg2rad(4.0)
 # Closures (of different keyframes) that join two tracks: so many that agree, and so many times as many as agree on
-# another place; or fewer that have so many matched features together.
-_LEAST_CLOSURES, _LEAST_MATCHES = 3, 100
+# another place; or fewer, but not one alone, that have so many matched features together.
+_LEAST_CLOSURES, _LEAST_PAIRS, _LEAST_MATCHES = 3, 2, 100
 _TIMES_OTHERS = 2
 # Closures between two parts that are compared with each other, those with most matches.
 _MOST_COMPARED = 400
@@ -134,9 +134,15 @@ class _Agreeing:
 
     @property
     def is_enough(self) -> bool:
-        count = len({placed.b for placed in self.placed})
+        count = _views(self.placed)
         matches = sum(placed.closure.aligned.matches for placed in self.placed)
-        return (count >= _LEAST_CLOSURES or matches >= _LEAST_MATCHES) and count >= _TIMES_OTHERS * self.others
+        is_many = count >= _LEAST_CLOSURES or (len(self.placed) >= _LEAST_PAIRS and matches >= _LEAST_MATCHES)
+        return is_many and count >= _TIMES_OTHERS * self.others
+
+
+def _views(placed: Sequence[_Placed]) -> int:
+    """How many keyframes of either part these show: several with one keyframe of the other part are one view of it."""
+    return min(len({one.a for one in placed}), len({one.b for one in placed}))
 
 
 def _between_parts(
@@ -165,7 +171,7 @@ def _agreeing(group: list[_Placed], nodes: Sequence[Node], way: Array) -> _Agree
     others = 0
     if len(rest):
         among = agree[np.ix_(rest, rest)]
-        others = len({group[int(rest[i])].b for i in np.flatnonzero(among[int(np.argmax(among.sum(axis=1)))])})
+        others = _views([group[int(rest[i])] for i in np.flatnonzero(among[int(np.argmax(among.sum(axis=1)))])])
     order = [best, *(int(i) for i in np.flatnonzero(agree[best]) if i != best)]
     return _Agreeing([group[i] for i in order], others)
 

@@ -9,6 +9,7 @@ are found again.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -26,7 +27,7 @@ from mvloc_ros.posing.corrected import with_corrected_depth
 from mvloc_ros.posing.errors import PosingError
 from mvloc_ros.posing.frame_poses import frame_poses
 from mvloc_ros.posing.options import PosingOptions
-from mvloc_ros.posing.posed_folder import PosedFrame, write_posed
+from mvloc_ros.posing.posed_folder import PosedFrame, require_usable, write_posed
 from mvloc_ros.posing.summary import Recording, content_of, summary_text
 from mvloc_ros.posing.upright import Upright, upright
 from mvloc_ros.posing.view import Rig, View, read_view
@@ -64,12 +65,14 @@ def pose_folders(folders: Sequence[Path], out: Path, options: PosingOptions | No
 
     Raises:
         RecordingError: a folder cannot be used.
-        PosingError: no poses can be found.
+        PosingError: no poses can be found, or `out` holds something else.
         StorageError: the folder cannot be written.
     """
     options = options or PosingOptions()
     began = time.monotonic()
-    opened = [open_bare_folder(path) for path in paths_of(folders)]
+    paths = paths_of(folders)
+    require_usable(out, paths)
+    opened = [open_bare_folder(path) for path in paths]
     for other in opened[1:]:
         require_same_cameras(opened[0], other)
     recordings = _recordings(opened)
@@ -141,15 +144,14 @@ def _views(frames: Sequence[FrameRecord], rig: Rig, threads: int) -> Iterator[Vi
 
 
 def _require_tracks(tracks: Sequence[Track], missed: Sequence[Missed]) -> None:
-    if tracks and sum(len(track.frames) for track in tracks) >= _LEAST_FRAMES:
+    aligned = sum(len(track.frames) for track in tracks)
+    if aligned >= _LEAST_FRAMES:
         return
-    reasons: dict[str, int] = {}
-    for one in missed:
-        reasons[one.reason] = reasons.get(one.reason, 0) + 1
-    most = max(reasons, key=lambda reason: reasons[reason], default="too few frames")
+    reasons = Counter(one.reason for one in missed)
+    because = "".join(f" ({reason}, {count} frames)" for reason, count in reasons.most_common(1))
     raise PosingError(
-        f"No poses can be found: of {len(missed)} frames none could be aligned to another ({most}, "
-        f"{reasons.get(most, 0)} frames). Check that depth and color show the same scene, in camera.json the "
+        f"No poses can be found: {aligned} of {aligned + len(missed)} frames could be aligned to each other, at least "
+        f"{_LEAST_FRAMES} are needed{because}. Check that depth and color show the same scene, in camera.json the "
         "intrinsics and depth_units_per_metre, and that the camera moved slowly."
     )
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.geometry import se3
+from mvloc_ros.posing.alignment import difference
 from mvloc_ros.posing.errors import PosingError
 
 Array = NDArray[np.float64]
@@ -19,6 +20,9 @@ Array = NDArray[np.float64]
 # Beyond so many standard deviations a loop closure counts less and less (Geman-McClure). The information of relative
 # poses leaves out what is systematic (distortion of the depth), so that many good ones are at two or three.
 _CUTOFF = 4.0
+# What a drive drifted by is a hundred standard deviations of the closure that ends it. The cutoff begins so wide that
+# every closure counts, and narrows by this factor (graduated non-convexity; Yang et al., RA-L 2020).
+_NARROWER = 2.0
 # What systematic errors add to every relative pose: meters and radians, one standard deviation.
 _LEAST_SIGMA = (0.003, np.deg2rad(0.15))
 _FIXED = 1e-4
@@ -48,6 +52,11 @@ class Relative:
         T = se3.inverse(poses[self.a]) @ poses[self.b]
         return float(se3.translation_error(T, self.T_a_b)), float(se3.rotation_error(T, self.T_a_b))
 
+    def sigmas(self, poses: Array) -> float:
+        """That difference in standard deviations."""
+        off = difference(se3.inverse(poses[self.a]) @ poses[self.b], self.T_a_b)
+        return float(np.sqrt(off @ np.linalg.solve(_covariance(self.information), off)))
+
 
 @dataclass(frozen=True, eq=False)
 class Known:
@@ -56,6 +65,11 @@ class Known:
     pose: int
     T: Array
     covariance: Array
+
+    def sigmas(self, poses: Array) -> float:
+        """How far the pose among poses `[N, 4, 4]` is from it, in standard deviations."""
+        off = difference(poses[self.pose], self.T)
+        return float(np.sqrt(off @ np.linalg.solve(self.covariance, off)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,20 +97,16 @@ def optimize(
         PosingError: gtsam is not installed, or not all poses are connected.
     """
     gtsam = _gtsam()
-    graph, values = gtsam.NonlinearFactorGraph(), gtsam.Values()
+    _require_connected(len(poses), relatives)
+    result = gtsam.Values()
     for number, T in enumerate(poses):
-        values.insert(number, gtsam.Pose3(T))
-    loose = 10.0 if known else _FIXED
-    fixed = np.array([_FIXED, _FIXED, loose, loose, loose, _FIXED])
-    graph.add(_prior(gtsam, Known(0, poses[0], np.diag(fixed**2)), is_robust=False))
-    for one in known:
-        graph.add(_prior(gtsam, one, is_robust=True))
-    for relative in relatives:
-        graph.add(_factor(gtsam, relative))
+        result.insert(number, gtsam.Pose3(T))
     parameters = gtsam.LevenbergMarquardtParams()
     parameters.setMaxIterations(50)
     try:
-        result = gtsam.LevenbergMarquardtOptimizer(graph, values, parameters).optimize()
+        for cutoff in _cutoffs(poses, relatives, known):
+            graph = _graph(gtsam, poses[0], relatives, known, cutoff)
+            result = gtsam.LevenbergMarquardtOptimizer(graph, result, parameters).optimize()
         found = np.array([result.atPose3(number).matrix() for number in range(len(poses))])
         covariances = None
         if with_covariances:
@@ -110,25 +120,64 @@ def optimize(
     return Optimized(found, covariances)
 
 
-def _factor(gtsam: Any, relative: Relative) -> Any:
-    noise = _noise(gtsam, _covariance(relative.information), relative.T_a_b, relative.is_robust)
+def _require_connected(count: int, relatives: Sequence[Relative]) -> None:
+    neighbors: list[list[int]] = [[] for _ in range(count)]
+    for relative in relatives:
+        neighbors[relative.a].append(relative.b)
+        neighbors[relative.b].append(relative.a)
+    reached, new = {0}, [0]
+    while new:
+        found = {other for number in new for other in neighbors[number]} - reached
+        reached |= found
+        new = sorted(found)
+    if len(reached) < count:
+        raise PosingError(
+            f"The poses of the recording cannot be determined together: nothing connects {count - len(reached)} of "
+            f"{count} keyframes to the first."
+        )
+
+
+def _cutoffs(poses: Array, relatives: Sequence[Relative], known: Sequence[Known]) -> list[float]:
+    """From one within which everything lies that may be wrong, to `_CUTOFF`."""
+    off = [relative.sigmas(poses) for relative in relatives if relative.is_robust]
+    off += [one.sigmas(poses) for one in known]
+    cutoffs = [_CUTOFF]
+    while cutoffs[-1] < max(off, default=0.0):
+        cutoffs.append(cutoffs[-1] * _NARROWER)
+    return cutoffs[::-1]
+
+
+def _graph(gtsam: Any, first: Array, relatives: Sequence[Relative], known: Sequence[Known], cutoff: float) -> Any:
+    graph = gtsam.NonlinearFactorGraph()
+    loose = 10.0 if known else _FIXED
+    fixed = np.array([_FIXED, _FIXED, loose, loose, loose, _FIXED])
+    graph.add(_prior(gtsam, Known(0, first, np.diag(fixed**2)), None))
+    for one in known:
+        graph.add(_prior(gtsam, one, cutoff))
+    for relative in relatives:
+        graph.add(_factor(gtsam, relative, cutoff if relative.is_robust else None))
+    return graph
+
+
+def _factor(gtsam: Any, relative: Relative, cutoff: float | None) -> Any:
+    noise = _noise(gtsam, _covariance(relative.information), relative.T_a_b, cutoff)
     return gtsam.BetweenFactorPose3(relative.a, relative.b, gtsam.Pose3(relative.T_a_b), noise)
 
 
-def _prior(gtsam: Any, known: Known, is_robust: bool) -> Any:
-    noise = _noise(gtsam, known.covariance, known.T, is_robust)
+def _prior(gtsam: Any, known: Known, cutoff: float | None) -> Any:
+    noise = _noise(gtsam, known.covariance, known.T, cutoff)
     return gtsam.PriorFactorPose3(known.pose, gtsam.Pose3(known.T), noise)
 
 
-def _noise(gtsam: Any, covariance: Array, T: Array, is_robust: bool) -> Any:
-    """Of a pose (4x4) with a covariance in ROS order, in the axes of the frame around."""
+def _noise(gtsam: Any, covariance: Array, T: Array, cutoff: float | None) -> Any:
+    """Of a pose (4x4) with a covariance in ROS order, in the axes of the frame around; robust from a cutoff on."""
     # gtsam's errors are rotation first, then position, in the axes of the pose.
     turn = np.zeros((6, 6))
     turn[:3, 3:], turn[3:, :3] = T[:3, :3], T[:3, :3]
     covariance = turn.T @ covariance @ turn
     noise = gtsam.noiseModel.Gaussian.Covariance(0.5 * (covariance + covariance.T))
-    if is_robust:
-        noise = gtsam.noiseModel.Robust.Create(gtsam.noiseModel.mEstimator.GemanMcClure.Create(_CUTOFF), noise)
+    if cutoff is not None:
+        noise = gtsam.noiseModel.Robust.Create(gtsam.noiseModel.mEstimator.GemanMcClure.Create(cutoff), noise)
     return noise
 
 

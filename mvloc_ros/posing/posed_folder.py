@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mvloc_ros.foreign_text import shown
 from mvloc_ros.geometry.trajectory import Trajectory, write_tum
+from mvloc_ros.posing.errors import PosingError
 from mvloc_ros.recordings.camera_file import CAMERA_FILE, camera_file_content
 from mvloc_ros.recordings.frames import CameraSettings, FrameRecord
 from mvloc_ros.storage import StorageError, replace_folder, staging_folder, write_file
@@ -33,20 +35,46 @@ class PosedFrame:
     covariance: Array
 
 
+def require_usable(out: Path, folders: Sequence[Path] = ()) -> None:
+    """Refuse a folder that holds anything but poses found earlier, or one of the recordings.
+
+    Raises:
+        PosingError: as said.
+        StorageError: it cannot be looked at.
+    """
+    target = out.expanduser().resolve()
+    for folder in (path.resolve() for path in folders):
+        if target in (folder, *folder.parents):
+            raise PosingError(
+                f"{shown(str(out), 200)} is the recording {shown(str(folder), 200)} or has it inside, and would be "
+                "replaced; choose another folder for --out."
+            )
+    try:
+        is_other = target.exists() and not (target / POSING_FILE).is_file()
+        if is_other and target.is_dir():
+            is_other = next(target.iterdir(), None) is not None
+    except OSError as error:
+        raise StorageError(out, error) from error
+    if is_other:
+        raise PosingError(f"{shown(str(out), 200)} exists and is not from `mvloc pose`; choose another one.")
+
+
 def write_posed(
     out: Path, cameras: CameraSettings, sequences: Mapping[str, Sequence[PosedFrame]], content: Mapping[str, Any]
 ) -> None:
     """Write the folder whole or not at all; images are linked where the disk allows, else copied.
 
     Args:
-        out: the folder; one of that name is replaced.
+        out: the folder; an earlier one is replaced.
         cameras: of all recordings.
         sequences: the frames of each sequence.
         content: of posing.json.
 
     Raises:
+        PosingError: the folder holds something else.
         StorageError: it cannot be written.
     """
+    require_usable(out)
     with staging_folder(out) as folder:
         try:
             for name, frames in sequences.items():

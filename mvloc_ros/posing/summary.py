@@ -22,6 +22,8 @@ from mvloc_ros.recordings import FrameRecord
 
 VERSION = 1
 """Of posing.json."""
+# Spans of left-out frames with one reason that the terminal shows one by one.
+_MOST_SPANS = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,15 +135,29 @@ def summary_text(content: dict[str, Any]) -> str:
         lines.append(
             f"WARNING: {content['parts']} parts could not be joined; the largest is used, the rest is left out"
         )
-    lines += [
-        f"left out: {sequence['name']} ({sequence['recording']}) {span['from_s']:.1f} to {span['to_s']:.1f} s, "
-        f"{span['frames']} frames: {span['reason']}"
-        for sequence in content["sequences"]
-        for span in sequence["left_out"]
-    ]
+    lines += [line for sequence in content["sequences"] for line in _left_out_lines(sequence)]
     lines += [
         f"low confidence: {span['sequence']} {span['from_s']:.1f} to {span['to_s']:.1f} s, "
         f"{span['sigma_m']:.2f} m: {span['reason']}"
         for span in content["low_confidence"]
     ]
     return "\n".join(lines)
+
+
+def _left_out_lines(sequence: dict[str, Any]) -> list[str]:
+    """A line for each span; of a reason with many spans one for all, which posing.json has one by one."""
+    by_reason: dict[str, list[dict[str, Any]]] = {}
+    for span in sequence["left_out"]:
+        by_reason.setdefault(span["reason"], []).append(span)
+    lines = []
+    for reason, found in by_reason.items():
+        spans, places = found, ""
+        if len(found) > _MOST_SPANS:
+            whole = {"from_s": found[0]["from_s"], "to_s": found[-1]["to_s"], "frames": sum(s["frames"] for s in found)}
+            spans, places = [whole], f" in {len(found)} places"
+        lines += [
+            f"left out: {sequence['name']} ({sequence['recording']}) {span['from_s']:.1f} to {span['to_s']:.1f} s, "
+            f"{span['frames']} frames{places}: {reason}"
+            for span in spans
+        ]
+    return lines

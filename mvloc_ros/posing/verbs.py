@@ -6,6 +6,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from mvloc_ros.arguments import positive_count
+from mvloc_ros.posing.options import PosingOptions
+
 EXAMPLES = """examples:
   mvloc pose recordings/office --out recordings/office_posed
   mvloc pose recordings/monday recordings/tuesday --out recordings/office_posed
@@ -24,7 +27,13 @@ def add_pose_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.epilog = EXAMPLES
     parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER", help="7-Scenes or TUM RGB-D layout")
-    parser.add_argument("--out", type=Path, required=True, help="folder to write; one of that name is replaced")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write; an earlier one is replaced")
+    add_posing_arguments(parser)
+    parser.add_argument("--threads", type=positive_count, default=2, help="threads (default: %(default)s)")
+
+
+def add_posing_arguments(parser: argparse._ActionsContainer) -> None:
+    """Arguments that say what may be assumed of the robot."""
     parser.add_argument(
         "--without-odometry", action="store_true", help="do not use odometry.tum beside the images of a sequence"
     )
@@ -33,16 +42,17 @@ def add_pose_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="the floor has ramps or steps; else the floor that a robot drives on is taken as level",
     )
-    parser.add_argument("--threads", type=int, default=2, help="threads (default: %(default)s)")
+
+
+def posing_options(args: argparse.Namespace, threads: int = 2) -> PosingOptions:
+    """Of arguments that `add_posing_arguments` added."""
+    return PosingOptions(use_odometry=not args.without_odometry, level_floor=not args.uneven_floor, threads=threads)
 
 
 def run_pose(args: argparse.Namespace) -> int:
     """`mvloc pose`."""
-    from mvloc_ros.posing.options import PosingOptions
     from mvloc_ros.posing.pose import pose_folders
 
-    summary = pose_folders(
-        args.folders, args.out, PosingOptions(use_odometry=not args.without_odometry, threads=args.threads)
-    )
+    summary = pose_folders(args.folders, args.out, posing_options(args, args.threads))
     print(summary.text)
     return 0

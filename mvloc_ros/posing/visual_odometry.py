@@ -47,6 +47,11 @@ _PRIOR_SECONDS = (0.01, 0.2)
 _POSSIBLE_SIGMAS = 6.0
 # So many features must agree by themselves: fewer do by chance.
 _LEAST_AGREEING = 8
+# After a pause this long the camera may be anywhere near; shape alone does not tell where: floors and walls are alike.
+_LOOSE_S = 0.25
+# If few matched features (of so many in a view that counts, in so many views) agree with the poses of a track, depth
+# and color are not of one place: the median share of those that do. Of good tracks it is 0.7 to 0.9.
+_LEAST_COUNTED, _LEAST_VIEWS, _LEAST_SHARE = 30, 5, 0.3
 # How long a view may be placed by the camera's velocity alone in what nothing tells.
 _WEAK_S = 0.4
 # After a pause this long, or so many views that could not be aligned, a track ends.
@@ -122,6 +127,8 @@ class VisualOdometry:
         self._last: tuple[int, Array] | None = None
         self._step: tuple[float, Array] | None = None
         self._determined_ns: int | None = None
+        self._share: float | None = None
+        self._shares: list[float] = []
 
     def add(self, view: View) -> None:
         """Align the next view."""
@@ -153,10 +160,14 @@ class VisualOdometry:
             self._end_track()
 
     def _end_track(self) -> None:
-        if len(self._track.frames) >= _LEAST_TRACK:
+        reason = ""
+        if len(self._track.frames) < _LEAST_TRACK:
+            reason = "too few frames that fit each other"
+        elif len(self._shares) >= _LEAST_VIEWS and float(np.median(self._shares)) < _LEAST_SHARE:
+            reason = "color and depth do not show the same place"
+        if not reason:
             self.tracks.append(self._track)
         else:
-            reason = "too few frames that fit each other"
             self.missed += [Missed(frame.record, reason) for frame in self._track.frames]
 
     def _miss(self, view: View, reason: str) -> None:
@@ -190,6 +201,8 @@ class VisualOdometry:
                     best = second
         if 0 < best.matches < _LEAST_AGREEING:
             best = align(view, self._target, prior.T, None, prior)
+        count = len(matches.seen)
+        self._share = matches.consensus(best.T) / count if count >= _LEAST_COUNTED else None
         return self._refusal(view, best, told, prior) or best
 
     def _refusal(self, view: View, aligned: Aligned, told: int, prior: Prior) -> str:
@@ -198,6 +211,8 @@ class VisualOdometry:
             return f"{aligned.in_reach * aligned.inlier_ratio:.0%} of its surface fits the frames before"
         if told >= max(_LEAST_MATCHES, _TIMES_MATCHES * aligned.matches):
             return "its texture contradicts its shape"
+        if aligned.matches < _LEAST_MATCHES and not self._is_expected(view, aligned, prior):
+            return "its shape fits the frames before, but neither texture nor motion confirms that"
         if is_determined(aligned.information):
             self._determined_ns = view.stamp_ns
             return ""
@@ -206,6 +221,12 @@ class VisualOdometry:
         if self._determined_ns is None or 1e-9 * (view.stamp_ns - self._determined_ns) > _WEAK_S:
             return "neither shape nor texture tells where it is"
         return ""
+
+    def _is_expected(self, view: View, aligned: Aligned, prior: Prior) -> bool:
+        """Whether a view is where the motion before leads; after a pause only odometry tells that."""
+        assert self._last is not None
+        pause_s = 1e-9 * (view.stamp_ns - self._last[0])
+        return (self._by_odometry or pause_s <= _LOOSE_S) and is_possible(aligned.T, prior)
 
     def _predicted(self, stamp_ns: int) -> Prior:
         """Where the camera is expected by odometry, or at its last velocity, and how surely."""
@@ -231,6 +252,8 @@ class VisualOdometry:
             seconds = max(1e-9 * (view.stamp_ns - self._last[0]), 1e-3)
             self._step = (seconds, se3.inverse(self._last[1]) @ aligned.T)
         self._last = (view.stamp_ns, aligned.T)
+        if self._share is not None:
+            self._shares.append(self._share)
         is_far = came.metres > _KEYFRAME_M or came.radians > _KEYFRAME_RAD or aligned.in_reach < _LEAST_IN_REACH
         if is_far and not view.problem:
             if self._odometry is not None and is_determined(aligned.information):
