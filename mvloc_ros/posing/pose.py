@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from mvloc_ros.geometry import se3
+from mvloc_ros.geometry.trajectory import Trajectory
 from mvloc_ros.posing.base_odometry import BaseOdometry, Mount
 from mvloc_ros.posing.corrected import with_corrected_depth
 from mvloc_ros.posing.errors import PosingError
@@ -45,6 +46,8 @@ _LEAST_FRAMES = 10
 # A camera that moved less than this shows one view only.
 _AT_REST_M, _AT_REST_RAD = 0.05, np.deg2rad(5.0)
 _RESOLUTION_M = 0.025
+# Frames of a recording in which the camera's place on the robot is looked for before it is tracked.
+_MOST_FOR_MOUNT = 600
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,6 +113,8 @@ def _track(recordings: Sequence[Recording], rig: Rig, options: PosingOptions) ->
     with tqdm(total=total, desc="tracking", unit="frame") as progress:
         for number, recording in enumerate(recordings):
             odometry = recording.odometry if options.use_odometry else None
+            if odometry is not None and mount is None:
+                mount = _mount(recording, odometry, rig, options.threads)
             base = None if odometry is None else BaseOdometry(odometry, mount)
             tracker = VisualOdometry(number, base)
             for view in _views(recording.frames, rig, options.threads):
@@ -123,6 +128,21 @@ def _track(recordings: Sequence[Recording], rig: Rig, options: PosingOptions) ->
             tracks += tracker.tracks
             missed += tracker.missed
     return tracks, missed
+
+
+def _mount(recording: Recording, odometry: Trajectory, rig: Rig, threads: int) -> Mount | None:
+    """Where the camera is on the robot, by a first look at the recording until that is known.
+
+    Without it the first frames would be tracked without odometry, and in a corridor would slide along it.
+    """
+    base = BaseOdometry(odometry)
+    tracker = VisualOdometry(0, base)
+    for view in _views(recording.frames[:_MOST_FOR_MOUNT], rig, threads):
+        if not isinstance(view, Missed):
+            tracker.add(view)
+        if base.mount is not None:
+            break
+    return base.mount
 
 
 def _views(frames: Sequence[FrameRecord], rig: Rig, threads: int) -> Iterator[View | Missed]:

@@ -44,6 +44,7 @@ _CERTAIN_INLIERS = 0.8
 # How a hand or a robot may speed up from one frame to the next: m/s^2 and rad/s^2, one standard deviation.
 _ACCELERATION, _TURNING = 2.0, 10.0
 _PRIOR_SECONDS = (0.01, 0.2)
+_TRUST = 0.1
 _POSSIBLE_SIGMAS = 6.0
 # So many features must agree by themselves: fewer do by chance.
 _LEAST_AGREEING = 8
@@ -190,7 +191,9 @@ class VisualOdometry:
         keyframes = self._track.keyframes
         matches = _together([match(view.features, k.view.features, k.T) for k in keyframes[-_MATCHED:]])
         prior = self._predicted(view.stamp_ns)
-        best = align(view, self._target, prior.T, matches, prior)
+        # A guess of the velocity decides only what nothing else does: it would hold back a camera that speeds up.
+        held = prior if self._by_odometry else Prior(prior.T, _TRUST * prior.information)
+        best = align(view, self._target, prior.T, matches, held)
         told = 0
         if best.inlier_ratio < _CERTAIN_INLIERS or best.matches < _MATCHES_AGREE * len(matches.seen):
             other = pose_of(matches)
@@ -200,7 +203,7 @@ class VisualOdometry:
                 if _score(second) > _score(best) and is_possible(second.T, prior):
                     best = second
         if 0 < best.matches < _LEAST_AGREEING:
-            best = align(view, self._target, prior.T, None, prior)
+            best = align(view, self._target, prior.T, None, held)
         count = len(matches.seen)
         self._share = matches.consensus(best.T) / count if count >= _LEAST_COUNTED else None
         return self._refusal(view, best, told, prior) or best
