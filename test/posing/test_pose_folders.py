@@ -20,6 +20,7 @@ from mvloc_ros import cli
 from mvloc_ros.geometry.trajectory import read_tum
 from mvloc_ros.posing import pose
 from mvloc_ros.posing.errors import PosingError
+from mvloc_ros.posing.options import PosingOptions
 from mvloc_ros.posing.pose import pose_folders
 from mvloc_ros.recordings import open_folder
 
@@ -195,6 +196,29 @@ def test_bad_input_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture
     with pytest.raises(SystemExit):
         cli.main(["pose", str(tmp_path), "--out", str(tmp_path / "posed"), "--threads", "0"])
     assert "must be" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "wanted"),
+    [
+        ([], PosingOptions(use_odometry=True, level_floor=True, threads=2)),
+        (["--without-odometry"], PosingOptions(use_odometry=False)),
+        (["--uneven-floor"], PosingOptions(level_floor=False)),
+        (["--threads", "1"], PosingOptions(threads=1)),
+    ],
+)
+def test_every_flag_reaches_its_option(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: list[str], wanted: PosingOptions
+):
+    given = []
+
+    def record(folders: list[Path], out: Path, options: PosingOptions) -> None:
+        given.append((folders, out, options))
+        raise PosingError("That is all.")
+
+    monkeypatch.setattr(pose, "pose_folders", record)
+    assert cli.main(["pose", "a", "b", "--out", str(tmp_path / "posed"), *flags]) == 2
+    assert given == [([Path("a"), Path("b")], tmp_path / "posed", wanted)]
 
 
 def test_a_stretch_of_a_real_recording(shared_data: Path, tmp_path: Path):
