@@ -2,8 +2,9 @@
 """The floor that a robot drives on, taken as level: what keeps a large map from bending up or down.
 
 Only for a camera that is always as high above the lowest level surface that it sees: one on a robot with wheels. A
-table would give another height, and a camera that is carried rises and sinks. Ramps and steps contradict the
-assumption: then it is to be switched off (`PosingOptions.level_floor`).
+table would give another height, and a camera that is carried rises and sinks. A floor that was seen to tilt by more
+than 2 degrees within a few meters has a ramp and is not level. Slopes that begin more gently are not seen: where there
+are some, the assumption is to be switched off (`PosingOptions.level_floor`).
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ _BIN_M, _FIT_M = 0.04, 0.05
 _LEAST_POINTS, _BELOW_M = 150, 0.15
 # Keyframes that must see it at one height, and how much that may differ.
 _LEAST_SHARE, _SAME_HEIGHT_M, _LEAST_SAME = 0.2, 0.03, 0.8
+# Within windows of so many meters, so far apart, the floor as it was seen must not tilt by more.
+_WINDOW_M, _APART_M, _LEAST_IN_WINDOW, _MOST_BEND_RAD = 1.0, 0.5, 3, np.deg2rad(2.0)
 _SIGMA_M, _SIGMA_RAD, _UNKNOWN = 0.02, np.deg2rad(0.5), 1e3
 
 
@@ -59,6 +62,8 @@ def level_floor(views: Sequence[View], poses: Array) -> LevelFloor | None:
     same = np.abs(heights - usual) <= _SAME_HEIGHT_M
     if same.mean() < _LEAST_SAME:
         return None
+    if _largest_bend(seen, T @ poses) > _MOST_BEND_RAD:
+        return None
     T[2, 3] = usual - float(np.median([(T @ poses[n])[2, 3] for n, _ in seen]))
     known = []
     for (number, (normal, height)), is_same in zip(seen, same, strict=True):
@@ -69,6 +74,24 @@ def level_floor(views: Sequence[View], poses: Array) -> LevelFloor | None:
             sigmas = np.array([_UNKNOWN, _UNKNOWN, _SIGMA_M, _SIGMA_RAD, _SIGMA_RAD, _UNKNOWN])
             known.append(Known(number, told, np.diag(sigmas**2)))
     return LevelFloor(T, known, usual)
+
+
+def _largest_bend(seen: Sequence[tuple[int, tuple[Array, float]]], poses: Array) -> float:
+    """By how much the floor, as it was seen on the way, tilts within a few meters at most, in radians.
+
+    Odometry that drifts bends a floor by a degree in ten meters or more, the foot of a ramp by all of its slope.
+    """
+    up = np.array([poses[n, :3, :3] @ normal for n, (normal, _) in seen])
+    positions = np.array([poses[n, :3, 3] for n, _ in seen])
+    way = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(positions, axis=0), axis=1))])
+    bend = 0.0
+    for at in np.arange(_WINDOW_M, way[-1], _WINDOW_M):
+        before = up[(way >= at - _WINDOW_M) & (way < at)]
+        after = up[(way >= at + _APART_M) & (way < at + _APART_M + _WINDOW_M)]
+        if min(len(before), len(after)) >= _LEAST_IN_WINDOW:
+            tilts = np.median(before, axis=0)[:2] - np.median(after, axis=0)[:2]
+            bend = max(bend, float(np.linalg.norm(tilts)))
+    return bend
 
 
 def _floor_of(view: View, T: Array) -> tuple[Array, float] | None:
