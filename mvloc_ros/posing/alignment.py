@@ -35,6 +35,8 @@ _FEATURE_M, _FEATURE_SHARE = 0.006, 0.006
 _OWN, _OWN_OF_FEATURE = 0.03, 0.5
 # Beyond this many standard deviations an error counts less and less.
 _CUTOFF = 3.0
+# Square of the sine of what normals err by, 6 degrees.
+_NORMAL_NOISE = 0.01
 _NORMALS_AGREE = 0.5
 _IN_REACH_M = 0.3
 _INLIER_SIGMAS = 3.0
@@ -212,7 +214,7 @@ def _judged(
     is_inlier = (np.abs(distance) < _INLIER_SIGMAS * sigma[near]) & (facing > _NORMALS_AGREE)
     J = np.hstack([plane, np.cross(arms, plane)])[is_inlier]
     weight = own / sigma[near][is_inlier] ** 2
-    information = (J * weight[:, None]).T @ J
+    information = _without_noise((J * weight[:, None]).T @ J)
     agree = 0
     if matches is not None and len(matches.seen):
         apart = np.linalg.norm(matches.mapped - matches.seen @ T[:3, :3].T - T[:3, 3], axis=1)
@@ -228,6 +230,15 @@ def _judged(
         residual_m=float(np.sqrt(np.mean(distance[is_inlier] ** 2))) if count else float("inf"),
         matches=agree,
     )
+
+
+def _without_noise(information: Array) -> Array:
+    """Information `[6, 6]` without what noisy normals feign: that of a flat wall has some along it, too."""
+    found = np.array(information)
+    for block in (slice(0, 3), slice(3, 6)):
+        found[block, block] -= _NORMAL_NOISE * float(np.linalg.eigvalsh(information[block, block])[-1]) * np.eye(3)
+    values, vectors = np.linalg.eigh(found)
+    return np.asarray((vectors * np.maximum(values, 0.0)) @ vectors.T)
 
 
 def distances(view: View, target: Target, T: Array) -> Array:
