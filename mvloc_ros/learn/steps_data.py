@@ -67,6 +67,7 @@ def poses_step(job: Job) -> Step:
     def inputs() -> Values:
         options = asdict(job.options.posing)
         del options["threads"]
+        options["origin"] = list(options["origin"])  # as JSON has it
         return {"assumptions": options} | {
             f"frames {one.folder.name}": digests.of_folder(one.folder) for one in job.given
         }

@@ -84,7 +84,7 @@ def pose_folders(folders: Sequence[Path], out: Path, options: PosingOptions | No
     _require_tracks(tracks, missed)
     whole = build(tracks, rig, options)
     whole = with_corrected_depth(whole, tracks, rig, opened[0], options)
-    frame = _upright(whole)
+    frame = _upright(whole, options.origin)
     posed, unjoined = _posed_frames(whole, tracks, frame, recordings)
     missed = sorted(missed + unjoined, key=lambda one: (one.record.sequence, one.record.index))
     _require_motion(posed)
@@ -176,11 +176,11 @@ def _require_tracks(tracks: Sequence[Track], missed: Sequence[Missed]) -> None:
     )
 
 
-def _upright(whole: WholeMap) -> Upright:
+def _upright(whole: WholeMap, origin: tuple[float, float, float]) -> Upright:
     surface = fused(
         replace(whole.nodes[node].keyframe, T=T) for node, T in zip(whole.members, whole.poses, strict=True)
     )
-    return upright(surface.points, surface.normals, whole.poses, _RESOLUTION_M)
+    return upright(surface.points, surface.normals, whole.poses, _RESOLUTION_M, origin)
 
 
 def _posed_frames(

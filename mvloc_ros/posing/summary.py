@@ -83,6 +83,7 @@ def content_of(
         },
         "up": frame.by,
         "floor_z_m": frame.floor_z_m,
+        "origin": list(frame.origin),
         "camera_height_m": whole.camera_height_m,
         "seconds": seconds,
         "frames_per_s": total / max(seconds, 1e-9),
@@ -121,7 +122,7 @@ def summary_text(content: dict[str, Any]) -> str:
     lines = [
         f"poses: {posed} of {frames} frames, {len(content['loop_closures'])} loop closures "
         f"({content['rejected_loop_closures']} rejected), {content['frames_per_s']:.1f} frames/s",
-        f"frame: z up by the {content['up']}, {floor}; x along the first view; metres",
+        f"frame: z up by the {content['up']}, {floor}; {_where_text(content['origin'])}; metres",
     ]
     if content["consistency"] is not None:
         apart = content["consistency"]
@@ -142,6 +143,12 @@ def summary_text(content: dict[str, Any]) -> str:
         for span in content["low_confidence"]
     ]
     return "\n".join(lines)
+
+
+def _where_text(origin: Sequence[float]) -> str:
+    if not any(origin):
+        return "x along the first view"
+    return f"the first camera at x {origin[0]:g}, y {origin[1]:g}, heading {origin[2]:g} degrees"
 
 
 def _left_out_lines(sequence: dict[str, Any]) -> list[str]:

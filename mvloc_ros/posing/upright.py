@@ -32,16 +32,32 @@ class Upright:
     Attributes:
         T_map_first: 4x4, from the frame in which the poses were found.
         by: what z was taken from, `BY_FLOOR` or `BY_CAMERA`.
+        origin: where the first camera is: x and y in meters, heading against x in degrees.
         floor_z_m: height of the floor; None where none was found, z = 0 is the first camera's height then.
     """
 
     T_map_first: Array
     by: str
     floor_z_m: float | None
+    origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
 
-def upright(points: Array, normals: Array, poses: Array, resolution_m: float) -> Upright:
-    """The map's frame by surfaces `[N, 3]` with normals towards the cameras, and camera poses `[M, 4, 4]`."""
+def upright(
+    points: Array,
+    normals: Array,
+    poses: Array,
+    resolution_m: float,
+    origin: tuple[float, float, float] = (0.0, 0.0, 0.0),
+) -> Upright:
+    """The map's frame.
+
+    Args:
+        points: surfaces `[N, 3]`.
+        normals: `[N, 3]`, towards the cameras.
+        poses: of the cameras, `[M, 4, 4]`.
+        resolution_m: how far the points are apart.
+        origin: where the first camera is in that frame: x and y in meters, heading against x in degrees.
+    """
     T = turned_up(camera_up(poses))
     by = BY_CAMERA
     if float(np.linalg.norm(poses[:, :3, 1].mean(axis=0))) >= _LEAST_UPRIGHT:
@@ -58,13 +74,13 @@ def upright(points: Array, normals: Array, poses: Array, resolution_m: float) ->
         T = turned_up(camera_up(poses)) if by == BY_FLOOR else T
         cameras, by = T @ poses, BY_CAMERA
     first = cameras[0]
-    heading = np.arctan2(first[1, 2], first[0, 2])
-    c, s = np.cos(-heading), np.sin(-heading)
-    origin = np.array([*first[:2, 3], first[2, 3] if floor_z is None else floor_z])
+    turn = np.deg2rad(origin[2]) - np.arctan2(first[1, 2], first[0, 2])
+    c, s = np.cos(turn), np.sin(turn)
+    below = np.array([*first[:2, 3], first[2, 3] if floor_z is None else floor_z])
     level = np.eye(4)
     level[:2, :2] = [[c, -s], [s, c]]
-    level[:3, 3] = -level[:3, :3] @ origin
-    return Upright(level @ T, by, None if floor_z is None else 0.0)
+    level[:3, 3] = np.array([*origin[:2], 0.0]) - level[:3, :3] @ below
+    return Upright(level @ T, by, None if floor_z is None else 0.0, origin)
 
 
 def turned_up(up: Array) -> Array:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mvloc_ros.arguments import positive_count
+from mvloc_ros.arguments import finite, positive_count
 from mvloc_ros.posing.options import PosingOptions
 
 EXAMPLES = """examples:
@@ -42,11 +42,24 @@ def add_posing_arguments(parser: argparse._ActionsContainer) -> None:
         action="store_true",
         help="the floor has ramps or steps; else the floor that a robot drives on is taken as level",
     )
+    parser.add_argument(
+        "--origin",
+        type=finite,
+        nargs=3,
+        default=(0.0, 0.0, 0.0),
+        metavar=("X", "Y", "DEG"),
+        help="where the first camera is in the map, and its heading against x (default: 0 0 0)",
+    )
 
 
 def posing_options(args: argparse.Namespace, threads: int = 2) -> PosingOptions:
     """Of arguments that `add_posing_arguments` added."""
-    return PosingOptions(use_odometry=not args.without_odometry, level_floor=not args.uneven_floor, threads=threads)
+    return PosingOptions(
+        use_odometry=not args.without_odometry,
+        level_floor=not args.uneven_floor,
+        origin=tuple(args.origin),
+        threads=threads,
+    )
 
 
 def run_pose(args: argparse.Namespace) -> int:

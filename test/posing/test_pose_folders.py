@@ -205,6 +205,7 @@ def test_bad_input_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture
         (["--without-odometry"], PosingOptions(use_odometry=False)),
         (["--uneven-floor"], PosingOptions(level_floor=False)),
         (["--threads", "1"], PosingOptions(threads=1)),
+        (["--origin", "2", "-1", "90"], PosingOptions(origin=(2.0, -1.0, 90.0))),
     ],
 )
 def test_every_flag_reaches_its_option(

@@ -74,3 +74,11 @@ def test_cameras_that_look_straight_down_tell_no_up_direction():
     assert found.by == BY_CAMERA
     assert found.floor_z_m is None or np.isfinite(found.floor_z_m)
     assert ROOM_M[2] > 2.0
+
+
+def test_the_first_camera_is_where_it_is_said_to_be():
+    points, normals = box_room(20_000, np.random.default_rng(0))
+    found = upright(points, normals, CAMERAS, 0.025, (2.0, -1.0, 90.0))
+    first = found.T_map_first @ CAMERAS[0]
+    np.testing.assert_allclose(first[:2, 3], [2.0, -1.0], atol=1e-9)
+    assert np.rad2deg(np.arctan2(first[1, 2], first[0, 2])) == pytest.approx(90.0, abs=1e-6)
