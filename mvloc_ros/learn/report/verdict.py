@@ -37,6 +37,7 @@ _MOSTLY = 0.5
 _GOOD_SHARE, _PARTLY_SHARE, _MOST_FALSE = 0.9, 0.6, 0.005
 _FEW_FRAMES, _FEW_METRES = 100, 3.0
 _MOST_TRAINING = 0.1
+_LEAST_INSIDE = 0.5
 _LEAST_POSED = 0.9
 _MOST_COMPARED, _LEAST_SAME = 500, 0.9
 _BAD_MEDIAN_M, _BAD_P90_M, _BAD_SIGMA_M = 0.02, 0.05, 0.10
@@ -65,6 +66,8 @@ def verdict_of(findings: Findings) -> Verdict:
     others = _model_warnings(findings.place)
     evaluated = _evaluation_warnings(findings)
     kind = _kind(findings.accuracy)
+    if kind in (PARTLY, BAD) and _leads_elsewhere(findings):
+        kind = UNKNOWN
     if kind == GOOD and (serious or evaluated):
         kind = PARTLY if serious else UNKNOWN
     sentences = [*_accuracy_sentences(findings.accuracy), *_coverage_sentences(findings)]
@@ -72,6 +75,16 @@ def verdict_of(findings: Findings) -> Verdict:
     if kind == GOOD and findings.coverage is not None and findings.coverage.share < _MOSTLY:
         headline += _ELSEWHERE
     return Verdict(kind, headline, tuple(sentences), (*serious, *evaluated, *others))
+
+
+def _leads_elsewhere(findings: Findings) -> bool:
+    """Whether most held-out frames are of a part that no training view shows, so that few of them are right."""
+    covered, accuracy = findings.covered_frames, findings.accuracy
+    if covered is None or accuracy is None or accuracy.whole.right_share >= _GOOD_SHARE:
+        return False
+    if accuracy.whole.false > _MOST_FALSE * accuracy.whole.accepted:
+        return False
+    return covered.inside < _LEAST_INSIDE * (covered.inside + covered.outside)
 
 
 def _kind(accuracy: AccuracyOnHeldOut | None) -> str:
@@ -198,6 +211,14 @@ def _evaluation_warnings(findings: Findings) -> list[str]:
             f"The evaluation is small ({whole.frames} frames, {whole.path_m:.1f} m): its shares are rough. Record "
             "another "
             "drive and replay it."
+        )
+    if _leads_elsewhere(findings) and findings.covered_frames is not None:
+        covered = findings.covered_frames
+        lines.append(
+            f"Only {covered.inside} of the {covered.inside + covered.outside} held-out frames have a training view "
+            f"within {REACH_M:g} m and {REACH_DEG:g} degrees: the held-out part leads where the rest of the recordings "
+            "was not, so it says nothing of what was seen, and the model does not know that part. Let the end of a "
+            "drive repeat what was seen, or replay another drive."
         )
     if accuracy.training_frames > _MOST_TRAINING * whole.frames:
         lines.append(

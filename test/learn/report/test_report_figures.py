@@ -115,6 +115,33 @@ def test_false_poses_are_the_worst_verdict(inputs: Inputs, evaluation_of: Callab
     assert "1 of 120 were false" in " ".join(verdict["sentences"])
 
 
+def test_held_out_frames_of_a_part_that_nothing_else_shows_say_nothing_of_the_rest(
+    inputs: Inputs, evaluation_at: Callable[..., Path], room_bundle: Bundle
+):
+    training = room_bundle.training_trajectory()
+    assert training is not None
+    nothing = (None,) * 120
+    east = np.array([training.poses[n % len(training)] for n in range(120)])
+    east[:, 0, 3] += 2.2
+    found = figures(inputs(evaluation=evaluation_at(east, nothing)))
+    covered = found["coverage"]["held_out_frames"]
+    assert covered["inside"] < 60
+    assert found["verdict"]["kind"] == "unknown"
+    told = " ".join(found["verdict"]["warnings"])
+    assert f"Only {covered['inside']} of the 120 held-out frames have a training view within 0.75 m" in told
+
+
+def test_held_out_frames_of_what_was_seen_are_judged(
+    inputs: Inputs, evaluation_at: Callable[..., Path], room_bundle: Bundle
+):
+    training = room_bundle.training_trajectory()
+    assert training is not None
+    near = np.array([training.poses[n % len(training)] for n in range(120)])
+    near[:, :2, 3] += 0.05
+    found = figures(inputs(evaluation=evaluation_at(near, (None,) * 120)))
+    assert found["verdict"]["kind"] == "bad"
+
+
 def test_frames_of_the_training_are_not_held_out(
     inputs: Inputs, evaluation_at: Callable[..., Path], room_bundle: Bundle
 ):
