@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """How far poses that `mvloc pose` found are from the true ones.
 
-    mvloc pose recordings/kitchen --out /tmp/kitchen_posed
-    python -m bench.posing /tmp/kitchen_posed --truth recordings/kitchen
-    python -m bench.posing /tmp/house_posed --truth recordings/house --sequences seq-01,seq-02
+    mvloc pose recordings/kitchen --out posed/kitchen
+    python -m bench.posing posed/kitchen --truth recordings/kitchen
+    python -m bench.posing posed/house --truth recordings/monday --truth recordings/tuesday
 
 `--truth` are the folders that were posed, in the same order, with their poses. Absolute trajectory error (ATE): root
 mean square distance of the positions after one rigid alignment of all frames (Umeyama without scale; Sturm et al., IROS
@@ -96,7 +96,7 @@ def _row(name: str, apart: Array) -> dict[str, Any]:
 
 
 def _is_false(closure: dict[str, Any], found: Array, true: Array, frames: list[Any]) -> bool:
-    """Whether the measured relative pose, the found one corrected by the residual's bound, is far from the true one."""
+    """Whether the measured relative pose, which the found one differs from by the residual, is far from the true one."""
     number = {(frame.sequence, frame.index): index for index, frame in enumerate(frames)}
     ends = [number.get((name, index)) for name, index in (closure["from"], closure["to"])]
     if None in ends:
