@@ -96,7 +96,7 @@ def _row(name: str, apart: Array) -> dict[str, Any]:
 
 
 def _is_false(closure: dict[str, Any], found: Array, true: Array, frames: list[Any]) -> bool:
-    """Whether the measured relative pose, which the found one differs from by the residual, is far from the true one."""
+    """Whether the measured relative pose, from which the found one differs by the residual, is far from the truth."""
     number = {(frame.sequence, frame.index): index for index, frame in enumerate(frames)}
     ends = [number.get((name, index)) for name, index in (closure["from"], closure["to"])]
     if None in ends:
