@@ -33,6 +33,7 @@ from mvloc_ros.errors import MvlocError
 from mvloc_ros.file_reader import read_file
 from mvloc_ros.geometry import se3
 from mvloc_ros.limits import MOST_MAP_BYTES
+from mvloc_ros.localization.hypotheses import Search
 from mvloc_ros.localization.keyframe_starts import Look
 from mvloc_ros.localization.motion import moved
 from mvloc_ros.localization.options import RefinementOptions
@@ -67,15 +68,15 @@ class WakingRefiner(Refiner):
 
     places: Sequence[Array] = ()
 
-    def _starts(self, frame: Any, look: Look | None) -> Iterator[Start]:
+    def _starts(self, frame: Any, look: Look | None, search: Search) -> Iterator[Start]:
         if not self.places:
-            return super()._starts(frame, look)
+            return super()._starts(frame, look, search)
         names = [NETWORK, *(f"place {i}" for i in range(2, len(self.places) + 1))]
         return (Start(name, T) for name, T in zip(names, self.places, strict=True))
 
-    def _verdict(self, frame: Any, evidence: Evidence, fault: str, *, follows: bool) -> tuple[float, str]:
-        score, rejection = super()._verdict(frame, evidence, fault, follows=follows)
-        return (score, rejection or "another place") if self.places else (score, rejection)
+    def _verdict(self, frame: Any, evidence: Evidence, fault: str, *, follows: bool) -> tuple[float, str, float]:
+        score, rejection, log_odds = super()._verdict(frame, evidence, fault, follows=follows)
+        return score, rejection or ("another place" if self.places else ""), log_odds
 
 
 @dataclass(frozen=True)
