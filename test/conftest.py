@@ -105,7 +105,7 @@ def wait_for(condition: Callable[[], object], seconds: float, what: str) -> obje
     pytest.fail(f"waited {seconds} s for {what}")
 
 
-@pytest.fixture(name="wait_for")
+@pytest.fixture(name="wait_for", scope="session")
 def _wait_for() -> Callable[[Callable[[], object], float, str], object]:
     return wait_for
 

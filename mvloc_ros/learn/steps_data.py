@@ -17,7 +17,7 @@ from mvloc_ros.posing.pose import pose_folders
 from mvloc_ros.recordings import open_folder, open_folders
 from mvloc_ros.recordings.agreement import require_agreement
 from mvloc_ros.recordings.bare_folder import open_bare_folder
-from mvloc_ros.recordings.contents import contents_text
+from mvloc_ros.recordings.contents import bare_contents_text, contents_text
 from mvloc_ros.recordings.errors import NoPosesError
 from mvloc_ros.recordings.posed_links import pose_by_trajectory
 from mvloc_ros.recordings.to_dataset.bag_to_folder import to_dataset
@@ -113,9 +113,7 @@ def _read(job: Job, one: Given) -> None:
     elif job.has_poses(one):
         print(f"{contents_text(open_folder(one.path, options.test_fraction))}.")
     else:
-        bare = open_bare_folder(one.path)
-        count = sum(len(sequence.frames) for sequence in bare.sequences)
-        print(f"{one.path}: {count} frames without poses in {len(bare.sequences)} sequences, {bare.rate_hz:.4g} Hz")
+        print(f"{bare_contents_text(open_bare_folder(one.path))}.")
 
 
 def _convert(job: Job, one: Given) -> None:

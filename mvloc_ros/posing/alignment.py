@@ -15,10 +15,11 @@ import numpy as np
 import small_gicp
 from numpy.typing import NDArray
 
-from mvloc_ros.geometry import quaternion, se3
+from mvloc_ros.geometry.covariance import pose_error, skew
 from mvloc_ros.geometry.voxels import sum_by_key, voxel_keys
 from mvloc_ros.localization.depth_points import depth_noise
 from mvloc_ros.localization.local_features import Matches
+from mvloc_ros.localization.motion import moved
 from mvloc_ros.posing.view import View
 
 Array = NDArray[np.float64]
@@ -137,26 +138,13 @@ def align(
                 more = _features(matches, T, loose)
                 H, b = H + more[0], b + more[1]
             if prior is not None:
-                error = difference(prior.T, T)
+                error = pose_error(prior.T, T)
                 H, b = H + prior.information, b + prior.information @ error
             delta = np.asarray(np.linalg.solve(H + 1e-6 * np.eye(6), b), dtype=np.float64)
             T = moved(T, delta)
             if max(np.linalg.norm(delta[:3]), np.linalg.norm(delta[3:])) < enough:
                 break
     return _judged(points, normals, sigma, own, target, T, matches)
-
-
-def moved(T: Array, delta: Array) -> Array:
-    """A pose (4x4) moved by `[6]`: position, and rotation about its own place, in the axes of the frame around it."""
-    result = np.eye(4)
-    result[:3, 3] = T[:3, 3] + delta[:3]
-    result[:3, :3] = se3.project_to_so3(quaternion.to_matrix(quaternion.exp(0.5 * delta[3:])) @ T[:3, :3])
-    return result
-
-
-def difference(T_to: Array, T: Array) -> Array:
-    """`[6]` by which `T` is to be moved to be `T_to`."""
-    return np.concatenate([T_to[:3, 3] - T[:3, 3], se3.rotation_vector(T_to[:3, :3] @ T[:3, :3].T)])
 
 
 def _pairs(
@@ -191,7 +179,7 @@ def _features(matches: Matches, T: Array, loose: float) -> tuple[Array, Array]:
     weight = _OWN_OF_FEATURE * _robust(np.linalg.norm(apart, axis=1) / (loose * sigma)) / sigma**2
     total = float(weight.sum())
     mean = weight @ arms
-    cross = np.array([[0.0, mean[2], -mean[1]], [-mean[2], 0.0, mean[0]], [mean[1], -mean[0], 0.0]])
+    cross = -skew(mean)
     squares = (arms * weight[:, None]).T @ arms
     H = np.block([[total * np.eye(3), cross], [cross.T, np.trace(squares) * np.eye(3) - squares]])
     return H, np.concatenate([weight @ apart, (np.cross(arms, apart) * weight[:, None]).sum(axis=0)])

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.motion_limits import MotionLimits
 from mvloc_ros.geometry.trajectory import Interpolation, Trajectory
-from mvloc_ros.localization.motion import Distance
-from mvloc_ros.posing.alignment import moved
+from mvloc_ros.localization.motion import Distance, moved
 
 Array = NDArray[np.float64]
 

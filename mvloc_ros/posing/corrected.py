@@ -8,17 +8,20 @@ averages over the image, so that each view differs from it by what is peculiar t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mvloc_ros.geometry import se3
 from mvloc_ros.mapping.build import Cameras, MapOptions, build_map
 from mvloc_ros.mapping.errors import MappingError
+from mvloc_ros.posing.alignment import align
 from mvloc_ros.posing.frame_poses import frame_poses
 from mvloc_ros.posing.options import PosingOptions
-from mvloc_ros.posing.view import FAR_M, NEAR_M, Rig
-from mvloc_ros.posing.visual_odometry import Track, realigned
+from mvloc_ros.posing.tracks import Keyframe, Track, matched, recent
+from mvloc_ros.posing.view import FAR_M, NEAR_M, Rig, read_view
 from mvloc_ros.posing.whole_map import WholeMap, build
 from mvloc_ros.recordings.frames import CameraSettings
 
@@ -42,7 +45,7 @@ def with_corrected_depth(
         return whole
     depth = replace(rig.sensors.depth, correction=correction)
     corrected = replace(rig, sensors=replace(rig.sensors, depth=depth))
-    tracks[:] = [realigned(track, corrected, options.threads) for track in tracks]
+    tracks[:] = [_realigned(track, corrected, options.threads) for track in tracks]
     return build(tracks, corrected, options)
 
 
@@ -58,3 +61,19 @@ def _correction(
         return build_map(records, Cameras.of(cameras), how).correction
     except MappingError:
         return None
+
+
+def _realigned(track: Track, rig: Rig, threads: int) -> Track:
+    """The track with its keyframes read again by a rig of corrected depth, and aligned to each other again."""
+    with ThreadPoolExecutor(threads) as pool:
+        views = list(pool.map(lambda keyframe: read_view(keyframe.view.record, rig), track.keyframes))
+    keyframes: list[Keyframe] = []
+    for old, view in zip(track.keyframes, views, strict=True):
+        if not keyframes:
+            keyframes.append(replace(old, view=view))
+            continue
+        before = track.keyframes[len(keyframes) - 1]
+        start = keyframes[-1].T @ se3.inverse(before.T) @ old.T
+        aligned = align(view, recent(keyframes), start, matched(view, keyframes), is_near=True)
+        keyframes.append(Keyframe(view, aligned.T, aligned.information))
+    return Track(track.sequence, keyframes, track.frames, track.odometry)

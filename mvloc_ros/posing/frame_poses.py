@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.geometry import se3
-from mvloc_ros.posing.visual_odometry import Track, TrackedFrame
+from mvloc_ros.posing.tracks import Track, TrackedFrame
 from mvloc_ros.posing.whole_map import WholeMap
 from mvloc_ros.recordings import FrameRecord
 

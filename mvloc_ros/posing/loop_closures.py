@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.geometry import se3
+from mvloc_ros.geometry.covariance import pose_error
 from mvloc_ros.geometry.projection import transform_points
 from mvloc_ros.localization.local_features import match, pose_of
-from mvloc_ros.posing.alignment import Aligned, Prior, Target, align, difference
+from mvloc_ros.posing.alignment import Aligned, Prior, Target, align
 from mvloc_ros.posing.pose_graph import Relative
+from mvloc_ros.posing.tracks import Keyframe, Track, fused
 from mvloc_ros.posing.view import Rig, View, seen_through
-from mvloc_ros.posing.visual_odometry import Keyframe, Track, fused
 
 Array = NDArray[np.float64]
 
@@ -146,7 +147,7 @@ class Verifier:
         matches = match(second.view.features, first.view.features, np.eye(4))
         prior = Prior(start, np.diag([_GRAPH_SIGMA[0] ** -2.0] * 3 + [_GRAPH_SIGMA[1] ** -2.0] * 3))
         aligned = align(second.view, self._around(a), start, matches, prior, is_near=True)
-        came = difference(start, aligned.T)
+        came = pose_error(start, aligned.T)
         if np.linalg.norm(came[:3]) > _MOST_MOVED[0] or np.linalg.norm(came[3:]) > _MOST_MOVED[1]:
             return None
         by_features = aligned.matches >= _LEAST_MATCHES

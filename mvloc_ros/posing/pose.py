@@ -8,6 +8,7 @@ are found again.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -30,15 +31,19 @@ from mvloc_ros.posing.frame_poses import frame_poses
 from mvloc_ros.posing.options import PosingOptions
 from mvloc_ros.posing.posed_folder import PosedFrame, require_usable, write_posed
 from mvloc_ros.posing.summary import Recording, content_of, summary_text
+from mvloc_ros.posing.tracks import Missed, Track, fused
 from mvloc_ros.posing.upright import Upright, upright
-from mvloc_ros.posing.view import Rig, View, read_view
-from mvloc_ros.posing.visual_odometry import Missed, Track, VisualOdometry, fused
+from mvloc_ros.posing.view import FAR_M, NEAR_M, Rig, View, read_view
+from mvloc_ros.posing.visual_odometry import VisualOdometry
 from mvloc_ros.posing.whole_map import WholeMap, build
 from mvloc_ros.recordings import FrameRecord, RecordingError
 from mvloc_ros.recordings.bare_folder import BareFolder, open_bare_folder
+from mvloc_ros.recordings.contents import bare_contents_text
+from mvloc_ros.recordings.depth_summary import depth_summary
 from mvloc_ros.recordings.joined_folders import paths_of, require_same_cameras
 
 Array = NDArray[np.float64]
+_log = logging.getLogger(__name__)
 
 # Images that are read ahead.
 _AHEAD = 6
@@ -78,6 +83,8 @@ def pose_folders(folders: Sequence[Path], out: Path, options: PosingOptions | No
     opened = [open_bare_folder(path) for path in paths]
     for other in opened[1:]:
         require_same_cameras(opened[0], other)
+    for folder in opened:
+        _say_what_is_assumed(folder)
     recordings = _recordings(opened)
     rig = Rig.of(opened[0])
     tracks, missed = _track(recordings, rig, options)
@@ -88,9 +95,19 @@ def pose_folders(folders: Sequence[Path], out: Path, options: PosingOptions | No
     posed, unjoined = _posed_frames(whole, tracks, frame, recordings)
     missed = sorted(missed + unjoined, key=lambda one: (one.record.sequence, one.record.index))
     _require_motion(posed)
-    content = content_of(recordings, posed, missed, whole, frame, time.monotonic() - began)
+    mount = next((track.odometry.mount for track in tracks if track.odometry is not None), None)
+    content = content_of(recordings, posed, missed, whole, frame, mount, time.monotonic() - began)
     write_posed(out, opened[0], posed, content)
     return PosingSummary(out, content)
+
+
+def _say_what_is_assumed(folder: BareFolder) -> None:
+    """Print frames, cameras, times and the unit of depth, by a few images; warn of what is implausible."""
+    print(f"{bare_contents_text(folder)}.")
+    depth = depth_summary(folder, NEAR_M, min(FAR_M, folder.max_depth_m or FAR_M), "mvloc pose")
+    print(f"{depth.text}.")
+    if depth.problem:
+        _log.warning("%s.", depth.problem)
 
 
 def _recordings(folders: Sequence[BareFolder]) -> list[Recording]:

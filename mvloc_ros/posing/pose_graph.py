@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.geometry import se3
-from mvloc_ros.posing.alignment import difference
+from mvloc_ros.geometry.covariance import pose_error
 from mvloc_ros.posing.errors import PosingError
 
 Array = NDArray[np.float64]
@@ -54,7 +54,7 @@ class Relative:
 
     def sigmas(self, poses: Array) -> float:
         """That difference in standard deviations."""
-        off = difference(se3.inverse(poses[self.a]) @ poses[self.b], self.T_a_b)
+        off = pose_error(se3.inverse(poses[self.a]) @ poses[self.b], self.T_a_b)
         return float(np.sqrt(off @ np.linalg.solve(_covariance(self.information), off)))
 
 
@@ -68,7 +68,7 @@ class Known:
 
     def sigmas(self, poses: Array) -> float:
         """How far the pose among poses `[N, 4, 4]` is from it, in standard deviations."""
-        off = difference(poses[self.pose], self.T)
+        off = pose_error(poses[self.pose], self.T)
         return float(np.sqrt(off @ np.linalg.solve(self.covariance, off)))
 
 

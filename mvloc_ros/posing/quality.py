@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mvloc_ros.geometry import se3
 from mvloc_ros.posing.alignment import Target, distances
-from mvloc_ros.posing.visual_odometry import Missed
+from mvloc_ros.posing.tracks import Missed
 from mvloc_ros.posing.whole_map import WholeMap
 
 Array = NDArray[np.float64]
@@ -42,7 +43,7 @@ def consistency(whole: WholeMap) -> tuple[float, float] | None:
     some = whole.closures[:: max(1, len(whole.closures) // _COMPARED)]
     found = []
     for closure in some:
-        T = np.linalg.inv(whole.poses[number[closure.a]]) @ whole.poses[number[closure.b]]
+        T = se3.inverse(whole.poses[number[closure.a]]) @ whole.poses[number[closure.b]]
         first, second = whole.nodes[closure.a].view, whole.nodes[closure.b].view
         found.append(np.abs(distances(second, Target.of(first.points, first.normals, _SPACING_M), T)))
     apart = np.concatenate(found) if found else np.zeros(0)

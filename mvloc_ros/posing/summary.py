@@ -13,10 +13,11 @@ import numpy as np
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.trajectory import Trajectory
 from mvloc_ros.posing import quality
+from mvloc_ros.posing.base_odometry import Mount
 from mvloc_ros.posing.loop_closures import Closure
 from mvloc_ros.posing.posed_folder import PosedFrame
+from mvloc_ros.posing.tracks import Missed
 from mvloc_ros.posing.upright import Upright
-from mvloc_ros.posing.visual_odometry import Missed
 from mvloc_ros.posing.whole_map import WholeMap
 from mvloc_ros.recordings import FrameRecord
 
@@ -42,6 +43,7 @@ def content_of(
     missed: Sequence[Missed],
     whole: WholeMap,
     frame: Upright,
+    mount: Mount | None,
     seconds: float,
 ) -> dict[str, Any]:
     """The content of posing.json."""
@@ -55,6 +57,7 @@ def content_of(
         "sequences": [
             {
                 "name": recording.name,
+                "has_odometry": recording.odometry is not None,
                 "recording": str(recording.folder),
                 "frames": len(recording.frames),
                 "posed": len(posed.get(recording.name, [])),
@@ -84,6 +87,7 @@ def content_of(
         "up": frame.by,
         "floor_z_m": frame.floor_z_m,
         "origin": list(frame.origin),
+        "camera_on_robot": None if mount is None else _mount(mount),
         "camera_height_m": whole.camera_height_m,
         "seconds": seconds,
         "frames_per_s": total / max(seconds, 1e-9),
@@ -102,6 +106,19 @@ def _closure(whole: WholeMap, closure: Closure) -> dict[str, Any]:
         "residual_deg": float(np.rad2deg(se3.rotation_error(T, closure.T_a_b))),
         "matches": closure.aligned.matches,
         "inlier_ratio": closure.aligned.inlier_ratio,
+    }
+
+
+def _mount(mount: Mount) -> dict[str, float]:
+    """Where the camera is on the robot, as odometry tells it, which leaves its height open."""
+    ahead = mount.T_base_camera[:3, 2]
+    return {
+        "x_m": float(mount.T_base_camera[0, 3]),
+        "y_m": float(mount.T_base_camera[1, 3]),
+        "heading_deg": float(np.rad2deg(np.arctan2(ahead[1], ahead[0]))),
+        "pitch_down_deg": float(np.rad2deg(-np.arcsin(np.clip(ahead[2], -1.0, 1.0)))),
+        "motions_differ_m": mount.metres,
+        "motions_differ_deg": float(np.rad2deg(mount.radians)),
     }
 
 
@@ -124,6 +141,7 @@ def summary_text(content: dict[str, Any]) -> str:
         f"({content['rejected_loop_closures']} rejected), {content['frames_per_s']:.1f} frames/s",
         f"frame: z up by the {content['up']}, {floor}; {_where_text(content['origin'])}; metres",
     ]
+    lines += _odometry_lines(content)
     if content["consistency"] is not None:
         apart = content["consistency"]
         lines.append(
@@ -143,6 +161,20 @@ def summary_text(content: dict[str, Any]) -> str:
         for span in content["low_confidence"]
     ]
     return "\n".join(lines)
+
+
+def _odometry_lines(content: dict[str, Any]) -> list[str]:
+    """What was made of the robot's odometry, if there is any."""
+    if not any(sequence["has_odometry"] for sequence in content["sequences"]):
+        return []
+    found = content["camera_on_robot"]
+    if found is None:
+        return ["odometry: not used, since no place of the camera on the robot explains it, or it was not asked for"]
+    return [
+        f"odometry: used, with the camera at x {found['x_m']:.2f}, y {found['y_m']:.2f} m of the base, heading "
+        f"{found['heading_deg']:.1f}, pitch {found['pitch_down_deg']:.1f} degrees down (found from the recording; "
+        f"motions differ by {found['motions_differ_m']:.3f} m and {found['motions_differ_deg']:.2f} degrees, median)"
+    ]
 
 
 def _where_text(origin: Sequence[float]) -> str:

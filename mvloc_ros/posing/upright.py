@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mvloc_ros.geometry.covariance import skew
 from mvloc_ros.geometry.projection import transform_points
 from mvloc_ros.localization.depth_points import CORRECTION_SHAPE
 from mvloc_ros.localization.scene_map import MapPoints, SceneMap
@@ -91,7 +92,6 @@ def turned_up(up: Array) -> Array:
     if cosine < -1.0 + 1e-9:
         T[1, 1] = T[2, 2] = -1.0
         return T
-    x, y, w = axis
-    K = np.array([[0.0, -w, y], [w, 0.0, -x], [-y, x, 0.0]])
+    K = skew(axis)
     T[:3, :3] = np.eye(3) + K + K @ K / (1.0 + cosine)
     return T

@@ -19,10 +19,10 @@ from mvloc_ros.geometry.projection import transform_points
 from mvloc_ros.localization.depth_points import CORRECTION_SHAPE, DepthCamera
 from mvloc_ros.localization.local_features import LocalFeatures, extract, none_found
 from mvloc_ros.localization.sensor_rig import SensorRig
-from mvloc_ros.model.frame import ColorImage, DepthImage
+from mvloc_ros.mapping.build import Cameras, depth_image
+from mvloc_ros.model.frame import ColorImage
 from mvloc_ros.recordings import FrameRecord, read_color
 from mvloc_ros.recordings.frames import CameraSettings
-from mvloc_ros.recordings.images import DEPTH_INVALID, read_depth_raw
 
 Array = NDArray[np.float64]
 
@@ -45,30 +45,29 @@ class Rig:
 
     Attributes:
         sensors: both cameras and their places.
-        metres_per_unit: of the values in its depth images.
+        cameras: the same as `mvloc map` has them.
         small: the depth camera at the size of `View.depth`.
     """
 
     sensors: SensorRig
-    metres_per_unit: float
+    cameras: Cameras
     small: PinholeCamera
 
     @staticmethod
     def of(settings: CameraSettings) -> Rig:
         """Without extrinsics both cameras are taken to be in one place."""
-        known = None if settings.depth_registered else settings.T_color_depth
-        T_color_depth = np.eye(4) if known is None else np.asarray(known, dtype=np.float64)
+        cameras = Cameras.of(settings)
         far_m = min(FAR_M, settings.max_depth_m or FAR_M)
         none = np.zeros(CORRECTION_SHAPE, np.float32)
         sensors = SensorRig(
-            color=settings.color_camera,
-            depth=DepthCamera(settings.depth_camera, NEAR_M, far_m, none),
-            T_color_depth=T_color_depth,
-            T_camera_depth=T_color_depth if settings.pose_of == "color" else np.eye(4),
+            color=cameras.color,
+            depth=DepthCamera(cameras.depth, NEAR_M, far_m, none),
+            T_color_depth=cameras.T_color_depth,
+            T_camera_depth=cameras.T_camera_depth,
         )
-        camera = settings.depth_camera
+        camera = cameras.depth
         small = camera.scaled_to(_SMALL_COLUMNS, round(_SMALL_COLUMNS * camera.height / camera.width))
-        return Rig(sensors, 1.0 / settings.depth_units_per_metre, small)
+        return Rig(sensors, cameras, small)
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,9 +103,8 @@ def read_view(record: FrameRecord, rig: Rig) -> View:
     empty = View(record, nothing, nothing, none_found(), small)
     if record.depth is None:
         return replace(empty, problem="no depth image")
-    raw = read_depth_raw(record.depth)
-    raw[raw == DEPTH_INVALID] = 0
-    depth = DepthImage(raw, rig.metres_per_unit)
+    depth = depth_image(record, rig.cameras)
+    raw = np.asarray(depth.values, dtype=np.uint16)
     points = rig.sensors.depth.points(depth, _COLUMNS)
     whole = raw.size / max(1, round(raw.shape[1] / _COLUMNS)) ** 2
     if len(points) < max(_LEAST_POINTS, _LEAST_SHARE * whole):
@@ -122,7 +120,7 @@ def read_view(record: FrameRecord, rig: Rig) -> View:
     cloud = transform_points(rig.sensors.T_camera_depth, points)
     surface, normals = _surface(cloud, rig.sensors.T_camera_depth[:3, 3])
     thinned = cv2.resize(raw, (rig.small.width, rig.small.height), interpolation=cv2.INTER_NEAREST)
-    metres = thinned.astype(np.float32) * np.float32(rig.metres_per_unit)
+    metres = thinned.astype(np.float32) * np.float32(depth.metres_per_unit)
     return View(record, surface, normals, features, metres, problem)
 
 

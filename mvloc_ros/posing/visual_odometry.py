@@ -7,28 +7,20 @@ loop closures may join the two. Within a track poses are in the frame of its fir
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-
 import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.geometry import se3
-from mvloc_ros.geometry.projection import transform_points
-from mvloc_ros.localization.local_features import Matches, match, pose_of
+from mvloc_ros.geometry.covariance import pose_error
+from mvloc_ros.localization.local_features import pose_of
 from mvloc_ros.localization.motion import Distance
-from mvloc_ros.posing.alignment import Aligned, Prior, Target, align, difference, spread_of
+from mvloc_ros.posing.alignment import Aligned, Prior, Target, align, spread_of
 from mvloc_ros.posing.base_odometry import BaseOdometry
-from mvloc_ros.posing.view import Rig, View, read_view
-from mvloc_ros.recordings import FrameRecord
+from mvloc_ros.posing.tracks import Keyframe, Missed, Track, TrackedFrame, matched, recent
+from mvloc_ros.posing.view import View
 
 Array = NDArray[np.float64]
 
-SPACING_M = 0.025
-"""Of the points of a surface that is aligned to."""
-# Keyframes that a view is aligned to, the last ones; and of these the ones whose features it is matched with.
-_RECENT, _MATCHED = 6, 2
 # A keyframe is made after so much motion, or when less of the view than this lies on what the others show.
 _KEYFRAME_M, _KEYFRAME_RAD, _LEAST_IN_REACH = 0.10, np.deg2rad(8.0), 0.75
 # An aligned view is refused below these: it shows another place, or too little.
@@ -58,55 +50,6 @@ _WEAK_S = 0.4
 # After a pause this long, or so many views that could not be aligned, a track ends.
 _PAUSE_S, _MOST_MISSED = 1.0, 8
 _LEAST_TRACK = 5
-
-
-@dataclass(frozen=True, eq=False)
-class Keyframe:
-    """A view that others are aligned to.
-
-    Attributes:
-        view: what it shows.
-        T: 4x4, camera in the frame of the track.
-        information: `[6, 6]` of its pose relative to the keyframes before, in the track's axes.
-    """
-
-    view: View
-    T: Array
-    information: Array
-
-
-@dataclass(frozen=True, eq=False)
-class TrackedFrame:
-    """A frame by its keyframe: number in the track, and T_keyframe_camera (4x4)."""
-
-    record: FrameRecord
-    keyframe: int
-    T_keyframe_camera: Array
-
-
-@dataclass(eq=False)
-class Track:
-    """Consecutive views of one recording in one frame.
-
-    Attributes:
-        sequence: number of the recording.
-        keyframes: in order of time.
-        frames: all that were aligned, keyframes among them.
-        odometry: the robot's; None without.
-    """
-
-    sequence: int
-    keyframes: list[Keyframe] = field(default_factory=list)
-    frames: list[TrackedFrame] = field(default_factory=list)
-    odometry: BaseOdometry | None = None
-
-
-@dataclass(frozen=True)
-class Missed:
-    """A frame without a pose, and why."""
-
-    record: FrameRecord
-    reason: str
 
 
 class VisualOdometry:
@@ -188,8 +131,7 @@ class VisualOdometry:
 
     def _aligned(self, view: View) -> Aligned | str:
         assert self._target is not None
-        keyframes = self._track.keyframes
-        matches = _together([match(view.features, k.view.features, k.T) for k in keyframes[-_MATCHED:]])
+        matches = matched(view, self._track.keyframes)
         prior = self._predicted(view.stamp_ns)
         # A guess of the velocity decides only what nothing else does: it would hold back a camera that speeds up.
         held = prior if self._by_odometry else Prior(prior.T, _TRUST * prior.information)
@@ -271,23 +213,12 @@ class VisualOdometry:
         self._track.frames.append(TrackedFrame(view.record, len(self._track.keyframes) - 1, np.eye(4)))
         self._last = (view.stamp_ns, T)
         self._determined_ns = self._determined_ns or view.stamp_ns
-        recent = self._track.keyframes[-_RECENT:]
-        self._target = fused(recent)
-
-
-def fused(keyframes: Iterable[Keyframe], T_to: Array | None = None) -> Target:
-    """The surfaces of keyframes in one, in their track's frame or as `T_to` (4x4) maps it."""
-    points, normals = [], []
-    for keyframe in keyframes:
-        T = keyframe.T if T_to is None else T_to @ keyframe.T
-        points.append(transform_points(T, keyframe.view.points))
-        normals.append(keyframe.view.normals @ T[:3, :3].T)
-    return Target.of(np.concatenate(points), np.concatenate(normals), SPACING_M)
+        self._target = recent(self._track.keyframes)
 
 
 def is_possible(T: Array, prior: Prior) -> bool:
     """Whether a camera (4x4) can have come there: repeated patterns are matched with their neighbors."""
-    return bool((np.abs(difference(prior.T, T)) < _POSSIBLE_SIGMAS / np.sqrt(np.diag(prior.information))).all())
+    return bool((np.abs(pose_error(prior.T, T)) < _POSSIBLE_SIGMAS / np.sqrt(np.diag(prior.information))).all())
 
 
 def _score(aligned: Aligned) -> float:
@@ -298,25 +229,3 @@ def is_determined(information: Array) -> bool:
     """Whether a pose is known in every direction."""
     metres, radians = spread_of(information)
     return metres <= _MOST_SPREAD[0] and radians <= _MOST_SPREAD[1]
-
-
-def realigned(track: Track, rig: Rig, threads: int) -> Track:
-    """The track with its keyframes read again by a rig of corrected depth, and aligned to each other again."""
-    with ThreadPoolExecutor(threads) as pool:
-        views = list(pool.map(lambda keyframe: read_view(keyframe.view.record, rig), track.keyframes))
-    keyframes: list[Keyframe] = []
-    for old, view in zip(track.keyframes, views, strict=True):
-        if not keyframes:
-            keyframes.append(replace(old, view=view))
-            continue
-        before = track.keyframes[len(keyframes) - 1]
-        start = keyframes[-1].T @ se3.inverse(before.T) @ old.T
-        recent = keyframes[-_RECENT:]
-        found = [match(view.features, k.view.features, k.T) for k in recent[-_MATCHED:]]
-        aligned = align(view, fused(recent), start, _together(found), is_near=True)
-        keyframes.append(Keyframe(view, aligned.T, aligned.information))
-    return Track(track.sequence, keyframes, track.frames, track.odometry)
-
-
-def _together(found: Sequence[Matches]) -> Matches:
-    return Matches(*(np.concatenate(parts) for parts in zip(*((m.seen, m.mapped) for m in found), strict=True)))

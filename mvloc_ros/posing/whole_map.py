@@ -17,8 +17,8 @@ from mvloc_ros.posing.loop_closures import Closure, Node, Verifier, alike, conse
 from mvloc_ros.posing.options import PosingOptions
 from mvloc_ros.posing.place_index import likeness
 from mvloc_ros.posing.pose_graph import Known, Optimized, Relative, optimize
+from mvloc_ros.posing.tracks import Track
 from mvloc_ros.posing.view import Rig
-from mvloc_ros.posing.visual_odometry import Track
 
 Array = NDArray[np.float64]
 

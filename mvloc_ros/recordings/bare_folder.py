@@ -42,6 +42,16 @@ class BareFolder(CameraSettings):
     layout: str
     sequences: tuple[BareSequence, ...]
 
+    @property
+    def where(self) -> str:
+        """The path, for a message."""
+        return str(self.root)
+
+    @property
+    def frames(self) -> tuple[FrameRecord, ...]:
+        """Of all sequences, one after another."""
+        return tuple(frame for sequence in self.sequences for frame in sequence.frames)
+
 
 def open_bare_folder(path: Path | str) -> BareFolder:
     """List the frames of a folder in the 7-Scenes or TUM RGB-D layout; poses in it are not read.
@@ -61,7 +71,7 @@ def open_bare_folder(path: Path | str) -> BareFolder:
             f"{root} has neither the 7-Scenes layout (seq-01/frame-000000.color.png ...) nor the TUM RGB-D layout "
             "(rgb.txt, depth.txt)."
         )
-    if not any(sequence.frames for sequence in folder.sequences):
+    if not folder.frames:
         raise RecordingError(f"{root} has no image: check the path, or copy the recording again.")
     return folder
 

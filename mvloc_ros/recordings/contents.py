@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
-from mvloc_ros.recordings.frames import PosedFolder
+from collections.abc import Sequence
+
+from mvloc_ros.recordings.bare_folder import BareFolder
+from mvloc_ros.recordings.frames import FrameRecord, PosedFolder
 
 _LAYOUTS = {"7scenes": "7-Scenes", "tum": "TUM RGB-D"}
 
@@ -18,10 +21,33 @@ def contents_text(folder: PosedFolder) -> str:
         )
         return ".\n".join([*map(contents_text, folder.parts), total])
     frames = (*folder.train, *folder.test)
-    colors, depths = (sum(getattr(frame, kind) is not None for frame in frames) for kind in ("color", "depth"))
     text = (
         f"{folder.root}: {_LAYOUTS.get(folder.layout, folder.layout)} layout, {len(folder.train)} training and "
-        f"{len(folder.test)} test frames with {colors} color and {depths} depth images, {folder.rate_hz:.4g} Hz, "
+        f"{len(folder.test)} test frames with {_images(frames)}, {folder.rate_hz:.4g} Hz, "
         f"poses of the {folder.pose_of} camera"
     )
     return text + (f"; {len(folder.left_out)} left out" if folder.left_out else "")
+
+
+def bare_contents_text(folder: BareFolder) -> str:
+    """The same of a folder without poses, and what is taken of its cameras and times."""
+    frames = folder.frames
+    apart = [abs(f.depth_stamp_ns - f.stamp_ns) for f in frames if f.depth is not None and f.depth_stamp_ns is not None]
+    skew = f", up to {1e-6 * max(apart):.3g} ms apart and taken as of one time" if any(apart) else ""
+    if folder.depth_registered:
+        place = "depth is registered to color"
+    elif folder.T_color_depth is not None:
+        place = "depth is not registered to color, T_color_depth is known"
+    else:
+        place = "depth is not registered to color, T_color_depth is unknown: both cameras are taken to be in one place"
+    odometry = sum(sequence.odometry is not None for sequence in folder.sequences)
+    return (
+        f"{folder.root}: {_LAYOUTS.get(folder.layout, folder.layout)} layout, {len(frames)} frames without poses in "
+        f"{len(folder.sequences)} sequences with {_images(frames)}{skew}, {folder.rate_hz:.4g} Hz, "
+        f"odometry of {odometry}; {place}; poses are to be of the {folder.pose_of} camera"
+    )
+
+
+def _images(frames: Sequence[FrameRecord]) -> str:
+    colors, depths = (sum(getattr(frame, kind) is not None for frame in frames) for kind in ("color", "depth"))
+    return f"{colors} color and {depths} depth images"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mvloc_ros.geometry.depth_statistics import DepthStatistics, DepthTally, unit_hint, unusual
+from mvloc_ros.recordings.bare_folder import BareFolder
 from mvloc_ros.recordings.camera_file import CAMERA_FILE, read_camera_file
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.frames import PosedFolder
@@ -31,8 +32,8 @@ class DepthSummary:
     problem: str
 
 
-def depth_summary(folder: PosedFolder, near_m: float, far_m: float, purpose: str) -> DepthSummary:
-    """Read a few depth images, spread over the training frames.
+def depth_summary(folder: PosedFolder | BareFolder, near_m: float, far_m: float, purpose: str) -> DepthSummary:
+    """Read a few depth images, spread over the training frames, or over all frames of a folder without poses.
 
     Args:
         folder: what is read.
@@ -40,7 +41,8 @@ def depth_summary(folder: PosedFolder, near_m: float, far_m: float, purpose: str
         far_m: largest one.
         purpose: what uses them, for the sentence, as `mvloc map`.
     """
-    paths = [frame.depth for frame in folder.train if frame.depth is not None]
+    frames, kind = (folder.train, "training frames") if isinstance(folder, PosedFolder) else (folder.frames, "frames")
+    paths = [frame.depth for frame in frames if frame.depth is not None]
     picked = sorted({round(i) for i in np.linspace(0, len(paths) - 1, _IMAGES)}) if paths else []
     tally = DepthTally(near_m, far_m)
     for index in picked:
@@ -53,13 +55,13 @@ def depth_summary(folder: PosedFolder, near_m: float, far_m: float, purpose: str
     whose = f"default of the {folder.layout} layout"
     if "depth_units_per_metre" in read_camera_file(folder.root):
         whose = CAMERA_FILE
-    images = f"{len(paths)} of {len(folder.train)} training frames"
+    images = f"{len(paths)} of {len(frames)} {kind}"
     text = f"depth of {images}: {folder.depth_units_per_metre:g} values a metre ({whose}), {found.text()}"
     return DepthSummary(found, text, _problem(folder, found, unit_m, (near_m, far_m), purpose))
 
 
 def _problem(
-    folder: PosedFolder, found: DepthStatistics, unit_m: float, range_m: tuple[float, float], purpose: str
+    folder: PosedFolder | BareFolder, found: DepthStatistics, unit_m: float, range_m: tuple[float, float], purpose: str
 ) -> str:
     if not found.measured:
         return f"{folder.where} has no usable depth: {found.text()}"

@@ -14,8 +14,8 @@ from mvloc_ros.localization.depth_points import depth_noise
 from mvloc_ros.localization.local_features import LocalFeatures, Matches, none_found
 from mvloc_ros.posing.alignment import Aligned
 from mvloc_ros.posing.loop_closures import Closure, Node
+from mvloc_ros.posing.tracks import Keyframe
 from mvloc_ros.posing.view import View
-from mvloc_ros.posing.visual_odometry import Keyframe
 from mvloc_ros.recordings import FrameRecord
 
 ROOM_M = np.array([4.0, 3.0, 2.4])

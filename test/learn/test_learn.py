@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +28,7 @@ from mvloc_ros.learn.step import run_steps
 from mvloc_ros.model.bundle import read_bundle
 from mvloc_ros.storage import exclusive
 
+WaitFor = Callable[[Callable[[], object], float, str], object]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 DEADLINE_S = 100.0
 # Killed when this much of `learn.json` is there: a step that has ended, or has only begun.
@@ -60,14 +60,11 @@ def reached(state: Path, name: str, ended: bool) -> bool:
     return record is not None and (bool(record["outputs"]) or not ended)
 
 
-def learn_until(arguments: list[str], reason: Callable[[], bool], number: int) -> int:
+def learn_until(arguments: list[str], reason: Callable[[], bool], number: int, wait_for: WaitFor) -> int:
     """Run the command until something is so, end it by a signal, and return its exit code."""
     process = subprocess.Popen([sys.executable, "-m", "mvloc_ros.cli", *arguments], env=ENVIRONMENT,
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
-    deadline = time.monotonic() + DEADLINE_S
-    while process.poll() is None and not reason():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)  # polling
+    wait_for(lambda: process.poll() is not None or reason(), DEADLINE_S, "the step, or the end of the command")
     process.send_signal(number)
     return process.wait(timeout=DEADLINE_S)
 
@@ -92,12 +89,12 @@ def by_hand(walk: Path, tiny: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture(scope="module")
-def learned(walk: Path, tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def learned(walk: Path, tiny: Path, tmp_path_factory: pytest.TempPathFactory, wait_for: WaitFor) -> Path:
     """The bundle by one command that is ended after every step, and in some."""
     out = tmp_path_factory.mktemp("learned") / "walk"
     state, arguments = Places(out).state, command(walk, out, tiny)
     for name, ended, number in KILLS:
-        code = learn_until(arguments, lambda name=name, ended=ended: reached(state, name, ended), number)
+        code = learn_until(arguments, lambda name=name, ended=ended: reached(state, name, ended), number, wait_for)
         assert code == (130 if number == signal.SIGINT else -signal.SIGKILL), (name, ended)
     done = subprocess.run([sys.executable, "-m", "mvloc_ros.cli", *arguments], env=ENVIRONMENT, check=True,
                           capture_output=True, text=True)  # fmt: skip

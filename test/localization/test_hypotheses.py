@@ -159,7 +159,7 @@ def test_of_two_equal_rooms_none_is_accepted_until_a_frame_tells_them_apart():
     told_apart = [seen(tracker, n, STRONG, BAD) for n in range(40, 50)]
     accepted = next(verdict for verdict in told_apart if verdict.accepted)
     assert accepted.T_map_camera is not None
-    assert abs(accepted.T_map_camera[1, 3]) < 0.1, "the room that goes on fitting, not its copy"
+    assert abs(accepted.T_map_camera[1, 3]) < 0.1, "the hypothesis that all later frames support"
 
 
 @pytest.mark.parametrize("late", range(1, 4))

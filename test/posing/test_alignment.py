@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from posing_scene import box_room, camera, matched, transform, view, wall
 
 from mvloc_ros.geometry import se3
+from mvloc_ros.geometry.covariance import pose_error
 from mvloc_ros.localization.local_features import Matches
-from mvloc_ros.posing.alignment import Prior, Target, align, difference, moved
+from mvloc_ros.localization.motion import moved
+from mvloc_ros.posing.alignment import Prior, Target, align
 
 IN_ROOM = camera(1.0, 1.4, 1.2, yaw=25.0, pitch=10.0)
 AT_WALL = camera(0.0, 0.0, 0.0, yaw=0.0)
@@ -50,7 +52,7 @@ def test_the_stated_information_is_no_surer_than_the_errors():
     squares = []
     for _ in range(12):
         found = align(view(box_room(6000, rng), IN_ROOM, rng), target, IN_ROOM, is_near=True)
-        error = difference(IN_ROOM, found.T)
+        error = pose_error(IN_ROOM, found.T)
         squares.append(error @ found.information @ error)
     assert np.mean(squares) < 6.0
 
@@ -99,7 +101,7 @@ def test_a_prior_fills_what_is_open_and_bends_nothing_else():
     found = align(*surfaces, moved(AT_WALL, np.array([0.02, 0.0, 0.0, 0, 0, 0])), prior=prior)
     assert found.T[1:3, 3] == pytest.approx(expected[1:3, 3], abs=0.005)  # along the wall: the prior's
     assert abs(found.T[0, 3]) < 0.002  # towards it: the depth's
-    about = difference(expected, found.T)[3:]
+    about = pose_error(expected, found.T)[3:]
     assert abs(np.rad2deg(about[0])) < 0.3
     assert found.spread[0] > 10.0  # the information is that of the images alone
 
@@ -147,7 +149,7 @@ def test_the_scene_moved_as_a_whole_moves_the_result(sides: tuple[float, ...]):
 
 def test_a_step_and_the_difference_are_inverse_to_each_other():
     step = np.array([0.1, -0.2, 0.3, 0.4, -0.3, 0.2])
-    np.testing.assert_allclose(difference(moved(IN_ROOM, step), IN_ROOM), step, atol=1e-12)
+    np.testing.assert_allclose(pose_error(moved(IN_ROOM, step), IN_ROOM), step, atol=1e-12)
 
 
 def test_opposite_normals_in_one_cube_tell_no_plane():

@@ -9,7 +9,7 @@ from posing_scene import camera, transform
 
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.trajectory import Trajectory
-from mvloc_ros.posing.alignment import moved
+from mvloc_ros.localization.motion import moved
 from mvloc_ros.posing.base_odometry import BaseOdometry, Mount, solve
 
 STEP_NS = 100_000_000

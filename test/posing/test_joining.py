@@ -8,7 +8,7 @@ import pytest
 from posing_scene import closure, track_nodes, transform
 
 from mvloc_ros.geometry import se3
-from mvloc_ros.posing.alignment import moved
+from mvloc_ros.localization.motion import moved
 from mvloc_ros.posing.joining import distances, join, within_tracks
 from mvloc_ros.posing.loop_closures import Closure, Node
 

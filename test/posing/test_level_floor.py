@@ -8,7 +8,7 @@ import pytest
 from posing_scene import box_room, camera, transform, view
 
 from mvloc_ros.geometry import se3
-from mvloc_ros.posing.alignment import moved
+from mvloc_ros.localization.motion import moved
 from mvloc_ros.posing.level_floor import LevelFloor, level_floor
 from mvloc_ros.posing.pose_graph import Relative, optimize
 

@@ -10,7 +10,8 @@ import pytest
 from posing_scene import transform
 
 from mvloc_ros.geometry import se3
-from mvloc_ros.posing.alignment import difference, moved
+from mvloc_ros.geometry.covariance import pose_error
+from mvloc_ros.localization.motion import moved
 from mvloc_ros.posing.errors import PosingError
 from mvloc_ros.posing.pose_graph import Relative, optimize
 
@@ -122,7 +123,7 @@ def test_the_covariance_of_two_steps_is_that_of_drawn_errors():
     errors = []
     for _ in range(4000):
         first, second = (moved(step.T_a_b, drawn_sigmas * rng.standard_normal(6)) for step in steps)
-        errors.append(difference(poses[0] @ first @ second, poses[2]))
+        errors.append(pose_error(poses[0] @ first @ second, poses[2]))
     drawn = np.cov(np.array(errors).T)
     scale = np.sqrt(np.outer(np.diag(drawn), np.diag(drawn)))
     np.testing.assert_allclose(stated / scale, drawn / scale, atol=0.07)
@@ -134,7 +135,7 @@ def test_the_errors_of_optimized_poses_fit_their_covariances():
     for _ in range(30):
         steps = [*chain(true, rng), relative(true, 0, 12, SURE, SURE * rng.standard_normal(6), True)]
         found = optimize(true, steps, with_covariances=True)
-        error = difference(found.poses[6], true[6])
+        error = pose_error(found.poses[6], true[6])
         squares.append(error @ np.linalg.solve(found.covariances[6], error))
     # 180 degrees of freedom; the systematic share that is always added was not drawn.
     assert 3.0 < np.mean(squares) < 7.5

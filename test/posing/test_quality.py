@@ -12,12 +12,14 @@ import pytest
 from posing_scene import box_room, camera, closure, record, track_nodes, transform, view
 
 from mvloc_ros.geometry import se3
+from mvloc_ros.geometry.trajectory import Trajectory
+from mvloc_ros.posing.base_odometry import Mount
 from mvloc_ros.posing.loop_closures import Node
 from mvloc_ros.posing.posed_folder import PosedFrame
 from mvloc_ros.posing.quality import consistency, left_out, low_confidence, sigmas
 from mvloc_ros.posing.summary import Recording, content_of, summary_text
+from mvloc_ros.posing.tracks import Keyframe, Missed
 from mvloc_ros.posing.upright import BY_CAMERA, BY_FLOOR, Upright
-from mvloc_ros.posing.visual_odometry import Keyframe, Missed
 from mvloc_ros.posing.whole_map import WholeMap
 
 FIRST = {"seq-01": 0, "seq-02": 0}
@@ -78,7 +80,13 @@ def test_consistency_is_the_distance_of_surfaces_that_were_seen_twice(error_m: f
     assert consistency(whole_of(nodes, [0.0, 0.0])) is None
 
 
-def content(by: str = BY_FLOOR, parts: int = 1, **more: object) -> dict[str, object]:
+def content(
+    by: str = BY_FLOOR,
+    parts: int = 1,
+    odometry: Trajectory | None = None,
+    mount: Mount | None = None,
+    **more: object,
+) -> dict[str, object]:
     frames = tuple(record(n) for n in range(6))
     nodes = track_nodes(0, [transform(0.2 * k, 0, 0, 0, 0, 0) for k in (0, 1, 2)])
     T = transform(0.41, 0.0, 0.0, 0.0, 0.0, 1.0)
@@ -86,9 +94,8 @@ def content(by: str = BY_FLOOR, parts: int = 1, **more: object) -> dict[str, obj
     posed = {"seq-01": [PosedFrame(frames[k], nodes[k].keyframe.T, np.eye(6)) for k in range(3)]}
     left = [Missed(frames[k], "no depth in the image") for k in (3, 4, 5)]
     frame = Upright(np.eye(4), by, 0.0 if by == BY_FLOOR else None)
-    return content_of(
-        [Recording("seq-01", Path("office/seq-01"), frames)], posed, left, replace(whole, **more), frame, 2.0
-    )
+    recording = Recording("seq-01", Path("office/seq-01"), frames, odometry)
+    return content_of([recording], posed, left, replace(whole, **more), frame, mount, 2.0)
 
 
 def test_posing_json_has_what_is_stated():
@@ -137,3 +144,17 @@ def test_many_spans_with_one_reason_are_one_line():
         "left out: seq-01 (office/seq-01) 0.0 to 8.1 s, 18 frames in 9 places: no depth image",
         "left out: seq-01 (office/seq-01) 3.5 to 3.5 s, 1 frames: other",
     ]
+
+
+def test_the_place_of_the_camera_on_the_robot_is_said():
+    """A camera 0.2 m before the base and 0.1 m to its left, that looks 5 degrees down and 90 degrees to the left."""
+    T = camera(0.2, 0.1, 0.9, yaw=90.0, pitch=5.0)
+    odometry = Trajectory.collect({1: np.eye(4)})
+    found = content(odometry=odometry, mount=Mount(T, 0.008, np.deg2rad(0.2)))
+    on_robot = found["camera_on_robot"]
+    assert [on_robot[key] for key in ("x_m", "y_m")] == pytest.approx([0.2, 0.1])
+    assert [on_robot[key] for key in ("heading_deg", "pitch_down_deg")] == pytest.approx([90.0, 5.0])
+    said = "odometry: used, with the camera at x 0.20, y 0.10 m of the base, heading 90.0, pitch 5.0 degrees down"
+    assert said in summary_text(found)
+    assert "odometry: not used" in summary_text(content(odometry=odometry))
+    assert "odometry" not in summary_text(content())

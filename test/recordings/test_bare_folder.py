@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mvloc_ros.recordings.bare_folder import open_bare_folder
+from mvloc_ros.recordings.contents import bare_contents_text
 from mvloc_ros.recordings.errors import RecordingError
 
 
@@ -54,6 +55,7 @@ def test_a_tum_recording_needs_no_ground_truth(tmp_path):
     assert [frame.stamp_ns for frame in sequence.frames] == [1_000_000_000, 1_100_000_000, 1_200_000_000]
     assert [frame.depth is None for frame in sequence.frames] == [False, False, True]
     assert sequence.frames[1].depth_stamp_ns == 1_110_000_000
+    assert "up to 10 ms apart and taken as of one time" in bare_contents_text(folder)
 
 
 @pytest.mark.parametrize("content", ["", "seq-01"])
@@ -61,3 +63,10 @@ def test_a_folder_without_images_is_refused(tmp_path, content):
     (tmp_path / content).mkdir(exist_ok=True)
     with pytest.raises(RecordingError, match=r"layout|no image"):
         open_bare_folder(tmp_path)
+
+
+def test_what_is_taken_of_cameras_and_times_is_said(seven_scenes, tmp_path):
+    text = bare_contents_text(open_bare_folder(seven_scenes))
+    assert "7-Scenes layout, 5 frames without poses in 2 sequences with 5 color and 5 depth images, 30 Hz" in text
+    assert "odometry of 1; depth is not registered to color, T_color_depth is known" in text
+    assert text.endswith("poses are to be of the depth camera")

@@ -25,7 +25,7 @@ from mvloc_ros.recordings.to_dataset.camera_settings import cameras_of
 from mvloc_ros.recordings.to_dataset.dataset_options import DatasetOptions
 from mvloc_ros.recordings.to_dataset.depth_report import DepthReport
 from mvloc_ros.recordings.to_dataset.frame_plan import Plan, make_plan, pair_images
-from mvloc_ros.recordings.to_dataset.passes import first_pass, second_pass
+from mvloc_ros.recordings.to_dataset.passes import first_pass, remove_lost, second_pass
 from mvloc_ros.recordings.to_dataset.pose_source import NO_POSES, PoseOptions
 from mvloc_ros.recordings.to_dataset.summary import (
     DatasetSummary,
@@ -195,10 +195,7 @@ def _finish(
             f"{writer.out} would have no training or no test frame, since {len(lost)} of {len(plan.frames)} frames "
             f"cannot be read: {next(iter(lost.values()))}"
         )
-    if lost:
-        _log.warning("%d frames left out, whose images cannot be read: %s", len(lost), next(iter(lost.values())))
-    for name in lost:
-        writer.remove(name)
+    remove_lost(writer, lost)
     for frame in written:
         assert frame.T_map_camera is not None
         writer.write_pose(frame.name, frame.T_map_camera)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 
 from tqdm import tqdm
@@ -17,6 +18,8 @@ from mvloc_ros.recordings.to_dataset.frame_plan import Plan
 from mvloc_ros.recordings.to_dataset.image_conversion import ToDepthMap, decoded, write_color
 from mvloc_ros.recordings.to_dataset.pose_source import PoseCollector
 from mvloc_ros.recordings.to_dataset.topic_selection import Selection
+
+_log = logging.getLogger(__name__)
 
 
 def first_pass(reader: BagReader, selected: Selection, progress: bool) -> tuple[dict[str, TopicStamps], PoseCollector]:
@@ -69,3 +72,11 @@ def second_pass(
         except DecodeError as error:
             lost[name] = str(error)
     return lost
+
+
+def remove_lost(writer: FolderWriter, lost: Mapping[FrameName, str]) -> None:
+    """Take the frames whose images cannot be read out of the folder, and say how many and why."""
+    if lost:
+        _log.warning("%d frames left out, whose images cannot be read: %s", len(lost), next(iter(lost.values())))
+    for name in lost:
+        writer.remove(name)

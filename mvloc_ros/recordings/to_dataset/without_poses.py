@@ -20,7 +20,7 @@ from mvloc_ros.recordings.to_dataset.dataset_options import DatasetOptions
 from mvloc_ros.recordings.to_dataset.depth_report import DepthReport
 from mvloc_ros.recordings.to_dataset.frame_plan import BARE_SEQUENCE, Plan, PlannedFrame, make_bare_plan
 from mvloc_ros.recordings.to_dataset.odometry_source import OdometrySource, find_odometry
-from mvloc_ros.recordings.to_dataset.passes import second_pass
+from mvloc_ros.recordings.to_dataset.passes import remove_lost, second_pass
 from mvloc_ros.recordings.to_dataset.pose_source import PoseCollector
 from mvloc_ros.recordings.to_dataset.summary import (
     DatasetSummary,
@@ -94,10 +94,7 @@ def _without(writer: FolderWriter, plan: Plan, lost: Mapping[FrameName, str]) ->
             f"{writer.out} would have no frame, since none of {len(plan.frames)} can be read: "
             f"{next(iter(lost.values()))}"
         )
-    if lost:
-        _log.warning("%d frames left out, whose images cannot be read: %s", len(lost), next(iter(lost.values())))
-    for name in lost:
-        writer.remove(name)
+    remove_lost(writer, lost)
     return written
 
 
