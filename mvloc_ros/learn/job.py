@@ -10,6 +10,7 @@ from pathlib import Path
 from mvloc_ros.learn import digests
 from mvloc_ros.learn.given import Given
 from mvloc_ros.learn.options import LearnOptions, Places
+from mvloc_ros.recordings.held_out_file import HELD_OUT_FILE
 from mvloc_ros.recordings.joined_folders import in_order, labels_of
 
 
@@ -34,6 +35,16 @@ class Job:
     def folders(self) -> list[Path]:
         """The posed folders that are trained on. Known after the first step."""
         return [self.places.posed] if self.poses_are_made else [one.folder for one in self.given]
+
+    @property
+    def holds_out(self) -> bool:
+        """Whether the frames for tests were chosen here, so that they may be in the map once all is evaluated."""
+        return self.poses_are_made and (self.places.posed / HELD_OUT_FILE).is_file()
+
+    @property
+    def evaluated(self) -> Path:
+        """The bundle that is evaluated: without the frames that are held out."""
+        return self.places.bundle if self.holds_out else self.places.out
 
     def data(self) -> dict[str, str]:
         """The posed folders and their content, for the inputs of a step."""

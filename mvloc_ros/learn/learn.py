@@ -17,6 +17,7 @@ from mvloc_ros.learn.steps_bundle import (
     map_step,
     network_step,
     require_bundle_or_nothing,
+    whole_map_step,
 )
 from mvloc_ros.learn.steps_data import poses_step, read_step
 from mvloc_ros.learn.steps_result import evaluation_step, grid_step, report_step
@@ -64,6 +65,6 @@ def learn(options: LearnOptions) -> Places:
 def steps_of(job: Job) -> list[Step]:
     """The steps in order."""
     steps = [read_step(job), poses_step(job), network_step(job), export_step(job), map_step(job)]
-    steps += [calibration_step(job), evaluation_step(job)]
+    steps += [calibration_step(job), evaluation_step(job), whole_map_step(job)]
     steps += [grid_step(job)] if job.options.grid else []
     return [*steps, report_step(job)]

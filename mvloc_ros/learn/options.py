@@ -118,6 +118,11 @@ class Places:
         return self.work / "bundle" / self.out.name
 
     @property
+    def final(self) -> Path:
+        """The bundle with the map of all frames, until it is complete."""
+        return self.work / "final" / self.out.name
+
+    @property
     def test_bag(self) -> Path:
         """The held-out frames as a recording."""
         return self.work / "test_bag"

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The middle steps: network, bundle, scene map, covariances. The bundle takes its name when it is complete."""
+"""The steps that make the bundle: network, export, scene map, covariances, and the map of all frames.
+
+The bundle takes its name when it is complete.
+"""
 
 from __future__ import annotations
 
@@ -135,15 +138,46 @@ def calibration_step(job: Job) -> Step:
             print("\n".join(calibration_lines(made)[:-1]))
         else:
             print("The covariances are not calibrated: the bundle has no poses of validation frames.")
-        publish(places.bundle, places.out)
+        if not job.holds_out:
+            publish(places.bundle, places.out)
 
     def outputs() -> Values:
-        made, complete = _bundle(places.bundle), _bundle(places.out)
+        made, complete = _bundle(places.bundle), _bundle(job.evaluated)
         if made is None or complete is None or made.digest != complete.digest:
             return {}
         return {"bundle": made.digest}
 
     return Step("calibration", "covariances", inputs, work, outputs, verb="mvloc calibrate")
+
+
+def whole_map_step(job: Job) -> Step:
+    """The map of all frames, those for tests too, when these have tested the one without them."""
+    places, options = job.places, job.options
+
+    def inputs() -> Values:
+        bundle = _bundle(places.bundle)
+        about = {"bundle": "" if bundle is None else bundle.digest, "test fraction": options.test_fraction}
+        return {**about, **job.data()}
+
+    def work() -> None:
+        from mvloc_ros.mapping.map import add_map_of_all_frames
+        from mvloc_ros.mapping.summaries import map_lines
+
+        _copy(places.bundle, places.final)
+        made = add_map_of_all_frames(places.final, job.folders, options.test_fraction)
+        print("\n".join(map_lines(made)))
+        publish(places.final, places.out)
+
+    def outputs() -> Values:
+        made, complete = _bundle(places.final), _bundle(places.out)
+        if made is None or complete is None or made.digest != complete.digest:
+            return {}
+        return {"bundle": made.digest}
+
+    def idle() -> str:
+        return "" if job.holds_out else "the recordings say which frames are for tests"
+
+    return Step("whole map", "map of all frames", inputs, work, outputs, idle=idle, verb="mvloc map --all-frames")
 
 
 def require_bundle_or_nothing(out: Path) -> None:
@@ -158,7 +192,14 @@ def publish(made: Path, out: Path) -> None:
     if before is not None and before.digest != read_bundle(made).digest:
         print(f"{out} has another bundle ({before.digest_in_words}), which is replaced now")
     require_bundle_or_nothing(out)
+    _copy(made, out)
+    print(f"written to {out}; {read_bundle(out).digest_in_words}")
+
+
+def _copy(made: Path, out: Path) -> None:
+    """The files of a bundle in another folder, whole or not at all."""
     try:
+        out.parent.mkdir(exist_ok=True)
         with staging_folder(out) as staging:
             for path in sorted(made.iterdir()):
                 if path.is_file() and not path.name.startswith("."):
@@ -167,7 +208,6 @@ def publish(made: Path, out: Path) -> None:
                 replace_folder(staging, out)
     except OSError as error:
         raise StorageError(out, error) from error
-    print(f"written to {out}; {read_bundle(out).digest_in_words}")
 
 
 def _bundle(path: Path) -> Bundle | None:

@@ -20,7 +20,11 @@ def evaluation_step(job: Job) -> Step:
     places, options = job.places, job.options
 
     def inputs() -> Values:
-        about = {"bundle": _digest(job), "test fraction": options.test_fraction, "refinement, ms": BUDGET_MS}
+        about = {
+            "bundle": read_bundle(job.evaluated).digest,
+            "test fraction": options.test_fraction,
+            "refinement, ms": BUDGET_MS,
+        }
         return {**about, **job.data()}
 
     def work() -> None:
@@ -33,7 +37,7 @@ def evaluation_step(job: Job) -> Step:
         folder = open_folders(job.folders, options.test_fraction)
         write_bag(folder, select_frames(folder, "test"), places.test_bag, force=True)
         values = evaluated([f"refine_budget_ms:={BUDGET_MS}"])
-        result = evaluate(run_offline(places.test_bag, places.out, OfflineOptions(parameters=values)))
+        result = evaluate(run_offline(places.test_bag, job.evaluated, OfflineOptions(parameters=values)))
         print(write_report(result, places.evaluation))
         print(budget_note())
         if not result.poses:
@@ -126,6 +130,11 @@ def report_inputs(job: Job) -> ReportInputs:
 def _notes(job: Job) -> tuple[str, ...]:
     """What the page should say beside the figures, each a sentence."""
     notes = [f"The poses were {budget_note()}."]
+    if job.holds_out:
+        notes.append(
+            "The figures are of the map without the held-out frames; the bundle has the map of all frames, with the "
+            "thresholds and covariances of the other one."
+        )
     if len(job.folders) > 1:
         names = ", ".join(path.name for path in job.folders)
         notes.append(f"The model is of {names}; the paths shown are those of {job.folders[0].name} alone.")

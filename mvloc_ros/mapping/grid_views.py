@@ -19,6 +19,7 @@ from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.geometry.projection import image_points, project_pinhole, transform_points
 from mvloc_ros.geometry.voxels import voxel_keys
+from mvloc_ros.localization.keyframes import read_keyframes
 from mvloc_ros.localization.scene_map import SceneMap
 from mvloc_ros.model.bundle import Bundle
 
@@ -52,11 +53,17 @@ class Views:
 
     @staticmethod
     def of(bundle: Bundle) -> Views | None:
-        """Those of a bundle with a map; None where it does not tell the training poses."""
+        """Those of a bundle with a map; None where it does not tell the training poses.
+
+        Keyframes count as well: the map may be of more frames than the network was trained on.
+        """
         spec, trajectory = bundle.manifest.scene_map, bundle.training_trajectory()
         if spec is None or trajectory is None or not len(trajectory):
             return None
+        keyframes = read_keyframes(bundle)
         poses = trajectory.poses
+        if keyframes is not None:
+            poses = np.concatenate([poses, keyframes.poses()])
         if bundle.manifest.frames.pose_of == "color":
             poses = poses @ np.reshape(spec.T_color_depth, (4, 4))
         return Views(poses, bundle.manifest.depth_camera, spec.depth_min_m, spec.depth_max_m)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from mvloc_ros.localization.keyframe_starts import KeyframeStarts
 from mvloc_ros.localization.localizer import Localizer
 from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.localization.refinement import Refiner
-from mvloc_ros.localization.scene_map import SceneMap
+from mvloc_ros.localization.scene_map import SceneMap, read_scene_map
 from mvloc_ros.mapping.acceptance import FALSE_ACCEPT_RATE, MIN_TRIALS, fit_followed, inflation, right_and_wrong
 from mvloc_ros.mapping.acceptance_trials import Trial, run_trials
 from mvloc_ros.mapping.build import Cameras, MapOptions, build_map, build_stable_map
@@ -91,6 +92,51 @@ def add_map(
         if unstable is not None:
             print(f"{unstable.text}.")
         spec = make_spec(scene_map, cameras, options, inflation(trials) or DEFAULT_INFLATION, acceptance, followed)
+        return add_scene_map(bundle, scene_map.to_bytes(), spec, make_keyframes(frames))
+
+
+def add_map_of_all_frames(
+    model: Path, data: Folders, test_fraction: float = split.TEST_FRACTION, min_frames: int = MapOptions.min_frames
+) -> Bundle:
+    """Replace the map of a bundle by one of all frames of the folder, those for tests too, and likewise the keyframes.
+
+    Resolution, range of depth, thresholds and covariances stay as `add_map` and `calibrate` determined them by frames
+    that their maps did not have. After that the folder's test frames test nothing any more.
+
+    Args:
+        model: the bundle; unchanged in case of an error.
+        data: its training data.
+        test_fraction: share of test frames, if the folder defines no split.
+        min_frames: as in `MapOptions`, which the bundle does not tell.
+
+    Raises:
+        BundleError, RecordingError, MappingError: the bundle or the folder cannot be used, or the bundle has no map.
+        InUseError: another process is changing the bundle.
+    """
+    with bundle_to_change(model) as bundle:
+        folder = open_folders(data, test_fraction)
+        check_cameras(bundle, folder)
+        before = bundle.manifest.scene_map
+        if before is None:
+            raise MappingError(
+                f"{bundle.name} has no map yet, whose thresholds that of all frames takes over: run `mvloc map` "
+                "without --all-frames first."
+            )
+        records, cameras = list(folder.frames()), Cameras.of(folder)
+        options = MapOptions(
+            resolution_m=before.resolution_m,
+            tile_m=before.tile_m,
+            min_frames=min_frames,
+            near_m=before.depth_min_m,
+            far_m=before.depth_max_m,
+            correct_depth=bool(read_scene_map(bundle).correction.any()),
+        )
+        with _localizer(bundle) as localizer:
+            frames = describe_frames(choose_frames(records), cameras, localizer, "keyframes")
+        scene_map, unstable = build_stable_map(records, cameras, options)
+        if unstable is not None:
+            print(f"{unstable.text}.")
+        spec = replace(before, points=len(scene_map))
         return add_scene_map(bundle, scene_map.to_bytes(), spec, make_keyframes(frames))
 
 

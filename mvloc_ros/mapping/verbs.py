@@ -17,8 +17,10 @@ MAP_EXAMPLES = """examples:
   mvloc map models/kitchen --data recordings/kitchen
   mvloc map models/hall --data recordings/hall --resolution 0.04 --max-range 8
   mvloc map models/both --data recordings/kitchen --data recordings/kitchen_evening
+  mvloc map models/kitchen --data recordings/kitchen --all-frames
 
-The map is built from the training frames of the folder and added to the bundle; test frames are never read. An existing
+The map is built from the training frames of the folder and added to the bundle; test frames are never read
+(without --all-frames). An existing
 map of the bundle is replaced at the end. Surfaces that one training sequence saw and another one sees through are
 left out, since most were moved. Keyframes are added with it: poses of training frames with descriptors of
 their images, from which refinement may start. `mvloc export` writes a bundle without a map, so run this command after
@@ -70,6 +72,12 @@ def add_map_arguments(parser: argparse.ArgumentParser) -> None:
         help="keep the map even if no acceptance threshold is found; the node then rejects all poses",
     )
     parser.add_argument(
+        "--all-frames",
+        action="store_true",
+        help="replace the map of the model by one of all frames, test frames too, with the thresholds, covariances, "
+        "resolution and range of the present one: for the robot, when all evaluations are done",
+    )
+    parser.add_argument(
         "--no-calibration", action="store_true", help="do not calibrate the covariances (`mvloc calibrate` does)"
     )
 
@@ -101,6 +109,8 @@ def run_map(args: argparse.Namespace) -> int:
     from mvloc_ros.model.bundle import read_bundle
     from mvloc_ros.model.bundle_writer import bundle_to_change
 
+    if args.all_frames:
+        return _map_all_frames(args)
     with bundle_to_change(args.model) as bundle:  # locked through all steps: each uses the result of the previous one
         calibrates = not args.no_calibration and can_be_calibrated(bundle)
         _check_folder(args)
@@ -112,6 +122,17 @@ def run_map(args: argparse.Namespace) -> int:
         elif not args.no_calibration:
             print("The covariances are not calibrated: the bundle has no poses of validation frames.")
         print(f"scene map: {size_of_map(read_bundle(args.model))}")
+    return 0
+
+
+def _map_all_frames(args: argparse.Namespace) -> int:
+    from mvloc_ros.mapping.map import add_map_of_all_frames
+    from mvloc_ros.mapping.map_size import size_of_map
+
+    _check_folder(args)
+    bundle = add_map_of_all_frames(args.model, args.data, args.test_fraction, args.min_frames)
+    print("\n".join(map_lines(bundle)))
+    print(f"scene map: {size_of_map(bundle)}")
     return 0
 
 

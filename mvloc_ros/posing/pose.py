@@ -28,6 +28,7 @@ from mvloc_ros.posing.base_odometry import BaseOdometry, Mount
 from mvloc_ros.posing.corrected import with_corrected_depth
 from mvloc_ros.posing.errors import PosingError
 from mvloc_ros.posing.frame_poses import frame_poses
+from mvloc_ros.posing.held_out import held_out_blocks, held_out_content, stretches_of
 from mvloc_ros.posing.options import PosingOptions
 from mvloc_ros.posing.posed_folder import PosedFrame, require_usable, write_posed
 from mvloc_ros.posing.summary import Recording, content_of, summary_text
@@ -41,6 +42,7 @@ from mvloc_ros.recordings.bare_folder import BareFolder, open_bare_folder
 from mvloc_ros.recordings.contents import bare_contents_text
 from mvloc_ros.recordings.depth_summary import depth_summary
 from mvloc_ros.recordings.joined_folders import paths_of, require_same_cameras
+from mvloc_ros.recordings.train_test_split import require_test_fraction
 
 Array = NDArray[np.float64]
 _log = logging.getLogger(__name__)
@@ -80,6 +82,7 @@ def pose_folders(folders: Sequence[Path], out: Path, options: PosingOptions | No
     began = time.monotonic()
     paths = paths_of(folders)
     require_usable(out, paths)
+    require_test_fraction(options.test_fraction)
     opened = [open_bare_folder(path) for path in paths]
     for other in opened[1:]:
         require_same_cameras(opened[0], other)
@@ -96,8 +99,10 @@ def pose_folders(folders: Sequence[Path], out: Path, options: PosingOptions | No
     missed = sorted(missed + unjoined, key=lambda one: (one.record.sequence, one.record.index))
     _require_motion(posed)
     mount = next((track.odometry.mount for track in tracks if track.odometry is not None), None)
+    blocks = held_out_blocks(posed, options.test_fraction)
     content = content_of(recordings, posed, missed, whole, frame, mount, time.monotonic() - began)
-    write_posed(out, opened[0], posed, content)
+    content |= {"held_out": held_out_content(blocks, posed)}
+    write_posed(out, opened[0], posed, stretches_of(blocks, posed), content)
     return PosingSummary(out, content)
 
 

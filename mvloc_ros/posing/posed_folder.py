@@ -19,6 +19,7 @@ from mvloc_ros.geometry.trajectory import Trajectory, write_tum
 from mvloc_ros.posing.errors import PosingError
 from mvloc_ros.recordings.camera_file import CAMERA_FILE, camera_file_content
 from mvloc_ros.recordings.frames import CameraSettings, FrameRecord
+from mvloc_ros.recordings.held_out_file import HELD_OUT_FILE, Stretch, held_out_text
 from mvloc_ros.storage import StorageError, replace_folder, staging_folder, write_file
 
 Array = NDArray[np.float64]
@@ -60,7 +61,11 @@ def require_usable(out: Path, folders: Sequence[Path] = ()) -> None:
 
 
 def write_posed(
-    out: Path, cameras: CameraSettings, sequences: Mapping[str, Sequence[PosedFrame]], content: Mapping[str, Any]
+    out: Path,
+    cameras: CameraSettings,
+    sequences: Mapping[str, Sequence[PosedFrame]],
+    held_out: Sequence[Stretch],
+    content: Mapping[str, Any],
 ) -> None:
     """Write the folder whole or not at all; images are linked where the disk allows, else copied.
 
@@ -68,6 +73,7 @@ def write_posed(
         out: the folder; an earlier one is replaced.
         cameras: of all recordings.
         sequences: the frames of each sequence.
+        held_out: frames for tests; without any, who reads the folder splits it.
         content: of posing.json.
 
     Raises:
@@ -80,6 +86,8 @@ def write_posed(
             for name, frames in sequences.items():
                 _write_sequence(folder, name, frames)
             write_file(folder / CAMERA_FILE, json.dumps(camera_file_content(cameras), indent=1) + "\n", durable=False)
+            if held_out:
+                write_file(folder / HELD_OUT_FILE, held_out_text(held_out), durable=False)
             write_file(folder / POSING_FILE, json.dumps(content, indent=1) + "\n", durable=False)
             replace_folder(folder, out)
         except StorageError:

@@ -14,6 +14,7 @@ from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.trajectory import Trajectory
 from mvloc_ros.posing import quality
 from mvloc_ros.posing.base_odometry import Mount
+from mvloc_ros.posing.held_out import held_out_lines
 from mvloc_ros.posing.loop_closures import Closure
 from mvloc_ros.posing.posed_folder import PosedFrame
 from mvloc_ros.posing.tracks import Missed
@@ -150,6 +151,7 @@ def summary_text(content: dict[str, Any]) -> str:
         )
     else:
         lines.append("no place was seen twice: nothing tells how far the poses drifted")
+    lines += held_out_lines(content["held_out"])
     if content["parts"] > 1:
         lines.append(
             f"WARNING: {content['parts']} parts could not be joined; the largest is used, the rest is left out"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mvloc_ros.arguments import finite, positive_count
 from mvloc_ros.posing.options import PosingOptions
+from mvloc_ros.recordings.train_test_split import TEST_FRACTION
 
 EXAMPLES = """examples:
   mvloc pose recordings/office --out recordings/office_posed
@@ -16,7 +17,8 @@ EXAMPLES = """examples:
       mvloc pose recordings/office --out recordings/office_posed
 
 Give all recordings of one place at once: they become one map. Images are linked, not changed. What could not be posed
-is left out and said with its time. posing.json in the new folder has the loop closures and all figures."""
+is left out and said with its time. posing.json in the new folder has the loop closures and all figures. Stretches of
+the drive that the rest of the recordings shows as well are held out for tests (held_out.txt)."""
 
 
 def add_pose_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +31,13 @@ def add_pose_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER", help="7-Scenes or TUM RGB-D layout")
     parser.add_argument("--out", type=Path, required=True, help="folder to write; an earlier one is replaced")
     add_posing_arguments(parser)
+    parser.add_argument(
+        "--test-fraction",
+        type=float,
+        default=TEST_FRACTION,
+        metavar="SHARE",
+        help="share of the frames that is held out for tests (default: %(default)s)",
+    )
     parser.add_argument("--threads", type=positive_count, default=2, help="threads (default: %(default)s)")
 
 
@@ -58,6 +67,7 @@ def posing_options(args: argparse.Namespace, threads: int = 2) -> PosingOptions:
         use_odometry=not args.without_odometry,
         level_floor=not args.uneven_floor,
         origin=tuple(args.origin),
+        test_fraction=args.test_fraction,
         threads=threads,
     )
 

@@ -26,6 +26,7 @@ def contents_text(folder: PosedFolder) -> str:
         f"{len(folder.test)} test frames with {_images(frames)}, {folder.rate_hz:.4g} Hz, "
         f"poses of the {folder.pose_of} camera"
     )
+    text += f"; {len(folder.unused)} beside test frames are not used" if folder.unused else ""
     return text + (f"; {len(folder.left_out)} left out" if folder.left_out else "")
 
 

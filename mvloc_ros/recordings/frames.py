@@ -73,14 +73,16 @@ class CameraSettings:
 class PosedFolder(CameraSettings):
     """A folder of posed RGB-D frames, split into training and test frames, each in order of time.
 
-    `layout` is '7scenes' or 'tum'. `left_out` are the frames whose pose could not be read. `parts` are the folders that
-    this one joins, with their frames as they are named here, `root` the first of them; a single folder has none.
+    `layout` is '7scenes' or 'tum'. `unused` are frames beside test frames and too much like them to be trained on;
+    `left_out` are the frames whose pose could not be read. `parts` are the folders that this one joins, with their
+    frames as they are named here, `root` the first of them; a single folder has none.
     """
 
     root: Path
     layout: str
     train: tuple[FrameRecord, ...]
     test: tuple[FrameRecord, ...]
+    unused: tuple[FrameRecord, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     parts: tuple[PosedFolder, ...] = ()
 
@@ -91,5 +93,5 @@ class PosedFolder(CameraSettings):
         return f"{', '.join(others)} and {last}" if others else last
 
     def frames(self) -> Iterator[FrameRecord]:
-        """All frames, training and test, in order of time."""
-        return iter(sorted((*self.train, *self.test), key=lambda frame: frame.stamp_ns))
+        """All frames, whatever they are used for, in order of time."""
+        return iter(sorted((*self.train, *self.test, *self.unused), key=lambda frame: frame.stamp_ns))

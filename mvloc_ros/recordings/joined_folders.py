@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from itertools import pairwise
 from pathlib import Path
@@ -26,6 +26,7 @@ Folders: TypeAlias = Path | str | Sequence[Path | str]
 # Intrinsics are the same if no pixel's ray differs by more than this.
 _SAME_PIXEL = 0.5
 _SAME_TRANSFORM = 1e-3
+_USES = ("train", "test", "unused")
 _WORDS = {
     "color_camera": "color camera",
     "depth_camera": "depth camera",
@@ -56,9 +57,9 @@ def open_folders(folders: Folders, test_fraction: float = TEST_FRACTION) -> Pose
         require_same_cameras(parts[0], part)
     require_distinct(parts)
     parts = _one_after_another(parts)
-    train, test = (
-        tuple(sorted((frame for part in parts for frame in getattr(part, split)), key=lambda frame: frame.stamp_ns))
-        for split in ("train", "test")
+    train, test, unused = (
+        tuple(sorted((frame for part in parts for frame in getattr(part, use)), key=lambda frame: frame.stamp_ns))
+        for use in _USES
     )
     return replace(
         parts[0],
@@ -67,6 +68,7 @@ def open_folders(folders: Folders, test_fraction: float = TEST_FRACTION) -> Pose
         licence=_licence(parts),
         train=train,
         test=test,
+        unused=unused,
         left_out=tuple(frame for part in parts for frame in part.left_out),
         parts=tuple(parts),
     )
@@ -122,7 +124,7 @@ def _named(folder: PosedFolder, label: str) -> PosedFolder:
     def named(frame: FrameRecord) -> FrameRecord:
         return replace(frame, sequence=f"{label}/{frame.sequence}")
 
-    return replace(folder, train=tuple(map(named, folder.train)), test=tuple(map(named, folder.test)))
+    return _each(folder, named)
 
 
 def require_same_cameras(first: PosedFolder | BareFolder, other: PosedFolder | BareFolder) -> None:
@@ -196,7 +198,12 @@ def _shifted(folder: PosedFolder, by_ns: int) -> PosedFolder:
         depth_ns = None if frame.depth_stamp_ns is None else frame.depth_stamp_ns + by_ns
         return replace(frame, stamp_ns=frame.stamp_ns + by_ns, depth_stamp_ns=depth_ns)
 
-    return replace(folder, train=tuple(map(shifted, folder.train)), test=tuple(map(shifted, folder.test)))
+    return _each(folder, shifted)
+
+
+def _each(folder: PosedFolder, changed: Callable[[FrameRecord], FrameRecord]) -> PosedFolder:
+    train, test, unused = (tuple(map(changed, getattr(folder, use))) for use in _USES)
+    return replace(folder, train=train, test=test, unused=unused)
 
 
 def _licence(parts: Sequence[PosedFolder]) -> str:

@@ -2,9 +2,9 @@
 """Reader of the 7-Scenes folder layout (Shotton et al., CVPR 2013).
 
 `seq-NN/frame-NNNNNN.{color.png,depth.png,pose.txt}` (any kind of image that OpenCV reads) and, in `TrainSplit.txt` and
-`TestSplit.txt`, one `sequenceN` a line. Poses are 4x4 camera to world, of the DEPTH camera; their
-rotations are orthonormal only to about 4e-4 and are projected onto SO(3) here. The data set has no
-stamps: frames are 1 / rate apart, sequences follow each other with a pause.
+`TestSplit.txt`, one `sequenceN` a line; or, in `held_out.txt`, stretches of sequences that are for tests. Poses are 4x4
+camera to world, of the DEPTH camera; their rotations are orthonormal only to about 4e-4 and are projected onto SO(3)
+here. The data set has no stamps: frames are 1 / rate apart, sequences follow each other with a pause.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from mvloc_ros.image_bytes import SUFFIXES
 from mvloc_ros.recordings.camera_file import apply_camera_file, fit_to_images
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.frames import CameraSettings, FrameRecord, LeftOut, PosedFolder
+from mvloc_ros.recordings.held_out_file import HELD_OUT_FILE, read_held_out, split_by
 from mvloc_ros.recordings.train_test_split import require_both, tail_split
 
 # The depth camera of a Kinect relative to its colour camera: the translation that the LIRIS human activities
@@ -60,7 +61,7 @@ def is_seven_scenes(root: Path) -> bool:
 
 
 def open_seven_scenes(root: Path, test_fraction: float) -> PosedFolder:
-    """Read a 7-Scenes folder. Without any split file the last `test_fraction` of each sequence is test.
+    """Read a 7-Scenes folder. Without a split the last `test_fraction` of each sequence is test.
 
     Raises RecordingError where a split file names a sequence that is not there or has no frame, or a split is empty.
     """
@@ -77,9 +78,17 @@ def open_seven_scenes(root: Path, test_fraction: float) -> PosedFolder:
         first = next((item.detail for item in left_out if item.detail), str(left_out[0].path))
         _log.warning("%s: %d frames left out: %s; the first: %s", root, len(left_out), causes, first)
     settings = fit_to_images(root, settings, stated, [frame for frames in sequences.values() for frame in frames])
-    train, test = _split(root, sequences, test_fraction)
+    train, test, unused = _split(root, sequences, test_fraction)
     require_both(root, train, test)
-    return PosedFolder(root=root, layout="7scenes", train=train, test=test, left_out=tuple(left_out), **vars(settings))
+    return PosedFolder(
+        root=root,
+        layout="7scenes",
+        train=train,
+        test=test,
+        unused=unused,
+        left_out=tuple(left_out),
+        **vars(settings),
+    )
 
 
 def sequence_folders(root: Path) -> list[Path]:
@@ -185,10 +194,17 @@ def read_pose(path: Path) -> npt.NDArray[np.float64]:
 
 def _split(
     root: Path, sequences: dict[str, list[FrameRecord]], test_fraction: float
-) -> tuple[tuple[FrameRecord, ...], tuple[FrameRecord, ...]]:
+) -> tuple[tuple[FrameRecord, ...], tuple[FrameRecord, ...], tuple[FrameRecord, ...]]:
+    """(train, test, unused)."""
     present = [name for name in SPLIT_FILES if (root / name).is_file()]
+    if (root / HELD_OUT_FILE).is_file():
+        if present:
+            raise RecordingError(
+                f"{root} has {present[0]} and {HELD_OUT_FILE}, which say different things: remove one."
+            )
+        return split_by(read_held_out(root, sequences), sequences)
     if not present:
-        return tail_split(list(sequences.values()), test_fraction)
+        return (*tail_split(list(sequences.values()), test_fraction), ())
     if len(present) == 1:
         missing = next(name for name in SPLIT_FILES if name not in present)
         raise RecordingError(
@@ -200,7 +216,7 @@ def _split(
         raise RecordingError(
             f"The split files of {root} name {sorted(shared)[0]} for training and for test: keep it in one of them."
         )
-    return train, test
+    return train, test, ()
 
 
 def _named(path: Path, sequences: dict[str, list[FrameRecord]]) -> tuple[FrameRecord, ...]:

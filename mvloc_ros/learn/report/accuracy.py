@@ -24,6 +24,8 @@ FALSE_M, FALSE_DEG = 0.20, 10.0
 _BASELINES = ("constant_pose", "nearest_training_pose")
 # Frames further apart in time, and in multiples of their usual distance, belong to different parts.
 _PART_S, _PART_STEPS = 1.0, 5.0
+SETTLED_S = 1.0
+"""What a localizer that knows nothing is given at the start of each part to find its first pose."""
 # A frame at the same pose as a training frame is one of these.
 _SAME_M, _SAME_RAD = 1e-4, 1e-4
 
@@ -84,7 +86,9 @@ class AccuracyOnHeldOut:
 
     Attributes:
         whole: of all frames with a true pose.
+        settled: of the frames from `SETTLED_S` after the start of each part on; None where parts are shorter.
         parts: the same of each run of consecutive frames.
+        first_pose_s: of each part, the time from its start to the first accepted pose; None where there is none.
         comparison: this model, its network alone, and the baselines.
         reasons: (frames, in words) why frames have no pose, the most frequent first.
         training_frames: how many of the frames have the pose of a training frame, so that they are not held out.
@@ -92,7 +96,9 @@ class AccuracyOnHeldOut:
     """
 
     whole: HeldOut
+    settled: HeldOut | None
     parts: tuple[HeldOut, ...]
+    first_pose_s: tuple[float | None, ...]
     comparison: tuple[Row, ...]
     reasons: tuple[tuple[int, str], ...]
     training_frames: int
@@ -108,9 +114,13 @@ def accuracy_of(evaluation: Evaluation, training: Trajectory | None) -> Accuracy
     known = evaluation.has_truth
     if not known.any():
         return None
+    parts = parts_of(evaluation)
+    settled = np.any([_settled(evaluation, part) for part in parts], axis=0)
     return AccuracyOnHeldOut(
         whole=_figures(evaluation, known),
-        parts=tuple(_figures(evaluation, part) for part in parts_of(evaluation)),
+        settled=_figures(evaluation, settled) if settled.any() else None,
+        parts=tuple(_figures(evaluation, part) for part in parts),
+        first_pose_s=tuple(_first_pose_s(evaluation, part) for part in parts),
         comparison=_comparison(evaluation, known),
         reasons=_reasons(evaluation.report),
         training_frames=0 if training is None else same_poses(evaluation.truth[known], training.poses),
@@ -143,6 +153,17 @@ def parts_of(evaluation: Evaluation) -> list[NDArray[np.bool_]]:
         chosen[part] = True
         result.append(chosen)
     return result
+
+
+def _settled(evaluation: Evaluation, part: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    seconds = evaluation.stamps_ns / 1e9
+    return np.asarray(part & (seconds >= seconds[part][0] + SETTLED_S))
+
+
+def _first_pose_s(evaluation: Evaluation, part: NDArray[np.bool_]) -> float | None:
+    seconds = evaluation.stamps_ns / 1e9
+    accepted = seconds[part & evaluation.accepted]
+    return float(accepted[0] - seconds[part][0]) if len(accepted) else None
 
 
 def _figures(evaluation: Evaluation, chosen: NDArray[np.bool_]) -> HeldOut:

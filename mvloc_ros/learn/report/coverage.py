@@ -115,10 +115,11 @@ class Coverage:
         """`[len(HEADINGS_DEG)]`: the covered share of the free positions."""
         return np.asarray(self.covered[self.free].mean(axis=0))
 
-    def of_poses(self, poses: Array) -> Mask:
-        """`[N]`: which poses T_map_camera `[N, 4, 4]` are covered, wherever they are."""
+    def of_poses(self, poses: Array, by: Array | None = None) -> Mask:
+        """`[N]`: which poses T_map_camera `[N, 4, 4]` are covered, wherever they are; by views `[M, 4, 4]` if given."""
+        points = self.views if by is None else ViewPoints.of(by, self.views.opaque, self.views.frame)
         headings = np.arctan2(poses[:, 1, 2], poses[:, 0, 2])
-        covered = [self.views.cover(pose[:2, 3], heading) for pose, heading in zip(poses, headings, strict=True)]
+        covered = [points.cover(pose[:2, 3], heading) for pose, heading in zip(poses, headings, strict=True)]
         return np.array(covered, dtype=bool)
 
 

@@ -89,10 +89,12 @@ def _accuracy(evaluation: Evaluation, place: Place, folder: Path | None) -> Accu
 
 
 def _covered_frames(evaluation: Evaluation | None, coverage: Coverage | None, place: Place) -> CoveredFrames | None:
-    if evaluation is None or coverage is None or not evaluation.has_truth.any():
+    if evaluation is None or coverage is None or place.training is None or not evaluation.has_truth.any():
         return None
     known = evaluation.has_truth
-    inside = coverage.of_poses(place.turned_poses(evaluation.truth[known]))
+    # Not by the map's other frames: the held-out ones may be among them.
+    true = place.turned_poses(evaluation.truth[known])
+    inside = coverage.of_poses(true, by=place.turned_poses(place.training.poses))
     accepted = evaluation.accepted[known]
     return CoveredFrames(*(_count(chosen) for chosen in (inside, inside & accepted, ~inside, ~inside & accepted)))
 

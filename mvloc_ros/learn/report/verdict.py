@@ -13,6 +13,7 @@ from mvloc_ros.learn.report.accuracy import (
     FALSE_M,
     RIGHT_DEG,
     RIGHT_M,
+    SETTLED_S,
     AccuracyOnHeldOut,
     HeldOut,
     same_poses,
@@ -80,7 +81,7 @@ def verdict_of(findings: Findings) -> Verdict:
 def _leads_elsewhere(findings: Findings) -> bool:
     """Whether most held-out frames are of a part that no training view shows, so that few of them are right."""
     covered, accuracy = findings.covered_frames, findings.accuracy
-    if covered is None or accuracy is None or accuracy.whole.right_share >= _GOOD_SHARE:
+    if covered is None or accuracy is None or _settled_share(accuracy) >= _GOOD_SHARE:
         return False
     if accuracy.whole.false > _MOST_FALSE * accuracy.whole.accepted:
         return False
@@ -90,10 +91,15 @@ def _leads_elsewhere(findings: Findings) -> bool:
 def _kind(accuracy: AccuracyOnHeldOut | None) -> str:
     if accuracy is None:
         return UNKNOWN
-    whole = accuracy.whole
-    if whole.false > _MOST_FALSE * whole.accepted or whole.right_share < _PARTLY_SHARE:
+    whole, right_share = accuracy.whole, _settled_share(accuracy)
+    if whole.false > _MOST_FALSE * whole.accepted or right_share < _PARTLY_SHARE:
         return BAD
-    return GOOD if whole.right_share >= _GOOD_SHARE else PARTLY
+    return GOOD if right_share >= _GOOD_SHARE else PARTLY
+
+
+def _settled_share(accuracy: AccuracyOnHeldOut) -> float:
+    """The share of right poses once there was time to find the first one."""
+    return (accuracy.settled or accuracy.whole).right_share
 
 
 def _accuracy_sentences(accuracy: AccuracyOnHeldOut | None) -> list[str]:
@@ -104,7 +110,8 @@ def _accuracy_sentences(accuracy: AccuracyOnHeldOut | None) -> list[str]:
     whole, right = accuracy.whole, f"{100 * RIGHT_M:g} cm and {RIGHT_DEG:g} degrees"
     lines = [
         f"On parts that were held out ({whole.frames} frames, {whole.path_m:.1f} m), {share(whole.right_share)} of the "
-        f"frames gave an accepted pose within {right}{_without(whole)}"
+        f"frames gave an accepted pose within {right}{_without(whole)}",
+        *_first_poses(accuracy),
     ]
     if whole.median_m is None or whole.p95_m is None:
         return [*lines, "No pose was accepted, so there is no error to state."]
@@ -120,6 +127,19 @@ def _accuracy_sentences(accuracy: AccuracyOnHeldOut | None) -> list[str]:
             "the median."
         )
     return lines
+
+
+def _first_poses(accuracy: AccuracyOnHeldOut) -> list[str]:
+    """How a localizer that knows nothing got on at the start of each part, if there are several."""
+    found = [seconds for seconds in accuracy.first_pose_s if seconds is not None]
+    parts = len(accuracy.first_pose_s)
+    if parts < 2 or accuracy.settled is None or not found:
+        return []
+    return [
+        f"Each of the {parts} parts begins without knowing where the camera is: {len(found)} got a first pose, half of "
+        f"them within {float(np.median(found)):.1f} s. From {SETTLED_S:g} s after the start of a part on, "
+        f"{share(accuracy.settled.right_share)} of the frames gave a right pose."
+    ]
 
 
 def _without(whole: HeldOut) -> str:
