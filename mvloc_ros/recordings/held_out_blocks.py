@@ -85,10 +85,12 @@ class _Chooser:
 
     def choose(self, share: float) -> list[Block]:
         frames = len(self._poses)
+        if frames < 2 * _FEWEST:
+            return []
         wanted = round(share * frames)
         count = max(1, round(wanted / self._usual_length()))
         length = wanted // count
-        if frames < 2 * _FEWEST or length < 2:
+        if length < 2:
             return []
         firsts = range(0, frames - length + 1, max(1, length // 4))
         candidates = [self._with_gaps(first, first + length - 1) for first in firsts]
