@@ -143,6 +143,9 @@ MOST_WEIGHT = 1e6
 MOST_MAP_BYTES = 1 << 30
 """Of a scene map's file: ten bytes a point before compression."""
 
+MOST_KEPT_WORK_BYTES = 1 << 30
+"""Of what an interrupted `mvloc pose` left: under a kilobyte a frame."""
+
 MOST_KEYFRAMES = 1 << 16
 MOST_KEYFRAMES_BYTES = 1 << 28
 """Of a bundle: 20 kilobytes each; `mvloc map` writes at most 600."""

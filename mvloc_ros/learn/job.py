@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from mvloc_ros.learn import digests
 from mvloc_ros.learn.given import Given
 from mvloc_ros.learn.options import LearnOptions, Places
+from mvloc_ros.recordings import digests
 from mvloc_ros.recordings.held_out_file import HELD_OUT_FILE
 from mvloc_ros.recordings.joined_folders import in_order, labels_of
 

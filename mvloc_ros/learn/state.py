@@ -13,8 +13,8 @@ from mvloc_ros import __version__
 from mvloc_ros.file_reader import ReadError
 from mvloc_ros.geometry.text_file import read_text
 from mvloc_ros.json_text import parse_json
-from mvloc_ros.learn import digests
 from mvloc_ros.limits import MOST_MANIFEST_BYTES
+from mvloc_ros.recordings import digests
 from mvloc_ros.storage import write_file
 
 VERSION = 1

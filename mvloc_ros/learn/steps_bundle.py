@@ -11,13 +11,13 @@ import shutil
 from contextlib import nullcontext
 from pathlib import Path
 
-from mvloc_ros.learn import digests
 from mvloc_ros.learn.errors import LearnError
 from mvloc_ros.learn.job import Job
 from mvloc_ros.learn.step import Step, Values
 from mvloc_ros.mapping.build import MapOptions
 from mvloc_ros.model.bundle import MANIFEST_FILE, Bundle, BundleError, read_bundle
 from mvloc_ros.model.bundle_writer import bundle_to_change
+from mvloc_ros.recordings import digests
 from mvloc_ros.storage import StorageError, exclusive, replace_folder, staging_folder
 from mvloc_ros.training.depth_range import explain_range, with_folder_depth
 

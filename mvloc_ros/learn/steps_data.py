@@ -8,13 +8,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from mvloc_ros.learn import digests
 from mvloc_ros.learn.errors import LearnError
 from mvloc_ros.learn.given import Given
 from mvloc_ros.learn.job import Job
 from mvloc_ros.learn.step import Step, Values
 from mvloc_ros.posing.pose import pose_folders
-from mvloc_ros.recordings import open_folder, open_folders
+from mvloc_ros.recordings import digests, open_folder, open_folders
 from mvloc_ros.recordings.agreement import require_agreement
 from mvloc_ros.recordings.bare_folder import open_bare_folder
 from mvloc_ros.recordings.contents import bare_contents_text, contents_text

@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-from mvloc_ros.learn import digests
 from mvloc_ros.learn.job import Job
 from mvloc_ros.learn.report.inputs import ReportInputs
 from mvloc_ros.learn.step import Step, Values
 from mvloc_ros.model.bundle import read_bundle
-from mvloc_ros.recordings import open_folders
+from mvloc_ros.recordings import digests, open_folders
 from mvloc_ros.recordings.from_folder import select_frames, write_bag
 
 BUDGET_MS = 10_000.0

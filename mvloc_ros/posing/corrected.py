@@ -19,6 +19,7 @@ from mvloc_ros.mapping.build import Cameras, MapOptions, build_map
 from mvloc_ros.mapping.errors import MappingError
 from mvloc_ros.posing.alignment import align
 from mvloc_ros.posing.frame_poses import frame_poses
+from mvloc_ros.posing.kept_work import KeptWork
 from mvloc_ros.posing.options import PosingOptions
 from mvloc_ros.posing.tracks import Keyframe, Track, matched, recent
 from mvloc_ros.posing.view import FAR_M, NEAR_M, Rig, read_view
@@ -29,10 +30,11 @@ from mvloc_ros.recordings.frames import CameraSettings
 _LEAST_CORRECTION = 3e-4
 _RESOLUTION_M = 0.025
 _MOST_FRAMES = 200
+_KEPT = "realigned"
 
 
 def with_corrected_depth(
-    whole: WholeMap, tracks: list[Track], rig: Rig, cameras: CameraSettings, options: PosingOptions
+    whole: WholeMap, tracks: list[Track], rig: Rig, cameras: CameraSettings, options: PosingOptions, kept: KeptWork
 ) -> WholeMap:
     """The map again, of keyframes with corrected depth; as it was where there is little to correct.
 
@@ -45,8 +47,12 @@ def with_corrected_depth(
         return whole
     depth = replace(rig.sensors.depth, correction=correction)
     corrected = replace(rig, sensors=replace(rig.sensors, depth=depth))
-    tracks[:] = [_realigned(track, corrected, options.threads) for track in tracks]
-    return build(tracks, corrected, options)
+    again = kept.load(_KEPT, lambda record: read_view(record, corrected)) or []
+    for track in tracks[len(again) :]:
+        again.append(_realigned(track, corrected, options.threads))
+        kept.keep(_KEPT, again)
+    tracks[:] = again
+    return build(tracks, corrected, options, kept, "corrected")
 
 
 def _correction(

@@ -9,35 +9,31 @@ are found again.
 from __future__ import annotations
 
 import logging
-import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from itertools import islice
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
+from mvloc_ros import __version__
 from mvloc_ros.geometry import se3
-from mvloc_ros.geometry.trajectory import Trajectory
-from mvloc_ros.posing.base_odometry import BaseOdometry, Mount
 from mvloc_ros.posing.corrected import with_corrected_depth
 from mvloc_ros.posing.errors import PosingError
 from mvloc_ros.posing.frame_poses import frame_poses
 from mvloc_ros.posing.held_out import held_out_blocks, held_out_content, stretches_of
+from mvloc_ros.posing.kept_work import kept_work
 from mvloc_ros.posing.options import PosingOptions
 from mvloc_ros.posing.posed_folder import PosedFrame, require_usable, write_posed
 from mvloc_ros.posing.summary import Recording, content_of, summary_text
+from mvloc_ros.posing.tracking import track
 from mvloc_ros.posing.tracks import Missed, Track, fused
 from mvloc_ros.posing.upright import Upright, upright
-from mvloc_ros.posing.view import FAR_M, NEAR_M, Rig, View, read_view
-from mvloc_ros.posing.visual_odometry import VisualOdometry
+from mvloc_ros.posing.view import FAR_M, NEAR_M, Rig
 from mvloc_ros.posing.whole_map import WholeMap, build
-from mvloc_ros.recordings import FrameRecord, RecordingError
+from mvloc_ros.recordings import digests
 from mvloc_ros.recordings.bare_folder import BareFolder, open_bare_folder
 from mvloc_ros.recordings.contents import bare_contents_text
 from mvloc_ros.recordings.depth_summary import depth_summary
@@ -47,14 +43,10 @@ from mvloc_ros.recordings.train_test_split import require_test_fraction
 Array = NDArray[np.float64]
 _log = logging.getLogger(__name__)
 
-# Images that are read ahead.
-_AHEAD = 6
 _LEAST_FRAMES = 10
 # A camera that moved less than this shows one view only.
 _AT_REST_M, _AT_REST_RAD = 0.05, np.deg2rad(5.0)
 _RESOLUTION_M = 0.025
-# Frames of a recording in which the camera's place on the robot is looked for before it is tracked.
-_MOST_FOR_MOUNT = 600
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +71,6 @@ def pose_folders(folders: Sequence[Path], out: Path, options: PosingOptions | No
         StorageError: the folder cannot be written.
     """
     options = options or PosingOptions()
-    began = time.monotonic()
     paths = paths_of(folders)
     require_usable(out, paths)
     require_test_fraction(options.test_fraction)
@@ -90,19 +81,47 @@ def pose_folders(folders: Sequence[Path], out: Path, options: PosingOptions | No
         _say_what_is_assumed(folder)
     recordings = _recordings(opened)
     rig = Rig.of(opened[0])
-    tracks, missed = _track(recordings, rig, options)
-    _require_tracks(tracks, missed)
-    whole = build(tracks, rig, options)
-    whole = with_corrected_depth(whole, tracks, rig, opened[0], options)
+    with kept_work(out, _source(opened, options)) as kept:
+        tracks, missed = track(recordings, rig, options, kept)
+        _require_tracks(tracks, missed)
+        whole = build(tracks, rig, options, kept, "first")
+        whole = with_corrected_depth(whole, tracks, rig, opened[0], options, kept)
+        summary = _written(whole, tracks, missed, recordings, opened[0], out, options, kept.seconds)
+    return summary
+
+
+def _source(folders: Sequence[BareFolder], options: PosingOptions) -> dict[str, Any]:
+    """All that the work before the map's frame depends on."""
+    values = asdict(options)
+    for name in ("threads", "origin", "test_fraction"):
+        del values[name]
+    return {
+        "mvloc_ros": __version__,
+        "options": values,
+        "recordings": {str(folder.root.resolve()): digests.of_folder(folder.root) for folder in folders},
+    }
+
+
+def _written(
+    whole: WholeMap,
+    tracks: Sequence[Track],
+    missed: Sequence[Missed],
+    recordings: Sequence[Recording],
+    cameras: BareFolder,
+    out: Path,
+    options: PosingOptions,
+    seconds: float,
+) -> PosingSummary:
+    """The folder of posed frames, in the map's frame."""
     frame = _upright(whole, options.origin)
     posed, unjoined = _posed_frames(whole, tracks, frame, recordings)
-    missed = sorted(missed + unjoined, key=lambda one: (one.record.sequence, one.record.index))
+    missed = sorted([*missed, *unjoined], key=lambda one: (one.record.sequence, one.record.index))
     _require_motion(posed)
     mount = next((track.odometry.mount for track in tracks if track.odometry is not None), None)
     blocks = held_out_blocks(posed, options.test_fraction)
-    content = content_of(recordings, posed, missed, whole, frame, mount, time.monotonic() - began)
+    content = content_of(recordings, posed, missed, whole, frame, mount, seconds)
     content |= {"held_out": held_out_content(blocks, posed)}
-    write_posed(out, opened[0], posed, stretches_of(blocks, posed), content)
+    write_posed(out, cameras, posed, stretches_of(blocks, posed), content)
     return PosingSummary(out, content)
 
 
@@ -125,64 +144,6 @@ def _recordings(folders: Sequence[BareFolder]) -> list[Recording]:
             Recording(name, root / sequence.name if sequence.name != root.name else root, frames, sequence.odometry)
         )
     return result
-
-
-def _track(recordings: Sequence[Recording], rig: Rig, options: PosingOptions) -> tuple[list[Track], list[Missed]]:
-    tracks: list[Track] = []
-    missed: list[Missed] = []
-    mount: Mount | None = None
-    total = sum(len(recording.frames) for recording in recordings)
-    with tqdm(total=total, desc="tracking", unit="frame") as progress:
-        for number, recording in enumerate(recordings):
-            odometry = recording.odometry if options.use_odometry else None
-            if odometry is not None and mount is None:
-                mount = _mount(recording, odometry, rig, options.threads)
-            base = None if odometry is None else BaseOdometry(odometry, mount)
-            tracker = VisualOdometry(number, base)
-            for view in _views(recording.frames, rig, options.threads):
-                progress.update()
-                if isinstance(view, Missed):
-                    missed.append(view)
-                else:
-                    tracker.add(view)
-            tracker.finish()
-            mount = base.mount if base is not None else mount
-            tracks += tracker.tracks
-            missed += tracker.missed
-    return tracks, missed
-
-
-def _mount(recording: Recording, odometry: Trajectory, rig: Rig, threads: int) -> Mount | None:
-    """Where the camera is on the robot, by a first look at the recording until that is known.
-
-    Without it the first frames would be tracked without odometry, and in a corridor would slide along it.
-    """
-    base = BaseOdometry(odometry)
-    tracker = VisualOdometry(0, base)
-    for view in _views(recording.frames[:_MOST_FOR_MOUNT], rig, threads):
-        if not isinstance(view, Missed):
-            tracker.add(view)
-        if base.mount is not None:
-            break
-    return base.mount
-
-
-def _views(frames: Sequence[FrameRecord], rig: Rig, threads: int) -> Iterator[View | Missed]:
-    """The views of frames in their order, read ahead by threads."""
-
-    def read(record: FrameRecord) -> View | Missed:
-        try:
-            return read_view(record, rig)
-        except RecordingError as error:
-            return Missed(record, f"damaged: {error}")
-
-    left = iter(frames)
-    with ThreadPoolExecutor(threads) as pool:
-        waiting = [pool.submit(read, record) for record in islice(left, _AHEAD)]
-        while waiting:
-            view = waiting.pop(0).result()
-            waiting += [pool.submit(read, record) for record in islice(left, 1)]
-            yield view
 
 
 def _require_tracks(tracks: Sequence[Track], missed: Sequence[Missed]) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from mvloc_ros import interrupts
 from mvloc_ros.arguments import finite, positive_count
 from mvloc_ros.posing.options import PosingOptions
 from mvloc_ros.recordings.train_test_split import TEST_FRACTION
@@ -17,7 +18,7 @@ EXAMPLES = """examples:
       mvloc pose recordings/office --out recordings/office_posed
 
 Give all recordings of one place at once: they become one map. Images are linked, not changed. What could not be posed
-is left out and said with its time. posing.json in the new folder has the loop closures and all figures. Stretches of
+is left out and said with its time. After Ctrl-C the same command goes on. posing.json in the new folder has the loop closures and all figures. Stretches of
 the drive that the rest of the recordings shows as well are held out for tests (held_out.txt)."""
 
 
@@ -73,9 +74,13 @@ def posing_options(args: argparse.Namespace, threads: int = 2) -> PosingOptions:
 
 
 def run_pose(args: argparse.Namespace) -> int:
-    """`mvloc pose`."""
+    """`mvloc pose`: 0 when all is written, 130 when interrupted (the same command goes on)."""
     from mvloc_ros.posing.pose import pose_folders
 
-    summary = pose_folders(args.folders, args.out, posing_options(args, args.threads))
+    try:
+        summary = pose_folders(args.folders, args.out, posing_options(args, args.threads))
+    except KeyboardInterrupt:
+        print("\nInterrupted; the same command goes on where it was.")
+        return interrupts.EXIT_CODE
     print(summary.text)
     return 0

@@ -7,6 +7,8 @@ loop closures may join the two. Within a track poses are in the frame of its fir
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -57,7 +59,7 @@ class VisualOdometry:
 
     def __init__(self, sequence: int, odometry: BaseOdometry | None = None) -> None:
         """Nothing seen yet; `sequence` is the recording's number, `odometry` the robot's."""
-        self._odometry = odometry
+        self.odometry = odometry
         self.tracks: list[Track] = []
         self.missed: list[Missed] = []
         self._sequence = sequence
@@ -66,13 +68,22 @@ class VisualOdometry:
         self._begin()
 
     def _begin(self) -> None:
-        self._track = Track(self._sequence, odometry=self._odometry)
+        self._track = Track(self._sequence, odometry=self.odometry)
         self._target: Target | None = None
         self._last: tuple[int, Array] | None = None
         self._step: tuple[float, Array] | None = None
         self._determined_ns: int | None = None
         self._share: float | None = None
         self._shares: list[float] = []
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the search tree of what is aligned to, which follows from the keyframes."""
+        return {**self.__dict__, "_target": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """All as it was."""
+        self.__dict__.update(state)
+        self._target = recent(self._track.keyframes) if self._track.keyframes else None
 
     def add(self, view: View) -> None:
         """Align the next view."""
@@ -177,7 +188,7 @@ class VisualOdometry:
         """Where the camera is expected by odometry, or at its last velocity, and how surely."""
         assert self._last is not None
         last_ns, T = self._last
-        told = self._odometry.motion(last_ns, stamp_ns) if self._odometry is not None else None
+        told = self.odometry.motion(last_ns, stamp_ns) if self.odometry is not None else None
         self._by_odometry = told is not None
         if told is not None:
             return Prior(T @ told[0], np.diag(told[1] ** -2.0))
@@ -201,8 +212,8 @@ class VisualOdometry:
             self._shares.append(self._share)
         is_far = came.metres > _KEYFRAME_M or came.radians > _KEYFRAME_RAD or aligned.in_reach < _LEAST_IN_REACH
         if is_far and not view.problem:
-            if self._odometry is not None and is_determined(aligned.information):
-                self._odometry.learn(keyframe.view.stamp_ns, view.stamp_ns, T_keyframe_camera)
+            if self.odometry is not None and is_determined(aligned.information):
+                self.odometry.learn(keyframe.view.stamp_ns, view.stamp_ns, T_keyframe_camera)
             self._add_keyframe(view, aligned.T, aligned.information)
         else:
             number = len(self._track.keyframes) - 1

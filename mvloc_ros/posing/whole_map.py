@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from mvloc_ros.posing.joining import Part, join
+from mvloc_ros.posing.kept_work import KeptWork
 from mvloc_ros.posing.level_floor import level_floor
 from mvloc_ros.posing.loop_closures import Closure, Node, Verifier, alike, consecutive, near, nodes_of
 from mvloc_ros.posing.options import PosingOptions
@@ -23,6 +24,7 @@ from mvloc_ros.posing.view import Rig
 Array = NDArray[np.float64]
 
 _NEAR_ROUNDS = 3
+_TOGETHER = 32
 # A closure that the optimized poses contradict by so much is wrong.
 _WRONG_M, _WRONG_RAD = 0.10, np.deg2rad(4.0)
 
@@ -52,18 +54,21 @@ class WholeMap:
     camera_height_m: float | None = None
 
 
-def build(tracks: Sequence[Track], rig: Rig, options: PosingOptions) -> WholeMap:
-    """Find loop closures by appearance, join the tracks, then close loops by nearness until none is new."""
+def build(tracks: Sequence[Track], rig: Rig, options: PosingOptions, kept: KeptWork, name: str) -> WholeMap:
+    """Find loop closures by appearance, join the tracks, then close loops by nearness until none is new.
+
+    What is verified is kept, by a name that is this map's.
+    """
     threads = options.threads
     nodes = nodes_of(tracks)
     verifier = Verifier(tracks, nodes, rig)
     pairs = alike(nodes, likeness([node.view for node in nodes]))
-    found = _verified(pairs, verifier.by_appearance, "loop closures", threads)
+    found = _verified(pairs, verifier.by_appearance, "loop closures", threads, kept, f"{name}-closures")
     parts, contradicting = join(nodes, found)
     part = parts[0]
     rejected = len(contradicting)
     chain = list(consecutive(tracks))
-    poses, kept, wrong = _settled(part, chain, part.closures)
+    poses, closures, wrong = _settled(part, chain, part.closures)
     tried = {(closure.a, closure.b) for closure in found}
     for turn in range(_NEAR_ROUNDS):
         near_pairs = _near(part, nodes, poses, tried)
@@ -73,18 +78,19 @@ def build(tracks: Sequence[Track], rig: Rig, options: PosingOptions) -> WholeMap
         def verify(a: int, b: int, number: dict[int, int] = number, poses: Array = poses) -> Closure | None:
             return verifier.by_nearness(a, b, poses[number[a]], poses[number[b]])
 
-        more = _verified(near_pairs, verify, f"neighbors {turn + 1} of {_NEAR_ROUNDS}", threads)
+        label = f"neighbors {turn + 1} of {_NEAR_ROUNDS}"
+        more = _verified(near_pairs, verify, label, threads, kept, f"{name}-neighbors-{turn + 1}")
         rejected += wrong
         if not more:
             break
-        poses, kept, wrong = _settled(Part(part.nodes, poses, []), chain, kept + more)
+        poses, closures, wrong = _settled(Part(part.nodes, poses, []), chain, closures + more)
     floor = level_floor([nodes[i].view for i in part.nodes], poses) if options.level_floor else None
     known = [] if floor is None else floor.known
     poses = poses if floor is None else floor.T_level @ poses
-    final = _optimized(part.nodes, poses, chain, kept, known, with_covariances=True)
+    final = _optimized(part.nodes, poses, chain, closures, known, with_covariances=True)
     assert final.covariances is not None
     height_m = None if floor is None else floor.height_m
-    return WholeMap(nodes, part.nodes, final.poses, final.covariances, kept, rejected + wrong, len(parts), height_m)
+    return WholeMap(nodes, part.nodes, final.poses, final.covariances, closures, rejected + wrong, len(parts), height_m)
 
 
 def _near(part: Part, nodes: Sequence[Node], poses: Array, known: set[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -137,8 +143,21 @@ def _verified(
     verify: Callable[[int, int], Closure | None],
     label: str,
     threads: int,
+    kept: KeptWork,
+    name: str,
 ) -> list[Closure]:
     pairs = list(pairs)
-    with ThreadPoolExecutor(threads) as pool:
-        results = pool.map(lambda pair: verify(*pair), pairs)
-        return [one for one in tqdm(results, total=len(pairs), desc=label, unit="pair") if one is not None]
+    done: list[tuple[tuple[int, int], Closure | None]] = kept.load(name) or []
+    if [pair for pair, _ in done] != pairs[: len(done)]:
+        done = []
+    with ThreadPoolExecutor(threads) as pool, tqdm(total=len(pairs), desc=label, unit="pair") as bar:
+        bar.update(len(done))
+        while len(done) < len(pairs):
+            # So few at a time that an interrupted run ends at once.
+            some = pairs[len(done) : len(done) + _TOGETHER]
+            done += zip(some, pool.map(lambda pair: verify(*pair), some), strict=True)
+            bar.update(len(some))
+            if kept.is_due():
+                kept.keep(name, done)
+    kept.keep(name, done)
+    return [closure for _, closure in done if closure is not None]

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from mvloc_ros.errors import MvlocError
-from mvloc_ros.learn import digests
 from mvloc_ros.learn.errors import LearnError
 from mvloc_ros.learn.state import State
 from mvloc_ros.learn.step import Step, run_steps
+from mvloc_ros.recordings import digests
 
 
 class Chain:
