@@ -18,8 +18,9 @@ EXAMPLES = """examples:
       mvloc pose recordings/office --out recordings/office_posed
 
 Give all recordings of one place at once: they become one map. Images are linked, not changed. What could not be posed
-is left out and said with its time. After Ctrl-C the same command goes on. posing.json in the new folder has the loop closures and all figures. Stretches of
-the drive that the rest of the recordings shows as well are held out for tests (held_out.txt)."""
+is left out and said with its time. After Ctrl-C the same command goes on. posing.json in the new folder has the loop
+closures and all figures. Stretches of the drive that the rest of the recordings shows as well are held out for tests
+(held_out.txt)."""
 
 
 def add_pose_arguments(parser: argparse.ArgumentParser) -> None:

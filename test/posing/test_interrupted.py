@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,7 +27,10 @@ pytest.importorskip("gtsam", reason="poses are found with gtsam, which is not in
 WaitFor = Callable[[Callable[[], object], float, str], object]
 DEADLINE_S = 100.0
 # Everything is kept at once, so that a run can be ended at each of these.
-RUN = "from mvloc_ros.posing import kept_work; kept_work.KEEP_S = 0.0; from mvloc_ros.cli import main; main()"
+RUN = (
+    "from mvloc_ros.posing import kept_work; kept_work.KEEP_S = 0.0; "
+    "from mvloc_ros.cli import main; raise SystemExit(main())"
+)
 STAGES = ("tracking", "first-closures", "first-neighbors-1")
 
 
@@ -35,9 +39,20 @@ def command(drive: Path, out: Path) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(drive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def start(drive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Less than half of the drive."""
+    root = tmp_path_factory.mktemp("start") / "recording"
+    shutil.copytree(drive, root)
+    for path in sorted((root / "seq-01").iterdir()):
+        if int(path.name[6:12]) >= 28:
+            path.unlink()
+    return root
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(start: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("uninterrupted") / "posed"
-    subprocess.run(command(drive, out), check=True, capture_output=True)
+    subprocess.run(command(start, out), check=True, capture_output=True)
     return out
 
 
@@ -48,18 +63,17 @@ def values_of(out: Path) -> dict:
 
 
 @pytest.mark.timeout(300)
-def test_killed_in_every_stage_it_finds_the_same(drive: Path, uninterrupted: Path, tmp_path: Path, wait_for: WaitFor):
+def test_killed_in_every_stage_it_finds_the_same(start: Path, uninterrupted: Path, tmp_path: Path, wait_for: WaitFor):
     out, partial = tmp_path / "posed", tmp_path / ".posed.partial"
     for stage in STAGES:
-        process = subprocess.Popen(command(drive, out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(command(start, out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         kept = partial / f"{stage}.pickle"
         wait_for(lambda kept=kept, process=process: kept.is_file() or process.poll() is not None, DEADLINE_S, stage)
         process.send_signal(signal.SIGKILL)
         assert process.wait(timeout=DEADLINE_S) == -signal.SIGKILL
         assert not out.exists()
-    done = subprocess.run(command(drive, out), check=True, capture_output=True, text=True)
+    done = subprocess.run(command(start, out), check=True, capture_output=True, text=True)
     assert f"goes on with what an interrupted run left in {partial}" in done.stdout
-    assert "tracking: 100%|" in done.stderr.replace(" ", "").replace("tracking:", "tracking: ")
     assert values_of(out) == values_of(uninterrupted)
     for mine, theirs in zip(*(sorted(open_folder(root).frames(), key=lambda f: f.index)
                               for root in (out, uninterrupted)), strict=True):  # fmt: skip
@@ -67,10 +81,10 @@ def test_killed_in_every_stage_it_finds_the_same(drive: Path, uninterrupted: Pat
     assert {path.name for path in tmp_path.iterdir()} == {"posed"}
 
 
-def test_ctrl_c_is_a_sentence_and_leaves_the_work(drive: Path, tmp_path: Path, wait_for: WaitFor):
+def test_ctrl_c_is_a_sentence_and_leaves_the_work(start: Path, tmp_path: Path, wait_for: WaitFor):
     out, partial = tmp_path / "posed", tmp_path / ".posed.partial"
-    process = subprocess.Popen(command(drive, out), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    wait_for(lambda: (partial / "tracking.pickle").is_file(), DEADLINE_S, "the first frames")
+    process = subprocess.Popen(command(start, out), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    wait_for((partial / "tracking.pickle").is_file, DEADLINE_S, "the first frames")
     process.send_signal(signal.SIGINT)
     text, _ = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 130
@@ -116,6 +130,7 @@ def test_the_time_of_all_runs_counts(tmp_path: Path):
         pickle.dumps(kept_work_module.write_file),
         pickle.dumps(subprocess.Popen),
     ],
+    ids=["empty", "text", "a function of the system", "a function of the package", "a class of the library"],
 )
 def test_a_file_of_anything_else_is_not_loaded(tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture):
     (tmp_path / "tracking.pickle").write_bytes(content)

@@ -68,6 +68,7 @@ def test_the_verb_poses_a_drive(drive: Path, tmp_path: Path, errors: Errors, cap
     assert "poses: 66 of 66 frames" in text
     assert "z up by the floor plane, the floor is z = 0" in text
     assert "WARNING" not in text
+    assert "held out for tests: 13 frames in 1 stretch" in text
     assert rms(errors(out, drive)) < ATE_M
     content = json.loads((out / "posing.json").read_text())
     assert (content["parts"], content["up"], content["floor_z_m"]) == (1, "floor plane", 0.0)
@@ -83,6 +84,9 @@ def test_the_verb_poses_a_drive(drive: Path, tmp_path: Path, errors: Errors, cap
     assert np.rad2deg(np.arccos(np.clip((ups[0] * ups[1]).sum(axis=1), -1.0, 1.0))).max() < 0.5
     first = found[0].T_map_camera
     np.testing.assert_allclose([first[0, 3], first[1, 3], first[1, 2]], 0.0, atol=1e-6)
+    held = content["held_out"][0]
+    assert [frame.index for frame in open_folder(out).test] == list(range(held["first"], held["last"] + 1))
+    assert open_folder(out).unused
     length = np.linalg.norm(np.diff([frame.T_map_camera[:3, 3] for frame in true], axis=0), axis=1).sum()
     assert content["sequences"][0]["path_m"] == pytest.approx(length, rel=0.03)
 
