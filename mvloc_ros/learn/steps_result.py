@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from mvloc_ros.learn.job import Job
 from mvloc_ros.learn.report.inputs import ReportInputs
 from mvloc_ros.learn.step import Step, Values
@@ -20,7 +22,7 @@ def evaluation_step(job: Job) -> Step:
 
     def inputs() -> Values:
         about = {
-            "bundle": read_bundle(job.evaluated).digest,
+            "bundle": _digest(job.evaluated),
             "test fraction": options.test_fraction,
             "refinement, ms": BUDGET_MS,
         }
@@ -76,7 +78,7 @@ def grid_step(job: Job) -> Step:
     return Step(
         "grid",
         "occupancy grid",
-        lambda: {"bundle": _digest(job)},
+        lambda: {"bundle": _digest(places.out)},
         work,
         lambda: {"grid": digests.of_folder(places.grid)},
         verb="mvloc grid",
@@ -89,7 +91,7 @@ def report_step(job: Job) -> Step:
     page, values = places.report
 
     def inputs() -> Values:
-        about = {"bundle": _digest(job), "evaluation": digests.of_file(places.evaluation / "report.json")}
+        about = {"bundle": _digest(places.out), "evaluation": digests.of_file(places.evaluation / "report.json")}
         if job.options.grid:
             about["grid"] = digests.of_folder(places.grid)
         return {**about, "recordings": [str(one.path) for one in job.given], **job.data()}
@@ -140,5 +142,5 @@ def _notes(job: Job) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _digest(job: Job) -> str:
-    return read_bundle(job.places.out).digest
+def _digest(bundle: Path) -> str:
+    return read_bundle(bundle).digest

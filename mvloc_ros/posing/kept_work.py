@@ -2,59 +2,61 @@
 """What a long run has found so far, in a hidden folder beside its result, so that an interrupted one goes on there.
 
 Views are not kept: they are read again from their images where they are needed, which takes a fraction of the time
-that was spent on them. All else is stored as Python stores it, with its types; only types of this package and of NumPy
-are loaded.
+that was spent on them.
 """
 
 from __future__ import annotations
 
-import io
 import json
 import logging
-import pickle
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mvloc_ros.file_reader import ReadError, read_file
+from mvloc_ros.file_reader import ReadError
+from mvloc_ros.geometry.text_file import read_text
 from mvloc_ros.limits import MOST_KEPT_WORK_BYTES
+from mvloc_ros.posing.alignment import Aligned
+from mvloc_ros.posing.base_odometry import BaseOdometry, Mount
 from mvloc_ros.posing.errors import PosingError
-from mvloc_ros.posing.view import View
+from mvloc_ros.posing.kept_values import Given, ReadView, text_of, value_of
+from mvloc_ros.posing.loop_closures import Closure
+from mvloc_ros.posing.tracks import Keyframe, Missed, Track, TrackedFrame
+from mvloc_ros.posing.visual_odometry import VisualOdometry
 from mvloc_ros.recordings import FrameRecord, RecordingError
 from mvloc_ros.storage import StorageError, exclusive, write_file
 
 _log = logging.getLogger(__name__)
 
-ReadView = Callable[[FrameRecord], View]
-
 KEEP_S = 20.0
 """How often something unfinished is written."""
 _SOURCE_FILE = "source.json"
-_OTHERS = {
-    ("pathlib", "PosixPath"),
-    ("pathlib", "WindowsPath"),
-    ("pathlib._local", "PosixPath"),
-    ("pathlib._local", "WindowsPath"),
-    ("numpy", "ndarray"),
-    ("numpy", "dtype"),
-    ("numpy.core.multiarray", "_reconstruct"),
-    ("numpy._core.multiarray", "_reconstruct"),
-    ("numpy.core.multiarray", "scalar"),
-    ("numpy._core.multiarray", "scalar"),
-    ("numpy.core.numeric", "_frombuffer"),
-    ("numpy._core.numeric", "_frombuffer"),
+_TYPES: dict[str, type] = {
+    kind.__name__: kind
+    for kind in (
+        Aligned,
+        BaseOdometry,
+        Closure,
+        FrameRecord,
+        Keyframe,
+        Missed,
+        Mount,
+        Track,
+        TrackedFrame,
+        VisualOdometry,
+    )
 }
 
 
 class KeptWork:
     """The folder of one run that has begun."""
 
-    def __init__(self, folder: Path) -> None:
-        """Take a folder that only this process uses."""
-        self._folder = folder
+    def __init__(self, folder: Path, given: Given | None = None) -> None:
+        """Take a folder that only this process uses, and what is stored by name alone."""
+        self._folder, self._given = folder, given or {}
         self._kept_s = self._began_s = time.monotonic()
         self._before_s = float(self.load("seconds") or 0.0)
 
@@ -66,9 +68,7 @@ class KeptWork:
     def keep(self, name: str, value: object) -> None:
         """Keep a value by its name in the place of an earlier one. Raises StorageError."""
         for key, kept in ((name, value), ("seconds", self.seconds)):
-            buffer = io.BytesIO()
-            _Pickler(buffer, protocol=5).dump(kept)
-            write_file(self._folder / f"{key}.pickle", buffer.getvalue(), durable=False)
+            write_file(self._path(key), text_of(kept, _TYPES, self._given), durable=False)
         self._kept_s = time.monotonic()
 
     def is_due(self) -> bool:
@@ -80,24 +80,28 @@ class KeptWork:
 
         `read` reads the views in it, if there may be any.
         """
-        path = self._folder / f"{name}.pickle"
+        path = self._path(name)
         if not path.exists():
             return None
         try:
-            return _Unpickler(io.BytesIO(read_file(path, MOST_KEPT_WORK_BYTES)), read).load()
-        except (ReadError, pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError, KeyError,
-                TypeError, ValueError) as problem:  # fmt: skip
+            text = read_text(path, "kept work", most_bytes=MOST_KEPT_WORK_BYTES)
+            return value_of(text, _TYPES, self._given, read)
+        except (ReadError, ValueError) as problem:
             _log.warning("%s cannot be used (%s): what it held is found again.", path, problem)
             return None
 
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{name}.kept.json"
+
 
 @contextmanager
-def kept_work(out: Path, source: Mapping[str, Any]) -> Iterator[KeptWork]:
+def kept_work(out: Path, source: Mapping[str, Any], given: Given | None = None) -> Iterator[KeptWork]:
     """The work for a result at `out`; it goes away when the block ends, but not if that is interrupted.
 
     Args:
         out: where the result is to be.
         source: all that determines the work; what was kept of another source is deleted.
+        given: parts of the recordings, by names.
 
     Raises:
         StorageError: the folder cannot be written.
@@ -110,7 +114,7 @@ def kept_work(out: Path, source: Mapping[str, Any]) -> Iterator[KeptWork]:
         with exclusive(folder):
             _begin(folder, json.dumps(source, sort_keys=True, indent=1) + "\n")
             try:
-                yield KeptWork(folder)
+                yield KeptWork(folder, given)
             except (PosingError, RecordingError):
                 shutil.rmtree(folder, ignore_errors=True)  # the same would happen again
                 raise
@@ -123,7 +127,7 @@ def kept_work(out: Path, source: Mapping[str, Any]) -> Iterator[KeptWork]:
 
 def _begin(folder: Path, source: str) -> None:
     stated = folder / _SOURCE_FILE
-    kept = sorted(folder.glob("*.pickle"))
+    kept = sorted(folder.glob("*.kept.json"))
     if kept and stated.is_file() and stated.read_text(encoding="utf-8", errors="replace") == source:
         print(f"goes on with what an interrupted run left in {folder}")
         return
@@ -132,31 +136,3 @@ def _begin(folder: Path, source: str) -> None:
     for path in kept:
         path.unlink()
     write_file(stated, source, durable=False)
-
-
-class _Pickler(pickle.Pickler):
-    def persistent_id(self, value: Any) -> Any:
-        return value.record if isinstance(value, View) else None
-
-
-class _Unpickler(pickle.Unpickler):
-    def __init__(self, file: io.BytesIO, read: ReadView | None) -> None:
-        super().__init__(file)
-        self._read = read
-        self._views: dict[tuple[str, int], View] = {}
-
-    def persistent_load(self, pid: Any) -> View:
-        if self._read is None or not isinstance(pid, FrameRecord):
-            raise pickle.UnpicklingError("it has a view where none should be")
-        key = pid.sequence, pid.index
-        if key not in self._views:
-            self._views[key] = self._read(pid)
-        return self._views[key]
-
-    def find_class(self, module: str, name: str) -> Any:
-        found = None
-        if (module, name) in _OTHERS or module.partition(".")[0] == "mvloc_ros":
-            found = super().find_class(module, name)
-        if (module, name) in _OTHERS or (isinstance(found, type) and found.__module__ == module):
-            return found
-        raise pickle.UnpicklingError(f"it holds a value of the type {module}.{name}")

@@ -23,7 +23,7 @@ from mvloc_ros.geometry import se3
 from mvloc_ros.posing.corrected import with_corrected_depth
 from mvloc_ros.posing.errors import PosingError
 from mvloc_ros.posing.frame_poses import frame_poses
-from mvloc_ros.posing.held_out import held_out_blocks, held_out_content, stretches_of
+from mvloc_ros.posing.held_out import held_out_blocks, stretches_of
 from mvloc_ros.posing.kept_work import kept_work
 from mvloc_ros.posing.options import PosingOptions
 from mvloc_ros.posing.posed_folder import PosedFrame, require_usable, write_posed
@@ -81,7 +81,8 @@ def pose_folders(folders: Sequence[Path], out: Path, options: PosingOptions | No
         _say_what_is_assumed(folder)
     recordings = _recordings(opened)
     rig = Rig.of(opened[0])
-    with kept_work(out, _source(opened, options)) as kept:
+    given = {f"odometry of {one.name}": one.odometry for one in recordings if one.odometry is not None}
+    with kept_work(out, _source(opened, options), given) as kept:
         tracks, missed = track(recordings, rig, options, kept)
         _require_tracks(tracks, missed)
         whole = build(tracks, rig, options, kept, "first")
@@ -119,9 +120,8 @@ def _written(
     _require_motion(posed)
     mount = next((track.odometry.mount for track in tracks if track.odometry is not None), None)
     blocks = held_out_blocks(posed, options.test_fraction)
-    content = content_of(recordings, posed, missed, whole, frame, mount, seconds)
-    content |= {"held_out": held_out_content(blocks, posed)}
-    write_posed(out, cameras, posed, stretches_of(blocks, posed), content)
+    content = content_of(recordings, posed, missed, whole, frame, mount, blocks, seconds)
+    write_posed(out, cameras, posed, content, stretches_of(blocks, posed))
     return PosingSummary(out, content)
 
 

@@ -64,8 +64,8 @@ def write_posed(
     out: Path,
     cameras: CameraSettings,
     sequences: Mapping[str, Sequence[PosedFrame]],
-    held_out: Sequence[Stretch],
     content: Mapping[str, Any],
+    held_out: Sequence[Stretch] = (),
 ) -> None:
     """Write the folder whole or not at all; images are linked where the disk allows, else copied.
 
@@ -73,8 +73,8 @@ def write_posed(
         out: the folder; an earlier one is replaced.
         cameras: of all recordings.
         sequences: the frames of each sequence.
-        held_out: frames for tests; without any, who reads the folder splits it.
         content: of posing.json.
+        held_out: frames for tests; without any, who reads the folder splits it.
 
     Raises:
         PosingError: the folder holds something else.

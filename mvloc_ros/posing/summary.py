@@ -14,13 +14,14 @@ from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.trajectory import Trajectory
 from mvloc_ros.posing import quality
 from mvloc_ros.posing.base_odometry import Mount
-from mvloc_ros.posing.held_out import held_out_lines
+from mvloc_ros.posing.held_out import held_out_content, held_out_lines
 from mvloc_ros.posing.loop_closures import Closure
 from mvloc_ros.posing.posed_folder import PosedFrame
 from mvloc_ros.posing.tracks import Missed
 from mvloc_ros.posing.upright import Upright
 from mvloc_ros.posing.whole_map import WholeMap
 from mvloc_ros.recordings import FrameRecord
+from mvloc_ros.recordings.held_out_blocks import Block
 
 VERSION = 1
 """Of posing.json."""
@@ -45,6 +46,7 @@ def content_of(
     whole: WholeMap,
     frame: Upright,
     mount: Mount | None,
+    blocks: Sequence[Block],
     seconds: float,
 ) -> dict[str, Any]:
     """The content of posing.json."""
@@ -71,6 +73,7 @@ def content_of(
             }
             for recording in recordings
         ],
+        "held_out": held_out_content(blocks, posed),
         "parts": whole.parts,
         "loop_closures": [_closure(whole, closure) for closure in whole.closures if closure.by_appearance],
         "near_pairs": sum(not closure.by_appearance for closure in whole.closures),

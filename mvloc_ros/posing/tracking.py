@@ -53,7 +53,7 @@ def track(
     """The tracks of all recordings, and the frames in none; goes on where an interrupted run was."""
     total = sum(len(recording.frames) for recording in recordings)
     with tqdm(total=total, desc="tracking", unit="frame") as bar:
-        done = kept.load(_KEPT, lambda record: read_view(record, rig)) or Progress()
+        done = Progress(*(kept.load(_KEPT, lambda record: read_view(record, rig)) or ()))
         bar.update(sum(len(one.frames) for one in recordings[: done.recordings]) + done.frames)
         for number in range(done.recordings, len(recordings)):
             recording = recordings[number]
@@ -67,9 +67,9 @@ def track(
                 else:
                     done.tracker.add(view)
                 if kept.is_due():
-                    kept.keep(_KEPT, done)
+                    kept.keep(_KEPT, list(vars(done).values()))
             _finish(done)
-            kept.keep(_KEPT, done)
+            kept.keep(_KEPT, list(vars(done).values()))
     return done.tracks, done.missed
 
 

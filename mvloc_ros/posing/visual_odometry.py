@@ -76,13 +76,13 @@ class VisualOdometry:
         self._share: float | None = None
         self._shares: list[float] = []
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Without the search tree of what is aligned to, which follows from the keyframes."""
-        return {**self.__dict__, "_target": None}
+    def kept_state(self) -> dict[str, Any]:
+        """All but the search tree of what is aligned to, which follows from the keyframes."""
+        return {**vars(self), "_target": None}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """All as it was."""
-        self.__dict__.update(state)
+    def take_kept_state(self, state: dict[str, Any]) -> None:
+        """Be as another one was; the opposite of `kept_state`."""
+        vars(self).update(state)
         self._target = recent(self._track.keyframes) if self._track.keyframes else None
 
     def add(self, view: View) -> None:

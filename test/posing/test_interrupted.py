@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
-import pickle
 import shutil
 import signal
 import subprocess
@@ -16,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mvloc_ros.posing import kept_work as kept_work_module
 from mvloc_ros.posing.errors import PosingError
 from mvloc_ros.posing.kept_work import KeptWork, kept_work
 from mvloc_ros.recordings import open_folder
@@ -67,7 +64,7 @@ def test_killed_in_every_stage_it_finds_the_same(start: Path, uninterrupted: Pat
     out, partial = tmp_path / "posed", tmp_path / ".posed.partial"
     for stage in STAGES:
         process = subprocess.Popen(command(start, out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        kept = partial / f"{stage}.pickle"
+        kept = partial / f"{stage}.kept.json"
         wait_for(lambda kept=kept, process=process: kept.is_file() or process.poll() is not None, DEADLINE_S, stage)
         process.send_signal(signal.SIGKILL)
         assert process.wait(timeout=DEADLINE_S) == -signal.SIGKILL
@@ -84,12 +81,12 @@ def test_killed_in_every_stage_it_finds_the_same(start: Path, uninterrupted: Pat
 def test_ctrl_c_is_a_sentence_and_leaves_the_work(start: Path, tmp_path: Path, wait_for: WaitFor):
     out, partial = tmp_path / "posed", tmp_path / ".posed.partial"
     process = subprocess.Popen(command(start, out), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    wait_for((partial / "tracking.pickle").is_file, DEADLINE_S, "the first frames")
+    wait_for((partial / "tracking.kept.json").is_file, DEADLINE_S, "the first frames")
     process.send_signal(signal.SIGINT)
     text, _ = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 130
     assert "Interrupted; the same command goes on where it was." in text
-    assert (partial / "tracking.pickle").is_file()
+    assert (partial / "tracking.kept.json").is_file()
 
 
 def test_work_on_something_else_is_begun_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -124,26 +121,41 @@ def test_the_time_of_all_runs_counts(tmp_path: Path):
 @pytest.mark.parametrize(
     "content",
     [
-        b"",
-        b"no pickle at all",
-        pickle.dumps({"call": os.system}),
-        pickle.dumps(kept_work_module.write_file),
-        pickle.dumps(subprocess.Popen),
+        "",
+        "[1, 2",
+        '{"type": "Popen", "state": {}}',
+        '{"call": "os.system"}',
+        '{"array": ["O8", [1], ""]}',
+        '{"array": ["f8", [3], "AAAA"]}',
+        '{"same": 5}',
+        '{"view": 3}',
+        '{"given": "odometry of seq-09"}',
     ],
-    ids=["empty", "text", "a function of the system", "a function of the package", "a class of the library"],
 )
-def test_a_file_of_anything_else_is_not_loaded(tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture):
-    (tmp_path / "tracking.pickle").write_bytes(content)
+def test_a_file_of_anything_else_is_not_loaded(tmp_path: Path, content: str, caplog: pytest.LogCaptureFixture):
+    (tmp_path / "tracking.kept.json").write_text(content)
     assert KeptWork(tmp_path).load("tracking") is None
     assert "cannot be used" in caplog.text
 
 
-def test_frames_and_arrays_come_back_as_they_were(tmp_path: Path):
+def test_values_come_back_as_they_were(tmp_path: Path):
     record = FrameRecord("seq-01", 3, 5, Path("a.png"), None, np.arange(16.0).reshape(4, 4))
-    KeptWork(tmp_path).keep("some", [record, np.float64(0.1), np.array(["a", "b"]), {"x": (1, None)}])
-    found, number, words, rest = KeptWork(tmp_path).load("some")
-    assert (found.sequence, found.index, found.color) == ("seq-01", 3, Path("a.png"))
-    np.testing.assert_array_equal(found.T_map_camera, record.T_map_camera)
-    assert number == 0.1
-    assert words.tolist() == ["a", "b"]
-    assert rest == {"x": (1, None)}
+    given = np.arange(3)
+    numbers = np.array([0.1, np.inf, np.nan]), np.array([[True, False]]), np.arange(3, dtype=np.uint16)
+    kept = [record, np.float64(0.1), numbers, (1, None, "a"), float("inf"), record, given, []]
+    KeptWork(tmp_path, {"numbers": given}).keep("some", kept)
+    found = KeptWork(tmp_path, {"numbers": given}).load("some")
+    assert (found[0].sequence, found[0].index, found[0].color) == ("seq-01", 3, Path("a.png"))
+    np.testing.assert_array_equal(found[0].T_map_camera, record.T_map_camera)
+    assert (found[1], type(found[1])) == (0.1, np.float64)
+    for mine, theirs in zip(found[2], numbers, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+        assert (mine.dtype, mine.flags.writeable) == (theirs.dtype, True)
+    assert found[3:5] == [(1, None, "a"), np.inf]
+    assert found[5] is found[0]
+    assert found[6] is given
+
+
+def test_a_value_of_another_type_is_an_error_of_ours(tmp_path: Path):
+    with pytest.raises(TypeError, match="Popen is not stored"):
+        KeptWork(tmp_path).keep("some", [subprocess.Popen.__new__(subprocess.Popen)])

@@ -95,7 +95,7 @@ def content(
     left = [Missed(frames[k], "no depth in the image") for k in (3, 4, 5)]
     frame = Upright(np.eye(4), by, 0.0 if by == BY_FLOOR else None)
     recording = Recording("seq-01", Path("office/seq-01"), frames, odometry)
-    return content_of([recording], posed, left, replace(whole, **more), frame, mount, 2.0)
+    return content_of([recording], posed, left, replace(whole, **more), frame, mount, [], 2.0)
 
 
 def test_posing_json_has_what_is_stated():
