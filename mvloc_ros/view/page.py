@@ -24,9 +24,15 @@ _AXES = (("x", "#C00000"), ("y", "#007A00"), ("z", "#0000C0"))
 # WebGL counts in float32, which has steps of 1 mm at 10 km.
 _FAR_M = 5_000.0
 """Coordinates beyond it are shown less a round offset."""
-_HOW = "Drag to turn, drag with the right button to move, scroll or pinch to zoom; names switch what is shown."
+# These alone: Plotly has one, too, that sends the chart to its makers' servers.
+_BUTTONS = ["zoom3d", "pan3d", "orbitRotation", "resetCameraDefault3d", "toImage"]
+_HOW = (
+    "Drag to turn, drag with the right button to move, scroll to zoom; on a touch screen the buttons at the top choose "
+    "what a finger does. The names switch what is shown."
+)
 _STYLE = (
-    "<style>body{max-width:none}#map{min-height:22rem;touch-action:none}h1{font-size:1.3rem;margin:.2rem 0}</style>"
+    "<style>html{overflow-y:scroll}body{max-width:none}#map{min-height:22rem;touch-action:none}"
+    "h1{font-size:1.3rem;margin:.2rem 0}</style>"
 )
 
 
@@ -57,7 +63,13 @@ def page_of(scene: Scene, points: int, color: str) -> str:
         include_mathjax=False,
         div_id="map",
         default_height="75vh",
-        config={"responsive": True, "displaylogo": False, "scrollZoom": True, "displayModeBar": False},
+        config={
+            "responsive": True,
+            "displaylogo": False,
+            "scrollZoom": True,
+            "displayModeBar": True,
+            "modeBarButtons": [_BUTTONS],
+        },
     )
     name = scene.bundle.name
     body = (
@@ -120,6 +132,7 @@ def _surfaces(go: ModuleType, scene: Scene, content: MapPoints, offset: Array, c
         if visible is True:
             title = "height, m" if color == HEIGHT else "brightness"
             bar = {"title": {"text": title}, "thickness": 12, "len": 0.5, "x": 1.0, "xanchor": "right"}
+            bar |= {"bgcolor": "rgba(255,255,255,0.8)"}
             marker |= {"showscale": True, "colorbar": bar}
         x, y, z = (content.points[chosen] - offset).astype(np.float32).T
         traces.append(

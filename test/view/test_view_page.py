@@ -35,7 +35,7 @@ def scene(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Scene:
 def page(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("plotly")
     path = tmp_path_factory.mktemp("page_file") / "map.html"
-    path.write_text(page_of(replace(scene, keyframes=PATH[::10]), 10_000, HEIGHT))
+    path.write_text(page_of(replace(scene, keyframes=PATH[::10]), 4_000, HEIGHT))
     return path
 
 
@@ -57,8 +57,9 @@ def test_the_page_reaches_no_network_and_says_what_it_shows(page: Path):
     head = text[: text.index("<body>")]
     assert "default-src 'none'" in head
     assert "connect-src" not in head  # and so falls under the default
+    assert '"modeBarButtons": [["zoom3d", "pan3d", "orbitRotation", "resetCameraDefault3d", "toImage"]]' in text
     assert not re.search(r"<script[^>]+src=|<link[^>]+href=[\"']?http", text)
-    assert "10000 of 25405 points in the frame &#x27;map&#x27;, in meters; 41 training poses and 5 keyframes." in text
+    assert "4000 of 25405 points in the frame &#x27;map&#x27;, in meters; 41 training poses and 5 keyframes." in text
 
 
 def test_a_point_takes_a_known_number_of_bytes(scene: Scene):
@@ -85,7 +86,7 @@ def test_a_browser_draws_it_without_an_error_on_its_console(browser: str, page: 
     picture = tmp_path / "page.png"
     arguments = ("--enable-logging=stderr", f"--screenshot={picture}", "--window-size=900,800", page.as_uri())
     found = run_browser(
-        browser, tmp_path / "profile", "--virtual-time-budget=8000", *arguments, graphics=WITH_3D
+        browser, tmp_path / "profile", "--virtual-time-budget=3000", *arguments, graphics=WITH_3D
     ).stderr
     said = [line for line in found.splitlines() if "CONSOLE" in line]
     # Chromium's own advice about speed is no error.
@@ -95,13 +96,13 @@ def test_a_browser_draws_it_without_an_error_on_its_console(browser: str, page: 
     drawn = pixels[60:600]
     assert colors_of(drawn) > 500
     blue, green, red = (drawn[..., i].astype(int) for i in range(3))
-    assert np.count_nonzero((red > 200) & (green > 200) & (blue < 80)) > 1000  # the top of the walls
+    assert np.count_nonzero((red > 200) & (green > 200) & (blue < 80)) > 300  # the top of the walls
     assert np.count_nonzero((red > 190) & (green > 60) & (green < 120) & (blue < 40)) > 50  # the training path
 
 
 def test_it_fits_a_phone(browser: str, page: Path, tmp_path: Path):
-    found = measured(browser, page.read_text(), tmp_path, graphics=WITH_3D, height=1600)
-    assert found["width"] == PHONE
-    assert found["scroll"] <= PHONE
+    found = measured(browser, page.read_text(), tmp_path, graphics=WITH_3D, height=700)
+    assert PHONE - 20 <= found["width"] <= PHONE  # less a scroll bar, where it has a width
+    assert found["scroll"] <= found["width"]
     assert found["wide"] == 0
     assert found["smallest"] >= 14.0
