@@ -24,6 +24,7 @@ SHARE = get_package_share_directory("mvloc_ros")
 # Parameters of the node that are arguments too; an empty one leaves the value to params_file.
 PARAMETERS = (
     "model",
+    "models_folder",
     "backend",
     "color_transport",
     "depth_source",

@@ -18,7 +18,7 @@ from mvloc_ros.parameters.table import TABLE
 
 SHARE = get_package_share_directory("mvloc_ros")
 VALUES = os.path.join(SHARE, "config", "integration", "nav2_instead_of_amcl.yaml")
-FORWARDED = ("model", "camera", "namespace", "params_file", "use_sim_time")
+FORWARDED = ("model", "models_folder", "camera", "namespace", "params_file", "use_sim_time")
 
 
 def start_map_server(context: LaunchContext) -> list[Node]:

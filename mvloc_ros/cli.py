@@ -45,6 +45,7 @@ VERBS = (
     Verb(("engine", "clear"), "backends.tensorrt", "clear", "remove the cached TensorRT engines"),
     Verb(("map",), "mapping", "map", "build the scene map that a model's poses are refined against"),
     Verb(("grid",), "mapping", "grid", "make an occupancy grid for Nav2 from a model's scene map"),
+    Verb(("view",), "view", "view", "draw a model's scene map: from above, from its path, and as a page in 3D"),
     Verb(("calibrate",), "mapping", "calibrate", "set a model's covariances by its validation frames"),
     Verb(("bag", "from-folder"), "recordings", "from_folder", "turn a 7-Scenes or TUM folder into a rosbag2"),
     Verb(("bag", "to-dataset"), "recordings.to_dataset", "to_dataset", "turn a recording into a folder to train on"),

@@ -39,6 +39,9 @@ def integration_arguments(params_file: str, nodes: str, model: str) -> list[Any]
 
     return [
         DeclareLaunchArgument("model", description=model),
+        DeclareLaunchArgument(
+            "models_folder", default_value="", description="folder of bundles, of which model may name one by its map"
+        ),
         DeclareLaunchArgument("camera", default_value="", description="file of config/cameras without .yaml"),
         DeclareLaunchArgument("namespace", default_value="", description="namespace of all nodes, topics and /tf"),
         DeclareLaunchArgument(

@@ -153,6 +153,9 @@ MOST_KEYFRAMES_BYTES = 1 << 28
 MOST_LOCAL_FEATURES = 1 << 22
 """Of all keyframes of a bundle: `mvloc map` writes at most 200 for each."""
 
+MOST_NAMED_MAPS = 256
+"""Of the folders in a folder of models, each of which has its manifest read to find a map by its name."""
+
 MOST_MODEL_BYTES = (1 << 31) - 1
 """Of an ONNX file: protobuf reads no more."""
 

@@ -26,6 +26,7 @@ SHARED = {
     "image_bytes",
     "image_header",
 }
+SHARED |= {"output_folder"}
 SHARED |= {"interrupts", "json_text", "launch_support", "limits", "storage", "yaml_text"}
 # Package -> our packages that it may import, besides itself and the shared modules.
 ALLOWED = {
@@ -39,6 +40,8 @@ ALLOWED = {
     "mapping": {"geometry", "recordings", "localization", "evaluation", "backends", "model"},
     "posing": {"geometry", "recordings", "localization", "mapping", "model"},
     "evaluation": {"geometry"},
+    "drawing": {"localization"},
+    "view": {"geometry", "localization", "mapping", "model", "drawing"},
     "replay": {
         "geometry",
         "recordings",
@@ -68,6 +71,7 @@ ALLOWED = {
         "replay",
         "training",
         "experiments",
+        "drawing",
     },
 }
 # Only these may import ROS (node: all of it).

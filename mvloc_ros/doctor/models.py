@@ -11,9 +11,11 @@ import numpy as np
 from mvloc_ros.backends.backend_choice import create_backend
 from mvloc_ros.doctor.findings import Finding, error, ok, warning
 from mvloc_ros.errors import MvlocError
+from mvloc_ros.foreign_text import quoted
 from mvloc_ros.localization.localizer import refiner_of
 from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.model.bundle import Bundle, read_bundle
+from mvloc_ros.model.named_maps import read_map_folder
 
 _RUNS = 10
 
@@ -26,6 +28,22 @@ def examine_models(paths: list[Path], backend: str = "auto") -> list[Finding]:
 def find_models(folder: Path) -> list[Path]:
     """The bundles in a folder of them."""
     return sorted(path.parent for path in folder.glob("*/manifest.json"))
+
+
+def examine_map_folder(folder: Path) -> list[Finding]:
+    """The maps that a node with this `models_folder` finds by name, and names or bundles that it cannot use."""
+    try:
+        found = read_map_folder(str(folder))
+    except MvlocError as failure:
+        return [error(str(folder), "cannot be used", str(failure))]
+    findings = [ok("maps", f"by name in {folder}: {found.in_words}")] if found.maps else []
+    findings += [error(str(folder / name), "no map of this folder", reason) for name, reason in found.refused.items()]
+    findings += [
+        warning(f"map {quoted(name)}", f"means {len(maps)} maps: {', '.join(one.in_words for one in maps)}",
+                "rename one of the folders, or build one map again with another --name")
+        for name, maps in found.ambiguous().items()
+    ]  # fmt: skip
+    return findings or [warning("maps", f"{folder} has no bundles", "check the path, or copy bundles there")]
 
 
 def _digest(bundle: Bundle) -> str:

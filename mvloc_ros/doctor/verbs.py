@@ -20,10 +20,14 @@ def add_doctor_arguments(parser: argparse.ArgumentParser) -> None:
         "examples:\n"
         "  mvloc doctor\n"
         "  mvloc doctor --model models/demo --no-topics\n"
+        "  mvloc doctor --models-folder /maps --no-topics\n"
         "  mvloc doctor --seconds 10 --json > doctor.json"
     )
     parser.add_argument("--model", type=Path, action="append", metavar="BUNDLE", help="model bundle (repeatable; "
                         "default: those in ./models)")  # fmt: skip
+    parser.add_argument(
+        "--models-folder", type=Path, metavar="FOLDER", help="the node's models_folder: its maps by name"
+    )
     parser.add_argument("--backend", default="auto", help="backend to load them with (default: auto)")
     parser.add_argument("--seconds", type=positive, default=3.0, help="how long to listen to topics (default: 3)")
     parser.add_argument("--no-topics", action="store_true", help="do not look for a camera")
@@ -33,11 +37,11 @@ def add_doctor_arguments(parser: argparse.ArgumentParser) -> None:
 def run_doctor(args: argparse.Namespace) -> int:
     """`mvloc doctor`."""
     from mvloc_ros.doctor.findings import Level, as_json, as_text, note
-    from mvloc_ros.doctor.models import examine_models, find_models
+    from mvloc_ros.doctor.models import examine_map_folder, examine_models, find_models
     from mvloc_ros.doctor.software import examine_software
     from mvloc_ros.doctor.transport import examine_transport
 
-    models = args.model or find_models(Path("models"))
+    models = args.model or find_models(args.models_folder or Path("models"))
     none = [
         note("bundles", "none given and none in ./models", "name one with --model, or make one with `mvloc export`")
     ]
@@ -46,6 +50,8 @@ def run_doctor(args: argparse.Namespace) -> int:
         "transport": examine_transport(),
         "models": examine_models(models, args.backend) or none,
     }
+    if args.models_folder is not None:
+        sections["models"] = examine_map_folder(args.models_folder) + sections["models"]
     broken = any(f.level is Level.ERROR for f in sections["software"])
     if not args.no_topics and not broken:
         from mvloc_ros.doctor.camera_topics import examine_topics

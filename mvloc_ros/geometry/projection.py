@@ -26,6 +26,7 @@ _TURN = 2.0 * math.pi
 _OVERLAP = 1.1
 """Registration enlarges a depth pixel by this, so that a small rotation between the cameras tears no surface."""
 _LARGEST_FOOTPRINT = 8.0
+_LARGEST_SQUARE = 32.0
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,35 @@ def register_depth(
     )
     u, v = image_points(after, color_camera)
     return _nearest(u, v, after[:, 2], (wide, high), (color_camera.height, color_camera.width))
+
+
+def visible_points(points: Array, camera: PinholeCamera, size_m: float) -> NDArray[np.int64]:
+    """Which point each pixel shows: indices `[height, width]` into finite points `[N, 3]` in the optical frame, or -1.
+
+    The nearest point of a pixel wins. A point covers at least its own pixel, and as many more as a square of `size_m`
+    that faces the camera, up to `_LARGEST_SQUARE`, so that a surface whose points are so far apart hides what is
+    behind it.
+    """
+    ahead = np.flatnonzero(points[:, 2] > NEAREST_M)
+    u, v = image_points(points[ahead], camera)
+    margin = _LARGEST_SQUARE
+    inside = (u > -margin) & (v > -margin) & (u < camera.width + margin) & (v < camera.height + margin)
+    ahead, u, v = ahead[inside], u[inside], v[inside]
+    order = np.argsort(points[ahead, 2], kind="stable")
+    ahead, u, v = ahead[order], u[order], v[order]
+    pixels = np.clip(max(camera.fx, camera.fy) * size_m / points[ahead, 2], 1.0, _LARGEST_SQUARE)
+    # From near to far: the smallest number of a pixel is the nearest point's. Near points, which cover much, are few.
+    number, shape = np.arange(1.0, len(ahead) + 1.0), (camera.height, camera.width)
+    first = np.full(shape, np.inf)
+    bands = 2.0 ** np.arange(0, np.log2(_LARGEST_SQUARE) + 1)
+    for low, high in zip((0.0, *bands[:-1]), bands, strict=True):
+        band = (pixels > low) & (pixels <= high)
+        shown = _nearest(u[band], v[band], number[band], (pixels[band], pixels[band]), shape).astype(np.float64)
+        first = np.where(shown > 0.0, np.minimum(first, shown), first)
+    known = np.isfinite(first)
+    result = np.full(shape, -1, np.int64)
+    result[known] = ahead[first[known].astype(np.int64) - 1]
+    return result
 
 
 def _finite(points: ArrayLike) -> Array:

@@ -8,21 +8,20 @@ map_server takes a pixel p as occupied where (255 - p) / 255 is above `occupied_
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mvloc_ros import output_folder
 from mvloc_ros.foreign_text import shown
-from mvloc_ros.mapping.errors import MappingError
 from mvloc_ros.mapping.grid import MadeGrid
 from mvloc_ros.mapping.grid_cells import Cell, Grid
-from mvloc_ros.storage import StorageError, exclusive, replace_folder, staging_folder, write_file
 
 IMAGE_FILE, YAML_FILE, PICTURE_FILE = "map.pgm", "map.yaml", "grid.png"
-_FILES = {IMAGE_FILE, YAML_FILE, PICTURE_FILE}
+_FILES = frozenset((IMAGE_FILE, YAML_FILE, PICTURE_FILE))
+_WHAT = "a grid"
 _GRAY = {Cell.UNKNOWN: 128, Cell.FREE: 254, Cell.OCCUPIED: 0}
 _PICTURE_PIXELS, _MOST_SCALE = 1600, 8
 _PATH, _ORIGIN_X, _ORIGIN_Y = (200, 90, 20), (0, 0, 220), (0, 150, 0)  # blue, green, red
@@ -31,38 +30,23 @@ _STEP_M = 0.5
 
 
 def require_usable(out: Path) -> None:
-    """Refuse a folder that holds anything but an earlier grid. Raises MappingError."""
-    out = out.expanduser()
-    try:
-        there = {path.name for path in out.iterdir()} if out.is_dir() else set()
-        is_other = out.exists() and not out.is_dir()
-    except OSError as error:
-        raise StorageError(out, error) from error
-    if is_other or there - _FILES:
-        raise MappingError(f"{shown(out, 200)} exists and is no folder of a grid; choose another one.")
+    """Refuse a folder that holds anything but an earlier grid. Raises OutputFolderError."""
+    output_folder.require_usable(out, _WHAT, _FILES.__contains__)
 
 
 def write_grid(out: Path | str, made: MadeGrid) -> None:
     """Write the folder whole or not at all; an earlier grid is replaced.
 
     Raises:
-        MappingError: the folder holds something else.
+        OutputFolderError: the folder holds something else.
         StorageError: it cannot be written.
     """
-    out = Path(out).expanduser()
-    require_usable(out)
-    try:
-        with staging_folder(out) as staging:
-            write_file(staging / IMAGE_FILE, image_bytes(made.grid), durable=False)
-            write_file(staging / YAML_FILE, yaml_text(made), durable=False)
-            write_file(staging / PICTURE_FILE, _png(picture(made)), durable=False)
-            with exclusive(out) if out.is_dir() else nullcontext():
-                require_usable(out)
-                replace_folder(staging, out)
-    except StorageError:
-        raise
-    except OSError as error:
-        raise StorageError(out, error) from error
+    files: dict[str, bytes | str] = {
+        IMAGE_FILE: image_bytes(made.grid),
+        YAML_FILE: yaml_text(made),
+        PICTURE_FILE: _png(picture(made)),
+    }
+    output_folder.write_results(Path(out), files, _WHAT, _FILES.__contains__)
 
 
 def grays(grid: Grid) -> NDArray[np.uint8]:

@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from mvloc_ros.arguments import add_folders, add_test_fraction, finite, not_negative, positive
+from mvloc_ros.foreign_text import shown
 from mvloc_ros.mapping.summaries import calibration_lines, map_lines
+from mvloc_ros.model.bundle import Bundle
 from mvloc_ros.recordings import open_folders
 from mvloc_ros.recordings.agreement import add_force_argument, require_agreement
 from mvloc_ros.recordings.contents import contents_text
@@ -18,6 +21,7 @@ MAP_EXAMPLES = """examples:
   mvloc map models/hall --data recordings/hall --resolution 0.04 --max-range 8
   mvloc map models/both --data recordings/kitchen --data recordings/kitchen_evening
   mvloc map models/kitchen --data recordings/kitchen --all-frames
+  mvloc map models/floor2 --data recordings/floor2 --name "second floor"
 
 The map is built from the training frames of the folder and added to the bundle; test frames are never read
 (without --all-frames). An existing
@@ -78,8 +82,25 @@ def add_map_arguments(parser: argparse.ArgumentParser) -> None:
         "resolution and range of the present one: for the robot, when all evaluations are done",
     )
     parser.add_argument(
+        "--name",
+        type=_map_name,
+        help="name of the map, by which a node finds it in its models_folder (default: the one that the bundle has, or "
+        "else its folder's)",
+    )
+    parser.add_argument(
         "--no-calibration", action="store_true", help="do not calibrate the covariances (`mvloc calibrate` does)"
     )
+
+
+def _map_name(text: str) -> str:
+    """An argument that is a map's name."""
+    from mvloc_ros.model.manifest_checks import ManifestError, require_map_name
+
+    try:
+        require_map_name("the name of the map", text)
+    except ManifestError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
 
 
 def add_calibrate_arguments(parser: argparse.ArgumentParser) -> None:
@@ -103,7 +124,7 @@ def _add_model_and_data(parser: argparse.ArgumentParser, model: str) -> None:
 
 
 def run_map(args: argparse.Namespace) -> int:
-    """`mvloc map`: network covariance, which the trials of the map use; map; covariance of refined poses."""
+    """`mvloc map`: network covariance, which the trials of the map use; map; covariance of refined poses; name."""
     from mvloc_ros.mapping.calibrate import calibrate, can_be_calibrated
     from mvloc_ros.mapping.map_size import size_of_map
     from mvloc_ros.model.bundle import read_bundle
@@ -121,8 +142,20 @@ def run_map(args: argparse.Namespace) -> int:
             _calibrate(args)
         elif not args.no_calibration:
             print("The covariances are not calibrated: the bundle has no poses of validation frames.")
-        print(f"scene map: {size_of_map(read_bundle(args.model))}")
+        done = _named(read_bundle(args.model), args.name)
+        print(f"scene map: {size_of_map(done)}")
     return 0
+
+
+def _named(bundle: Bundle, name: str | None) -> Bundle:
+    """Give the bundle's map the name, if there is one, and say what it is called."""
+    from mvloc_ros.model.bundle_writer import replace_manifest
+
+    if name is not None:
+        bundle = replace_manifest(bundle, replace(bundle.manifest, map_name=name))
+    origin = "" if bundle.manifest.map_name else " (that of its folder)"
+    print(f"map name: {shown(bundle.map_name)}{origin}")
+    return bundle
 
 
 def _map_all_frames(args: argparse.Namespace) -> int:
@@ -132,6 +165,7 @@ def _map_all_frames(args: argparse.Namespace) -> int:
     _check_folder(args)
     bundle = add_map_of_all_frames(args.model, args.data, args.test_fraction, args.min_frames)
     print("\n".join(map_lines(bundle)))
+    bundle = _named(bundle, args.name)
     print(f"scene map: {size_of_map(bundle)}")
     return 0
 

@@ -65,6 +65,21 @@ class Bundle:
         return self.path.name
 
     @property
+    def map_name(self) -> str:
+        """What people call the place that it was trained in: the manifest's, or else the folder's name."""
+        return self.manifest.map_name or self.path.name
+
+    @property
+    def map_identity(self) -> str:
+        """Equal for bundles whose poses are in one coordinate system, as far as that is known.
+
+        The name of the frame does not tell: nearly every map's is `map`. The training poses do, with the map's name
+        where it was given; a bundle without training poses is alone with those of the same folder name.
+        """
+        poses = self.manifest.files.get(TRAINING_POSES_FILE)
+        return f"{self.manifest.map_name or ''}/{poses[:16] if poses else self.path.name}"
+
+    @property
     def digest_in_words(self) -> str:
         """The digest's first digits, to compare the models of two robots, or that there is none."""
         return f"digest {self.digest[:12]}" if self.digest else "no digest over the whole bundle"

@@ -27,6 +27,7 @@ from mvloc_ros.model.manifest_checks import (
     require_extrinsic,
     require_file_name,
     require_frame,
+    require_map_name,
     require_name,
     require_range,
     require_sha256,
@@ -140,6 +141,7 @@ class Manifest:
         calibration: covariances of the network's poses (`mvloc calibrate`); None: `residual_variance` is all there is.
         scene_map: the map that poses are refined against (`mvloc map`); None where the bundle has none.
         keyframes: training frames from whose poses refinement may start; None where the bundle has none.
+        map_name: what people call the place that it was trained in; None: as the bundle's folder.
     """
 
     system: str
@@ -163,6 +165,7 @@ class Manifest:
     scene_map: SceneMapSpec | None = None
     calibration: NetworkCalibration | None = None
     keyframes: KeyframesSpec | None = None
+    map_name: str | None = None
 
     def __post_init__(self) -> None:
         require_name("system", self.system)
@@ -172,6 +175,8 @@ class Manifest:
         for name in ("residual_variance", *_SINGLE_VARIANCES):
             if getattr(self, name) is not None:
                 require_variances(name, getattr(self, name))
+        if self.map_name is not None:
+            require_map_name("map_name", self.map_name)
         require_camera("color_camera", self.color_camera)
         require_camera("depth_camera", self.depth_camera)
         if self.T_color_depth is not None:
@@ -225,6 +230,7 @@ def manifest_from_json(values: Mapping[str, Any]) -> Manifest:
         scene_map=root.optional("scene_map", scene_map_of),
         calibration=root.optional("calibration", network_calibration_of),
         keyframes=root.optional("keyframes", keyframes_of),
+        map_name=None if root.values.get("map_name") is None else root.text("map_name"),
     )
 
 

@@ -170,6 +170,13 @@ def require_frame(label: str, value: str) -> None:
         raise ManifestError(f"{label} is {_shown(value)}, not a TF frame name (no leading slash, no spaces)")
 
 
+def require_map_name(label: str, value: str) -> None:
+    """A name of one line that cannot be taken for a path."""
+    require_name(label, value)
+    if value != value.strip() or "/" in value or value.startswith((".", "~")):
+        raise ManifestError(f"{label} is {_shown(value)}, not a plain name (no slash, no point or tilde before it)")
+
+
 def require_file_name(label: str, value: str) -> None:
     """The name of a file in the bundle's folder itself."""
     require_text(label, value, MOST_NAME)

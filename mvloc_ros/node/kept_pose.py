@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +44,12 @@ class KeptPose:
         self._path, self._log = path, log
         self._written_s, self._written_ns = float("-inf"), 0
 
-    def read(self, map_frame: str, model: str, frame: str) -> Pose | None:
+    def read(self, map_frame: str, map_identity: str, frame: str) -> Pose | None:
         """The pose with the spread of a hint, stamp 0; None where there is none of this map and frame.
 
         Args:
             map_frame: the map's frame.
-            model: name of the model, as another model may have another map under the same name.
+            map_identity: tells the map from others whose frame has that name (`Bundle.map_identity`).
             frame: whose pose it is to be; empty for the camera's, whatever its name.
         """
         if not self._path or not Path(self._path).exists():
@@ -58,9 +59,12 @@ class KeptPose:
         except KeptPoseError as error:
             self._log.warn("kept pose", str(error))
             return None
-        if found[:2] != (map_frame, model) or (frame and found[2] != frame):
-            of = f"the pose of {shown(found[2])!r} in {shown(found[0])!r} by the model {shown(found[1])!r}"
-            self._log.tell("kept pose", f"{self._path} has {of}, which is not used")
+        if (found.map_frame, found.map_identity) != (map_frame, map_identity) or (frame and found.frame != frame):
+            of = f"the pose of {shown(found.frame)!r} in {shown(found.map_frame)!r} by the model {shown(found.model)!r}"
+            why = "which is of another map" if found.map_identity else "and does not tell in which map it is"
+            if found.map_identity == map_identity:
+                why = "which is another frame"
+            self._log.tell("kept pose", f"{self._path} has {of}, {why}; it is not used")
             return None
         x, y, z = pose.T[:3, 3]
         self._log.tell("kept pose", f"the last pose before the start, {x:.2f}, {y:.2f}, {z:.2f}, is taken as a hint")
@@ -77,6 +81,7 @@ class KeptPose:
         position, orientation = se3.to_parts(placement.pose.T)
         content = {
             "map_frame": placement.map_frame,
+            "map_identity": placement.map_identity,
             "frame": placement.child,
             "model": model,
             "stamp_ns": placement.pose.stamp_ns,
@@ -90,15 +95,25 @@ class KeptPose:
             self._log.warn("kept pose", f"The last pose cannot be kept: {error}")
 
 
-def _read(path: str) -> tuple[Pose, tuple[str, str, str]]:
-    """The pose, and the names of map frame, model and frame. Raises KeptPoseError."""
+@dataclass(frozen=True)
+class _Whose:
+    """Of what a kept pose is; the identity of the map is empty in files of earlier versions."""
+
+    map_frame: str
+    map_identity: str
+    model: str
+    frame: str
+
+
+def _read(path: str) -> tuple[Pose, _Whose]:
+    """The pose, and of what it is. Raises KeptPoseError."""
     try:
         content = parse_json(read_text(path, "pose file", KeptPoseError))
-        names = content["map_frame"], content["model"], content["frame"]
+        names = content["map_frame"], content.get("map_identity", ""), content["model"], content["frame"]
         position = _numbers(content["position_m"], 3)
         orientation = _numbers(content["orientation_xyzw"], 4)
         covariance = _numbers(content["covariance"], 36).reshape(6, 6)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise KeptPoseError(
             f"The pose file {path} cannot be used ({type(error).__name__}: {shown(error)}); remove it."
         ) from error
@@ -107,7 +122,7 @@ def _read(path: str) -> tuple[Pose, tuple[str, str, str]]:
     if not (plausible and all(isinstance(name, str) for name in names)):
         raise KeptPoseError(f"The pose file {path} holds no pose that can be right; remove it.")
     T = se3.from_parts(position, quaternion.normalise(orientation))
-    return Pose(0, T, covariance + np.diag(_SPREAD**2)), names
+    return Pose(0, T, covariance + np.diag(_SPREAD**2)), _Whose(*names)
 
 
 def _numbers(values: Any, count: int) -> np.ndarray:

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 from mvloc_ros.backends.backend import Backend
 from mvloc_ros.backends.backend_choice import create_backend
+from mvloc_ros.foreign_text import quoted
 from mvloc_ros.localization.localizer import Localizer
 from mvloc_ros.model.bundle import Bundle, read_bundle
+from mvloc_ros.model.named_maps import model_path
 from mvloc_ros.parameters.table import NodeParameters
 
 
@@ -35,15 +37,16 @@ class LoadedModel:
 
 
 def load_model(values: NodeParameters, path: str, report: Callable[[str], object]) -> LoadedModel:
-    """Read the bundle at `path`, check it, and run it until it is warm. May take long; any thread may do it.
+    """Read a bundle, check it, and run it until it is warm. May take long; any thread may do it.
 
+    `path` is the bundle's, or the name of a map in `models_folder`.
     `report` is told in sentences how it goes: which backend was chosen, and how far an engine is.
 
     Raises:
         BundleError, BackendError: the model cannot be used.
     """
     started = time.perf_counter()
-    bundle = read_bundle(path)
+    bundle = read_bundle(model_path(values.models_folder, path))
     backend = create_backend(
         values.backend,
         bundle,
@@ -61,5 +64,6 @@ def load_model(values: NodeParameters, path: str, report: Callable[[str], object
     seconds = time.perf_counter() - started
     summary = f"model {bundle.name} on {backend.description}: {inference_ms:.1f} ms a frame, loaded in {seconds:.1f} s"
     summary += "; poses are refined against its scene map" if localizer.refines else ""
+    summary += f"; map {quoted(bundle.map_name)}" if bundle.manifest.map_name or values.models_folder else ""
     summary += f"; {bundle.digest_in_words}"
     return LoadedModel(bundle, backend, localizer, values.map_frame or bundle.manifest.frames.map, summary)

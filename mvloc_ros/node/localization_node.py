@@ -26,6 +26,7 @@ from mvloc_ros.limits import MOST_LOG_CHARACTERS
 from mvloc_ros.model.manifest import Manifest
 from mvloc_ros.node import parameters
 from mvloc_ros.node.amcl_services import AmclServices
+from mvloc_ros.node.available_maps import AvailableMaps
 from mvloc_ros.node.debug_outputs import LOOK_S, DebugOutputs
 from mvloc_ros.node.initial_pose import InitialPose
 from mvloc_ros.node.inputs import Inputs
@@ -97,6 +98,7 @@ class LocalizationNode(LifecycleNode):
             self._initial_pose = InitialPose(self, self._log)
             undo.callback(self._initial_pose.close)
             self._bond = self._make_bond(undo)
+            self._maps = AvailableMaps(self._settings.models_folder)
             self._kept_pose = KeptPose(self._settings.pose_file, self._log)
             if self._settings.amcl_interface:
                 undo.callback(AmclServices(self, self._relocalize, self._initial_pose.take, self._log).close)
@@ -180,7 +182,9 @@ class LocalizationNode(LifecycleNode):
     def _start(self, undo: ExitStack) -> None:
         """Everything that works while the node is active; `undo` is told how each part ends, as soon as it is there."""
         undo.callback(self._tf.withdraw)
-        reporter = Reporter(self, self._settings, self._models, self._outputs, self._time, self._log, self._debug)
+        reporter = Reporter(
+            self, self._settings, self._models, self._maps, self._outputs, self._time, self._log, self._debug
+        )
 
         def make_server(put: Callable[[PairedFrame], None]) -> LocalizationServer:
             around = Surroundings(self._time.now_ns, self._transforms, self._tf, self._watch, self._log)
@@ -223,7 +227,7 @@ class LocalizationNode(LifecycleNode):
         """Look first where the robot was when the node ran last."""
         model = self._models.current
         frame = "" if self._settings.poses_are_of_camera else self._settings.base_frame
-        pose = self._kept_pose.read(model.map_frame, model.bundle.name, frame)
+        pose = self._kept_pose.read(model.map_frame, model.bundle.map_identity, frame)
         if pose is not None:
             tracking.hint(pose)
 

@@ -21,6 +21,7 @@ from rclpy.task import Future
 
 from mvloc_ros.errors import MvlocError
 from mvloc_ros.model.bundle import read_bundle
+from mvloc_ros.model.named_maps import model_path
 from mvloc_ros.node.loaded_model import LoadedModel, load_model
 from mvloc_ros.node.memory import give_back
 from mvloc_ros.node.pipeline import Pipeline
@@ -124,7 +125,7 @@ class ModelSlot:
                 self.current.close()
 
     def begin(self, path: str) -> str:
-        """Start to load the model at another path; why not, in words.
+        """Start to load the model at another path, or of the map of that name; why not, in words.
 
         What shows later than in a second is the outcome's: the manifest may lie where reading takes long.
         """
@@ -163,7 +164,7 @@ class ModelSlot:
     def _run(self, load: _Load) -> None:
         try:
             failure = ""
-            read_bundle(load.path, verify=False)
+            read_bundle(model_path(self._values.models_folder, load.path), verify=False)
             load.accept()
             self._exchange(load.path)
         except MvlocError as error:
@@ -195,7 +196,7 @@ class ModelSlot:
 
     def _use(self, pipeline: Pipeline) -> None:
         pipeline.server.localizer = self.current.localizer
-        pipeline.server.tracking.use_map(self.current.map_frame)
+        pipeline.server.tracking.use_map(self.current.map_frame, self.current.bundle.map_identity)
 
     def _require_exchangeable(self, model: LoadedModel) -> None:
         if self._is_closed:

@@ -16,6 +16,7 @@ from mvloc_ros.frontend.input_log import InputLog
 from mvloc_ros.localization.tracker import State
 from mvloc_ros.msg import LocalizationStatus
 from mvloc_ros.node import status
+from mvloc_ros.node.available_maps import AvailableMaps
 from mvloc_ros.node.debug_outputs import DebugOutputs
 from mvloc_ros.node.inputs import Inputs
 from mvloc_ros.node.model_exchange import ModelSlot
@@ -34,13 +35,14 @@ class Reporter:
         node: Node,
         values: NodeParameters,
         models: ModelSlot,
+        maps: AvailableMaps,
         outputs: Outputs,
         clock: RosClock,
         log: InputLog,
         debug: DebugOutputs,
     ) -> None:
         """Nothing has come yet, and nothing is told before `attach`."""
-        self._node, self._values, self._models, self._outputs = node, values, models, outputs
+        self._node, self._values, self._models, self._maps, self._outputs = node, values, models, maps, outputs
         self._time, self._log, self._debug = clock, log, debug
         self._started = time.monotonic()
         self._pipeline: Pipeline | None = None
@@ -110,7 +112,9 @@ class Reporter:
             self._publish_idle(header, LocalizationStatus.INITIALISING, "waiting for the first images")
         if self._last_status is not None:
             name = self._node.get_fully_qualified_name().lstrip("/")
-            message = status.diagnostics(self._last_status, name, header)
+            self._maps.look()
+            maps = {"map": self._models.current.bundle.map_name, "maps_available": self._maps.in_words}
+            message = status.diagnostics(self._last_status, name, header, maps)
             message.status += inputs.diagnostics(
                 name, self._models.current.bundle.name, pipeline.server.tracking.missing
             )

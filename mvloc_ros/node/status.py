@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from std_msgs.msg import Header
 
@@ -88,12 +90,15 @@ def add_counters(status: LocalizationStatus, pipeline: Pipeline) -> None:
     status.rejected = frames.rejected
 
 
-def diagnostics(status: LocalizationStatus, node_name: str, header: Header) -> DiagnosticArray:
-    """The last status as REP-107 diagnostics."""
+def diagnostics(
+    status: LocalizationStatus, node_name: str, header: Header, maps: Mapping[str, str] | None = None
+) -> DiagnosticArray:
+    """The last status as REP-107 diagnostics, with values about the maps, by their keys."""
     state = STATE_NAMES[status.state]
     values = {
         "state": state,
         "model": status.model,
+        **{key: shown(value, MOST_LOG_CHARACTERS) for key, value in (maps or {}).items()},
         "backend": status.backend,
         "refined": status.refined,
         "score": f"{status.score:.2f}",

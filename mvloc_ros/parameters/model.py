@@ -14,7 +14,12 @@ from mvloc_ros.parameters.declaration import parameter
 class ModelParameters:
     """The model, its backend, and when they are loaded."""
 
-    model: str = parameter("", "folder of the model bundle, as written by `mvloc export`", changes="running")
+    model: str = parameter(
+        "",
+        "folder of the model bundle, as written by `mvloc export`, or the name of a map in `models_folder`",
+        changes="running",
+    )
+    models_folder: str = parameter("", "folder of bundles, of which `model` may name one by its map; empty: none")
     backend: str = parameter(
         "auto", "what runs the network; `auto`: the first of the others that works here", choices=BACKENDS
     )

@@ -46,6 +46,7 @@ class Placement:
             ignore, or None if nothing was ever accepted.
         T_camera_child: where that frame is on the camera, 4x4.
         notes: what is less than was asked for, in words.
+        map_identity: which map the pose is in (`Bundle.map_identity`), as the frame's name does not tell.
     """
 
     verdict: Verdict
@@ -54,6 +55,7 @@ class Placement:
     pose: Pose | None
     T_camera_child: Array
     notes: tuple[str, ...]
+    map_identity: str = ""
 
 
 class TransformOutput(Protocol):
@@ -113,7 +115,7 @@ class RobotTracking:
             watch: what others send on TF.
         """
         self._values = values
-        self._map_frame = map_frame
+        self._map_frame, self._map_identity = map_frame, ""
         self._transforms = transforms
         self._tf = tf
         self._is_from_before = is_from_before
@@ -138,13 +140,18 @@ class RobotTracking:
         """Of `extrinsic` and `odometry`, why TF did not tell the last one asked for; empty texts where it did."""
         return dict(self._missing)
 
-    def use_map(self, map_frame: str) -> None:
-        """Take estimates in another map from now on; one of the same map keeps the accepted pose."""
+    def use_map(self, map_frame: str, map_identity: str = "") -> None:
+        """Take estimates in another map from now on; one of the same map keeps the accepted pose.
+
+        Args:
+            map_frame: frame of the estimates.
+            map_identity: see `Placement`; two maps may have frames of the same name.
+        """
         with self._lock:
-            if map_frame != self._map_frame:
+            if (map_frame, map_identity) != (self._map_frame, self._map_identity):
                 self._forget()
                 self.last_accepted = None
-                self._map_frame = map_frame
+                self._map_frame, self._map_identity = map_frame, map_identity
 
     def _forget(self) -> None:
         self._tracker.forget()
@@ -263,7 +270,8 @@ class RobotTracking:
         elif verdict.T_map_camera is not None:
             T_map_child = verdict.T_map_camera @ mount.T_camera_child
             published = Pose(pose.stamp_ns, T_map_child, _LOST_VARIANCE * np.eye(6))
-        return Placement(verdict, self._map_frame, mount.child, published, mount.T_camera_child, notes)
+        T_camera_child = mount.T_camera_child
+        return Placement(verdict, self._map_frame, mount.child, published, T_camera_child, notes, self._map_identity)
 
     def _apply_hint(self, camera: str, stamp_ns: int, T_odom_camera: Array | None, mount: _Mount) -> None:
         """Give a waiting hint to the tracker, as a pose of the camera."""

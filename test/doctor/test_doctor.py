@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import rclpy
+from bundles import elsewhere
 from manifests import edit_manifest
 from rclpy.node import Node
 from sensor_msgs.msg import Image
@@ -20,7 +21,7 @@ from sensor_msgs.msg import Image
 from mvloc_ros.cli import main
 from mvloc_ros.doctor.camera_topics import examine_topics
 from mvloc_ros.doctor.findings import Finding, Level
-from mvloc_ros.doctor.models import examine_models, find_models
+from mvloc_ros.doctor.models import examine_map_folder, examine_models, find_models
 from mvloc_ros.doctor.software import examine_software
 from mvloc_ros.doctor.transport import abandoned_segments, examine_transport
 from mvloc_ros.fastdds_profile import NEW, OLD
@@ -119,6 +120,26 @@ def test_an_altered_manifest_does_not_serve(tiny_bundle: Path, tmp_path: Path):
     (altered,) = examine_models(find_models(tmp_path))
     assert altered.level is Level.ERROR
     assert "was changed or damaged after it was written" in altered.remedy
+
+
+def test_a_folder_of_maps_is_told_by_name_and_what_is_wrong_with_it(tiny_bundle: Path, tmp_path: Path, capsys):
+    shutil.copytree(tiny_bundle, tmp_path / "ground")
+    elsewhere(tiny_bundle, tmp_path / "second", 100.0, "first floor")
+    assert main(["doctor", "--no-topics", "--models-folder", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert f"maps: by name in {tmp_path}: ground, first floor (folder second)" in said
+    assert said.count("ms a frame with") == 2
+    elsewhere(tiny_bundle, tmp_path / "third", 200.0, "ground")
+    (tmp_path / "away").symlink_to(tiny_bundle)
+    findings = {found.subject: found for found in examine_map_folder(tmp_path)}
+    assert findings["map 'ground'"].level is Level.WARNING
+    assert "means 2 maps: ground, ground (folder third)" in findings["map 'ground'"].fact
+    assert findings[str(tmp_path / "away")].level is Level.ERROR
+    assert "points outside" in findings[str(tmp_path / "away")].remedy
+    (tmp_path / "empty").mkdir()
+    assert examine_map_folder(tmp_path / "nowhere")[0].level is Level.ERROR
+    (empty,) = examine_map_folder(tmp_path / "empty")
+    assert (empty.level, empty.fact) == (Level.WARNING, f"{tmp_path / 'empty'} has no bundles")
 
 
 class Camera:

@@ -19,6 +19,7 @@ from mvloc_ros.geometry.projection import (
     register_depth,
     transform_points,
     unproject,
+    visible_points,
 )
 
 CAMERA = PinholeCamera(16, 12, 10.0, 11.0, 7.3, 5.6)
@@ -223,3 +224,33 @@ def test_a_near_object_hides_the_wall_and_leaves_a_shadow():
 def test_points_are_transformed_as_columns():
     T = se3.from_parts([1.0, 2.0, 3.0], quaternion.exp(np.array([0.0, 0.0, math.pi / 4])))
     np.testing.assert_allclose(transform_points(T, [[1.0, 0.0, 0.0]]), [[1.0, 3.0, 3.0]], atol=1e-12)
+
+
+def test_a_pixel_shows_the_nearest_point_that_covers_it():
+    behind, before, beside = at_pixel(4, 3, 2.0), at_pixel(4, 3, 1.0), at_pixel(12, 9, 5.0)
+    lens, away = [0.0, 0.0, -1.0], at_pixel(200, 3, 1.0)
+    shown = visible_points(np.array([behind, before, beside, lens, away]), CAMERA, 0.0)
+    assert shown[3, 4] == 1
+    assert shown[9, 12] == 2
+    assert np.count_nonzero(shown >= 0) == 2
+
+
+@pytest.mark.parametrize("z", [0.35, 1.1, 2.7])
+def test_a_point_covers_the_square_that_its_surface_would(z: float):
+    size_m = 0.5
+    shown = visible_points(np.array([at_pixel(7.0, 5.0, z)]), CAMERA, size_m)
+    wide = max(1.0, 11.0 * size_m / z)
+    covered = [column for column in range(16) if 7.0 - 0.5 * wide < column <= 7.0 + 0.5 * wide]
+    assert np.flatnonzero(shown[5] == 0).tolist() == covered
+
+
+def test_a_surface_has_no_holes_and_hides_what_is_behind_it():
+    x, y = (axis.ravel() for axis in np.meshgrid(np.arange(-2, 2, 0.1), np.arange(-2, 2, 0.1)))
+    surface = np.column_stack([x, y, np.full(len(x), 1.0)])
+    points = np.vstack([2.0 * surface, surface])
+    shown = visible_points(points, CAMERA, 0.1 * 1.01)
+    assert (shown >= len(surface)).all()
+
+
+def test_nothing_is_shown_where_there_are_no_points():
+    assert (visible_points(np.zeros((0, 3)), CAMERA, 0.02) == -1).all()

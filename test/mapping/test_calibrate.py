@@ -203,11 +203,19 @@ def test_no_other_command_comes_between_the_steps_of_a_map(copy: Path, folder: P
 
 
 def test_a_map_comes_with_its_calibration(copy: Path, folder: Path, capsys: pytest.CaptureFixture[str]):
-    words = ["--resolution", "0.04", "--min-frames", "2", "--no-depth-correction"]
+    words = ["--resolution", "0.04", "--min-frames", "2", "--no-depth-correction", "--name", "second floor"]
     assert main(["map", str(copy), "--data", str(folder), *words]) == 0
     manifest = read_bundle(copy).manifest
+    assert manifest.map_name == "second floor"
     assert manifest.calibration is not None
     assert manifest.scene_map.calibration is not None
     said = capsys.readouterr().out
     assert said.index("poses are accepted from") < said.index("refined: ")
     assert "per m2; the node needs about" in said.splitlines()[-1]
+    assert "map name: second floor\n" in said
+
+
+def test_a_name_of_a_map_that_could_be_a_path_is_refused_before_any_work(copy: Path, folder: Path, capsys):
+    with pytest.raises(SystemExit):
+        main(["map", str(copy), "--data", str(folder), "--name", "floors/second"])
+    assert "not a plain name (no slash, no point or tilde before it)" in capsys.readouterr().err

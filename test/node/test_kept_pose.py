@@ -19,9 +19,9 @@ from mvloc_ros.pipeline.robot_tracking import Placement
 T = se3.from_parts([1.0, -2.0, 0.5], [0.0, 0.0, np.sin(0.4), np.cos(0.4)])
 
 
-def placement(stamp_ns: int) -> Placement:
+def placement(stamp_ns: int, map_identity: str = "/ground") -> Placement:
     pose = Pose(stamp_ns, T, np.diag([0.01, 0.02, 0.03, 0.001, 0.002, 0.003]))
-    return Placement(Verdict(True, State.TRACKING, "", T), "map", "base_link", pose, np.eye(4), ())
+    return Placement(Verdict(True, State.TRACKING, "", T), "map", "base_link", pose, np.eye(4), (), map_identity)
 
 
 @pytest.fixture
@@ -31,17 +31,36 @@ def kept(tmp_path: Path) -> KeptPose:
 
 def test_it_comes_back_with_the_spread_of_a_hint(kept: KeptPose):
     kept.write(placement(5), "house")
-    pose = kept.read("map", "house", "base_link")
+    pose = kept.read("map", "/ground", "base_link")
     np.testing.assert_allclose(pose.T, T, atol=1e-12)
     expected = [0.01 + 0.25, 0.02 + 0.25, 0.03 + 0.25, 0.001 + 0.0625, 0.002 + 0.0625, 0.003 + 0.0625]
     np.testing.assert_allclose(np.diag(pose.covariance), expected)
     assert pose.stamp_ns == 0
 
 
-@pytest.mark.parametrize("asked", [("other", "house", ""), ("map", "garage", ""), ("map", "house", "camera")])
-def test_a_pose_of_another_map_model_or_frame_is_not_taken(kept: KeptPose, asked: tuple[str, str, str]):
+@pytest.mark.parametrize("asked", [("other", "/ground", ""), ("map", "/upstairs", ""), ("map", "/ground", "camera")])
+def test_a_pose_of_another_map_or_frame_is_not_taken(kept: KeptPose, asked: tuple[str, str, str]):
     kept.write(placement(5), "house")
     assert kept.read(*asked) is None
+
+
+def test_a_file_of_an_earlier_version_does_not_tell_its_map_and_is_not_taken(tmp_path: Path):
+    """It has the name of the model's folder alone, in which another map may lie by now."""
+    said: list[str] = []
+    path = tmp_path / "pose.json"
+    kept = KeptPose(str(path), InputLog(pytest.fail, said.append))
+    kept.write(placement(5), "house")
+    values = json.loads(path.read_text())
+    del values["map_identity"]
+    path.write_text(json.dumps(values))
+    assert kept.read("map", "/ground", "") is None
+    assert "by the model 'house', and does not tell in which map it is; it is not used" in said[0]
+
+
+def test_a_pose_is_kept_with_the_map_that_it_is_in_whatever_model_runs_by_then(kept: KeptPose):
+    kept.write(placement(5, "/ground"), "upstairs")
+    assert kept.read("map", "/upstairs", "") is None
+    assert kept.read("map", "/ground", "") is not None
 
 
 def test_it_is_written_seldom_and_at_the_end(kept: KeptPose, tmp_path: Path):
@@ -69,11 +88,12 @@ def test_impossible_numbers_are_refused_by_name(tmp_path: Path):
         ("covariance", [-1.0] * 36),
         ("covariance", ["x"] * 36),
         ("frame", 7),
+        ("map_identity", 7),
     ):
         path.write_text(json.dumps({**good, name: value}))
         said.clear()
         kept = KeptPose(str(path), InputLog(said.append, lambda _: None))
-        assert kept.read("map", "house", "") is None
+        assert kept.read("map", "/ground", "") is None
         assert len(said) == 1
         assert "remove it" in said[0]
 
@@ -90,5 +110,5 @@ def test_without_a_path_nothing_is_kept(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.chdir(tmp_path)
     kept = KeptPose("", InputLog(pytest.fail, pytest.fail))
     kept.write(placement(5), "house", now=True)
-    assert kept.read("map", "house", "") is None
+    assert kept.read("map", "/ground", "") is None
     assert not list(tmp_path.iterdir())

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bundles import elsewhere
 from manifests import edit_manifest
 
 from mvloc_ros.model.bundle import Bundle, read_bundle
-from mvloc_ros.node import model_exchange
+from mvloc_ros.node import available_maps, model_exchange
+from mvloc_ros.node.available_maps import AvailableMaps
 from mvloc_ros.node.model_exchange import ModelSlot
 from mvloc_ros.parameters.table import NodeParameters
 
@@ -28,9 +30,12 @@ class SlowReading:
         self.go.set()
         self.threads: list[threading.Thread] = []
 
-    def read(self, path: Path | str, verify: bool = True) -> Bundle:
+    def wait(self) -> None:
         self.threads.append(threading.current_thread())
         assert self.go.wait(30)
+
+    def read(self, path: Path | str, verify: bool = True) -> Bundle:
+        self.wait()
         return read_bundle(path, verify)
 
 
@@ -137,3 +142,50 @@ def test_a_model_that_runs_and_is_gone_from_the_disk_is_told_by_loading_it_again
     shutil.rmtree(second)
     success, said = result_of(slot.outcome(), wait_for)
     assert (success, "No model bundle found at" in said) == (False, True)
+
+
+def test_a_map_is_looked_for_by_its_name_in_another_thread(tiny_bundle, tmp_path, told, monkeypatch, wait_for):
+    shutil.copytree(tiny_bundle, tmp_path / "maps" / "ground")
+    elsewhere(tiny_bundle, tmp_path / "maps" / "second", 100.0, "first floor")
+    values = NodeParameters(model="ground", models_folder=str(tmp_path / "maps"), threads=1, backend="onnxruntime")
+    slot = ModelSlot(values, told.append, lambda _: None, lambda: False)
+    slow, find = SlowReading(), model_exchange.model_path
+    monkeypatch.setattr(model_exchange, "model_path", lambda folder, name: (slow.wait(), find(folder, name))[1])
+    try:
+        assert "There is no map named 'attic'" in slot.begin("attic")
+        slow.go.clear()  # a network file system that does not answer
+        started = time.monotonic()
+        assert slot.begin("first floor") == ""
+        assert time.monotonic() - started < 5.0
+        slow.go.set()
+        success, said = result_of(slot.outcome(), wait_for)
+        assert success, said
+        assert slot.path == "first floor"
+        assert slot.current.bundle.name == "second"
+        assert threading.current_thread() not in slow.threads
+    finally:
+        slow.go.set()
+        slot.close()
+
+
+def test_the_available_maps_are_read_aside_and_again(tiny_bundle, tmp_path, monkeypatch, wait_for):
+    shutil.copytree(tiny_bundle, tmp_path / "ground")
+    slow, read = SlowReading(), available_maps.read_map_folder
+    monkeypatch.setattr(available_maps, "read_map_folder", lambda folder: (slow.wait(), read(folder))[1])
+    monkeypatch.setattr(available_maps, "PERIOD_S", 0.0)
+    maps = AvailableMaps(str(tmp_path))
+    slow.go.clear()
+    for _ in range(3):
+        maps.look()
+        assert maps.in_words == "not looked at yet"
+    wait_for(lambda: len(slow.threads) == 1, 10, "one look while the folder does not answer")
+    slow.go.set()
+    wait_for(lambda: maps.look() or maps.in_words == "ground", 10, "the list")
+    elsewhere(tiny_bundle, tmp_path / "attic", 1.0)
+    wait_for(lambda: maps.look() or maps.in_words == "attic, ground", 10, "the new map")
+    shutil.rmtree(tmp_path / "ground")
+    shutil.rmtree(tmp_path / "attic")
+    wait_for(lambda: maps.look() or maps.in_words == "none", 10, "no map")
+    nothing = AvailableMaps("")
+    nothing.look()
+    assert nothing.in_words == ""

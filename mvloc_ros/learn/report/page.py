@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mvloc_ros import __version__
-from mvloc_ros.learn.report import markup as html
+from mvloc_ros.drawing import markup as html
 from mvloc_ros.learn.report.accuracy import SETTLED_S, AccuracyOnHeldOut, HeldOut, Row
 from mvloc_ros.learn.report.coverage import REACH_DEG, REACH_M, Coverage
 from mvloc_ros.learn.report.figures import left_out, loop_figures, percentiles

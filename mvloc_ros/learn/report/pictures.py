@@ -14,9 +14,7 @@ from matplotlib.patches import Wedge
 from matplotlib.patheffects import Normal, Stroke
 from numpy.typing import NDArray
 
-from mvloc_ros.foreign_text import shown
-from mvloc_ros.learn.report.accuracy import is_right
-from mvloc_ros.learn.report.canvas import (
+from mvloc_ros.drawing.canvas import (
     GOOD,
     NONE,
     SEQUENCE_COLORS,
@@ -33,9 +31,12 @@ from mvloc_ros.learn.report.canvas import (
     pale,
     png_of,
     raster,
+    square_of,
     steps_between,
     without_ceilings,
 )
+from mvloc_ros.foreign_text import shown
+from mvloc_ros.learn.report.accuracy import is_right
 from mvloc_ros.learn.report.coverage import HEADINGS_DEG, Coverage
 from mvloc_ros.learn.report.expected_error import ExpectedError
 from mvloc_ros.learn.report.findings import Findings
@@ -49,8 +50,6 @@ _LABELLED, _FEW_PATHS = 12, 6
 _LEAST_FREE = 0.35
 _COVERED = LinearSegmentedColormap.from_list("covered", ["#E8836F", "#F7D3C3", "#DCE9F2", "#A9CEE4", "#6BA6CF"])
 _MOST_ROSES = 24
-# Edge of an image's squares in spacings of the points, so that few are empty by chance.
-_SQUARE = 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +79,7 @@ class Backdrop:
         found = self.place.scene_map
         if found is None or not len(self.content.points):
             return 0.05
-        return _SQUARE * found.resolution_m * max(1.0, float(np.sqrt(len(found) / _MOST_POINTS)))
+        return square_of(found, _MOST_POINTS)
 
     def quiet(self, axes: Axes) -> None:
         """The map in one pale gray, upright surfaces darker."""
@@ -125,7 +124,7 @@ def draw_expected_error(expected: ExpectedError, backdrop: Backdrop) -> bytes:
     known = np.isfinite(expected.of_points_m)
     spacing_m = backdrop.spacing_m
     if (found := backdrop.place.scene_map) is not None:
-        spacing_m = _SQUARE * found.resolution_m * max(1.0, float(np.sqrt(len(found) / len(points))))
+        spacing_m = square_of(found, len(points))
     visible = known & (points[:, 2] <= _ceiling(backdrop))
     if visible.any():
         image = raster(backdrop.extent, points[visible], expected.of_points_m[visible], spacing_m)

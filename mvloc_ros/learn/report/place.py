@@ -13,16 +13,14 @@ from mvloc_ros.geometry.trajectory import Trajectory, read_tum
 from mvloc_ros.learn.report.inputs import ReportError, ReportInputs
 from mvloc_ros.learn.report.posing_file import Posing, Span, read_posing
 from mvloc_ros.localization.scene_map import MapPoints, SceneMap, SceneMapError, read_scene_map
-from mvloc_ros.mapping.grid_floor import camera_up, is_upright
 from mvloc_ros.mapping.grid_views import Views
+from mvloc_ros.mapping.upright import upright_turn
 from mvloc_ros.model.bundle import Bundle, read_bundle
 from mvloc_ros.posing.posed_folder import POSING_FILE
 from mvloc_ros.recordings import FrameRecord, PosedFolder, open_folder
 
 Array = NDArray[np.float64]
 
-_LEVEL_COSINES = tuple(float(np.cos(np.deg2rad(degrees))) for degrees in (30.0, 15.0, 8.0, 8.0))
-_MOST_NORMALS = 500_000
 # Consecutive poses that are further apart are not joined by a line.
 _STEP_M = 1.0
 
@@ -135,7 +133,7 @@ def read_place(inputs: ReportInputs) -> Place:
         paths=_paths(folder, None if where is None else where.parent),
         folder=folder,
         posing=None if where is None else read_posing(where),
-        turn=np.eye(3) if training is None else _turn(scene_map, training.poses),
+        turn=np.eye(3) if training is None else upright_turn(scene_map, training.poses),
     )
 
 
@@ -171,23 +169,6 @@ def _path(name: str, frames: list[FrameRecord], test: set[int], posing: Path | N
         poses=poses,
         is_test=np.array([id(frame) in test for frame in frames]),
     )
-
-
-def _turn(scene_map: SceneMap | None, poses: Array) -> Array:
-    """See `Place.turn`: by the mean up direction of the cameras, then by the surfaces that face it."""
-    if is_upright(poses):
-        return np.eye(3)
-    up = camera_up(poses)
-    if scene_map is not None:
-        normals = scene_map.thinned(_MOST_NORMALS).normals
-        for least in _LEVEL_COSINES:
-            chosen = normals[normals @ up >= least]
-            if len(chosen):
-                up = np.median(chosen, axis=0)
-                up /= np.linalg.norm(up)
-    across = np.cross(np.eye(3)[int(np.argmin(np.abs(up)))], up)
-    across /= np.linalg.norm(across)
-    return np.stack([across, np.cross(up, across), up])
 
 
 def _whole(rotation: Array) -> Array:

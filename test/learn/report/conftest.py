@@ -14,49 +14,23 @@ import numpy as np
 import pytest
 from box_room import looking
 from frame_folder import write_frame, write_splits
+from laid_room import laid_bundle, room_map
 
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.geometry.trajectory import Trajectory, write_tum
 from mvloc_ros.learn.report.report import ReportInputs, make_report
-from mvloc_ros.localization.depth_points import CORRECTION_SHAPE
 from mvloc_ros.localization.scene_map import MapPoints, SceneMap
-from mvloc_ros.model.bundle import Bundle, read_bundle
+from mvloc_ros.model.bundle import Bundle
 from mvloc_ros.model.bundle_writer import add_scene_map, write_bundle
-from mvloc_ros.model.manifest import FrameSpec
-from mvloc_ros.model.map_spec import SceneMapSpec
 from mvloc_ros.replay.evaluation import evaluate
 from mvloc_ros.replay.outcomes import Outcome
 from mvloc_ros.replay.report import write_report
 from mvloc_ros.replay.run import Run
 
-STEP = 0.04
 CAMERA = PinholeCamera(160, 120, 130.0, 130.0, 79.5, 59.5)
 SECOND = 1_000_000_000
 # Of held-out frames in metres along x; None: rejected. 6 right, 2 further off of which 1 is false, 2 rejected.
 ERRORS_M = (0.01, 0.01, None, 0.02, 0.03, 0.1, None, 0.5, 0.02, 0.04)
-
-
-def rectangle(corner: Any, along: Any, across: Any, normal: Any) -> np.ndarray:
-    """Points and normals `[N, 6]`, one in the middle of each square of 4 cm."""
-    corner, along, across = (np.asarray(value, float) for value in (corner, along, across))
-    s, t = ((np.arange(n := round(np.linalg.norm(side) / STEP)) + 0.5) / n for side in (along, across))
-    points = (corner + s[:, None, None] * along + t[None, :, None] * across).reshape(-1, 3)
-    return np.hstack([points, np.tile(np.asarray(normal, float), (len(points), 1))])
-
-
-def room_map() -> SceneMap:
-    """Floor, walls and a low box: 4 x 3 m."""
-    rows = np.vstack([
-        rectangle((-2, -1.5, 0), (4, 0, 0), (0, 3, 0), (0, 0, 1)),
-        rectangle((-2, -1.52, 0), (4, 0, 0), (0, 0, 2), (0, 1, 0)),
-        rectangle((-2, 1.52, 0), (4, 0, 0), (0, 0, 2), (0, -1, 0)),
-        rectangle((-2.02, -1.5, 0), (0, 3, 0), (0, 0, 2), (1, 0, 0)),
-        rectangle((2.02, -1.5, 0), (0, 3, 0), (0, 0, 2), (-1, 0, 0)),
-        rectangle((1.2, -1.0, 0.5), (0.6, 0, 0), (0, 0.6, 0), (0, 0, 1)),
-        rectangle((1.2, -1.0, 0), (0, 0.6, 0), (0, 0, 0.5), (-1, 0, 0)),
-    ])  # fmt: skip
-    content = MapPoints(rows[:, :3], rows[:, 3:], np.full(len(rows), 100, np.uint8))
-    return SceneMap.from_points(content, np.zeros(CORRECTION_SHAPE, np.float32), 4.0, STEP)
 
 
 def training_poses() -> np.ndarray:
@@ -75,15 +49,7 @@ test_poses.__test__ = False
 @pytest.fixture(scope="session")
 def room_bundle(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     root = tmp_path_factory.mktemp("report_bundle")
-    poses = training_poses()
-    write_tum(root / "poses.tum", Trajectory(SECOND * np.arange(1, len(poses) + 1), poses))
-    tiny = read_bundle(tiny_bundle)
-    manifest = replace(tiny.manifest, frames=FrameSpec("map", "color"), color_camera=CAMERA, depth_camera=CAMERA)
-    files = {"model.onnx": tiny.model_path, "training_poses.tum": root / "poses.tum"}
-    plain = write_bundle(root / "room", manifest, files)
-    found = room_map()
-    spec = SceneMapSpec("", "", STEP, 4.0, len(found), 0.2, 6.0, tuple(np.eye(4).reshape(16)), 4.0, None)
-    return add_scene_map(plain, found.to_bytes(), spec)
+    return laid_bundle(tiny_bundle, root, training_poses(), CAMERA, room_map())
 
 
 @pytest.fixture(scope="session")

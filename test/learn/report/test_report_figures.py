@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from mvloc_ros.cli import _parser, main
-from mvloc_ros.learn.report.canvas import Extent, raster, steps_between
+from mvloc_ros.drawing.canvas import Extent, raster, steps_between
 from mvloc_ros.learn.report.expected_error import expected_error
 from mvloc_ros.learn.report.figures import figures_of
 from mvloc_ros.learn.report.findings import find
@@ -297,3 +297,15 @@ def test_the_highest_point_of_a_square_is_shown():
     points = np.array([[0.5, 0.5, 2.0], [0.6, 0.4, 1.0], [1.5, 0.5, 0.0], [5.0, 0.5, 9.0]])
     image = raster(extent, points, np.array([20.0, 10.0, 5.0, 90.0]), 1.0)
     np.testing.assert_array_equal(image, [[20.0, 5.0]])
+
+
+def test_a_square_is_drawn_where_its_points_are_also_far_from_the_low_corner():
+    """The image is drawn over the extent, whose size need not be a multiple of the square's edge."""
+    extent = Extent(np.array([-1.0, 2.0]), np.array([9.93, 7.07]))
+    places = np.array([[x, y] for x in np.arange(-0.9, 9.9, 0.7) for y in (2.1, 4.5, 7.0)])
+    points = np.column_stack([places, np.zeros(len(places))])
+    image = raster(extent, points, np.arange(1.0, len(points) + 1.0), 0.08)
+    for number, place in enumerate(places, start=1):
+        row, column = np.argwhere(image == number)[0]
+        drawn = extent.low + (np.array([column, row]) + 0.5) / image.shape[::-1] * extent.size
+        assert np.abs(drawn - place).max() <= 0.0405, place

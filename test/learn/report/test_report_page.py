@@ -4,11 +4,7 @@
 from __future__ import annotations
 
 import base64
-import html
-import json
 import re
-import shutil
-import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -16,17 +12,11 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from headless_browser import PHONE, colors_of, installed_browser, measured, run_browser
 
 from mvloc_ros.learn.report.report import make_report
 
 Report = tuple[str, dict[str, Any], Path]
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome-headless-shell")
-PHONE = 390
-
-
-def colors_of(pixels: np.ndarray) -> int:
-    """How many different colors an image `[H, W, 3]` has."""
-    return len(np.unique(pixels.astype(np.int64) @ np.array([1, 256, 65536])))
 
 
 class Reader(HTMLParser):
@@ -121,16 +111,7 @@ def test_the_same_files_give_the_same_report(whole: Report, inputs, evaluation: 
 
 @pytest.fixture(scope="module")
 def browser() -> str:
-    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    if found is None:
-        pytest.skip(f"no headless browser here: none of {', '.join(BROWSERS)} is installed")
-    return found
-
-
-def run_browser(browser: str, profile: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    flags = ("--headless", "--disable-gpu", "--no-sandbox", "--disable-dev-shm-usage", f"--user-data-dir={profile}")
-    command = [browser, *flags, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    return installed_browser()
 
 
 def test_a_browser_opens_it_without_a_word_on_its_console(browser: str, whole: Report, tmp_path: Path):
@@ -148,34 +129,6 @@ def test_the_console_would_be_heard(browser: str, tmp_path: Path):
     (tmp_path / "bad.html").write_text("<script>console.error('here')</script>")
     arguments = ("--enable-logging=stderr", "--dump-dom", (tmp_path / "bad.html").as_uri())
     assert "CONSOLE" in run_browser(browser, tmp_path / "profile", *arguments).stderr
-
-
-def measured(browser: str, page: str, folder: Path) -> dict[str, str]:
-    """What a browser says of the page in a frame as wide as a phone: a window cannot be as narrow everywhere."""
-    script = """
-      const f = document.getElementById('f'), out = document.getElementById('out');
-      f.onload = () => {
-        const d = f.contentDocument, root = d.documentElement;
-        const all = [...d.querySelectorAll('body *')], texts = [...d.querySelectorAll('p, td, li, figcaption, pre')];
-        const wide = all.filter(e => e.getBoundingClientRect().right > root.clientWidth + 1);
-        const drawn = [...d.images].filter(i => i.complete && i.naturalWidth > 500 && i.width > 300);
-        const sizes = texts.map(e => parseFloat(getComputedStyle(e).fontSize));
-        out.textContent = JSON.stringify({scroll: root.scrollWidth, width: root.clientWidth, wide: wide.length,
-          images: d.images.length, drawn: drawn.length,
-          smallest: Math.min(...sizes)});
-      };
-      f.srcdoc = document.getElementById('page').textContent;
-    """
-    wrapper = folder / "phone.html"
-    wrapper.write_text(
-        f'<meta charset="utf-8"><iframe id="f" style="width:{PHONE}px;height:30000px;border:0"></iframe>'
-        '<pre id="out"></pre>'
-        f'<textarea id="page" hidden>{html.escape(page)}</textarea><script>{script}</script>'
-    )
-    dom = run_browser(browser, folder / "profile", "--virtual-time-budget=8000", "--dump-dom", wrapper.as_uri()).stdout
-    found = re.search(r'<pre id="out">(\{.*?\})</pre>', dom)
-    assert found, "the page was not measured"
-    return json.loads(found[1])
 
 
 def test_it_fits_a_phone(browser: str, whole: Report, tmp_path: Path):

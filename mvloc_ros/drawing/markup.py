@@ -92,12 +92,17 @@ def section(title: str, *parts: str) -> str:
     return f"<section><h2>{text(title)}</h2>{''.join(parts)}</section>"
 
 
-def document(title: str, body: str) -> str:
-    """The page; its policy forbids scripts and everything that is not in the file."""
+def document(title: str, body: str, *, has_scripts: bool = False) -> str:
+    """The page; its policy forbids everything that is not in the file, and scripts unless it `has_scripts` of its own.
+
+    Those may make code of text and images of bytes, as libraries for WebGL do, but still reach no network.
+    """
+    scripts = "script-src 'unsafe-inline' 'unsafe-eval'; worker-src blob:; " if has_scripts else ""
+    images = "data: blob:" if has_scripts else "data:"
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; style-src '
-        "'unsafe-inline'\">"
+        f'<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; {scripts}img-src {images}; '
+        "style-src 'unsafe-inline'\">"
         '<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">'
         f"<title>{text(title)}</title><style>{STYLE}</style></head><body>{body}</body></html>\n"
     )

@@ -20,7 +20,7 @@ from matplotlib.patheffects import Normal, Stroke
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from mvloc_ros.localization.scene_map import MapPoints
+from mvloc_ros.localization.scene_map import MapPoints, SceneMap
 
 Array = NDArray[np.float64]
 
@@ -35,6 +35,8 @@ _HEIGHTS_IN = (2.0, 9.5)
 _FURNITURE_IN = 1.0
 _STEP_M = 1.0
 _PIXELS = 640
+# Edge of an image's squares in spacings of the points, so that few are empty by chance.
+_SQUARE = 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,13 +110,19 @@ def raster(extent: Extent, points: Array, values: Array, resolution_m: float) ->
         resolution_m: smallest edge of a square.
     """
     edge = max(resolution_m, float(extent.size.max()) / _PIXELS)
-    columns, rows = (int(value) for value in np.ceil(extent.size / edge))
-    index = np.floor((points[:, :2] - extent.low) / edge).astype(np.int64)
+    # The squares divide the extent, over which the image is drawn: else what is far from its low corner is displaced.
+    columns, rows = (max(1, int(value)) for value in extent.size / edge)
+    index = np.floor((points[:, :2] - extent.low) / extent.size * (columns, rows)).astype(np.int64)
     inside = np.all((index >= 0) & (index < (columns, rows)), axis=1)
     order = np.flatnonzero(inside)[np.argsort(points[inside, 2], kind="stable")]
     image = np.full((rows, columns), np.nan)
     image[index[order, 1], index[order, 0]] = values[order]  # the last one of a square is the highest
     return image
+
+
+def square_of(scene_map: SceneMap, drawn: int) -> float:
+    """Edge in metres of an image's square that has a point in it as a rule, of a map thinned to `drawn` points."""
+    return _SQUARE * scene_map.resolution_m * max(1.0, float(np.sqrt(len(scene_map) / max(1, drawn))))
 
 
 def without_ceilings(content: MapPoints) -> NDArray[np.bool_]:
