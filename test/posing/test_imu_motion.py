@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from posing_scene import camera
 from mvloc_ros.geometry import se3
 from mvloc_ros.localization.motion import moved
 from mvloc_ros.posing.imu_motion import ImuMotion
+from mvloc_ros.posing.kept_work import KeptWork
 from mvloc_ros.recordings.imu.samples import ImageTimes, Imu, Readings
 
 PERIOD_NS = 300_000_000
@@ -147,3 +149,16 @@ def test_frames_that_are_counted_are_found_by_their_times():
     assert np.linalg.norm(off_deg(motion.mount.R_camera_imu @ R_CAMERA_IMU.T)) < 1.0
     assert motion.imu.recorded(int(counted[3]) + 450_000_000) == (taken[3] + taken[4]) // 2
     assert motion.imu.recorded(int(counted[-1]) + 1) is None
+
+
+def test_what_was_found_is_kept_for_a_run_that_is_interrupted(tmp_path: Path):
+    poses = by_hand()
+    motion = learned(imu_on(poses, 0.3, np.random.default_rng(0), bias=BIAS), poses)
+    given = {"IMU of seq-01": motion.imu}
+    KeptWork(tmp_path, given).keep("tracking", [motion])
+    (found,) = KeptWork(tmp_path, given).load("tracking")
+    assert found.imu is motion.imu
+    mine, theirs = found.rotation(0, PERIOD_NS), motion.rotation(0, PERIOD_NS)
+    np.testing.assert_array_equal(mine[0], theirs[0])
+    assert mine[1] == theirs[1]
+    assert (tmp_path / "tracking.kept.json").stat().st_size < 100_000
