@@ -23,6 +23,8 @@ _HALF_S, _LEAST_S = 2.0, 1.0
 _GRAVITY, _MOST_OFF = 9.81, 0.5
 # Standard deviation of one direction, and of the accelerometer's bias in m/s^2.
 _SIGMA_RAD, _BIAS = np.deg2rad(0.5), 0.1
+# As how many independent ones all directions count, since what bends a map goes on for long.
+_INDEPENDENT = 10.0
 _UNKNOWN = 1e3
 
 
@@ -90,9 +92,9 @@ def _gravity(up: Array, each: Sequence[_AtKeyframe], poses: Array) -> Gravity:
     bias = _bias([one.mean for one in each], up)
     known, off = list[Known](), list[float]()
     for one in each:
-        force = one.mean.force - one.mean.turn @ bias
-        if abs(float(np.linalg.norm(force)) - _GRAVITY) > _MOST_OFF:
+        if abs(float(np.linalg.norm(one.mean.force)) - _GRAVITY) > _MOST_OFF:
             continue
+        force = one.mean.force - one.mean.turn @ bias
         direction = T[:3, :3] @ force / np.linalg.norm(force)
         off.append(float(np.arccos(np.clip(direction[2], -1.0, 1.0))))
         told = T @ poses[one.pose]
@@ -105,11 +107,18 @@ def _gravity(up: Array, each: Sequence[_AtKeyframe], poses: Array) -> Gravity:
 
 
 def _bias(means: Sequence[Mean], up: Array) -> Array:
-    """Of the accelerometer, m/s^2 `[3]`: what stays in the IMU's axes while the camera turns; 0 where nothing tells."""
+    """Of the accelerometer, m/s^2 `[3]`: what stays in the IMU's axes while the camera turns; 0 where nothing tells.
+
+    A map that is bent has tilts that may go along with the headings: the more directions differ, the less counts.
+    """
+    if not means:
+        return np.zeros(3)
+    forces = np.array([one.force for one in means])
+    aside = np.linalg.norm(forces - (forces @ up)[:, None] * up, axis=1)
+    sigma = max(_GRAVITY * _SIGMA_RAD, float(np.median(aside)))
+    weight = _INDEPENDENT / len(means) * sigma**-2.0
     H, b = np.diag([1e-6] * 3 + [_BIAS**-2.0] * 3), np.zeros(6)
     b[:3] = 1e-6 * _GRAVITY * up
-    # One in ten of spans that overlap counts.
-    weight = 0.1 * (_GRAVITY * _SIGMA_RAD) ** -2.0
     for one in means:
         J = np.hstack([np.eye(3), one.turn])
         H, b = H + weight * J.T @ J, b + weight * J.T @ one.force

@@ -142,3 +142,14 @@ def test_an_imu_that_is_turned_otherwise_than_stated_is_said():
     why = found(on_wheels(), off)
     assert isinstance(why, str)
     assert "accelerations have a mean of " in why
+
+
+def test_a_bend_that_looks_like_a_bias_is_not_taken_for_one():
+    """Half of a drive leans by 5 degrees as the camera has it, as a bias of 0.9 m/s^2 would make it seem."""
+    poses = on_wheels()
+    half = len(poses) // 2
+    tilt = transform(0.0, 0.0, 0.0, 0.0, 0.0, 5.0)
+    gravity = found(poses, mount(), bend=[*poses[:half], *(T @ tilt for T in poses[half:])])
+    assert isinstance(gravity, Gravity)
+    assert len(gravity.known) > 120
+    assert np.rad2deg(gravity.spread_rad) > 2.0
