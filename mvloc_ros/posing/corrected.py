@@ -82,4 +82,4 @@ def _realigned(track: Track, rig: Rig, threads: int) -> Track:
         start = keyframes[-1].T @ se3.inverse(before.T) @ old.T
         aligned = align(view, recent(keyframes), start, matched(view, keyframes), is_near=True)
         keyframes.append(Keyframe(view, aligned.T, aligned.information))
-    return Track(track.sequence, keyframes, track.frames, track.odometry)
+    return replace(track, keyframes=keyframes)

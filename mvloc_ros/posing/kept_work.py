@@ -22,6 +22,7 @@ from mvloc_ros.limits import MOST_KEPT_WORK_BYTES
 from mvloc_ros.posing.alignment import Aligned
 from mvloc_ros.posing.base_odometry import BaseOdometry, Mount
 from mvloc_ros.posing.errors import PosingError
+from mvloc_ros.posing.imu_motion import ImuMotion, ImuMount
 from mvloc_ros.posing.kept_values import Given, ReadView, text_of, value_of
 from mvloc_ros.posing.loop_closures import Closure
 from mvloc_ros.posing.tracks import Keyframe, Missed, Track, TrackedFrame
@@ -41,6 +42,8 @@ _TYPES: dict[str, type] = {
         BaseOdometry,
         Closure,
         FrameRecord,
+        ImuMotion,
+        ImuMount,
         Keyframe,
         Missed,
         Mount,

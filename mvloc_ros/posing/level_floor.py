@@ -48,6 +48,10 @@ class LevelFloor:
     known: list[Known]
     height_m: float
 
+    def tilt_against(self, up: Array) -> float:
+        """Angle in rad between its normal and a unit vector `[3]` in the frame of the poses that it was found by."""
+        return float(np.arccos(np.clip(self.T_level[2, :3] @ up, -1.0, 1.0)))
+
 
 def level_floor(views: Sequence[View], poses: Array) -> LevelFloor | None:
     """The floor by keyframes with their poses `[N, 4, 4]`; None if they do not see one, always at the same height."""

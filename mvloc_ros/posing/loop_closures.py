@@ -176,14 +176,14 @@ class Verifier:
 
 
 def consecutive(tracks: Sequence[Track]) -> Iterator[Relative]:
-    """The relative poses of consecutive keyframes by their images, and by the robot's odometry."""
+    """The relative poses of consecutive keyframes by their images, the robot's odometry and the IMU."""
     first = 0
     for track in tracks:
         for number in range(1, len(track.keyframes)):
             before, now = track.keyframes[number - 1], track.keyframes[number]
             R = before.T[:3, :3]
-            turn = np.kron(np.eye(2), R)
-            information = turn.T @ now.information @ turn
+            axes = np.kron(np.eye(2), R)
+            information = axes.T @ now.information @ axes
             T = se3.inverse(before.T) @ now.T
             yield Relative(first + number - 1, first + number, T, information, is_robust=False)
             stamps = before.view.stamp_ns, now.view.stamp_ns
@@ -191,4 +191,10 @@ def consecutive(tracks: Sequence[Track]) -> Iterator[Relative]:
             if told is not None:  # wheels may slip
                 sigmas = np.diag(told[1] ** -2.0)
                 yield Relative(first + number - 1, first + number, told[0], sigmas, is_robust=True)
+            turn = track.imu.rotation(*stamps) if track.imu is not None else None
+            if turn is not None:
+                turned = np.array(T)
+                turned[:3, :3] = turn[0]
+                sigmas = np.diag([0.0] * 3 + [turn[1] ** -2.0] * 3)
+                yield Relative(first + number - 1, first + number, turned, sigmas, is_robust=True)
         first += len(track.keyframes)

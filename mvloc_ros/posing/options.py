@@ -12,6 +12,7 @@ from mvloc_ros.recordings.train_test_split import TEST_FRACTION
 class PosingOptions:
     """Attributes:
     use_odometry: whether odometry beside the images is used.
+    use_imu: whether the IMU beside the images is used.
     level_floor: whether the floor is taken as level, where a camera at a constant height above it shows that it is on a
         robot with wheels.
     origin: where the first camera is in the map: x and y in meters, and its heading against x in degrees.
@@ -20,6 +21,7 @@ class PosingOptions:
     """
 
     use_odometry: bool = True
+    use_imu: bool = True
     level_floor: bool = True
     origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
     test_fraction: float = TEST_FRACTION

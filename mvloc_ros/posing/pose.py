@@ -81,7 +81,10 @@ def pose_folders(folders: Sequence[Path], out: Path, options: PosingOptions | No
         _say_what_is_assumed(folder)
     recordings = _recordings(opened)
     rig = Rig.of(opened[0])
-    given = {f"odometry of {one.name}": one.odometry for one in recordings if one.odometry is not None}
+    given: dict[str, object] = {
+        f"odometry of {one.name}": one.odometry for one in recordings if one.odometry is not None
+    }
+    given |= {f"IMU of {one.name}": one.imu for one in recordings if one.imu is not None}
     with kept_work(out, _source(opened, options), given) as kept:
         tracks, missed = track(recordings, rig, options, kept)
         _require_tracks(tracks, missed)
@@ -120,7 +123,8 @@ def _written(
     _require_motion(posed)
     mount = next((track.odometry.mount for track in tracks if track.odometry is not None), None)
     blocks = held_out_blocks(posed, options.test_fraction)
-    content = content_of(recordings, posed, missed, whole, frame, mount, blocks, seconds)
+    imus = {recordings[track.sequence].name: track.imu for track in tracks if track.imu is not None}
+    content = content_of(recordings, posed, missed, whole, frame, mount, blocks, seconds, imus)
     write_posed(out, cameras, posed, content, stretches_of(blocks, posed))
     return PosingSummary(out, content)
 
@@ -130,6 +134,9 @@ def _say_what_is_assumed(folder: BareFolder) -> None:
     print(f"{bare_contents_text(folder)}.")
     depth = depth_summary(folder, NEAR_M, min(FAR_M, folder.max_depth_m or FAR_M), "mvloc pose")
     print(f"{depth.text}.")
+    for sequence in folder.sequences:
+        for line in () if sequence.imu is None else sequence.imu.lines([frame.stamp_ns for frame in sequence.frames]):
+            print(f"{sequence.name}: {line}.")
     if depth.problem:
         _log.warning("%s.", depth.problem)
 
@@ -140,9 +147,8 @@ def _recordings(folders: Sequence[BareFolder]) -> list[Recording]:
     for number, (root, sequence) in enumerate(found, start=1):
         name = f"seq-{number:02d}"
         frames = tuple(replace(frame, sequence=name) for frame in sequence.frames)
-        result.append(
-            Recording(name, root / sequence.name if sequence.name != root.name else root, frames, sequence.odometry)
-        )
+        where = root / sequence.name if sequence.name != root.name else root
+        result.append(Recording(name, where, frames, sequence.odometry, sequence.imu))
     return result
 
 
@@ -163,7 +169,7 @@ def _upright(whole: WholeMap, origin: tuple[float, float, float]) -> Upright:
     surface = fused(
         replace(whole.nodes[node].keyframe, T=T) for node, T in zip(whole.members, whole.poses, strict=True)
     )
-    return upright(surface.points, surface.normals, whole.poses, _RESOLUTION_M, origin)
+    return upright(surface.points, surface.normals, whole.poses, _RESOLUTION_M, origin, whole.up)
 
 
 def _posed_frames(

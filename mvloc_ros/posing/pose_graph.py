@@ -26,6 +26,8 @@ _NARROWER = 2.0
 # What systematic errors add to every relative pose: meters and radians, one standard deviation.
 _LEAST_SIGMA = (0.003, np.deg2rad(0.15))
 _FIXED = 1e-4
+# The first pose is held so loosely where single poses are known better than this, meters or radians.
+_LOOSE, _TOLD = 10.0, 1.0
 # Where nothing tells a direction, it is unknown to this degree.
 _MOST_SIGMA = (1.0, np.deg2rad(30.0))
 
@@ -85,7 +87,7 @@ def optimize(
 ) -> Optimized:
     """Optimize poses that relative ones connect to the first.
 
-    The first one stays where it is, or, where `known` ones tell heights and tilts, on its vertical line.
+    The first one stays where it is, but for its height and its tilt where `known` ones tell these.
 
     Args:
         poses: `[N, 4, 4]` to begin with.
@@ -149,8 +151,10 @@ def _cutoffs(poses: Array, relatives: Sequence[Relative], known: Sequence[Known]
 
 def _graph(gtsam: Any, first: Array, relatives: Sequence[Relative], known: Sequence[Known], cutoff: float) -> Any:
     graph = gtsam.NonlinearFactorGraph()
-    loose = 10.0 if known else _FIXED
-    fixed = np.array([_FIXED, _FIXED, loose, loose, loose, _FIXED])
+    fixed = np.full(6, _FIXED)
+    for axis in (2, 3, 4):  # height and tilt
+        if any(one.covariance[axis, axis] < _TOLD**2 for one in known):
+            fixed[axis] = _LOOSE
     graph.add(_prior(gtsam, Known(0, first, np.diag(fixed**2)), None))
     for one in known:
         graph.add(_prior(gtsam, one, cutoff))

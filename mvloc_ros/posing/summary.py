@@ -15,6 +15,7 @@ from mvloc_ros.geometry.trajectory import Trajectory
 from mvloc_ros.posing import quality
 from mvloc_ros.posing.base_odometry import Mount
 from mvloc_ros.posing.held_out import held_out_content, held_out_lines
+from mvloc_ros.posing.imu_motion import ImuMotion
 from mvloc_ros.posing.loop_closures import Closure
 from mvloc_ros.posing.posed_folder import PosedFrame
 from mvloc_ros.posing.tracks import Missed
@@ -22,6 +23,7 @@ from mvloc_ros.posing.upright import Upright
 from mvloc_ros.posing.whole_map import WholeMap
 from mvloc_ros.recordings import FrameRecord
 from mvloc_ros.recordings.held_out_blocks import Block
+from mvloc_ros.recordings.imu.samples import Imu
 
 VERSION = 1
 """Of posing.json."""
@@ -31,12 +33,13 @@ _MOST_SPANS = 5
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """One sequence of one folder, under its new name, with the robot's odometry if there is any."""
+    """One sequence of one folder, under its new name, with the robot's odometry and the IMU if there are any."""
 
     name: str
     folder: Path
     frames: tuple[FrameRecord, ...]
     odometry: Trajectory | None = None
+    imu: Imu | None = None
 
 
 def content_of(
@@ -48,8 +51,10 @@ def content_of(
     mount: Mount | None,
     blocks: Sequence[Block],
     seconds: float,
+    imus: Mapping[str, ImuMotion] | None = None,
 ) -> dict[str, Any]:
-    """The content of posing.json."""
+    """The content of posing.json; `imus` are those that were used, by the names of the recordings."""
+    imus = imus or {}
     first_ns = {recording.name: recording.frames[0].stamp_ns for recording in recordings}
     spans = quality.left_out(missed, first_ns)
     sigma = quality.sigmas(whole)
@@ -61,6 +66,7 @@ def content_of(
             {
                 "name": recording.name,
                 "has_odometry": recording.odometry is not None,
+                "imu": _imu(recording, imus.get(recording.name)),
                 "recording": str(recording.folder),
                 "frames": len(recording.frames),
                 "posed": len(posed.get(recording.name, [])),
@@ -89,6 +95,7 @@ def content_of(
             "max": float(sigma.max()),
         },
         "up": frame.by,
+        "up_remarks": [remark for remark in (whole.remark, frame.remark) if remark],
         "floor_z_m": frame.floor_z_m,
         "origin": list(frame.origin),
         "camera_on_robot": None if mount is None else _mount(mount),
@@ -126,6 +133,22 @@ def _mount(mount: Mount) -> dict[str, float]:
     }
 
 
+def _imu(recording: Recording, motion: ImuMotion | None) -> dict[str, Any] | None:
+    """What was made of a recording's IMU; None where it has none."""
+    if recording.imu is None:
+        return None
+    mount = None if motion is None else motion.mount
+    return {
+        "tells_rotation": mount is not None,
+        "why_not": "not asked for" if motion is None else motion.why_not,
+        "R_camera_imu": None if motion is None or motion.R_camera_imu is None else motion.R_camera_imu.tolist(),
+        "is_stated": recording.imu.R_camera_imu is not None and (mount is None or mount.is_stated),
+        "is_determined": mount is None or mount.is_determined,
+        "bias_rad_s": None if mount is None else mount.bias.tolist(),
+        "rotations_differ_deg": None if mount is None else float(np.rad2deg(mount.radians)),
+    }
+
+
 def _path_m(frames: Sequence[PosedFrame]) -> float:
     positions = np.array([frame.T_map_camera[:3, 3] for frame in frames]).reshape(-1, 3)
     return float(np.linalg.norm(np.diff(positions, axis=0), axis=1).sum())
@@ -145,7 +168,9 @@ def summary_text(content: dict[str, Any]) -> str:
         f"({content['rejected_loop_closures']} rejected), {content['frames_per_s']:.1f} frames/s",
         f"frame: z up by the {content['up']}, {floor}; {_where_text(content['origin'])}; metres",
     ]
+    lines += [f"WARNING: {remark}" for remark in content["up_remarks"]]
     lines += _odometry_lines(content)
+    lines += [line for sequence in content["sequences"] for line in _imu_lines(sequence)]
     if content["consistency"] is not None:
         apart = content["consistency"]
         lines.append(
@@ -179,6 +204,23 @@ def _odometry_lines(content: dict[str, Any]) -> list[str]:
         f"odometry: used, with the camera at x {found['x_m']:.2f}, y {found['y_m']:.2f} m of the base, heading "
         f"{found['heading_deg']:.1f}, pitch {found['pitch_down_deg']:.1f} degrees down (found from the recording; "
         f"motions differ by {found['motions_differ_m']:.3f} m and {found['motions_differ_deg']:.2f} degrees, median)"
+    ]
+
+
+def _imu_lines(sequence: dict[str, Any]) -> list[str]:
+    """What was made of the IMU of a sequence, if there is one."""
+    found = sequence["imu"]
+    if found is None:
+        return []
+    if not found["tells_rotation"]:
+        return [f"imu of {sequence['name']}: tells no rotation, since {found['why_not']}"]
+    how = "as the recording states it" if found["is_stated"] else "found from the recording"
+    if not found["is_determined"]:
+        how += ", not determined about the axis that the camera turned about"
+    bias = ", ".join(f"{value:.4f}" for value in found["bias_rad_s"])
+    return [
+        f"imu of {sequence['name']}: tells rotation, turned against the camera {how}; bias {bias} rad/s; rotations "
+        f"differ by {found['rotations_differ_deg']:.2f} degrees, median"
     ]
 
 

@@ -13,6 +13,7 @@ from mvloc_ros.geometry.projection import transform_points
 from mvloc_ros.localization.local_features import Matches, match
 from mvloc_ros.posing.alignment import Target
 from mvloc_ros.posing.base_odometry import BaseOdometry
+from mvloc_ros.posing.imu_motion import ImuMotion
 from mvloc_ros.posing.view import View
 from mvloc_ros.recordings import FrameRecord
 
@@ -57,12 +58,14 @@ class Track:
         keyframes: in order of time.
         frames: all that were aligned, keyframes among them.
         odometry: the robot's; None without.
+        imu: None without.
     """
 
     sequence: int
     keyframes: list[Keyframe] = field(default_factory=list)
     frames: list[TrackedFrame] = field(default_factory=list)
     odometry: BaseOdometry | None = None
+    imu: ImuMotion | None = None
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,9 @@ def add_posing_arguments(parser: argparse._ActionsContainer) -> None:
         "--without-odometry", action="store_true", help="do not use odometry.tum beside the images of a sequence"
     )
     parser.add_argument(
+        "--without-imu", action="store_true", help="do not use imu.csv or accelerometer.txt beside the images"
+    )
+    parser.add_argument(
         "--uneven-floor",
         action="store_true",
         help="the floor has ramps or steps; else the floor that a robot drives on is taken as level",
@@ -67,6 +70,7 @@ def posing_options(args: argparse.Namespace, threads: int = 2) -> PosingOptions:
     """Of arguments that `add_posing_arguments` added."""
     return PosingOptions(
         use_odometry=not args.without_odometry,
+        use_imu=not args.without_imu,
         level_floor=not args.uneven_floor,
         origin=tuple(args.origin),
         test_fraction=args.test_fraction,

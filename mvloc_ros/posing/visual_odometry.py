@@ -18,6 +18,7 @@ from mvloc_ros.localization.local_features import pose_of
 from mvloc_ros.localization.motion import Distance
 from mvloc_ros.posing.alignment import Aligned, Prior, Target, align, spread_of
 from mvloc_ros.posing.base_odometry import BaseOdometry
+from mvloc_ros.posing.imu_motion import ImuMotion
 from mvloc_ros.posing.tracks import Keyframe, Missed, Track, TrackedFrame, matched, recent
 from mvloc_ros.posing.view import View
 
@@ -44,6 +45,8 @@ _POSSIBLE_SIGMAS = 6.0
 _LEAST_AGREEING = 8
 # After a pause this long the camera may be anywhere near; shape alone does not tell where: floors and walls are alike.
 _LOOSE_S = 0.25
+# The same where the IMU tells how the camera turned meanwhile.
+_LOOSE_TURN_S = 0.6
 # If few matched features (of so many in a view that counts, in so many views) agree with the poses of a track, depth
 # and color are not of one place: the median share of those that do. Of good tracks it is 0.7 to 0.9.
 _LEAST_COUNTED, _LEAST_VIEWS, _LEAST_SHARE = 30, 5, 0.3
@@ -57,18 +60,19 @@ _LEAST_TRACK = 5
 class VisualOdometry:
     """Takes the views of one recording in order of time."""
 
-    def __init__(self, sequence: int, odometry: BaseOdometry | None = None) -> None:
+    def __init__(self, sequence: int, odometry: BaseOdometry | None = None, imu: ImuMotion | None = None) -> None:
         """Nothing seen yet; `sequence` is the recording's number, `odometry` the robot's."""
         self.odometry = odometry
+        self.imu = imu
         self.tracks: list[Track] = []
         self.missed: list[Missed] = []
         self._sequence = sequence
         self._waiting: list[View] = []
-        self._by_odometry = False
+        self._told = np.zeros(6, np.bool_)  # position, rotation: by odometry or the IMU, not by the velocity alone
         self._begin()
 
     def _begin(self) -> None:
-        self._track = Track(self._sequence, odometry=self.odometry)
+        self._track = Track(self._sequence, odometry=self.odometry, imu=self.imu)
         self._target: Target | None = None
         self._last: tuple[int, Array] | None = None
         self._step: tuple[float, Array] | None = None
@@ -145,7 +149,7 @@ class VisualOdometry:
         matches = matched(view, self._track.keyframes)
         prior = self._predicted(view.stamp_ns)
         # A guess of the velocity decides only what nothing else does: it would hold back a camera that speeds up.
-        held = prior if self._by_odometry else Prior(prior.T, _TRUST * prior.information)
+        held = Prior(prior.T, _weighted(prior.information, np.where(self._told, 1.0, _TRUST)))
         best = align(view, self._target, prior.T, matches, held)
         told = 0
         if best.inlier_ratio < _CERTAIN_INLIERS or best.matches < _MATCHES_AGREE * len(matches.seen):
@@ -172,33 +176,53 @@ class VisualOdometry:
         if is_determined(aligned.information):
             self._determined_ns = view.stamp_ns
             return ""
-        if self._by_odometry and is_determined(aligned.information + prior.information):
+        told_information = _weighted(prior.information, self._told.astype(np.float64))
+        if self._told.any() and is_determined(aligned.information + told_information):
             return ""
         if self._determined_ns is None or 1e-9 * (view.stamp_ns - self._determined_ns) > _WEAK_S:
             return "neither shape nor texture tells where it is"
         return ""
 
     def _is_expected(self, view: View, aligned: Aligned, prior: Prior) -> bool:
-        """Whether a view is where the motion before leads; after a pause only odometry tells that."""
+        """Whether a view is where the motion before leads; after a pause only odometry tells that.
+
+        A gyroscope tells where a camera looks: after a short pause, a shape that determines the place then does.
+        """
         assert self._last is not None
         pause_s = 1e-9 * (view.stamp_ns - self._last[0])
-        return (self._by_odometry or pause_s <= _LOOSE_S) and is_possible(aligned.T, prior)
+        is_near = pause_s <= (
+            _LOOSE_TURN_S if self._told[3:].all() and is_determined(aligned.information) else _LOOSE_S
+        )
+        return bool(self._told.all() or is_near) and is_possible(aligned.T, prior)
 
     def _predicted(self, stamp_ns: int) -> Prior:
-        """Where the camera is expected by odometry, or at its last velocity, and how surely."""
+        """Where the camera is expected by odometry and the IMU, else by its last velocity, and how surely."""
         assert self._last is not None
         last_ns, T = self._last
-        told = self.odometry.motion(last_ns, stamp_ns) if self.odometry is not None else None
-        self._by_odometry = told is not None
-        if told is not None:
-            return Prior(T @ told[0], np.diag(told[1] ** -2.0))
-        seconds = max(1e-9 * (stamp_ns - last_ns), 1e-3)
-        predicted = T
-        if self._step is not None and seconds < _PRIOR_SECONDS[1]:
-            predicted = T @ se3.interpolate(np.eye(4), self._step[1], min(2.0, seconds / self._step[0]))
+        by_wheels = self.odometry.motion(last_ns, stamp_ns) if self.odometry is not None else None
+        by_gyro = self.imu.rotation(last_ns, stamp_ns) if self.imu is not None else None
+        self._told[:] = by_wheels is not None
+        self._told[3:] |= by_gyro is not None
+        step, sigma = by_wheels or self._by_velocity(stamp_ns, turn_is_told=by_gyro is not None)
+        if by_gyro is not None and (by_wheels is None or by_gyro[1] < sigma[3]):
+            step, sigma = np.array(step), np.array(sigma)
+            step[:3, :3], sigma[3:] = by_gyro
+        return Prior(T @ step, np.diag(sigma**-2.0))
+
+    def _by_velocity(self, stamp_ns: int, *, turn_is_told: bool) -> tuple[Array, Array]:
+        """T_last_now (4x4) at the last velocity, and its standard deviations `[6]`."""
+        assert self._last is not None
+        seconds = max(1e-9 * (stamp_ns - self._last[0]), 1e-3)
+        step = np.eye(4)
+        # Without the IMU a turn that goes on for longer leads astray, and what a place is extrapolated to with it.
+        if self._step is not None and seconds < (_PAUSE_S if turn_is_told else _PRIOR_SECONDS[1]):
+            times = seconds / self._step[0]
+            step = se3.interpolate(np.eye(4), self._step[1], min(2.0, times))
+            if turn_is_told:
+                # The velocity stays in the map's axes, not in those of the camera that turned since.
+                step[:3, 3] = times * self._step[1][:3, :3].T @ self._step[1][:3, 3]
         sigma = np.array([_ACCELERATION] * 3 + [_TURNING] * 3) * max(seconds, _PRIOR_SECONDS[0]) ** 2
-        sigma += [0.005] * 3 + [0.005] * 3
-        return Prior(predicted, np.diag(sigma**-2.0))
+        return step, sigma + 0.005
 
     def _accept(self, view: View, aligned: Aligned) -> None:
         keyframe = self._track.keyframes[-1]
@@ -212,8 +236,9 @@ class VisualOdometry:
             self._shares.append(self._share)
         is_far = came.metres > _KEYFRAME_M or came.radians > _KEYFRAME_RAD or aligned.in_reach < _LEAST_IN_REACH
         if is_far and not view.problem:
-            if self.odometry is not None and is_determined(aligned.information):
-                self.odometry.learn(keyframe.view.stamp_ns, view.stamp_ns, T_keyframe_camera)
+            for motion in (self.odometry, self.imu):
+                if motion is not None and is_determined(aligned.information):
+                    motion.learn(keyframe.view.stamp_ns, view.stamp_ns, T_keyframe_camera)
             self._add_keyframe(view, aligned.T, aligned.information)
         else:
             number = len(self._track.keyframes) - 1
@@ -234,6 +259,12 @@ def is_possible(T: Array, prior: Prior) -> bool:
 
 def _score(aligned: Aligned) -> float:
     return aligned.inlier_ratio * min(1.0, aligned.in_reach / _LEAST_IN_REACH) + 0.005 * min(aligned.matches, 60)
+
+
+def _weighted(information: Array, weight: Array) -> Array:
+    """An information `[6, 6]` without correlations between what has different weights `[6]`."""
+    root = np.sqrt(weight)
+    return np.asarray(information * np.outer(root, root))
 
 
 def is_determined(information: Array) -> bool:

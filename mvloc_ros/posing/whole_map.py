@@ -6,11 +6,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from mvloc_ros.posing.gravity import Gravity, find_gravity
 from mvloc_ros.posing.joining import Part, join
 from mvloc_ros.posing.kept_work import KeptWork
 from mvloc_ros.posing.level_floor import level_floor
@@ -25,6 +27,10 @@ Array = NDArray[np.float64]
 
 _NEAR_ROUNDS = 3
 _TOGETHER = 32
+# Tilts by accelerometers are found by poses and change them: so often.
+_LEVEL_ROUNDS = 2
+# A floor that is taken as level lies across gravity to this.
+_MOST_TILT_RAD = np.deg2rad(3.0)
 # A closure that the optimized poses contradict by so much is wrong.
 _WRONG_M, _WRONG_RAD = 0.10, np.deg2rad(4.0)
 
@@ -42,6 +48,8 @@ class WholeMap:
         rejected: how many were not.
         parts: how many there are.
         camera_height_m: above a floor that was taken as level; None where none was.
+        up: by the accelerometer, unit vector `[3]`; None without.
+        remark: of what the IMU and the floor contradict each other in; empty where they do not.
     """
 
     nodes: list[Node]
@@ -52,6 +60,8 @@ class WholeMap:
     rejected: int
     parts: int
     camera_height_m: float | None = None
+    up: Array | None = None
+    remark: str = ""
 
 
 def build(tracks: Sequence[Track], rig: Rig, options: PosingOptions, kept: KeptWork, name: str) -> WholeMap:
@@ -69,6 +79,11 @@ def build(tracks: Sequence[Track], rig: Rig, options: PosingOptions, kept: KeptW
     rejected = len(contradicting)
     chain = list(consecutive(tracks))
     poses, closures, wrong = _settled(part, chain, part.closures)
+    members: list[list[int]] = [[] for _ in tracks]
+    for index, node in enumerate(part.nodes):
+        members[nodes[node].track].append(index)
+    level = partial(_leveled, tracks, members, part.nodes, chain)
+    poses = level(closures, poses)[0]
     tried = {(closure.a, closure.b) for closure in found}
     for turn in range(_NEAR_ROUNDS):
         near_pairs = _near(part, nodes, poses, tried)
@@ -84,13 +99,51 @@ def build(tracks: Sequence[Track], rig: Rig, options: PosingOptions, kept: KeptW
         if not more:
             break
         poses, closures, wrong = _settled(Part(part.nodes, poses, []), chain, closures + more)
+        poses = level(closures, poses)[0]
+    poses, gravity = level(closures, poses)
     floor = level_floor([nodes[i].view for i in part.nodes], poses) if options.level_floor else None
-    known = [] if floor is None else floor.known
-    poses = poses if floor is None else floor.T_level @ poses
+    remark = gravity if isinstance(gravity, str) else ""
+    if floor is not None and isinstance(gravity, Gravity) and (tilt := floor.tilt_against(gravity.up)) > _MOST_TILT_RAD:
+        remark = f"the floor tilts by {np.rad2deg(tilt):.1f} degrees against the IMU and is not taken as level"
+        floor = None
+    known = gravity.known if isinstance(gravity, Gravity) else []
+    if floor is not None:
+        poses, known = floor.T_level @ poses, floor.known
     final = _optimized(part.nodes, poses, chain, closures, known, with_covariances=True)
     assert final.covariances is not None
-    height_m = None if floor is None else floor.height_m
-    return WholeMap(nodes, part.nodes, final.poses, final.covariances, closures, rejected + wrong, len(parts), height_m)
+    gravity = find_gravity(tracks, members, final.poses)
+    return WholeMap(
+        nodes,
+        part.nodes,
+        final.poses,
+        final.covariances,
+        closures,
+        rejected + wrong,
+        len(parts),
+        None if floor is None else floor.height_m,
+        gravity.up if isinstance(gravity, Gravity) else None,
+        remark,
+    )
+
+
+def _leveled(
+    tracks: Sequence[Track],
+    members: Sequence[Sequence[int]],
+    nodes: Sequence[int],
+    chain: Sequence[Relative],
+    closures: Sequence[Closure],
+    poses: Array,
+) -> tuple[Array, Gravity | str]:
+    """Poses with the tilts that accelerometers tell, z up, and what these tell of them; as they are without."""
+    for _ in range(_LEVEL_ROUNDS):
+        if isinstance(gravity := find_gravity(tracks, members, poses), str):
+            return poses, gravity
+        poses = _optimized(nodes, gravity.T_level @ poses, chain, closures, gravity.known).poses
+    gravity = find_gravity(tracks, members, poses)
+    if isinstance(gravity, str):
+        return poses, gravity
+    poses = gravity.T_level @ poses
+    return poses, find_gravity(tracks, members, poses)
 
 
 def _near(part: Part, nodes: Sequence[Node], poses: Array, known: set[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -2,7 +2,7 @@
 """Opens a folder of RGB-D images whose poses are not known: the layouts of `folder`, without their poses.
 
 Beside the images of a sequence there may be its odometry, `odometry.tum`: the pose of the robot's base in the frame of
-its odometry, at times near those of the frames.
+its odometry, at times near those of the frames; and its IMU, `imu.csv` (or `accelerometer.txt` of TUM RGB-D).
 """
 
 from __future__ import annotations
@@ -10,11 +10,22 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from mvloc_ros.geometry.trajectory import Trajectory, read_tum
 from mvloc_ros.recordings import seven_scenes, tum
 from mvloc_ros.recordings.camera_file import apply_camera_file, fit_to_images
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.frames import CameraSettings, FrameRecord
+from mvloc_ros.recordings.imu.imu_file import (
+    ACCELEROMETER_FILE,
+    IMU_FILE,
+    TIMES_FILE,
+    read_accelerometer,
+    read_image_times,
+    read_imu,
+)
+from mvloc_ros.recordings.imu.samples import ImageTimes, Imu
 
 ODOMETRY_FILE = "odometry.tum"
 
@@ -27,11 +38,13 @@ class BareSequence:
         name: of its folder.
         frames: with no pose (`T_map_camera` is None).
         odometry: T_odom_base at stamps of the frames' clock; None without.
+        imu: its samples, checked; None without. It may be that none can be used, as its remarks say.
     """
 
     name: str
     frames: tuple[FrameRecord, ...]
     odometry: Trajectory | None = None
+    imu: Imu | None = None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -84,7 +97,8 @@ def _seven_scenes(root: Path) -> BareFolder:
         frames = seven_scenes.read_images(folder, start_ns, settings.rate_hz)
         # Times in odometry.tum count from the sequence's first number, whatever stamps the sequences get here.
         odometry = _odometry(folder, start_ns)
-        sequences.append(BareSequence(folder.name, tuple(frames), odometry))
+        imu = _imu(folder, frames, settings.rate_hz)
+        sequences.append(BareSequence(folder.name, tuple(frames), odometry, imu))
         start_ns = (frames[-1].stamp_ns if frames else start_ns) + seven_scenes.PAUSE_NS
     every = [frame for sequence in sequences for frame in sequence.frames]
     settings = fit_to_images(root, settings, stated, every)
@@ -95,7 +109,8 @@ def _tum(root: Path) -> BareFolder:
     settings, stated = apply_camera_file(root, tum.DEFAULTS)
     folders = tum.recording_folders(root)
     sequences = tuple(
-        BareSequence(folder.name, tuple(tum.read_images(folder)), _odometry(folder, 0)) for folder in folders
+        BareSequence(folder.name, tuple(tum.read_images(folder)), _odometry(folder, 0), _imu_by_stamps(folder))
+        for folder in folders
     )
     settings = fit_to_images(root, settings, stated, [frame for sequence in sequences for frame in sequence.frames])
     if "rate_hz" not in stated:
@@ -109,3 +124,27 @@ def _odometry(folder: Path, start_ns: int) -> Trajectory | None:
         return None
     read = read_tum(path)
     return Trajectory(read.stamps_ns + start_ns, read.poses)
+
+
+def _imu_by_stamps(folder: Path) -> Imu | None:
+    """The IMU of a recording whose frames have stamps of their own."""
+    if (folder / IMU_FILE).is_file():
+        return read_imu(folder / IMU_FILE)
+    return read_accelerometer(folder / ACCELEROMETER_FILE) if (folder / ACCELEROMETER_FILE).is_file() else None
+
+
+def _imu(folder: Path, frames: list[FrameRecord], rate_hz: float) -> Imu | None:
+    """The IMU of a sequence whose frames are counted: by the times of its images, else from the number 0 on."""
+    imu = _imu_by_stamps(folder)
+    if imu is None or not frames:
+        return None
+    if (folder / TIMES_FILE).is_file():
+        of_frames = read_image_times(folder / TIMES_FILE)
+    else:
+        of_frames = {frame.index: seven_scenes.counted_stamp(0, frame.index, rate_hz) for frame in frames}
+    known = [frame for frame in frames if frame.index in of_frames]
+    if not known:
+        raise RecordingError(f"{folder / TIMES_FILE} has the time of no frame in {folder}: correct or remove the file.")
+    stamps = np.array([frame.stamp_ns for frame in known], dtype=np.int64)
+    recorded = np.array([of_frames[frame.index] for frame in known], dtype=np.int64)
+    return replace(imu, times=ImageTimes(stamps, recorded))

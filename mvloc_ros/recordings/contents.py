@@ -42,10 +42,12 @@ def bare_contents_text(folder: BareFolder) -> str:
     else:
         place = "depth is not registered to color, T_color_depth is unknown: both cameras are taken to be in one place"
     odometry = sum(sequence.odometry is not None for sequence in folder.sequences)
+    imu = sum(sequence.imu is not None for sequence in folder.sequences)
+    inertial = f", an IMU of {imu}" if imu else ""
     return (
         f"{folder.root}: {_LAYOUTS.get(folder.layout, folder.layout)} layout, {len(frames)} frames without poses in "
         f"{len(folder.sequences)} sequences with {_images(frames)}{skew}, {folder.rate_hz:.4g} Hz, "
-        f"odometry of {odometry}; {place}; poses are to be of the {folder.pose_of} camera"
+        f"odometry of {odometry}{inertial}; {place}; poses are to be of the {folder.pose_of} camera"
     )
 
 

@@ -56,6 +56,23 @@ class Messages(MessageBuilder):
             twist=t["geometry_msgs/msg/TwistWithCovariance"](twist=twist, covariance=np.zeros(36)),
         )
 
+    def imu(self, stamp_ns: int, frame: str, gyro: np.ndarray, accel: np.ndarray, missing: str = ""):
+        """`missing` is "gyro" or "accel", which the covariance then says (REP-145)."""
+        vector = self._types["geometry_msgs/msg/Vector3"]
+        covariances = {name: np.zeros(9) for name in ("orientation", "gyro", "accel")}
+        for name in ("orientation", missing):
+            if name:
+                covariances[name][0] = -1.0
+        return self._types[topics.IMU](
+            header=self.header(stamp_ns, frame),
+            orientation=self._types["geometry_msgs/msg/Quaternion"](0.0, 0.0, 0.0, 1.0),
+            orientation_covariance=covariances["orientation"],
+            angular_velocity=vector(*map(float, gyro)),
+            angular_velocity_covariance=covariances["gyro"],
+            linear_acceleration=vector(*map(float, accel)),
+            linear_acceleration_covariance=covariances["accel"],
+        )
+
     def compressed(self, stamp_ns: int, frame: str, name: str, data: bytes):
         return self._types[topics.COMPRESSED_IMAGE](
             header=self.header(stamp_ns, frame), format=name, data=np.frombuffer(data, np.uint8)

@@ -16,6 +16,12 @@ from mvloc_ros.recordings import open_folder
 
 
 @pytest.fixture(scope="session")
+def render() -> Callable[[Path, Iterable[np.ndarray]], Path]:
+    """Makes a folder of poses at 10 Hz."""
+    return rendered
+
+
+@pytest.fixture(scope="session")
 def drive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """66 frames at 10 Hz, once around; never changed."""
     return rendered(tmp_path_factory.mktemp("posing") / "drive", around(COUNT))

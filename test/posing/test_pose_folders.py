@@ -207,6 +207,7 @@ def test_bad_input_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture
     [
         ([], PosingOptions(use_odometry=True, level_floor=True, threads=2)),
         (["--without-odometry"], PosingOptions(use_odometry=False)),
+        (["--without-imu"], PosingOptions(use_imu=False)),
         (["--uneven-floor"], PosingOptions(level_floor=False)),
         (["--threads", "1"], PosingOptions(threads=1)),
         (["--origin", "2", "-1", "90"], PosingOptions(origin=(2.0, -1.0, 90.0))),

@@ -9,7 +9,7 @@ from posing_scene import ROOM_M, box_room, camera, transform
 
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.projection import transform_points
-from mvloc_ros.posing.upright import BY_CAMERA, BY_FLOOR, upright
+from mvloc_ros.posing.upright import BY_CAMERA, BY_FLOOR, BY_IMU, BY_IMU_AND_FLOOR, upright
 
 CAMERAS = np.array([camera(1.0 + 0.2 * k, 1.5, 1.1, yaw=15.0 * k, pitch=20.0) for k in range(9)])
 """Looking to one half of the room, so that their mean up direction is 15 degrees off."""
@@ -82,3 +82,40 @@ def test_the_first_camera_is_where_it_is_said_to_be():
     first = found.T_map_first @ CAMERAS[0]
     np.testing.assert_allclose(first[:2, 3], [2.0, -1.0], atol=1e-9)
     assert np.rad2deg(np.arctan2(first[1, 2], first[0, 2])) == pytest.approx(90.0, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("off", "by", "tilt_deg"), [(0.0, BY_IMU_AND_FLOOR, 0.5), (2.0, BY_IMU_AND_FLOOR, 0.5), (8.0, BY_IMU, 8.0)]
+)
+def test_the_floor_refines_what_the_imu_says_and_does_not_overrule_it(off: float, by: str, tilt_deg: float):
+    """With a floor that tilts by 8 degrees the room is on a ramp, or the accelerometer errs: it is said."""
+    points, normals = surfaces()
+    up = TILTED[:3, :3] @ transform(0.0, 0.0, 0.0, off, 0.0, 0.0)[:3, :3] @ [0.0, 0.0, 1.0]
+    placed, facing = transform_points(TILTED, points), normals @ TILTED[:3, :3].T
+    found = upright(placed, facing, TILTED @ CAMERAS, 0.025, up=up)
+    assert found.by == by
+    z = found.T_map_first[:3, :3] @ TILTED[:3, :3] @ [0.0, 0.0, 1.0]
+    assert np.rad2deg(np.arccos(z[2])) == pytest.approx(tilt_deg, abs=0.5)
+    assert ("tilt by 8.0 degrees against the IMU" in found.remark) == (by == BY_IMU)
+
+
+def test_up_is_the_imus_where_no_floor_was_seen():
+    """Cameras that look up to one side of the room: their mean top is 30 degrees off."""
+    points, normals = surfaces(with_floor=False)
+    up_there = np.array([camera(1.0 + 0.2 * k, 1.5, 1.1, yaw=10.0 * k, pitch=-30.0) for k in range(9)])
+    placed, facing = transform_points(TILTED, points), normals @ TILTED[:3, :3].T
+    found = upright(placed, facing, TILTED @ up_there, 0.025, up=TILTED[:3, :3] @ [0.0, 0.0, 1.0])
+    assert (found.by, found.floor_z_m) == (BY_IMU, None)
+    z = found.T_map_first[:3, :3] @ TILTED[:3, :3] @ [0.0, 0.0, 1.0]
+    assert np.rad2deg(np.arccos(z[2])) < 0.1
+    without = upright(placed, facing, TILTED @ up_there, 0.025)
+    z = without.T_map_first[:3, :3] @ TILTED[:3, :3] @ [0.0, 0.0, 1.0]
+    assert np.rad2deg(np.arccos(z[2])) > 15.0
+
+
+def test_a_camera_that_is_upside_down_by_the_imu_is_said():
+    points, normals = surfaces()
+    placed, facing = transform_points(TILTED, points), normals @ TILTED[:3, :3].T
+    found = upright(placed, facing, TILTED @ CAMERAS, 0.025, up=TILTED[:3, :3] @ [0.0, 0.0, -1.0])
+    assert "by the IMU the camera leans by 164 degrees" in found.remark
+    assert "opposite sign" in found.remark

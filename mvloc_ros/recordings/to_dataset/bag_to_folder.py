@@ -25,6 +25,7 @@ from mvloc_ros.recordings.to_dataset.camera_settings import cameras_of
 from mvloc_ros.recordings.to_dataset.dataset_options import DatasetOptions
 from mvloc_ros.recordings.to_dataset.depth_report import DepthReport
 from mvloc_ros.recordings.to_dataset.frame_plan import Plan, make_plan, pair_images
+from mvloc_ros.recordings.to_dataset.imu_source import ImuCollector
 from mvloc_ros.recordings.to_dataset.passes import first_pass, remove_lost, second_pass
 from mvloc_ros.recordings.to_dataset.pose_source import NO_POSES, PoseOptions
 from mvloc_ros.recordings.to_dataset.summary import (
@@ -69,11 +70,12 @@ def to_dataset(
     with open_bag(bag, allow_damage=allow_damage) as reader:
         selected = select(reader, options.color, options.depth, options.color_info, options.depth_info)
         _check_options(options, selected)
-        stamps, collected = first_pass(reader, selected, progress)
-        if options.poses.source == NO_POSES:
+        imu = ImuCollector(reader, options.imu_topic) if options.poses.source == NO_POSES else None
+        stamps, collected = first_pass(reader, selected, progress, imu)
+        if imu is not None:
             writer = FolderWriter(out, _identity(reader, options))
             skew_ns = _skew(options, selected)
-            return write_bare_folder(reader, options, selected, stamps, collected, writer, skew_ns, progress)
+            return write_bare_folder(reader, options, selected, stamps, collected, imu, writer, skew_ns, progress)
         depth_ns = None if selected.depth is None else stamps[selected.depth.name].values()
         posed = selected.depth if options.pose_of == "depth" and selected.depth is not None else selected.color
         if options.poses.trajectory is None:
@@ -224,6 +226,8 @@ def _identity(reader: BagReader, options: DatasetOptions) -> dict[str, Any]:
     chosen["poses"]["T_pose_camera"] = None if T is None else T.tolist()
     if options.poses.limits == MotionLimits():
         del chosen["poses"]["limits"]  # as in folders from before there was the choice
+    if options.imu_topic is None:
+        del chosen["imu_topic"]  # as in folders from before there was the choice
     if not options.depth_unit_m:
         del chosen["depth_unit_m"]  # as in folders from before there was the choice
     return {

@@ -13,7 +13,7 @@ class DatasetOptions:
     """Options; None is found in the recording or has a default by the kind of depth.
 
     `depth_unit_m` are the metres of one unit of the recorded depth, 0 for REP 118's; `depth_units_per_metre` are those
-    of the folder's depth images.
+    of the folder's depth images. `imu_topic` may be "none".
     """
 
     color: str | None = None
@@ -31,3 +31,4 @@ class DatasetOptions:
     depth_units_per_metre: float | None = None
     depth_unit_m: float = 0.0
     licence: str = ""
+    imu_topic: str | None = None

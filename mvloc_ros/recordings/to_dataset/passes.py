@@ -16,22 +16,28 @@ from mvloc_ros.recordings.time_base import TopicStamps
 from mvloc_ros.recordings.to_dataset.depth_report import DepthReport
 from mvloc_ros.recordings.to_dataset.frame_plan import Plan
 from mvloc_ros.recordings.to_dataset.image_conversion import ToDepthMap, decoded, write_color
+from mvloc_ros.recordings.to_dataset.imu_source import ImuCollector
 from mvloc_ros.recordings.to_dataset.pose_source import PoseCollector
 from mvloc_ros.recordings.to_dataset.topic_selection import Selection
 
 _log = logging.getLogger(__name__)
 
 
-def first_pass(reader: BagReader, selected: Selection, progress: bool) -> tuple[dict[str, TopicStamps], PoseCollector]:
-    """Stamps of colour and depth by topic, and all poses; no image is decoded."""
+def first_pass(
+    reader: BagReader, selected: Selection, progress: bool, imu: ImuCollector | None = None
+) -> tuple[dict[str, TopicStamps], PoseCollector]:
+    """Stamps of colour and depth by topic, all poses, and what `imu` collects; no image is decoded."""
     collector = PoseCollector(reader)
     names = [topic.name for topic in (selected.color, selected.depth) if topic is not None]
     stamps = {name: TopicStamps(name) for name in names}
-    wanted = {*collector.topics(), *stamps}
+    of_imu = set(imu.topics()) if imu is not None else set()
+    wanted = {*collector.topics(), *stamps, *of_imu}
     total = sum(reader.topics[name].count for name in wanted)
     for raw in tqdm(reader.raw(wanted), total=total, desc="reading poses", unit=" messages", disable=not progress):
         if raw.topic in stamps:
             stamps[raw.topic].add(reader.header_stamp(raw), raw.stamp_ns)
+        elif imu is not None and raw.topic in of_imu:
+            imu.take(raw)
         else:
             collector.take(raw)
     return stamps, collector

@@ -102,7 +102,12 @@ def _add_poses(parser: argparse.ArgumentParser, several: bool) -> None:
         metavar="TOPIC",
         help="PoseStamped, PoseWithCovarianceStamped, Odometry or "
         "TransformStamped topic, `tf` for the transforms from the map to the camera, or `none` for a folder without "
-        "poses and split, with seq-01/odometry.tum where the recording has odometry",
+        "poses and split, with seq-01/odometry.tum and seq-01/imu.csv where the recording has odometry and an IMU",
+    )
+    group.add_argument(
+        "--imu-topic",
+        metavar="TOPIC",
+        help="sensor_msgs/Imu topic that --poses none keeps for `mvloc pose`, or `none` (default: the first one)",
     )
     add_trajectory_arguments(group, several=several)
     group.add_argument("--map-frame", default="map", metavar="FRAME", help="fixed frame of --poses tf (default: map)")
@@ -138,9 +143,12 @@ def _add_poses(parser: argparse.ArgumentParser, several: bool) -> None:
 
 def run_to_dataset(args: argparse.Namespace) -> int:
     """`mvloc bag to-dataset`."""
+    from mvloc_ros.recordings.errors import RecordingError
     from mvloc_ros.recordings.to_dataset.bag_to_folder import to_dataset
 
     options = dataset_options(args, trajectory_options(args))
+    if args.imu_topic is not None and args.poses != "none":
+        raise RecordingError("--imu-topic is for folders without poses: give --poses none, or remove it.")
     summary = to_dataset(args.bag, args.out, options, force=args.force, allow_damage=args.allow_damage)
     print(summary.text())
     return 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A folder without poses (`--poses none`): images, camera.json, and odometry where the recording has it."""
+"""A folder without poses (`--poses none`): images, camera.json, and odometry and IMU where the recording has them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from mvloc_ros.recordings.bag_reader import BagReader
 from mvloc_ros.recordings.bare_folder import ODOMETRY_FILE
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.folder_writer import FolderWriter, FrameName
+from mvloc_ros.recordings.imu.imu_file import IMU_FILE, TIMES_FILE, write_image_times, write_imu
 from mvloc_ros.recordings.seven_scenes import counted_stamp
 from mvloc_ros.recordings.time_base import TopicStamps
 from mvloc_ros.recordings.to_dataset.camera_settings import cameras_of
 from mvloc_ros.recordings.to_dataset.dataset_options import DatasetOptions
 from mvloc_ros.recordings.to_dataset.depth_report import DepthReport
 from mvloc_ros.recordings.to_dataset.frame_plan import BARE_SEQUENCE, Plan, PlannedFrame, make_bare_plan
+from mvloc_ros.recordings.to_dataset.imu_source import ImuCollector, ImuSource
 from mvloc_ros.recordings.to_dataset.odometry_source import OdometrySource, find_odometry
 from mvloc_ros.recordings.to_dataset.passes import remove_lost, second_pass
 from mvloc_ros.recordings.to_dataset.pose_source import PoseCollector
@@ -41,11 +43,12 @@ def write_bare_folder(
     selected: Selection,
     stamps: Mapping[str, TopicStamps],
     collected: PoseCollector,
+    imu: ImuCollector,
     folder: FolderWriter,
     max_skew_ns: int,
     progress: bool,
 ) -> DatasetSummary:
-    """Write the images of a recording without poses, and `seq-01/odometry.tum`.
+    """Write the images of a recording without poses, `seq-01/odometry.tum`, and `seq-01/imu.csv`.
 
     Raises:
         RecordingError: no two images make frames, or the folder holds something else.
@@ -58,12 +61,14 @@ def write_bare_folder(
     )
     cameras, to_map = cameras_of(reader, options, selected, collected, plan)
     odometry = find_odometry(collected, options.poses, selected.color.frame)
+    camera = selected.depth if options.pose_of == "depth" and selected.depth is not None else selected.color
+    inertial = imu.finish(collected.tree, camera.frame, [frame.color_ns for frame in plan.frames])
     about = (*damage_lines(reader), *stamp_lines(stamps), *camera_lines(selected))
     source = f"poses: none were read; {images_text(selected)}"
     with folder as writer:
         if writer.complete:
             count = len({path.name[:12] for path in (writer.out / BARE_SEQUENCE).glob("frame-*")})
-            about = (odometry.text(), *about)
+            about = (odometry.text(), *inertial.lines(), *about)
             return DatasetSummary(writer.out, count, 0, Counter(), "complete already", about, posed=False)
         depth_type = "" if selected.depth is None else selected.depth.type
         report = DepthReport(depth_type, options.depth_unit_m, cameras.depth_units_per_metre, len(plan.frames))
@@ -74,9 +79,11 @@ def write_bare_folder(
         found = odometry.at([frame.color_ns for frame in written])
         if len(found):
             _write_odometry(writer.partial / BARE_SEQUENCE / ODOMETRY_FILE, written, found, odometry, plan.rate_hz)
+        _write_imu(writer.partial / BARE_SEQUENCE, inertial, written)
         inputs = (
             odometry.text(len(found), len(written)),
             *odometry.lines(),
+            *inertial.lines(),
             *about,
             *depth_lines(report, cameras.depth_of_points),
         )
@@ -105,3 +112,11 @@ def _write_odometry(
     counted = {frame.color_ns: counted_stamp(0, frame.name.index, rate_hz) for frame in frames}
     poses = {counted[int(stamp)]: pose for stamp, pose in zip(found.stamps_ns, found.poses, strict=True)}
     write_tum(path, Trajectory.collect(poses), odometry.comments(frames[0].color_ns))
+
+
+def _write_imu(folder: Path, inertial: ImuSource, frames: list[PlannedFrame]) -> None:
+    """The samples with their own times, and those of the frames, whose numbers count time in whole periods only."""
+    if inertial.imu is None:
+        return
+    write_imu(folder / IMU_FILE, inertial.imu, inertial.comments)
+    write_image_times(folder / TIMES_FILE, {frame.name.index: frame.color_ns for frame in frames})
