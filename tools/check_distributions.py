@@ -2,9 +2,9 @@
 """Ask the package index whether requirements/ros/*.txt resolve for each distribution's Python, on PCs and on aarch64,
 and on a Jetson together with requirements/jetson/*.txt.
 
-Needs a network and uv, which unlike pip takes the conditions of requirements (`python_version < "3.14"`) for the Python that
-is asked for and not for its own; nothing is installed. Prints one line a distribution and machine, and ends with 1 if one
-fails.
+Needs a network and uv, which takes the conditions of requirements (`python_version < "3.14"`) for the Python that is
+asked for, where pip takes its own; nothing is installed. Prints one line a distribution and machine, and ends with 1 if
+one fails.
 """
 
 from __future__ import annotations

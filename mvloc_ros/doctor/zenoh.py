@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 from collections.abc import Mapping
@@ -42,14 +43,15 @@ def examine_zenoh(environ: Mapping[str, str]) -> list[Finding]:
 
 
 def configured(environ: Mapping[str, str]) -> Session:
-    """The session by the file of ZENOH_SESSION_CONFIG_URI, with ZENOH_CONFIG_OVERRIDE over it.
+    """The session by the file of ZENOH_SESSION_CONFIG_URI, or rmw_zenoh_cpp's own, with ZENOH_CONFIG_OVERRIDE over it.
 
     Raises:
         MvlocError: the file cannot be read.
     """
     text = ""
-    if environ.get(SESSION):
-        raw = read_file(Path(environ[SESSION]), MOST_MIDDLEWARE_BYTES).decode("utf-8", errors="replace")
+    file = Path(environ[SESSION]) if environ.get(SESSION) else _own_file(environ)
+    if file:
+        raw = read_file(file, MOST_MIDDLEWARE_BYTES).decode("utf-8", errors="replace")
         text = _TOKEN.sub(lambda found: found[1] or found[2] or " ", raw)
     fields = dict(part.split("=", 1) for part in environ.get(OVERRIDE, "").split(";") if "=" in part)
     fields = {name.strip().strip("/"): value for name, value in fields.items()}
@@ -58,6 +60,13 @@ def configured(environ: Mapping[str, str]) -> Session:
     memory = fields.get("transport/shared_memory/enabled", _value(text, "transport", "shared_memory", "enabled"))
     endpoints = _DEFAULT_ENDPOINTS if connect is None else tuple(re.findall(r"""["']([^"']+)["']""", connect))
     return Session(endpoints, _flag(multicast), _flag(memory))
+
+
+def _own_file(environ: Mapping[str, str]) -> Path | None:
+    """The configuration that comes with rmw_zenoh_cpp, where that is installed."""
+    prefixes = (Path(name) for name in environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if name)
+    name = Path("share", "rmw_zenoh_cpp", "config", "DEFAULT_RMW_ZENOH_SESSION_CONFIG.json5")
+    return next((path for prefix in prefixes if (path := prefix / name).is_file()), None)
 
 
 def _value(text: str, *path: str) -> str | None:
@@ -118,6 +127,6 @@ def _memory(session: Session) -> Finding:
     subject = "Zenoh shared memory"
     if session.shares_memory:
         return ok(subject, "enabled; used where it is enabled in the camera's process too")
-    stated = "off" if session.shares_memory is False else "not configured (rmw_zenoh_cpp's own file says off)"
+    stated = "off" if session.shares_memory is False else "not configured"
     remedy = f"export {OVERRIDE}='transport/shared_memory/enabled=true' for the camera and the node"
     return note(subject, f"{stated}; images go over TCP on this machine", remedy)

@@ -147,7 +147,12 @@ def test_the_session_is_read_from_its_file_and_the_override_wins(tmp_path: Path)
           transport: { link: { tx: { batching: { enabled: true } } }, shared_memory: { enabled: true } } }""",
         encoding="utf-8",
     )
-    read = zenoh_configured({"ZENOH_SESSION_CONFIG_URI": str(file)})
+    own = tmp_path / "share" / "rmw_zenoh_cpp" / "config" / "DEFAULT_RMW_ZENOH_SESSION_CONFIG.json5"
+    own.parent.mkdir(parents=True)
+    own.write_text("{ transport: { shared_memory: { enabled: false } } }", encoding="utf-8")
+    installed = {"AMENT_PREFIX_PATH": f"/nowhere:{tmp_path}"}
+    assert zenoh_configured(installed) == Session(shares_memory=False)
+    read = zenoh_configured({**installed, "ZENOH_SESSION_CONFIG_URI": str(file)})
     assert read == Session(("tcp/192.168.1.1:7447", "tcp/[::1]:7448"), False, True)
     over = "transport/shared_memory/enabled=false;scouting/multicast/enabled=true"
     changed = zenoh_configured({"ZENOH_SESSION_CONFIG_URI": str(file), "ZENOH_CONFIG_OVERRIDE": over})
