@@ -3,13 +3,15 @@ PYTHON ?= python3
 RUN := .venv/bin
 # Processes that share the tests out. All tests over DDS run in one of them; more than two are for machines with more cores.
 TEST_PROCESSES ?= 2
+# Whose libraries `make test-oldest` takes: humble (Python 3.10), jazzy, kilted (3.12) or lyrical (3.14).
+DISTRO ?= humble
 
 .PHONY: help demo test test-oldest lint docs demo-model lock bench clean setup setup-dev setup-docs
 
 help:
 	@echo "make demo        render a recording, play it through the node over DDS, evaluate: out/demo/"
 	@echo "make test        linters and all tests"
-	@echo "make test-oldest tests with the oldest supported libraries (PYTHON=python3.10)"
+	@echo "make test-oldest tests with the libraries of a distribution (PYTHON=python3.10 DISTRO=humble)"
 	@echo "make lint        ruff and mypy alone"
 	@echo "make docs        API documentation from the docstrings: out/api/index.html"
 	@echo "make bench       benchmarks, about 20 minutes on a machine that does nothing else: out/bench/summary.md"
@@ -34,7 +36,7 @@ test: setup-dev
 	@OMP_NUM_THREADS=1 $(RUN)/pytest -n $(TEST_PROCESSES)
 
 test-oldest:
-	@$(PYTHON) tools/test_oldest.py
+	@$(PYTHON) tools/test_oldest.py $(DISTRO)
 
 lint:
 	@$(RUN)/ruff check --quiet .

@@ -57,6 +57,7 @@ VERBS = (
     Verb(("live",), "replay", "live", "play a recording into the node in its own process, record, evaluate"),
     Verb(("evaluate",), "replay", "evaluate", "evaluate recorded poses against a recording's ground truth"),
     Verb(("doctor",), "doctor", "doctor", "check installation, models and camera, and say what to do"),
+    Verb(("health",), "doctor", "health", "exit with 0 if the node is active, for health checks"),
 )
 UNREAD = 141
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

@@ -176,3 +176,6 @@ MOST_YAML_CHARACTERS = 1 << 18
 
 MOST_CHECKPOINT_BYTES = 1 << 34
 """Of a checkpoint or a file of weights: 16 GiB. One of two ResNet-34 has 0.8 GB."""
+
+MOST_MIDDLEWARE_BYTES = 1 << 20
+"""Of a configuration file of Fast DDS, Cyclone DDS or Zenoh that `mvloc doctor` examines."""

@@ -17,12 +17,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     import rclpy
 
 # A test run in the background of a script has SIGINT ignored, and so would every process that it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# The first example of a test may take long on a busy machine, and is not wrong for that.
+settings.register_profile("without deadline", deadline=None)
+settings.load_profile("without deadline")
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -124,11 +124,14 @@ def test_output_that_nobody_reads_any_more_is_no_fault():
 
 
 def test_sigterm_unwinds_even_where_a_shell_had_sigint_ignored(tmp_path: Path):
-    """A command in the background of a script starts with SIGINT ignored; SIGTERM must end it all the same."""
+    """A command in the background of a script starts with SIGINT ignored; SIGTERM must end it all the same.
+
+    It sleeps in short pieces: a signal just before a sleep is handled after it.
+    """
     code = (
         "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
         "import sys, time; from mvloc_ros import cli; from mvloc_ros.demo import verbs\n"
-        "verbs.run_render = lambda args: (print('ready', flush=True), time.sleep(60))\n"
+        "verbs.run_render = lambda args: (print('ready', flush=True), [time.sleep(0.05) for _ in range(1200)])\n"
         f"sys.exit(cli.main(['demo', 'render', '--out', {str(tmp_path)!r}]))"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)

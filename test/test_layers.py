@@ -76,7 +76,7 @@ ALLOWED = {
 }
 # Only these may import ROS (node: all of it).
 ROS_FILES = {"frontend/decode.py", "frontend/clouds.py", "replay/player.py", "replay/recorder.py", "replay/ros.py"}
-ROS_FILES |= {"doctor/camera_topics.py", "doctor/software.py"}
+ROS_FILES |= {"doctor/camera_topics.py", "doctor/middleware_probe.py", "doctor/node_state.py"}
 
 
 def modules(path: Path) -> set[str]:

@@ -18,7 +18,7 @@ from mvloc_ros.cli import _parser
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = ("README", "SECURITY", "CONTRIBUTING", "CHANGELOG")
-DOCUMENTS = [*(ROOT / f"{name}.md" for name in NAMES), *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [*(ROOT / f"{name}.md" for name in NAMES), *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def commands() -> list[tuple[str, str]]:

@@ -24,7 +24,7 @@ from mvloc_ros import limits
 from mvloc_ros.node.status import STATE_NAMES
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = sorted((ROOT / "docs").glob("*.md"))
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
 DOCUMENTS = [*(ROOT / f"{name}.md" for name in ("README", "SECURITY", "CONTRIBUTING", "CHANGELOG")), *PAGES]
 WORKFLOW = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
@@ -168,7 +168,8 @@ def test_every_page_is_in_the_index_and_says_for_whom_it_is():
     index = set(
         re.findall(r"^\| \[(\S+)\]\(\1\) \| \S[^|]* \| \S[^|]* \|$", text_of("docs", "README.md"), re.MULTILINE)
     )
-    assert index == {path.name for path in PAGES} - {"README.md"}
+    # The pages of a folder are in the table of the page of that name.
+    assert index == {path.name for path in PAGES if path.parent.name == "docs"} - {"README.md"}
     for path in PAGES:
         title, empty, first, *_ = path.read_text(encoding="utf-8").splitlines()
         assert title.startswith("# "), path.name
@@ -246,7 +247,21 @@ def test_commands_for_contributors_exist(line: str):
 
 def test_what_is_tested_with_the_oldest_libraries_exists():
     """pytest runs nothing at all where one of the paths that it is given is not there."""
-    assert [name for name in tool("test_oldest").TESTS if not (ROOT / "test" / name).exists()] == []
+    module = tool("test_oldest")
+    assert [name for name in module.TESTS if not (ROOT / "test" / name).exists()] == []
+    for python, ubuntu in module.DISTRIBUTIONS.values():
+        text = text_of("requirements", "oldest", f"{ubuntu}.txt")
+        assert f"Python {python[0]}.{python[1]}" in text.splitlines()[0]
+        assert f"DISTRO={ubuntu}" in text.splitlines()[0]
+
+
+def test_libraries_of_another_python_or_distribution_are_refused(capsys: pytest.CaptureFixture[str]):
+    main = tool("test_oldest").main
+    assert main(["noetic"]) == 1
+    assert "DISTRO is one of humble, jazzy, kilted, lyrical, not noetic" in capsys.readouterr().err
+    other = "humble" if sys.version_info[:2] != (3, 10) else "lyrical"
+    assert main([other]) == 1
+    assert f"DISTRO={other} test-oldest" in capsys.readouterr().err
 
 
 def test_make_targets_that_are_named_exist():
@@ -283,10 +298,6 @@ def test_forms_have_fields_with_names_of_their_own(name: str):
     assert len({field["id"] for field in fields}) == len(fields) > 0
 
 
-def test_the_tests_with_the_oldest_libraries_exist():
-    assert [name for name in tool("test_oldest").TESTS if not (ROOT / "test" / name).exists()] == []
-
-
 def test_hooks_run_what_lint_runs_with_the_same_tools():
     (local,) = yaml.safe_load(text_of(".pre-commit-config.yaml"))["repos"]
     hooks = {" ".join(word for word in hook["entry"].split() if word[0] != "-") for hook in local["hooks"]}
@@ -319,8 +330,12 @@ def test_the_workflow_tests_the_python_versions_that_are_supported():
     supported = [f"3.{minor}" for minor in range(bootstrap.OLDEST[1], bootstrap.NEWEST[1] + 1)]
     assert WORKFLOW["jobs"]["pip"]["strategy"]["matrix"]["python"] == supported
     assert f'requires-python = ">={supported[0]}"' in text_of("pyproject.toml")
-    (oldest,) = (step["with"]["python-version"] for step in steps("oldest") if "python-version" in step.get("with", {}))
-    assert oldest == supported[0]
+    oldest = tool("test_oldest").DISTRIBUTIONS
+    cells = WORKFLOW["jobs"]["oldest"]["strategy"]["matrix"]["include"]
+    assert {cell["distribution"]: cell["python"] for cell in cells} == {
+        ubuntu: f"{python[0]}.{python[1]}" for python, ubuntu in oldest.values()
+    }
+    assert cells[0]["python"] == supported[0]
 
 
 def test_the_workflow_tests_the_distributions_that_have_requirements():
@@ -328,7 +343,7 @@ def test_the_workflow_tests_the_distributions_that_have_requirements():
     files = {path.stem for path in (ROOT / "requirements" / "ros").glob("*.txt")}
     assert {cell["distribution"] for cell in cells} == files | {"rolling"}
     assert all(cell["requirements"] == cell["distribution"] for cell in cells if cell["distribution"] != "rolling")
-    assert set(tool("check_distributions").PYTHON) == files
+    assert set(tool("check_distributions").PYTHON) == set(tool("test_oldest").DISTRIBUTIONS) == files
 
 
 def test_the_workflow_runs_what_exists():

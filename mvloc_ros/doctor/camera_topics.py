@@ -99,7 +99,7 @@ def _judge_one(item: Watched, seconds: float) -> Finding:
     kind = item.kind.rsplit("/", maxsplit=1)[-1]
     if not item.count:
         return warning(item.topic, f"{kind} of {item.publishers}: no message came in {seconds:g} s",
-                       "check the driver; large images need the shared-memory profile on both sides")  # fmt: skip
+                       "check the driver; large images need what `transport` says, on both sides")  # fmt: skip
     rate, size = item.count / seconds, item.size / item.count / 1e6
     age = sorted(item.ages)[len(item.ages) // 2]
     fact = f"{kind} of {item.publishers}, {rate:.1f} Hz, {size:.2f} MB each, {1e3 * age:.0f} ms old on arrival"

@@ -9,17 +9,47 @@ import importlib.util
 import os
 import platform
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 from mvloc_ros import children
 from mvloc_ros.doctor.findings import Finding, error, note, ok, warning
+from mvloc_ros.foreign_text import shown
 
 _ROS_PACKAGES = ("rclpy", "sensor_msgs", "tf2_ros", "cv_bridge", "sensor_msgs_py", "tf_transformations")
 
 
-def examine_software() -> list[Finding]:
+@dataclass(frozen=True)
+class Middleware:
+    """What rclpy loads: its name, or the reason why it loads none."""
+
+    name: str = ""
+    problem: str = ""
+
+
+def middleware_in_use() -> Middleware:
+    """The middleware of RMW_IMPLEMENTATION, or the distribution's own.
+
+    Asked in a process of its own: with one that is not installed, `import rclpy` ends the process.
+    """
+    command = children.module_command("mvloc_ros.doctor.middleware_probe")
+    try:
+        asked = subprocess.run(
+            command, env=children.safe_environment(), capture_output=True, text=True, timeout=60, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return Middleware(problem="importing rclpy does not end")
+    if asked.returncode:
+        return Middleware(problem=(asked.stderr.strip().splitlines() or [f"exit code {asked.returncode}"])[-1])
+    return Middleware(asked.stdout.strip())
+
+
+def examine_software(middleware: Middleware | None = None) -> list[Finding]:
     """Versions, and what each missing package is needed for."""
-    return [_python(), _distribution(), *_ros_packages(), _middleware(), _onnxruntime(), _gpu(), _tensorrt()]
+    middleware = middleware or middleware_in_use()
+    # Where no middleware loads, importing the ROS packages would end this process as well.
+    packages = [] if middleware.problem else _ros_packages()
+    return [_python(), _distribution(), *packages, _middleware(middleware), _onnxruntime(), _gpu(), _tensorrt()]
 
 
 def _python() -> Finding:
@@ -53,12 +83,18 @@ def _ros_packages() -> list[Finding]:
     return findings
 
 
-def _middleware() -> Finding:
-    try:
-        from rclpy.utilities import get_rmw_implementation_identifier as identify
-    except ImportError:
-        return error("middleware", "rclpy has none", "install rmw_fastrtps_cpp or another RMW")
-    return ok("middleware", identify())
+def _middleware(middleware: Middleware) -> Finding:
+    named = os.environ.get("RMW_IMPLEMENTATION", "")
+    if not middleware.problem:
+        chosen = "RMW_IMPLEMENTATION" if named else "the default; RMW_IMPLEMENTATION is not set"
+        return ok("middleware", f"{middleware.name} ({chosen})")
+    reason = shown(middleware.problem, 200)
+    if not named:
+        remedy = "source the set-up file of ROS and of the workspace, or run `make demo` in the source tree"
+        return error("middleware", f"rclpy cannot be loaded ({reason})", remedy)
+    package = f"ros-{os.environ.get('ROS_DISTRO', '<distribution>')}-{shown(named, 60).replace('_', '-')}"
+    remedy = f"sudo apt install {package}, or unset RMW_IMPLEMENTATION"
+    return error("middleware", f"rclpy cannot load RMW_IMPLEMENTATION={shown(named, 60)} ({reason})", remedy)
 
 
 def _onnxruntime() -> Finding:

@@ -104,8 +104,8 @@ class Watchdog:
             return []
         text = (
             f"{missing} of {came + missing} {monitor.name} images of the last second never came on {monitor.topic}, by "
-            "the gaps between the stamps: lost in transport (start driver and node with the shared-memory profile "
-            "config/fastdds.xml) or never taken"
+            "the gaps between the stamps: lost in transport (`mvloc doctor` says what the middleware needs; Fast DDS "
+            "the profile config/fastdds.xml for driver and node) or never taken"
         )
         return [Problem(monitor.name, f"{monitor.name} images lost", Level.WARN, text)]
 

@@ -20,10 +20,11 @@ from sensor_msgs.msg import Image
 
 from mvloc_ros.cli import main
 from mvloc_ros.doctor.camera_topics import examine_topics
+from mvloc_ros.doctor.fast_dds import abandoned_segments
 from mvloc_ros.doctor.findings import Finding, Level
 from mvloc_ros.doctor.models import examine_map_folder, examine_models, find_models
 from mvloc_ros.doctor.software import examine_software
-from mvloc_ros.doctor.transport import abandoned_segments, examine_transport
+from mvloc_ros.doctor.transport import examine_transport
 from mvloc_ros.fastdds_profile import NEW, OLD
 from mvloc_ros.model.bundle import read_bundle
 
@@ -92,7 +93,7 @@ def test_a_profile_that_is_not_xml_or_for_another_middleware_is_told(tmp_path: P
     no_profile.setenv(NEW, str(broken))
     assert "not XML" in of_the_profile(tmp_path).fact
     no_profile.setenv("RMW_IMPLEMENTATION", "rmw_cyclonedds_cpp")
-    assert of_the_profile(tmp_path).level is Level.NOTE
+    assert "Fast DDS profile" not in {finding.subject for finding in examine_transport(tmp_path)}
 
 
 def test_a_bundle_is_run_and_a_damaged_one_explained(tiny_bundle: Path, tmp_path: Path):
