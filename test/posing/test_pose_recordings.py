@@ -101,11 +101,13 @@ def test_odometry_leads_over_a_pause_into_what_texture_does_not_tell(
 
 @pytest.mark.timeout(300)
 def test_depth_that_is_bent_is_corrected(copy_of: CopyOf, tmp_path: Path, errors: Errors):
-    """Depth is too long by up to 3 % in the corners, as that of a camera that was never calibrated."""
-    root = copy_of(range(44))
-    v, u = np.mgrid[-1.0:1.0:240j, -1.0:1.0:320j]
+    """Depth has bands of 1 % across the image, as that of a first-generation Kinect has; without the second pass the
+    error is 0.11 m.
+    """
+    root = copy_of(range(66))
+    u = np.linspace(-1.0, 1.0, 320)
     for path in (root / "seq-01").glob("*.depth.png"):
         depth = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-        cv2.imwrite(str(path), np.rint(depth * (1.0 + 0.015 * (u**2 + v**2))).astype(np.uint16))
+        cv2.imwrite(str(path), np.rint(depth * (1.0 + 0.01 * np.sin(3.0 * np.pi * u))).astype(np.uint16))
     pose_folders([root], tmp_path / "posed")
-    assert rms(errors(tmp_path / "posed", root)) < 0.02
+    assert rms(errors(tmp_path / "posed", root)) < 0.08
