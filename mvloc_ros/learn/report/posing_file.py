@@ -72,6 +72,7 @@ class Posing:
         consistency_m: median and 90th percentile of depth differences between overlapping views; None: not measured.
         sigma_m: name (median, p90, max) -> standard deviation of the positions in metres.
         up: where the direction of z comes from.
+        up_remarks: what makes it doubtful, each a sentence.
     """
 
     sequences: tuple[PosedSequence, ...]
@@ -82,6 +83,7 @@ class Posing:
     low_confidence: tuple[Span, ...]
     sigma_m: dict[str, float]
     up: str
+    up_remarks: tuple[str, ...] = ()
 
 
 def read_posing(path: Path) -> Posing:
@@ -111,7 +113,15 @@ def _posing(values: Section) -> Posing:
         low_confidence=_each(values, "low_confidence", _low_confidence),
         sigma_m={} if values.values.get("sigma_m") is None else values.named_numbers("sigma_m"),
         up=values.text("up"),
+        up_remarks=_remarks(values),
     )
+
+
+def _remarks(values: Section) -> tuple[str, ...]:
+    found = values.values.get("up_remarks", [])  # not in files of earlier versions
+    if not isinstance(found, list) or not all(isinstance(line, str) for line in found):
+        raise ManifestError("up_remarks must be a list of texts")
+    return tuple(found)
 
 
 def _sequence(values: Section) -> PosedSequence:

@@ -185,7 +185,7 @@ def _posing_warnings(posing: Posing | None) -> list[str]:
     """What makes the map itself doubtful."""
     if posing is None:
         return []
-    lines = []
+    lines = [f"{shown(remark, 300).rstrip('.')}." for remark in posing.up_remarks]
     if posing.parts > 1:
         lines.append(
             f"The recordings fell into {posing.parts} maps that could not be joined, and only the largest one is used: "

@@ -96,8 +96,11 @@ def test_a_doubtful_map_is_said_first_and_takes_the_good_verdict_away(
 
 def test_a_map_that_nothing_checks_is_said(inputs: Inputs, posing: Path, tmp_path: Path):
     values = json.loads(posing.read_text())
-    (tmp_path / "posing.json").write_text(json.dumps({**values, "consistency": None, "parts": 1, "loop_closures": []}))
+    remark = "the floor and the IMU differ by 7.0 degrees; the IMU was taken"
+    changed = {"consistency": None, "parts": 1, "loop_closures": [], "up_remarks": [remark]}
+    (tmp_path / "posing.json").write_text(json.dumps({**values, **changed}))
     warnings = " ".join(figures(inputs(posing=tmp_path))["verdict"]["warnings"])
+    assert f"{remark}." in warnings
     assert "nothing tells how far the poses drifted" in warnings
     assert "could not be joined" not in warnings
 
