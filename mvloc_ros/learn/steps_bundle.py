@@ -142,10 +142,7 @@ def calibration_step(job: Job) -> Step:
             publish(places.bundle, places.out)
 
     def outputs() -> Values:
-        made, complete = _bundle(places.bundle), _bundle(job.evaluated)
-        if made is None or complete is None or made.digest != complete.digest:
-            return {}
-        return {"bundle": made.digest}
+        return _published(places.bundle, job.evaluated)
 
     return Step("calibration", "covariances", inputs, work, outputs, verb="mvloc calibrate")
 
@@ -169,10 +166,7 @@ def whole_map_step(job: Job) -> Step:
         publish(places.final, places.out)
 
     def outputs() -> Values:
-        made, complete = _bundle(places.final), _bundle(places.out)
-        if made is None or complete is None or made.digest != complete.digest:
-            return {}
-        return {"bundle": made.digest}
+        return _published(places.final, places.out)
 
     def idle() -> str:
         return "" if job.holds_out else "the recordings say which frames are for tests"
@@ -194,6 +188,12 @@ def publish(made: Path, out: Path) -> None:
     require_bundle_or_nothing(out)
     _copy(made, out)
     print(f"written to {out}; {read_bundle(out).digest_in_words}")
+
+
+def _published(made: Path, out: Path) -> Values:
+    """The digest of a bundle that was made and then copied to its name; nothing where the two differ."""
+    mine, theirs = _bundle(made), _bundle(out)
+    return {} if mine is None or theirs is None or mine.digest != theirs.digest else {"bundle": mine.digest}
 
 
 def _copy(made: Path, out: Path) -> None:
