@@ -7,6 +7,7 @@ An objective is a module called with the network and a batch; its state (beta, g
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import NamedTuple
@@ -15,6 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from mvloc_ros.training.networks.pose_network import PoseNetwork
+
+AXES = 3  # of a position, and of a rotation
+LOG_NORMALISATION = 2 * AXES * math.log(2.0)  # of the Laplace densities exp(-|d| / b) / 2b, besides log b
 
 
 class Batch(NamedTuple):
@@ -38,8 +42,9 @@ class GeometricLoss(nn.Module):
     """|p - p*| exp(-beta) + beta + |log q - log q*| exp(-gamma) + gamma, with beta and gamma learned.
 
     |.| is the mean absolute difference over the three axes, as in the papers this loss comes from.
-    exp(-|d| / b) / 2b with b = exp(beta) is the Laplace density: beta is the log scale of the position
-    error in normalised units, gamma that of the rotation's, up to the factor of the mean over axes.
+    exp(-|d| / b) / 2b with b = exp(beta) is the Laplace density of one axis: beta is the log scale of the position
+    error in normalised units, gamma that of the rotation's. The likelihood of a pose is the product over the axes, so
+    -log p = 3 L_p + 6 log 2: exp(-L_p) itself is its cube root, up to a factor.
     """
 
     def __init__(self, beta: float, gamma: float) -> None:
@@ -54,6 +59,15 @@ class GeometricLoss(nn.Module):
         total = position * torch.exp(-self.beta) + self.beta + rotation * torch.exp(-self.gamma) + self.gamma
         return SampleLoss(total, position, rotation)
 
+    def negative_log_likelihood(self, total: Tensor, likelihood: str) -> Tensor:
+        """-log p(y | z) of Eq. 10, nats, from L_p of any shape.
+
+        Args:
+            total: L_p, as `forward` returns it.
+            likelihood: "sum": the Laplace density of all axes; "mean": L_p itself (the paper's replacement).
+        """
+        return total if likelihood == "mean" else AXES * total + LOG_NORMALISATION
+
 
 class Objective(nn.Module, ABC):
     """The loss of one stage of training."""
@@ -66,11 +80,12 @@ class Objective(nn.Module, ABC):
     def forward(self, network: PoseNetwork, batch: Batch) -> SampleLoss:
         """Loss of every frame of the batch; the mean of `total` is differentiated."""
 
-    def end_step(self, total: Callable[[Tensor], Tensor]) -> None:
+    def end_step(self, total: Callable[[Tensor], Tensor], changed: bool) -> None:
         """Called once after each train step, which may have several micro-batches.
 
         Args:
             total: sums a tensor over all processes.
+            changed: whether the weights changed; a step that was left out advances nothing.
         """
 
     def end_epoch(self) -> dict[str, float]:

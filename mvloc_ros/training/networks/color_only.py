@@ -30,5 +30,5 @@ class ColorOnly(PoseNetwork):
     def forward(self, color: Tensor, depth: Tensor, present: Tensor) -> PoseOutput:
         """Poses from color only."""
         seen = torch.cat([present[:, :1], torch.zeros_like(present[:, 1:])], dim=1)
-        latent = self.color(self.normalise_color(color)) * present[:, :1]
+        latent = self.features_of(self.color, self.normalise_color(color)) * present[:, :1]
         return deterministic_output(self.regressor(self.attention(latent)), latent, presence_shares(seen))

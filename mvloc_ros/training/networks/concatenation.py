@@ -34,7 +34,7 @@ class Concatenation(PoseNetwork):
 
     def forward(self, color: Tensor, depth: Tensor, present: Tensor) -> PoseOutput:
         """Poses from the present modalities."""
-        color_features = self.color(self.normalise_color(color)) * present[:, :1]
-        depth_features = self.depth(self.normalise_depth(depth)) * present[:, 1:]
+        color_features = self.features_of(self.color, self.normalise_color(color)) * present[:, :1]
+        depth_features = self.features_of(self.depth, self.normalise_depth(depth)) * present[:, 1:]
         latent = self.fusion(torch.cat([color_features, depth_features], dim=1))
         return deterministic_output(self.regressor(self.attention(latent)), latent, presence_shares(present))

@@ -31,8 +31,8 @@ class MVLoc(PoseNetwork):
 
     def experts(self, color: Tensor, depth: Tensor) -> tuple[Tensor, Tensor]:
         """Means and log variances of the color and the depth expert, `[B, 2, D]` each."""
-        color_mean, color_log_variance = self.color(self.normalise_color(color))
-        depth_mean, depth_log_variance = self.depth(self.normalise_depth(depth))
+        color_mean, color_log_variance = self.features_of(self.color, self.normalise_color(color))
+        depth_mean, depth_log_variance = self.features_of(self.depth, self.normalise_depth(depth))
         means = torch.stack([color_mean, depth_mean], dim=1)
         log_variances = torch.stack([color_log_variance, depth_log_variance], dim=1)
         return means, log_variances

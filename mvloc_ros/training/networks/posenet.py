@@ -37,7 +37,8 @@ class PoseNet(PoseNetwork):
     def forward(self, color: Tensor, depth: Tensor, present: Tensor) -> PoseOutput:
         """Poses from color only."""
         seen = torch.cat([present[:, :1], torch.zeros_like(present[:, 1:])], dim=1)
-        features = self.refine(torch.relu(self.color(self.normalise_color(color))) * present[:, :1])
+        encoded = self.features_of(self.color, self.normalise_color(color))
+        features = self.refine(torch.relu(encoded) * present[:, :1])
         dropped = self.dropout(features)
         pose = torch.cat([self.position(dropped), self.rotation(dropped)], dim=1)
         return deterministic_output(pose, features, presence_shares(seen))

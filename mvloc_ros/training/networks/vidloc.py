@@ -44,7 +44,7 @@ class VidLoc(PoseNetwork):
         seen_color = self.normalise_color(color) * present[:, 0, None, None, None]
         no_depth = present[:, 1, None, None, None] - 1.0
         seen_depth = self.normalise_depth(depth) * present[:, 1, None, None, None] + no_depth
-        features: Tensor = self.encoder(torch.cat([seen_color, seen_depth], dim=1))
+        features: Tensor = self.features_of(self.encoder, torch.cat([seen_color, seen_depth], dim=1))
         return features
 
     def poses(self, features: Tensor) -> tuple[Tensor, Tensor]:
