@@ -25,7 +25,7 @@ class ColorOnly(PoseNetwork):
         size = network.latent_size
         self.color = FeatureEncoder(ResNet(network.backbone, network.width, in_channels=3), size)
         self.attention = LatentAttention(size)
-        self.regressor = PoseRegressor(size, network.dropout)
+        self.regressor = PoseRegressor(size, network.dropout, network.rotation)
 
     def forward(self, color: Tensor, depth: Tensor, present: Tensor) -> PoseOutput:
         """Poses from color only."""

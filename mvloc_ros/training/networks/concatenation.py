@@ -28,7 +28,7 @@ class Concatenation(PoseNetwork):
         self.depth = FeatureEncoder(ResNet(network.backbone, network.width, in_channels=self.depth_channels), size)
         self.fusion = nn.Linear(2 * size, size)
         self.attention = LatentAttention(size)
-        self.regressor = PoseRegressor(size, network.dropout)
+        self.regressor = PoseRegressor(size, network.dropout, network.rotation)
         nn.init.kaiming_normal_(self.fusion.weight)
         nn.init.zeros_(self.fusion.bias)
 

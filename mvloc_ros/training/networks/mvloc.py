@@ -27,7 +27,7 @@ class MVLoc(PoseNetwork):
         self.color = GaussianEncoder(ResNet(network.backbone, network.width, in_channels=3), size)
         self.depth = GaussianEncoder(ResNet(network.backbone, network.width, in_channels=self.depth_channels), size)
         self.attention = LatentAttention(size)
-        self.regressor = PoseRegressor(size, network.dropout)
+        self.regressor = PoseRegressor(size, network.dropout, network.rotation)
 
     def experts(self, color: Tensor, depth: Tensor) -> tuple[Tensor, Tensor]:
         """Means and log variances of the color and the depth expert, `[B, 2, D]` each."""
