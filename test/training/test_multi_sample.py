@@ -104,6 +104,19 @@ def test_the_likelihood_by_hand(network: MVLoc) -> None:
             torch.testing.assert_close(found.total, -bound, rtol=1e-4, atol=1e-4)
 
 
+def test_lambda_does_not_follow_the_likelihood(network: MVLoc, caplog: pytest.LogCaptureFixture) -> None:
+    """A likelihood that gives one sample all the weight is no reason to lower lambda, and is said to be the cause."""
+    config = replace(STAGE, samples=20, likelihood="sum", latent_weight=1e-4, target_ess=5.0)
+    stage = MultiSample(GeometricLoss(-9.0, -9.0), config, 10)
+    with torch.no_grad():
+        for _ in range(30):
+            step(stage, network, batch())
+    row = stage.end_epoch()
+    assert row["train/ess"] < 2.0
+    assert row["train/lambda"] == pytest.approx(1e-4)
+    assert "lower --latent-noise or raise --samples" in caplog.text
+
+
 def test_the_effective_sample_size_of_an_epoch(network: MVLoc) -> None:
     """Mean and 5th percentile are those of all frames of all steps, and smaller with the whole likelihood."""
     rows = {}

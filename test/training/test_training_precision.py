@@ -3,11 +3,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 
+from mvloc_ros.training import checkpoint, train_step
 from mvloc_ros.training.batches import MicroBatch
+from mvloc_ros.training.checkpoint import LAST
 from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.networks.attention import LatentAttention
 from mvloc_ros.training.networks.mixed_precision import _ENCODERS
@@ -18,7 +23,9 @@ from mvloc_ros.training.networks.regressor import PoseRegressor
 from mvloc_ros.training.networks.resnet import ResNet
 from mvloc_ros.training.objective import Batch
 from mvloc_ros.training.presets import preset
+from mvloc_ros.training.run_log import RunLog
 from mvloc_ros.training.systems import NETWORKS, build_network
+from mvloc_ros.training.train import train
 from mvloc_ros.training.train_step import Minimiser
 
 CPU = torch.device("cpu")
@@ -143,3 +150,43 @@ def test_a_step_that_the_scaler_leaves_out_advances_nothing() -> None:
     assert minimiser.skipped == 1
     row = minimiser.objective.end_epoch()
     assert 1.0 <= row["train/ess_5_percent"] <= row["train/ess"] <= 3.0
+
+
+def test_a_float16_run_with_skipped_steps_goes_on_bit_by_bit(
+    tiny_folder: Path, tiny_config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The schedule is behind the steps of the run then, and the checkpoint is accepted all the same."""
+    config = tiny_config.with_options({"epochs": 2, "latent_size": 16, "ema": 0.9})
+    monkeypatch.setattr(train_step, "reduced_precision", lambda _precision, _device: torch.float16)
+    # At first every gradient overflows, and the scale is halved each time.
+    monkeypatch.setattr(torch.amp, "GradScaler", partial(torch.amp.GradScaler, init_scale=2.0**26))
+    train(config, tiny_folder, tmp_path / "whole", "cpu", None, 0.2)
+    add, calls = Minimiser.add, []
+
+    def interrupted(self: Minimiser, part: MicroBatch) -> torch.Tensor:
+        calls.append(part)
+        if len(calls) == 13:  # in the second epoch
+            raise KeyboardInterrupt
+        return add(self, part)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Minimiser, "add", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(config, tiny_folder, tmp_path / "cut", "cpu", None, 0.2)
+    train(config, tiny_folder, tmp_path / "cut", "cpu", None, 0.2)
+    whole, cut = (checkpoint.load(tmp_path / name / LAST) for name in ("whole", "cut"))
+    skipped = sum(row["train/skipped_steps"] for row in whole["history"])
+    assert 0 < skipped < whole["progress"]["step"]
+    assert whole["schedule"]["last_epoch"] == whole["averaged_steps"] == whole["progress"]["step"] - skipped
+    assert cut["schedule"]["last_epoch"] == whole["schedule"]["last_epoch"]
+    for name, value in whole["network"].items():
+        assert torch.equal(value, cut["network"][name]), name
+
+
+def test_the_table_of_a_run_that_another_version_began(tmp_path: Path) -> None:
+    """Its rows lack what is logged now."""
+    log = RunLog(tmp_path, {}, [{"epoch": 1, "train/ess": 3.0}])
+    log.add({"epoch": 2, "train/ess": 4.0, "train/ess_5_percent": 1.5})
+    log.write_metrics()
+    log.close()
+    assert (tmp_path / "metrics.csv").read_text() == "epoch,train/ess,train/ess_5_percent\n1,3,nan\n2,4,1.5\n"
