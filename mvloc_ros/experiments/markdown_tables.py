@@ -196,6 +196,12 @@ def _notes(results: Results) -> list[str]:
                 f"{', '.join(part.sequences)}, which is not the official split ({_official_text(part.paper)}), so the "
                 "published errors are not comparable."
             )
+        whole = published.official_frames(part.paper) if part.paper and part.official else None
+        if whole is not None and part.frames != whole:
+            notes.append(
+                f"{part.label}: {part.frames[0]} training and {part.frames[1]} test frames instead of the "
+                f"{whole[0]} and {whole[1]} of the official split, so the published errors are not comparable."
+            )
         if cells[0].blocks < FEW_BLOCKS:
             notes.append(
                 f"{part.label}: only {cells[0].blocks:.1f} blocks of test frames; its intervals are unreliable."

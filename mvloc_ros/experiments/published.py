@@ -75,6 +75,16 @@ OFFICIAL_SPLITS: dict[str, Split] = {
     "FULL2": _traversals("FULL", "2014-12-12-10-45-15"),
 }
 
+
+def official_frames(scene: str) -> tuple[int, int] | None:
+    """Numbers of training and test frames of the official split; None for RobotCar, whose numbers are not published."""
+    if scene not in GROUPS[0].scenes:
+        return None
+    each = 500 if scene == "Stairs" else 1000  # frames of a sequence of 7-Scenes
+    train, test = (each * len(part) for part in OFFICIAL_SPLITS[scene])
+    return train, test
+
+
 # Table -> system -> its column; (group, cells in the order of its scenes, then the average).
 _SEVEN = {
     "posenet": ".32 6.60|.47 14.0|.30 12.2|.48 7.24|.49 8.12|.58 8.34|.48 13.1|.45 9.94",

@@ -31,7 +31,8 @@ class Part:
     """Test frames of one row of a table: of a scene, or of one traversal of RobotCar.
 
     `paper` is their name in the paper, None if there is none; `official`: whether the training and the test sequences
-    are those of the paper. `trained` are the training sequences of the folder.
+    are those of the paper. `trained` are the training sequences of the folder. `frames` are the numbers of training and
+    of test frames.
     """
 
     label: str
@@ -39,6 +40,7 @@ class Part:
     paper: str | None = None
     official: bool = False
     trained: tuple[str, ...] = ()
+    frames: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +102,8 @@ class Scene:
             )
         paper = published.paper_name(self.name)
         official = paper is not None and published.OFFICIAL_SPLITS[paper] == (trained, sequences)
-        return (Part(paper or self.name, sequences, paper, official, trained),)
+        frames = len(self.folder.train), len(self.folder.test)
+        return (Part(paper or self.name, sequences, paper, official, trained, frames),)
 
     def adapt(self, config: TrainingConfig) -> TrainingConfig:
         """The configuration with the depth settings of the folder, as in `mvloc train`."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mvloc_ros.experiments.published import FIGURES, GROUPS, OFFICIAL_SPLITS, figure, paper_name
+from mvloc_ros.experiments.published import FIGURES, GROUPS, OFFICIAL_SPLITS, figure, official_frames, paper_name
 from mvloc_ros.recordings.robotcar.splits import SPLITS
 
 TABLE2 = ("posenet", "vidloc", "mapnet", "atloc", "mvloc")
@@ -117,6 +117,9 @@ def test_the_order_of_the_paper_is_not_claimed_for_ours() -> None:
 def test_the_official_splits(scene: str, train: str, test: str) -> None:
     expected = tuple(tuple(f"seq-{int(n):02d}" for n in part.split()) for part in (train, test))
     assert OFFICIAL_SPLITS[scene] == expected
+    each = 500 if scene == "Stairs" else 1000
+    assert official_frames(scene) == (each * len(expected[0]), each * len(expected[1]))
+    assert official_frames("LOOP1") is None
 
 
 def test_the_traversals_of_the_paper_are_those_of_the_dataset_verb() -> None:
