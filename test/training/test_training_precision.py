@@ -69,10 +69,10 @@ def outputs_of(network: PoseNetwork) -> dict[str, set[torch.dtype]]:
 
 
 @pytest.mark.parametrize("system", NETWORKS)
-def test_in_training_the_encoders_alone_are_in_bfloat16(system: str) -> None:
+def test_in_training_the_encoders_alone_are_in_bfloat16(system: str, monkeypatch: pytest.MonkeyPatch) -> None:
     config, network = make(system)
+    monkeypatch.setattr(train_step, "reduced_precision", lambda _precision, _device: torch.bfloat16)
     minimiser = Minimiser(config, network, 10, CPU)
-    network.encoder_dtype = torch.bfloat16
     found = outputs_of(network)
     inside = {name for name, m in network.named_modules() if isinstance(m, ResNet)}
     assert inside
