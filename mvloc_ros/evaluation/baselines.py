@@ -2,7 +2,8 @@
 """Baselines that need no localization, to compare errors with.
 
 "constant pose" answers the middle of the training poses for every image. "nearest training pose" is what a perfect
-image retrieval would answer; it uses the truth, so it is not a method.
+retrieval of one image would answer; it uses the truth, so it is not a method. It is no bound for a retrieval that
+averages the poses of several images: their mean can be nearer to the truth than each of them.
 """
 
 from __future__ import annotations

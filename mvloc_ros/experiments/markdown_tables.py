@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from mvloc_ros.evaluation.baselines import NEAREST_MEASURE
 from mvloc_ros.experiments import published
 from mvloc_ros.experiments.missing_images import BOTH, Protocol
 from mvloc_ros.experiments.results import Results
@@ -82,7 +83,7 @@ def _table_rows(results: Results) -> list[tuple[str, Part | None]]:
 
 def _row_name(name: str, part: Part | None) -> str:
     other = part is not None and part.paper is not None and part.sequences and not part.official
-    return f"{name} (other test frames)" if other else name
+    return f"{name} (other split)" if other else name
 
 
 def _paper_scenes(results: Results) -> list[str]:
@@ -181,7 +182,8 @@ def _notes(results: Results) -> list[str]:
         "Every system was trained on all training frames with fixed values; the network of the last epoch is "
         "evaluated, and nothing was selected with test frames.",
         "Image retrieval: weighted mean pose of the k most similar training frames, without learning; k is chosen on "
-        "held-out training frames. The nearest training pose uses the truth: a bound for every retrieval method.",
+        "held-out training frames. The nearest training pose uses the truth: no retrieval that answers with the pose "
+        f"of one training frame (k = 1) can have a smaller {NEAREST_MEASURE}; the mean of several poses (k > 1) can.",
     ]
     notes += _budget_notes(results)
     for part in results.parts():
@@ -190,8 +192,15 @@ def _notes(results: Results) -> list[str]:
             continue
         if part.paper and not part.official:
             notes.append(
-                f"{part.label}: evaluated on {cells[0].frames} frames of {', '.join(part.sequences)}, which are not "
-                "the official test sequences, so the published errors are not comparable."
+                f"{part.label}: trained on {', '.join(part.trained)} and evaluated on {cells[0].frames} frames of "
+                f"{', '.join(part.sequences)}, which is not the official split ({_official_text(part.paper)}), so the "
+                "published errors are not comparable."
+            )
+        whole = published.official_frames(part.paper) if part.paper and part.official else None
+        if whole is not None and part.frames != whole:
+            notes.append(
+                f"{part.label}: {part.frames[0]} training and {part.frames[1]} test frames instead of the "
+                f"{whole[0]} and {whole[1]} of the official split, so the published errors are not comparable."
             )
         if cells[0].blocks < FEW_BLOCKS:
             notes.append(
@@ -204,6 +213,11 @@ def _notes(results: Results) -> list[str]:
             "so they are compared with our means."
         )
     return [f"- {note}" for note in notes]
+
+
+def _official_text(scene: str) -> str:
+    split = published.OFFICIAL_SPLITS[scene]
+    return f"training: {', '.join(split.train)}; test: {', '.join(split.test)}"
 
 
 def _budget_notes(results: Results) -> list[str]:

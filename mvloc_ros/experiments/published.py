@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The values published in the paper, and their test splits.
+"""The values published in the paper, and the splits that they are of.
 
 Tables 2, 3 and 4 of Zhou et al. 2020. The averages are the published ones, although some are not the mean of their
 column: 0.23 m of VidLoc is 0.224 m, 21.7 m of MVLoc in Table 4 is 22.8 m. The FULL1 and FULL2 rotations of MVLoc in
@@ -9,8 +9,11 @@ Table 3.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
+
+from mvloc_ros.recordings.robotcar.splits import SPLITS
 
 AVERAGE = "Average"
 
@@ -41,20 +44,46 @@ GROUPS = (
     Group("RobotCar", "mean", ("LOOP1", "LOOP2", "FULL1", "FULL2")),
 )
 
-# The official test sequences of 7-Scenes, and the test traversals of RobotCar in Table 1.
-TEST_SEQUENCES: dict[str, tuple[str, ...]] = {
-    "Chess": ("seq-03", "seq-05"),
-    "Fire": ("seq-03", "seq-04"),
-    "Heads": ("seq-01",),
-    "Office": ("seq-02", "seq-06", "seq-07", "seq-09"),
-    "Pumpkin": ("seq-01", "seq-07"),
-    "Red Kitchen": ("seq-03", "seq-04", "seq-06", "seq-12", "seq-14"),
-    "Stairs": ("seq-01", "seq-04"),
-    "LOOP1": ("seq-2014-06-23-15-41-25",),
-    "LOOP2": ("seq-2014-06-23-15-36-04",),
-    "FULL1": ("seq-2014-12-09-13-21-02",),
-    "FULL2": ("seq-2014-12-12-10-45-15",),
+
+class Split(NamedTuple):
+    """Names of the training and of the test sequences, sorted."""
+
+    train: tuple[str, ...]
+    test: tuple[str, ...]
+
+
+def _numbered(train: Sequence[int], test: Sequence[int]) -> Split:
+    return Split(*(tuple(f"seq-{number:02d}" for number in part) for part in (train, test)))
+
+
+def _traversals(split: str, test: str) -> Split:
+    return Split(tuple(f"seq-{name}" for name in SPLITS[split][0]), (f"seq-{test}",))
+
+
+# The official split of 7-Scenes (TrainSplit.txt and TestSplit.txt), and the traversals of RobotCar in Table 1.
+OFFICIAL_SPLITS: dict[str, Split] = {
+    "Chess": _numbered((1, 2, 4, 6), (3, 5)),
+    "Fire": _numbered((1, 2), (3, 4)),
+    "Heads": _numbered((2,), (1,)),
+    "Office": _numbered((1, 3, 4, 5, 8, 10), (2, 6, 7, 9)),
+    "Pumpkin": _numbered((2, 3, 6, 8), (1, 7)),
+    "Red Kitchen": _numbered((1, 2, 5, 7, 8, 11, 13), (3, 4, 6, 12, 14)),
+    "Stairs": _numbered((2, 3, 5, 6), (1, 4)),
+    "LOOP1": _traversals("LOOP", "2014-06-23-15-41-25"),
+    "LOOP2": _traversals("LOOP", "2014-06-23-15-36-04"),
+    "FULL1": _traversals("FULL", "2014-12-09-13-21-02"),
+    "FULL2": _traversals("FULL", "2014-12-12-10-45-15"),
 }
+
+
+def official_frames(scene: str) -> tuple[int, int] | None:
+    """Numbers of training and test frames of the official split; None for RobotCar, whose numbers are not published."""
+    if scene not in GROUPS[0].scenes:
+        return None
+    each = 500 if scene == "Stairs" else 1000  # frames of a sequence of 7-Scenes
+    train, test = (each * len(part) for part in OFFICIAL_SPLITS[scene])
+    return train, test
+
 
 # Table -> system -> its column; (group, cells in the order of its scenes, then the average).
 _SEVEN = {

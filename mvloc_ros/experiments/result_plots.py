@@ -22,7 +22,7 @@ from mvloc_ros.replay.plots import AXES, ESTIMATE, TRUTH, axes_by_extent, breaks
 # Colors of Okabe and Ito, one per protocol, with a marker each.
 COLORS = ("#0072B2", "#D55E00", "#E69F00", "#009E73", "#CC79A7")
 MARKERS = ("o", "s", "^", "D", "v")
-PUBLISHED = "published (hollow: other test frames)"
+PUBLISHED = "published (hollow: other split)"
 QUANTITIES = {"m": "position error, m", "deg": "rotation error, deg"}
 
 

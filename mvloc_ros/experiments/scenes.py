@@ -30,13 +30,17 @@ FramesKey = tuple[str, int, int, bool, bool]
 class Part:
     """Test frames of one row of a table: of a scene, or of one traversal of RobotCar.
 
-    `paper` is their name in the paper, None if there is none; `official`: whether they are its test sequences.
+    `paper` is their name in the paper, None if there is none; `official`: whether the training and the test sequences
+    are those of the paper. `trained` are the training sequences of the folder. `frames` are the numbers of training and
+    of test frames.
     """
 
     label: str
     sequences: tuple[str, ...]
     paper: str | None = None
     official: bool = False
+    trained: tuple[str, ...] = ()
+    frames: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,16 +85,25 @@ class Scene:
     @cached_property
     def parts(self) -> tuple[Part, ...]:
         """The rows of its test frames: one for all, or one for each traversal of the splits of RobotCar."""
-        sequences = tuple(sorted({record.sequence for record in self.folder.test}))
-        names = {published.TEST_SEQUENCES[name][0]: name for name in published.GROUPS[1].scenes}
+        trained, sequences = (
+            tuple(sorted({record.sequence for record in records})) for records in (self.folder.train, self.folder.test)
+        )
+        names = {published.OFFICIAL_SPLITS[name].test[0]: name for name in published.GROUPS[1].scenes}
         if sequences and all(sequence in names for sequence in sequences):
             return tuple(
-                Part(f"{names[s]} ({s.removeprefix('seq-')})", (s,), names[s], official=True)
+                Part(
+                    f"{names[s]} ({s.removeprefix('seq-')})",
+                    (s,),
+                    names[s],
+                    published.OFFICIAL_SPLITS[names[s]].train == trained,
+                    trained,
+                )
                 for s in sorted(sequences, key=lambda sequence: names[sequence])
             )
         paper = published.paper_name(self.name)
-        official = paper is not None and published.TEST_SEQUENCES[paper] == sequences
-        return (Part(paper or self.name, sequences, paper, official),)
+        official = paper is not None and published.OFFICIAL_SPLITS[paper] == (trained, sequences)
+        frames = len(self.folder.train), len(self.folder.test)
+        return (Part(paper or self.name, sequences, paper, official, trained, frames),)
 
     def adapt(self, config: TrainingConfig) -> TrainingConfig:
         """The configuration with the depth settings of the folder, as in `mvloc train`."""

@@ -132,6 +132,8 @@ def _check_system(config: TrainingConfig) -> None:
         raise TrainingError(f"{name} is trained on single frames; remove --clip-length.")
     if system.clips and not 2 <= config.clips.clip_length <= config.optimiser.batch_size:
         raise TrainingError(f"{name} is trained on clips; --clip-length must be at least 2 and at most --batch-size.")
+    if system.clips and not system.recurrent and config.network.rotation != "logq":
+        raise TrainingError(f"The loss of {name} has differences of log quaternions; remove --rotation.")
     if not system.uses_depth and config.input.depth_encoding != "metric":
         raise TrainingError(f"{name} uses color only; remove --depth-encoding.")
     if not system.uses_depth and (config.augmentation.drop_color > 0.0 or config.augmentation.drop_depth > 0.0):

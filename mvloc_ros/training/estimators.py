@@ -3,7 +3,8 @@
 
 Each is one function `(loss, z, posterior, latent_weight) -> Estimate`:
 
-- `loss` `[k, B]`: the geometric loss L_p (Eq. 11) of every decoded sample;
+- `loss` `[k, B]`: -log p(y | z) of every decoded sample, nats: the geometric loss L_p (Eq. 11) or the likelihood made
+  of it (`GeometricLoss.negative_log_likelihood`);
 - `z` `[k, B, D]`: the samples, reparameterised (z = mean + deviation * noise; the paper's "epsilon mu +
   sigma" is a typing error), from which `loss` was computed;
 - `posterior`: the joint Gaussian q(z | x1, x2), `[B, D]` each; the prior p(z) is N(0, I);
@@ -65,7 +66,7 @@ class Estimate(NamedTuple):
 
 
 def log_weights(loss: Tensor, z: Tensor, posterior: Gaussian, latent_weight: Tensor) -> Tensor:
-    """Log w_i = -L_p + lambda (log p(z_i) - log q(z_i | x1, x2)) of Eq. 13, `[k, B]`."""
+    """Log w_i = log p(y | z_i) + lambda (log p(z_i) - log q(z_i | x1, x2)) of Eq. 13, `[k, B]`."""
     return latent_weight * (prior_log_density(z) - posterior.log_density(z)) - loss
 
 

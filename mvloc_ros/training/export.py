@@ -333,7 +333,8 @@ def stage_summary(config: TrainingConfig) -> dict[str, Any]:
     stages = config.stages
     if not config.samples_latent:
         return {}
-    return {"estimator": stages.estimator, "samples": stages.samples, "latent_weight": stages.latent_weight}
+    names = ("estimator", "likelihood", "samples", "latent_weight")
+    return {name: getattr(stages, name) for name in names}
 
 
 def training_command(config: TrainingConfig, run: Mapping[str, Any]) -> str:

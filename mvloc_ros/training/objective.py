@@ -7,6 +7,7 @@ An objective is a module called with the network and a batch; its state (beta, g
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import NamedTuple
@@ -14,7 +15,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from mvloc_ros.training import torch_quaternion
 from mvloc_ros.training.networks.pose_network import PoseNetwork
+
+AXES = 3  # of a position, and of a rotation
+# Of three Laplace densities exp(-|d| / b) / 2b, and of exp(-|d| / b) / 8 pi b^3 in three dimensions, besides log b.
+LOG_OF_AXES, LOG_OF_ANGLE = AXES * math.log(2.0), math.log(8.0 * math.pi)
 
 
 class Batch(NamedTuple):
@@ -38,21 +44,44 @@ class GeometricLoss(nn.Module):
     """|p - p*| exp(-beta) + beta + |log q - log q*| exp(-gamma) + gamma, with beta and gamma learned.
 
     |.| is the mean absolute difference over the three axes, as in the papers this loss comes from.
-    exp(-|d| / b) / 2b with b = exp(beta) is the Laplace density: beta is the log scale of the position
-    error in normalised units, gamma that of the rotation's, up to the factor of the mean over axes.
+    exp(-|d| / b) / 2b with b = exp(beta) is the Laplace density of one axis: beta is the log scale of the position
+    error in normalised units, gamma that of the rotation's. The likelihood of a pose is the product over the axes, so
+    -log p = 3 L_p + 6 log 2: exp(-L_p) itself is its cube root, up to a factor.
+
+    With `rotation` "6d" |log q - log q*| is replaced by a third of the length of log (q*^-1 q), which is half the angle
+    between the two: the same unit, and gamma the log scale of the errors as before, without the seam of logarithms at
+    180 degrees from the mean orientation. Its density exp(-|d| / b) / (8 pi b^3) in the three dimensions of the
+    logarithm needs the third to have exp(gamma) as b.
     """
 
-    def __init__(self, beta: float, gamma: float) -> None:
+    def __init__(self, beta: float, gamma: float, rotation: str = "logq") -> None:
+        """With initial beta and gamma, and the representation of rotations (`NetworkConfig.rotation`)."""
         super().__init__()
+        self.by_angle = rotation == "6d"
         self.beta = nn.Parameter(torch.tensor(float(beta)))
         self.gamma = nn.Parameter(torch.tensor(float(gamma)))
 
     def forward(self, pose: Tensor, target: Tensor) -> SampleLoss:
         """Poses and targets `[B, 6]`: normalised position, log quaternion."""
-        difference = (pose.float() - target).abs()
-        position, rotation = difference[:, :3].mean(dim=1), difference[:, 3:].mean(dim=1)
+        pose = pose.float()
+        position = (pose[:, :3] - target[:, :3]).abs().mean(dim=1)
+        if self.by_angle:
+            rotation = torch_quaternion.half_angle(pose[:, 3:], target[:, 3:]) / AXES
+        else:
+            rotation = (pose[:, 3:] - target[:, 3:]).abs().mean(dim=1)
         total = position * torch.exp(-self.beta) + self.beta + rotation * torch.exp(-self.gamma) + self.gamma
         return SampleLoss(total, position, rotation)
+
+    def negative_log_likelihood(self, total: Tensor, likelihood: str) -> Tensor:
+        """-log p(y | z) of Eq. 10, nats, from L_p of any shape.
+
+        Args:
+            total: L_p, as `forward` returns it.
+            likelihood: "sum": the Laplace density of all axes; "mean": L_p itself (the paper's replacement).
+        """
+        if likelihood == "mean":
+            return total
+        return AXES * total + LOG_OF_AXES + (LOG_OF_ANGLE if self.by_angle else LOG_OF_AXES)
 
 
 class Objective(nn.Module, ABC):
@@ -66,11 +95,12 @@ class Objective(nn.Module, ABC):
     def forward(self, network: PoseNetwork, batch: Batch) -> SampleLoss:
         """Loss of every frame of the batch; the mean of `total` is differentiated."""
 
-    def end_step(self, total: Callable[[Tensor], Tensor]) -> None:
+    def end_step(self, total: Callable[[Tensor], Tensor], changed: bool) -> None:
         """Called once after each train step, which may have several micro-batches.
 
         Args:
             total: sums a tensor over all processes.
+            changed: whether the weights changed; a step that was left out advances nothing.
         """
 
     def end_epoch(self) -> dict[str, float]:

@@ -68,6 +68,12 @@ class NetworkConfig:
     width: float = option(0.5, "factor on the channels of the encoders", low=0.125, high=4.0)
     latent_size: int = option(256, "dimensions D of the latent space", low=8, high=MOST_LATENT_DIM)
     dropout: float = option(0.2, "dropout inside the regressor", low=0.0, high=0.95)
+    rotation: str = option(
+        "logq",
+        "output of the rotation branch: logarithm of the quaternion (Eq. 11), or two columns of the rotation matrix, "
+        "which have no seam at 180 degrees of heading",
+        choices=("logq", "6d"),
+    )
 
 
 @dataclass(frozen=True)
@@ -143,6 +149,12 @@ class StageConfig:
     stage2_epochs: int = option(20, "epochs of stage 2", low=1)
     stage2_learning_rate: float = option(5e-4, "peak learning rate of stage 2", low=1e-9, high=10.0)
     estimator: str = option("dreg", "gradient estimator of stage 2", choices=("elbo", "iwae", "dreg", "paper"))
+    likelihood: str = option(
+        "mean",
+        "log p(y | z) of stage 2: sum over the axes of Eq. 11, a Laplace likelihood; or their mean, which is its cube "
+        "root",
+        choices=("sum", "mean"),
+    )
     samples: int = option(20, "latent samples k per frame", low=1)
     samples_at_once: int = option(5, "samples decoded at once; fewer need less memory and more time", low=1)
     latent_weight: float = option(0.01, "lambda, the weight of log p(z) - log q(z) in Eq. 13", low=0.0, high=1.0)

@@ -48,7 +48,9 @@ class RunLog:
         if not self.history:
             return
         text = io.StringIO()
-        table = csv.DictWriter(text, fieldnames=list(self.history[0]), lineterminator="\n")
+        # A run that another version began may have rows without a column of this one.
+        names = list(dict.fromkeys(name for row in self.history for name in row))
+        table = csv.DictWriter(text, fieldnames=names, restval="nan", lineterminator="\n")
         table.writeheader()
         table.writerows({name: f"{value:.6g}" for name, value in row.items()} for row in self.history)
         write_file(self._folder / METRICS_FILE, text.getvalue())

@@ -43,7 +43,7 @@ def build_objective(config: TrainingConfig, steps: int, scales: tuple[float, ...
     fixed.
     """
     beta, gamma, *of_steps = scales or (config.optimiser.initial_beta, config.optimiser.initial_gamma)
-    geometric = GeometricLoss(beta, gamma)
+    geometric = GeometricLoss(beta, gamma, config.network.rotation)
     if config.samples_latent:
         return MultiSample(geometric, config.stages, steps)
     if SYSTEMS[config.system].recurrent:

@@ -22,6 +22,7 @@ from mvloc_ros.training.depth_range import report_depth, warn_of_far_depth
 from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.evaluate_run import evaluate_run
 from mvloc_ros.training.frame_selection import split_records, usable_records
+from mvloc_ros.training.multi_sample import effective_samples
 from mvloc_ros.training.networks.resnet import read_weights
 from mvloc_ros.training.processes import SINGLE_PROCESS, Processes
 from mvloc_ros.training.run_folder import run_to_write
@@ -224,7 +225,10 @@ def _train_one(
 
 
 def _report(trainer: Trainer, errors: PoseErrors | None) -> None:
-    progress = trainer.progress
+    progress, config = trainer.progress, trainer.config
+    last = trainer.history[-1]
+    if config.samples_latent and "train/ess_5_percent" in last:  # earlier versions did not log it
+        print(f"last epoch: {effective_samples(last, config.stages.samples)}, likelihood {config.stages.likelihood}")
     if errors is None:
         print(
             f"trained {progress.epoch} epochs in {progress.seconds:.0f} s; last epoch, saved in {trainer.folder / LAST}"

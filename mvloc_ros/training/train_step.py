@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Train steps: forward, backward, gradient clipping, optimiser, schedule, average of the weights."""
+"""Train steps: forward, backward, gradient clipping, optimiser, schedule, average of the weights.
+
+In mixed precision the image encoders compute in half precision, and attention, regressor and loss in float32, as in an
+exported network (`networks.mixed_precision`).
+"""
 
 from __future__ import annotations
 
@@ -60,9 +64,10 @@ class Minimiser:
         self.objective = build_objective(config, steps, scales).to(device)
         self.optimiser = make_optimiser(options, network, self.objective)
         self.schedule = make_schedule(options, self.optimiser, steps)
-        self.dtype = reduced_precision(options.precision, device)
-        self.scaler = torch.amp.GradScaler(enabled=self.dtype is torch.float16)
+        self.dtype = network.encoder_dtype = reduced_precision(options.precision, device)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype is torch.float16)
         self.average = WeightAverage(network, options.ema) if options.ema > 0.0 else None
+        self.skipped = 0  # train steps of the present epoch without a step of the optimiser (float16 only)
         self._gradient_limit = options.gradient_limit
         self._own = LossOfBatch(network, self.objective)
         self._shared: nn.Module = self._own
@@ -75,6 +80,7 @@ class Minimiser:
     def begin_epoch(self) -> None:
         """Called before the first micro-batch of an epoch."""
         self.network.train()
+        self.skipped = 0
         self._shared = self.processes.share_gradients(self._own)
 
     def end_epoch(self) -> None:
@@ -99,8 +105,7 @@ class Minimiser:
         return part.share * torch.stack([values.detach().mean() for values in loss])
 
     def _backward(self, part: MicroBatch) -> SampleLoss:
-        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None):
-            loss: SampleLoss = self._shared(part.batch)
+        loss: SampleLoss = self._shared(part.batch)
         # Shared gradients are means over the processes; the factor makes them sums.
         self.scaler.scale(loss.total.mean() * (part.share * self.processes.count)).backward()
         return loss
@@ -109,11 +114,17 @@ class Minimiser:
         if self._gradient_limit > 0.0:
             self.scaler.unscale_(self.optimiser)
             nn.utils.clip_grad_norm_(self.network.parameters(), self._gradient_limit)
+        scale = self.scaler.get_scale()
         self.scaler.step(self.optimiser)
         self.scaler.update()
         self.optimiser.zero_grad(set_to_none=True)
+        # The scaler leaves out a step whose gradient overflowed, and lowers its scale then, and only then.
+        changed = self.scaler.get_scale() >= scale
+        self.objective.end_step(self.processes.total, changed)
+        if not changed:
+            self.skipped += 1
+            return
         self.schedule.step()
-        self.objective.end_step(self.processes.total)
         if self.average is not None:
             self.average.update(self.network)
 

@@ -27,6 +27,7 @@ from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.datasets import PosedFrames
 from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.latent_scale import set_noise
+from mvloc_ros.training.multi_sample import effective_samples
 from mvloc_ros.training.networks.mvloc import MVLoc
 from mvloc_ros.training.normalisation import PoseNormalisation
 from mvloc_ros.training.predict import predict
@@ -137,6 +138,7 @@ class Trainer:
             return None
         log.write_metrics()
         log.close()
+        self.history = log.history
         if self.validation is None:
             return None
         self.minimiser.validated_network.load_state_dict(read_saved_run(self.folder / BEST).network)
@@ -182,6 +184,7 @@ class Trainer:
             "train/gamma": geometric.gamma.item(),
             "train/learning_rate": float(minimiser.schedule.get_last_lr()[0]),
             **minimiser.objective.end_epoch(),
+            **({"train/skipped_steps": float(minimiser.skipped)} if minimiser.scaler.is_enabled() else {}),
         }
 
     def _finish_epoch(
@@ -189,12 +192,16 @@ class Trainer:
     ) -> None:
         """Validate, log, and write the checkpoint, in the main process."""
         progress, score = self.progress, float("inf")
+        shown: list[str] = []
         if self.validation is not None:
             errors = self.validate()
             translation, rotation = errors.medians()
             score = self._score(errors)
             row |= {"validation/translation_m": translation, "validation/rotation_deg": rotation}
-            bar.set_postfix_str(f"validation {translation:.3f} m, {rotation:.2f} deg")
+            shown.append(f"validation {translation:.3f} m, {rotation:.2f} deg")
+        if self.config.samples_latent:
+            shown.append(effective_samples(row, self.config.stages.samples))
+        bar.set_postfix_str("; ".join(shown))
         progress.seconds += time.monotonic() - started
         log.add({"epoch": progress.epoch, **row, "seconds": progress.seconds})
         self._save(score, log.history, random)
@@ -230,7 +237,9 @@ class Trainer:
         try:
             progress = self._saved_progress(saved)
             self.minimiser.restore(saved.network, saved.state)
-            if self.minimiser.schedule.last_epoch != progress.step:
+            done = self.minimiser.schedule.last_epoch
+            # In float16 steps are left out, which advance no schedule.
+            if done > progress.step or (done < progress.step and not self.minimiser.scaler.is_enabled()):
                 raise ValueError("the step of its schedule contradicts its progress")
             others = required_value(saved.state, "random_of_others", list) if "random_of_others" in saved.state else []
             states = [required_value(saved.state, "random", dict), *others]

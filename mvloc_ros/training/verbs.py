@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from mvloc_ros.training.cache import default_cache_folder
 from mvloc_ros.training.config import SYSTEMS, TrainingConfig
 from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.options import ALLOWED_SHARE, MOST_UNREADABLE, all_options, flag, is_switch
-from mvloc_ros.training.presets import PRESETS, describe, preset, read_file
+from mvloc_ros.training.presets import PRESETS, SUMMARIES, describe, preset, read_file
 
 if TYPE_CHECKING:
     from mvloc_ros.training.datasets import ReadOptions
@@ -38,11 +39,18 @@ TRAIN_EXAMPLES = """examples:
 systems:
 {systems}
 
+presets:
+{presets}
+
 The folder has the 7-Scenes or the TUM RGB-D layout. Run the same command again to resume an interrupted run; the
 result is the same. With torchrun every process takes its share of the frames of each train step, and its own GPU."""
 
 TRAIN_EPILOG = TRAIN_EXAMPLES.format(
-    systems="\n".join(f"  {name:8} {system.summary}" for name, system in SYSTEMS.items())
+    systems="\n".join(f"  {name:8} {system.summary}" for name, system in SYSTEMS.items()),
+    presets="\n".join(
+        textwrap.fill(f"{name:8} {text}", 116, initial_indent="  ", subsequent_indent=" " * 11)
+        for name, text in SUMMARIES.items()
+    ),
 )
 
 EXPORT_EXAMPLES = """examples:
@@ -62,7 +70,8 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         "--preset",
         default="small",
         metavar="NAME|FILE.yaml",
-        help=f"{' or '.join(PRESETS)}, or your own file that starts with `base: small` (default: %(default)s)",
+        help=f"{' or '.join(PRESETS)}, described below, or your own file that starts with `base: small` "
+        "(default: %(default)s)",
     )
     parser.add_argument("--list-presets", action=ListPresets, help="print the presets of all systems and exit")
     parser.add_argument("--seed", type=int, default=0, help="of all random numbers (default: %(default)s)")

@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
-from mvloc_ros.experiments.published import FIGURES, GROUPS, figure, paper_name
+from mvloc_ros.experiments.published import FIGURES, GROUPS, OFFICIAL_SPLITS, figure, official_frames, paper_name
+from mvloc_ros.recordings.robotcar.splits import SPLITS
 
 TABLE2 = ("posenet", "vidloc", "mapnet", "atloc", "mvloc")
 TABLE3 = ("mvloc-v", "mvloc-c", "mvloc-p", "mvloc")
@@ -66,3 +68,62 @@ def test_the_printed_averages_are_those_of_their_columns_but_for_the_known_ones(
 def test_a_folder_is_known_by_its_name(folder: str) -> None:
     assert paper_name(folder) == "Red Kitchen"
     assert paper_name("kitchen") is None
+
+
+RESULTS = Path(__file__).parents[2] / "docs" / "results.md"
+
+
+def table_below(text: str, first_cell: str) -> list[list[str]]:
+    """The body of the table whose head starts with these words."""
+    lines = text[text.index(f"| {first_cell}") :].splitlines()
+    rows = [line for line in lines[: lines.index("")] if line.startswith("| ")]
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows[1:]]
+
+
+def test_the_results_page_has_the_papers_figures_beside_ours() -> None:
+    text = RESULTS.read_text()
+    beside = {row[0].split(" ")[0]: row[1:] for row in table_below(text, "system | here | paper, Red Kitchen")}
+    assert beside.keys() == {"mvloc", "mvloc-p", "mvloc-c", "mvloc-v", "posenet", "atloc", "mapnet"}
+    ours = {row[0]: row[1] for row in table_below(text, "system | median")}
+    names = {"mvloc": "mvloc, stage 2 (k = 20, dreg)", "mvloc-p": "mvloc-p (stage 2, one sample)"}
+    for system, (here, scene, average) in beside.items():
+        printed = [figure(system, name, "median") for name in ("Red Kitchen", "7-Scenes Average")]
+        assert [scene, average] == [cell.text for cell in printed if cell is not None]
+        assert here == ours[names.get(system, system)]
+
+
+def test_the_order_of_the_paper_is_not_claimed_for_ours() -> None:
+    """In the paper every fusion is before color only; here concatenation is behind it."""
+    average = {s: figure(s, "7-Scenes Average", "median") for s in ("mvloc", "mvloc-c", "mvloc-p", "mvloc-v")}
+    metres = {system: cell.metres for system, cell in average.items() if cell is not None}
+    assert metres == {"mvloc": 0.19, "mvloc-c": 0.20, "mvloc-p": 0.20, "mvloc-v": 0.21}
+    text = " ".join(RESULTS.read_text().split())
+    assert "order is that of the paper" not in text
+    assert "The order is not that of the paper. There every fusion is better than color only" in text
+
+
+@pytest.mark.parametrize(
+    ("scene", "train", "test"),
+    [
+        ("Chess", "1 2 4 6", "3 5"),
+        ("Fire", "1 2", "3 4"),
+        ("Heads", "2", "1"),
+        ("Office", "1 3 4 5 8 10", "2 6 7 9"),
+        ("Pumpkin", "2 3 6 8", "1 7"),
+        ("Red Kitchen", "1 2 5 7 8 11 13", "3 4 6 12 14"),
+        ("Stairs", "2 3 5 6", "1 4"),
+    ],
+)
+def test_the_official_splits(scene: str, train: str, test: str) -> None:
+    expected = tuple(tuple(f"seq-{int(n):02d}" for n in part.split()) for part in (train, test))
+    assert OFFICIAL_SPLITS[scene] == expected
+    each = 500 if scene == "Stairs" else 1000
+    assert official_frames(scene) == (each * len(expected[0]), each * len(expected[1]))
+    assert official_frames("LOOP1") is None
+
+
+def test_the_traversals_of_the_paper_are_those_of_the_dataset_verb() -> None:
+    for name, (train, tests) in SPLITS.items():
+        rows = [OFFICIAL_SPLITS[f"{name}{number}"] for number in (1, 2)]
+        assert [row.train for row in rows] == [tuple(f"seq-{one}" for one in train)] * 2
+        assert {row.test[0] for row in rows} == {f"seq-{one}" for one in tests}

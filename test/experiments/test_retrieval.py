@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
+from mvloc_ros.evaluation.baselines import nearest_training_poses
+from mvloc_ros.evaluation.pose_errors import PoseErrors
 from mvloc_ros.experiments.retrieval import COUNTS, Descriptors, Retrieval, choose_count, describe
 from mvloc_ros.experiments.scenes import Scene
 from mvloc_ros.geometry import quaternion, se3
@@ -38,6 +41,26 @@ def test_one_neighbour_is_the_nearest_and_two_are_interpolated() -> None:
     found = Retrieval.build(database, poses, 2).predict(at(3.5))[0]
     assert found[0, 3] == pytest.approx(3.5, abs=1e-4)
     assert np.degrees(se3.rotation_error(found, np.eye(4))) == pytest.approx(3.5, abs=1e-3)
+
+
+def test_interpolation_beats_the_nearest_training_pose() -> None:
+    """So the oracle is a bound for one neighbor only: between two frames it errs by half their distance."""
+    database, poses = line(10)
+    truth = se3.from_parts(np.array([[3.5, 0.0, 0.0]]), quaternion.exp(np.array([[0.0, 0.0, np.radians(3.5) / 2]])))
+    oracle = PoseErrors.of(nearest_training_poses(poses, truth), truth)
+    one, two = (PoseErrors.of(Retrieval.build(database, poses, k).predict(at(3.5)), truth) for k in (1, 2))
+    assert oracle.translation_m == pytest.approx([0.5])
+    assert oracle.rotation_deg == pytest.approx([0.5])
+    assert one.translation_m >= oracle.translation_m
+    assert two.translation_m < 0.001
+    assert two.rotation_deg < 0.001
+
+
+def test_no_text_calls_the_oracle_a_bound_of_retrieval() -> None:
+    root = Path(__file__).parents[2]
+    files = [root / "README.md", *(root / "docs").glob("*.md"), *(root / "mvloc_ros").rglob("*.py")]
+    wrong = re.compile(r"bound (of|for) (image |every )?retrieval|retrieval (method )?can (beat|be better)")
+    assert [path.name for path in files if wrong.search(" ".join(path.read_text().split()))] == []
 
 
 def test_the_weights_are_inverse_squared_distances() -> None:

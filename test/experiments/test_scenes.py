@@ -34,6 +34,10 @@ def test_a_scene_is_one_row_and_its_split_is_compared_with_the_official_one(
     assert (heads.label, heads.paper, heads.official) == ("Heads", "Heads", True)
     (wall,) = Scene("wall", scenes / "wall", 0.2).parts
     assert (wall.label, wall.paper, wall.official) == ("wall", None, False)
+    # The official test sequence, and one more for training.
+    root = write_scene(tmp_path / "more" / "heads", names=("seq-02", "seq-03", "seq-01"))
+    (more,) = Scene("heads", root, 0.2).parts
+    assert (more.sequences, more.trained, more.official) == (("seq-01",), ("seq-02", "seq-03"), False)
     other = Scene("Red_Kitchen", write_scene(tmp_path / "Red_Kitchen"), 0.2)
     (kitchen,) = other.parts
     assert (kitchen.label, kitchen.official) == ("Red Kitchen", False)
@@ -43,8 +47,9 @@ def test_a_scene_is_one_row_and_its_split_is_compared_with_the_official_one(
 
 def test_traversals_of_robotcar_are_a_row_each(write_scene: Writer, tmp_path: Path) -> None:
     tests = ("seq-2014-06-23-15-36-04", "seq-2014-06-23-15-41-25")
-    root = write_scene(tmp_path / "loop", names=("seq-2014-06-26-08-53-56", *tests))
-    (root / "TrainSplit.txt").write_text("seq-2014-06-26-08-53-56\n")
+    trained = ("seq-2014-06-26-08-53-56", "seq-2014-06-26-09-24-58")
+    root = write_scene(tmp_path / "loop", names=(*trained, *tests))
+    (root / "TrainSplit.txt").write_text("".join(f"{name}\n" for name in trained))
     (root / "TestSplit.txt").write_text("".join(f"{name}\n" for name in tests))
     scene = Scene("loop", root, 0.2)
     assert [part.label for part in scene.parts] == ["LOOP1 (2014-06-23-15-41-25)", "LOOP2 (2014-06-23-15-36-04)"]
@@ -52,6 +57,9 @@ def test_traversals_of_robotcar_are_a_row_each(write_scene: Writer, tmp_path: Pa
     picked = [members(truth, part) for part in scene.parts]
     assert sorted([*picked[0], *picked[1]]) == list(range(24))
     assert {truth.sequences[i] for i in picked[0]} == {tests[1]}
+    assert [part.official for part in scene.parts] == [True, True]
+    (root / "TrainSplit.txt").write_text(f"{trained[0]}\n")
+    assert [part.official for part in Scene("loop", root, 0.2).parts] == [False, False], "one of two traversals"
 
 
 def test_runs_of_mvloc_train_on_all_frames_are_found_and_others_are_not(scenes: Path, tmp_path: Path) -> None:

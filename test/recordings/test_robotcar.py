@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import logging
 import math
@@ -21,8 +22,9 @@ from mvloc_ros.geometry.trajectory import Interpolation
 from mvloc_ros.recordings import RecordingError, open_folder, read_color, read_depth
 from mvloc_ros.recordings.robotcar.layout import transforms
 from mvloc_ros.recordings.robotcar.scans import read_scan
-from mvloc_ros.recordings.robotcar.splits import split_traversals
+from mvloc_ros.recordings.robotcar.splits import SPLITS, split_traversals
 from mvloc_ros.recordings.robotcar.trajectories import read_absolute, read_odometry
+from mvloc_ros.recordings.robotcar.verbs import add_robotcar_arguments
 
 FAST = MotionLimits(1e4, 1e4)  # for drives of metres and 90 degrees a millisecond
 TRAIN, TEST = "2014-06-26-08-53-56", "2014-06-23-15-36-04"
@@ -321,6 +323,25 @@ def test_no_pose_is_made_up_where_the_ins_jumps(
     assert main(["dataset", "robotcar", str(tmp_path / TRAIN), str(tmp_path / TEST), "--lidar", "none", "--out",
                  str(tmp_path / "fast"), "--max-speed", "1000"]) == 0  # fmt: skip
     assert "without a pose" not in capsys.readouterr().out
+
+
+def examples(text: str) -> list[argparse.Namespace]:
+    """The commands of a text that write published traversals."""
+    parser = argparse.ArgumentParser()
+    add_robotcar_arguments(parser)
+    commands = [line.split("#")[0].split() for line in text.splitlines() if "mvloc dataset robotcar 2014" in line]
+    return [parser.parse_args(words[3:]) for words in commands]
+
+
+@pytest.mark.parametrize("where", ["docs", "help"])
+def test_examples_name_every_traversal_of_loop_and_full_and_one_window(where: str):
+    parser = argparse.ArgumentParser()
+    add_robotcar_arguments(parser)
+    page = Path(__file__).parents[2] / "docs" / "datasets.md"
+    found = examples(page.read_text() if where == "docs" else parser.epilog or "")
+    named = [{str(path) for path in args.traversals} for args in found]
+    assert named == [{*train, *test} for train, test in SPLITS.values()]
+    assert {(args.window, args.window_after) for args in found} == {(10.0, 10.0)}
 
 
 def test_splits_by_traversal():

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from mvloc_ros.training.estimators import ESTIMATORS, Gaussian, effective_sample_size
+from mvloc_ros.training.objective import GeometricLoss
 
 Y, THETA, S = 1.3, 0.8, 0.5
 OFF = (0.3, math.log(0.7))  # mu, rho of an encoder that is not the posterior
@@ -71,6 +72,92 @@ def exact_gradient(k: int, weight: float) -> dict[str, float]:
 def close(samples: np.ndarray, expected: float, errors: float = 4.0) -> bool:
     """Whether the mean is the expected one within that many of its standard errors."""
     return abs(samples.mean() - expected) <= errors * samples.std() / math.sqrt(len(samples)) + 1e-9
+
+
+def laplace_loss(theta: torch.Tensor, z: torch.Tensor, likelihood: str) -> torch.Tensor:
+    """-log p(y | z) of the objective for a pose that moves with z: positions theta z, rotations -0.3 theta z."""
+    geometric = GeometricLoss(BETA, GAMMA).double()
+    direction = torch.tensor([1.0, 0.8, -0.6, -0.3, 0.1, 0.2], dtype=torch.float64)
+    pose = (theta * z[..., 0]).unsqueeze(-1) * direction
+    # The network's poses are float32; the differences here are not.
+    difference = (pose - torch.tensor(TARGET, dtype=torch.float64)).abs()
+    position, rotation = difference[..., :3].mean(dim=-1), difference[..., 3:].mean(dim=-1)
+    total = position * math.exp(-BETA) + BETA + rotation * math.exp(-GAMMA) + GAMMA
+    flat = geometric(pose.flatten(0, -2).float(), torch.tensor(TARGET).expand(pose[..., 0].numel(), 6)).total
+    torch.testing.assert_close(flat.double().reshape(total.shape), total, rtol=1e-4, atol=1e-4)
+    return geometric.negative_log_likelihood(total, likelihood)
+
+
+BETA, GAMMA = math.log(0.6), math.log(0.3)
+TARGET = (0.7, 0.5, -0.2, -0.1, 0.1, 0.0)
+
+
+def test_the_likelihood_is_a_density_for_the_sum_alone() -> None:
+    """Six Laplace densities: the value of torch's, and an integral of one over each axis; the mean is its cube root."""
+    torch.manual_seed(2)
+    pose, target = torch.randn(50, 6), torch.randn(50, 6)
+    geometric = GeometricLoss(BETA, GAMMA).requires_grad_(False)
+    total = geometric(pose, target).total
+    scale = torch.tensor([math.exp(BETA)] * 3 + [math.exp(GAMMA)] * 3)
+    expected = torch.distributions.Laplace(pose, scale).log_prob(target).sum(dim=1)
+    torch.testing.assert_close(-geometric.negative_log_likelihood(total, "sum"), expected)
+    torch.testing.assert_close(geometric.negative_log_likelihood(total, "mean"), total)
+    # Along one axis, the other five at their peaks of 1 / 2b each.
+    y = torch.zeros(200_001, 6)
+    y[:, 1] = torch.linspace(-20.0, 20.0, len(y))
+    for likelihood, integral in (("sum", 1.0), ("mean", None)):
+        log_p = -geometric.negative_log_likelihood(geometric(torch.zeros_like(y), y).total, likelihood)
+        peaks = (2.0 * scale).log().sum() - math.log(2.0 * math.exp(BETA))
+        area = float(torch.trapezoid(torch.exp(log_p + peaks), y[:, 1]))
+        assert (abs(area - 1.0) < 1e-3) == (integral == 1.0)
+
+
+def test_weights_of_the_sum_are_the_posteriors_and_those_of_the_mean_are_not() -> None:
+    """Self-normalised weights of many samples give E[z | y]: against quadrature over prior and Laplace densities."""
+    nodes = np.linspace(-8.0, 8.0, 40_001)[:, None]
+    direction, scale = np.array([1.0, 0.8, -0.6, -0.3, 0.1, 0.2]), np.array([0.6] * 3 + [0.3] * 3)
+    log_p = -(np.abs(THETA * nodes * direction - np.array(TARGET)) / scale).sum(axis=1) - 0.5 * nodes[:, 0] ** 2
+    mass = np.exp(log_p - log_p.max())
+    exact = float((mass * nodes[:, 0]).sum() / mass.sum())
+    torch.manual_seed(0)
+    posterior = Gaussian(torch.full((20, 1), 0.3, dtype=torch.float64), torch.zeros(20, 1, dtype=torch.float64))
+    z = posterior.sample(20_000)
+    found = {}
+    for likelihood in ("sum", "mean"):
+        loss = laplace_loss(torch.tensor(THETA, dtype=torch.float64), z, likelihood)
+        weights = ESTIMATORS["dreg"](loss, z, posterior, torch.tensor(1.0, dtype=torch.float64)).weights
+        found[likelihood] = (weights * z[..., 0]).sum(dim=0).numpy()
+    assert close(found["sum"], exact)
+    assert found["sum"].std() < 0.02
+    assert abs(found["mean"].mean() - exact) > 0.1
+
+
+@pytest.mark.parametrize("likelihood", ["sum", "mean"])
+@pytest.mark.parametrize("name", ["iwae", "dreg"])
+def test_the_laplace_bound_is_unbiased(name: str, likelihood: str) -> None:
+    """Value and the decoder's gradient at k = 2, against a grid over both noises and central differences."""
+    nodes = np.linspace(-7.0, 7.0, 1401)
+    density = np.exp(-0.5 * nodes**2)
+    density /= density.sum()
+
+    def exact(theta: float) -> float:
+        z = torch.tensor(OFF[0] + math.exp(OFF[1]) * nodes)[:, None]
+        loss = laplace_loss(torch.tensor(theta, dtype=torch.float64), z, likelihood).numpy()
+        w = np.exp(-loss + 0.5 * (-0.5 * z[:, 0].numpy() ** 2 + 0.5 * nodes**2 + OFF[1]))
+        return float((density[:, None] * density * np.log(0.5 * (w[:, None] + w))).sum())
+
+    torch.manual_seed(5)
+    count = 200_000
+    mu, rho = (torch.full((count, 1), value, dtype=torch.float64) for value in OFF)
+    theta = torch.full((count,), THETA, dtype=torch.float64, requires_grad=True)
+    posterior = Gaussian(mu, 2.0 * rho)
+    z = posterior.sample(2)
+    estimate = ESTIMATORS[name](laplace_loss(theta, z, likelihood), z, posterior, torch.tensor(0.5).double())
+    estimate.total.sum().backward()
+    assert close(-estimate.total.detach().numpy(), exact(THETA))
+    slope = (exact(THETA + 1e-3) - exact(THETA - 1e-3)) / 2e-3
+    assert close(-theta.grad.numpy(), slope, errors=5.0)
+    assert abs(slope) > 0.02
 
 
 def test_the_quadrature_is_right() -> None:

@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
-from mvloc_ros.training.multi_sample import MultiSample
+from mvloc_ros.training.estimators import effective_sample_size
+from mvloc_ros.training.multi_sample import MultiSample, Term, effective_samples
 from mvloc_ros.training.networks.color_only import ColorOnly
 from mvloc_ros.training.networks.mvloc import MVLoc
 from mvloc_ros.training.objective import Batch, GeometricLoss
@@ -40,7 +43,7 @@ def step(stage: MultiSample, network: MVLoc, *batches: Batch) -> None:
     """An optimiser's step, as the objective sees it."""
     for data in batches:
         stage(network, data)
-    stage.end_step(lambda sums: sums)
+    stage.end_step(lambda sums: sums, True)
 
 
 def gradients(network: MVLoc, stage: StageConfig, data: Batch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
@@ -72,6 +75,71 @@ def test_the_bound_by_hand(network: MVLoc) -> None:
     torch.testing.assert_close(found.total, -torch.log(w.mean(dim=0)), rtol=1e-4, atol=1e-4)
     expected = (w * torch.stack(position)).sum(dim=0) / w.sum(dim=0)
     torch.testing.assert_close(found.position, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_likelihood_by_hand(network: MVLoc) -> None:
+    """`sum`: the weights are those of the Laplace densities of all six axes; `mean`: of their cube root."""
+    data = batch()
+    for likelihood, power in (("sum", 1.0), ("mean", 1.0 / 3.0)):
+        stage = replace(STAGE, likelihood=likelihood, estimator="iwae")
+        torch.manual_seed(7)
+        found = objective(stage)(network, data)
+        torch.manual_seed(7)
+        joint = network.encode(data.color, data.depth, data.present)
+        deviation = torch.exp(0.5 * joint.log_variance)
+        q, p = torch.distributions.Normal(joint.mean, deviation), torch.distributions.Normal(0.0, 1.0)
+        scale = torch.tensor([-0.5] * 3 + [-1.0] * 3).exp()
+        log_w, position = [], []
+        for noise in torch.randn(6, *joint.mean.shape):
+            z = joint.mean + deviation * noise
+            pose = network.decode(z)
+            density = torch.distributions.Laplace(pose, scale).log_prob(data.target).sum(dim=1)
+            log_w.append(power * density + 0.5 * (p.log_prob(z) - q.log_prob(z)).sum(dim=1))
+            position.append((pose - data.target)[:, :3].abs().mean(dim=1))
+        w = torch.softmax(torch.stack(log_w), dim=0)
+        expected = (w * torch.stack(position)).sum(dim=0)
+        torch.testing.assert_close(found.position, expected, rtol=1e-4, atol=1e-5)
+        if likelihood == "sum":
+            bound = torch.logsumexp(torch.stack(log_w), dim=0) - torch.log(torch.tensor(6.0))
+            torch.testing.assert_close(found.total, -bound, rtol=1e-4, atol=1e-4)
+
+
+def test_lambda_does_not_follow_the_likelihood(network: MVLoc, caplog: pytest.LogCaptureFixture) -> None:
+    """A likelihood that gives one sample all the weight is no reason to lower lambda, and is said to be the cause."""
+    config = replace(STAGE, samples=20, likelihood="sum", latent_weight=1e-4, target_ess=5.0)
+    stage = MultiSample(GeometricLoss(-9.0, -9.0), config, 10)
+    with torch.no_grad():
+        for _ in range(30):
+            step(stage, network, batch())
+    row = stage.end_epoch()
+    assert row["train/ess"] < 2.0
+    assert row["train/lambda"] == pytest.approx(1e-4)
+    assert "lower --latent-noise or raise --samples" in caplog.text
+
+
+def test_the_effective_sample_size_of_an_epoch(network: MVLoc) -> None:
+    """Mean and 5th percentile are those of all frames of all steps, and smaller with the whole likelihood."""
+    rows = {}
+    for likelihood in ("sum", "mean"):
+        stage = objective(replace(STAGE, samples=20, likelihood=likelihood, latent_weight=0.0))
+        seen: list[float] = []
+        observe = stage._observe
+
+        def watched(joint: Term, observe: Any = observe, seen: list[float] = seen) -> None:
+            seen.extend(effective_sample_size(joint.weights).tolist())
+            observe(joint)
+
+        stage._observe = watched  # type: ignore[method-assign]
+        with torch.no_grad():
+            torch.manual_seed(3)
+            for _ in range(12):
+                step(stage, network, batch(), batch())
+        rows[likelihood] = row = stage.end_epoch()
+        assert len(seen) == 120
+        assert row["train/ess"] == pytest.approx(np.mean(seen), rel=1e-4)
+        assert row["train/ess_5_percent"] == pytest.approx(np.percentile(seen, 5, method="lower"), abs=0.1)
+        assert effective_samples(row, 20).startswith(f"ESS {np.mean(seen):.1f} of 20 (5 % of the frames below ")
+    assert rows["sum"]["train/ess"] < rows["mean"]["train/ess"]
 
 
 @pytest.mark.parametrize("estimator", ["elbo", "iwae", "dreg", "paper"])

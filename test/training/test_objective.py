@@ -56,8 +56,10 @@ def test_presets_follow_the_paper() -> None:
     assert (paper.network.backbone, paper.network.latent_size, paper.network.dropout) == ("resnet34", 2048, 0.5)
     assert (paper.optimiser.learning_rate, paper.optimiser.weight_decay) == (5e-5, 5e-5)
     assert (paper.optimiser.batch_size, paper.optimiser.optimiser, paper.input.short_side) == (64, "adam", 256)
-    # The paper prints the two the other way round; its sources start the rotation at -3.
-    assert (paper.optimiser.initial_beta, paper.optimiser.initial_gamma) == (0.0, -3.0)
+    # As printed in section 4.2; the sources of the other systems start the rotation at -3.
+    assert (paper.optimiser.initial_beta, paper.optimiser.initial_gamma) == (-3.0, 0.0)
+    assert (paper.stages.likelihood, PRESETS["small"].stages.likelihood) == ("mean", "sum")
+    assert (paper.stages.samples, paper.stages.stage2_learning_rate) == (20, 5e-5)
 
 
 def random_poses(count: int, spread: float) -> np.ndarray:

@@ -18,6 +18,7 @@ from mvloc_ros.training.export import training_command
 from mvloc_ros.training.options import all_options
 from mvloc_ros.training.presets import NAMES, preset, read_file
 from mvloc_ros.training.presets.preset_files import FOLDER
+from mvloc_ros.training.run_identity import check_same_run
 
 
 def configuration(*words: str) -> TrainingConfig:
@@ -59,6 +60,67 @@ def test_small_differs_between_systems_only_where_it_must() -> None:
             "drop_color",
             "drop_depth",
         }
+
+
+def test_paper_has_no_augmentation_and_nothing_else_that_no_paper_states() -> None:
+    """With every frame as it was recorded, whatever the defaults of the options are."""
+    changes = {item.name for section, item in all_options() if section == "augmentation"}
+    changes -= {"unmoved", "erasing_size"}  # which change nothing by themselves
+    for system in SYSTEMS:
+        config = preset(system, "paper")
+        assert {name: getattr(config.augmentation, name) for name in changes} == dict.fromkeys(changes, 0.0), system
+        assert (config.optimiser.schedule, config.optimiser.ema, config.optimiser.precision) == (
+            "constant",
+            0.0,
+            "fp32",
+        )
+    stages = preset("mvloc", "paper").stages
+    assert (stages.latent_warmup, stages.target_ess, stages.latent_noise, stages.single_experts) == (0, 0, 0, 0)
+    for system in ("posenet", "mapnet", "atloc"):
+        options = preset(system, "paper").optimiser
+        assert (options.initial_beta, options.initial_gamma, options.weight_decay) == (0.0, -3.0, 5e-4)
+
+
+def test_every_value_of_paper_has_its_source() -> None:
+    lines = (FOLDER / "mvloc.paper.yaml").read_text().splitlines()
+    comment, stated = "", {}
+    for line in lines:
+        name, _, rest = line.partition(":")
+        comment = "" if not line else line if line.startswith("#") else comment
+        if line and not line.startswith("#"):
+            stated[name] = rest.partition("#")[2].strip() or comment
+    missing = [
+        name
+        for name, source in stated.items()
+        if not re.search(r"3\.|4\.2|Eq|given|the paper|the same|not m|latent is", source)
+    ]
+    assert missing == []
+
+
+def test_the_help_says_what_the_presets_are(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "paper what the paper states (sections 3.3 and 4.2) and nothing beside it: no augmentation" in text
+    assert "small this project's own values" in text
+
+
+def test_runs_before_the_likelihood_are_read_as_they_were(tmp_path: Path) -> None:
+    """And are not resumed by a command of today that means another one."""
+    now = preset("mvloc", "small").with_options({"stage": "2"})
+    old = now.to_dict()
+    del old["stages"]["likelihood"], old["network"]["rotation"]
+    read = TrainingConfig.from_dict(old)
+    assert (read.stages.likelihood, read.network.rotation) == ("mean", "logq")
+    run = {"processes": 1, "data": {}, "weights": ""}
+    with pytest.raises(TrainingError, match="a run with different values of likelihood; use its original command"):
+        check_same_run(tmp_path, {**run, "config": old}, {**run, "config": now.to_dict()})
+    same = now.with_options({"likelihood": "mean"})
+    check_same_run(tmp_path, {**run, "config": old}, {**run, "config": same.to_dict()})
+    first = preset("mvloc", "small")
+    old_first = first.to_dict()
+    del old_first["stages"]["likelihood"]
+    check_same_run(tmp_path, {**run, "config": old_first}, {**run, "config": first.to_dict()})
 
 
 def test_a_file_of_ones_own(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def test_published_hyper_parameters() -> None:
     assert values("mapnet") == (900, 60, 1e-4, 5e-4, 0.0, -3.0)
     assert preset("mapnet", "paper").clips == ClipConfig(clip_length=3, clip_skip=10)
     assert values("atloc") == (100, 64, 5e-5, 5e-4, 0.0, -3.0)
-    assert values("mvloc") == values("mvloc-p") == (100, 64, 5e-5, 5e-5, 0.0, -3.0)
+    assert values("mvloc") == values("mvloc-p") == (100, 64, 5e-5, 5e-5, -3.0, 0.0)
     paper, plain = preset("mvloc", "paper").stages, preset("mvloc-p", "paper").stages
     assert (paper.stage, paper.samples, paper.estimator) == ("both", 20, "dreg")
     assert (plain.stage, plain.samples, plain.estimator) == ("both", 1, "elbo")

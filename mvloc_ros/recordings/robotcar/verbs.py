@@ -21,7 +21,10 @@ def add_robotcar_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.epilog = (
         "examples:\n"
-        "  mvloc dataset robotcar 2014-06-26-08-53-56 2014-06-26-09-24-58 2014-06-23-15-41-25 --out data/loop\n"
+        "  mvloc dataset robotcar 2014-06-26-08-53-56 2014-06-26-09-24-58 2014-06-23-15-41-25 2014-06-23-15-36-04 "
+        "--window-after 10 --out data/loop\n"
+        "  mvloc dataset robotcar 2014-11-28-12-07-13 2014-12-02-15-30-08 2014-12-09-13-21-02 2014-12-12-10-45-15 "
+        "--window-after 10 --out data/full\n"
         "  mvloc dataset robotcar drive1 drive2 --test drive2 --lidar ldmrs --window 1 --out data/own\n"
         "The folders `models` and `extrinsics` of the data set's kit are searched for next to the first traversal.\n"
         "Scans until the image only (the default) is what a live system could have; --window-after 10 adds the later\n"

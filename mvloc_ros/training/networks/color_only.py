@@ -25,10 +25,10 @@ class ColorOnly(PoseNetwork):
         size = network.latent_size
         self.color = FeatureEncoder(ResNet(network.backbone, network.width, in_channels=3), size)
         self.attention = LatentAttention(size)
-        self.regressor = PoseRegressor(size, network.dropout)
+        self.regressor = PoseRegressor(size, network.dropout, network.rotation)
 
     def forward(self, color: Tensor, depth: Tensor, present: Tensor) -> PoseOutput:
         """Poses from color only."""
         seen = torch.cat([present[:, :1], torch.zeros_like(present[:, 1:])], dim=1)
-        latent = self.color(self.normalise_color(color)) * present[:, :1]
+        latent = self.features_of(self.color, self.normalise_color(color)) * present[:, :1]
         return deterministic_output(self.regressor(self.attention(latent)), latent, presence_shares(seen))

@@ -28,13 +28,13 @@ class Concatenation(PoseNetwork):
         self.depth = FeatureEncoder(ResNet(network.backbone, network.width, in_channels=self.depth_channels), size)
         self.fusion = nn.Linear(2 * size, size)
         self.attention = LatentAttention(size)
-        self.regressor = PoseRegressor(size, network.dropout)
+        self.regressor = PoseRegressor(size, network.dropout, network.rotation)
         nn.init.kaiming_normal_(self.fusion.weight)
         nn.init.zeros_(self.fusion.bias)
 
     def forward(self, color: Tensor, depth: Tensor, present: Tensor) -> PoseOutput:
         """Poses from the present modalities."""
-        color_features = self.color(self.normalise_color(color)) * present[:, :1]
-        depth_features = self.depth(self.normalise_depth(depth)) * present[:, 1:]
+        color_features = self.features_of(self.color, self.normalise_color(color)) * present[:, :1]
+        depth_features = self.features_of(self.depth, self.normalise_depth(depth)) * present[:, 1:]
         latent = self.fusion(torch.cat([color_features, depth_features], dim=1))
         return deterministic_output(self.regressor(self.attention(latent)), latent, presence_shares(present))

@@ -27,12 +27,12 @@ class MVLoc(PoseNetwork):
         self.color = GaussianEncoder(ResNet(network.backbone, network.width, in_channels=3), size)
         self.depth = GaussianEncoder(ResNet(network.backbone, network.width, in_channels=self.depth_channels), size)
         self.attention = LatentAttention(size)
-        self.regressor = PoseRegressor(size, network.dropout)
+        self.regressor = PoseRegressor(size, network.dropout, network.rotation)
 
     def experts(self, color: Tensor, depth: Tensor) -> tuple[Tensor, Tensor]:
         """Means and log variances of the color and the depth expert, `[B, 2, D]` each."""
-        color_mean, color_log_variance = self.color(self.normalise_color(color))
-        depth_mean, depth_log_variance = self.depth(self.normalise_depth(depth))
+        color_mean, color_log_variance = self.features_of(self.color, self.normalise_color(color))
+        depth_mean, depth_log_variance = self.features_of(self.depth, self.normalise_depth(depth))
         means = torch.stack([color_mean, depth_mean], dim=1)
         log_variances = torch.stack([color_log_variance, depth_log_variance], dim=1)
         return means, log_variances

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +26,13 @@ class PoseOutput(NamedTuple):
 
 
 class PoseNetwork(nn.Module, ABC):
-    """RGB image and depth map -> pose, including the normalisation of the images."""
+    """RGB image and depth map -> pose, including the normalisation of the images.
+
+    `encoder_dtype` is the autocast type of the image encoders in training mode, None for float32. All else is float32
+    always: a pose in bfloat16 has three digits, which are meters of a drive.
+    """
+
+    encoder_dtype: torch.dtype | None = None
 
     def __init__(self, inputs: InputConfig) -> None:
         super().__init__()
@@ -42,6 +48,17 @@ class PoseNetwork(nn.Module, ABC):
             depth: meters `[B, H, W]`; 0, NaN, infinite and out of range are invalid.
             present: `[B, 2]`, 1 where color and depth are present.
         """
+
+    def features_of(self, encoder: nn.Module, image: Tensor) -> Any:
+        """Output of an image encoder in float32, a tensor or a tuple; in training computed in `encoder_dtype`.
+
+        The encoders that exported networks have in half precision, too (`mixed_precision`).
+        """
+        if self.encoder_dtype is None or not self.training:
+            return encoder(image)
+        with torch.autocast(image.device.type, self.encoder_dtype):
+            output = encoder(image)
+        return tuple(value.float() for value in output) if isinstance(output, tuple) else output.float()
 
     def start_from(self, weights: Mapping[str, Tensor]) -> None:
         """Start every image encoder from ImageNet weights (TrainingError where they do not fit)."""

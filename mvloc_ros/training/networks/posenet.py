@@ -14,6 +14,7 @@ from mvloc_ros.training.networks.encoder import FeatureEncoder
 from mvloc_ros.training.networks.pose_network import PoseNetwork, PoseOutput, deterministic_output, presence_shares
 from mvloc_ros.training.networks.regressor import POSITION_SPREAD, ROTATION_SPREAD
 from mvloc_ros.training.networks.resnet import ResNet
+from mvloc_ros.training.networks.rotation_head import head, log_of
 from mvloc_ros.training.options import InputConfig, NetworkConfig
 
 
@@ -28,7 +29,8 @@ class PoseNet(PoseNetwork):
         size = network.latent_size
         self.color = FeatureEncoder(ResNet(network.backbone, network.width, in_channels=3), size)
         self.dropout = nn.Dropout(network.dropout)
-        self.position, self.rotation = head(size, POSITION_SPREAD), head(size, ROTATION_SPREAD)
+        self.position = head(size, POSITION_SPREAD)
+        self.rotation = head(size, ROTATION_SPREAD, network.rotation)
 
     def refine(self, features: Tensor) -> Tensor:
         """The layer of AtLoc between features and heads; none here."""
@@ -37,15 +39,8 @@ class PoseNet(PoseNetwork):
     def forward(self, color: Tensor, depth: Tensor, present: Tensor) -> PoseOutput:
         """Poses from color only."""
         seen = torch.cat([present[:, :1], torch.zeros_like(present[:, 1:])], dim=1)
-        features = self.refine(torch.relu(self.color(self.normalise_color(color))) * present[:, :1])
+        encoded = self.features_of(self.color, self.normalise_color(color))
+        features = self.refine(torch.relu(encoded) * present[:, :1])
         dropped = self.dropout(features)
-        pose = torch.cat([self.position(dropped), self.rotation(dropped)], dim=1)
+        pose = torch.cat([self.position(dropped), log_of(self.rotation(dropped))], dim=1)
         return deterministic_output(pose, features, presence_shares(seen))
-
-
-def head(size: int, spread: float) -> nn.Linear:
-    """D -> 3, with an initial spread of the outputs like that of the targets (see `regressor`)."""
-    layer = nn.Linear(size, 3)
-    nn.init.normal_(layer.weight, std=spread * size**-0.5)
-    nn.init.zeros_(layer.bias)
-    return layer

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from mvloc_ros.training.networks.pose_network import PoseNetwork, PoseOutput, deterministic_output, presence_shares
-from mvloc_ros.training.networks.posenet import head
 from mvloc_ros.training.networks.regressor import POSITION_SPREAD, ROTATION_SPREAD
 from mvloc_ros.training.networks.resnet import ResNet
+from mvloc_ros.training.networks.rotation_head import head, log_of
 from mvloc_ros.training.options import InputConfig, NetworkConfig
 
 
@@ -32,7 +32,8 @@ class VidLoc(PoseNetwork):
         hidden = size if self.causal else size // 2
         self.recurrent = nn.LSTM(self.encoder.feature_size, hidden, batch_first=True, bidirectional=not self.causal)
         self.dropout = nn.Dropout(network.dropout)
-        self.position, self.rotation = head(size, POSITION_SPREAD), head(size, ROTATION_SPREAD)
+        self.position = head(size, POSITION_SPREAD)
+        self.rotation = head(size, ROTATION_SPREAD, network.rotation)
         with torch.no_grad():
             for name, bias in self.recurrent.named_parameters():
                 # The order of the gates is input, forget, cell, output: the forget gate starts open.
@@ -44,14 +45,15 @@ class VidLoc(PoseNetwork):
         seen_color = self.normalise_color(color) * present[:, 0, None, None, None]
         no_depth = present[:, 1, None, None, None] - 1.0
         seen_depth = self.normalise_depth(depth) * present[:, 1, None, None, None] + no_depth
-        features: Tensor = self.encoder(torch.cat([seen_color, seen_depth], dim=1))
+        features: Tensor = self.features_of(self.encoder, torch.cat([seen_color, seen_depth], dim=1))
         return features
 
     def poses(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Features of clips in the order of time `[N, L, F]` -> poses `[N, L, 6]`, hidden states `[N, L, D]`."""
         states = torch.relu(self.recurrent(features)[0])
         dropped = self.dropout(states)
-        return torch.cat([self.position(dropped), self.rotation(dropped)], dim=2), states
+        rotation = log_of(self.rotation(dropped).flatten(0, 1)).unflatten(0, dropped.shape[:2])
+        return torch.cat([self.position(dropped), rotation], dim=2), states
 
     def forward(self, color: Tensor, depth: Tensor, present: Tensor) -> PoseOutput:
         """Poses of one clip: the frames of the batch in the order of time."""
