@@ -28,7 +28,7 @@ RUN = (
     "from mvloc_ros.posing import kept_work; kept_work.KEEP_S = 0.0; "
     "from mvloc_ros.cli import main; raise SystemExit(main())"
 )
-STAGES = ("tracking", "first-closures", "first-neighbors-1")
+STAGES = ("tracking", "first-closures")
 
 
 def command(drive: Path, out: Path) -> list[str]:
@@ -41,7 +41,7 @@ def start(drive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("start") / "recording"
     shutil.copytree(drive, root)
     for path in sorted((root / "seq-01").iterdir()):
-        if int(path.name[6:12]) >= 28:
+        if int(path.name[6:12]) >= 20:
             path.unlink()
     return root
 
