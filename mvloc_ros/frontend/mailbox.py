@@ -5,7 +5,8 @@ The executor's thread only puts. A frame is processed in two stages, both by one
 thread to wake up. Where the stages may run beside each other there are two such threads, and the one takes the next
 frame when the other has begun the second stage of the one before. Each stage has one frame at a time, and frames leave
 in the order in which they came. So at most two frames are in work, and the age of a published pose is bounded by two
-processing times, however fast the camera is.
+processing times, however fast the camera is. A frame that would only wait for its second stage is not begun yet: where
+frames come faster than they can be processed, a newer one may come until then.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ R = TypeVar("R")
 WORKER = "mvloc_worker"
 """Name of the threads that process frames, also in `top -H`."""
 _POLL_S = 0.1
+# By how much of the difference an expected time follows the measured ones.
+_FOLLOW = 0.25
 
 
 class StagedWorker(Generic[T, R]):
@@ -50,6 +53,8 @@ class StagedWorker(Generic[T, R]):
         self._stopping = self._is_first_busy = False
         self._pauses = 0
         self._begun: list[float] = []  # monotonic times at which the items in work were taken
+        self._first_s = self._second_s = 0.0  # what the stages take, as of late
+        self._second_began: float | None = None  # monotonic time; None while nothing is in the second stage
         lock = threading.RLock()
         self._changed, self._is_idle = threading.Condition(lock), threading.Condition(lock)
         self._in_second = threading.Lock()
@@ -106,31 +111,48 @@ class StagedWorker(Generic[T, R]):
         return not self.is_alive
 
     def _run(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._stopping or self._may_begin())
-                if self._stopping:
-                    return
-                item, self._item = self._item, None
-                self._is_first_busy = True
-                began = time.monotonic()
-                self._begun.append(began)
-            assert item is not None
+        while (taken := self._take()) is not None:
+            item, began = taken
             self._process(item, began)
-            del item  # its images go now, not when the next one comes
+            del item, taken  # its images go now, not when the next one comes
 
-    def _may_begin(self) -> bool:
-        return self._item is not None and not self._is_first_busy and not self._pauses
+    def _take(self) -> tuple[T, float] | None:
+        """The newest item, once it is its turn, and the monotonic time then; None if the worker is to end."""
+        with self._changed:
+            while not self._stopping:
+                now = time.monotonic()
+                wait_s = self._wait_s(now)
+                if wait_s == 0.0 and self._item is not None:
+                    item, self._item = self._item, None
+                    self._is_first_busy = True
+                    self._begun.append(now)
+                    return item, now
+                self._changed.wait(wait_s)
+            return None
+
+    def _wait_s(self, now: float) -> float | None:
+        """How long to wait before an item is begun, if nothing changes; None: until something does."""
+        if self._item is None or self._is_first_busy or self._pauses:
+            return None
+        if self._second_began is None:
+            return 0.0
+        # In time to be ready when the item before it is.
+        return max(0.0, self._second_began + self._second_s - self._first_s - now)
 
     def _process(self, item: T, began: float) -> None:
         has_left_first = False
         try:
             result = self._first(item)
+            ready = time.monotonic()
             with self._in_second:  # two threads at most, so that those that wait for it are in order
+                self._enter_second(ready - began)
                 if self._overlaps():
                     self._leave_first()
                     has_left_first = True
-                self._second(result)
+                try:
+                    self._second(result)
+                finally:
+                    self._leave_second()
         except Exception:
             logging.getLogger(__name__).exception("A frame could not be processed.")
         with self._changed:
@@ -142,6 +164,18 @@ class StagedWorker(Generic[T, R]):
     def _leave_first(self) -> None:
         with self._changed:
             self._is_first_busy = False
+            self._changed.notify()
+
+    def _enter_second(self, first_s: float) -> None:
+        with self._changed:
+            self._first_s += _FOLLOW * (first_s - self._first_s)
+            self._second_began = time.monotonic()
+
+    def _leave_second(self) -> None:
+        with self._changed:
+            assert self._second_began is not None
+            self._second_s += _FOLLOW * (time.monotonic() - self._second_began - self._second_s)
+            self._second_began = None
             self._changed.notify()
 
 
