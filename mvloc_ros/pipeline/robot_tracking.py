@@ -225,17 +225,18 @@ class RobotTracking:
         mount = self._to_child(camera, stamp_ns, notes)
         notes += [self._odometry_note] if self._odometry_note else []
         may_send = self._may_send(camera, notes)
+        published: Pose | None = None
         if (not fix.rejection or fix.is_weak) and np.isfinite(fix.pose.T).all():  # others are what the tracker rejects
             # Before the verdict, as the tracker would go on from a pose that cannot be published.
-            pose = fix.pose.of_child(mount.T_camera_child)
-            require_finite(f"the pose of {mount.child!r}", pose.T, pose.covariance)
+            published = fix.pose.of_child(mount.T_camera_child)
+            require_finite(f"the pose of {mount.child!r}", published.T, published.covariance)
         with self._lock:
             self.require_of_now(stamp_ns, self.era if era is None else era)
             self._apply_hint(camera, stamp_ns, fix.T_odom_camera, mount)
             verdict = self._tracker.update(fix)
             if verdict.accepted and may_send:
                 self._tell_tf(verdict, fix.pose, camera, mount)
-            self._last = self._placement(verdict, fix.pose, mount, tuple(notes))
+            self._last = self._placement(verdict, stamp_ns, published, mount, tuple(notes))
             if verdict.accepted:
                 self.last_accepted = self._last
             else:
@@ -277,13 +278,16 @@ class RobotTracking:
         elif publish_frame == "camera":
             self._tf.send(self._map_frame, camera, T_map_camera, pose.stamp_ns)
 
-    def _placement(self, verdict: Verdict, pose: Pose, mount: _Mount, notes: tuple[str, ...]) -> Placement:
+    def _placement(
+        self, verdict: Verdict, stamp_ns: int, pose: Pose | None, mount: _Mount, notes: tuple[str, ...]
+    ) -> Placement:
+        """Of the pose of the published frame, if it was accepted."""
         published: Pose | None = None
         if verdict.accepted:
-            published = pose.of_child(mount.T_camera_child)
+            published = pose
         elif verdict.T_map_camera is not None:
             T_map_child = verdict.T_map_camera @ mount.T_camera_child
-            published = Pose(pose.stamp_ns, T_map_child, _LOST_VARIANCE * np.eye(6))
+            published = Pose(stamp_ns, T_map_child, _LOST_VARIANCE * np.eye(6))
         T_camera_child = mount.T_camera_child
         return Placement(verdict, self._map_frame, mount.child, published, T_camera_child, notes, self._map_identity)
 
