@@ -65,7 +65,9 @@ class Round:
 
 
 def figures(rounds: list[Round]) -> dict[str, Any]:
-    """Of all rounds of a kind."""
+    """Of all rounds of a kind; raises SystemExit where there was no pose."""
+    if not all(one.poses and one.steps for one in rounds):
+        raise SystemExit("a round gave no pose, so there is nothing to compare; give more --seconds")
     ages = np.concatenate([one.ages_ms for one in rounds])
     steps = np.concatenate([one.steps for one in rounds])
     whole = np.concatenate([one.whole_ms for one in rounds])
