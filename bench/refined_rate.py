@@ -109,7 +109,7 @@ def main() -> None:
     if args.executors:
         kinds = {name: (NODE, (f"executor:={name}",)) for name in ("single_threaded", "events")}
     isolate()
-    rclpy.init()
+    rclpy.init(args=[])  # what the node is given is not for this process
     done: dict[str, list[Round]] = {name: [] for name in kinds}
     try:
         for _ in range(args.rounds):
