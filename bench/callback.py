@@ -46,7 +46,11 @@ class Idle:
         options = FrontEndOptions("color", 20_000_000, single_wait_s=0.5)
         self.front = FrontEnd(options, decode_color, decode_depth, lambda *_: None, put, print)
 
-    def estimate(self, _: PairedFrame) -> Any:
+    def see(self, paired: PairedFrame) -> Any:
+        """Nothing."""
+        return paired
+
+    def judge(self, _: Any) -> Any:
         """No pose."""
         raise FrameError("Nothing is localized here.")
 

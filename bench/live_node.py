@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -22,10 +23,11 @@ from mvloc_ros.msg import LocalizationStatus
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.subscription import MessageInfo
 from sensor_msgs.msg import Image
 from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
 
-from bench.harness.child_process import NodeProcess, parameter_words
+from bench.harness.child_process import NODE, NodeProcess, parameter_words
 from bench.harness.image_message import image_message
 from mvloc_ros.demo.renderer import demo_renderer
 from mvloc_ros.demo.sequence_plans import plan_test
@@ -41,15 +43,25 @@ _ODOMETRY_PERIOD_S = 0.02
 START_S = 60.0
 
 
+@dataclass(frozen=True)
+class HeardPose:
+    """When a pose came (monotonic, s), and how old its image was by the middleware's time of its publication."""
+
+    arrived_s: float
+    age_ms: float
+
+
 class RunningNode(NodeProcess):
     """The localization node with a model; ends with the `with` block."""
 
-    def __init__(self, model: Path, parameters: Sequence[str] = (), refine: str = "off") -> None:
-        """Start it with `name:=value` parameters; its output is kept until the end of the block."""
+    def __init__(
+        self, model: Path, parameters: Sequence[str] = (), refine: str = "off", program: Sequence[str] = NODE
+    ) -> None:
+        """Start it, or what stands for it, with `name:=value` parameters; its output is kept until the block's end."""
         self._folder = tempfile.TemporaryDirectory(prefix="mvloc-bench-")
         # The images that it is sent are of the demo's room; only the demo's scene map bears their poses out.
         values = (f"model:={model.resolve()}", f"refine:={refine}", *parameters)
-        super().__init__(Path(self._folder.name) / "node.log", *parameter_words(*values), folder=ROOT)
+        super().__init__(Path(self._folder.name) / "node.log", *parameter_words(*values), program=program, folder=ROOT)
 
     def end(self, number: int = signal.SIGINT, seconds: float = 20.0) -> int:
         """As `NodeProcess.end`, with more time."""
@@ -78,6 +90,7 @@ class RobotNode(Node):
         skipped: frames that were never taken, because this process was not given the time.
         status: the newest.
         poses: the last ones with the monotonic time of their arrival; `pose_count` is of all.
+        heard: of the same poses, when they came and how old they were when they were published.
         statuses: the same of the status messages.
     """
 
@@ -95,6 +108,7 @@ class RobotNode(Node):
         self.status: LocalizationStatus | None = None
         self.poses: deque[tuple[float, PoseStamped]] = deque(maxlen=_KEPT)
         self.pose_count = 0
+        self.heard: deque[HeardPose] = deque(maxlen=_KEPT)
         self.statuses: deque[tuple[float, LocalizationStatus]] = deque(maxlen=_KEPT)
         self.create_subscription(PoseStamped, "mvloc/pose", self._take_pose, 100)
         self.create_subscription(LocalizationStatus, "mvloc/status", self._take_status, 100)
@@ -161,9 +175,12 @@ class RobotNode(Node):
                 raise SystemExit(f"the node was not ready within {seconds:g} s; its status says: {said}")
             time.sleep(0.005)
 
-    def _take_pose(self, message: PoseStamped) -> None:
-        self.poses.append((time.monotonic(), message))
+    def _take_pose(self, message: PoseStamped, info: MessageInfo) -> None:
+        now, stamp = time.monotonic(), message.header.stamp
+        self.poses.append((now, message))
         self.pose_count += 1
+        age_ns = info["source_timestamp"] - (stamp.sec * 1_000_000_000 + stamp.nanosec)
+        self.heard.append(HeardPose(now, 1e-6 * age_ns))
 
     def _take_status(self, message: LocalizationStatus) -> None:
         self.status = message

@@ -65,12 +65,16 @@ class ChildProcess:
 
 
 class NodeProcess(ChildProcess):
-    """The localization node, or another `program` that takes its arguments, with arguments of ROS."""
+    """The localization node, or another `program` that takes its arguments, with arguments of ROS.
+
+    `MVLOC_TEST_NODE_ARGUMENTS` adds to them, so that all tests can be run with, for example, `-p executor:=events`.
+    """
 
     def __init__(self, log: Path, *arguments: str, program: Sequence[str] = NODE, folder: Path | None = None) -> None:
         """Start it; what it logs is written at once."""
         unbuffered = {"RCUTILS_LOGGING_BUFFERED_STREAM": "0"}
-        super().__init__(log, *program, "--ros-args", *arguments, folder=folder, environment=unbuffered)
+        more = os.environ.get("MVLOC_TEST_NODE_ARGUMENTS", "").split()
+        super().__init__(log, *program, "--ros-args", *arguments, *more, folder=folder, environment=unbuffered)
 
 
 def parameter_words(*values: str) -> list[str]:

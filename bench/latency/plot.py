@@ -12,7 +12,7 @@ import numpy as np
 matplotlib.use("Agg")
 from matplotlib import pyplot
 
-COLOURS = {"mvloc": "tab:blue", "ordinary": "tab:orange"}
+COLOURS = {"mvloc": "tab:blue", "ordinary": "tab:orange", "events": "tab:green"}
 
 
 def plot(groups: dict[str, list[dict[str, Any]]], path: Path) -> None:

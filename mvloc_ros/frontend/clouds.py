@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mvloc_ros.foreign_text import shown
-from mvloc_ros.frontend.decode import DecodeError
+from mvloc_ros.frontend.message_data import DecodeError, data_of
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.geometry.projection import (
     NEAREST_M,
@@ -90,7 +90,7 @@ def _xyz(message: Any, unit_m: float) -> NDArray[np.float32]:
     point = _point_type(message)
     # Drivers of unorganised clouds leave row_step at 0 now and then: rows then follow each other.
     row_step = int(message.row_step) or width * point.itemsize
-    data = np.frombuffer(message.data, dtype=np.uint8)
+    data = data_of(message)
     if row_step < width * point.itemsize or data.size < (height - 1) * row_step + width * point.itemsize:
         raise DecodeError(
             f"A cloud of {width}x{height} points of {point.itemsize} bytes has rows of {row_step} bytes and "

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from mvloc_ros import image_bytes
 from mvloc_ros.foreign_text import shown
 from mvloc_ros.frontend.decode import DecodeError, decode_color
+from mvloc_ros.frontend.message_data import data_of
 from mvloc_ros.frontend.rvl import RvlError, decode_rvl
 from mvloc_ros.image_header import PNG_SIGNATURE
 from mvloc_ros.limits import MOST_PIXELS
@@ -46,7 +47,7 @@ def decode_compressed_color(message: Any) -> ColorImage:
     if "compressedDepth" in message.format:
         raise DecodeError("The colour topic carries compressed depth; check that the topics are not swapped.")
     encoding, separator, rest = message.format.partition(";")
-    if encoding.strip().startswith("bayer_") and (mosaic := _decode(message.data, message)).ndim == 2:
+    if encoding.strip().startswith("bayer_") and (mosaic := _decode(data_of(message), message)).ndim == 2:
         return _demosaic(np.ascontiguousarray(mosaic), encoding.strip())
     image = _decode_color(message)
     if image.ndim == 2:
@@ -58,7 +59,7 @@ def decode_compressed_color(message: Any) -> ColorImage:
 
 def _decode_color(message: Any) -> NDArray[np.uint8]:
     try:
-        return image_bytes.decode_color(bytes(message.data))
+        return image_bytes.decode_color(data_of(message).tobytes())
     except image_bytes.NoColorError as error:
         raise DecodeError(
             f"The colour topic carries an image of another kind ({shown(message.format)}; {error}), which is no colour "
@@ -92,7 +93,7 @@ def decode_compressed_depth(message: Any, unit_m: float = 0.0) -> DepthImage:
     Raises:
         DecodeError: the bytes are no 16-bit image.
     """
-    data = np.frombuffer(message.data, dtype=np.uint8)
+    data = data_of(message)
     # What the bytes say counts more than the format: the first versions of the transport named none.
     bare = data[: len(_PNG)].tobytes() == _PNG
     headed = not bare and ("compressedDepth" in message.format or data[_CONFIG.size :][: len(_PNG)].tobytes() == _PNG)
@@ -140,9 +141,9 @@ def _dequantise(raw: NDArray[np.uint16], a: float, b: float) -> NDArray[np.float
     return metres
 
 
-def _decode(data: Any, message: Any) -> NDArray[Any]:
+def _decode(data: NDArray[np.uint8], message: Any) -> NDArray[Any]:
     try:
-        return image_bytes.decode(bytes(data))
+        return image_bytes.decode(data.tobytes())
     except image_bytes.ImageBytesError as error:
         raise _undecodable(message, str(error)) from error
 

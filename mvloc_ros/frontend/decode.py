@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mvloc_ros.errors import MvlocError
 from mvloc_ros.foreign_text import shown
+from mvloc_ros.frontend.message_data import DecodeError, data_of, is_elsewhere
 from mvloc_ros.limits import MOST_PIXELS
 from mvloc_ros.model.frame import ColorImage, DepthImage
 
@@ -36,13 +36,9 @@ _DEPTH_VIEWS = {"16UC1": (np.uint16, 0.001), "mono16": (np.uint16, 0.001), "32FC
 
 # OpenCV's types but those of 8U: numbers, and nothing says of what (16SC1 is disparity, or some drivers' depth).
 _NUMBERS = re.compile(r"(8S|16U|16S|32S|32F|64F)C\d*")
-
 _REASON = 300
 """Characters of another library's words."""
-
-
-class DecodeError(MvlocError):
-    """An image message that cannot be read; the message says why and what to do."""
+__all__ = ["DecodeError", "decode_color", "decode_depth", "is_color", "is_depth"]
 
 
 def is_depth(encoding: str) -> bool:
@@ -103,7 +99,7 @@ def _view(message: Any, item: np.dtype[Any], channels: int) -> NDArray[Any]:
     _check_size(message)
     height, width, step = int(message.height), int(message.width), int(message.step)
     row = width * channels * item.itemsize
-    data = np.frombuffer(message.data, dtype=np.uint8)
+    data = data_of(message)
     if step < row or step % item.itemsize or data.size < (height - 1) * step + row:
         raise DecodeError(
             f"An image of {width}x{height} {message.encoding} needs rows of {row} bytes, but step is {step} and there "
@@ -142,14 +138,14 @@ def _through_cv_bridge(message: Any, wanted: str) -> NDArray[np.uint8]:
             f"The encoding {shown(message.encoding)!r} is read through cv_bridge, which is not installed ({error}); "
             "install ROS's cv_bridge or let the driver send rgb8."
         ) from error
-    if not isinstance(message, Image):
+    if is_elsewhere(message) or not isinstance(message, Image):
         message = Image(
             height=message.height,
             width=message.width,
             encoding=message.encoding,
             is_bigendian=message.is_bigendian,
             step=message.step,
-            data=bytes(message.data),
+            data=data_of(message).tobytes(),
         )
     try:
         return np.asarray(CvBridge().imgmsg_to_cv2(message, wanted), dtype=np.uint8)

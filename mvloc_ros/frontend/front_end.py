@@ -69,6 +69,7 @@ class PairedFrame:
         images: modality -> the image, or what is yet to read it.
         decode_ms: of the images that are read.
         remark: why an image is missing, in words.
+        era: how often all that was known had been forgotten when its images came.
     """
 
     stamp_ns: int
@@ -79,6 +80,7 @@ class PairedFrame:
     callback_time: float
     paired_time: float
     remark: str = ""
+    era: int = 0
 
 
 @dataclass

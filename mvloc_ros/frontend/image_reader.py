@@ -16,6 +16,7 @@ from mvloc_ros.frontend.clouds import project_cloud
 from mvloc_ros.frontend.compressed import decode_compressed_color, decode_compressed_depth
 from mvloc_ros.frontend.decode import DecodeError, decode_color, decode_depth
 from mvloc_ros.frontend.message_checks import to_nanoseconds
+from mvloc_ros.frontend.message_data import is_elsewhere
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.geometry.transform_lookup import TransformLookup
 from mvloc_ros.model.frame import ColorImage, DepthImage
@@ -48,18 +49,22 @@ class ImageReader:
         self.cloud_problem = ""
 
     def read_color(self, message: Any) -> ColorImage | Callable[[], ColorImage]:
-        """A colour image; a compressed one is decoded when the worker asks for it."""
+        """A colour image; one that is compressed, or in a vendor's memory, is decoded when the worker asks for it."""
         self._color_frame = message.header.frame_id
         if self._values.color_transport == "compressed":
             return lambda: self._fit_color(decode_compressed_color(message))
+        if is_elsewhere(message):
+            return lambda: self._fit_color(decode_color(message))
         return self._fit_color(decode_color(message))
 
     def read_depth(self, message: Any) -> DepthImage | Callable[[], DepthImage]:
-        """A depth image; one that is compressed or a cloud is made when the worker asks for it."""
+        """A depth image; one that is compressed, a cloud, or in a vendor's memory is made when the worker asks."""
         if self._values.depth_source == "compressed":
             return lambda: self._fit_depth(decode_compressed_depth(message, self._values.depth_unit_m))
         if self._values.depth_source == "cloud":
             return lambda: self._project(message)
+        if is_elsewhere(message):
+            return lambda: self._fit_depth(decode_depth(message, self._values.depth_unit_m))
         return self._fit_depth(decode_depth(message, self._values.depth_unit_m))
 
     def _fit_color(self, image: ColorImage) -> ColorImage:

@@ -7,7 +7,7 @@ import copy
 import math
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -53,8 +53,28 @@ def _no_odometry(_frame: Frame) -> None:
     return None
 
 
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What the network says of one frame, from nothing but its images.
+
+    Attributes:
+        frame: the images.
+        estimate: the network's own.
+        color, depth: the images as the network saw them; None for one that it did not use.
+    """
+
+    frame: Frame
+    estimate: PoseEstimate
+    color: NDArray[np.uint8] | None
+    depth: NDArray[np.float32] | None
+
+
 class Localizer:
-    """Localizes single frames with one model. Owned by one thread.
+    """Localizes single frames with one model.
+
+    A frame is seen (`see`), which takes the network and nothing that is known of other frames, and then judged
+    (`judge`), which takes the map and no network. Each of the two may be called by one thread at a time, and they may
+    run beside each other: one frame is judged while the next is seen. Frames are judged in the order of their stamps.
 
     Attributes:
         map_problem: why poses are not refined although they should be, or all are rejected, in words; else empty.
@@ -160,8 +180,16 @@ class Localizer:
             FrameError: neither modality can be used, an image does not fit the model, or the network's
                 answer is not finite.
         """
-        network, color, depth = self._run_network(frame)
-        network = replace(network, T_odom_camera=odometry(frame))
+        return self.judge(self.see(frame), tracker, odometry)
+
+    def judge(self, seen: Seen, tracker: Tracker | None = None, odometry: Odometry = _no_odometry) -> PoseEstimate:
+        """Refine what the network said of a frame against the map, and verify it; arguments as of `process`.
+
+        Raises:
+            FrameError: the pose cannot be refined, which is required.
+        """
+        frame, color, depth = seen.frame, seen.color, seen.depth
+        network = replace(seen.estimate, T_odom_camera=odometry(frame))
         expected = None if tracker is None else tracker.expected(frame.stamp_ns, network.T_odom_camera)
         search = None if tracker is None else tracker.search(frame.stamp_ns, network.T_odom_camera)
         found = self._refine(frame, network.pose, expected, color, depth, search)
@@ -193,8 +221,8 @@ class Localizer:
         remarks = estimate.remark, problem, uncalibrated(self._bundle.manifest, refined=estimate.refined)
         return replace(estimate, remark="; ".join(text for text in remarks if text))
 
-    def _run_network(self, frame: Frame) -> tuple[PoseEstimate, NDArray[np.uint8] | None, NDArray[np.float32] | None]:
-        """The network's own estimate, and the images as it saw them; None for one that it did not use."""
+    def see(self, frame: Frame) -> Seen:
+        """Run the network on a frame; errors as of `process`."""
         start = time.perf_counter()
         color, depth, remark = self._prepare(frame)
         present = np.array([color is not None, depth is not None], dtype=np.float32)
@@ -223,7 +251,7 @@ class Localizer:
             times=StepTimes(1e3 * (prepared - start), 1e3 * (inferred - prepared), 1e3 * (done - inferred)),
             remark=remark,
         )
-        return estimate, color, depth
+        return Seen(frame, estimate, color, depth)
 
     def _refine(
         self,

@@ -36,7 +36,7 @@ from mvloc_ros.node.memory import give_back
 from mvloc_ros.node.model_exchange import ModelSlot
 from mvloc_ros.node.odometry import RobotTransforms
 from mvloc_ros.node.outputs import Outputs
-from mvloc_ros.node.pipeline import STOP_S, Pipeline
+from mvloc_ros.node.pipeline import STOP_S, Pipeline, may_overlap
 from mvloc_ros.node.qos import image_qos
 from mvloc_ros.node.reporter import Reporter
 from mvloc_ros.node.ros_clock import RosClock
@@ -192,7 +192,11 @@ class LocalizationNode(LifecycleNode):
             return LocalizationServer(self._settings, localizer, self._manifest, around, put, reporter.note_invalid)
 
         pipeline = self._pipeline = Pipeline(
-            make_server, reporter.publish, reporter.report_pose, reporter.report_failure
+            make_server,
+            reporter.publish,
+            reporter.report_pose,
+            reporter.report_failure,
+            may_overlap(self._settings.threads),
         )
         self._server = server = pipeline.server
         server.on_read = self._debug.note_read

@@ -16,7 +16,7 @@ from mvloc_ros.foreign_text import shown, shown_lines
 from mvloc_ros.limits import MOST_LOG_CHARACTERS
 
 if TYPE_CHECKING:
-    from rclpy.executors import SingleThreadedExecutor
+    from rclpy.executors import Executor
 
     from mvloc_ros.node.localization_node import LocalizationNode
 
@@ -65,14 +65,13 @@ def main(args: list[str] | None = None) -> int:
     # OpenCV has a line of its own for each image that it cannot decode; the node says so through its log of input.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     import rclpy
-    from rclpy.executors import SingleThreadedExecutor
 
     node = _create_node(args, ending)
     if node is None:
         interrupts.ignore()
         return _CANNOT_START
     sys.setswitchinterval(_SWITCH_S)
-    executor = SingleThreadedExecutor()
+    executor = _create_executor(node)
     executor.add_node(node)
     try:
         if node.get_parameter("autostart").value and not ending():
@@ -111,7 +110,24 @@ def _create_node(args: list[str] | None, ending: Ending) -> LocalizationNode | N
         return None
 
 
-def _spin_once(executor: SingleThreadedExecutor, node: LocalizationNode) -> None:
+def _create_executor(node: LocalizationNode) -> Executor:
+    """The executor that the parameter names; where this rclpy does not have it, the default one and a sentence."""
+    from rclpy.executors import SingleThreadedExecutor
+
+    if node.get_parameter("executor").value == "events":
+        try:
+            from rclpy.experimental.events_executor import EventsExecutor
+
+            return EventsExecutor()
+        except (ImportError, AttributeError):  # before Jazzy's 7.1.4; a binding that lacks it
+            node.get_logger().warning(
+                "executor is events, but this rclpy has no EventsExecutor (Kilted has it, and Jazzy from 7.1.4 on): "
+                "the single-threaded one is used"
+            )
+    return SingleThreadedExecutor()
+
+
+def _spin_once(executor: Executor, node: LocalizationNode) -> None:
     """Wait for one callback and call it; a defect in one is told and does not end the others."""
     try:
         executor.spin_once(timeout_sec=_SPIN_S)

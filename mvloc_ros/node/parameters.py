@@ -22,13 +22,16 @@ def declare(node: Node) -> None:
     """Declare every parameter with its description, range and default.
 
     Raises:
-        ParameterError: the value that was given at the start has the wrong type or is outside of its range.
+        ParameterError: the value that was given at the start has the wrong type or is outside of its range, or it is
+            read at the start only and is none of the choices.
     """
     for name, declaration in TABLE.items():
         try:
             node.declare_parameter(name, declaration.default, descriptor(declaration))
         except (InvalidParameterTypeException, InvalidParameterValueException) as error:
             raise ParameterError(out_of_bounds(declaration, _given(error))) from None
+        if declaration.changes == "start" and (fault := fault_of(declaration, node.get_parameter(name).value)):
+            raise ParameterError(fault)
 
 
 def ignored(node: Node) -> list[str]:

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The threads of the localization server: messages come in the executor's, frames are localized in the worker's.
+"""The threads of the localization server: messages come in the executor's, frames are localized in the workers'.
+
+Where poses are refined and there are cores for it, the network runs on the next frame while one is judged. Publishing
+belongs to judging, so that what becomes of the frames is told in their order.
 
 One pipeline lives from activate to deactivate, so its counters count one run.
 """
 
 from __future__ import annotations
 
-import threading
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,20 +19,20 @@ from typing import Any
 from mvloc_ros.errors import MvlocError
 from mvloc_ros.foreign_text import shown
 from mvloc_ros.frontend.front_end import PairedFrame
-from mvloc_ros.frontend.mailbox import LatestWorker
+from mvloc_ros.frontend.mailbox import StagedWorker
 from mvloc_ros.limits import MOST_LOG_CHARACTERS
 from mvloc_ros.model.frame import FrameError
 from mvloc_ros.pipeline.localized import Localized
-from mvloc_ros.pipeline.server import LocalizationServer
+from mvloc_ros.pipeline.server import LocalizationServer, SeenFrame
 
 STOP_S = 3.0
 """How long the end of a pipeline waits for the frame in work: the slowest network takes a share of it."""
-_GIVE_UP_S, _POLL_S = 1.0, 0.1
+_GIVE_UP_S = 1.0
 
 
 @dataclass
 class FrameCounts:
-    """What became of the frames; each field is written by one thread only."""
+    """What became of the frames; each field is written by one thread at a time."""
 
     dropped_busy: int = 0
     dropped_failed: int = 0
@@ -37,8 +40,23 @@ class FrameCounts:
     rejected: int = 0
 
 
+@dataclass(frozen=True, eq=False)
+class _InWork:
+    """A frame that the network has seen, as it came and as it is now, and how long it waited for a worker."""
+
+    paired: PairedFrame
+    seen: SeenFrame
+    wait_ms: float
+
+
+def may_overlap(threads: int) -> bool:
+    """Whether two frames may be in work: not where one core is all there is, or is to be used (`threads`)."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores > 1 and threads != 1
+
+
 class Pipeline:
-    """Owns the mailbox and the worker of one activation; feeds the server.
+    """Owns the mailbox and the workers of one activation; feeds the server.
 
     Attributes:
         enabled: False takes no notice of images.
@@ -52,32 +70,33 @@ class Pipeline:
         publish: Callable[[Localized], None],
         report: Callable[[Localized, float, float], None],
         on_failure: Callable[[PairedFrame, str], None],
+        overlaps: bool = False,
     ) -> None:
-        """Start the worker.
+        """Start the workers.
 
         Args:
             make_server: makes what gets the messages and localizes the frames, of what is to get each frame.
-            publish: called by the worker with each frame whose pose was accepted or rejected.
+            publish: called by a worker with each frame whose pose was accepted or rejected.
             report: called after that, when the frame is counted, with how long it waited in the mailbox and how long
                 the verdict and publishing took (ms).
-            on_failure: called by the worker with the frame that gave no pose and a sentence.
+            on_failure: called by a worker with the frame that gave no pose and a sentence.
+            overlaps: whether the network may run on a frame while the pose of the one before is refined.
         """
         self.enabled = True
-        # A worker that is always busy would take a single lock again before anyone who waits for it wakes up.
-        self._turnstile, self._in_frame = threading.Lock(), threading.Lock()
         self._publish, self._report, self._on_failure = publish, report, on_failure
         self.counts = FrameCounts()
-        self._work_began: float | None = None
         self._gives_up_at, self._is_left_behind = float("inf"), False
-        self._worker: LatestWorker[PairedFrame] = LatestWorker(self._localize)
+        self._worker: StagedWorker[PairedFrame, _InWork] = StagedWorker(
+            self._see, self._judge, (lambda: self.server.refines) if overlaps else None
+        )
         self.server = make_server(self._put)
 
     def begin_to_end(self) -> None:
-        """From now on nobody waits long for the frame in work; `stop` is to follow."""
+        """From now on nobody waits long for the frames in work; `stop` is to follow."""
         self._gives_up_at = time.monotonic() + _GIVE_UP_S
 
     def stop(self) -> bool:
-        """Finish the frame in work and end the worker; False where it hangs and is left behind.
+        """Finish the frames in work and end the workers; False where one hangs and is left behind.
 
         A frame that is left behind publishes nothing any more, should it ever end.
         """
@@ -93,29 +112,20 @@ class Pipeline:
 
     @contextmanager
     def between_frames(self) -> Iterator[None]:
-        """Wait for the frame in work and hold back the next one.
+        """Wait for the frames in work and hold back the next one.
 
         Raises:
             FrameError: the pipeline is to end, and the frame in work does not.
         """
-        with self._held(self._turnstile), self._held(self._in_frame):
-            yield
-
-    @contextmanager
-    def _held(self, lock: threading.Lock) -> Iterator[None]:
-        while not lock.acquire(timeout=_POLL_S):
-            if time.monotonic() > self._gives_up_at:
+        with self._worker.paused(lambda: time.monotonic() > self._gives_up_at) as is_idle:
+            if not is_idle:
                 raise FrameError("The node was deactivated, and the frame in work has not ended.")
-        try:
             yield
-        finally:
-            lock.release()
 
     @property
     def working_for_s(self) -> float:
-        """For how long the worker has had the frame in work; 0 without one."""
-        began = self._work_began
-        return 0.0 if began is None else time.monotonic() - began
+        """For how long the oldest frame in work has been in work; 0 without one."""
+        return self._worker.working_for_s
 
     def take_color(self, message: Any) -> None:
         """Take a colour message."""
@@ -136,35 +146,28 @@ class Pipeline:
         if self._worker.put(paired):
             self.counts.dropped_busy += 1
 
-    def _localize(self, paired: PairedFrame) -> None:
-        with self._turnstile:
-            pass
-        with self._in_frame:
-            self._work_began = time.monotonic()
-            try:
-                self._localize_one(paired)
-            finally:
-                self._work_began = None
-
-    def _localize_one(self, paired: PairedFrame) -> None:
+    def _see(self, paired: PairedFrame) -> _InWork:
         wait_ms = 1e3 * (time.perf_counter() - paired.paired_time)
+        return _InWork(paired, self.server.see(paired), wait_ms)
+
+    def _judge(self, frame: _InWork) -> None:
         try:
-            paired, estimate = self.server.estimate(paired)
+            estimate = self.server.judge(frame.seen)
             if self._is_left_behind:
                 return
             estimated = time.perf_counter()
-            localized = self.server.place(paired, estimate)
+            localized = self.server.place(frame.seen.paired, estimate)
             self._publish(localized)
             if localized.accepted:
                 self.counts.published += 1
             else:
                 self.counts.rejected += 1
-            self._report(localized, wait_ms, 1e3 * (time.perf_counter() - estimated))
+            self._report(localized, frame.wait_ms, 1e3 * (time.perf_counter() - estimated))
         except MvlocError as error:
-            self._fail(paired, str(error))
+            self._fail(frame.paired, str(error))
         except Exception as error:  # one frame must not end the worker; a defect is named with its type
             text = shown(error, MOST_LOG_CHARACTERS)
-            self._fail(paired, f"Localizing a frame failed unexpectedly: {type(error).__name__}: {text}.")
+            self._fail(frame.paired, f"Localizing a frame failed unexpectedly: {type(error).__name__}: {text}.")
 
     def _fail(self, paired: PairedFrame, reason: str) -> None:
         if not self._is_left_behind:

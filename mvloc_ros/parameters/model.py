@@ -9,6 +9,8 @@ from mvloc_ros.backends.backend import BACKENDS
 from mvloc_ros.backends.precision import PRECISIONS
 from mvloc_ros.parameters.declaration import parameter
 
+EXECUTORS = ("single_threaded", "events")
+
 
 @dataclass(frozen=True)
 class ModelParameters:
@@ -31,3 +33,9 @@ class ModelParameters:
     )
     engine_cache: str = parameter("", "folder of TensorRT's engines; empty: ~/.cache/mvloc_ros/engines")
     autostart: bool = parameter(True, "configure and activate at start, without a lifecycle manager", changes="start")
+    executor: str = parameter(
+        "single_threaded",
+        "rclpy's executor of the node; `events`: its experimental one, where the installed rclpy has it",
+        choices=EXECUTORS,
+        changes="start",
+    )

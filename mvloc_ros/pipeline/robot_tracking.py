@@ -89,6 +89,7 @@ class RobotTracking:
     Attributes:
         last_rejection: why a pose was rejected last, in words; empty if none was.
         last_accepted: the last pose that was accepted in this map, also if it was forgotten since; None before.
+        era: counts how often all was forgotten; a frame of an earlier era gives no pose.
     """
 
     def __init__(
@@ -129,11 +130,20 @@ class RobotTracking:
         self.last_accepted: Placement | None = None
         self._missing: dict[str, str] = {}
         self.last_rejection = ""
+        self.era = 0
 
     def forget(self) -> None:
-        """Accept nothing from before any more, and withdraw what TF was told."""
+        """Accept nothing from before any more, not even of frames that are in work, and withdraw what TF was told."""
         with self._lock:
+            self.era += 1
             self._forget()
+
+    def require_of_now(self, stamp_ns: int, era: int) -> None:
+        """Raise FrameError for a frame of an earlier era, or of the time before the clock jumped back."""
+        if self._is_from_before(stamp_ns):
+            raise FrameError("The frame is from before the clock jumped back.")
+        if era != self.era:
+            raise FrameError("The frame is from before all was forgotten (relocalize, or a jump back of the clock).")
 
     @property
     def missing(self) -> dict[str, str]:
@@ -197,12 +207,17 @@ class RobotTracking:
                 self._apply_hint(camera, frame.stamp_ns, T_odom_camera, self._to_child(camera, frame.stamp_ns, []))
         return T_odom_camera
 
-    def place(self, estimate: PoseEstimate, frame_id: str) -> Placement:
+    def place(self, estimate: PoseEstimate, frame_id: str, era: int | None = None) -> Placement:
         """Accept or reject an estimate, and tell TF if it is accepted.
+
+        Args:
+            estimate: of the frame.
+            frame_id: of the camera.
+            era: in which the frame's images came; None: this one.
 
         Raises:
             FrameError: TF does not tell how the camera sits on the robot and no fallback is allowed, or the
-                clock jumped back since the image was taken.
+                clock jumped back or all was forgotten since the images came.
             MessageError: the pose to be published, or the transform, has numbers that are not finite.
         """
         fix, stamp_ns = estimate.fix(), estimate.pose.stamp_ns
@@ -210,18 +225,18 @@ class RobotTracking:
         mount = self._to_child(camera, stamp_ns, notes)
         notes += [self._odometry_note] if self._odometry_note else []
         may_send = self._may_send(camera, notes)
+        published: Pose | None = None
         if (not fix.rejection or fix.is_weak) and np.isfinite(fix.pose.T).all():  # others are what the tracker rejects
             # Before the verdict, as the tracker would go on from a pose that cannot be published.
-            pose = fix.pose.of_child(mount.T_camera_child)
-            require_finite(f"the pose of {mount.child!r}", pose.T, pose.covariance)
+            published = fix.pose.of_child(mount.T_camera_child)
+            require_finite(f"the pose of {mount.child!r}", published.T, published.covariance)
         with self._lock:
-            if self._is_from_before(stamp_ns):
-                raise FrameError("The frame is from before the clock jumped back.")
+            self.require_of_now(stamp_ns, self.era if era is None else era)
             self._apply_hint(camera, stamp_ns, fix.T_odom_camera, mount)
             verdict = self._tracker.update(fix)
             if verdict.accepted and may_send:
                 self._tell_tf(verdict, fix.pose, camera, mount)
-            self._last = self._placement(verdict, fix.pose, mount, tuple(notes))
+            self._last = self._placement(verdict, stamp_ns, published, mount, tuple(notes))
             if verdict.accepted:
                 self.last_accepted = self._last
             else:
@@ -263,13 +278,16 @@ class RobotTracking:
         elif publish_frame == "camera":
             self._tf.send(self._map_frame, camera, T_map_camera, pose.stamp_ns)
 
-    def _placement(self, verdict: Verdict, pose: Pose, mount: _Mount, notes: tuple[str, ...]) -> Placement:
+    def _placement(
+        self, verdict: Verdict, stamp_ns: int, pose: Pose | None, mount: _Mount, notes: tuple[str, ...]
+    ) -> Placement:
+        """Of the pose of the published frame, if it was accepted."""
         published: Pose | None = None
         if verdict.accepted:
-            published = pose.of_child(mount.T_camera_child)
+            published = pose
         elif verdict.T_map_camera is not None:
             T_map_child = verdict.T_map_camera @ mount.T_camera_child
-            published = Pose(pose.stamp_ns, T_map_child, _LOST_VARIANCE * np.eye(6))
+            published = Pose(stamp_ns, T_map_child, _LOST_VARIANCE * np.eye(6))
         T_camera_child = mount.T_camera_child
         return Placement(verdict, self._map_frame, mount.child, published, T_camera_child, notes, self._map_identity)
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Messages in, frames, and for each frame a pose with its verdict: the one path that the node and the replay share.
 
-The node gives it the messages of its subscriptions in the executor's thread and its frames in the worker's; the replay
-reads a recording and does both in one thread. What differs between the two is passed in: the clock, the robot's
+The node gives it the messages of its subscriptions in the executor's thread and its frames in the workers'; the replay
+reads a recording and does both in one thread. A frame is seen and then judged (see `Localizer`), and the node does that
+with two frames beside each other. What differs between the two is passed in: the clock, the robot's
 transforms, and where transforms are sent.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mvloc_ros.frontend.camera_infos import CameraInfos
 from mvloc_ros.frontend.front_end import FrontEnd, FrontEndOptions, PairedFrame
@@ -20,7 +21,7 @@ from mvloc_ros.frontend.stamp_guard import StampGuard
 from mvloc_ros.frontend.transform_watch import TransformWatch
 from mvloc_ros.geometry.transform_lookup import TransformLookup
 from mvloc_ros.localization.estimate import PoseEstimate
-from mvloc_ros.localization.localizer import Localizer
+from mvloc_ros.localization.localizer import Localizer, Seen
 from mvloc_ros.localization.tracker import Tracker
 from mvloc_ros.model.frame import Frame
 from mvloc_ros.model.manifest import Manifest
@@ -50,6 +51,23 @@ class Surroundings:
     steady_ns: Callable[[], int] = time.monotonic_ns
 
 
+@dataclass(frozen=True, eq=False)
+class SeenFrame:
+    """A frame between the network and the map.
+
+    Attributes:
+        paired: the frame with all that is known of it by now.
+        localizer: that saw it and is to judge it.
+        frame: its images; None where they could not be read.
+        seen: what the network says, or why there is nothing to judge.
+    """
+
+    paired: PairedFrame
+    localizer: Localizer
+    frame: Frame | None
+    seen: Seen | Exception
+
+
 class LocalizationServer:
     """Lives as long as one activation of the node, or one recording.
 
@@ -60,7 +78,7 @@ class LocalizationServer:
         tracking: the accepted pose, as the robot's.
         stamps: watches stamps and clock.
         infos: takes the camera_info messages.
-        on_read: told each frame when its images are read, before it is localized.
+        on_read: told each frame whose images could be read, before it is judged.
     """
 
     def __init__(
@@ -108,24 +126,46 @@ class LocalizationServer:
             self.reader.read_color,
             self.reader.read_depth,
             self.stamps.check,
-            on_frame,
+            lambda paired: on_frame(replace(paired, era=self.tracking.era)),
             on_problem,
         )
         self.infos = CameraInfos(self.reader, values.rescale_input, around.log, self.front.note_frame_id)
 
-    def estimate(self, paired: PairedFrame) -> tuple[PairedFrame, PoseEstimate]:
-        """Read and localize a frame; where the pose counts, `place` is to follow.
+    @property
+    def refines(self) -> bool:
+        """Whether judging a frame takes long, as there is a map."""
+        return self.localizer.refines
+
+    def see(self, paired: PairedFrame) -> SeenFrame:
+        """Read a frame and run the network on it; `judge` is to follow, and says what could not be done."""
+        localizer, frame = self.localizer, None
+        try:
+            frame, paired = self.front.read(paired)
+            return SeenFrame(paired, localizer, frame, localizer.see(frame))
+        except Exception as error:  # whatever it is, it is told in the order of the frames
+            return SeenFrame(paired, localizer, frame, error)
+
+    def judge(self, seen: SeenFrame) -> PoseEstimate:
+        """Refine and verify a frame's pose by the frames before it; where the pose counts, `place` is to follow.
 
         Raises:
             FrameError, DecodeError: the frame gives no pose.
         """
-        frame, paired = self.front.read(paired)
-        self.on_read(frame)
-        return paired, self.localizer.process(frame, self._tracker, self.tracking.odometry_of)
+        if seen.frame is not None:
+            self.on_read(seen.frame)
+        if isinstance(seen.seen, Exception):
+            raise seen.seen
+        self.tracking.require_of_now(seen.paired.stamp_ns, seen.paired.era)
+        return seen.localizer.judge(seen.seen, self._tracker, self.tracking.odometry_of)
+
+    def estimate(self, paired: PairedFrame) -> tuple[PairedFrame, PoseEstimate]:
+        """Read and localize a frame: `see` and `judge`. Raises as `judge`."""
+        seen = self.see(paired)
+        return seen.paired, self.judge(seen)
 
     def place(self, paired: PairedFrame, estimate: PoseEstimate) -> Localized:
         """Accept or reject a pose and tell TF if it is accepted. Raises as `RobotTracking.place`."""
-        return Localized(paired, estimate, self.tracking.place(estimate, paired.frame_id))
+        return Localized(paired, estimate, self.tracking.place(estimate, paired.frame_id, paired.era))
 
     def _forget_the_past(self, what: str) -> None:
         """After a jump back: accepted poses, transforms and waiting images are of another time."""

@@ -9,6 +9,7 @@ from typing import Any
 from mvloc_ros.frontend.decode import decode_color, decode_depth
 from mvloc_ros.frontend.front_end import FrontEnd, FrontEndOptions, PairedFrame
 from mvloc_ros.model.frame import Frame
+from mvloc_ros.pipeline.server import SeenFrame
 
 MS = 1_000_000
 
@@ -34,6 +35,18 @@ class StandInServer:
         self.front = FrontEnd(options, read_color, read_depth, check_stamp, put, on_problem)
         self._process = process
 
-    def estimate(self, paired: PairedFrame) -> tuple[PairedFrame, Any]:
-        frame, paired = self.front.read(paired)
-        return paired, self._process(frame)
+    def see(self, paired: PairedFrame) -> SeenFrame:
+        """Reads a frame and takes it, as the network would."""
+        localizer: Any = None
+        frame = None
+        try:
+            frame, paired = self.front.read(paired)
+            return SeenFrame(paired, localizer, frame, self._process(frame))
+        except Exception as error:
+            return SeenFrame(paired, localizer, frame, error)
+
+    def judge(self, seen: SeenFrame) -> Any:
+        """What `process` returned or raised."""
+        if isinstance(seen.seen, Exception):
+            raise seen.seen
+        return seen.seen

@@ -186,7 +186,7 @@ def hang(*_):
         time.sleep(0.01)
     raise RuntimeError("injected")
 
-Localizer.process = hang
+Localizer.see = hang
 sys.exit(main(sys.argv[2:]))
 """
 

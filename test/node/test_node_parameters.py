@@ -64,6 +64,7 @@ OVERRIDES = [
     "map_frame:=''", "map_frame:=1:30", "map_frame:=2024-01-01", "map_frame:=0b1", "map_frame:=1.2.3", "map_frame:=e5",
     "map_frame:=[a, b]", "map_frame:=hall of mirrors", "model:=~/models/a", "model:=/a/b-c.d",
     "rescale_input:=1", "rescale_input:=Yes", "rescale_input:='yes'", "rescale_input:=yEs", "autostart:=false",
+    "executor:=events", "executor:=multi_threaded", "executor:=1",
 ]  # fmt: skip
 
 
@@ -119,7 +120,7 @@ def test_ros_describes_what_is_declared(make_node: MakeNode):
             declaration.range is not None
         )
         assert described.additional_constraints == (f"one of: {declaration.limits()}" if declaration.choices else "")
-        assert described.read_only == (name == "autostart")
+        assert described.read_only == (name in ("autostart", "executor"))
 
 
 @pytest.mark.parametrize(
@@ -150,6 +151,13 @@ def test_values_for_parameters_that_there_are_not_are_named(make_node: MakeNode,
 def test_what_is_read_at_the_start_only_cannot_be_set_later(make_node: MakeNode):
     node = make_node()
     parameters.declare(node)
-    (result,) = node.set_parameters([Parameter("autostart", value=False)])
-    assert not result.successful
-    assert "read-only" in result.reason
+    for change in (Parameter("autostart", value=False), Parameter("executor", value="events")):
+        (result,) = node.set_parameters([change])
+        assert not result.successful
+        assert "read-only" in result.reason
+
+
+def test_an_executor_that_there_is_not_is_refused_before_the_node_runs(make_node: MakeNode):
+    """At configure it would be too late: the parameter is read-only by then."""
+    with pytest.raises(ParameterError, match="executor must be one of single_threaded, events, not 'many'"):
+        parameters.declare(make_node("-p", "executor:=many"))

@@ -18,8 +18,7 @@ from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.geometry.projection import unproject
 from mvloc_ros.geometry.trajectory import read_tum
 from mvloc_ros.localization.estimate import PoseEstimate
-from mvloc_ros.localization.localizer import Localizer
-from mvloc_ros.model.frame import Frame
+from mvloc_ros.localization.localizer import Localizer, Seen
 from mvloc_ros.recordings import RecordingError, topics
 from mvloc_ros.recordings.bag_reader import BagReader
 from mvloc_ros.recordings.bag_writer import BagWriter
@@ -226,9 +225,9 @@ def test_a_report_that_cannot_be_written_is_said(camera_bag, tiny_bundle: Path, 
 class Doubtful(Localizer):
     """Refines all poses and accepts every second one."""
 
-    def process(self, frame: Frame, *context: object) -> PoseEstimate:
-        second = frame.stamp_ns % 2 == 0  # start and period of the recording are odd
-        return replace(super().process(frame, *context), refined=not second, rejection="not this one" if second else "")
+    def judge(self, seen: Seen, *context: object) -> PoseEstimate:
+        second = seen.frame.stamp_ns % 2 == 0  # start and period of the recording are odd
+        return replace(super().judge(seen, *context), refined=not second, rejection="not this one" if second else "")
 
 
 def test_rejected_frames_are_in_the_networks_row_and_in_the_times(camera_bag, tiny_bundle: Path, monkeypatch):
