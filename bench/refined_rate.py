@@ -24,12 +24,13 @@ import rclpy
 
 from bench.domain import isolate
 from bench.harness.child_process import NODE
+from bench.harness.node_with_overlap import ONE_BY_ONE, OVERLAPPED
 from bench.latency.processes import cost_of
 from bench.live_node import RobotNode, RunningNode
 from bench.timing import print_table
 from mvloc_ros.demo.demo_run import shipped_model
 
-ONE_BY_ONE = ("-m", "bench.harness.node_one_by_one")
+_WITH_OVERLAP = ("-m", "bench.harness.node_with_overlap")
 _LEAD_S = 3.0
 _STEPS = ("decode_ms", "wait_ms", "preprocess_ms", "inference_ms", "refinement_ms", "verification_ms", "publish_ms")
 
@@ -103,8 +104,8 @@ def main() -> None:
         parser.error("--rate and --seconds must be more than 0, --rounds at least 1")
     model = args.model or shipped_model()
     kinds: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-        "one by one": (ONE_BY_ONE, ()),
-        "overlapped": (NODE, ()),
+        "one by one": ((*_WITH_OVERLAP, ONE_BY_ONE), ()),
+        "overlapped": ((*_WITH_OVERLAP, OVERLAPPED), ()),
     }
     if args.executors:
         kinds = {name: (NODE, (f"executor:={name}",)) for name in ("single_threaded", "events")}

@@ -172,7 +172,7 @@ def test_an_image_runs_without_root_and_tells_its_health(path: Path):
     entry, *check = json.loads(re.search(r"^HEALTHCHECK .* CMD (\[.*\])$", last, re.MULTILINE)[1])
     assert (check[0], entry) == ("mvloc", "/entrypoint.sh")
     deadline = int(re.search(r"--timeout=(\d+)s", last)[1])
-    assert _parser().parse_args(check[1:]).seconds < deadline
+    assert _parser().parse_args(check[1:]).deadline < deadline
     assert "STOPSIGNAL SIGINT" in last
     assert (ROOT / "launch" / json.loads(re.search(r"^CMD (.*)$", last, re.MULTILINE)[1])[3]).exists()
 

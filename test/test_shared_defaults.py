@@ -25,7 +25,7 @@ OTHERS |= {"--resolution"}  # of the scene map, of the occupancy grid
 # Options of `mvloc replay` that are parameters of the node, by another name.
 RENAMED = {"sync_tolerance": "pair_tolerance", "refine_budget": "refine_budget_ms"}
 # What mvloc.small sets apart from the options' own defaults, which mvloc.paper has: neither says all.
-SMALL = {"stage2_learning_rate", "latent_weight", "latent_noise"}
+SMALL = {"stage2_learning_rate", "latent_weight", "latent_noise", "likelihood"}
 
 
 def actions(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.Action]]:
@@ -77,7 +77,7 @@ def test_the_defaults_that_the_page_on_training_names():
     assert f"`small` {small:g}; {start.stages.latent_noise:g} = as" in rows["--latent-noise"]
 
 
-def test_the_preset_small_states_the_options_defaults_but_for_three():
+def test_the_preset_small_states_the_options_defaults_but_for_four():
     start, small = TrainingConfig(), preset("mvloc", "small")
     differ = {
         item.name

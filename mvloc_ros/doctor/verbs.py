@@ -76,9 +76,11 @@ def add_health_arguments(parser: argparse.ArgumentParser) -> None:
         "Ask a running node for its lifecycle state. Exit code 0 only if it is active; 1 if it is in another state or\n"
         "does not answer in time. For the health check of a container or a service."
     )
-    parser.epilog = "examples:\n  mvloc health\n  mvloc health --node /robot1/mvloc --seconds 3"
+    parser.epilog = "examples:\n  mvloc health\n  mvloc health --node /robot1/mvloc --deadline 3"
     parser.add_argument("--node", default="/mvloc", help="name of the node with its namespace (default: /mvloc)")
-    parser.add_argument("--seconds", type=positive, default=5.0, help="deadline of the answer (default: 5)")
+    parser.add_argument(
+        "--deadline", type=positive, default=5.0, metavar="SECONDS", help="of the answer (default: %(default)s)"
+    )
 
 
 def run_health(args: argparse.Namespace) -> int:
@@ -88,10 +90,10 @@ def run_health(args: argparse.Namespace) -> int:
     name = f"/{args.node.strip('/')}"
     if not re.fullmatch(r"(/[A-Za-z_][A-Za-z0-9_]*)+", name):
         raise DoctorError(f"--node {args.node!r} is no name of a node; it is like /mvloc or /robot1/mvloc.")
-    state = node_state(name, args.seconds)
+    state = node_state(name, args.deadline)
     if state is None:
         print(
-            f"{name}: no answer within {args.seconds:g} s; it does not run, or on another ROS_DOMAIN_ID or middleware"
+            f"{name}: no answer within {args.deadline:g} s; it does not run, or on another ROS_DOMAIN_ID or middleware"
         )
     else:
         print(f"{name}: {state}")

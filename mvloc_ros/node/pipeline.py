@@ -49,10 +49,15 @@ class _InWork:
     wait_ms: float
 
 
+# On two idle cores, which camera and listener use as well, two frames in work gave no more poses than one (29.6 and 29.2
+# a second of 30), and these were older by 13 ms (docs/performance.md).
+_LEAST_CORES = 3
+
+
 def may_overlap(threads: int) -> bool:
-    """Whether two frames may be in work: not where one core is all there is, or is to be used (`threads`)."""
+    """Whether two frames may be in work: not where few cores are all there is, or one is to be used (`threads`)."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return cores > 1 and threads != 1
+    return cores >= _LEAST_CORES and threads != 1
 
 
 class Pipeline:

@@ -18,18 +18,18 @@ START_S = 5.0
 
 
 def test_only_an_active_node_is_healthy(peer, active_node, tmp_path: Path):
-    check = ChildProcess(tmp_path / "active", "-m", "mvloc_ros.cli", "health", "--seconds", "20")
+    check = ChildProcess(tmp_path / "active", "-m", "mvloc_ros.cli", "health", "--deadline", "20")
     assert check.wait() == 0
     assert check.text() == "/mvloc: active\n"
     assert peer.transition(Transition.TRANSITION_DEACTIVATE)
-    check = ChildProcess(tmp_path / "inactive", "-m", "mvloc_ros.cli", "health", "--seconds", "20")
+    check = ChildProcess(tmp_path / "inactive", "-m", "mvloc_ros.cli", "health", "--deadline", "20")
     assert check.wait() == 1
     assert check.text() == "/mvloc: inactive\n"
 
 
 def test_a_node_that_is_not_there_is_not_healthy_within_the_deadline(capsys: pytest.CaptureFixture[str]):
     started = time.monotonic()
-    assert main(["health", "--node", "/nowhere/mvloc", "--seconds", "1"]) == 1
+    assert main(["health", "--node", "/nowhere/mvloc", "--deadline", "1"]) == 1
     assert 1.0 <= time.monotonic() - started < 1.0 + START_S
     assert "/nowhere/mvloc: no answer within 1 s" in capsys.readouterr().out
 

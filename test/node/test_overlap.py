@@ -234,10 +234,11 @@ def test_an_exchange_of_the_model_waits_for_both_frames(run):
     assert all(found.accepted for _, found in one.told)
 
 
-def test_frames_do_not_overlap_where_one_core_is_to_be_used(monkeypatch):
-    assert not may_overlap(1)
-    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0})
-    assert not may_overlap(0)
+def test_frames_do_not_overlap_where_there_are_two_cores_or_one_is_to_be_used(monkeypatch):
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
+    assert not may_overlap(0)
+    assert not may_overlap(2)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1, 2})
     assert may_overlap(0)
     assert may_overlap(2)
+    assert not may_overlap(1)
