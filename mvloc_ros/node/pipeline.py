@@ -49,8 +49,8 @@ class _InWork:
     wait_ms: float
 
 
-# On two idle cores, which camera and listener use as well, two frames in work gave no more poses than one (29.6 and 29.2
-# a second of 30), and these were older by 13 ms (docs/performance.md).
+# On two idle cores, which camera and listener use as well, two frames in work gave no more poses than one (29.6 and
+# 29.2 a second of 30), and these were older by 13 ms (docs/performance.md).
 _LEAST_CORES = 3
 
 
