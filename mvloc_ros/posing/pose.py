@@ -34,9 +34,10 @@ from mvloc_ros.posing.upright import Upright, upright
 from mvloc_ros.posing.view import FAR_M, NEAR_M, Rig
 from mvloc_ros.posing.whole_map import WholeMap, build
 from mvloc_ros.recordings import digests
-from mvloc_ros.recordings.bare_folder import BareFolder, open_bare_folder
+from mvloc_ros.recordings.bare_folder import open_bare_folder
 from mvloc_ros.recordings.contents import bare_contents_text
 from mvloc_ros.recordings.depth_summary import depth_summary
+from mvloc_ros.recordings.frames import BareFolder
 from mvloc_ros.recordings.joined_folders import paths_of, require_same_cameras
 from mvloc_ros.recordings.train_test_split import require_test_fraction
 

@@ -7,7 +7,7 @@ its odometry, at times near those of the frames; and its IMU, `imu.csv` (or `acc
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from mvloc_ros.geometry.trajectory import Trajectory, read_tum
 from mvloc_ros.recordings import seven_scenes, tum
 from mvloc_ros.recordings.camera_file import apply_camera_file, fit_to_images
 from mvloc_ros.recordings.errors import RecordingError
-from mvloc_ros.recordings.frames import CameraSettings, FrameRecord
+from mvloc_ros.recordings.frames import BareFolder, BareSequence, FrameRecord
 from mvloc_ros.recordings.imu.imu_file import (
     ACCELEROMETER_FILE,
     IMU_FILE,
@@ -28,42 +28,6 @@ from mvloc_ros.recordings.imu.imu_file import (
 from mvloc_ros.recordings.imu.samples import ImageTimes, Imu
 
 ODOMETRY_FILE = "odometry.tum"
-
-
-@dataclass(frozen=True, eq=False)
-class BareSequence:
-    """One recording in order of time.
-
-    Attributes:
-        name: of its folder.
-        frames: with no pose (`T_map_camera` is None).
-        odometry: T_odom_base at stamps of the frames' clock; None without.
-        imu: its samples, checked; None without. It may be that none can be used, as its remarks say.
-    """
-
-    name: str
-    frames: tuple[FrameRecord, ...]
-    odometry: Trajectory | None = None
-    imu: Imu | None = None
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class BareFolder(CameraSettings):
-    """A folder of RGB-D frames without poses; `layout` is '7scenes' or 'tum'."""
-
-    root: Path
-    layout: str
-    sequences: tuple[BareSequence, ...]
-
-    @property
-    def where(self) -> str:
-        """The path, for a message."""
-        return str(self.root)
-
-    @property
-    def frames(self) -> tuple[FrameRecord, ...]:
-        """Of all sequences, one after another."""
-        return tuple(frame for sequence in self.sequences for frame in sequence.frames)
 
 
 def open_bare_folder(path: Path | str) -> BareFolder:

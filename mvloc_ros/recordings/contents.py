@@ -5,8 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mvloc_ros.recordings.bare_folder import BareFolder
-from mvloc_ros.recordings.frames import FrameRecord, PosedFolder
+from mvloc_ros.recordings.frames import BareFolder, FrameRecord, PosedFolder
 
 _LAYOUTS = {"7scenes": "7-Scenes", "tum": "TUM RGB-D"}
 

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from mvloc_ros.geometry.depth_statistics import DepthStatistics, DepthTally, unit_hint, unusual
-from mvloc_ros.recordings.bare_folder import BareFolder
 from mvloc_ros.recordings.camera_file import CAMERA_FILE, read_camera_file
 from mvloc_ros.recordings.errors import RecordingError
-from mvloc_ros.recordings.frames import PosedFolder
+from mvloc_ros.recordings.frames import BareFolder, PosedFolder
 from mvloc_ros.recordings.images import read_depth
 
 _IMAGES = 12

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The values that describe a posed RGB-D recording, whatever folder layout it came from."""
+"""The values that describe an RGB-D recording, with poses or without, whatever folder layout it came from."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mvloc_ros.geometry.camera import PinholeCamera
+from mvloc_ros.geometry.trajectory import Trajectory
+from mvloc_ros.recordings.imu.samples import Imu
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,3 +97,39 @@ class PosedFolder(CameraSettings):
     def frames(self) -> Iterator[FrameRecord]:
         """All frames, whatever they are used for, in order of time."""
         return iter(sorted((*self.train, *self.test, *self.unused), key=lambda frame: frame.stamp_ns))
+
+
+@dataclass(frozen=True, eq=False)
+class BareSequence:
+    """One recording in order of time.
+
+    Attributes:
+        name: of its folder.
+        frames: with no pose (`T_map_camera` is None).
+        odometry: T_odom_base at stamps of the frames' clock; None without.
+        imu: its samples, checked; None without. It may be that none can be used, as its remarks say.
+    """
+
+    name: str
+    frames: tuple[FrameRecord, ...]
+    odometry: Trajectory | None = None
+    imu: Imu | None = None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class BareFolder(CameraSettings):
+    """A folder of RGB-D frames without poses; `layout` is '7scenes' or 'tum'."""
+
+    root: Path
+    layout: str
+    sequences: tuple[BareSequence, ...]
+
+    @property
+    def where(self) -> str:
+        """The path, for a message."""
+        return str(self.root)
+
+    @property
+    def frames(self) -> tuple[FrameRecord, ...]:
+        """Of all sequences, one after another."""
+        return tuple(frame for sequence in self.sequences for frame in sequence.frames)

@@ -12,10 +12,9 @@ from typing import TypeAlias
 import numpy as np
 
 from mvloc_ros.geometry.camera import PinholeCamera
-from mvloc_ros.recordings.bare_folder import BareFolder
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.folder import open_folder
-from mvloc_ros.recordings.frames import CameraSettings, FrameRecord, PosedFolder
+from mvloc_ros.recordings.frames import BareFolder, CameraSettings, FrameRecord, PosedFolder
 from mvloc_ros.recordings.repeated_frames import require_distinct
 from mvloc_ros.recordings.seven_scenes import PAUSE_NS
 from mvloc_ros.recordings.train_test_split import TEST_FRACTION

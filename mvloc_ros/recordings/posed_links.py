@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 from mvloc_ros.geometry.motion_limits import MotionLimits
 from mvloc_ros.geometry.trajectory import Interpolation, NoPose
 from mvloc_ros.recordings.agreement import require_agreement
-from mvloc_ros.recordings.bare_folder import BareFolder, BareSequence
 from mvloc_ros.recordings.camera_file import CAMERA_FILE, camera_file_content
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.folder import open_folder
 from mvloc_ros.recordings.folder_writer import pose_text
-from mvloc_ros.recordings.frames import FrameRecord
+from mvloc_ros.recordings.frames import BareFolder, BareSequence, FrameRecord
 from mvloc_ros.recordings.numbering import frame_numbers
 from mvloc_ros.recordings.trajectory_file import (
     AXES,

@@ -21,7 +21,8 @@ from mvloc_ros.posing.errors import PosingError
 from mvloc_ros.posing.pose import pose_folders
 from mvloc_ros.posing.posed_folder import PosedFrame, write_posed
 from mvloc_ros.recordings import open_folder
-from mvloc_ros.recordings.bare_folder import BareFolder, open_bare_folder
+from mvloc_ros.recordings.bare_folder import open_bare_folder
+from mvloc_ros.recordings.frames import BareFolder
 from mvloc_ros.storage import StorageError
 
 CAMERA = {"width": 64, "height": 48, "fx": 60.0, "fy": 61.0, "cx": 31.0, "cy": 23.5}
