@@ -25,11 +25,12 @@ from mvloc_ros.backends.backend_choice import create_backend
 from mvloc_ros.errors import MvlocError
 from mvloc_ros.evaluation.pose_errors import PoseErrors
 from mvloc_ros.learn.report.accuracy import RIGHT_DEG, RIGHT_M
-from mvloc_ros.learn.report.coverage import REACH_DEG, REACH_M, Coverage, coverage_of
+from mvloc_ros.learn.report.coverage import Coverage, coverage_of
 from mvloc_ros.learn.report.inputs import ReportInputs
 from mvloc_ros.learn.report.place import Place, read_place
 from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.mapping.build import Cameras
+from mvloc_ros.recordings.held_out_blocks import REACH_DEG, REACH_M
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]

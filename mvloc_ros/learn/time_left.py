@@ -69,6 +69,8 @@ class TimeLeft:
 
     def _cost(self, name: str) -> float | None:
         """Seconds of a step on two idle cores; None where nobody knows."""
+        if name == "whole map" and not self._job.holds_out:
+            return 0.0
         if name != "network":
             return FIXED_S.get(name, 0.0) + PER_FRAME_S.get(name, 0.0) * self._frames
         options = self._job.options

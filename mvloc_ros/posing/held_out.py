@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mvloc_ros.posing.posed_folder import PosedFrame
-from mvloc_ros.recordings.held_out_blocks import Block, choose_blocks
+from mvloc_ros.recordings.held_out_blocks import REACH_DEG, REACH_M, Block, choose_blocks
 from mvloc_ros.recordings.held_out_file import TEST, UNUSED, Stretch
 
 Posed = Mapping[str, Sequence[PosedFrame]]
@@ -59,6 +59,6 @@ def held_out_lines(content: Sequence[Mapping[str, Any]]) -> list[str]:
     covered = sum(one["frames"] * one["covered"] for one in content) / frames
     stretches = "1 stretch" if len(content) == 1 else f"{len(content)} stretches"
     return [
-        f"held out for tests: {frames} frames in {stretches}; other frames were taken within 0.75 m and 30 degrees of "
-        f"{covered:.0%} of them"
+        f"held out for tests: {frames} frames in {stretches}; other frames were taken within {REACH_M:g} m and "
+        f"{REACH_DEG:g} degrees of {covered:.0%} of them"
     ]

@@ -135,7 +135,7 @@ def _begin(folder: Path, source: str) -> None:
         print(f"goes on with what an interrupted run left in {folder}")
         return
     if kept:
-        print(f"starts anew: {folder} is of other recordings or options, and is deleted")
+        print(f"starts from the beginning: what {folder} has is of other recordings or options, and is deleted")
     for path in kept:
         path.unlink()
     write_file(stated, source, durable=False)

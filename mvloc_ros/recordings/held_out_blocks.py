@@ -23,8 +23,10 @@ Mask = NDArray[np.bool_]
 # How far a camera comes in a stretch, so that what was seen before and after it covers its middle; and how many frames
 # it has: the first pose takes six.
 _LENGTH_M, _FEWEST, _MOST = 1.0, 20, 150
-# A frame is covered if another one was taken so near and looked so much the same way; a stretch, if so many are.
-_REACH_M, _REACH_RAD, _COVERED = 0.75, np.deg2rad(30.0), 0.9
+REACH_M, REACH_DEG = 0.75, 30.0
+"""A frame is covered if another one was taken so near and looked so much the same way (docs/learn_report.md)."""
+# A stretch is covered if so many of its frames are.
+_COVERED = 0.9
 # Frames before and after a stretch that are neither held out nor trained on: those that the camera moved less than
 # this from its end.
 _GAP_M, _GAP_RAD = 0.25, np.deg2rad(10.0)
@@ -153,6 +155,6 @@ def _in_reach(poses: Array, others: Array) -> Mask:
     """`[N, M]`: which poses have which others in reach."""
     found = np.zeros((len(poses), len(others)), dtype=bool)
     for row, pose in enumerate(poses):
-        near = np.linalg.norm(others[:, :3, 3] - pose[:3, 3], axis=1) <= _REACH_M
-        found[row] = near & (others[:, :3, 2] @ pose[:3, 2] >= np.cos(_REACH_RAD))
+        near = np.linalg.norm(others[:, :3, 3] - pose[:3, 3], axis=1) <= REACH_M
+        found[row] = near & (others[:, :3, 2] @ pose[:3, 2] >= np.cos(np.deg2rad(REACH_DEG)))
     return found

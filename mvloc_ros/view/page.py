@@ -42,7 +42,7 @@ def require_plotly() -> ModuleType:
         import plotly.graph_objects
     except ImportError:
         raise ViewError(
-            "The interactive page needs Plotly, which is not installed here: pip install plotly, or leave --html away."
+            "The interactive page needs Plotly, which is not installed here: pip install plotly, or omit --html."
         ) from None
     module: ModuleType = plotly.graph_objects
     return module

@@ -100,7 +100,7 @@ def test_work_on_something_else_is_begun_anew(tmp_path: Path, capsys: pytest.Cap
     assert begun({"frames": 1}, 5) is None
     assert begun({"frames": 1}, 6) == 5
     assert begun({"frames": 2}, 7) is None
-    assert "starts anew" in capsys.readouterr().out
+    assert "starts from the beginning" in capsys.readouterr().out
     assert begun({"frames": 2}, 8) == 7
 
 

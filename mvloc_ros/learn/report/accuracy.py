@@ -146,7 +146,8 @@ def parts_of(evaluation: Evaluation) -> list[NDArray[np.bool_]]:
     seconds = evaluation.stamps_ns[index] / 1e9
     steps = np.diff(seconds)
     least_s = max(_PART_S, _PART_STEPS * float(np.median(steps))) if len(steps) else _PART_S
-    cuts = np.flatnonzero((steps > least_s) | (steps < 0.0)) + 1
+    # A recording of several sequences has pauses of just a second (`from_folder`).
+    cuts = np.flatnonzero((steps >= least_s - 1e-6) | (steps < 0.0)) + 1
     result = []
     for part in np.split(index, cuts):
         chosen = np.zeros(len(evaluation), dtype=bool)

@@ -19,11 +19,11 @@ from mvloc_ros.mapping.errors import MappingError
 from mvloc_ros.mapping.grid_cells import Cell, Frame2D, Grid, GridOptions, make_grid
 from mvloc_ros.mapping.grid_floor import Floor, find_floor
 from mvloc_ros.mapping.grid_views import Views
+from mvloc_ros.recordings.held_out_blocks import REACH_DEG, REACH_M
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-REACH_M, REACH_DEG = 0.75, 30.0
 HEADINGS_DEG = tuple(30.0 * i for i in range(12))
 """Of the camera's optical axis, counterclockwise from the x axis of the pictures."""
 _GRID_M, _CELL_M = 0.1, 0.2

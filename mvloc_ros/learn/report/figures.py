@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.learn.report.accuracy import FALSE_DEG, FALSE_M, RIGHT_DEG, RIGHT_M, SETTLED_S
-from mvloc_ros.learn.report.coverage import HEADINGS_DEG, REACH_DEG, REACH_M
+from mvloc_ros.learn.report.coverage import HEADINGS_DEG
 from mvloc_ros.learn.report.findings import Findings
 from mvloc_ros.learn.report.place import Place
 from mvloc_ros.learn.report.posing_file import LoopClosure, Posing
 from mvloc_ros.learn.report.verdict import Verdict
+from mvloc_ros.recordings.held_out_blocks import REACH_DEG, REACH_M
 
 SCHEMA = 1
 

@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from mvloc_ros import __version__
 from mvloc_ros.drawing import markup as html
 from mvloc_ros.learn.report.accuracy import SETTLED_S, AccuracyOnHeldOut, HeldOut, Row
-from mvloc_ros.learn.report.coverage import REACH_DEG, REACH_M, Coverage
+from mvloc_ros.learn.report.coverage import Coverage
 from mvloc_ros.learn.report.figures import left_out, loop_figures, percentiles
 from mvloc_ros.learn.report.findings import CoveredFrames, Findings
 from mvloc_ros.learn.report.place import Place
 from mvloc_ros.learn.report.verdict import Verdict, length, share
+from mvloc_ros.recordings.held_out_blocks import REACH_DEG, REACH_M
 
 PLAN, EXPECTED, HELD_OUT, COVERAGE = "plan", "expected_error", "held_out", "coverage"
 """Names of the pictures; those of the last three may be missing."""

@@ -18,11 +18,11 @@ from mvloc_ros.learn.report.accuracy import (
     HeldOut,
     same_poses,
 )
-from mvloc_ros.learn.report.coverage import REACH_DEG, REACH_M
 from mvloc_ros.learn.report.findings import Findings
 from mvloc_ros.learn.report.place import Place
 from mvloc_ros.learn.report.posing_file import Posing
 from mvloc_ros.localization.uncertainty import uncalibrated
+from mvloc_ros.recordings.held_out_blocks import REACH_DEG, REACH_M
 
 GOOD, PARTLY, BAD, UNKNOWN = "good", "partly", "bad", "unknown"
 _WORDS = {

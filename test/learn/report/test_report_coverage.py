@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from box_room import looking
 
-from mvloc_ros.learn.report.coverage import HEADINGS_DEG, REACH_M, Coverage, ViewPoints, covered
+from mvloc_ros.learn.report.coverage import HEADINGS_DEG, Coverage, ViewPoints, covered
 from mvloc_ros.mapping.errors import MappingError
 from mvloc_ros.mapping.grid_cells import Cell, Frame2D, Grid
+from mvloc_ros.recordings.held_out_blocks import REACH_M
 
 EDGE, CELLS = 0.1, 40
 

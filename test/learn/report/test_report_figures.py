@@ -16,6 +16,8 @@ import pytest
 
 from mvloc_ros.cli import _parser, main
 from mvloc_ros.drawing.canvas import Extent, raster, steps_between
+from mvloc_ros.learn.report.accuracy import parts_of
+from mvloc_ros.learn.report.evaluation_files import Evaluation
 from mvloc_ros.learn.report.expected_error import expected_error
 from mvloc_ros.learn.report.figures import figures_of
 from mvloc_ros.learn.report.findings import find
@@ -60,6 +62,14 @@ def test_parts_end_where_the_recording_pauses(whole: Report):
     first, second = whole[1]["held_out"]["parts"]
     assert (first["frames"], first["accepted"], first["right"], first["false"]) == (5, 4, 4, 0)
     assert (second["frames"], second["accepted"], second["right"], second["false"]) == (5, 4, 2, 1)
+
+
+def test_a_pause_of_a_second_ends_a_part():
+    """`mvloc bag from-folder` puts a second between the sequences of a folder."""
+    stamps = np.array([0, 1, 2, 12, 13, 14], dtype=np.int64) * 100_000_000
+    none, truth = np.full(6, np.nan), np.tile(np.eye(4), (6, 1, 1))
+    parts = parts_of(Evaluation(stamps, np.zeros(6, np.bool_), none, none, truth, {}))
+    assert [part.tolist() for part in parts] == [[True] * 3 + [False] * 3, [False] * 3 + [True] * 3]
 
 
 def test_baselines_stand_beside(whole: Report):
