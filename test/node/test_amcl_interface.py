@@ -26,7 +26,19 @@ SLOW = "transform_timeout:=2.0"
 
 
 def frame(peer, robot, wait_for, depth_m: float = 1.5) -> LocalizationStatus:
-    """Send one pair with odometry around it and return the status that answers it."""
+    """Send pairs with odometry around them until the node knows where the camera is, and return that status.
+
+    A latched transform comes to a new node on another way than the images, and may come after them.
+    """
+    deadline = time.monotonic() + 20.0
+    while True:
+        status = answer(peer, robot, wait_for, depth_m)
+        if "TF does not tell" not in status.reason or time.monotonic() > deadline:
+            return status
+
+
+def answer(peer, robot, wait_for, depth_m: float) -> LocalizationStatus:
+    """The status that answers one pair."""
     stamp, seen = time.time_ns(), len(peer.statuses)
     for around in (-25_000_000, 25_000_000):
         robot.drive(stamp + around, STILL)
