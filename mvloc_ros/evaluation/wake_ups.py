@@ -20,6 +20,8 @@ WITHIN_S, WITHIN_M = 10.0, 1.0
 RIGHT_M, RIGHT_DEG = 0.15, 5.0
 FALSE_M, FALSE_DEG = 0.5, 15.0
 _SECOND_NS = 1_000_000_000
+_PAUSE_NS, _PAUSE_STEPS = _SECOND_NS, 5
+"""Where the ground truth pauses for so long, and so many of its usual steps, neither errors nor the way are known."""
 
 
 class WakeUpError(MvlocError):
@@ -109,7 +111,7 @@ class WakeUpResult:
 
 
 def plan_wake_ups(truth: Trajectory, frames_ns: np.ndarray, count: int) -> list[WakeUp]:
-    """Starts at evenly spread frames, each with the end of its time or way, whichever comes first.
+    """Starts at evenly spread frames, each with the end of its time, its way or the truth, whichever comes first.
 
     Raises:
         WakeUpError: there is no ground truth, or fewer frames than wake-ups.
@@ -118,7 +120,8 @@ def plan_wake_ups(truth: Trajectory, frames_ns: np.ndarray, count: int) -> list[
         raise WakeUpError(
             "Wake-ups are evaluated by ground truth, and the recording has none: name it with --truth-topic."
         )
-    frames_ns = frames_ns[(frames_ns >= truth.stamps_ns[0]) & (frames_ns <= truth.stamps_ns[-1])]
+    ends = _ends_of_truth(truth.stamps_ns, frames_ns)
+    frames_ns, ends = frames_ns[ends >= frames_ns], ends[ends >= frames_ns]
     if len(frames_ns) < count:
         raise WakeUpError(
             f"{count} wake-ups need as many frames with ground truth; the recording has {len(frames_ns)}."
@@ -126,12 +129,24 @@ def plan_wake_ups(truth: Trajectory, frames_ns: np.ndarray, count: int) -> list[
     steps = np.linalg.norm(np.diff(truth.poses[:, :3, 3], axis=0), axis=1)
     driven = np.concatenate([[0.0], np.cumsum(steps)])
     planned = []
-    for start in frames_ns[np.arange(count) * len(frames_ns) // count]:
+    for chosen in np.arange(count) * len(frames_ns) // count:
+        start = frames_ns[chosen]
         at = int(np.searchsorted(truth.stamps_ns, start))
         gone = int(np.searchsorted(driven, driven[at] + WITHIN_M, side="right"))
         by_way = int(truth.stamps_ns[gone]) if gone < len(driven) else int(truth.stamps_ns[-1])
-        planned.append(WakeUp(int(start), min(by_way, int(start) + round(WITHIN_S * _SECOND_NS))))
+        by_time = int(start) + round(WITHIN_S * _SECOND_NS)
+        planned.append(WakeUp(int(start), min(by_way, by_time, int(ends[chosen]))))
     return planned
+
+
+def _ends_of_truth(truth_ns: np.ndarray, frames_ns: np.ndarray) -> np.ndarray:
+    """`[N]`: the stamp at which the ground truth around each frame ends; before the frame where there is none."""
+    steps = np.diff(truth_ns)
+    least = max(_PAUSE_NS, _PAUSE_STEPS * float(np.median(steps))) if len(steps) else _PAUSE_NS
+    breaks = np.flatnonzero(steps >= least)
+    begins, ends = truth_ns[[0, *(breaks + 1)]], truth_ns[[*breaks, -1]]
+    run = np.searchsorted(begins, frames_ns, side="right") - 1
+    return np.where(run >= 0, ends[np.maximum(run, 0)], -1)
 
 
 def evaluate_wake_ups(wake_ups: list[WakeUp], truth: Trajectory, tolerance_ns: int = 0) -> WakeUpResult:

@@ -10,8 +10,12 @@ from mvloc_ros.learn.report.inputs import ReportInputs
 from mvloc_ros.learn.step import Step, Values
 from mvloc_ros.model.bundle import read_bundle
 from mvloc_ros.recordings import digests, open_folders
-from mvloc_ros.recordings.from_folder import select_frames, write_bag
+from mvloc_ros.recordings.frames import PosedFolder
+from mvloc_ros.recordings.from_folder import has_odometry, select_frames, with_lead_in, write_bag
 
+LEAD_IN_S = 5.0
+"""A localizer has this time to find its pose in what it knows before a held-out part begins, as a robot that drives."""
+WAKE_UPS = 20
 BUDGET_MS = 10_000.0
 """For refining one pose in the evaluation: what a machine that is busy now can do in the node's time says little."""
 
@@ -25,20 +29,29 @@ def evaluation_step(job: Job) -> Step:
             "bundle": _digest(job.evaluated),
             "test fraction": options.test_fraction,
             "refinement, ms": BUDGET_MS,
+            "followed": f"with odometry where there is any, from {LEAD_IN_S:g} s before",
+            "wake-ups": WAKE_UPS,
         }
         return {**about, **job.data()}
 
     def work() -> None:
+        from mvloc_ros.learn.report.accuracy import part_pause_s
         from mvloc_ros.replay.evaluated_parameters import evaluated
         from mvloc_ros.replay.evaluation import evaluate
         from mvloc_ros.replay.offline import OfflineOptions, run_offline
         from mvloc_ros.replay.outcomes import no_pose_sentence
         from mvloc_ros.replay.report import write_report
+        from mvloc_ros.replay.wake_ups import OVERRIDES
 
         folder = open_folders(job.folders, options.test_fraction)
-        write_bag(folder, select_frames(folder, "test"), places.test_bag, force=True)
-        values = evaluated([f"refine_budget_ms:={BUDGET_MS}"])
-        result = evaluate(run_offline(places.test_bag, job.evaluated, OfflineOptions(parameters=values)))
+        frames = with_lead_in(folder, select_frames(folder, "test"), LEAD_IN_S)
+        write_bag(folder, frames, places.test_bag, force=True)
+        as_on_robot = OVERRIDES if has_odometry(folder) else ()
+        values = evaluated([*as_on_robot, f"refine_budget_ms:={BUDGET_MS}"])
+        starts = min(WAKE_UPS, len(folder.test))
+        run = OfflineOptions(parameters=values, wake_ups=starts, restart_after_s=part_pause_s(1.0 / folder.rate_hz))
+        print(_how_followed(folder))
+        result = evaluate(run_offline(places.test_bag, job.evaluated, run))
         print(write_report(result, places.evaluation))
         print(budget_note())
         if not result.poses:
@@ -49,6 +62,20 @@ def evaluation_step(job: Job) -> Step:
         return {**files, "test bag": digests.of_folder(places.test_bag)}
 
     return Step("evaluation", "evaluation", inputs, work, outputs, verb="mvloc replay")
+
+
+def _how_followed(folder: PosedFolder) -> str:
+    """Whether the poses of the evaluation are followed with odometry, and from where."""
+    told = (
+        "with the recording's odometry and the node's gate, as on the robot"
+        if has_odometry(folder)
+        else "without odometry (the data have none, or do not state where the camera is on the robot): a robot that "
+        "has it follows its pose through frames that are rejected here"
+    )
+    return (
+        f"followed from {LEAD_IN_S:g} s before each held-out part on, as far as it was recorded, {told}; the robots "
+        "that wake up know nothing when they start in these parts"
+    )
 
 
 def budget_note() -> str:
@@ -130,12 +157,15 @@ def report_inputs(job: Job) -> ReportInputs:
 
 def _notes(job: Job) -> tuple[str, ...]:
     """What the page should say beside the figures, each a sentence."""
-    notes = [f"The poses were {budget_note()}."]
+    folder = open_folders(job.folders, job.options.test_fraction)
+    notes = [
+        f"The poses were {budget_note()}.",
+        f"The poses were {_how_followed(folder)}.",
+    ]
     if job.holds_out:
         notes.append(
             "The figures are of the map without the held-out frames; the bundle has the map of all frames, with the "
-            "thresholds and covariances of the other one. The held-out parts were evaluated without odometry: a robot "
-            "that has it follows its pose through frames that are rejected here, and wakes up less often."
+            "thresholds and covariances of the other one."
         )
     if len(job.folders) > 1:
         names = ", ".join(path.name for path in job.folders)

@@ -29,7 +29,7 @@ def next_text(job: Job) -> str:
         (places.out, "the bundle, for the node"),
         (page, "the report"),
         (places.evaluation, "the evaluation: report.json, frames.csv, trajectory.png"),
-        (places.test_bag, "the frames that it was evaluated on, as a recording"),
+        (places.test_bag, "the frames that it was evaluated on and those before them, as a recording"),
         (places.grid if job.options.grid else None, "the occupancy grid: map.yaml, map.pgm, grid.png"),
         (places.work, "all else; it may be deleted"),
     ]

@@ -27,6 +27,7 @@ from mvloc_ros.posing.held_out import held_out_blocks, stretches_of
 from mvloc_ros.posing.kept_work import kept_work
 from mvloc_ros.posing.options import PosingOptions
 from mvloc_ros.posing.posed_folder import PosedFrame, require_usable, write_posed
+from mvloc_ros.posing.robot_mount import with_mount
 from mvloc_ros.posing.summary import Recording, content_of, summary_text
 from mvloc_ros.posing.tracking import track
 from mvloc_ros.posing.tracks import Missed, Track, fused
@@ -126,7 +127,10 @@ def _written(
     blocks = held_out_blocks(posed, options.test_fraction)
     imus = {recordings[track.sequence].name: track.imu for track in tracks if track.imu is not None}
     content = content_of(recordings, posed, missed, whole, frame, mount, blocks, seconds, imus)
-    write_posed(out, cameras, posed, content, stretches_of(blocks, posed))
+    odometry = {} if mount is None else {one.name: one.odometry for one in recordings if one.odometry is not None}
+    write_posed(
+        out, with_mount(cameras, mount, whole.camera_height_m), posed, content, stretches_of(blocks, posed), odometry
+    )
     return PosingSummary(out, content)
 
 

@@ -20,6 +20,7 @@ from mvloc_ros.posing.errors import PosingError
 from mvloc_ros.recordings.camera_file import CAMERA_FILE, camera_file_content
 from mvloc_ros.recordings.frames import CameraSettings, FrameRecord
 from mvloc_ros.recordings.held_out_file import HELD_OUT_FILE, Stretch, held_out_text
+from mvloc_ros.recordings.odometry_file import sampled, write_odometry
 from mvloc_ros.storage import StorageError, replace_folder, staging_folder, write_file
 
 Array = NDArray[np.float64]
@@ -66,6 +67,7 @@ def write_posed(
     sequences: Mapping[str, Sequence[PosedFrame]],
     content: Mapping[str, Any],
     held_out: Sequence[Stretch] = (),
+    odometry: Mapping[str, Trajectory] | None = None,
 ) -> None:
     """Write the folder whole or not at all; images are linked where the disk allows, else copied.
 
@@ -75,6 +77,7 @@ def write_posed(
         sequences: the frames of each sequence.
         content: of posing.json.
         held_out: frames for tests; without any, who reads the folder splits it.
+        odometry: T_odom_base of sequences, at stamps of the frames' clock, to be kept beside the images.
 
     Raises:
         PosingError: the folder holds something else.
@@ -85,6 +88,8 @@ def write_posed(
         try:
             for name, frames in sequences.items():
                 _write_sequence(folder, name, frames)
+                if odometry is not None and name in odometry:
+                    _write_odometry(folder / name, frames, odometry[name], cameras.rate_hz)
             write_file(folder / CAMERA_FILE, json.dumps(camera_file_content(cameras), indent=1) + "\n", durable=False)
             if held_out:
                 write_file(folder / HELD_OUT_FILE, held_out_text(held_out), durable=False)
@@ -113,6 +118,11 @@ def _write_sequence(folder: Path, name: str, frames: Sequence[PosedFrame]) -> No
         lines.append(f"{seconds}.{rest:09d} {upper}")
     write_tum(folder / f"trajectory-{name}.tum", Trajectory.collect(poses))
     write_file(folder / f"covariances-{name}.txt", "\n".join(lines) + "\n", durable=False)
+
+
+def _write_odometry(folder: Path, frames: Sequence[PosedFrame], odometry: Trajectory, rate_hz: float) -> None:
+    found = {frame.record.index: sampled(odometry, frame.record.stamp_ns) for frame in frames}
+    write_odometry(folder, {index: T for index, T in found.items() if T is not None}, rate_hz)
 
 
 def _link(source: Path, path: Path) -> None:

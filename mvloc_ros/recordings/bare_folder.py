@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from mvloc_ros.geometry.trajectory import Trajectory, read_tum
 from mvloc_ros.recordings import seven_scenes, tum
 from mvloc_ros.recordings.camera_file import apply_camera_file, fit_to_images
 from mvloc_ros.recordings.errors import RecordingError
@@ -26,8 +25,7 @@ from mvloc_ros.recordings.imu.imu_file import (
     read_imu,
 )
 from mvloc_ros.recordings.imu.samples import ImageTimes, Imu
-
-ODOMETRY_FILE = "odometry.tum"
+from mvloc_ros.recordings.odometry_file import read_odometry
 
 
 def open_bare_folder(path: Path | str) -> BareFolder:
@@ -60,7 +58,7 @@ def _seven_scenes(root: Path) -> BareFolder:
     for folder in seven_scenes.sequence_folders(root):
         frames = seven_scenes.read_images(folder, start_ns, settings.rate_hz)
         # Times in odometry.tum count from the sequence's first number, whatever stamps the sequences get here.
-        odometry = _odometry(folder, start_ns)
+        odometry = read_odometry(folder, start_ns)
         imu = _imu(folder, frames, settings.rate_hz)
         sequences.append(BareSequence(folder.name, tuple(frames), odometry, imu))
         start_ns = (frames[-1].stamp_ns if frames else start_ns) + seven_scenes.PAUSE_NS
@@ -73,21 +71,13 @@ def _tum(root: Path) -> BareFolder:
     settings, stated = apply_camera_file(root, tum.DEFAULTS)
     folders = tum.recording_folders(root)
     sequences = tuple(
-        BareSequence(folder.name, tuple(tum.read_images(folder)), _odometry(folder, 0), _imu_by_stamps(folder))
+        BareSequence(folder.name, tuple(tum.read_images(folder)), read_odometry(folder), _imu_by_stamps(folder))
         for folder in folders
     )
     settings = fit_to_images(root, settings, stated, [frame for sequence in sequences for frame in sequence.frames])
     if "rate_hz" not in stated:
         settings = replace(settings, rate_hz=tum.rate_of([list(sequence.frames) for sequence in sequences]))
     return BareFolder(root=root, layout="tum", sequences=sequences, **vars(settings))
-
-
-def _odometry(folder: Path, start_ns: int) -> Trajectory | None:
-    path = folder / ODOMETRY_FILE
-    if not path.is_file():
-        return None
-    read = read_tum(path)
-    return Trajectory(read.stamps_ns + start_ns, read.poses)
 
 
 def _imu_by_stamps(folder: Path) -> Imu | None:

@@ -4,7 +4,8 @@
     {"color": {"width": 640, "height": 480, "fx": 525, "fy": 525, "cx": 320, "cy": 240},
      "depth": {...}, "depth_registered": true, "pose_of": "color", "rate_hz": 15,
      "depth_units_per_metre": 1000, "max_depth": 80, "depth_of_points": false, "licence": "CC BY 4.0",
-     "T_color_depth": [[1, 0, 0, -0.025], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]}
+     "T_color_depth": [[1, 0, 0, -0.025], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]],
+     "T_base_camera": [[0, 0, 1, 0.2], [-1, 0, 0, 0], [0, -1, 0, 0.9], [0, 0, 0, 1]]}
 
 Every key may be left out; a key that is not listed here is refused, so that a typing error does not
 pass as a default. `T_color_depth` says where the cameras of depth that is not registered sit: it maps
@@ -12,7 +13,8 @@ coordinates of the depth camera (metres, optical frame) into the colour camera. 
 metres the measurements go, which training takes for its range unless the command line gives one.
 `depth_of_points` says that depth images are of single points, as those of a LIDAR are. `depth_projection` is
 "pinhole", or "cylindrical" where depth images are panoramas: their camera then is made up, and nothing may project
-through it.
+through it. `T_base_camera` says where the camera of `pose_of` (optical frame) is on the robot (`base_link`; x forward,
+z up), which `odometry.tum` beside the images needs where they become a recording with transforms.
 """
 
 from __future__ import annotations
@@ -188,4 +190,5 @@ _READERS: dict[str, tuple[str, Callable[[Section, str], Any]]] = {
     "max_depth": ("max_depth_m", _positive),
     "depth_of_points": ("depth_of_points", Section.switch),
     "depth_projection": ("depth_projection", _one_of(*PROJECTIONS)),
+    "T_base_camera": ("T_base_camera", _transform),
 }

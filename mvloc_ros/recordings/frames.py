@@ -55,7 +55,8 @@ class CameraSettings:
     empty where unknown. `T_color_depth` (4x4) maps coordinates of the depth camera into the colour camera, None where
     unknown. `max_depth_m` is how far the depth measurements go, None where nothing says it; `depth_of_points` says that
     depth images are of single points, with nothing between them. Of depth that is a panorama (`depth_projection` is
-    'cylindrical', not 'pinhole') the depth camera means nothing.
+    'cylindrical', not 'pinhole') the depth camera means nothing. `T_base_camera` (4x4) maps coordinates of the camera
+    that `pose_of` names into the robot's base (REP-105's `base_link`), None where unknown.
     """
 
     color_camera: PinholeCamera
@@ -69,6 +70,7 @@ class CameraSettings:
     max_depth_m: float | None = None
     depth_of_points: bool = False
     depth_projection: str = "pinhole"
+    T_base_camera: npt.NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -19,6 +19,7 @@ from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.frames import FrameRecord, PosedFolder
 from mvloc_ros.recordings.images import DEPTH_INVALID, read_color, read_depth_raw
 from mvloc_ros.recordings.message_builder import MessageBuilder
+from mvloc_ros.recordings.odometry_file import odometry_of
 
 MAX_PAUSE_NS = 1_000_000_000
 SPLITS = ("train", "test", "all")
@@ -55,6 +56,26 @@ def select_frames(folder: PosedFolder, split: str = "all", sequence: str | None 
     return chosen
 
 
+def with_lead_in(folder: PosedFolder, frames: Sequence[FrameRecord], seconds: float) -> list[FrameRecord]:
+    """The frames, and those of the folder that came so many seconds before one of them, which get no true pose.
+
+    Who follows a camera through a recording of these comes to the frames with a pose, as on a robot that drives there.
+    """
+    chosen = {(frame.sequence, frame.index) for frame in frames}
+    stamps: dict[str, list[int]] = {}
+    for frame in frames:
+        stamps.setdefault(frame.sequence, []).append(frame.stamp_ns)
+    sorted_stamps = {name: np.sort(np.array(of_sequence)) for name, of_sequence in stamps.items()}
+
+    def leads(frame: FrameRecord) -> bool:
+        later = sorted_stamps.get(frame.sequence, np.empty(0, np.int64))
+        at = int(np.searchsorted(later, frame.stamp_ns))
+        return at < len(later) and later[at] - frame.stamp_ns <= seconds * 1e9
+
+    before = [f for f in folder.frames() if (f.sequence, f.index) not in chosen and leads(f)]
+    return sorted((*frames, *(replace(frame, T_map_camera=None) for frame in before)), key=lambda f: f.stamp_ns)
+
+
 def write_bag(
     folder: PosedFolder,
     frames: Sequence[FrameRecord],
@@ -71,7 +92,8 @@ def write_bag(
     first frame so that the folder's rate becomes this one, and leaves the skew between the two as it is.
     Pauses between sequences are cut to one second, since the rest of a split is often minutes away, and
     stay as they are with `keep_pauses`. Ground truth has the stamp of the image
-    whose camera it is the pose of.
+    whose camera it is the pose of. Where the folder has the robot's odometry and states where the camera is on the
+    robot, both are written as transforms; the odometry of each sequence is in a frame of its own.
     Raises RecordingError where an image cannot be read or the recording exists.
     """
     frames = frames if keep_pauses else close_pauses(frames)
@@ -79,7 +101,11 @@ def write_bag(
     with BagWriter(out, force=force) as writer:
         for topic, message_type in _TYPES.items():
             writer.add_topic(topic, message_type, qos_profile(1, latched=True) if topic == topics.TF_STATIC else None)
-        events = _events(folder, frames, MessageBuilder(writer.store))
+        build = MessageBuilder(writer.store)
+        odometry = _odometry_events(folder, frames, build)
+        if odometry:
+            writer.add_topic(topics.TF, topics.TF_MESSAGE)
+        events = _events(folder, frames, odometry, build)
         for event in tqdm(events, desc=f"writing {Path(out).name}", unit=" messages", disable=not progress):
             writer.write(event.topic, event.stamp_ns, event.build())
     return len(events)
@@ -113,9 +139,46 @@ def _shifted(frame: FrameRecord, by_ns: int) -> FrameRecord:
     return replace(frame, stamp_ns=frame.stamp_ns + by_ns, depth_stamp_ns=depth_stamp)
 
 
-def _events(folder: PosedFolder, frames: Sequence[FrameRecord], build: MessageBuilder) -> list[_Event]:
+def has_odometry(folder: PosedFolder) -> bool:
+    """Whether a recording of the folder has the robot's odometry and the camera's place on the robot as transforms."""
+    return mount_of(folder) is not None and bool(odometry_of(folder))
+
+
+def odometry_text(folder: PosedFolder) -> str:
+    """What a recording of the folder has of the robot's odometry, and why it has none."""
+    if not odometry_of(folder):
+        return "odometry: none (no sequence has odometry.tum)"
+    if mount_of(folder) is None:
+        return "odometry: none (camera.json does not state T_base_camera, or joined folders state different ones)"
+    return "odometry: odom to base_link in /tf, the camera on base_link in /tf_static by T_base_camera"
+
+
+def mount_of(folder: PosedFolder) -> npt.NDArray[np.float64] | None:
+    """T_base_camera (4x4) where the folder states it, and all that it joins state the same; None otherwise."""
+    stated = [part.T_base_camera for part in folder.parts or (folder,)]
+    first = stated[0]
+    if first is None or any(other is None or not np.allclose(first, other, rtol=0.0, atol=1e-6) for other in stated):
+        return None
+    return first
+
+
+def _odometry_events(folder: PosedFolder, frames: Sequence[FrameRecord], build: MessageBuilder) -> list[_Event]:
+    if mount_of(folder) is None:
+        return []
+    T_odom_base = odometry_of(folder)
+    known = ((frame.stamp_ns, T_odom_base.get((frame.sequence, frame.index))) for frame in frames)
+    return [_odometry_event(stamp, T, build) for stamp, T in known if T is not None]
+
+
+def _odometry_event(stamp: int, T_odom_base: npt.NDArray[np.float64], build: MessageBuilder) -> _Event:
+    return _Event(stamp, topics.TF, lambda: build.odometry(stamp, T_odom_base))
+
+
+def _events(
+    folder: PosedFolder, frames: Sequence[FrameRecord], odometry: Sequence[_Event], build: MessageBuilder
+) -> list[_Event]:
     """All messages of the recording in order of their stamps."""
-    events: list[_Event] = []
+    events = list(odometry)
     for frame in frames:
         if frame.color is not None:
             events += _color_events(folder, frame.color, frame.stamp_ns, build)
@@ -127,7 +190,9 @@ def _events(folder: PosedFolder, frames: Sequence[FrameRecord], build: MessageBu
             events.append(_truth_event(frame.T_map_camera, posed_ns, build))
     events.sort(key=lambda event: event.stamp_ns)
     first = events[0].stamp_ns
-    static = build.static_transforms(first, folder.depth_registered, folder.T_color_depth)
+    static = build.static_transforms(
+        first, folder.depth_registered, folder.T_color_depth, mount_of(folder) if odometry else None, folder.pose_of
+    )
     return [_Event(first, topics.TF_STATIC, lambda: static), *events]
 
 

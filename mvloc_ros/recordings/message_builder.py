@@ -82,12 +82,18 @@ class MessageBuilder:
         return self._types[topics.POSE](header=self.header(stamp_ns, frame), pose=pose)
 
     def static_transforms(
-        self, stamp_ns: int, registered: bool, T_color_depth: npt.NDArray[np.float64] | None = None
+        self,
+        stamp_ns: int,
+        registered: bool,
+        T_color_depth: npt.NDArray[np.float64] | None = None,
+        T_base_camera: npt.NDArray[np.float64] | None = None,
+        pose_of: str = "color",
     ) -> Any:
         """tf2_msgs/TFMessage: `camera_link`, which lies in the depth camera, to both optical frames.
 
         Registered depth is seen from the colour camera, so that both coincide. Otherwise the colour camera is
-        where `T_color_depth` says or, where the folder does not state it, at the nominal baseline.
+        where `T_color_depth` says or, where the folder does not state it, at the nominal baseline. With `T_base_camera`
+        (of the camera that `pose_of` names) `base_link` to `camera_link` is there as well.
         """
         T_depth_color = np.eye(4)
         if not registered and T_color_depth is not None:
@@ -95,12 +101,21 @@ class MessageBuilder:
         elif not registered:
             T_depth_color[0, 3] = NOMINAL_BASELINE_M
         T_link_depth = se3.from_parts(np.zeros(3), OPTICAL_ROTATION)
-        return self._types[topics.TF_MESSAGE](
-            transforms=[
-                self._transform(stamp_ns, topics.CAMERA_LINK, topics.DEPTH_FRAME, T_link_depth),
-                self._transform(stamp_ns, topics.CAMERA_LINK, topics.COLOR_FRAME, T_link_depth @ T_depth_color),
-            ]
-        )
+        T_link_color = T_link_depth @ T_depth_color
+        transforms = [
+            self._transform(stamp_ns, topics.CAMERA_LINK, topics.DEPTH_FRAME, T_link_depth),
+            self._transform(stamp_ns, topics.CAMERA_LINK, topics.COLOR_FRAME, T_link_color),
+        ]
+        if T_base_camera is not None:
+            T_link_camera = T_link_depth if pose_of == "depth" else T_link_color
+            T_base_link = T_base_camera @ se3.inverse(T_link_camera)
+            transforms.append(self._transform(stamp_ns, topics.BASE_FRAME, topics.CAMERA_LINK, T_base_link))
+        return self._types[topics.TF_MESSAGE](transforms=transforms)
+
+    def odometry(self, stamp_ns: int, T_odom_base: npt.NDArray[np.float64]) -> Any:
+        """tf2_msgs/TFMessage: `odom` to `base_link`."""
+        transform = self._transform(stamp_ns, topics.ODOM_FRAME, topics.BASE_FRAME, T_odom_base)
+        return self._types[topics.TF_MESSAGE](transforms=[transform])
 
     def _transform(self, stamp_ns: int, parent: str, child: str, T_parent_child: npt.NDArray[np.float64]) -> Any:
         """geometry_msgs/TransformStamped of a 4x4 transform."""

@@ -21,6 +21,7 @@ from mvloc_ros.recordings.folder import open_folder
 from mvloc_ros.recordings.folder_writer import pose_text
 from mvloc_ros.recordings.frames import BareFolder, BareSequence, FrameRecord
 from mvloc_ros.recordings.numbering import frame_numbers
+from mvloc_ros.recordings.odometry_file import sampled, write_odometry
 from mvloc_ros.recordings.trajectory_file import (
     AXES,
     TrajectoryOptions,
@@ -111,7 +112,8 @@ def _write_sequence(folder: BareFolder, sequence: BareSequence, poses: Poses, st
     name = sequence.name
     if not name.startswith("seq-"):
         name = f"seq-{1 + folder.sequences.index(sequence):02d}"
-    for number, frame in zip(numbers, sequence.frames, strict=True):
+    numbered = list(zip(numbers, sequence.frames, strict=True))
+    for number, frame in numbered:
         T = poses.get((frame.sequence, frame.index))
         if T is None:
             continue
@@ -121,6 +123,9 @@ def _write_sequence(folder: BareFolder, sequence: BareSequence, poses: Poses, st
             if image is not None:
                 os.symlink(image.resolve(), f"{stem}.{kind}{image.suffix}")
         write_file(f"{stem}.pose.txt", pose_text(T), durable=False)
+    if sequence.odometry is not None and (staging / name).is_dir():
+        sampled_at = ((number, sampled(sequence.odometry, frame.stamp_ns)) for number, frame in numbered)
+        write_odometry(staging / name, {n: T for n, T in sampled_at if T is not None}, folder.rate_hz)
 
 
 def _posed_ns(folder: BareFolder, frame: FrameRecord) -> int:

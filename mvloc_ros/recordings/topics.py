@@ -12,6 +12,8 @@ TF_STATIC = "/tf_static"
 GROUND_TRUTH = "/ground_truth/pose"
 
 MAP_FRAME = "map"
+ODOM_FRAME = "odom"
+BASE_FRAME = "base_link"
 CAMERA_LINK = "camera_link"
 COLOR_FRAME = "camera_color_optical_frame"
 DEPTH_FRAME = "camera_depth_optical_frame"

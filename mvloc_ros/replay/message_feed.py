@@ -135,6 +135,12 @@ class MessageFeed:
             for transform in value.transforms:
                 self._watch.take(transform, is_static=message.topic == topics.TF_STATIC)
 
+    def restart(self) -> None:
+        """Forget where the camera was, as after a start; what waits for a partner is of the time before."""
+        while self.server.front.synchronizer.settle():
+            pass
+        self.server.tracking.forget()
+
     def finish(self) -> None:
         """The recording is over: a pair that waits for a better partner gets none."""
         self.server.front.synchronizer.settle()

@@ -7,6 +7,7 @@ is the clock. What a live run loses to time is not lost here: no frame is replac
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -36,6 +37,8 @@ from mvloc_ros.replay.wake_ups import OVERRIDES, run_wake_ups
 
 _DEPTH_EVERY = 10
 """Of how many depth images one is looked at for how far they measure."""
+_STAMP_NS = 1000
+"""Stamps are rounded to less than this."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,8 @@ class OfflineOptions:
         without: the image (color or depth) that is left out.
         allow_damage: read what is left of a damaged recording.
         wake_ups: how many times a localizer that knows nothing is started, afterwards; see `wake_ups`.
+        restart_after_s: a pause of the images that is at least so long ends what is known of the camera's place, as
+            between recordings that were put into one; infinity: none does.
     """
 
     parameters: NodeParameters = field(default_factory=evaluated)
@@ -61,6 +66,7 @@ class OfflineOptions:
     without: str = ""
     allow_damage: bool = False
     wake_ups: int = 0
+    restart_after_s: float = math.inf
 
 
 def run_offline(bag: Path | str, model: Path | str, options: OfflineOptions) -> Run:
@@ -135,6 +141,7 @@ class _Replay:
         self._truth = CollectedPoses(options.truth_topic)
         self._depth = DepthTally(manifest.input.depth_min_m, manifest.input.depth_max_m)
         self._depth_images, self._depth_unit_m = 0, 0.0
+        self._last_image_ns: int | None = None
 
     def take(self, message: Message) -> None:
         """One message of the recording, in order of log time."""
@@ -143,10 +150,18 @@ class _Replay:
             return
         modality, value = self._modality.get(message.topic), message.value
         if modality:
+            self._restart_after_pause(message.stamp_ns)
             self._frames.begin(modality, message.stamp_ns, value is None)
             if value is not None and hasattr(value, "encoding"):  # no size is stated of what is compressed
                 self._source.cameras.note_size(modality, (value.width, value.height))
         self._feed.take(message)
+
+    def _restart_after_pause(self, stamp_ns: int | None) -> None:
+        if stamp_ns is None:
+            return
+        last, self._last_image_ns = self._last_image_ns, stamp_ns
+        if last is not None and stamp_ns - last >= self._options.restart_after_s * SECOND_NS - _STAMP_NS:
+            self._feed.restart()
 
     def _localize(self, server: LocalizationServer, paired: PairedFrame) -> None:
         self._frames.localize(server, paired)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -145,6 +146,14 @@ def add_replay_arguments(parser: argparse.ArgumentParser) -> None:
         help="afterwards start a localizer that knows nothing at N evenly spread frames, follow each with the gate and "
         "the recording's odometry for 10 s or 1 m, and count right first poses and false accepts (default: 0)",
     )
+    parser.add_argument(
+        "--restart-after",
+        type=positive,
+        default=math.inf,
+        metavar="S",
+        help="where the images pause for at least so many seconds, forget where the camera was, as between recordings "
+        "that were put into one (default: never)",
+    )
     add_parameter_flags(parser)
     add_parameter_arguments(parser)
 
@@ -164,6 +173,7 @@ def run_replay(args: argparse.Namespace) -> int:
         without=args.without,
         allow_damage=args.allow_damage,
         wake_ups=args.wake_ups,
+        restart_after_s=args.restart_after,
     )
     return _report(evaluate(run_offline(args.bag, args.model, options)), args.out)
 

@@ -19,6 +19,7 @@ from mvloc_ros.posing import pose
 from mvloc_ros.posing.options import PosingOptions
 from mvloc_ros.posing.pose import pose_folders
 from mvloc_ros.recordings import open_folder
+from mvloc_ros.recordings.odometry_file import odometry_of
 
 pytest.importorskip("gtsam", reason="poses are found with gtsam, which is not installed")
 
@@ -95,6 +96,9 @@ def test_odometry_leads_over_a_pause_into_what_texture_does_not_tell(
         found = summary.content["camera_on_robot"]
         assert [found[name] for name in ("x_m", "y_m")] == pytest.approx([0.2, -0.05], abs=0.02)
         assert [found[name] for name in ("heading_deg", "pitch_down_deg")] == pytest.approx([10.0, 20.0], abs=0.5)
+        made = open_folder(tmp_path / "posed")
+        assert {n for _, n in odometry_of(made)} == posed, "kept for a recording that is made of the folder"
+        np.testing.assert_allclose(made.T_base_camera[:2, 3], [0.2, -0.05], atol=0.02)
     else:
         assert posed == set(range(44))
 

@@ -37,8 +37,9 @@ from mvloc_ros.geometry.trajectory import Interpolation
 from mvloc_ros.recordings import RecordingError, open_folder, read_color, read_depth, topics
 from mvloc_ros.recordings.bag_info import summarise
 from mvloc_ros.recordings.bag_reader import BagReader
-from mvloc_ros.recordings.from_folder import select_frames, write_bag
+from mvloc_ros.recordings.from_folder import has_odometry, select_frames, write_bag
 from mvloc_ros.recordings.message_builder import OPTICAL_ROTATION
+from mvloc_ros.recordings.odometry_file import odometry_of
 from mvloc_ros.recordings.transforms import TransformTree
 
 
@@ -75,6 +76,42 @@ def test_odometry_through_the_static_transforms_to_the_camera(tmp_path: Path, ca
     printed = capsys.readouterr().out
     assert "8 training and 2 test frames" in printed
     assert "/odom of base_link in 'map'" in printed
+
+
+@pytest.mark.parametrize("pans", [False, True])
+def test_odometry_beside_the_poses_is_kept_with_the_cameras_place_on_the_robot(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], pans: bool
+):
+    """Poses in the map, and odometry in a frame of its own, which tells how the robot moved."""
+    recording = Recording()
+    recording.add_images()
+    T_map_odom = se3.from_parts([1.0, 2.0, 0.0], [0.0, 0.0, 0.6, 0.8])
+    recording.add_poses("/pose", lambda s: recording.build.pose(s, "map", base_pose(s) @ T_BASE_CAMERA))
+    recording.add_poses(
+        "/odom",
+        lambda s: recording.build.odometry(s, "odom", "base_link", se3.inverse(T_map_odom) @ base_pose(s)),
+    )
+    if pans:
+        for n in range(12):
+            T = se3.from_parts([0.0, 0.0, 0.0], [0.0, 0.0, np.sin(0.01 * n), np.cos(0.01 * n)]) @ T_BASE_CAMERA
+            stamp = START + n * PERIOD
+            recording.add(topics.TF, stamp, recording.build.transform(stamp, "base_link", FRAME, T))
+    else:
+        recording.add(topics.TF_STATIC, START, recording.build.transform(START, "base_link", FRAME, T_BASE_CAMERA))
+    bag = recording.write(tmp_path / "bag")
+    words = ["--out", str(tmp_path / "out"), "--poses", "/pose", "--pose-frame", FRAME]
+    assert main(["bag", "to-dataset", str(bag), *words]) == 0
+    folder = open_folder(tmp_path / "out")
+    found = odometry_of(folder)
+    assert len(found) == len(list(folder.frames())) == 10
+    assert "odometry: /odom, base_link in 'odom', at 10 of 10 frames" in capsys.readouterr().out
+    assert has_odometry(folder) is not pans
+    if pans:
+        return
+    np.testing.assert_allclose(folder.T_base_camera, T_BASE_CAMERA, atol=1e-9)
+    for frame in folder.frames():
+        T = T_map_odom @ found[frame.sequence, frame.index] @ T_BASE_CAMERA
+        np.testing.assert_allclose(T, frame.T_map_camera, atol=5e-5)  # interpolated
 
 
 def test_an_extrinsic_stands_for_missing_transforms(tmp_path: Path):

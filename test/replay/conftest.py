@@ -32,7 +32,10 @@ def true_pose(index: int, brightness: int, millimetres: int) -> np.ndarray:
 
 @pytest.fixture
 def camera_bag(tmp_path: Path) -> Callable[..., Path]:
-    """Writes a recording of `frames` frames; `skew_ns` is depth minus colour; `spoil` may change a message."""
+    """Writes a recording of `frames` frames; `skew_ns` is depth minus colour; `spoil` may change a message.
+
+    `pause` is a frame, and by how many ns it and those after it come later.
+    """
 
     def write(
         name: str = "camera",
@@ -41,6 +44,7 @@ def camera_bag(tmp_path: Path) -> Callable[..., Path]:
         skew_ns: int = 0,
         spoil: Callable[[str, int, Any], Any] = lambda topic, index, message: message,
         truth: bool = True,
+        pause: tuple[int, int] = (0, 0),
     ) -> Path:
         path = tmp_path / name
         noise = np.random.default_rng(7)
@@ -52,7 +56,7 @@ def camera_bag(tmp_path: Path) -> Callable[..., Path]:
             writer.add_topic(topics.GROUND_TRUTH, topics.POSE)
             writer.write(topics.TF_STATIC, START, build.static_transforms(START, True))
             for index in range(frames):
-                stamp = START + index * PERIOD
+                stamp = START + index * PERIOD + (pause[1] if index >= pause[0] else 0)
                 brightness, millimetres = 20 * index % 250, 1000 + 100 * index
                 rgb = np.full((*size, 3), brightness, np.uint8)
                 # Noise of mean 0 in pairs of pixels keeps the model's answer and makes every image its own.

@@ -61,6 +61,19 @@ def test_pairs_need_not_have_equal_stamps(camera_bag, tiny_bundle: Path):
     assert run.drops["unpaired"] == 16
 
 
+PERIOD = 33_333_333
+
+
+@pytest.mark.parametrize(("after_s", "rejected"), [(1.0, {0, 1, 5, 6}), (1.5, {0, 1})])
+def test_after_a_pause_nothing_is_known_of_the_pose(camera_bag, tiny_bundle: Path, after_s: float, rejected: set[int]):
+    """Three poses that agree are needed to begin with: at the start, and after a pause that is long enough."""
+    steady = "gate:=true gate_initial_fixes:=3 gate_max_jump:=100.0 gate_max_turn:=180.0 gate_max_mahalanobis:=1e6"
+    bag = camera_bag(frames=9, pause=(5, 1_000_000_000 - PERIOD))
+    run = run_offline(bag, tiny_bundle, replace(quiet(*steady.split()), restart_after_s=after_s))
+    without = {index for index, stamp in enumerate(run.frames_ns) if stamp not in run.estimates.stamps_ns}
+    assert without == rejected, run.outcomes
+
+
 def test_bad_frames_are_counted_and_do_not_end_the_run(camera_bag, tiny_bundle: Path):
     def spoil(topic, index, message):
         if topic == topics.COLOR_IMAGE and index == 2:

@@ -35,6 +35,19 @@ def test_a_start_ends_with_its_time_or_its_way_whichever_comes_first():
     assert starts == [0, 10 * SECOND, 20 * SECOND, 30 * SECOND]
 
 
+def test_where_the_truth_pauses_none_starts_and_none_goes_on():
+    """The true poses of the frames 4 to 16 are missing."""
+    truth = drive([0.02] * 40)
+    kept = np.r_[0:4, 17 : len(truth)]
+    partial = Trajectory(truth.stamps_ns[kept], truth.poses[kept])
+    found = plan_wake_ups(partial, truth.stamps_ns, 8)
+    starts = {wake_up.start_ns for wake_up in found}
+    assert starts <= set(partial.stamps_ns.tolist())
+    before = [wake_up for wake_up in found if wake_up.start_ns < truth.stamps_ns[4]]
+    assert before
+    assert {wake_up.end_ns for wake_up in before} == {int(truth.stamps_ns[3])}
+
+
 def test_what_cannot_be_judged_is_refused():
     truth = drive([0.1] * 5)
     with pytest.raises(WakeUpError, match="the recording has none"):

@@ -24,8 +24,6 @@ FALSE_M, FALSE_DEG = 0.20, 10.0
 _BASELINES = ("constant_pose", "nearest_training_pose")
 # Frames further apart in time, and in multiples of their usual distance, belong to different parts.
 _PART_S, _PART_STEPS = 1.0, 5.0
-SETTLED_S = 1.0
-"""What a localizer that knows nothing is given at the start of each part to find its first pose."""
 # A frame at the same pose as a training frame is one of these.
 _SAME_M, _SAME_RAD = 1e-4, 1e-4
 
@@ -80,15 +78,33 @@ class Row:
     right_share: float
 
 
+@dataclass(frozen=True)
+class WakeUps:
+    """What became of localizers that knew nothing, started at held-out frames; the limits are those of `WakeUpResult`.
+
+    Attributes:
+        count: how many were started.
+        right, silent: those whose first pose was right, and those without one; the others' was wrong.
+        accepted, false: accepted poses of all of them, and those that are far off.
+        time_s: to the right first poses, median; None without any.
+    """
+
+    count: int
+    right: int
+    silent: int
+    accepted: int
+    false: int
+    time_s: float | None
+
+
 @dataclass(frozen=True, eq=False)
 class AccuracyOnHeldOut:
     """All of an evaluation.
 
     Attributes:
         whole: of all frames with a true pose.
-        settled: of the frames from `SETTLED_S` after the start of each part on; None where parts are shorter.
         parts: the same of each run of consecutive frames.
-        first_pose_s: of each part, the time from its start to the first accepted pose; None where there is none.
+        wake_ups: of localizers that knew nothing at frames of these parts; None where none was started.
         comparison: this model, its network alone, and the baselines.
         reasons: (frames, in words) why frames have no pose, the most frequent first.
         training_frames: how many of the frames have the pose of a training frame, so that they are not held out.
@@ -96,9 +112,8 @@ class AccuracyOnHeldOut:
     """
 
     whole: HeldOut
-    settled: HeldOut | None
     parts: tuple[HeldOut, ...]
-    first_pose_s: tuple[float | None, ...]
+    wake_ups: WakeUps | None
     comparison: tuple[Row, ...]
     reasons: tuple[tuple[int, str], ...]
     training_frames: int
@@ -115,12 +130,10 @@ def accuracy_of(evaluation: Evaluation, training: Trajectory | None) -> Accuracy
     if not known.any():
         return None
     parts = parts_of(evaluation)
-    settled = np.any([_settled(evaluation, part) for part in parts], axis=0)
     return AccuracyOnHeldOut(
         whole=_figures(evaluation, known),
-        settled=_figures(evaluation, settled) if settled.any() else None,
         parts=tuple(_figures(evaluation, part) for part in parts),
-        first_pose_s=tuple(_first_pose_s(evaluation, part) for part in parts),
+        wake_ups=_wake_ups(evaluation.report),
         comparison=_comparison(evaluation, known),
         reasons=_reasons(evaluation.report),
         training_frames=0 if training is None else same_poses(evaluation.truth[known], training.poses),
@@ -145,7 +158,7 @@ def parts_of(evaluation: Evaluation) -> list[NDArray[np.bool_]]:
     index = np.flatnonzero(evaluation.has_truth)
     seconds = evaluation.stamps_ns[index] / 1e9
     steps = np.diff(seconds)
-    least_s = max(_PART_S, _PART_STEPS * float(np.median(steps))) if len(steps) else _PART_S
+    least_s = part_pause_s(float(np.median(steps)) if len(steps) else 0.0)
     # A recording of several sequences has pauses of just a second (`from_folder`).
     cuts = np.flatnonzero((steps >= least_s - 1e-6) | (steps < 0.0)) + 1
     result = []
@@ -156,15 +169,19 @@ def parts_of(evaluation: Evaluation) -> list[NDArray[np.bool_]]:
     return result
 
 
-def _settled(evaluation: Evaluation, part: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    seconds = evaluation.stamps_ns / 1e9
-    return np.asarray(part & (seconds >= seconds[part][0] + SETTLED_S))
+def part_pause_s(step_s: float) -> float:
+    """How long a pause ends a part, of frames that usually are so far from each other."""
+    return max(_PART_S, _PART_STEPS * step_s)
 
 
-def _first_pose_s(evaluation: Evaluation, part: NDArray[np.bool_]) -> float | None:
-    seconds = evaluation.stamps_ns / 1e9
-    accepted = seconds[part & evaluation.accepted]
-    return float(accepted[0] - seconds[part][0]) if len(accepted) else None
+def _wake_ups(report: Mapping[str, Any]) -> WakeUps | None:
+    if report.get("wake_up") is None:
+        return None
+    values = Section(report).section("wake_up")
+    count, right, silent = (values.integer(name) for name in ("count", "right", "without_pose"))
+    times = None if values.value("time_s") is None else values.section("time_s")
+    median = None if times is None else times.number("median")
+    return WakeUps(count, right, silent, values.integer("accepted_poses"), values.integer("false_accepts"), median)
 
 
 def _figures(evaluation: Evaluation, chosen: NDArray[np.bool_]) -> HeldOut:

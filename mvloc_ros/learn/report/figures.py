@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mvloc_ros.learn.report.accuracy import FALSE_DEG, FALSE_M, RIGHT_DEG, RIGHT_M, SETTLED_S
+from mvloc_ros.learn.report.accuracy import FALSE_DEG, FALSE_M, RIGHT_DEG, RIGHT_M
 from mvloc_ros.learn.report.coverage import HEADINGS_DEG
 from mvloc_ros.learn.report.findings import Findings
 from mvloc_ros.learn.report.place import Place
@@ -104,11 +104,8 @@ def _held_out(findings: Findings) -> dict[str, Any] | None:
         "false_is_beyond": {"m": FALSE_M, "deg": FALSE_DEG},
         "training_frames": found.training_frames,
         "without_truth": found.without_truth,
-        "settled": None if found.settled is None else {"after_s": SETTLED_S, **found.settled.to_dict()},
-        "parts": [
-            {**part.to_dict(), "first_pose_s": first}
-            for part, first in zip(found.parts, found.first_pose_s, strict=True)
-        ],
+        "wake_ups": None if found.wake_ups is None else asdict(found.wake_ups),
+        "parts": [part.to_dict() for part in found.parts],
         "comparison": [asdict(row) for row in found.comparison],
         "reasons": [{"frames": frames, "reason": words} for frames, words in found.reasons],
     }

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from mvloc_ros import __version__
 from mvloc_ros.drawing import markup as html
-from mvloc_ros.learn.report.accuracy import SETTLED_S, AccuracyOnHeldOut, HeldOut, Row
+from mvloc_ros.learn.report.accuracy import AccuracyOnHeldOut, HeldOut, Row
 from mvloc_ros.learn.report.coverage import Coverage
 from mvloc_ros.learn.report.figures import left_out, loop_figures, percentiles
 from mvloc_ros.learn.report.findings import CoveredFrames, Findings
@@ -53,7 +53,7 @@ def _in_numbers(findings: Findings) -> str:
         whole = findings.accuracy.whole
         pairs += [
             (share(whole.right_share), "of held-out frames accepted and right"),
-            *_settled_number(findings.accuracy),
+            *_wake_up_number(findings.accuracy),
             (str(whole.false), f"false of {whole.accepted} accepted"),
         ]
         if whole.median_m is not None and whole.p95_m is not None:
@@ -63,10 +63,11 @@ def _in_numbers(findings: Findings) -> str:
     return html.numbers(pairs) if pairs else ""
 
 
-def _settled_number(accuracy: AccuracyOnHeldOut) -> list[tuple[object, object]]:
-    if accuracy.settled is None or len(accuracy.parts) < 2:
+def _wake_up_number(accuracy: AccuracyOnHeldOut) -> list[tuple[object, object]]:
+    found = accuracy.wake_ups
+    if found is None:
         return []
-    return [(share(accuracy.settled.right_share), f"of them from {SETTLED_S:g} s after the start of a part on")]
+    return [(f"{found.right} of {found.count}", "robots that wake up in these parts find their place")]
 
 
 def _from_above(findings: Findings, pictures: Mapping[str, bytes]) -> str:
@@ -122,14 +123,18 @@ def _held_out(found: AccuracyOnHeldOut | None, picture: bytes | None) -> str:
         )
     )
     if len(found.parts) > 1:
-        each = zip(found.parts[:_MOST_ROWS], found.first_pose_s, strict=False)
-        rows = [_part(number, part, first) for number, (part, first) in enumerate(each, 1)]
-        of_parts = html.table(("held-out part", "frames", "first pose", "accepted", "right", "median error"), rows)
+        rows = [_part(number, part) for number, part in enumerate(found.parts[:_MOST_ROWS], 1)]
+        of_parts = html.table(("held-out part", "frames", "accepted", "right", "median error"), rows)
         parts += ["<h3>Part by part</h3>", of_parts]
     if found.reasons:
         parts += ["<h3>Why frames gave no pose</h3>", html.table(("frames", "reason"), found.reasons[:_MOST_ROWS])]
     if found.without_truth:
-        parts.append(html.paragraph(f"{found.without_truth} frames have no true pose and are not counted.", "small"))
+        parts.append(
+            html.paragraph(
+                f"{found.without_truth} frames (as those before a held-out part) have no true pose and do not count.",
+                "small",
+            )
+        )
     return html.section(title, *parts)
 
 
@@ -141,12 +146,11 @@ def _errors(metres: float | None, degrees: float | None) -> str:
     return "-" if metres is None or degrees is None else f"{length(metres)}, {degrees:.2f} deg"
 
 
-def _part(number: int, part: HeldOut, first_pose_s: float | None) -> tuple[str, ...]:
+def _part(number: int, part: HeldOut) -> tuple[str, ...]:
     name = f"{number}: {part.end_s - part.start_s:.1f} s, {part.path_m:.1f} m"
     return (
         name,
         str(part.frames),
-        "none" if first_pose_s is None else f"after {first_pose_s:.1f} s",
         share(part.accepted_share),
         share(part.right_share),
         _errors(part.median_m, part.median_deg),

@@ -13,9 +13,9 @@ from mvloc_ros.learn.report.accuracy import (
     FALSE_M,
     RIGHT_DEG,
     RIGHT_M,
-    SETTLED_S,
     AccuracyOnHeldOut,
     HeldOut,
+    WakeUps,
     same_poses,
 )
 from mvloc_ros.learn.report.findings import Findings
@@ -62,8 +62,12 @@ class Verdict:
 
 
 def verdict_of(findings: Findings) -> Verdict:
-    """Judge; a warning of a wrong map takes away the best verdict."""
-    serious = [*_origin_warnings(findings.place), *_posing_warnings(findings.place.posing)]
+    """Judge; a warning of a wrong map or of false first poses takes away the best verdict."""
+    serious = [
+        *_origin_warnings(findings.place),
+        *_posing_warnings(findings.place.posing),
+        *_wake_up_warnings(findings.accuracy),
+    ]
     others = _model_warnings(findings.place)
     evaluated = _evaluation_warnings(findings)
     kind = _kind(findings.accuracy)
@@ -81,7 +85,7 @@ def verdict_of(findings: Findings) -> Verdict:
 def _leads_elsewhere(findings: Findings) -> bool:
     """Whether most held-out frames are of a part that no training view shows, so that few of them are right."""
     covered, accuracy = findings.covered_frames, findings.accuracy
-    if covered is None or accuracy is None or _settled_share(accuracy) >= _GOOD_SHARE:
+    if covered is None or accuracy is None or accuracy.whole.right_share >= _GOOD_SHARE:
         return False
     if accuracy.whole.false > _MOST_FALSE * accuracy.whole.accepted:
         return False
@@ -91,15 +95,10 @@ def _leads_elsewhere(findings: Findings) -> bool:
 def _kind(accuracy: AccuracyOnHeldOut | None) -> str:
     if accuracy is None:
         return UNKNOWN
-    whole, right_share = accuracy.whole, _settled_share(accuracy)
-    if whole.false > _MOST_FALSE * whole.accepted or right_share < _PARTLY_SHARE:
+    whole = accuracy.whole
+    if whole.false > _MOST_FALSE * whole.accepted or whole.right_share < _PARTLY_SHARE:
         return BAD
-    return GOOD if right_share >= _GOOD_SHARE else PARTLY
-
-
-def _settled_share(accuracy: AccuracyOnHeldOut) -> float:
-    """The share of right poses once there was time to find the first one."""
-    return (accuracy.settled or accuracy.whole).right_share
+    return GOOD if whole.right_share >= _GOOD_SHARE else PARTLY
 
 
 def _accuracy_sentences(accuracy: AccuracyOnHeldOut | None) -> list[str]:
@@ -111,10 +110,9 @@ def _accuracy_sentences(accuracy: AccuracyOnHeldOut | None) -> list[str]:
     lines = [
         f"On parts that were held out ({whole.frames} frames, {whole.path_m:.1f} m), {share(whole.right_share)} of the "
         f"frames gave an accepted pose within {right}{_without(whole)}",
-        *_first_poses(accuracy),
     ]
     if whole.median_m is None or whole.p95_m is None:
-        return [*lines, "No pose was accepted, so there is no error to state."]
+        return [*lines, "No pose was accepted, so there is no error to state.", *_wake_up_sentences(accuracy.wake_ups)]
     lines.append(
         f"Of the accepted poses half are within {length(whole.median_m)} and 95 % within {length(whole.p95_m)}; "
         f"{_false(whole)}"
@@ -126,19 +124,18 @@ def _accuracy_sentences(accuracy: AccuracyOnHeldOut | None) -> list[str]:
             "away at "
             "the median."
         )
-    return lines
+    return [*lines, *_wake_up_sentences(accuracy.wake_ups)]
 
 
-def _first_poses(accuracy: AccuracyOnHeldOut) -> list[str]:
-    """How a localizer that knows nothing got on at the start of each part, if there are several."""
-    found = [seconds for seconds in accuracy.first_pose_s if seconds is not None]
-    parts = len(accuracy.first_pose_s)
-    if parts < 2 or accuracy.settled is None or not found:
+def _wake_up_sentences(found: WakeUps | None) -> list[str]:
+    """How a localizer that knows nothing got on in the held-out parts."""
+    if found is None:
         return []
+    time = "" if found.time_s is None else f", half of them within {found.time_s:.1f} s"
+    wrong = found.count - found.right - found.silent
     return [
-        f"Each of the {parts} parts begins without knowing where the camera is: {len(found)} got a first pose, half of "
-        f"them within {float(np.median(found)):.1f} s. From {SETTLED_S:g} s after the start of a part on, "
-        f"{share(accuracy.settled.right_share)} of the frames gave a right pose."
+        f"Of {found.count} robots that wake up in these parts knowing nothing, {found.right} found their place{time}; "
+        f"{found.silent} got no pose before the part ended, {wrong or 'none'} a wrong one."
     ]
 
 
@@ -254,6 +251,17 @@ def _evaluation_warnings(findings: Findings) -> list[str]:
             "check that they are the same."
         )
     return lines
+
+
+def _wake_up_warnings(accuracy: AccuracyOnHeldOut | None) -> list[str]:
+    found = None if accuracy is None else accuracy.wake_ups
+    if found is None or not found.false:
+        return []
+    return [
+        f"{found.false} of {found.accepted} poses that were accepted after waking up are false: places here look "
+        "alike, and a robot that wakes up where no view was taken may be put to the wrong one. Start it where the "
+        "recordings were, give it an initial pose, or record such places."
+    ]
 
 
 def _model_warnings(place: Place) -> list[str]:

@@ -26,6 +26,7 @@ from mvloc_ros.recordings.to_dataset.dataset_options import DatasetOptions
 from mvloc_ros.recordings.to_dataset.depth_report import DepthReport
 from mvloc_ros.recordings.to_dataset.frame_plan import Plan, make_plan, pair_images
 from mvloc_ros.recordings.to_dataset.imu_source import ImuCollector
+from mvloc_ros.recordings.to_dataset.odometry_source import OdometrySource, find_odometry
 from mvloc_ros.recordings.to_dataset.passes import first_pass, remove_lost, second_pass
 from mvloc_ros.recordings.to_dataset.pose_source import NO_POSES, PoseOptions
 from mvloc_ros.recordings.to_dataset.summary import (
@@ -94,12 +95,15 @@ def to_dataset(
             test_fraction=options.test_fraction,
         )
         cameras, to_map = cameras_of(reader, options, selected, collected, plan)
+        odometry = find_odometry(collected, options.poses, posed.frame).without(poses)
+        cameras = replace(cameras, T_base_camera=odometry.mount([frame.color_ns for frame in plan.frames]))
         with FolderWriter(out, _identity(reader, options)) as writer:
             if writer.complete:
                 folder = open_folder(out)
                 inputs = (
                     *damage_lines(reader),
                     *pose_lines(poses, plan, stamps, posed),
+                    odometry.text(),
                     *camera_lines(selected),
                 )
                 return DatasetSummary(out, len(folder.train), len(folder.test), Counter(), "complete already", inputs)
@@ -112,6 +116,8 @@ def to_dataset(
             inputs = (
                 *damage_lines(reader),
                 *pose_lines(poses, plan, stamps, posed),
+                odometry.text(_write_odometry(writer, plan, odometry, lost), len(plan.frames) - len(lost)),
+                *odometry.lines(),
                 *camera_lines(selected),
                 *depth_lines(report, cameras.depth_of_points),
             )
@@ -122,6 +128,15 @@ def to_dataset(
                 for line in (source, *inputs):  # the assumptions are most useful where something is wrong
                     _log.info("%s.", line)
                 raise
+
+
+def _write_odometry(writer: FolderWriter, plan: Plan, odometry: OdometrySource, lost: Mapping[FrameName, str]) -> int:
+    """The odometry beside the images of each sequence; how many frames have it."""
+    numbers: dict[str, dict[int, int]] = {}
+    for frame in plan.frames:
+        if frame.name not in lost:
+            numbers.setdefault(frame.name.sequence, {})[frame.color_ns] = frame.name.index
+    return sum(odometry.write(writer.partial / name, found, plan.rate_hz) for name, found in numbers.items())
 
 
 def _check_options(options: DatasetOptions, selected: Selection) -> None:

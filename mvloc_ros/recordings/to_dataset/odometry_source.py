@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +13,14 @@ from numpy.typing import NDArray
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.trajectory import NoPose, Trajectory
 from mvloc_ros.recordings.errors import RecordingError
+from mvloc_ros.recordings.odometry_file import write_odometry
 from mvloc_ros.recordings.to_dataset.pose_source import PoseCollector, PoseOptions, PoseSource
+from mvloc_ros.recordings.topics import BASE_FRAME, ODOM_FRAME
 
-ODOM_FRAME, BASE_FRAME = "odom", "base_link"
 Array = NDArray[np.float64]
+
+_RIGID = 1e-3
+"""Metres, and elements of the rotation: a camera that moves less on the robot does not move."""
 
 
 @dataclass(frozen=True)
@@ -47,17 +52,51 @@ class OdometrySource:
         for line in self.source.lines():
             yield f"note: odometry: {line}"
 
-    def comments(self, stamp_ns: int) -> tuple[str, ...]:
-        """What the file of the odometry says of its frames, and of the camera at a stamp, where that is known."""
-        assert self.source is not None
-        lines = [f"pose of {self.source.frame} in {self.source.fixed_frame}, from {self.source.name}"]
+    def mount(self, stamps_ns: Sequence[int]) -> Array | None:
+        """T_base_camera where the recording tells it, and it is the same at all stamps: not of a camera that pans."""
+        found = [self._mount_at(stamp) for stamp in stamps_ns]
+        first = found[0]
+        if first is None or any(T is None or not np.allclose(T, first, rtol=0.0, atol=_RIGID) for T in found):
+            return None
+        return first
+
+    def _mount_at(self, stamp_ns: int) -> Array | None:
+        if self.source is None:
+            return None
         try:
             T = self.source.tree.sample(
                 self.source.frame, self.camera_frame, stamp_ns, self.source.options.interpolation
             )
         except RecordingError:
-            return tuple(lines)
-        if not isinstance(T, NoPose):
+            return None
+        return None if isinstance(T, NoPose) else T
+
+    def write(self, folder: Path, numbers: Mapping[int, int], rate_hz: float) -> int:
+        """Write `odometry.tum` of a sequence, if there is any; how many of its frames have it.
+
+        Args:
+            folder: of the sequence.
+            numbers: of its frames, by their stamps.
+            rate_hz: by which their numbers count time.
+        """
+        found = self.at(list(numbers))
+        if len(found):
+            poses = {numbers[int(stamp)]: T for stamp, T in zip(found.stamps_ns, found.poses, strict=True)}
+            write_odometry(folder, poses, rate_hz, self.comments(next(iter(numbers))))
+        return len(found)
+
+    def without(self, poses: PoseSource) -> OdometrySource:
+        """The same, unless it is what the poses of the frames come from, and so tells nothing beside them."""
+        if self.source is None or self.source.fixed_frame != poses.fixed_frame:
+            return self
+        return OdometrySource(None, self.camera_frame, f"{self.source.name} is what the poses come from")
+
+    def comments(self, stamp_ns: int) -> tuple[str, ...]:
+        """What the file of the odometry says of its frames, and of the camera at a stamp, where that is known."""
+        assert self.source is not None
+        lines = [f"pose of {self.source.frame} in {self.source.fixed_frame}, from {self.source.name}"]
+        T = self._mount_at(stamp_ns)
+        if T is not None:
             numbers = " ".join(f"{value:.9f}" for part in se3.to_parts(T) for value in np.ravel(part))
             lines.append(f"{self.camera_frame} in {self.source.frame}, x y z qx qy qz qw: {numbers}")
         return tuple(lines)

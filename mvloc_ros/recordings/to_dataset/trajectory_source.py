@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from mvloc_ros.geometry.text_file import read_text
 from mvloc_ros.geometry.trajectory import NoPose
 from mvloc_ros.recordings.errors import RecordingError
-from mvloc_ros.recordings.to_dataset.odometry_source import BASE_FRAME
 from mvloc_ros.recordings.to_dataset.pose_source import PoseCollector, PoseOptions, PoseSource
+from mvloc_ros.recordings.topics import BASE_FRAME
 from mvloc_ros.recordings.trajectory_file import (
     AXES,
     TrajectoryFile,

@@ -6,22 +6,20 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from mvloc_ros.geometry.trajectory import Trajectory, write_tum
 from mvloc_ros.recordings.bag_reader import BagReader
-from mvloc_ros.recordings.bare_folder import ODOMETRY_FILE
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.folder_writer import FolderWriter, FrameName
 from mvloc_ros.recordings.imu.imu_file import IMU_FILE, TIMES_FILE, write_image_times, write_imu
-from mvloc_ros.recordings.seven_scenes import counted_stamp
 from mvloc_ros.recordings.time_base import TopicStamps
 from mvloc_ros.recordings.to_dataset.camera_settings import cameras_of
 from mvloc_ros.recordings.to_dataset.dataset_options import DatasetOptions
 from mvloc_ros.recordings.to_dataset.depth_report import DepthReport
 from mvloc_ros.recordings.to_dataset.frame_plan import BARE_SEQUENCE, Plan, PlannedFrame, make_bare_plan
 from mvloc_ros.recordings.to_dataset.imu_source import ImuCollector, ImuSource
-from mvloc_ros.recordings.to_dataset.odometry_source import OdometrySource, find_odometry
+from mvloc_ros.recordings.to_dataset.odometry_source import find_odometry
 from mvloc_ros.recordings.to_dataset.passes import remove_lost, second_pass
 from mvloc_ros.recordings.to_dataset.pose_source import PoseCollector
 from mvloc_ros.recordings.to_dataset.summary import (
@@ -60,8 +58,9 @@ def write_bare_folder(
         keep_unpaired=options.keep_unpaired,
     )
     cameras, to_map = cameras_of(reader, options, selected, collected, plan)
-    odometry = find_odometry(collected, options.poses, selected.color.frame)
     camera = selected.depth if options.pose_of == "depth" and selected.depth is not None else selected.color
+    odometry = find_odometry(collected, options.poses, camera.frame)
+    cameras = replace(cameras, T_base_camera=odometry.mount([frame.color_ns for frame in plan.frames]))
     inertial = imu.finish(collected.tree, camera.frame, [frame.color_ns for frame in plan.frames])
     about = (*damage_lines(reader), *stamp_lines(stamps), *camera_lines(selected))
     source = f"poses: none were read; {images_text(selected)}"
@@ -76,12 +75,11 @@ def write_bare_folder(
             reader, selected, stamps, plan, cameras, to_map, writer, options.color_format, progress, report
         )
         written = _without(writer, plan, lost)
-        found = odometry.at([frame.color_ns for frame in written])
-        if len(found):
-            _write_odometry(writer.partial / BARE_SEQUENCE / ODOMETRY_FILE, written, found, odometry, plan.rate_hz)
+        numbers = {frame.color_ns: frame.name.index for frame in written}
+        found = odometry.write(writer.partial / BARE_SEQUENCE, numbers, plan.rate_hz)
         _write_imu(writer.partial / BARE_SEQUENCE, inertial, written)
         inputs = (
-            odometry.text(len(found), len(written)),
+            odometry.text(found, len(written)),
             *odometry.lines(),
             *inertial.lines(),
             *about,
@@ -103,15 +101,6 @@ def _without(writer: FolderWriter, plan: Plan, lost: Mapping[FrameName, str]) ->
         )
     remove_lost(writer, lost)
     return written
-
-
-def _write_odometry(
-    path: Path, frames: list[PlannedFrame], found: Trajectory, odometry: OdometrySource, rate_hz: float
-) -> None:
-    """The odometry at each frame, with the time that the frame's number counts from the sequence's beginning."""
-    counted = {frame.color_ns: counted_stamp(0, frame.name.index, rate_hz) for frame in frames}
-    poses = {counted[int(stamp)]: pose for stamp, pose in zip(found.stamps_ns, found.poses, strict=True)}
-    write_tum(path, Trajectory.collect(poses), odometry.comments(frames[0].color_ns))
 
 
 def _write_imu(folder: Path, inertial: ImuSource, frames: list[PlannedFrame]) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from mvloc_ros.cli import _parser, main
 from mvloc_ros.drawing.canvas import Extent, raster, steps_between
+from mvloc_ros.evaluation.wake_ups import WakeUpResult
 from mvloc_ros.learn.report.accuracy import parts_of
 from mvloc_ros.learn.report.evaluation_files import Evaluation
 from mvloc_ros.learn.report.expected_error import expected_error
@@ -126,6 +127,25 @@ def test_false_poses_are_the_worst_verdict(inputs: Inputs, evaluation_of: Callab
     verdict = figures(inputs(evaluation=evaluation_of((0.01,) * 119 + (0.5,), 4.0)))["verdict"]
     assert verdict["kind"] == "bad"
     assert "1 of 120 were false" in " ".join(verdict["sentences"])
+
+
+@pytest.mark.parametrize(("false", "kind"), [(0, "good"), (3, "partly")])
+def test_false_poses_after_waking_up_are_said_and_take_the_good_verdict_away(
+    inputs: Inputs, evaluation_of: Callable[..., Path], false: int, kind: str
+):
+    folder = evaluation_of((0.01,) * 120, 4.0)
+    report = json.loads((folder / "report.json").read_text())
+    woken = WakeUpResult(20, 17, 2, (0.3, 0.5, 0.9), accepted=150, false_accepts=false, odometry_share=1.0)
+    (folder / "report.json").write_text(json.dumps({**report, "wake_up": woken.values()}))
+    found = figures(inputs(evaluation=folder))
+    assert found["held_out"]["wake_ups"] == {
+        "count": 20, "right": 17, "silent": 2, "accepted": 150, "false": false, "time_s": 0.5,
+    }  # fmt: skip
+    assert "17 found their place, half of them within 0.5 s; 2 got no pose" in " ".join(found["verdict"]["sentences"])
+    assert ("3 of 150 poses that were accepted after waking up" in " ".join(found["verdict"]["warnings"])) == (
+        false > 0
+    )
+    assert found["verdict"]["kind"] == kind
 
 
 def test_held_out_frames_of_a_part_that_nothing_else_shows_say_nothing_of_the_rest(
