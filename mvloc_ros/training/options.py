@@ -186,10 +186,19 @@ class ValidationConfig:
     """The validation frames, which are held out of the training sequences."""
 
     validation_fraction: float = option(
-        0.1, "validation frames: share at the end of each training sequence; 0 = none", low=0.0, high=0.9
+        0.1, "validation frames: share of each training sequence; 0 = none", low=0.0, high=0.9
     )
     validation_gap: int = option(
-        5, "unused frames before the validation frames, since neighboring frames are nearly equal", low=0
+        5,
+        "with --validation-split ends: unused frames before the validation frames, since neighboring frames are nearly "
+        "equal",
+        low=0,
+    )
+    validation_split: str = option(
+        "ends",
+        "validation frames: the end of each training sequence, or stretches of about a meter that the other frames "
+        "show as well, with gaps of 0.25 m and 10 degrees around them",
+        choices=("ends", "blocks"),
     )
 
 
