@@ -45,10 +45,11 @@ class Row:
 
 
 def make_rows(systems: Sequence[str], preset_name: str, given: Mapping[str, Any]) -> list[Row]:
-    """One row per system, two for `mvloc` if it is trained in both stages.
+    """One row per system, three for `mvloc` if it is trained in both stages, as it is unless `stage` is given.
 
-    Every system uses those of the given values that apply to it, so that one command can train all with the same
-    budget.
+    Every system uses those of the given values that apply to it, and all have the same number of epochs: those without
+    a second stage train as long in the first. So does a control of `mvloc`, which tells what the second stage brings
+    beyond more training.
 
     Raises:
         TrainingError: a value is out of its range.
@@ -58,6 +59,8 @@ def make_rows(systems: Sequence[str], preset_name: str, given: Mapping[str, Any]
         raise ExperimentError(
             "--stage 2 cannot be a row of a table without stage 1; use --stage both, which reports both stages."
         )
+    given = {"stage": "both", **given}
+    more = _second_epochs(preset_name, given)
     rows = []
     for system in dict.fromkeys(systems):
         if system not in SYSTEMS:
@@ -66,17 +69,26 @@ def make_rows(systems: Sequence[str], preset_name: str, given: Mapping[str, Any]
             )
         config = preset(system, preset_name)
         config = config.with_options({name: given[name] for name in given if _applies_to(system, name)})
+        longer = config.with_options({"stage": "1", "epochs": config.optimiser.epochs + more})
         if config.stages.stage == "1":
-            rows.append(Row(system, config, system))
+            rows.append(Row(system, longer, system))
             continue
         second = config.with_options({"stage": "2"})
         if system == "mvloc":
             rows.append(Row("mvloc (stage 1)", config.with_options({"stage": "1"}), None))
+            rows.append(Row("mvloc (stage 1, as long as both)", longer, None))
             stages = config.stages
             rows.append(Row(f"mvloc (stage 2, k={stages.samples}, {stages.estimator})", second, system))
         else:
             rows.append(Row(system, second, system))
     return rows
+
+
+def _second_epochs(preset_name: str, given: Mapping[str, Any]) -> int:
+    """How many epochs of a second stage `mvloc` has."""
+    config = preset("mvloc", preset_name)
+    config = config.with_options({name: given[name] for name in given if _applies_to("mvloc", name)})
+    return 0 if config.stages.stage == "1" else config.stages.stage2_epochs
 
 
 def budget(config: TrainingConfig) -> str:

@@ -30,7 +30,7 @@ DEFAULT_SEEDS = {"figure3": 1}  # a plot shows one seed
 
 EXAMPLES = """examples:
   mvloc experiment table3 --data recordings/kitchen --seeds 3
-  mvloc experiment table3 --data recordings/kitchen --stage both --epochs 40
+  mvloc experiment table3 --data recordings/kitchen --stage 1 --epochs 40
   mvloc experiment table2 --data 7scenes --scenes chess,heads --systems all --seeds 1 --preset paper --device cuda
   mvloc experiment table4 --data recordings/kitchen --drop-color 0.1 --drop-depth 0.1
   mvloc experiment figure3 --data robotcar --scenes loop,full
@@ -89,6 +89,8 @@ def run_experiment(args: argparse.Namespace) -> int:
     if seeds < 1:
         raise ExperimentError(f"--seeds must be at least 1, not {seeds}.")
     rows = make_rows(systems, args.preset, given)
+    if args.name == "figure3":
+        rows = [row for row in rows if row.published is not None]  # a panel for each system
     require_torch("mvloc experiment")
     from mvloc_ros.experiments.bootstrap import Blocks
     from mvloc_ros.experiments.evaluate_rows import BASELINES, Evaluator

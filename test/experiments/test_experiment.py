@@ -60,13 +60,16 @@ def weights(run: Path) -> torch.Tensor:
     return torch.cat([value.flatten().double() for value in network.values()])
 
 
-LEARNED = ["mvloc-v", "mvloc-c", "mvloc-p", "mvloc (stage 1)", "mvloc (stage 2, k=2, dreg)"]
+LEARNED = ["mvloc-v", "mvloc-c", "mvloc-p", "mvloc (stage 1)", "mvloc (stage 1, as long as both)",
+           "mvloc (stage 2, k=2, dreg)"]  # fmt: skip
 BASELINES = ["constant pose", "image retrieval", "nearest training pose (oracle)"]
 
 
 def test_a_table_has_every_row_with_its_runs(fusion: Path) -> None:
     runs = sorted(path.name for path in (fusion / "runs" / "heads").iterdir())
-    assert runs == ["mvloc-c-seed0", "mvloc-p-stage2-seed0", "mvloc-seed0", "mvloc-stage2-seed0", "mvloc-v-seed0"]
+    assert runs == [
+        "mvloc-c-seed0", "mvloc-p-stage2-seed0", "mvloc-seed0", "mvloc-seed0-2", "mvloc-stage2-seed0", "mvloc-v-seed0",
+    ]  # fmt: skip
     rows = of_all_seeds(fusion, "table3")
     assert list(rows) == LEARNED + BASELINES
     for row in rows.values():
@@ -76,9 +79,9 @@ def test_a_table_has_every_row_with_its_runs(fusion: Path) -> None:
     single = {row["row"]: row for row in results(fusion, "table3") if row["seed"] == "0" and row["scene"] == "Heads"}
     assert list(single) == LEARNED
     assert [Path(row["run"]).name for row in single.values()] == [
-        "mvloc-v-seed0", "mvloc-c-seed0", "mvloc-p-stage2-seed0", "mvloc-seed0", "mvloc-stage2-seed0",
+        "mvloc-v-seed0", "mvloc-c-seed0", "mvloc-p-stage2-seed0", "mvloc-seed0", "mvloc-seed0-2", "mvloc-stage2-seed0",
     ]  # fmt: skip
-    assert {row["epochs"] for row in single.values()} == {"2"}
+    assert [row["epochs"] for row in single.values()] == ["4", "4", "2", "2", "4", "2"], "stage 2 comes on top of 2"
     assert 1.0 <= float(single["mvloc (stage 2, k=2, dreg)"]["ess"]) <= 2.0
     assert rows["mvloc-v"]["published_median_m"] == "0.17"
     assert rows["mvloc (stage 2, k=2, dreg)"]["published_median_deg"] == "10.8"
@@ -263,7 +266,8 @@ def test_what_a_folder_says_of_its_depth_holds_for_its_runs(
         for path in (tmp_path / "runs").rglob("config.json")
     }
     assert stated == {
-        "mvloc-v-seed0": [6.0, False], "mvloc-seed0": [70.0, True], "mvloc-stage2-seed0": [70.0, True],
+        "mvloc-v-seed0": [6.0, False], "mvloc-seed0": [70.0, True], "mvloc-seed0-2": [70.0, True],
+        "mvloc-stage2-seed0": [70.0, True],
     }  # fmt: skip
     rows = of_all_seeds(tmp_path, "table3", scene="yard")
     assert all(row["median_m"] for row in rows.values())

@@ -18,8 +18,11 @@ def test_every_system_is_a_row_with_the_same_budget(name: str) -> None:
     given = {"epochs": 7, "batch_size": 24, "drop_depth": 0.3, "stage2_epochs": 3, "samples": 4, "clip_skip": 2}
     rows = make_rows(ALL_SYSTEMS, name, given)
     assert {row.system for row in rows} == set(SYSTEMS)
-    assert {(row.config.optimiser.epochs, row.config.optimiser.batch_size) for row in rows} == {(7, 24)}
+    assert {row.config.optimiser.batch_size for row in rows} == {24}
     for row in rows:
+        stages = row.config.stages
+        epochs = row.config.optimiser.epochs + (stages.stage2_epochs if row.config.samples_latent else 0)
+        assert epochs == (7 if row.label == "mvloc (stage 1)" else 10), row.label
         described = SYSTEMS[row.system]
         assert row.config.augmentation.drop_depth == (0.3 if described.uses_depth else 0.0)
         assert row.config.clips.clip_skip == (2 if described.clips else preset(row.system, name).clips.clip_skip)
@@ -35,14 +38,17 @@ def test_depth_in_colours_goes_to_the_rows_that_see_depth() -> None:
         assert row.config.input.depth_encoding == ("colors" if SYSTEMS[row.system].uses_depth else "metric")
 
 
-def test_both_stages_of_mvloc_are_two_rows_and_the_last_is_beside_the_published_one() -> None:
+def test_both_stages_of_mvloc_and_a_control_are_rows_and_the_last_is_beside_the_published_one() -> None:
     rows = make_rows(DEFAULT_SYSTEMS["table3"], "small", {"stage": "both"})
     assert [row.label for row in rows] == [
-        "mvloc-v", "mvloc-c", "mvloc-p", "mvloc (stage 1)", "mvloc (stage 2, k=20, dreg)",
+        "mvloc-v", "mvloc-c", "mvloc-p", "mvloc (stage 1)", "mvloc (stage 1, as long as both)",
+        "mvloc (stage 2, k=20, dreg)",
     ]  # fmt: skip
-    assert [row.published for row in rows] == ["mvloc-v", "mvloc-c", "mvloc-p", None, "mvloc"]
-    assert [row.label for row in make_rows(["mvloc"], "small", {})] == ["mvloc"]
-    assert make_rows(["mvloc"], "paper", {})[0].label == "mvloc (stage 1)"
+    assert [row.published for row in rows] == ["mvloc-v", "mvloc-c", "mvloc-p", None, None, "mvloc"]
+    for name in ("small", "paper"):
+        assert make_rows(["mvloc"], name, {})[0].label == "mvloc (stage 1)", "both unless one is asked for"
+    alone = make_rows(["mvloc", "posenet"], "small", {"stage": "1", "epochs": 7})
+    assert [(row.label, row.config.optimiser.epochs) for row in alone] == [("mvloc", 7), ("posenet", 7)]
 
 
 def test_bad_requests_are_refused() -> None:

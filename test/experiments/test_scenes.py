@@ -65,7 +65,7 @@ def test_traversals_of_robotcar_are_a_row_each(write_scene: Writer, tmp_path: Pa
 def test_runs_of_mvloc_train_on_all_frames_are_found_and_others_are_not(scenes: Path, tmp_path: Path) -> None:
     values = {"short_side": 32, "width": 0.125, "latent_size": 64, "epochs": 1, "stage2_epochs": 2, "samples": 2}
     values |= {"stage": "both", "batch_size": 8}
-    rows = make_rows(["mvloc"], "small", values)
+    rows = [row for row in make_rows(["mvloc"], "small", values) if "as long as both" not in row.label]
     config = preset("mvloc", "small").with_options({**values, "validation_fraction": 0.25, "validation_gap": 0})
     run = tmp_path / "runs" / "mine"
     train(config, scenes / "wall", run, "cpu", None, 0.2, refit=True)
