@@ -143,7 +143,11 @@ def _ratio(less: Cell, full: Cell, name: str) -> str:
 def _row_by_row(results: Results) -> list[str]:
     several = len(results.plan.protocols) > 1
     head = ["Scene", *(["test images"] if several else []), "row"]
-    head += [f"{statistic}{what}" for statistic in STATISTICS for what in ("", ", 95 %")] + ["published", "seeds"]
+    head += [f"{statistic}{what}" for statistic in STATISTICS for what in ("", ", 95 %")] + [
+        "blocks",
+        "published",
+        "seeds",
+    ]
     lines = [_row(head), _row(["---"] * len(head))]
     for part in results.parts():
         for protocol in results.plan.protocols:
@@ -158,7 +162,8 @@ def _row_by_row(results: Results) -> list[str]:
                     figures.append(f"{_span(metres, 3)} m, {_span(degrees, 2)}°")
                 named = [_row_name(part.label, part), *([protocol.label] if several else []), label]
                 printed = _published_text(results, label, part, protocol)
-                lines.append(_row([*named, *figures, printed, str(len(cell.seeds) or "")]))
+                blocks = f"{cell.blocks:.0f}" if cell.blocks >= FEW_BLOCKS else f"{cell.blocks:.1f}"
+                lines.append(_row([*named, *figures, blocks, printed, str(len(cell.seeds) or "")]))
     return lines
 
 
@@ -178,7 +183,8 @@ def _notes(results: Results) -> list[str]:
     size = f"{blocks.frames} frames" if blocks.frames is not None else f"{blocks.seconds:g} s"
     notes = [
         f"Intervals: circular block bootstrap over the test frames of each sequence, blocks of {size}, "
-        f"{blocks.resamples} resamples, seed {blocks.seed}. They cover the choice of frames, not of seeds.",
+        f"{blocks.resamples} resamples, seed {blocks.seed}. They cover the choice of frames, not of seeds; `blocks` is "
+        "how many independent blocks the test frames are.",
         "Every system was trained on all training frames with fixed values; the network of the last epoch is "
         "evaluated, and nothing was selected with test frames.",
         "Image retrieval: weighted mean pose of the k most similar training frames, without learning; k is chosen on "

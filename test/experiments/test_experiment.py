@@ -115,6 +115,8 @@ def test_the_table_has_the_paper_s_layout(fusion: Path) -> None:
     assert body["Chess"][1] == body["7-Scenes Average"][1] == "", "what was not run is empty"
     assert "not the official split" not in text
     assert "Heads: 12 training and 12 test frames instead of the 1000 and 1000 of the official split" in text
+    row = next(line for line in text.splitlines() if line.startswith("| Heads | mvloc-v |"))
+    assert row.split("|")[-4].strip() == "1.0", "independent blocks beside the intervals"
     assert "the mean of several poses (k > 1) can" in text, "the oracle is no bound for interpolation"
     picture = cv2.imread(str(fusion / "out" / "table3" / "table3.png"))
     assert picture.shape[1] == 1200
