@@ -9,13 +9,20 @@ import shutil
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from rig_folder import REAR, add_sensors, declare
 
+from mvloc_ros.backends.backend import BackendError
 from mvloc_ros.backends.backend_choice import create_backend
+from mvloc_ros.backends.gpu import Gpu
+from mvloc_ros.backends.network_file import OUTPUTS
+from mvloc_ros.backends.tensorrt.engines import check, engine_key
+from mvloc_ros.cli import main
 from mvloc_ros.doctor.models import examine_models
 from mvloc_ros.geometry import se3
 from mvloc_ros.localization.localizer import Localizer
@@ -23,6 +30,7 @@ from mvloc_ros.model.bundle import Bundle, BundleError, read_bundle
 from mvloc_ros.model.modalities import Sensor
 from mvloc_ros.model.preprocessing import resize_color, resize_depth
 from mvloc_ros.recordings import open_folder, read_color, read_depth
+from mvloc_ros.recordings.from_folder import write_bag
 from mvloc_ros.recordings.images import read_gray
 from mvloc_ros.training import verbs
 from mvloc_ros.training.augmentation import augment, augment_further, drop_modality
@@ -310,6 +318,51 @@ def test_backends_give_pytorchs_numbers_with_any_sensor_missing(
         np.testing.assert_allclose(found.expert_share, expected.expert_share[0], atol=1e-5)
         assert found.expert_share.shape == (6,)
     backend.close()
+
+
+class EngineByOnnxRuntime:
+    """What TensorRT's check runs, with inputs by name; `swapped` exchanges two sensors, as a faulty builder might."""
+
+    def __init__(self, bundle: Bundle, swapped: bool) -> None:
+        self.session = onnxruntime.InferenceSession(str(bundle.model_path), providers=["CPUExecutionProvider"])
+        self.swapped, self.present = swapped, []
+
+    def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        self.present.append(inputs["present"][0].tolist())
+        if self.swapped:
+            inputs = {**inputs, "rear": inputs["color"]}
+        return dict(zip(OUTPUTS, self.session.run(OUTPUTS, inputs), strict=True))
+
+
+def test_a_new_engine_is_compared_with_every_sensor_alone_and_all(bundle: Bundle) -> None:
+    engine = EngineByOnnxRuntime(bundle, swapped=False)
+    check(engine, bundle, "fp32")  # type: ignore[arg-type]
+    assert engine.present == [
+        [1, 1, 1, 1, 1], [1, 0, 0, 0, 0], [0, 1, 0, 0, 0], [1, 1, 1, 1, 1],
+        [0, 0, 1, 0, 0], [0, 0, 0, 1, 0], [0, 0, 0, 0, 1],
+    ]  # fmt: skip
+    with pytest.raises(BackendError, match="engine differs from ONNX Runtime"):
+        check(EngineByOnnxRuntime(bundle, swapped=True), bundle, "fp32")  # type: ignore[arg-type]
+    trt = ModuleType("tensorrt")
+    trt.__version__ = "10.3.0"  # type: ignore[attr-defined]
+    key = engine_key(trt, Gpu("A GPU", "9.0", "12.4", 132), bundle, "fp32")
+    assert key.shapes == (
+        "color 1x32x43x3", "depth 1x32x43", "present 1x5", "side 1x32x32", "rear 1x32x43x3", "rear_depth 1x32x43",
+    )  # fmt: skip
+
+
+def test_replay_map_and_calibrate_say_that_they_take_pairs(
+    bundle: Bundle, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opened = open_folder(folder)
+    write_bag(opened, opened.test[:3], tmp_path / "bag", progress=False)
+    for words in (
+        ["replay", str(tmp_path / "bag"), "--model", str(bundle.path), "--out", str(tmp_path / "out")],
+        ["map", str(bundle.path), "--data", str(folder)],
+        ["calibrate", str(bundle.path), "--data", str(folder)],
+    ):
+        assert main(words) != 0
+        assert "takes the sensors side, rear, rear_depth besides color and depth" in capsys.readouterr().err, words
 
 
 def test_what_gives_a_network_a_pair_alone_refuses_it(bundle: Bundle) -> None:
