@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 from mvloc_ros.model.manifest_checks import ManifestError
+from mvloc_ros.model.modalities import PAIR
 from mvloc_ros.recordings.camera_file import CAMERA_FILE, read_camera_file
+from mvloc_ros.recordings.frames import PosedFolder
 from mvloc_ros.recordings.joined_folders import Folders, in_order
 from mvloc_ros.training.config import SYSTEMS, TrainingConfig
 from mvloc_ros.training.errors import TrainingError
@@ -43,8 +45,10 @@ def with_folder_sensors(config: TrainingConfig, root: Folders, chosen: str = "al
     return config.with_options({"sensors": picked}) if picked else config
 
 
-def explain_sensors(config: TrainingConfig) -> str:
-    """The modalities that the run uses; empty for a system without a product of experts."""
-    if not SYSTEMS[config.system].samples:
-        return ""
-    return "modalities: " + ", ".join(("color", "depth", *(sensor.in_words for sensor in config.input.sensors)))
+def explain_sensors(config: TrainingConfig, folder: PosedFolder) -> str:
+    """The modalities that a run uses, and the sensors of the folder that it does not."""
+    pair = PAIR if SYSTEMS[config.system].uses_depth else PAIR[:1]
+    used = {sensor.name for sensor in config.input.sensors}
+    unused = [sensor.name for sensor in folder.sensors if sensor.name not in used]
+    text = "modalities: " + ", ".join((*pair, *(sensor.in_words for sensor in config.input.sensors)))
+    return f"{text}; not used: {', '.join(unused)}" if unused else text

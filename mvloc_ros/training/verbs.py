@@ -211,7 +211,7 @@ def run_train(args: argparse.Namespace) -> int:
     require_torch("mvloc train")
     from mvloc_ros.training.depth_range import explain_range, with_folder_depth
     from mvloc_ros.training.distributed_launch import launched
-    from mvloc_ros.training.folder_sensors import explain_sensors, with_folder_sensors
+    from mvloc_ros.training.folder_sensors import with_folder_sensors
     from mvloc_ros.training.train import train
 
     given = given_values(args)
@@ -220,8 +220,6 @@ def run_train(args: argparse.Namespace) -> int:
         with launched(args.timeout) as processes:
             if processes.is_main and (depth := explain_range(config, args.data, given)):
                 print(f"{depth}.")
-            if processes.is_main and (modalities := explain_sensors(config)):
-                print(f"{modalities}.")
             train(
                 config,
                 args.data,

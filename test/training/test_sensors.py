@@ -169,6 +169,10 @@ def test_which_sensors_are_used_is_said(
     printed = capsys.readouterr().out
     assert "modalities: color, depth, side (gray, 0 m and 0 deg from the color camera), rear (color, 0.3 m" in printed
     assert "color, 144 depth, 144 side, 144 rear and 144 rear_depth images" in printed
+    with pytest.raises(TrainingError):
+        train_verb(folder, tmp_path / "run", "--validation-fraction", "0.9", "--validation-gap", "500",
+                   "--system", "atloc")  # fmt: skip
+    assert "modalities: color; not used: side, rear, rear_depth." in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("shared", [False, True])
