@@ -37,8 +37,10 @@ KINDS = ("color", "gray", "depth")
 PRESENT = "present"
 """The input of a graph that says which modalities are there."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
-# Of inputs and outputs of the graph, and of the files of a frame.
-_TAKEN = frozenset({*PAIR, PRESENT, "pose", "latent_mean", "latent_log_variance", "expert_share", "target"})
+# Of inputs and outputs of the graph, of the files of a frame, and words of the command line.
+_TAKEN = frozenset(
+    {*PAIR, PRESENT, "pose", "latent_mean", "latent_log_variance", "expert_share", "target", "all", "none"}
+)
 
 
 @dataclass(frozen=True)

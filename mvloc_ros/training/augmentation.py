@@ -20,12 +20,14 @@ from mvloc_ros.training.options import AugmentationConfig
 _LUMA = (0.299, 0.587, 0.114)
 
 
-def augment(color: Tensor, depth: Tensor, present: Tensor, config: AugmentationConfig) -> tuple[Tensor, Tensor, Tensor]:
+def augment(
+    color: Tensor, depth: Tensor, present: Tensor, config: AugmentationConfig, sensors: Sequence[Sensor] = ()
+) -> tuple[Tensor, Tensor, Tensor]:
     """Change color (uint8 `[B, H, W, 3]`), depth (float32 `[B, H, W]`, meters) and presence `[B, M]`.
 
-    Returns new tensors of the same shapes and types.
+    `sensors` are the further ones, whose images are not given here. Returns new tensors of the same shapes and types.
     """
-    return jitter_color(color, config), disturb_depth(depth, config), drop_modality(present, config)
+    return jitter_color(color, config), disturb_depth(depth, config), drop_modality(present, config, sensors)
 
 
 def augment_further(further: Sequence[Tensor], sensors: Sequence[Sensor], config: AugmentationConfig) -> list[Tensor]:
@@ -87,10 +89,10 @@ def disturb_depth(depth: Tensor, config: AugmentationConfig) -> Tensor:
     return torch.where(lost, torch.zeros_like(depth), noisy)
 
 
-def drop_modality(present: Tensor, config: AugmentationConfig) -> Tensor:
+def drop_modality(present: Tensor, config: AugmentationConfig, sensors: Sequence[Sensor] = ()) -> Tensor:
     """Mark modalities as missing, never the only one: of a pair one or none, of more any but all of them."""
-    if present.shape[1] > len(PAIR):
-        return _drop_any(present, config)
+    if sensors:
+        return _drop_any(present, config, (*PAIR, *(sensor.kind for sensor in sensors)))
     draw = torch.rand(present.shape[0], device=present.device)
     color = draw < config.drop_color
     depth = (draw >= config.drop_color) & (draw < config.drop_color + config.drop_depth)
@@ -99,9 +101,9 @@ def drop_modality(present: Tensor, config: AugmentationConfig) -> Tensor:
     return torch.where(dropped, torch.zeros_like(present), present)
 
 
-def _drop_any(present: Tensor, config: AugmentationConfig) -> Tensor:
-    """Each modality by itself with its probability; a frame that would lose all keeps those that it has."""
-    chances = [config.drop_color, config.drop_depth] + [config.drop_sensor] * (present.shape[1] - len(PAIR))
+def _drop_any(present: Tensor, config: AugmentationConfig, kinds: Sequence[str]) -> Tensor:
+    """Each modality by itself with the probability of its kind; a frame that would lose all keeps those that it has."""
+    chances = [config.drop_depth if kind == "depth" else config.drop_color for kind in kinds]
     kept = present * (torch.rand_like(present) >= torch.tensor(chances, device=present.device))
     return torch.where(kept.sum(dim=1, keepdim=True) > 0.0, kept, present)
 

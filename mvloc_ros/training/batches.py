@@ -93,5 +93,5 @@ class Batches:
             picked = [values.pin_memory() for values in picked]
         placed = [values.to(self.device, non_blocking=True) for values in picked]
         color, depth, present, target, *further = placed if self._views is None else self._views(*placed)
-        pair = augment(color, depth, present, self.augmentation)
+        pair = augment(color, depth, present, self.augmentation, self._sensors)
         return Batch(*pair, target, tuple(augment_further(further, self._sensors, self.augmentation)))

@@ -138,10 +138,11 @@ class AugmentationConfig:
         0.01, "largest standard deviation of depth noise, relative to the depth", low=0.0, high=1.0
     )
     depth_dropout: float = option(0.05, "largest share of single depth pixels made invalid", low=0.0, high=1.0)
-    drop_color: float = option(0.1, "probability of training a frame without its color", low=0.0, high=0.5)
-    drop_depth: float = option(0.1, "probability of training a frame without its depth", low=0.0, high=0.5)
-    drop_sensor: float = option(
-        0.1, "probability of training a frame without a further sensor, for each of them", low=0.0, high=0.9
+    drop_color: float = option(
+        0.1, "probability of training a frame without its color, and without a color or gray sensor", low=0.0, high=0.5
+    )
+    drop_depth: float = option(
+        0.1, "probability of training a frame without its depth, and without a further depth sensor", low=0.0, high=0.5
     )
 
 

@@ -210,17 +210,18 @@ def test_the_network_has_an_expert_for_each(config: TrainingConfig, tiny_config:
     assert float((half(*data).pose - before).abs().max()) < 0.1
 
 
-def test_each_modality_may_be_dropped_and_never_all(tiny_config: TrainingConfig) -> None:
-    options = {"drop_color": 0.5, "drop_depth": 0.25, "drop_sensor": 0.75}
+def test_each_modality_may_be_dropped_and_never_all(tiny_config: TrainingConfig, sensors: tuple[Sensor, ...]) -> None:
+    options = {"drop_color": 0.5, "drop_depth": 0.25}
     config = tiny_config.with_options(options).augmentation
     torch.manual_seed(0)
-    present = torch.ones(20_000, 3)
-    present[:100] = torch.tensor([0.0, 0.0, 1.0])
-    kept = drop_modality(present, config)
+    present = torch.ones(20_000, 5)
+    present[:100] = torch.tensor([0.0, 0.0, 1.0, 0.0, 0.0])
+    kept = drop_modality(present, config, sensors)
     assert float(kept.sum(dim=1).min()) >= 1.0
     assert torch.equal(kept[:100], present[:100]), "the only one stays"
-    all_lost = 0.5 * 0.25 * 0.75
-    for column, chance in enumerate((0.5, 0.25, 0.75)):
+    chances = (0.5, 0.25, 0.5, 0.5, 0.25)
+    all_lost = float(np.prod(chances))
+    for column, chance in enumerate(chances):
         assert float(1.0 - kept[100:, column].mean()) == pytest.approx(chance - all_lost, abs=0.015)
 
 
