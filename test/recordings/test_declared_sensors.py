@@ -115,6 +115,22 @@ def test_a_frame_may_lack_an_image_and_one_of_them_alone_is_no_frame(folder: Pat
         open_folder(folder)
 
 
+def test_the_layout_of_tum_has_no_place_for_them(tmp_path: Path) -> None:
+    (tmp_path / "rgb").mkdir()
+    rows = []
+    for i in range(10):
+        cv2.imwrite(str(tmp_path / "rgb" / f"{i}.png"), np.zeros((48, 64, 3), np.uint8))
+        rows.append((f"{i}.0 rgb/{i}.png", f"{i}.0 {0.1 * i} 0 0 0 0 0 1"))
+    (tmp_path / "rgb.txt").write_text("".join(f"{image}\n" for image, _ in rows))
+    (tmp_path / "depth.txt").write_text("")
+    (tmp_path / "groundtruth.txt").write_text("".join(f"{pose}\n" for _, pose in rows))
+    (tmp_path / "camera.json").write_text(json.dumps({"color": CAMERA, "depth": CAMERA}))
+    assert open_folder(tmp_path).layout == "tum"
+    declare(tmp_path, {"side": {"kind": "gray", "camera": SIDE, "T_reference_sensor": HERE.tolist()}})
+    with pytest.raises(RecordingError, match=r"there is no image frame-N.side.EXT \(7-Scenes layout\)"):
+        open_folder(tmp_path)
+
+
 def test_folders_of_one_place_must_declare_the_same(folder: Path, tmp_path: Path) -> None:
     other = add_sensors(write_pair(tmp_path / "second", 5), tmp_path / "other")
     joined = open_folders([folder, other])

@@ -20,7 +20,7 @@ from rig_folder import REAR, add_sensors, declare
 from mvloc_ros.backends.backend import BackendError
 from mvloc_ros.backends.backend_choice import create_backend
 from mvloc_ros.backends.gpu import Gpu
-from mvloc_ros.backends.network_file import OUTPUTS
+from mvloc_ros.backends.network_file import OUTPUTS, require_network_file
 from mvloc_ros.backends.tensorrt.engines import check, engine_key
 from mvloc_ros.cli import main
 from mvloc_ros.doctor.models import examine_models
@@ -300,6 +300,13 @@ def test_the_bundle_lists_the_sensors(bundle: Bundle) -> None:
     assert manifest.sensors[2].sensor.depth_max_m == 8.0
     assert not (bundle.path / "validation.csv").exists()
     assert "--sensors" not in manifest.training["command"], "all that are declared is the default"
+    further = [item.input for item in manifest.sensors]
+    require_network_file(bundle.model_path, 32, 43, 64, further)
+    with pytest.raises(BackendError, match="its input present is float32 1x5, but the manifest says float32 1x2"):
+        require_network_file(bundle.model_path, 32, 43, 64)
+    renamed = [*further[:2], replace(further[2], name="left_depth")]
+    with pytest.raises(BackendError, match="its input left_depth is missing, but the manifest says float32 1x32x43"):
+        require_network_file(bundle.model_path, 32, 43, 64, renamed)
 
 
 @pytest.mark.parametrize("backend_name", ["onnxruntime", "torch"])
