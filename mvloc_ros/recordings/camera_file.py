@@ -140,7 +140,7 @@ def fit_to_images(
             )
         cameras[name] = camera.scaled_to(width, height)
     for sensor in settings.sensors:
-        _require_images(root, sensor, [frame.further[sensor.name] for frame in frames if sensor.name in frame.further])
+        _require_images(root, sensor, [path for frame in frames for name, path in frame.further if name == sensor.name])
     return replace(settings, color_camera=cameras["color"], depth_camera=cameras["depth"])
 
 

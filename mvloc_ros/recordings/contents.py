@@ -53,7 +53,7 @@ def bare_contents_text(folder: BareFolder) -> str:
 
 def _images(frames: Sequence[FrameRecord]) -> str:
     colors, depths = (sum(getattr(frame, kind) is not None for frame in frames) for kind in ("color", "depth"))
-    further = Counter(name for frame in frames for name in frame.further)
+    further = Counter(name for frame in frames for name, _ in frame.further)
     if not further:
         return f"{colors} color and {depths} depth images"
     *others, (name, count) = further.items()

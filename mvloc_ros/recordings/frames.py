@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ class FrameRecord:
     """One frame: where its images lie and where the camera was.
 
     `color` or `depth` is None where that image does not exist (a depth image that no colour image
-    matches is no frame); `further` are the images of the sensors besides the two, by name.
+    matches is no frame); `further` are name and image of the sensors besides the two.
     `stamp_ns` is the colour image's time; `depth_stamp_ns` differs from it
     where the sensor was not synchronised. `T_map_camera` is 4x4 float64 and maps coordinates of the
     camera that `PosedFolder.pose_of` names (optical convention), at the time of its image, into the map.
@@ -34,7 +34,7 @@ class FrameRecord:
     depth: Path | None
     T_map_camera: npt.NDArray[np.float64] | None
     depth_stamp_ns: int | None = None
-    further: Mapping[str, Path] = field(default_factory=dict)
+    further: tuple[tuple[str, Path], ...] = ()
 
     def images(self) -> dict[str, Path]:
         """The image files by modality, of those that exist."""

@@ -117,7 +117,7 @@ def read_images(folder: Path, start_ns: int, rate_hz: float, sensors: Sequence[s
         if color is None and depth is None:
             continue
         stamp_ns = counted_stamp(start_ns, index, rate_hz)
-        further = {name: found[name] for name in sensors if name in found}
+        further = tuple((name, found[name]) for name in sensors if name in found)
         frames.append(FrameRecord(folder.name, index, stamp_ns, color, depth, None, stamp_ns, further))
     return frames
 
@@ -155,7 +155,7 @@ def _read_sequence(
             left_out.append(LeftOut(found["pose"], "with an invalid pose", str(problem)))
             continue
         color, depth = found.get("color"), found.get("depth")
-        further = {name: found[name] for name in sensors if name in found}
+        further = tuple((name, found[name]) for name in sensors if name in found)
         frames.append(FrameRecord(folder.name, index, stamp_ns, color, depth, pose, stamp_ns, further))
     return frames, stamp_ns
 

@@ -184,8 +184,8 @@ def test_further_sensors_are_beside_the_pair_which_they_do_not_change(folder: Pa
     renderer = demo_renderer()
     renderer.set_light(plan.light, plan.exposure)
     there = renderer.exact(plan.poses[0] @ found.sensors[0].pose).color.astype(float)
-    assert np.abs(read_color(frame.further["rear"]).astype(float) - there)[60:180, 80:240].mean() < 12.0
-    gray = read_gray(frame.further["infrared"])
+    assert np.abs(read_color(frame.images()["rear"]).astype(float) - there)[60:180, 80:240].mean() < 12.0
+    gray = read_gray(frame.images()["infrared"])
     assert (gray.shape, 20.0 < gray.mean() < 235.0) == ((240, 320), True)
     with pytest.raises(DemoError, match="of another seed, version or choice of sensors"):
         run_render(parser.parse_args([*words, "--sensors", "rear"]))

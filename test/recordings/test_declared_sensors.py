@@ -106,7 +106,7 @@ def test_a_frame_may_lack_an_image_and_one_of_them_alone_is_no_frame(folder: Pat
     Path(f"{second}.color.png").unlink()
     Path(f"{second}.depth.png").unlink()
     opened = open_folder(folder)
-    assert [sorted(frame.further) for frame in opened.train] == [
+    assert [sorted(name for name, _ in frame.further) for frame in opened.train] == [
         ["rear_depth", "side"], ["rear", "rear_depth", "side"],
     ]  # fmt: skip
     assert [left.reason for left in opened.left_out] == ["without an image"]
@@ -161,4 +161,4 @@ def test_a_recording_of_topics_says_what_it_leaves_out(
     caplog.clear()
     write_bag(replace(opened, sensors=()), frames, tmp_path / "pair_bag", progress=False)
     assert not caplog.text
-    assert cv2.imread(str(opened.train[0].further["side"]), cv2.IMREAD_UNCHANGED).shape == (32, 32)
+    assert cv2.imread(str(opened.train[0].images()["side"]), cv2.IMREAD_UNCHANGED).shape == (32, 32)

@@ -108,7 +108,7 @@ def inputs(config: TrainingConfig, batch: int) -> list[torch.Tensor]:
 def test_the_frames_are_those_of_the_files(folder: Path, config: TrainingConfig, tmp_path: Path) -> None:
     opened = open_folder(folder)
     assert [sensor.name for sensor in opened.sensors] == ["side", "rear", "rear_depth"]
-    lacking = replace(opened.train[1], further={k: v for k, v in opened.train[1].further.items() if k != "rear"})
+    lacking = replace(opened.train[1], further=tuple(item for item in opened.train[1].further if item[0] != "rear"))
     records = (opened.train[0], lacking, *opened.train[2:5])
     reading = ReadOptions(tmp_path)
     fresh = read_frames(config.input, opened, records, "some", reading)
@@ -120,7 +120,7 @@ def test_the_frames_are_those_of_the_files(folder: Path, config: TrainingConfig,
         assert frames.modalities == ("color", "depth", "side", "rear", "rear_depth")
         assert frames.present.tolist() == [[1.0] * 5, [1.0, 1.0, 1.0, 0.0, 1.0], *[[1.0] * 5] * 3]
         for i, record in enumerate(records):
-            found = record.further
+            found = record.images()
             np.testing.assert_array_equal(frames.further["side"][i], resize_color(read_gray(found["side"]), 32, 32))
             if "rear" in found:
                 color = resize_color(read_color(found["rear"]), 32, 43)

@@ -73,10 +73,11 @@ class Decoding:
         try:
             if record.T_map_camera is not None and not np.all(np.isfinite(record.T_map_camera)):
                 raise RecordingError(f"The pose of frame {record.index} of {record.sequence} is not finite.")
+            paths = dict(record.further)
             further = {
-                sensor.name: _image_of(sensor, record.further[sensor.name], wanted)
+                sensor.name: _image_of(sensor, paths[sensor.name], wanted)
                 for sensor, wanted in self.sensors
-                if sensor.name in record.further
+                if sensor.name in paths
             }
             return Decoded(self._color(record), self._depth(record), further)
         except RecordingError as error:
@@ -164,7 +165,8 @@ def frames_key(records: Sequence[FrameRecord], decoding: Decoding) -> str:
     for record in records:
         pose = b"" if record.T_map_camera is None else np.ascontiguousarray(record.T_map_camera, np.float64).tobytes()
         images = [_identity(path) for path in (record.color, record.depth)]
-        images += [_identity(record.further.get(sensor.name)) for sensor, _ in decoding.sensors]
+        further = dict(record.further)
+        images += [_identity(further.get(sensor.name)) for sensor, _ in decoding.sensors]
         digest.update(repr((record.sequence, record.index, record.stamp_ns, images)).encode() + pose)
     return digest.hexdigest()[:32]
 
