@@ -96,6 +96,9 @@ MOST_INPUT_PIXELS = 1 << 24
 
 MOST_LATENT_DIM = 1 << 16
 
+MOST_SENSORS = 6
+"""Of a model besides its color and depth camera: each has an encoder of its own."""
+
 MOST_DEPTH_M = 10_000.0
 """Of a depth range."""
 

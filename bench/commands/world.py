@@ -17,7 +17,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -215,10 +215,10 @@ def _flag(option: str) -> str:
 
 
 def _kept_graphs(write_onnx: Callable[..., None], graphs: Path) -> Callable[..., None]:
-    def write(deployed: Any, size: tuple[int, int], path: Path) -> None:
+    def write(deployed: Any, size: tuple[int, int], path: Path, further: Sequence[Any] = ()) -> None:
         kept = graphs / f"{_weights_digest(deployed.state_dict())}.onnx"
         if not kept.exists():
-            write_onnx(deployed, size, path)
+            write_onnx(deployed, size, path, further)
             partial = kept.with_suffix(f".{os.getpid()}")
             shutil.copyfile(path, partial)
             partial.rename(kept)

@@ -6,7 +6,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from types import MappingProxyType
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,9 @@ from mvloc_ros.errors import MvlocError
 
 # After auto: in the order in which auto tries them.
 BACKENDS = ("auto", "tensorrt", "onnxruntime", "torch")
+
+
+NO_SENSORS: Mapping[str, NDArray[Any]] = MappingProxyType({})
 
 
 class BackendError(MvlocError):
@@ -29,7 +33,8 @@ class NetworkOutput:
         position: normalised position, float32 `[3]` (see `Bundle.position_in_map`).
         log_quaternion: logarithm of the rotation's quaternion, float32 `[3]` (Eq. 12, half angle).
         latent_mean, latent_log_variance: the joint posterior, float32 `[D]`.
-        expert_share: prior, colour, depth: each expert's share of the joint precision, float32 `[3]`.
+        expert_share: prior, colour, depth, further sensors: each expert's share of the joint precision, float32
+            `[1 + M]`.
     """
 
     position: NDArray[np.float32]
@@ -54,13 +59,20 @@ class Backend(Protocol):
     def description(self) -> str:
         """What runs where, in one line, for the log and the status."""
 
-    def run(self, color: NDArray[np.uint8], depth: NDArray[np.float32], present: NDArray[np.float32]) -> NetworkOutput:
+    def run(
+        self,
+        color: NDArray[np.uint8],
+        depth: NDArray[np.float32],
+        present: NDArray[np.float32],
+        further: Mapping[str, NDArray[Any]] = NO_SENSORS,
+    ) -> NetworkOutput:
         """Run one frame.
 
         Args:
             color: RGB `[H, W, 3]` of the bundle's input size.
             depth: metres `[H, W]`; 0, NaN and infinities are invalid.
-            present: 1 or 0 for colour and depth `[2]`; the expert of an absent modality is dropped.
+            present: 1 or 0 for colour, depth and further sensors `[M]`; the expert of an absent modality is dropped.
+            further: the images of the further sensors that the manifest lists, by name (`ModalityInput`).
         """
 
     def close(self) -> None:

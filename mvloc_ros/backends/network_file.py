@@ -13,6 +13,7 @@ beside the values, such as packed weights, which is of the order of the file's s
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from mvloc_ros.backends.backend import BackendError
@@ -22,8 +23,9 @@ from mvloc_ros.file_reader import ReadError
 from mvloc_ros.foreign_text import quoted
 from mvloc_ros.limits import MOST_GRAPH_ELEMENTS, MOST_GRAPH_PRODUCTS, MOST_TENSOR_AXES
 from mvloc_ros.model.bundle import Bundle
+from mvloc_ros.model.modalities import ModalityInput, pair_inputs
 
-# Names in the order of the graph's interface; H, W and D come from the manifest.
+# Names in the order of the graph's interface, which further sensors follow; sizes come from the manifest.
 INPUTS = ("color", "depth", "present")
 OUTPUTS = ("pose", "latent_mean", "latent_log_variance", "expert_share")
 _FLOAT, _UINT8 = 1, 2  # TensorProto.DataType
@@ -41,16 +43,20 @@ def require_network(bundle: Bundle, precision: str) -> Path:
         BackendError: the file is not accepted; the message says why.
     """
     path, spec = bundle.network_path(precision), bundle.manifest.input
-    require_network_file(path, spec.height, spec.width, bundle.manifest.latent_dim)
+    further = tuple(item.input for item in bundle.manifest.sensors)
+    require_network_file(path, spec.height, spec.width, bundle.manifest.latent_dim, further)
     return path
 
 
-def require_network_file(path: Path, height: int, width: int, latent_dim: int) -> None:
-    """Check an ONNX file for images of a size; raises as `require_network`."""
+def require_network_file(
+    path: Path, height: int, width: int, latent_dim: int, further: Sequence[ModalityInput] = ()
+) -> None:
+    """Check an ONNX file for images of a size, and for `further` sensors; raises as `require_network`."""
+    inputs = (*pair_inputs(height, width), *further)
     try:
         graph = read_graph(path)
-        _require_inputs(graph, height, width)
-        _require_outputs(graph, _sizes(graph), latent_dim)
+        _require_inputs(graph, inputs)
+        _require_outputs(graph, _sizes(graph), latent_dim, len(inputs))
     except ReadError as error:
         raise BackendError(f"{error} Copy or export the bundle again.") from error
     except GraphError as error:
@@ -59,12 +65,10 @@ def require_network_file(path: Path, height: int, width: int, latent_dim: int) -
         ) from error
 
 
-def _require_inputs(graph: Graph, height: int, width: int) -> None:
-    expected = {
-        "color": Interface(_UINT8, (1, height, width, 3)),
-        "depth": Interface(_FLOAT, (1, height, width)),
-        "present": Interface(_FLOAT, (1, 2)),
-    }
+def _require_inputs(graph: Graph, inputs: Sequence[ModalityInput]) -> None:
+    kinds = {"depth": _FLOAT}
+    expected = {each.name: Interface(kinds.get(each.kind, _UINT8), (1, *each.shape)) for each in inputs}
+    expected["present"] = Interface(_FLOAT, (1, len(inputs)))
     # Files of old versions list their weights as inputs, too.
     found = {name: value for name, value in graph.inputs.items() if name not in graph.constants}
     for name, wanted in expected.items():
@@ -76,8 +80,8 @@ def _require_inputs(graph: Graph, height: int, width: int) -> None:
         raise GraphError(f"it has the unknown input {quoted(min(foreign))}")
 
 
-def _require_outputs(graph: Graph, shapes: dict[str, Shape], latent_dim: int) -> None:
-    sizes = dict(zip(OUTPUTS, (6, latent_dim, latent_dim, 3), strict=True))
+def _require_outputs(graph: Graph, shapes: dict[str, Shape], latent_dim: int, modalities: int) -> None:
+    sizes = dict(zip(OUTPUTS, (6, latent_dim, latent_dim, 1 + modalities), strict=True))
     for name, size in sizes.items():
         wanted = Interface(_FLOAT, (1, size))
         stated = graph.outputs.get(name)

@@ -7,11 +7,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mvloc_ros.backends.backend import BackendError, NetworkOutput
+from mvloc_ros.backends.backend import NO_SENSORS, BackendError, NetworkOutput
 from mvloc_ros.backends.network_file import OUTPUTS, require_network
 from mvloc_ros.foreign_text import first_line
 from mvloc_ros.model.bundle import Bundle
@@ -94,14 +95,21 @@ class OnnxRuntimeBackend:
         """Library, version, device, threads and precision."""
         return self._description
 
-    def run(self, color: NDArray[np.uint8], depth: NDArray[np.float32], present: NDArray[np.float32]) -> NetworkOutput:
+    def run(
+        self,
+        color: NDArray[np.uint8],
+        depth: NDArray[np.float32],
+        present: NDArray[np.float32],
+        further: Mapping[str, NDArray[Any]] = NO_SENSORS,
+    ) -> NetworkOutput:
         """Run one frame (shapes: see `Backend.run`).
 
         Raises:
             BackendError: onnxruntime failed, for example for want of memory.
         """
         self._leave_the_pools_cores()
-        frame = {"color": color[None], "depth": depth[None], "present": present[None]}
+        frame: dict[str, NDArray[Any]] = {"color": color[None], "depth": depth[None], "present": present[None]}
+        frame |= {name: image[None] for name, image in further.items()}
         try:
             found = self._session.run(OUTPUTS, frame)
         except Exception as error:  # as above

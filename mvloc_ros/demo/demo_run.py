@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mvloc_ros.demo.write_folder import write_folder
 from mvloc_ros.errors import MvlocError
-from mvloc_ros.model.bundle import read_bundle
+from mvloc_ros.model.bundle import read_pair_bundle
 from mvloc_ros.recordings import open_folder
 from mvloc_ros.recordings.from_folder import select_frames, write_bag
 from mvloc_ros.replay.evaluation import EvaluationResult, evaluate
@@ -30,7 +30,7 @@ def run_demo(out: Path, model: Path | None = None) -> tuple[EvaluationResult, st
         The evaluation, and the table for the terminal.
     """
     model = model or shipped_model()
-    read_bundle(model)  # checked before minutes of rendering
+    read_pair_bundle(model)  # checked before minutes of rendering
     frames, bag = out / "frames", out / "recording"
     rendered = write_folder(frames, split="test")
     if rendered or not bag.exists():

@@ -28,10 +28,13 @@ def pose_file(folder: Path, index: int) -> Path:
 
 
 def write_frame(folder: Path, index: int, frame: RgbdFrame, pose: npt.NDArray[np.float64]) -> None:
-    """Color as JPEG, depth as 16-bit PNG in millimetres, then the pose 4x4 as text."""
+    """Color and further images as JPEG, depth as 16-bit PNG in millimetres, then the pose 4x4 as text."""
     millimetres = np.rint(frame.depth * DEPTH_UNITS_PER_METRE).astype(np.uint16)
     bgr = np.ascontiguousarray(frame.color[..., ::-1])
     _write_image(folder / f"frame-{index:06d}.color.jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    for name, image in frame.further.items():
+        stored = image if image.ndim == 2 else np.ascontiguousarray(image[..., ::-1])
+        _write_image(folder / f"frame-{index:06d}.{name}.jpg", stored, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     _write_image(folder / f"frame-{index:06d}.depth.png", millimetres, [cv2.IMWRITE_PNG_COMPRESSION, _PNG_COMPRESSION])
     rows = "\n".join(" ".join(f"{value:.9f}" for value in row) for row in pose)
     write_file(pose_file(folder, index), rows + "\n", durable=False)

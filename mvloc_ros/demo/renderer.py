@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -25,13 +26,22 @@ FloatMap = npt.NDArray[np.float32]
 # Color and depth have the same camera (registered); 65 by 51 degrees.
 CAMERA = PinholeCamera(width=320, height=240, fx=250.0, fy=250.0, cx=159.5, cy=119.5)
 
+# Of an infrared camera: the share of red, green and blue in its image, and the lamp beside it, which gives white at
+# `_LAMP_REACH_M` and no more light nearer than `_LAMP_NEAREST_M`, where exposure is shortened.
+_INFRARED = np.array([0.7, 0.2, 0.1], dtype=np.float32)
+_LAMP_REACH_M, _LAMP_NEAREST_M, _GAMMA = 2.0, 0.8, 2.2
+
 
 @dataclass(frozen=True)
 class RgbdFrame:
-    """color: uint8 RGB [H, W, 3]; depth: float32 meters along the optical axis [H, W], 0 = not measured."""
+    """color: uint8 RGB [H, W, 3]; depth: float32 meters along the optical axis [H, W], 0 = not measured.
+
+    further: uint8 images of further sensors by name.
+    """
 
     color: npt.NDArray[np.uint8]
     depth: FloatMap
+    further: Mapping[str, npt.NDArray[np.uint8]] = field(default_factory=dict)
 
 
 class Renderer:
@@ -68,6 +78,18 @@ class Renderer:
         depth = (depth_sensor or DepthSensor()).capture(hits, self._glass[hits.face], rng)
         return RgbdFrame(color, depth)
 
+    def encoded(self, T_map_camera: npt.ArrayLike) -> FloatMap:
+        """What a color camera gets in the light of the room, gamma-encoded, 0..255 and above, [H, W, 3]."""
+        return self._shade(self._caster.trace(T_map_camera))
+
+    def lit_by_camera(self, T_map_camera: npt.ArrayLike) -> FloatMap:
+        """What an infrared camera gets with a lamp beside it alone, gamma-encoded, three equal channels [H, W, 3]."""
+        hits = self._caster.trace(T_map_camera)
+        albedo = self._albedo(hits).astype(np.float32) @ _INFRARED
+        light = hits.cosine * (_LAMP_REACH_M / np.maximum(hits.depth, _LAMP_NEAREST_M)) ** 2
+        gray = albedo * np.clip(light, 0.0, None) ** np.float32(1 / _GAMMA)
+        return np.repeat(gray[..., None], 3, axis=2)
+
     def _place_textures(self, room: Room) -> None:
         """For each surface and level: atlas pixel = offset + scale * position on the surface (m), [F * LEVELS, 2]."""
         offset, scale = np.zeros((2, len(room.surfaces), LEVELS, 2))
@@ -86,12 +108,15 @@ class Renderer:
 
     def _shade(self, hits: Hits) -> FloatMap:
         """Texture times light, gamma-encoded, 0..255 and above, [H, W, 3]."""
+        light = _sample(self._sheet, hits, hits.face, self._light_origin, self._light_step)
+        return np.asarray(cv2.multiply(self._albedo(hits), light, dtype=cv2.CV_32F), dtype=np.float32)
+
+    def _albedo(self, hits: Hits) -> npt.NDArray[Any]:
+        """The texture, [H, W, 3]."""
         texels_per_pixel = np.take(self._texels, hits.face) * hits.depth / np.sqrt(np.maximum(hits.cosine, 0.05))
         level = np.clip(np.log2(np.maximum(texels_per_pixel, 1e-3)) + 0.4, 0, LEVELS - 1).astype(np.intp)
         tile = hits.face * LEVELS + level
-        albedo = _sample(self._atlas, hits, tile, self._offset, self._scale)
-        light = _sample(self._sheet, hits, hits.face, self._light_origin, self._light_step)
-        return np.asarray(cv2.multiply(albedo, light, dtype=cv2.CV_32F), dtype=np.float32)
+        return _sample(self._atlas, hits, tile, self._offset, self._scale)
 
 
 def _window(

@@ -14,6 +14,7 @@ RENDER_EXAMPLES = """examples:
   mvloc demo render --out recordings/demo
   mvloc demo render --out recordings/demo_test --split test --frames 300
   mvloc demo render --out recordings/other --seed 5 --workers 1
+  mvloc demo render --out recordings/rig --sensors rear,infrared
 
 The folder has the 7-Scenes layout: `mvloc train`, `mvloc bag from-folder` and your own tools can read it. Run the same
 command again to resume an interrupted recording."""
@@ -29,6 +30,13 @@ def add_render_arguments(parser: argparse.ArgumentParser) -> None:
         "--frames", type=int, help=f"frames per split (default: {TRAIN_FRAMES} for training, {TEST_FRAMES} for test)"
     )
     parser.add_argument("--seed", type=int, default=0, help="of camera paths and noise (default: %(default)s)")
+    parser.add_argument(
+        "--sensors",
+        default="",
+        metavar="NAME,...",
+        help="further sensors besides the color and the depth camera: rear (a color camera that looks back), infrared "
+        "(a gray camera with its own lamp); see docs/sensors.md (default: none)",
+    )
     parser.add_argument("--workers", type=positive_count, help="number of processes (default: one per core, at most 2)")
 
 
@@ -37,7 +45,14 @@ def run_render(args: argparse.Namespace) -> int:
     from mvloc_ros.demo.write_folder import write_folder
 
     try:
-        written = write_folder(args.out, split=args.split, frames=args.frames, seed=args.seed, workers=args.workers)
+        written = write_folder(
+            args.out,
+            split=args.split,
+            frames=args.frames,
+            seed=args.seed,
+            sensors=args.sensors,
+            workers=args.workers,
+        )
     except KeyboardInterrupt:
         print(f"\nInterrupted; run the same command again to resume the recording in {args.out}.")
         return interrupts.EXIT_CODE

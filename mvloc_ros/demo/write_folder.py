@@ -11,14 +11,16 @@ import signal
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from tqdm import tqdm
 
 from mvloc_ros.demo.frame_files import DEPTH_UNITS_PER_METRE, DemoError, pose_file, write_frame
+from mvloc_ros.demo.further_sensors import measure_further, sensors_of
 from mvloc_ros.demo.renderer import CAMERA, RgbdFrame, demo_renderer
 from mvloc_ros.demo.sequence_plans import (
     RATE_HZ,
@@ -33,6 +35,8 @@ from mvloc_ros.demo.sequence_plans import (
 from mvloc_ros.geometry.text_file import read_text
 from mvloc_ros.json_text import parse_json
 from mvloc_ros.limits import MOST_MANIFEST_BYTES
+from mvloc_ros.model.modalities import Sensor
+from mvloc_ros.recordings.camera_file import sensor_content
 from mvloc_ros.storage import exclusive, write_file
 
 # Increment it when the same poses give other images. With the fingerprint of the paths it prevents mixing frames of two
@@ -50,6 +54,7 @@ class _Job:
     plan: SequencePlan
     first: int
     last: int
+    sensors: tuple[Sensor, ...] = ()
 
 
 def write_folder(
@@ -58,22 +63,24 @@ def write_folder(
     split: str = "both",
     frames: int | None = None,
     seed: int = 0,
+    sensors: str = "",
     workers: int | None = None,
     progress: bool = True,
 ) -> int:
     """Render training sequences, the test sequence or both into a folder; returns the number of new frames.
 
-    frames: total of each split (default: TRAIN_FRAMES, TEST_FRAMES). Frames that exist are kept. The result does not
+    frames: total of each split (default: TRAIN_FRAMES, TEST_FRAMES). sensors: names of `further_sensors.SENSORS` with
+    commas, besides the color and the depth camera. Frames that exist are kept. The result does not
     depend on `workers` (default: one for each core, at most 2). With both splits in the folder, TrainSplit.txt and
     TestSplit.txt say which is which; with one, there are no such files.
     Raises DemoError if the folder has another recording or the numbers are invalid.
     """  # fmt: skip
     root = Path(root)
-    plans = _plans(split, frames, seed)
+    plans, further = _plans(split, frames, seed), sensors_of(sensors)
     root.mkdir(parents=True, exist_ok=True)
     with exclusive(root):
-        _check_identity(root, seed)
-        jobs = [job for plan in plans for job in _missing(root, seed, plan)]
+        _check_identity(root, seed, further)
+        jobs = [job for plan in plans for job in _missing(root, seed, plan, further)]
         total = sum(job.last - job.first for job in jobs)
         count = min(workers or min(2, os.cpu_count() or 1), max(1, len(jobs)))
         shown = progress and total > 0
@@ -84,12 +91,14 @@ def write_folder(
     return total
 
 
-def render_sequence(plan: SequencePlan, seed: int) -> Iterator[RgbdFrame]:
-    """The frames of one sequence with sensor noise, without writing them."""
+def render_sequence(plan: SequencePlan, seed: int, sensors: Sequence[Sensor] = ()) -> Iterator[RgbdFrame]:
+    """The frames of one sequence with sensor noise, without writing them; with the images of further sensors."""
     renderer = demo_renderer()
     renderer.set_light(plan.light, plan.exposure)
     for index, pose in zip(plan.indices, plan.poses, strict=True):
-        yield renderer.measure(pose, np.random.default_rng((seed, plan.number, index)))
+        key = (seed, plan.number, index)
+        frame = renderer.measure(pose, np.random.default_rng(key))
+        yield replace(frame, further=measure_further(renderer, pose, sensors, key)) if sensors else frame
 
 
 def _plans(split: str, frames: int | None, seed: int) -> list[SequencePlan]:
@@ -103,9 +112,12 @@ def _plans(split: str, frames: int | None, seed: int) -> list[SequencePlan]:
     return plans + ([plan_test(seed, frames or TEST_FRAMES)] if split != "train" else [])
 
 
-def _check_identity(root: Path, seed: int) -> None:
+def _check_identity(root: Path, seed: int, sensors: Sequence[Sensor]) -> None:
     """Write the identity of the recording, or check that it is unchanged."""
-    identity = {"made_by": "mvloc demo render", "version": VERSION, "seed": seed, "drives": _fingerprint(seed)}
+    drives = _fingerprint(seed)
+    identity: dict[str, Any] = {"made_by": "mvloc demo render", "version": VERSION, "seed": seed, "drives": drives}
+    if sensors:
+        identity["sensors"] = [sensor.name for sensor in sensors]
     path = root / "demo.json"
     if path.is_file():
         try:
@@ -113,15 +125,20 @@ def _check_identity(root: Path, seed: int) -> None:
         except ValueError:
             found = None
         if found != identity:
-            raise DemoError(f"{root} has a demo recording of another seed or version; delete it or use another folder.")
+            raise DemoError(
+                f"{root} has a demo recording of another seed, version or choice of sensors; delete it or use another "
+                "folder."
+            )
     elif any(root.glob("seq-*")):
         raise DemoError(f"{root} has a recording that is not of `mvloc demo render`; use another folder.")
     write_file(path, json.dumps(identity, indent=2) + "\n")
     camera = CAMERA.to_dict()
-    settings = {
+    settings: dict[str, Any] = {
         "color": camera, "depth": camera, "depth_registered": True, "pose_of": "color", "rate_hz": RATE_HZ,
         "depth_units_per_metre": DEPTH_UNITS_PER_METRE, "licence": LICENCE,
     }  # fmt: skip
+    if sensors:
+        settings["sensors"] = {sensor.name: sensor_content(sensor) for sensor in sensors}
     write_file(root / "camera.json", json.dumps(settings, indent=2) + "\n")
 
 
@@ -135,7 +152,7 @@ def _fingerprint(seed: int) -> str:
     return digest.hexdigest()[:16]
 
 
-def _missing(root: Path, seed: int, plan: SequencePlan, chunk: int = 25) -> list[_Job]:
+def _missing(root: Path, seed: int, plan: SequencePlan, sensors: tuple[Sensor, ...], chunk: int = 25) -> list[_Job]:
     """Jobs for the frames that are not complete."""
     folder = root / plan.name
     folder.mkdir(exist_ok=True)
@@ -146,9 +163,9 @@ def _missing(root: Path, seed: int, plan: SequencePlan, chunk: int = 25) -> list
     for place in wanted:
         previous = jobs[-1] if jobs else None
         if previous and previous.last == place and place - previous.first < chunk:
-            jobs[-1] = _Job(root, seed, plan, previous.first, place + 1)
+            jobs[-1] = replace(previous, last=place + 1)
         else:
-            jobs.append(_Job(root, seed, plan, place, place + 1))
+            jobs.append(_Job(root, seed, plan, place, place + 1, sensors))
     return jobs
 
 
@@ -193,7 +210,7 @@ def _render(job: _Job) -> Iterator[int]:
     plan = job.plan
     part = SequencePlan(plan.number, plan.split, plan.light, plan.exposure, plan.indices[piece], plan.poses[piece])
     folder = job.root / plan.name
-    for index, pose, frame in zip(part.indices, part.poses, render_sequence(part, job.seed), strict=True):
+    for index, pose, frame in zip(part.indices, part.poses, render_sequence(part, job.seed, job.sensors), strict=True):
         write_frame(folder, index, frame, pose)
         yield 1
 

@@ -14,7 +14,7 @@ from mvloc_ros.errors import MvlocError
 from mvloc_ros.foreign_text import quoted
 from mvloc_ros.localization.localizer import refiner_of
 from mvloc_ros.localization.options import RefinementOptions
-from mvloc_ros.model.bundle import Bundle, read_bundle
+from mvloc_ros.model.bundle import Bundle, read_bundle, require_pair
 from mvloc_ros.model.named_maps import read_map_folder
 
 _RUNS = 10
@@ -56,19 +56,20 @@ def _examine(path: Path, backend_name: str) -> Finding:
         bundle = read_bundle(path)
         backend = create_backend(backend_name, bundle)
         try:
-            spec = bundle.manifest.input
-            color = np.zeros((spec.height, spec.width, 3), np.uint8)
-            depth, present = np.zeros((spec.height, spec.width), np.float32), np.ones(2, np.float32)
+            images = {modality.name: modality.blank() for modality in bundle.manifest.inputs}
+            present = np.ones(len(images), np.float32)
+            color, depth = images.pop("color"), images.pop("depth")
             times = []
             for _ in range(_RUNS):
                 start = time.perf_counter()
-                backend.run(color, depth, present)
+                backend.run(color, depth, present, images)
                 times.append(1e3 * (time.perf_counter() - start))
         finally:
             backend.close()
         summary = (
             f"{bundle.manifest.system}, {np.median(times):.1f} ms a frame with {backend.description}; {_digest(bundle)}"
         )
+        require_pair(bundle)
         problem = refiner_of(bundle, RefinementOptions(mode="auto"))[1]
         return warning(str(path), summary, problem) if problem else ok(str(path), summary)
     except MvlocError as failure:

@@ -30,7 +30,7 @@ from mvloc_ros.localization.sensor_rig import SensorRig
 from mvloc_ros.localization.tracker import Expectation, Tracker, Verdict
 from mvloc_ros.localization.uncertainty import ResidualCovariance, after, uncalibrated
 from mvloc_ros.localization.unverified import Unrefined
-from mvloc_ros.model.bundle import Bundle
+from mvloc_ros.model.bundle import Bundle, require_pair
 from mvloc_ros.model.frame import ColorImage, Frame, FrameError
 from mvloc_ros.model.manifest import Manifest
 from mvloc_ros.model.map_spec import SceneMapSpec
@@ -96,7 +96,9 @@ class Localizer:
 
         Raises:
             SceneMapError: refinement is required and the bundle has no usable scene map.
+            BundleError: the network takes more than a color and a depth image.
         """
+        require_pair(bundle)
         self._bundle = bundle
         self._backend = backend
         spec = bundle.manifest.input

@@ -258,6 +258,22 @@ def _verify_files(path: Path, manifest: Manifest) -> None:
             )
 
 
+def read_pair_bundle(path: Path | str, verify: bool = True) -> Bundle:
+    """`read_bundle` for what can give a network a color and a depth image only; raises as `require_pair`, too."""
+    bundle = read_bundle(path, verify)
+    require_pair(bundle)
+    return bundle
+
+
+def require_pair(bundle: Bundle) -> None:
+    """Raise BundleError for a bundle whose network takes more than a color and a depth image."""
+    if names := ", ".join(item.sensor.name for item in bundle.manifest.sensors):
+        raise BundleError(
+            f"The bundle {bundle.path} takes the sensors {names} besides color and depth, which the node, replay, maps "
+            "and calibration cannot give it yet; train with --sensors none for a robot (docs/sensors.md)."
+        )
+
+
 def is_current(bundle: Bundle) -> bool:
     """Whether a bundle still has the files that it was read with: another command may have replaced them."""
     return read_bundle(bundle.path, verify=False).manifest.files == bundle.manifest.files

@@ -35,10 +35,12 @@ from mvloc_ros.model.manifest_checks import (
     require_variances,
 )
 from mvloc_ros.model.map_spec import SceneMapSpec, scene_map_of
+from mvloc_ros.model.modalities import ModalityInput, SensorInput, pair_inputs, require_distinct, sensor_inputs_of
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """The newest schema that is read. 2 came with `T_color_depth`: a reader of 1 would feed the network raw depth. 3 came
-with `depth_of_points`: a reader of 2 would feed it few of the points that it was trained on."""
+with `depth_of_points`: a reader of 2 would feed it few of the points that it was trained on. 4 came with `sensors`: the
+network of a reader of 3 has no other inputs than color and depth."""
 _SINGLE_VARIANCES = ("residual_variance_color_only", "residual_variance_depth_only")
 
 
@@ -142,6 +144,7 @@ class Manifest:
         scene_map: the map that poses are refined against (`mvloc map`); None where the bundle has none.
         keyframes: training frames from whose poses refinement may start; None where the bundle has none.
         map_name: what people call the place that it was trained in; None: as the bundle's folder.
+        sensors: the modalities besides color and depth, in the order of their experts.
     """
 
     system: str
@@ -166,6 +169,12 @@ class Manifest:
     calibration: NetworkCalibration | None = None
     keyframes: KeyframesSpec | None = None
     map_name: str | None = None
+    sensors: tuple[SensorInput, ...] = ()
+
+    @property
+    def inputs(self) -> tuple[ModalityInput, ...]:
+        """What the network takes, of every modality in the order of the experts."""
+        return (*pair_inputs(self.input.height, self.input.width), *(item.input for item in self.sensors))
 
     def __post_init__(self) -> None:
         require_name("system", self.system)
@@ -188,6 +197,7 @@ class Manifest:
             require_sha256(f"the digest of {name}", digest)
         for name in self.precisions:
             require_name("the name of a precision", name)
+        require_distinct([item.sensor for item in self.sensors])
 
 
 def manifest_to_json(manifest: Manifest, files: Mapping[str, str]) -> dict[str, Any]:
@@ -200,6 +210,11 @@ def manifest_to_json(manifest: Manifest, files: Mapping[str, str]) -> dict[str, 
         schema = 3
     else:
         del values["input"]["depth_of_points"]
+    if manifest.sensors:
+        schema = 4
+        values["sensors"] = [item.to_dict() for item in manifest.sensors]
+    else:
+        del values["sensors"]
     return {"schema": schema, **values}
 
 
@@ -231,6 +246,7 @@ def manifest_from_json(values: Mapping[str, Any]) -> Manifest:
         calibration=root.optional("calibration", network_calibration_of),
         keyframes=root.optional("keyframes", keyframes_of),
         map_name=None if root.values.get("map_name") is None else root.text("map_name"),
+        sensors=sensor_inputs_of(root.values["sensors"]) if root.values.get("sensors") is not None else (),
     )
 
 

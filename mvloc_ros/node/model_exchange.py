@@ -20,7 +20,7 @@ from contextlib import nullcontext
 from rclpy.task import Future
 
 from mvloc_ros.errors import MvlocError
-from mvloc_ros.model.bundle import read_bundle
+from mvloc_ros.model.bundle import read_pair_bundle
 from mvloc_ros.model.named_maps import model_path
 from mvloc_ros.node.loaded_model import LoadedModel, load_model
 from mvloc_ros.node.memory import give_back
@@ -164,7 +164,7 @@ class ModelSlot:
     def _run(self, load: _Load) -> None:
         try:
             failure = ""
-            read_bundle(model_path(self._values.models_folder, load.path), verify=False)
+            read_pair_bundle(model_path(self._values.models_folder, load.path), verify=False)
             load.accept()
             self._exchange(load.path)
         except MvlocError as error:

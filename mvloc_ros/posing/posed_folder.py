@@ -107,9 +107,8 @@ def _write_sequence(folder: Path, name: str, frames: Sequence[PosedFrame]) -> No
     for frame in frames:
         record = frame.record
         stem = folder / name / f"frame-{record.index:06d}"
-        for kind, source in (("color", record.color), ("depth", record.depth)):
-            if source is not None:
-                _link(source, stem.with_name(f"{stem.name}.{kind}{source.suffix}"))
+        for kind, source in record.images().items():
+            _link(source, stem.with_name(f"{stem.name}.{kind}{source.suffix}"))
         rows = "\n".join("\t".join(repr(float(value)) for value in row) for row in frame.T_map_camera)
         write_file(stem.with_name(f"{stem.name}.pose.txt"), rows + "\n", durable=False)
         poses[record.stamp_ns] = frame.T_map_camera

@@ -56,7 +56,8 @@ def _seven_scenes(root: Path) -> BareFolder:
     sequences = []
     start_ns = seven_scenes.FIRST_STAMP_NS
     for folder in seven_scenes.sequence_folders(root):
-        frames = seven_scenes.read_images(folder, start_ns, settings.rate_hz)
+        names = [sensor.name for sensor in settings.sensors]
+        frames = seven_scenes.read_images(folder, start_ns, settings.rate_hz, names)
         # Times in odometry.tum count from the sequence's first number, whatever stamps the sequences get here.
         odometry = read_odometry(folder, start_ns)
         imu = _imu(folder, frames, settings.rate_hz)

@@ -15,6 +15,17 @@ metres the measurements go, which training takes for its range unless the comman
 "pinhole", or "cylindrical" where depth images are panoramas: their camera then is made up, and nothing may project
 through it. `T_base_camera` says where the camera of `pose_of` (optical frame) is on the robot (`base_link`; x forward,
 z up), which `odometry.tum` beside the images needs where they become a recording with transforms.
+
+`sensors` declares the sensors besides the two by name, in the order in which a model takes them; their images are
+`frame-NNNNNN.NAME.png` beside those of the two:
+
+    "sensors": {"rear": {"kind": "color", "camera": {...}, "T_reference_sensor": [[-1, 0, 0, 0], [0, 1, 0, 0], ...]},
+                "infrared": {"kind": "gray", "camera": {...}, "T_reference_sensor": [...]},
+                "rear_depth": {"kind": "depth", "camera": {...}, "T_reference_sensor": [...],
+                               "units_per_metre": 1000, "min_depth": 0.2, "max_depth": 8}}
+
+`T_reference_sensor` maps coordinates of the sensor (metres, optical frame) into the colour camera. Depth without a
+range has that of training.
 """
 
 from __future__ import annotations
@@ -35,13 +46,15 @@ from mvloc_ros.geometry.text_file import read_text
 from mvloc_ros.json_text import parse_json
 from mvloc_ros.limits import MOST_MANIFEST_BYTES
 from mvloc_ros.model.manifest_checks import ManifestError, Section, to_number
+from mvloc_ros.model.modalities import Sensor, require_distinct
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.frames import CameraSettings, FrameRecord
 from mvloc_ros.recordings.images import image_size
 
 CAMERA_FILE = "camera.json"
 PROJECTIONS = ("pinhole", "cylindrical")
-_NEED_NOT_BE_STATED = {"depth_of_points": False, "depth_projection": "pinhole"}
+_NEED_NOT_BE_STATED = {"depth_of_points": False, "depth_projection": "pinhole", "sensors": ()}
+_OF_SENSOR = {"kind", "camera", "T_reference_sensor", "units_per_metre", "min_depth", "max_depth"}
 
 
 def apply_camera_file(root: Path, defaults: CameraSettings) -> tuple[CameraSettings, frozenset[str]]:
@@ -97,6 +110,8 @@ def camera_file_content(settings: CameraSettings) -> dict[str, Any]:
             content[key] = value.to_dict()
         elif isinstance(value, np.ndarray):
             content[key] = value.tolist()
+        elif key == "sensors" and value:
+            content[key] = {sensor.name: sensor_content(sensor) for sensor in value}
         elif value is not None and (key not in _NEED_NOT_BE_STATED or value != _NEED_NOT_BE_STATED[key]):
             content[key] = value
     return content
@@ -124,7 +139,24 @@ def fit_to_images(
                 f"{camera.width}x{camera.height}: state those of the images in {root / CAMERA_FILE}."
             )
         cameras[name] = camera.scaled_to(width, height)
+    for sensor in settings.sensors:
+        _require_images(root, sensor, [path for frame in frames for name, path in frame.further if name == sensor.name])
     return replace(settings, color_camera=cameras["color"], depth_camera=cameras["depth"])
+
+
+def _require_images(root: Path, sensor: Sensor, images: list[Path]) -> None:
+    """Raise RecordingError where a declared sensor has no image, or images of another size than its intrinsics."""
+    if not images:
+        raise RecordingError(
+            f"{root / CAMERA_FILE} declares the sensor {sensor.name}, but there is no image frame-N.{sensor.name}.EXT "
+            "(7-Scenes layout): copy its images, or remove it from the file."
+        )
+    path, (width, height) = _usual_size(images)
+    if (width, height) != (sensor.camera.width, sensor.camera.height):
+        raise RecordingError(
+            f"{path} has {width}x{height} pixels, but the intrinsics of the sensor {sensor.name} are for "
+            f"{sensor.camera.width}x{sensor.camera.height}: state those of the images in {root / CAMERA_FILE}."
+        )
 
 
 def _usual_size(images: list[Path]) -> tuple[Path, tuple[int, int]]:
@@ -178,6 +210,47 @@ def _transform(section: Section, key: str) -> npt.NDArray[np.float64]:
     return matrix
 
 
+def _sensors(section: Section, key: str) -> tuple[Sensor, ...]:
+    found = section.section(key)
+    sensors = tuple(_sensor(found.section(name), name) for name in found.names())
+    require_distinct(sensors)
+    return sensors
+
+
+def _sensor(section: Section, name: str) -> Sensor:
+    if unknown := sorted(section.values.keys() - _OF_SENSOR):
+        raise ManifestError(
+            f"{section.name} has the unknown key {quoted(unknown[0])}; known are {', '.join(sorted(_OF_SENSOR))}"
+        )
+    kind, is_there = section.text("kind"), section.values.get
+    if kind != "depth" and (of_depth := {"units_per_metre", "min_depth", "max_depth"} & section.values.keys()):
+        raise ManifestError(f"{section.name} is of kind {quoted(kind)}, which has no {min(of_depth)}")
+    transform = _transform(section, "T_reference_sensor")
+    return Sensor(
+        name,
+        kind,
+        _camera(section, "camera"),
+        tuple(float(value) for value in transform.ravel()),
+        None if is_there("min_depth") is None else section.number("min_depth"),
+        None if is_there("max_depth") is None else _positive(section, "max_depth"),
+        1000.0 if is_there("units_per_metre") is None else _positive(section, "units_per_metre"),
+    )
+
+
+def sensor_content(sensor: Sensor) -> dict[str, Any]:
+    """The JSON values of a camera file that declare a sensor, besides its name."""
+    content: dict[str, Any] = {
+        "kind": sensor.kind,
+        "camera": sensor.camera.to_dict(),
+        "T_reference_sensor": sensor.pose.tolist(),
+    }
+    if sensor.kind == "depth":
+        content["units_per_metre"] = sensor.units_per_metre
+        limits = {"min_depth": sensor.depth_min_m, "max_depth": sensor.depth_max_m}
+        content |= {key: value for key, value in limits.items() if value is not None}
+    return content
+
+
 _READERS: dict[str, tuple[str, Callable[[Section, str], Any]]] = {
     "color": ("color_camera", _camera),
     "depth": ("depth_camera", _camera),
@@ -191,4 +264,5 @@ _READERS: dict[str, tuple[str, Callable[[Section, str], Any]]] = {
     "depth_of_points": ("depth_of_points", Section.switch),
     "depth_projection": ("depth_projection", _one_of(*PROJECTIONS)),
     "T_base_camera": ("T_base_camera", _transform),
+    "sensors": ("sensors", _sensors),
 }

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from mvloc_ros.recordings.frames import BareFolder, FrameRecord, PosedFolder
@@ -52,4 +53,9 @@ def bare_contents_text(folder: BareFolder) -> str:
 
 def _images(frames: Sequence[FrameRecord]) -> str:
     colors, depths = (sum(getattr(frame, kind) is not None for frame in frames) for kind in ("color", "depth"))
-    return f"{colors} color and {depths} depth images"
+    further = Counter(name for frame in frames for name, _ in frame.further)
+    if not further:
+        return f"{colors} color and {depths} depth images"
+    *others, (name, count) = further.items()
+    listed = "".join(f", {number} {other}" for other, number in others)
+    return f"{colors} color, {depths} depth{listed} and {count} {name} images"

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.geometry.trajectory import Trajectory
+from mvloc_ros.model.modalities import Sensor
 from mvloc_ros.recordings.imu.samples import Imu
 
 
@@ -20,7 +21,8 @@ class FrameRecord:
     """One frame: where its images lie and where the camera was.
 
     `color` or `depth` is None where that image does not exist (a depth image that no colour image
-    matches is no frame). `stamp_ns` is the colour image's time; `depth_stamp_ns` differs from it
+    matches is no frame); `further` are name and image of the sensors besides the two.
+    `stamp_ns` is the colour image's time; `depth_stamp_ns` differs from it
     where the sensor was not synchronised. `T_map_camera` is 4x4 float64 and maps coordinates of the
     camera that `PosedFolder.pose_of` names (optical convention), at the time of its image, into the map.
     """
@@ -32,6 +34,12 @@ class FrameRecord:
     depth: Path | None
     T_map_camera: npt.NDArray[np.float64] | None
     depth_stamp_ns: int | None = None
+    further: tuple[tuple[str, Path], ...] = ()
+
+    def images(self) -> dict[str, Path]:
+        """The image files by modality, of those that exist."""
+        pair = {"color": self.color, "depth": self.depth}
+        return {name: path for name, path in pair.items() if path is not None} | dict(self.further)
 
 
 @dataclass(frozen=True)
@@ -57,6 +65,7 @@ class CameraSettings:
     depth images are of single points, with nothing between them. Of depth that is a panorama (`depth_projection` is
     'cylindrical', not 'pinhole') the depth camera means nothing. `T_base_camera` (4x4) maps coordinates of the camera
     that `pose_of` names into the robot's base (REP-105's `base_link`), None where unknown.
+    `sensors` are those besides color and depth, in order.
     """
 
     color_camera: PinholeCamera
@@ -71,6 +80,7 @@ class CameraSettings:
     depth_of_points: bool = False
     depth_projection: str = "pinhole"
     T_base_camera: npt.NDArray[np.float64] | None = None
+    sensors: tuple[Sensor, ...] = ()
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -23,6 +24,7 @@ from mvloc_ros.recordings.odometry_file import odometry_of
 
 MAX_PAUSE_NS = 1_000_000_000
 SPLITS = ("train", "test", "all")
+_log = logging.getLogger(__name__)
 _TYPES = {
     topics.TF_STATIC: topics.TF_MESSAGE,
     topics.COLOR_INFO: topics.CAMERA_INFO,
@@ -96,6 +98,9 @@ def write_bag(
     robot, both are written as transforms; the odometry of each sequence is in a frame of its own.
     Raises RecordingError where an image cannot be read or the recording exists.
     """
+    if folder.sensors:
+        names = ", ".join(sensor.name for sensor in folder.sensors)
+        _log.warning("Only color, depth and poses are written: the images of %s are not in %s.", names, out)
     frames = frames if keep_pauses else close_pauses(frames)
     frames = retime(frames, folder.rate_hz, rate_hz) if rate_hz is not None else frames
     with BagWriter(out, force=force) as writer:

@@ -36,6 +36,7 @@ _WORDS = {
     "max_depth_m": "max_depth",
     "depth_of_points": "depth_of_points",
     "depth_projection": "depth_projection",
+    "sensors": "declaration of further sensors",
 }
 
 
@@ -169,6 +170,8 @@ def _text(value: object) -> str:
         return str([[round(float(number), 5) for number in row] for row in value[:3]])
     if value is None:
         return "not stated"
+    if isinstance(value, tuple):
+        return ", ".join(sensor.in_words for sensor in value) or "of none"
     return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 

@@ -119,9 +119,8 @@ def _write_sequence(folder: BareFolder, sequence: BareSequence, poses: Poses, st
             continue
         stem = staging / name / f"frame-{number:06d}"
         stem.parent.mkdir(exist_ok=True)
-        for kind, image in (("color", frame.color), ("depth", frame.depth)):
-            if image is not None:
-                os.symlink(image.resolve(), f"{stem}.{kind}{image.suffix}")
+        for kind, image in frame.images().items():
+            os.symlink(image.resolve(), f"{stem}.{kind}{image.suffix}")
         write_file(f"{stem}.pose.txt", pose_text(T), durable=False)
     if sequence.odometry is not None and (staging / name).is_dir():
         sampled_at = ((number, sampled(sequence.odometry, frame.stamp_ns)) for number, frame in numbered)

@@ -4,7 +4,8 @@
 `seq-NN/frame-NNNNNN.{color.png,depth.png,pose.txt}` (any kind of image that OpenCV reads) and, in `TrainSplit.txt` and
 `TestSplit.txt`, one `sequenceN` a line; or, in `held_out.txt`, stretches of sequences that are for tests. Poses are 4x4
 camera to world, of the DEPTH camera; their rotations are orthonormal only to about 4e-4 and are projected onto SO(3)
-here. The data set has no stamps: frames are 1 / rate apart, sequences follow each other with a pause.
+here. Images of further sensors that `camera.json` declares are `frame-NNNNNN.NAME.png`. The data set has no stamps:
+frames are 1 / rate apart, sequences follow each other with a pause.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import logging
 import re
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +53,14 @@ PAUSE_NS = 1_000_000_000
 MAX_DURATION_S = 30 * 86_400.0
 """A frame's number that would be later than this, from the sequence's beginning, does not count frames."""
 
-_FRAME = re.compile(rf"frame-(\d+)\.(?:(color|depth)\.(?:{'|'.join(SUFFIXES)})|(pose)\.txt)", re.IGNORECASE)
+
+def _frame_file(sensors: Sequence[str]) -> re.Pattern[str]:
+    """The name of a file of a frame, with its number, and its modality or `pose`."""
+    images = "|".join(("color", "depth", *sensors))
+    return re.compile(rf"frame-(\d+)\.(?:({images})\.(?:{'|'.join(SUFFIXES)})|(pose)\.txt)", re.IGNORECASE)
+
+
+_FRAME = _frame_file(())
 _log = logging.getLogger(__name__)
 
 
@@ -70,7 +79,8 @@ def open_seven_scenes(root: Path, test_fraction: float) -> PosedFolder:
     sequences: dict[str, list[FrameRecord]] = {}
     start_ns = FIRST_STAMP_NS
     for folder in sequence_folders(root):
-        frames, last_ns = _read_sequence(folder, start_ns, settings.rate_hz, left_out)
+        names = [sensor.name for sensor in settings.sensors]
+        frames, last_ns = _read_sequence(folder, start_ns, settings.rate_hz, left_out, names)
         sequences[folder.name] = frames
         start_ns = last_ns + PAUSE_NS
     if left_out:
@@ -96,21 +106,25 @@ def sequence_folders(root: Path) -> list[Path]:
     return sorted(folder for folder in root.glob("seq-*") if folder.is_dir())
 
 
-def read_images(folder: Path, start_ns: int, rate_hz: float) -> list[FrameRecord]:
-    """The frames of one sequence, without their poses; `start_ns` is the stamp of number 0."""
+def read_images(folder: Path, start_ns: int, rate_hz: float, sensors: Sequence[str] = ()) -> list[FrameRecord]:
+    """The frames of one sequence, without their poses; `start_ns` is the stamp of number 0.
+
+    `sensors` are the names of those besides color and depth.
+    """
     frames = []
-    for index, found in sorted(_numbered_files(folder, rate_hz).items()):
+    for index, found in sorted(_numbered_files(folder, rate_hz, sensors).items()):
         color, depth = found.get("color"), found.get("depth")
         if color is None and depth is None:
             continue
         stamp_ns = counted_stamp(start_ns, index, rate_hz)
-        frames.append(FrameRecord(folder.name, index, stamp_ns, color, depth, None, stamp_ns))
+        further = tuple((name, found[name]) for name in sensors if name in found)
+        frames.append(FrameRecord(folder.name, index, stamp_ns, color, depth, None, stamp_ns, further))
     return frames
 
 
-def _numbered_files(folder: Path, rate_hz: float) -> dict[int, dict[str, Path]]:
+def _numbered_files(folder: Path, rate_hz: float, sensors: Sequence[str]) -> dict[int, dict[str, Path]]:
     """As `_files_of`; raises RecordingError where the numbers of the frames do not count them."""
-    files = _files_of(folder)
+    files = _files_of(folder, sensors)
     if files and max(files) / rate_hz > MAX_DURATION_S:
         raise RecordingError(
             f"{folder} has the frame number {max(files)}, which would be {max(files) / rate_hz / 86_400:.6g} days "
@@ -121,16 +135,16 @@ def _numbered_files(folder: Path, rate_hz: float) -> dict[int, dict[str, Path]]:
 
 
 def _read_sequence(
-    folder: Path, start_ns: int, rate_hz: float, left_out: list[LeftOut]
+    folder: Path, start_ns: int, rate_hz: float, left_out: list[LeftOut], sensors: Sequence[str]
 ) -> tuple[list[FrameRecord], int]:
     """The frames of one sequence that have a pose and an image, and the stamp of its last frame."""
-    files = _numbered_files(folder, rate_hz)
+    files = _numbered_files(folder, rate_hz, sensors)
     frames, stamp_ns = [], start_ns
     for index in sorted(files):
         found = files[index]
         stamp_ns = counted_stamp(start_ns, index, rate_hz)
         if "color" not in found and "depth" not in found:
-            left_out.append(LeftOut(found["pose"], "without an image"))
+            left_out.append(LeftOut(found.get("pose", next(iter(found.values()))), "without an image"))
             continue
         if "pose" not in found:
             left_out.append(LeftOut(folder / f"frame-{index:06d}.pose.txt", "without a pose file"))
@@ -140,7 +154,9 @@ def _read_sequence(
         except RecordingError as problem:
             left_out.append(LeftOut(found["pose"], "with an invalid pose", str(problem)))
             continue
-        frames.append(FrameRecord(folder.name, index, stamp_ns, found.get("color"), found.get("depth"), pose, stamp_ns))
+        color, depth = found.get("color"), found.get("depth")
+        further = tuple((name, found[name]) for name in sensors if name in found)
+        frames.append(FrameRecord(folder.name, index, stamp_ns, color, depth, pose, stamp_ns, further))
     return frames, stamp_ns
 
 
@@ -149,15 +165,16 @@ def counted_stamp(start_ns: int, index: int, rate_hz: float) -> int:
     return start_ns + round(index * 1e9 / rate_hz)
 
 
-def _files_of(folder: Path) -> dict[int, dict[str, Path]]:
-    """The files of each frame by `color`, `depth` and `pose`; images of any kind that is read.
+def _files_of(folder: Path, sensors: Sequence[str]) -> dict[int, dict[str, Path]]:
+    """The files of each frame by `color`, `depth`, `pose` and the names of sensors; images of any kind that is read.
 
     Raises RecordingError where a frame has two files of one kind: nothing would say which one is meant.
     """
     files: dict[int, dict[str, Path]] = {}
     unread: list[str] = []
+    frame_file = _frame_file(sensors) if sensors else _FRAME
     for path in sorted(folder.iterdir()):
-        match = _FRAME.fullmatch(path.name)
+        match = frame_file.fullmatch(path.name)
         if match is None:
             unread += [path.name] if path.name.lower().startswith("frame-") else []
             continue

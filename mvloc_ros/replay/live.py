@@ -17,7 +17,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from mvloc_ros import children
-from mvloc_ros.model.bundle import read_bundle
+from mvloc_ros.model.bundle import read_pair_bundle
 from mvloc_ros.parameters.table import NodeParameters
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import BagReader
@@ -74,7 +74,7 @@ def run_live(bag: Path, model: Path, out: Path, options: NodeOptions) -> Path:
         ReplayError: a process failed; the message quotes its last words and names its log.
         BundleError, RecordingError, ParameterError: model, recording or parameters cannot be used.
     """
-    read_bundle(model)  # a sentence now instead of a wait for a node that cannot start
+    read_pair_bundle(model)  # a sentence now instead of a wait for a node that cannot start
     with BagReader(bag, allow_damage=options.allow_damage) as reader:
         optional = options.truth_topic == topics.GROUND_TRUTH
         reader.expect(options.truth_topic, topics.POSE, optional=optional)

@@ -21,7 +21,7 @@ from mvloc_ros.geometry.depth_statistics import DepthTally
 from mvloc_ros.geometry.stamp_text import SECOND_NS
 from mvloc_ros.geometry.trajectory import Trajectory
 from mvloc_ros.localization.localizer import Localizer
-from mvloc_ros.model.bundle import Bundle, read_bundle
+from mvloc_ros.model.bundle import Bundle, read_pair_bundle
 from mvloc_ros.parameters.files import parse_overrides
 from mvloc_ros.parameters.table import NodeParameters
 from mvloc_ros.pipeline.server import LocalizationServer
@@ -76,7 +76,7 @@ def run_offline(bag: Path | str, model: Path | str, options: OfflineOptions) -> 
     Messages that are damaged and frames that cannot be decoded or localized are counted, as in the node, and do not end
     the run.
     """
-    bundle = read_bundle(model)
+    bundle = read_pair_bundle(model)
     with BagReader(bag, allow_damage=options.allow_damage) as reader:
         named = options.color_topic, options.depth_topic
         images, values = find_image_topics(reader, *named, options.without, options.parameters)

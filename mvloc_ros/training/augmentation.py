@@ -7,9 +7,12 @@ of the global generator of torch on the device of the batch, whose state is in t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
+from mvloc_ros.model.modalities import PAIR, Sensor
 from mvloc_ros.training.light_augmentation import relight
 from mvloc_ros.training.options import AugmentationConfig
 
@@ -17,12 +20,31 @@ from mvloc_ros.training.options import AugmentationConfig
 _LUMA = (0.299, 0.587, 0.114)
 
 
-def augment(color: Tensor, depth: Tensor, present: Tensor, config: AugmentationConfig) -> tuple[Tensor, Tensor, Tensor]:
-    """Change color (uint8 `[B, H, W, 3]`), depth (float32 `[B, H, W]`, meters) and presence `[B, 2]`.
+def augment(
+    color: Tensor, depth: Tensor, present: Tensor, config: AugmentationConfig, sensors: Sequence[Sensor] = ()
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Change color (uint8 `[B, H, W, 3]`), depth (float32 `[B, H, W]`, meters) and presence `[B, M]`.
 
-    Returns new tensors of the same shapes and types.
+    `sensors` are the further ones, whose images are not given here. Returns new tensors of the same shapes and types.
     """
-    return jitter_color(color, config), disturb_depth(depth, config), drop_modality(present, config)
+    return jitter_color(color, config), disturb_depth(depth, config), drop_modality(present, config, sensors)
+
+
+def augment_further(further: Sequence[Tensor], sensors: Sequence[Sensor], config: AugmentationConfig) -> list[Tensor]:
+    """Change the images of further sensors, by their kind, with the strengths of the pair's.
+
+    After those of the pair, whose random numbers are the same with further sensors and without.
+    """
+    return [_changed(image, sensor.kind, config) for image, sensor in zip(further, sensors, strict=True)]
+
+
+def _changed(image: Tensor, kind: str, config: AugmentationConfig) -> Tensor:
+    if kind == "depth":
+        return disturb_depth(image, config)
+    if kind == "color":
+        return jitter_color(image, config)
+    # What changes a color changes a gray value by its channel in the middle, which no cast changes.
+    return jitter_color(image.unsqueeze(3).expand(*image.shape, 3), config)[..., 1]
 
 
 def jitter_color(color: Tensor, config: AugmentationConfig) -> Tensor:
@@ -67,14 +89,23 @@ def disturb_depth(depth: Tensor, config: AugmentationConfig) -> Tensor:
     return torch.where(lost, torch.zeros_like(depth), noisy)
 
 
-def drop_modality(present: Tensor, config: AugmentationConfig) -> Tensor:
-    """Mark color or depth as missing, never both and never the only one."""
+def drop_modality(present: Tensor, config: AugmentationConfig, sensors: Sequence[Sensor] = ()) -> Tensor:
+    """Mark modalities as missing, never the only one: of a pair one or none, of more any but all of them."""
+    if sensors:
+        return _drop_any(present, config, (*PAIR, *(sensor.kind for sensor in sensors)))
     draw = torch.rand(present.shape[0], device=present.device)
     color = draw < config.drop_color
     depth = (draw >= config.drop_color) & (draw < config.drop_color + config.drop_depth)
     complete = present.min(dim=1).values > 0.0
     dropped = torch.stack([color, depth], dim=1) & complete.unsqueeze(1)
     return torch.where(dropped, torch.zeros_like(present), present)
+
+
+def _drop_any(present: Tensor, config: AugmentationConfig, kinds: Sequence[str]) -> Tensor:
+    """Each modality by itself with the probability of its kind; a frame that would lose all keeps those that it has."""
+    chances = [config.drop_depth if kind == "depth" else config.drop_color for kind in kinds]
+    kept = present * (torch.rand_like(present) >= torch.tensor(chances, device=present.device))
+    return torch.where(kept.sum(dim=1, keepdim=True) > 0.0, kept, present)
 
 
 def _factor(batch: int, channels: int, strength: float, device: torch.device) -> Tensor:

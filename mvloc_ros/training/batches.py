@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mvloc_ros.training.augmentation import augment
+from mvloc_ros.training.augmentation import augment, augment_further
 from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.datasets import PosedFrames, as_tensor, clip_indices
 from mvloc_ros.training.errors import TrainingError
@@ -71,8 +71,9 @@ class Batches:
                 "each, which is too few for batch normalization; raise --batch-size, or lower --accumulate or "
                 "--nproc-per-node of torchrun."
             )
-        self._data = [as_tensor(a) for a in (frames.color, frames.depth, frames.present)]
-        self._data.append(torch.from_numpy(normalisation.encode(frames.poses)))
+        color, depth, present, *further = (as_tensor(array) for array in frames.inputs())
+        self._data = [color, depth, present, torch.from_numpy(normalisation.encode(frames.poses)), *further]
+        self._sensors = config.input.sensors
 
     def epoch(self) -> Iterator[MicroBatch]:
         """The micro-batches of this process for every step of an epoch; the main process draws the order."""
@@ -91,5 +92,6 @@ class Batches:
             # From pinned memory the copy overlaps with the previous step.
             picked = [values.pin_memory() for values in picked]
         placed = [values.to(self.device, non_blocking=True) for values in picked]
-        color, depth, present, target = placed if self._views is None else self._views(*placed)
-        return Batch(*augment(color, depth, present, self.augmentation), target)
+        color, depth, present, target, *further = placed if self._views is None else self._views(*placed)
+        pair = augment(color, depth, present, self.augmentation, self._sensors)
+        return Batch(*pair, target, tuple(augment_further(further, self._sensors, self.augmentation)))

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
+from mvloc_ros.model.manifest_checks import ManifestError
+from mvloc_ros.model.modalities import require_distinct, sensors_of
 from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.options import (
     SECTIONS,
@@ -88,8 +90,12 @@ class TrainingConfig:
         return replace(self.optimiser, epochs=stages.stage2_epochs, learning_rate=stages.stage2_learning_rate)
 
     def to_dict(self) -> dict[str, Any]:
-        """Nested plain values, for JSON."""
-        return asdict(self)
+        """Nested plain values, for JSON; further sensors only where there are any."""
+        values = asdict(self)
+        values["input"]["sensors"] = [sensor.to_dict() for sensor in self.input.sensors]
+        if not self.input.sensors:
+            del values["input"]["sensors"]
+        return values
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> TrainingConfig:
@@ -97,9 +103,10 @@ class TrainingConfig:
         try:
             # Runs of versions without systems, stages and clips are of the first stage of MVLoc.
             values = {"system": "mvloc", "stages": {}, "clips": {}, **values}
+            values["input"] = {**values["input"], "sensors": sensors_of(values["input"].get("sensors", []))}
             sections = {name: kind(**values[name]) for name, kind in SECTIONS.items()}
             return TrainingConfig(preset=values["preset"], seed=values["seed"], system=values["system"], **sections)
-        except (KeyError, TypeError) as error:
+        except (AttributeError, KeyError, ManifestError, TypeError) as error:
             raise TrainingError(
                 f"The configuration of the run is of another version of mvloc_ros ({error}); train again."
             ) from error
@@ -122,6 +129,12 @@ def _check_system(config: TrainingConfig) -> None:
     if config.system not in SYSTEMS:
         raise TrainingError(f"--system {shown(config.system)} is unknown; choose one of {', '.join(SYSTEMS)}.")
     system, name = SYSTEMS[config.system], config.system
+    if config.input.sensors and not system.samples:
+        raise TrainingError(f"{name} takes color and depth only; use --sensors none, or --system mvloc.")
+    require_distinct(config.input.sensors)
+    for sensor in config.input.sensors:
+        if sensor.kind == "depth" and None in (sensor.depth_min_m, sensor.depth_max_m):
+            raise TrainingError(f"The sensor {sensor.name} has no depth range; state min_depth and max_depth of it.")
     if config.samples_latent and not system.samples:
         raise TrainingError(f"{name} has no latent distribution to sample; remove --stage {config.stages.stage}.")
     if name == "mvloc-p" and (config.stages.estimator != "elbo" or config.stages.samples != 1):

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +13,34 @@ import torch
 
 from mvloc_ros.evaluation.baselines import constant_pose_errors
 from mvloc_ros.evaluation.pose_errors import PoseErrors
+from mvloc_ros.model.modalities import PAIR
 from mvloc_ros.recordings.contents import contents_text
 from mvloc_ros.recordings.joined_folders import name_of
 from mvloc_ros.storage import write_file
 from mvloc_ros.training.config import SYSTEMS
-from mvloc_ros.training.datasets import COLOR, DEPTH, ReadOptions, open_usable_folder, read_frames
+from mvloc_ros.training.datasets import COLOR, DEPTH, PosedFrames, ReadOptions, open_usable_folder, read_frames
 from mvloc_ros.training.frame_selection import training_poses, usable_records
 from mvloc_ros.training.predict import predict
 from mvloc_ros.training.run_identity import folders_of
 from mvloc_ros.training.trained_network import read_refit, read_selected
 
 TEST_FILE = "test.json"
-# Rows of the result, and the modality that is missing in all frames; a system of color alone has the first row only.
-MISSING: dict[str, int | None] = {"test frames": None, "without depth": DEPTH, "without color": COLOR}
+
+
+def evaluated(frames: PosedFrames, uses_depth: bool) -> Iterator[tuple[str, PosedFrames]]:
+    """The rows of the result: a name, and the frames with the modalities that it has.
+
+    All modalities, then each one missing, and with further sensors also each one alone. A system of color alone has the
+    first row only.
+    """
+    yield "test frames", frames
+    if not uses_depth:
+        return
+    for i in (DEPTH, COLOR, *range(len(PAIR), len(frames.modalities))):
+        yield f"without {frames.modalities[i]}", frames.without(i)
+    if frames.further:
+        for i, name in enumerate(frames.modalities):
+            yield f"{name} alone", frames.only(i)
 
 
 def evaluate_run(run: Path, device: torch.device, reading: ReadOptions | None = None) -> dict[str, Any]:
@@ -66,11 +82,10 @@ def evaluate_run(run: Path, device: torch.device, reading: ReadOptions | None = 
             for name, figures in of_sequences.items():
                 _print_row(f"  {name}", figures)
 
-    for label, missing in MISSING.items():
-        if missing is None or SYSTEMS[config.system].uses_depth:
-            seen, batch_size = frames.without(missing), config.optimiser.batch_size
-            estimates = predict(network, seen, trained.normalisation, device, batch_size, config.clips)
-            add(label, PoseErrors.of(estimates, frames.poses))
+    for label, seen in evaluated(frames, SYSTEMS[config.system].uses_depth):
+        batch_size = config.optimiser.batch_size
+        estimates = predict(network, seen, trained.normalisation, device, batch_size, config.clips)
+        add(label, PoseErrors.of(estimates, frames.poses))
     poses = training_poses(trained, folder, refitted=refitted is not None)
     add("constant pose", constant_pose_errors(poses, frames.poses))
     write_file(run / TEST_FILE, json.dumps(found, indent=2) + "\n")

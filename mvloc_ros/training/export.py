@@ -24,6 +24,7 @@ from mvloc_ros.model.bundle import MODEL_FILE, TRAINING_POSES_FILE, Bundle
 from mvloc_ros.model.bundle_writer import write_bundle
 from mvloc_ros.model.manifest import FrameSpec, InputSpec, Manifest, PositionSpec
 from mvloc_ros.model.manifest_checks import ManifestError
+from mvloc_ros.model.modalities import PAIR, Sensor, SensorInput
 from mvloc_ros.model.validation_file import VALIDATION_FILE, ValidationPoses
 from mvloc_ros.recordings import Folders, FrameRecord, PosedFolder
 from mvloc_ros.recordings.contents import contents_text
@@ -58,7 +59,13 @@ from mvloc_ros.training.validation_errors import ValidationErrors, measure_error
 
 TOLERANCE = 1e-4
 PARITY_FRAMES = 20
-PRESENCE = ((1.0, 1.0), (1.0, 0.0), (0.0, 1.0))
+
+
+def presences(modalities: int) -> list[tuple[float, ...]]:
+    """Which modalities are present in a comparison: all, each one alone, and of more than two each one missing."""
+    alone = [tuple(float(i == kept) for i in range(modalities)) for kept in range(modalities)]
+    missing = [tuple(1.0 - value for value in row) for row in alone] if modalities > len(PAIR) else []
+    return [(1.0,) * modalities, *alone, *missing]
 
 
 def export(
@@ -106,7 +113,7 @@ def export(
         if validation is None:
             raise TrainingError(f"{folder.where} is not the data that {run} was trained on; give that with --data.")
         size = validation.frames.depth.shape[1], validation.frames.depth.shape[2]
-        summary = training_summary(selected, final, validation)
+        summary = training_summary(selected, final, validation, folder.sensors)
         manifest = make_manifest(folder, config, final.normalisation, size, validation.variance, summary)
         held_out = validation_poses(selected, validation)
         if held_out is not None:
@@ -119,13 +126,14 @@ def export(
         with _scratch_folder(out) as scratch:
             model, poses = scratch / MODEL_FILE, scratch / TRAINING_POSES_FILE
             deployed = Deployed(final.network, final.normalisation.reference).eval()
-            write_onnx(deployed, size, model)
+            further = tuple(item.input for item in manifest.sensors)
+            write_onnx(deployed, size, model, further)
             if precisions:
                 trained = trained_records(selected, folder, refitted=False)
                 picked = [trained[i] for i in evenly_spaced(len(trained), CALIBRATION_FRAMES)]
                 calibration = read_frames(config.input, folder, picked, "calibration", reading)
                 comparison = _comparison(validation, precision_share, manifest.position, calibration)
-                made = {name: make_precision(name, model, deployed, size, comparison) for name in precisions}
+                made = {name: make_precision(name, model, deployed, size, comparison, further) for name in precisions}
                 manifest = replace(manifest, precisions=made)
             if half_weights:
                 half_precision_weights.store_as_half(model)
@@ -193,7 +201,8 @@ def _scratch_folder(out: Path) -> Iterator[Path]:
 def _require_accepted(path: Path, manifest: Manifest) -> None:
     """Raise TrainingError if the node would reject a network: another exporter may write other operators."""
     try:
-        require_network_file(path, manifest.input.height, manifest.input.width, manifest.latent_dim)
+        further = tuple(item.input for item in manifest.sensors)
+        require_network_file(path, manifest.input.height, manifest.input.width, manifest.latent_dim, further)
     except BackendError as error:
         raise TrainingError(
             f"{error} No bundle was written: try the pinned versions of torch and onnxscript."
@@ -210,15 +219,18 @@ def _accuracy_text(errors: PoseErrors | None) -> str:
 def parity(deployed: Deployed, model: Path, frames: PosedFrames) -> float:
     """Largest difference of the poses of ONNX Runtime and PyTorch, in normalised units.
 
-    Over evenly spaced validation frames, each with both modalities, with color only, and with depth only. The depth
-    has NaN and infinite pixels too, as drivers send them.
+    Over evenly spaced validation frames, each with all modalities and without some (`presences`). The depth has NaN and
+    infinite pixels too, as drivers send them.
     """
     run, largest = run_by_onnxruntime(model), 0.0
     for i in tqdm(evenly_spaced(len(frames), PARITY_FRAMES), desc="comparing with ONNX Runtime", unit="frame"):
-        depth = frames.depth[i : i + 1].copy()
-        depth[0, 0, :2] = (np.nan, np.inf)
-        for presence in PRESENCE:
-            inputs = frames.color[i : i + 1], depth, np.array([presence], dtype=np.float32)
+        color, depth, _, *further = frames.inputs(slice(i, i + 1))
+        depth, further = depth.copy(), [image.copy() for image in further]
+        for image in (depth, *further):
+            if image.dtype == np.float32:
+                image[0, 0, :2] = (np.nan, np.inf)
+        for presence in presences(len(frames.modalities)):
+            inputs = color, depth, np.array([presence], dtype=np.float32), *further
             with torch.inference_mode():
                 expected = deployed(*map(as_tensor, inputs)).pose.numpy()
             largest = max(largest, pose_difference(expected, run(*inputs)))
@@ -245,9 +257,12 @@ def training_trajectory(records: Sequence[FrameRecord]) -> Trajectory:
 
 
 def validation_poses(selected: TrainedNetwork, validation: ValidationErrors) -> ValidationPoses | None:
-    """The poses of the validation frames by the selected network, with both modalities and with each alone."""
+    """The poses of the validation frames by the selected network, with both modalities and with each alone.
+
+    None without validation frames, and for a network with further sensors: `mvloc calibrate` is for pairs.
+    """
     frames = validation.frames
-    if validation.estimates is None:
+    if validation.estimates is None or frames.further:
         return None
     known = frames.present.min(axis=1) > 0.0
     poses = {"both": np.where(known[:, None, None], validation.estimates, np.nan)} if known.any() else {}
@@ -294,14 +309,22 @@ def make_manifest(
         licence=folder.licence or "unknown",
         created_with=f"mvloc_ros {__version__}",
         T_color_depth=extrinsic,
+        sensors=tuple(_sensor_input(sensor, config.input.short_side) for sensor in config.input.sensors),
     )
 
 
-def training_summary(selected: TrainedNetwork, final: TrainedNetwork, validation: ValidationErrors) -> dict[str, Any]:
-    """How the weights were trained; without paths of the machine."""
+def _sensor_input(sensor: Sensor, short_side: int) -> SensorInput:
+    size = sensor.input_at(short_side)
+    return SensorInput(sensor, size.height, size.width)
+
+
+def training_summary(
+    selected: TrainedNetwork, final: TrainedNetwork, validation: ValidationErrors, sensors: Sequence[Sensor] = ()
+) -> dict[str, Any]:
+    """How the weights were trained; without paths of the machine. `sensors` are those that the folder declares."""
     data = selected.run["data"]
     refitted = final is not selected
-    command = training_command(selected.config, selected.run) + (" --refit" if refitted else "")
+    command = training_command(selected.config, selected.run, sensors) + (" --refit" if refitted else "")
     if epochs := final.run.get("refit_epochs"):
         command += f" --refit-epochs {epochs}"
     return {
@@ -337,8 +360,11 @@ def stage_summary(config: TrainingConfig) -> dict[str, Any]:
     return {name: getattr(stages, name) for name in names}
 
 
-def training_command(config: TrainingConfig, run: Mapping[str, Any]) -> str:
-    """The command that repeats the training, with the values that differ from the preset."""
+def training_command(config: TrainingConfig, run: Mapping[str, Any], sensors: Sequence[Sensor] = ()) -> str:
+    """The command that repeats the training, with the values that differ from the preset.
+
+    `sensors` are those that the folder declares.
+    """
     recipe, names = preset(config.system, config.preset), [run["data"]["name"]]
     if "roots" in run:
         names = labels_of(folders_of(run))
@@ -355,6 +381,8 @@ def training_command(config: TrainingConfig, run: Mapping[str, Any]) -> str:
             words += [flag(item.name) if value else flag(f"no_{item.name}")]
         else:
             words += [flag(item.name), str(value)]
+    if len(config.input.sensors) != len(sensors) and SYSTEMS[config.system].samples:
+        words += ["--sensors", ",".join(sensor.name for sensor in config.input.sensors) or "none"]
     if run["test_fraction"] != TEST_FRACTION:
         words += ["--test-fraction", str(run["test_fraction"])]
     if config.stages.stage == "2":

@@ -7,24 +7,24 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mvloc_ros.training.datasets import COLOR, DEPTH, PosedFrames
+from mvloc_ros.training.datasets import PosedFrames
 from mvloc_ros.training.predict import evaluation_mode, input_batches, predict
 from mvloc_ros.training.trained_network import TrainedNetwork
 
 
 def single_modality_poses(trained: TrainedNetwork, validation: PosedFrames, kept: int) -> NDArray[np.float64] | None:
-    """Poses `[N, 4, 4]` of the network without the expert of the other modality.
+    """Poses `[N, 4, 4]` of the network without the experts of all other modalities.
 
     Args:
         trained: the network.
         validation: its validation frames.
-        kept: the modality that remains, `COLOR` or `DEPTH`.
+        kept: the modality that remains: its column of `PosedFrames.present`.
 
     Returns:
         NaN for frames that lack the modality; None if all do, or if the network does not use it.
     """
     known = validation.present[:, kept] > 0.0
-    frames = validation.without(DEPTH if kept == COLOR else COLOR).chosen(known)
+    frames = validation.only(kept).chosen(known)
     if not len(frames) or not _uses(trained, frames, kept):
         return None
     poses = np.full((len(validation), 4, 4), np.nan)

@@ -83,7 +83,7 @@ class MultiSample(Objective):
         """The negative bound of every frame; the distances are the weighted means over the samples."""
         if not isinstance(network, MVLoc):
             raise TypeError(f"{type(network).__name__} has no latent distribution to sample")
-        means, log_variances = network.experts(batch.color, batch.depth)
+        means, log_variances = network.experts(batch.color, batch.depth, *batch.further)
         weight = self.latent_weight()
 
         def term(present: Tensor) -> Term:
@@ -94,10 +94,10 @@ class MultiSample(Objective):
         total = joint.loss.total
         if self.config.single_experts > 0.0:
             # The sub-sampled terms of MVAE; a frame with one modality is its own sub-sample.
-            both = batch.present.min(dim=1).values
-            for alone in torch.eye(batch.present.shape[1], device=total.device):
+            several = (batch.present.sum(dim=1) > 1.0).float()
+            for i, alone in enumerate(torch.eye(batch.present.shape[1], device=total.device)):
                 single = term(alone.expand_as(batch.present)).loss.total
-                total = total + self.config.single_experts * both * single
+                total = total + self.config.single_experts * several * batch.present[:, i] * single
         if self.training:
             self._observe(joint)
         return joint.loss._replace(total=total)

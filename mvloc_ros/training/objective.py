@@ -28,8 +28,13 @@ class Batch(NamedTuple):
 
     color: Tensor  # uint8 [B, H, W, 3]
     depth: Tensor  # float32 [B, H, W], metres
-    present: Tensor  # float32 [B, 2]
+    present: Tensor  # float32 [B, M]
     target: Tensor  # float32 [B, 6]
+    further: tuple[Tensor, ...] = ()  # images of the further sensors; `present` then has a column for each
+
+    def inputs(self) -> tuple[Tensor, ...]:
+        """What the network takes, in its order."""
+        return (self.color, self.depth, self.present, *self.further)
 
 
 class SampleLoss(NamedTuple):
@@ -113,5 +118,5 @@ class MeanObjective(Objective):
 
     def forward(self, network: PoseNetwork, batch: Batch) -> SampleLoss:
         """As `Objective.forward`."""
-        loss: SampleLoss = self.geometric(network(batch.color, batch.depth, batch.present).pose, batch.target)
+        loss: SampleLoss = self.geometric(network(*batch.inputs()).pose, batch.target)
         return loss

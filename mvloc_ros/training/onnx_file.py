@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,25 +21,30 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from mvloc_ros.training.datasets import INPUT_NAMES
+from mvloc_ros.model.modalities import PAIR, ModalityInput, graph_inputs
 from mvloc_ros.training.networks.folding import fold_batch_norms
 from mvloc_ros.training.networks.pose_network import PoseOutput
 
-Run = Callable[[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
+Run = Callable[..., NDArray[np.float32]]
 
 _EXPORTED_OPSET = 18  # the oldest that torch's exporter writes; `lower_opset` goes below
 _OLD_OPSET, _BFLOAT16_OPSET = 17, 22
 _REDUCTIONS = ("ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd", "ReduceL2")
 
 
-def write_onnx(deployed: nn.Module, size: tuple[int, int], path: Path) -> None:
-    """Export the graph for single frames of a fixed size into one file."""
+def write_onnx(deployed: nn.Module, size: tuple[int, int], path: Path, further: Sequence[ModalityInput] = ()) -> None:
+    """Export the graph for single frames of a fixed size (height, width) into one file.
+
+    `further` are the inputs of the sensors besides color and depth; each is an input of the graph by its name.
+    """
     height, width = size
     example = (
         torch.zeros(1, height, width, 3, dtype=torch.uint8),
         torch.ones(1, height, width),
-        torch.ones(1, 2),
+        torch.ones(1, len(PAIR) + len(further)),
+        *(torch.from_numpy(modality.blank())[None] for modality in further),
     )
+    names = graph_inputs((*PAIR, *(modality.name for modality in further)))
     with warnings.catch_warnings(), torch.inference_mode(False):
         # The exporter warns of its own deprecated internals; `parity` detects wrong results.
         warnings.simplefilter("ignore")
@@ -48,7 +53,7 @@ def write_onnx(deployed: nn.Module, size: tuple[int, int], path: Path) -> None:
             fold_batch_norms(deployed),  # the exporter would fold the norms, too, but much slower
             example,
             str(path),
-            input_names=list(INPUT_NAMES),
+            input_names=list(names),
             output_names=list(PoseOutput._fields),
             opset_version=_EXPORTED_OPSET,
             dynamo=True,
@@ -62,13 +67,14 @@ def write_onnx(deployed: nn.Module, size: tuple[int, int], path: Path) -> None:
 
 
 def run_by_onnxruntime(path: Path) -> Run:
-    """The poses `[N, 6]` that ONNX Runtime computes from color, depth and presence, on the CPU."""
+    """The poses `[N, 6]` that ONNX Runtime computes on the CPU from the inputs of a network in their order."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    names = [value.name for value in session.get_inputs()]
 
     def run(*inputs: NDArray[np.generic]) -> NDArray[np.float32]:
-        found: NDArray[np.float32] = session.run(["pose"], dict(zip(INPUT_NAMES, inputs, strict=True)))[0]
+        found: NDArray[np.float32] = session.run(["pose"], dict(zip(names, inputs, strict=True)))[0]
         return found
 
     return run

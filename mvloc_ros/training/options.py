@@ -13,6 +13,7 @@ from typing import Any
 
 from mvloc_ros import foreign_text
 from mvloc_ros.limits import MOST_DEPTH_M, MOST_LATENT_DIM
+from mvloc_ros.model.modalities import Sensor
 from mvloc_ros.training.errors import TrainingError
 
 
@@ -43,7 +44,7 @@ def shown(value: Any) -> str:
 
 @dataclass(frozen=True)
 class InputConfig:
-    """The input of the network."""
+    """The input of the network; `sensors` are those besides color and depth, which the folder declares."""
 
     short_side: int = option(120, "shorter side of the network input, pixels; the aspect ratio is kept", low=32)
     min_depth: float = option(0.1, "depth below this is invalid, meters", low=0.0, high=MOST_DEPTH_M)
@@ -58,6 +59,7 @@ class InputConfig:
     register_depth: bool = option(
         False, "register raw depth to the color camera first, in training and at run time; needs T_color_depth"
     )
+    sensors: tuple[Sensor, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,9 @@ class NetworkConfig:
         "output of the rotation branch: logarithm of the quaternion (Eq. 11), or two columns of the rotation matrix, "
         "which have no seam at 180 degrees of heading",
         choices=("logq", "6d"),
+    )
+    share_encoders: bool = option(
+        False, "one encoder for all sensors of a kind, where the folder declares more than color and depth"
     )
 
 
@@ -133,8 +138,12 @@ class AugmentationConfig:
         0.01, "largest standard deviation of depth noise, relative to the depth", low=0.0, high=1.0
     )
     depth_dropout: float = option(0.05, "largest share of single depth pixels made invalid", low=0.0, high=1.0)
-    drop_color: float = option(0.1, "probability of training a frame without its color", low=0.0, high=0.5)
-    drop_depth: float = option(0.1, "probability of training a frame without its depth", low=0.0, high=0.5)
+    drop_color: float = option(
+        0.1, "probability of training a frame without its color, and without a color or gray sensor", low=0.0, high=0.5
+    )
+    drop_depth: float = option(
+        0.1, "probability of training a frame without its depth, and without a further depth sensor", low=0.0, high=0.5
+    )
 
 
 @dataclass(frozen=True)
@@ -214,10 +223,11 @@ SECTIONS: dict[str, type] = {
 
 
 def all_options() -> Iterator[tuple[str, Field[Any]]]:
-    """Every option with the name of its section; the flat names are unique."""
+    """Every option with the name of its section; the flat names are unique. What the folder declares is none."""
     for section, kind in SECTIONS.items():
         for item in fields(kind):
-            yield section, item
+            if item.metadata:
+                yield section, item
 
 
 def flag(name: str) -> str:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from mvloc_ros.backends.torch_backend.graph import OnnxGraph
 from mvloc_ros.evaluation.pose_errors import PoseErrors
 from mvloc_ros.geometry import quaternion, se3
 from mvloc_ros.model.manifest import PositionSpec, PrecisionSpec
+from mvloc_ros.model.modalities import ModalityInput
 from mvloc_ros.training.datasets import PosedFrames, evenly_spaced
 from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.networks.deployed import Deployed
@@ -48,7 +50,12 @@ class Comparison:
 
 
 def make_precision(
-    name: str, plain: Path, deployed: Deployed, size: tuple[int, int], comparison: Comparison
+    name: str,
+    plain: Path,
+    deployed: Deployed,
+    size: tuple[int, int],
+    comparison: Comparison,
+    further: Sequence[ModalityInput] = (),
 ) -> PrecisionSpec:
     """Write the network in another precision beside the float32 file, and compare the two.
 
@@ -58,13 +65,14 @@ def make_precision(
         deployed: the network of that file.
         size: height and width of the images.
         comparison: frames and limit.
+        further: the inputs of the sensors besides color and depth.
 
     Raises:
         TrainingError: its poses differ too much from those of float32.
     """
     path = plain.with_name(f"{plain.stem}_{name}{plain.suffix}")
     if name in HALVES:
-        write_onnx(lower_precision(deployed, HALVES[name]), size, path)
+        write_onnx(lower_precision(deployed, HALVES[name]), size, path, further)
     else:
         quantise(plain, path, comparison.calibration)
     picked = evenly_spaced(len(comparison.frames), COMPARED_FRAMES)

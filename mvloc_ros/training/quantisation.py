@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from mvloc_ros.training.datasets import INPUT_NAMES, PosedFrames
+from mvloc_ros.model.modalities import graph_inputs
+from mvloc_ros.training.datasets import PosedFrames
 
 _FEATURE_OPERATORS = ("Conv", "Relu", "MaxPool", "Add")
 
@@ -28,8 +29,9 @@ class _Calibration(CalibrationDataReader):
     """Frames one by one, as the quantiser requests them."""
 
     def __init__(self, frames: PosedFrames) -> None:
+        names = graph_inputs(frames.modalities)
         parts = (frames.inputs(slice(i, i + 1)) for i in range(len(frames)))
-        self._inputs: Iterator[dict[str, NDArray[Any]]] = (dict(zip(INPUT_NAMES, part, strict=True)) for part in parts)
+        self._inputs: Iterator[dict[str, NDArray[Any]]] = (dict(zip(names, part, strict=True)) for part in parts)
 
     def get_next(self) -> dict[str, NDArray[Any]] | None:
         """The inputs of the next frame, or None after the last."""

@@ -21,6 +21,7 @@ from mvloc_ros.training.datasets import PosedFrames, ReadOptions, network_size, 
 from mvloc_ros.training.depth_range import report_depth, warn_of_far_depth
 from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.evaluate_run import evaluate_run
+from mvloc_ros.training.folder_sensors import explain_sensors
 from mvloc_ros.training.frame_selection import split_records, usable_records
 from mvloc_ros.training.multi_sample import effective_samples
 from mvloc_ros.training.networks.resnet import read_weights
@@ -64,6 +65,7 @@ def read_data(
     check_projection(config, folder)
     if is_main:  # one of several processes describes the folder and checks it
         print(f"{contents_text(folder)}.")
+        print(f"{explain_sensors(config, folder)}.")
         require_agreement(folder, force)
     trained, held = split_records(config, folder)
     training = read_frames(config.input, folder, trained, "training", reading)

@@ -106,7 +106,14 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--test",
         action="store_true",
-        help="then evaluate on the test frames, with both modalities and with each missing; written to test.json",
+        help="then evaluate on the test frames, with all modalities and with each missing; written to test.json",
+    )
+    parser.add_argument(
+        "--sensors",
+        default="all",
+        metavar="all|none|NAME,...",
+        help="which of the sensors that camera.json declares besides color and depth are used (default: %(default)s; "
+        "docs/sensors.md)",
     )
     add_force_argument(parser)
     add_reading_arguments(parser)
@@ -204,10 +211,11 @@ def run_train(args: argparse.Namespace) -> int:
     require_torch("mvloc train")
     from mvloc_ros.training.depth_range import explain_range, with_folder_depth
     from mvloc_ros.training.distributed_launch import launched
+    from mvloc_ros.training.folder_sensors import with_folder_sensors
     from mvloc_ros.training.train import train
 
     given = given_values(args)
-    config = with_folder_depth(config, args.data, given)
+    config = with_folder_sensors(with_folder_depth(config, args.data, given), args.data, args.sensors)
     try:
         with launched(args.timeout) as processes:
             if processes.is_main and (depth := explain_range(config, args.data, given)):

@@ -18,11 +18,14 @@ import numpy as np
 import psutil
 import pytest
 
-from mvloc_ros.demo.renderer import CAMERA
+from mvloc_ros.demo.further_sensors import measure_further, sensors_of
+from mvloc_ros.demo.lighting import SETTINGS
+from mvloc_ros.demo.renderer import CAMERA, demo_renderer
 from mvloc_ros.demo.sequence_plans import plan_test, plan_training
 from mvloc_ros.demo.verbs import add_render_arguments, run_render
 from mvloc_ros.demo.write_folder import DemoError, render_sequence, write_folder
 from mvloc_ros.recordings import open_folder, read_color, read_depth
+from mvloc_ros.recordings.images import read_gray
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -160,3 +163,41 @@ def test_the_verb_renders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert run_render(parser.parse_args(["--out", out, "--split", "test", "--frames", "2", "--workers", "1"])) == 0
     assert "2 frames rendered" in capsys.readouterr().out
     assert len(list((tmp_path / "demo" / "seq-09").glob("*.color.jpg"))) == 2
+
+
+def test_further_sensors_are_beside_the_pair_which_they_do_not_change(folder: Path, tmp_path: Path) -> None:
+    root = tmp_path / "rig"
+    parser = argparse.ArgumentParser()
+    add_render_arguments(parser)
+    words = ["--out", str(root), "--split", "test", "--frames", "5", "--seed", "2", "--workers", "1"]
+    assert run_render(parser.parse_args([*words, "--sensors", "infrared,rear"])) == 0
+    found = open_folder(root)
+    assert [(sensor.name, sensor.kind) for sensor in found.sensors] == [("rear", "color"), ("infrared", "gray")]
+    frame = found.train[0]
+    assert sorted(frame.images()) == ["color", "depth", "infrared", "rear"]
+    plain = folder / "seq-09"
+    for kind in ("color.jpg", "depth.png", "pose.txt"):
+        name = f"frame-{frame.index:06d}.{kind}"
+        assert (root / frame.sequence / name).read_bytes() == (plain / name).read_bytes()
+    # Turned around and moved: what the rear camera shows is what a color camera there would show, but for the noise.
+    plan = plan_test(2, 5)
+    renderer = demo_renderer()
+    renderer.set_light(plan.light, plan.exposure)
+    there = renderer.exact(plan.poses[0] @ found.sensors[0].pose).color.astype(float)
+    assert np.abs(read_color(frame.images()["rear"]).astype(float) - there)[60:180, 80:240].mean() < 12.0
+    gray = read_gray(frame.images()["infrared"])
+    assert (gray.shape, 20.0 < gray.mean() < 235.0) == ((240, 320), True)
+    with pytest.raises(DemoError, match="of another seed, version or choice of sensors"):
+        run_render(parser.parse_args([*words, "--sensors", "rear"]))
+    with pytest.raises(DemoError, match="--sensors 'side' is unknown; choose of rear, infrared"):
+        run_render(parser.parse_args([*words, "--sensors", "side"]))
+
+
+def test_the_lamp_of_the_infrared_camera_is_the_same_in_every_light() -> None:
+    renderer, pose = demo_renderer(), plan_test(2, 2).poses[0]
+    images = []
+    for setting in ("day", "dim"):
+        renderer.set_light(SETTINGS[setting])
+        images.append(measure_further(renderer, pose, sensors_of("infrared,rear"), (1, 2)))
+    np.testing.assert_array_equal(images[0]["infrared"], images[1]["infrared"])
+    assert images[0]["rear"].mean() > 1.2 * images[1]["rear"].mean()

@@ -139,13 +139,15 @@ def test_a_file_of_anything_else_is_not_loaded(tmp_path: Path, content: str, cap
 
 
 def test_values_come_back_as_they_were(tmp_path: Path):
-    record = FrameRecord("seq-01", 3, 5, Path("a.png"), None, np.arange(16.0).reshape(4, 4))
+    further = (("rear", Path("b.png")), ("thermal", Path("c.png")))
+    record = FrameRecord("seq-01", 3, 5, Path("a.png"), None, np.arange(16.0).reshape(4, 4), None, further)
     given = np.arange(3)
     numbers = np.array([0.1, np.inf, np.nan]), np.array([[True, False]]), np.arange(3, dtype=np.uint16)
     kept = [record, np.float64(0.1), numbers, (1, None, "a"), float("inf"), record, given, []]
     KeptWork(tmp_path, {"numbers": given}).keep("some", kept)
     found = KeptWork(tmp_path, {"numbers": given}).load("some")
     assert (found[0].sequence, found[0].index, found[0].color) == ("seq-01", 3, Path("a.png"))
+    assert found[0].further == further
     np.testing.assert_array_equal(found[0].T_map_camera, record.T_map_camera)
     assert (found[1], type(found[1])) == (0.1, np.float64)
     for mine, theirs in zip(found[2], numbers, strict=True):

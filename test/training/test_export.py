@@ -190,7 +190,7 @@ def test_a_graph_that_disagrees_is_not_shipped(
 ) -> None:
     """The graph of the unchanged network, while PyTorch's has another weight: as after a faulty export."""
 
-    def faulty(deployed: Deployed, size: tuple[int, int], path: Path) -> None:
+    def faulty(deployed: Deployed, size: tuple[int, int], path: Path, _further: object) -> None:
         path.write_bytes(bundle.model_path.read_bytes())
         with torch.no_grad():
             deployed.network.regressor.position[3].bias += 0.01

@@ -3,13 +3,21 @@
 
 from __future__ import annotations
 
+from itertools import product
+from pathlib import Path
+
 import numpy as np
+import onnx
+import onnxruntime
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from torch import Tensor, nn
 
 from mvloc_ros.training.networks.product_of_experts import product_of_experts
+from mvloc_ros.training.onnx_file import lower_opset
 
 MEANS = arrays(np.float64, (2, 2, 3), elements=st.floats(-5, 5))
 LOG_VARIANCES = arrays(np.float64, (2, 2, 3), elements=st.floats(-3, 3))
@@ -76,3 +84,42 @@ def test_extreme_variances_stay_finite() -> None:
         assert mean.item() == 1.0
         assert log_variance.item() == certain
         assert shares[0, 1, 0] == 1.0
+
+
+class Product(nn.Module):
+    """The product as a network of its own, to be exported."""
+
+    def forward(self, means: Tensor, log_variances: Tensor, present: Tensor) -> tuple[Tensor, ...]:
+        return tuple(product_of_experts(means, log_variances, present))
+
+
+@pytest.mark.filterwarnings("ignore")  # the exporter warns of its own deprecated internals
+@pytest.mark.parametrize("experts", [1, 2, 3, 4, 5])
+def test_any_number_of_experts_with_any_mask_is_the_closed_form(experts: int, tmp_path: Path) -> None:
+    """In torch and in the exported graph, run by ONNX Runtime, to 1e-6."""
+    masks = np.array(list(product((0.0, 1.0), repeat=experts)))
+    rng = np.random.default_rng(experts)
+    means, log_variances = rng.normal(size=(len(masks), experts, 16)), rng.uniform(-3, 3, (len(masks), experts, 16))
+    # What the network sees is float32, and so is what the closed form is of.
+    inputs = [value.astype(np.float32) for value in (means, log_variances, masks)]
+    precision = np.exp(-inputs[1].astype(np.float64)) * masks[:, :, None]
+    total = 1.0 + precision.sum(axis=1)
+    shares = np.concatenate([np.ones_like(total)[:, None], precision], axis=1) / total[:, None]
+    expected = (precision * inputs[0]).sum(axis=1) / total, -np.log(total), shares
+
+    path = tmp_path / "product.onnx"
+    example = tuple(torch.from_numpy(value[:1]) for value in inputs)
+    names = ("means", "log_variances", "present")
+    torch.onnx.export(
+        Product(), example, str(path), input_names=list(names), dynamo=True, verbose=False,
+        dynamic_shapes=tuple({0: torch.export.Dim("batch")} for _ in names), external_data=False,
+    )  # fmt: skip
+    model = onnx.load(str(path))
+    lower_opset(model)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    for found in (
+        [value.numpy() for value in product_of_experts(*map(torch.from_numpy, inputs))],
+        session.run(None, dict(zip(names, inputs, strict=True))),
+    ):
+        for value, wanted in zip(found, expected, strict=True):
+            np.testing.assert_allclose(value, wanted, rtol=1e-6, atol=1e-6)

@@ -7,6 +7,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ from mvloc_ros.file_reader import ReadError, read_file
 from mvloc_ros.geometry import quaternion
 from mvloc_ros.limits import MOST_BUNDLE_FILE_BYTES
 from mvloc_ros.model.bundle import Bundle, file_digest, is_current, unreadable
+from mvloc_ros.model.modalities import PAIR, SensorInput
 
 # float16 first; bfloat16 has the same speed and fewer digits, and is used on request only.
 BY_SPEED = ("fp16",)
@@ -107,7 +109,7 @@ def engine_key(trt: ModuleType, gpu: Gpu, bundle: Bundle, precision: str) -> Eng
     Raises:
         BackendError: the network's file cannot be read.
     """
-    spec, path = bundle.manifest.input, bundle.network_path(precision)
+    path = bundle.network_path(precision)
     try:
         onnx = file_digest(path, within=bundle.path)
     except ReadError as error:
@@ -120,9 +122,17 @@ def engine_key(trt: ModuleType, gpu: Gpu, bundle: Bundle, precision: str) -> Eng
         compute_capability=gpu.compute_capability,
         multiprocessors=gpu.multiprocessors,
         precision=precision,
-        shapes=(f"color 1x{spec.height}x{spec.width}x3", f"depth 1x{spec.height}x{spec.width}", "present 1x2"),
+        shapes=_shapes(bundle),
         flags=describe_flags(trt),
     )
+
+
+def _shapes(bundle: Bundle) -> tuple[str, ...]:
+    """The inputs in words, in the order of the graph."""
+    pair, further = bundle.manifest.inputs[: len(PAIR)], bundle.manifest.inputs[len(PAIR) :]
+    shapes = [f"{item.name} 1x{'x'.join(map(str, item.shape))}" for item in (*pair, *further)]
+    shapes.insert(len(PAIR), f"present 1x{len(bundle.manifest.inputs)}")
+    return tuple(shapes)
 
 
 def check(execution: Execution, bundle: Bundle, precision: str) -> None:
@@ -138,13 +148,16 @@ def check(execution: Execution, bundle: Bundle, precision: str) -> None:
     reference = OnnxRuntimeBackend(bundle, precision=_REFERENCES.get(precision, precision))
     random = np.random.default_rng(0)
     largest = 0.0
-    for presence, invalid in _CHECKS:
+    further = bundle.manifest.sensors
+    for presence, invalid in _presences(len(further)):
         color = random.integers(0, 256, (spec.height, spec.width, 3), dtype=np.uint8)
         depth = random.uniform(0.0, 1.2 * spec.depth_max_m, (spec.height, spec.width)).astype(np.float32)
         depth[: spec.height // 8] = invalid
         present = np.array(presence, dtype=np.float32)
-        expected = reference.run(color, depth, present)
-        found = execution.run({"color": color[None], "depth": depth[None], "present": present[None]})
+        images = {item.sensor.name: _noise(item, random) for item in further}
+        expected = reference.run(color, depth, present, images)
+        batch: dict[str, NDArray[Any]] = {"color": color, "depth": depth, "present": present, **images}
+        found = execution.run({name: value[None] for name, value in batch.items()})
         wanted = np.concatenate([expected.position, expected.log_quaternion])
         if not np.all(np.isfinite(wanted)):
             continue  # a network that does not mask invalid depth has no answer to compare with
@@ -158,6 +171,20 @@ def check(execution: Execution, bundle: Bundle, precision: str) -> None:
             f"The new {precision} engine differs from ONNX Runtime by {largest:.2g} (allowed "
             f"{_TOLERANCES[precision]}, normalised units); set `precision` to fp32 or `backend` to onnxruntime."
         )
+
+
+def _presences(further: int) -> list[tuple[tuple[int, ...], float]]:
+    """`_CHECKS` with all further sensors where the pair is complete, then each of these sensors alone."""
+    checks = [((*pair, *[min(pair)] * further), invalid) for pair, invalid in _CHECKS]
+    alone = [(0, 0, *(int(i == kept) for i in range(further))) for kept in range(further)]
+    return checks + [(presence, np.nan) for presence in alone]
+
+
+def _noise(item: SensorInput, random: np.random.Generator) -> NDArray[Any]:
+    """An image of noise of a further sensor; depth has pixels beyond its range."""
+    if item.sensor.kind == "depth":
+        return random.uniform(0.0, 1.2 * (item.sensor.depth_max_m or 0.0), item.input.shape).astype(np.float32)
+    return random.integers(0, 256, item.input.shape, dtype=np.uint8)
 
 
 def _difference(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mvloc_ros.backends.backend import BackendError, BackendOptions, NetworkOutput
+from mvloc_ros.backends.backend import NO_SENSORS, BackendError, BackendOptions, NetworkOutput
 from mvloc_ros.backends.tensorrt.engines import open_engine
 from mvloc_ros.model.bundle import Bundle
 
@@ -34,7 +35,13 @@ class TensorRTBackend:
         """Version, precision and GPU."""
         return self._description
 
-    def run(self, color: NDArray[np.uint8], depth: NDArray[np.float32], present: NDArray[np.float32]) -> NetworkOutput:
+    def run(
+        self,
+        color: NDArray[np.uint8],
+        depth: NDArray[np.float32],
+        present: NDArray[np.float32],
+        further: Mapping[str, NDArray[Any]] = NO_SENSORS,
+    ) -> NetworkOutput:
         """Run one frame (shapes: see `Backend.run`).
 
         Raises:
@@ -43,6 +50,7 @@ class TensorRTBackend:
         if self._failure:
             raise BackendError(self._failure)
         inputs: dict[str, NDArray[Any]] = {"color": color[None], "depth": depth[None], "present": present[None]}
+        inputs |= {name: image[None] for name, image in further.items()}
         try:
             return NetworkOutput.of(self._execution.run(inputs))
         except BackendError as error:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mvloc_ros.backends.backend import BackendError, BackendOptions, NetworkOutput
+from mvloc_ros.backends.backend import NO_SENSORS, BackendError, BackendOptions, NetworkOutput
 from mvloc_ros.backends.network_file import INPUTS, OUTPUTS, require_network
 from mvloc_ros.backends.precision import choose
 from mvloc_ros.backends.torch_backend.graph import OnnxGraph
@@ -43,7 +43,8 @@ class TorchBackend:
         if not on_gpu and options.threads:
             torch.set_num_threads(options.threads)
         self._network = OnnxGraph(require_network(bundle, precision)).to(self._device)
-        if self._network.inputs != INPUTS or set(OUTPUTS) - set(self._network.outputs):
+        self._further = tuple(item.sensor.name for item in bundle.manifest.sensors)
+        if self._network.inputs != (*INPUTS, *self._further) or set(OUTPUTS) - set(self._network.outputs):
             raise BackendError(f"The network of {bundle.name} has another interface; export the bundle again.")
         self._inputs = _example(bundle, self._device)
         self._pinned = [torch.empty_like(value, device="cpu", pin_memory=on_gpu) for value in self._inputs]
@@ -81,7 +82,13 @@ class TorchBackend:
         """Version, precision and device."""
         return self._description
 
-    def run(self, color: NDArray[np.uint8], depth: NDArray[np.float32], present: NDArray[np.float32]) -> NetworkOutput:
+    def run(
+        self,
+        color: NDArray[np.uint8],
+        depth: NDArray[np.float32],
+        present: NDArray[np.float32],
+        further: Mapping[str, NDArray[Any]] = NO_SENSORS,
+    ) -> NetworkOutput:
         """Run one frame (shapes: see `Backend.run`).
 
         Raises:
@@ -89,7 +96,7 @@ class TorchBackend:
         """
         try:
             with torch.inference_mode():
-                frame: tuple[NDArray[Any], ...] = (color, depth, present)
+                frame: tuple[NDArray[Any], ...] = (color, depth, present, *(further[name] for name in self._further))
                 for i, image in enumerate(frame):
                     np.copyto(self._staged[i], image, casting="no")
                     self._inputs[i].copy_(self._pinned[i], non_blocking=True)
@@ -114,9 +121,6 @@ class TorchBackend:
 
 def _example(bundle: Bundle, device: torch.device) -> list[Tensor]:
     """The buffers of the inputs, in the order of the graph's interface."""
-    height, width = bundle.manifest.input.height, bundle.manifest.input.width
-    return [
-        torch.zeros(1, height, width, 3, dtype=torch.uint8, device=device),
-        torch.zeros(1, height, width, device=device),
-        torch.zeros(1, 2, device=device),
-    ]
+    color, depth, *further = (torch.from_numpy(modality.blank())[None] for modality in bundle.manifest.inputs)
+    present = torch.zeros(1, 2 + len(further))
+    return [value.to(device) for value in (color, depth, present, *further)]

@@ -8,7 +8,6 @@ from mvloc_ros.training.datasets.load_frames import ReadOptions, load_frames, op
 from mvloc_ros.training.datasets.posed_frames import (
     COLOR,
     DEPTH,
-    INPUT_NAMES,
     PosedFrames,
     as_tensor,
     evenly_spaced,
@@ -18,7 +17,6 @@ from mvloc_ros.training.datasets.posed_frames import (
 __all__ = [
     "COLOR",
     "DEPTH",
-    "INPUT_NAMES",
     "PosedFrames",
     "ReadOptions",
     "as_tensor",

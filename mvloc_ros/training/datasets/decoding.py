@@ -11,9 +11,9 @@ import hashlib
 import json
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,8 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from mvloc_ros.model.modalities import ModalityInput, Sensor
 from mvloc_ros.model.preprocessing import DepthRegistration, resize_color, resize_depth
 from mvloc_ros.recordings import FrameRecord, RecordingError, read_color, read_depth
+from mvloc_ros.recordings.images import read_gray
 from mvloc_ros.training.datasets.posed_frames import UnreadableFrame
 
 CACHE_FORMAT = 1  # of the stored arrays; increment it with every change of their values
@@ -34,10 +36,14 @@ Pixels = TypeVar("Pixels", bound=np.generic)
 
 @dataclass(frozen=True)
 class Decoded:
-    """Color uint8 `[H, W, 3]` and depth float32 `[H, W]` in meters of one frame, None if missing."""
+    """Color uint8 `[H, W, 3]` and depth float32 `[H, W]` in meters of one frame, None if missing.
+
+    `further` are the images of the further sensors that the frame has, by name.
+    """
 
     color: NDArray[np.uint8] | None
     depth: NDArray[np.float32] | None
+    further: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +56,7 @@ class Decoding:
         color_size, depth_size: required (width, height) of the images; None: any.
         registration: registers raw depth to the color camera; None: depth is not registered.
         depth_of_points: whether depth is resized as sparse points (`resize_depth`).
+        sensors: the further sensors that are read, each with what the network takes of it.
     """
 
     height: int
@@ -59,13 +66,20 @@ class Decoding:
     depth_size: tuple[int, int] | None = None
     registration: DepthRegistration | None = None
     depth_of_points: bool = False
+    sensors: tuple[tuple[Sensor, ModalityInput], ...] = ()
 
     def read(self, record: FrameRecord) -> Decoded | UnreadableFrame:
         """The frame of a record."""
         try:
             if record.T_map_camera is not None and not np.all(np.isfinite(record.T_map_camera)):
                 raise RecordingError(f"The pose of frame {record.index} of {record.sequence} is not finite.")
-            return Decoded(self._color(record), self._depth(record))
+            paths = dict(record.further)
+            further = {
+                sensor.name: _image_of(sensor, paths[sensor.name], wanted)
+                for sensor, wanted in self.sensors
+                if sensor.name in paths
+            }
+            return Decoded(self._color(record), self._depth(record), further)
         except RecordingError as error:
             return UnreadableFrame(record.sequence, record.index, str(error))
 
@@ -91,10 +105,27 @@ class Decoding:
         if not self.depth_of_points:
             # Caches of older versions have no such key.
             del values["depth_of_points"]
+        del values["sensors"]
+        if self.sensors:
+            # Their poses do not change their images.
+            values["sensors"] = [
+                [sensor.name, sensor.kind, wanted.height, wanted.width, sensor.units_per_metre]
+                for sensor, wanted in self.sensors
+            ]
         if self.registration is not None:
             cameras = self.registration.depth_camera.to_dict(), self.registration.color_camera.to_dict()
             values["registration"] = [*cameras, self.registration.T_color_depth.tolist()]
         return values
+
+
+def _image_of(sensor: Sensor, path: Path, wanted: ModalityInput) -> NDArray[Any]:
+    """The image of a further sensor at the size of the network's input."""
+    size = sensor.camera.width, sensor.camera.height
+    if sensor.kind == "depth":
+        metres = _sized(path, read_depth(path, sensor.units_per_metre), size)
+        return np.asarray(resize_depth(metres, wanted.height, wanted.width), dtype=np.float32)
+    image = read_color(path) if sensor.kind == "color" else read_gray(path)
+    return resize_color(_sized(path, image, size), wanted.height, wanted.width)
 
 
 def _sized(path: Path, image: NDArray[Pixels], size: tuple[int, int] | None) -> NDArray[Pixels]:
@@ -134,6 +165,8 @@ def frames_key(records: Sequence[FrameRecord], decoding: Decoding) -> str:
     for record in records:
         pose = b"" if record.T_map_camera is None else np.ascontiguousarray(record.T_map_camera, np.float64).tobytes()
         images = [_identity(path) for path in (record.color, record.depth)]
+        further = dict(record.further)
+        images += [_identity(further.get(sensor.name)) for sensor, _ in decoding.sensors]
         digest.update(repr((record.sequence, record.index, record.stamp_ns, images)).encode() + pose)
     return digest.hexdigest()[:32]
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mvloc_ros.model.modalities import pair_inputs
 from mvloc_ros.model.preprocessing import DepthRegistration
 from mvloc_ros.recordings import Folders, FrameRecord, PosedFolder, open_folders
 from mvloc_ros.training.cache import Writer, default_cache_folder, open_or_build
@@ -22,7 +23,6 @@ from mvloc_ros.training.datasets.posed_frames import PosedFrames, UnreadableFram
 from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.options import MOST_UNREADABLE, InputConfig
 
-BYTES_PER_PIXEL = 3 + 4  # color, and depth as float32
 _log = logging.getLogger(__name__)
 
 
@@ -84,6 +84,7 @@ def read_frames(
         (depth.width, depth.height),
         registration(config, folder, height, width),
         config.depth_of_points,
+        tuple((sensor, sensor.input_at(config.short_side)) for sensor in config.sensors),
     )
     return load_decoded(records, decoding, label, reading)
 
@@ -148,14 +149,14 @@ def _through_cache(
     """The memory-mapped frames; None, with a warning, if the cache cannot be used."""
 
     def build(writer: Writer) -> dict[str, Any]:
-        def put(color: NDArray[np.uint8], depth: NDArray[np.float32]) -> None:
-            writer.append("color", color)
-            writer.append("depth", depth)
+        def put(images: Mapping[str, NDArray[Any]]) -> None:
+            for name, image in images.items():
+                writer.append(name, image)
 
         unreadable = _decode(records, decoding, label, reading, put)
         arrays = writer.seal()
-        frames = PosedFrames.assemble(arrays["color"], arrays["depth"], records, unreadable)
-        files = [path for record in records for path in (record.color, record.depth) if path is not None]
+        frames = PosedFrames.assemble(arrays, records, unreadable)
+        files = [path for record in records for path in record.images().values()]
         return {
             "source": os.path.commonpath([path.absolute().parent for path in files]) if files else "",
             "label": label,
@@ -165,7 +166,7 @@ def _through_cache(
             "digest": frames.digest(),
         }
 
-    needed_bytes = len(records) * decoding.height * decoding.width * BYTES_PER_PIXEL
+    needed_bytes = len(records) * sum(image.nbytes for image in _blank(decoding).values())
     try:
         stored = open_or_build(cache / frames_key(records, decoding), build, needed_bytes)
     except OSError as error:
@@ -178,8 +179,8 @@ def _through_cache(
         unreadable = [
             UnreadableFrame(str(sequence), int(index), str(reason)) for sequence, index, reason in stored.notes["lost"]
         ]
-        arrays, digest = stored.arrays, str(stored.notes["digest"])
-        frames = PosedFrames.assemble(arrays["color"], arrays["depth"], records, unreadable, digest)
+        arrays = {name: stored.arrays[name] for name in _blank(decoding)}
+        frames = PosedFrames.assemble(arrays, records, unreadable, str(stored.notes["digest"]))
     except (KeyError, TypeError, ValueError, IndexError) as error:
         _log.warning(
             "The cache folder %s cannot be used (its notes are damaged: %s), so frames are kept in "
@@ -191,17 +192,23 @@ def _through_cache(
 
 
 def _in_memory(records: Sequence[FrameRecord], decoding: Decoding, label: str, reading: ReadOptions) -> PosedFrames:
-    colors = np.zeros((len(records), decoding.height, decoding.width, 3), dtype=np.uint8)
-    depths = np.zeros(colors.shape[:3], dtype=np.float32)
+    arrays = {name: np.zeros((len(records), *image.shape), image.dtype) for name, image in _blank(decoding).items()}
     count = 0
 
-    def put(color: NDArray[np.uint8], depth: NDArray[np.float32]) -> None:
+    def put(images: Mapping[str, NDArray[Any]]) -> None:
         nonlocal count
-        colors[count], depths[count] = color, depth
+        for name, image in images.items():
+            arrays[name][count] = image
         count += 1
 
     unreadable = _decode(records, decoding, label, reading, put)
-    return PosedFrames.assemble(colors[:count], depths[:count], records, unreadable)
+    return PosedFrames.assemble({name: array[:count] for name, array in arrays.items()}, records, unreadable)
+
+
+def _blank(decoding: Decoding) -> dict[str, NDArray[Any]]:
+    """The image of every modality of a frame that has none, by name in order."""
+    further = (wanted for _, wanted in decoding.sensors)
+    return {wanted.name: wanted.blank() for wanted in (*pair_inputs(decoding.height, decoding.width), *further)}
 
 
 def _decode(
@@ -209,17 +216,17 @@ def _decode(
     decoding: Decoding,
     label: str,
     reading: ReadOptions,
-    put: Callable[[NDArray[np.uint8], NDArray[np.float32]], None],
+    put: Callable[[Mapping[str, NDArray[Any]]], None],
 ) -> list[UnreadableFrame]:
     """Call `put` with the images of every readable frame; returns the unreadable ones."""
-    no_color = np.zeros((decoding.height, decoding.width, 3), dtype=np.uint8)
-    no_depth = np.zeros(no_color.shape[:2], dtype=np.float32)
+    blank = _blank(decoding)
     unreadable = []
     for frame in decode_all(records, decoding, label):
         if isinstance(frame, UnreadableFrame):
             unreadable.append(frame)
             continue
-        put(no_color if frame.color is None else frame.color, no_depth if frame.depth is None else frame.depth)
+        pair = {"color": frame.color, "depth": frame.depth}
+        put(blank | {name: image for name, image in pair.items() if image is not None} | dict(frame.further))
     _require_enough(unreadable, len(records), label, reading)
     return unreadable
 

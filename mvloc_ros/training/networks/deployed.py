@@ -26,9 +26,9 @@ class Deployed(nn.Module):
         left = torch.tensor([[w, -z, y, x], [z, w, -x, y], [-y, x, w, z], [-x, -y, -z, w]], dtype=torch.float64)
         self.register_buffer("reference", left.T.to(torch.float32).contiguous())
 
-    def forward(self, color: Tensor, depth: Tensor, present: Tensor) -> PoseOutput:
-        """As `PoseNetwork.forward`."""
-        output: PoseOutput = self.network(color, depth, present)
+    def forward(self, color: Tensor, depth: Tensor, present: Tensor, *further: Tensor) -> PoseOutput:
+        """As that of the network, with an image of every further sensor that it has."""
+        output: PoseOutput = self.network(color, depth, present, *further)
         relative = torch_quaternion.exp(output.pose[:, 3:])
         in_map = torch_quaternion.log(relative @ self.reference)
         return output._replace(pose=torch.cat([output.pose[:, :3], in_map], dim=1))

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MVLoc: two encoders, Product of Experts, attention, pose regressor (the paper's Fig. 2)."""
+"""MVLoc: an encoder for each modality, Product of Experts, attention, pose regressor (the paper's Fig. 2)."""
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from mvloc_ros.model.modalities import PAIR, Sensor
 from mvloc_ros.training.networks.attention import LatentAttention
 from mvloc_ros.training.networks.encoder import GaussianEncoder
 from mvloc_ros.training.networks.pose_network import PoseNetwork, PoseOutput
@@ -16,7 +17,9 @@ from mvloc_ros.training.options import InputConfig, NetworkConfig
 
 
 class MVLoc(PoseNetwork):
-    """RGB image and depth map -> pose; one of the two may be missing.
+    """Images of all modalities -> pose; any of them may be missing.
+
+    These are an RGB image, a depth map, and those of the further sensors of `inputs`, in their order.
 
     `encode` and `decode` are separate so that an objective can decode samples instead of the mean.
     """
@@ -28,18 +31,42 @@ class MVLoc(PoseNetwork):
         self.depth = GaussianEncoder(ResNet(network.backbone, network.width, in_channels=self.depth_channels), size)
         self.attention = LatentAttention(size)
         self.regressor = PoseRegressor(size, network.dropout, network.rotation)
+        # Last, so that the pair's weights are initially the same with further sensors and without.
+        self.sensors = inputs.sensors
+        self.share_encoders = network.share_encoders
+        self.further = nn.ModuleDict()
+        channels = {"color": 3, "gray": 1, "depth": self.depth_channels}
+        for sensor in self.sensors:
+            if self._encoder_path(sensor) not in dict(self.named_modules()):
+                backbone = ResNet(network.backbone, network.width, in_channels=channels[sensor.kind])
+                self.further[self._encoder_path(sensor).removeprefix("further.")] = GaussianEncoder(backbone, size)
 
-    def experts(self, color: Tensor, depth: Tensor) -> tuple[Tensor, Tensor]:
-        """Means and log variances of the color and the depth expert, `[B, 2, D]` each."""
-        color_mean, color_log_variance = self.features_of(self.color, self.normalise_color(color))
-        depth_mean, depth_log_variance = self.features_of(self.depth, self.normalise_depth(depth))
-        means = torch.stack([color_mean, depth_mean], dim=1)
-        log_variances = torch.stack([color_log_variance, depth_log_variance], dim=1)
-        return means, log_variances
+    def _encoder_path(self, sensor: Sensor) -> str:
+        """The name of the encoder of a further sensor among the modules; shared, it may be one of the pair's."""
+        if self.share_encoders and sensor.kind in PAIR:
+            return sensor.kind
+        # A prefix, since a module cannot have every name: `train`, `float` ... are methods.
+        return f"further.of_{sensor.kind if self.share_encoders else sensor.name}"
 
-    def encode(self, color: Tensor, depth: Tensor, present: Tensor) -> JointGaussian:
-        """The joint latent distribution of both modalities and the prior."""
-        return product_of_experts(*self.experts(color, depth), present)
+    def _encoders(self) -> list[nn.Module]:
+        """Every encoder once: those of the pair, then those of the further sensors."""
+        return [self.color, self.depth, *self.further.values()]
+
+    def experts(self, color: Tensor, depth: Tensor, *further: Tensor) -> tuple[Tensor, Tensor]:
+        """Means and log variances of every modality's expert, `[B, M, D]` each: color, depth, further sensors."""
+        found = [
+            self.features_of(self.color, self.normalise_color(color)),
+            self.features_of(self.depth, self.normalise_depth(depth)),
+        ]
+        for sensor, image in zip(self.sensors, further, strict=True):
+            encoder = self.get_submodule(self._encoder_path(sensor))
+            found.append(self.features_of(encoder, self.normalise_image(image, sensor)))
+        means = torch.stack([mean for mean, _ in found], dim=1)
+        return means, torch.stack([log_variance for _, log_variance in found], dim=1)
+
+    def encode(self, color: Tensor, depth: Tensor, present: Tensor, *further: Tensor) -> JointGaussian:
+        """The joint latent distribution of all modalities and the prior."""
+        return product_of_experts(*self.experts(color, depth, *further), present)
 
     def decode(self, latent: Tensor) -> Tensor:
         """Latent vectors `[B, D]` -> `[B, 6]`."""
@@ -52,13 +79,14 @@ class MVLoc(PoseNetwork):
         The variances are kept, so the noise of a sample relative to the means is divided by the factor.
         """
         attention = self.attention
-        for layer in (self.color.mean, self.depth.mean, attention.alpha):
+        means = [encoder.mean for encoder in self._encoders() if isinstance(encoder, GaussianEncoder)]
+        for layer in (*means, attention.alpha):
             layer.weight.mul_(factor)
             layer.bias.mul_(factor)
         for layer in (attention.g, attention.theta, attention.phi, *self.regressor.inputs()):
             layer.weight.div_(factor)
 
-    def forward(self, color: Tensor, depth: Tensor, present: Tensor) -> PoseOutput:
-        """Poses at the mean of the joint distribution."""
-        joint = self.encode(color, depth, present)
+    def forward(self, color: Tensor, depth: Tensor, present: Tensor, *further: Tensor) -> PoseOutput:
+        """Poses at the mean of the joint distribution; `present` is `[B, 2 + F]` with F images `further`."""
+        joint = self.encode(color, depth, present, *further)
         return PoseOutput(self.decode(joint.mean), joint.mean, joint.log_variance, joint.shares.mean(dim=2))

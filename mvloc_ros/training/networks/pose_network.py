@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from mvloc_ros.model.modalities import Sensor
 from mvloc_ros.training.networks import depth_image
 from mvloc_ros.training.networks.encoder import LOG_VARIANCE_LIMIT
 from mvloc_ros.training.networks.resnet import ResNet, load_imagenet
@@ -22,7 +23,7 @@ class PoseOutput(NamedTuple):
     pose: Tensor  # [B, 6] normalised position, log quaternion
     latent_mean: Tensor  # [B, D]
     latent_log_variance: Tensor  # [B, D]
-    expert_share: Tensor  # [B, 3] prior, color, depth: share of the joint precision, mean over D
+    expert_share: Tensor  # [B, 1 + M] prior, color, depth, further sensors: share of the joint precision, mean over D
 
 
 class PoseNetwork(nn.Module, ABC):
@@ -77,6 +78,17 @@ class PoseNetwork(nn.Module, ABC):
         """Meters `[B, H, W]` -> `[B, C, H, W]` in [-1, 1], C = `depth_channels`; invalid depth becomes -1."""
         encode = depth_image.colors if self.depth_channels == 3 else depth_image.metric
         return encode(depth, self.min_depth, self.max_depth)
+
+    def normalise_image(self, image: Tensor, sensor: Sensor) -> Tensor:
+        """Images of a further sensor -> `[B, C, H, W]` in [-1, 1], as those of the pair; gray has one channel."""
+        if sensor.kind == "color":
+            return self.normalise_color(image)
+        if sensor.kind == "gray":
+            return image.to(torch.float32).unsqueeze(1) / 127.5 - 1.0
+        if sensor.depth_min_m is None or sensor.depth_max_m is None:
+            raise ValueError(f"{sensor.name} has no depth range")
+        encode = depth_image.colors if self.depth_channels == 3 else depth_image.metric
+        return encode(image, sensor.depth_min_m, sensor.depth_max_m)
 
 
 def deterministic_output(pose: Tensor, latent: Tensor, shares: Tensor) -> PoseOutput:

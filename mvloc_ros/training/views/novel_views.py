@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +17,7 @@ from mvloc_ros.training.normalisation import PoseNormalisation
 from mvloc_ros.training.options import AugmentationConfig
 from mvloc_ros.training.views.camera_motion import Motion, draw_motion, move_target
 from mvloc_ros.training.views.reprojection import RgbdCameras, is_measured
+from mvloc_ros.training.views.sensor_views import SensorView, move_sensors, plan_views
 from mvloc_ros.training.views.turning import turn
 from mvloc_ros.training.views.warping import warp
 
@@ -37,18 +39,24 @@ class NovelViews:
     cameras: RgbdCameras
     normalisation: PoseNormalisation
     clip_length: int
+    sensors: tuple[SensorView, ...] = ()
 
     def __call__(
-        self, color: Tensor, depth: Tensor, present: Tensor, target: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Color uint8 `[B, H, W, 3]`, depth `[B, H, W]` meters, presence `[B, 2]`, encoded poses `[B, 6]`.
+        self, color: Tensor, depth: Tensor, present: Tensor, target: Tensor, *further: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Color uint8 `[B, H, W, 3]`, depth `[B, H, W]` meters, presence `[B, M]`, encoded poses `[B, 6]`.
+
+        The images of the further sensors follow; they move with the color camera.
 
         A batch has complete clips, one after another. Returns new tensors of the same shapes and types, or the given
         ones if no frame moves.
         """
         picked, motion = self._draw(depth)
+        if self.sensors:
+            kept = self._with_depth(further)[picked].nonzero().squeeze(1)
+            picked, motion = picked[kept], motion.of(kept)
         if len(picked) == 0:
-            return color, depth, present, target
+            return color, depth, present, target, *further
         move = turn if self.config.shift == 0.0 else warp
         new_color, new_depth = move(color[picked], depth[picked], motion, self.cameras)
         new_target = move_target(target[picked], motion, self.normalisation)
@@ -57,7 +65,17 @@ class NovelViews:
             depth.index_copy(0, picked, new_depth),
             present,
             target.index_copy(0, picked, new_target),
+            *move_sensors(self.sensors, picked, motion, depth, further),
         )
+
+    def _with_depth(self, further: Sequence[Tensor]) -> Tensor:
+        """Which frames have the depth that their further images need, `[B]`."""
+        enough = torch.ones(len(further[0]), dtype=torch.bool, device=further[0].device)
+        needed = {view.needed_depth() for view in self.sensors}
+        for view, image in zip(self.sensors, further, strict=True):
+            if view.sensor.name in needed:
+                enough &= is_measured(image).flatten(1).float().mean(dim=1) >= LEAST_MEASURED
+        return enough
 
     def _draw(self, depth: Tensor) -> tuple[Tensor, Motion]:
         """The indices of the frames that move, and their motions."""
@@ -100,7 +118,7 @@ def prepare_views(
         normalisation: of their poses.
 
     Raises:
-        TrainingError: --shift is given, and no frame has depth.
+        TrainingError: --shift is given, and no frame has depth, or a further sensor cannot move.
     """
     options = config.augmentation
     if options.turn == 0.0 and options.shift == 0.0:
@@ -109,4 +127,6 @@ def prepare_views(
         raise ValueError("New views need the cameras' intrinsics.")
     if options.shift > 0.0 and not frames.present[:, 1].any():
         raise TrainingError("--shift needs depth, and no training frame has any; use --turn without --shift.")
-    return NovelViews(options, cameras, normalisation, config.clips.clip_length)
+    seen = config.input
+    sensors = plan_views(seen.sensors, seen.short_side, cameras.depth, options.shift > 0.0)
+    return NovelViews(options, cameras, normalisation, config.clips.clip_length, tuple(sensors))
