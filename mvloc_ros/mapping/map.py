@@ -78,13 +78,10 @@ def add_map(
             )
         check_depth(folder, options.near_m, options.far_m, "mvloc map")
         cameras = Cameras.of(folder)
-        seen, held = hold_out(folder.train)
-        with _localizer(bundle) as localizer:
-            frames = describe_frames(choose_frames(folder.train), cameras, localizer, "keyframes")
-            trials = _trials(bundle, seen, held, folder.train, frames, cameras, options, localizer)
+        frames, trials, held = _frames_and_trials(bundle, folder.train, cameras, options)
         acceptance, followed = fit_followed(trials, false_accept_rate)
         if acceptance is None:
-            problem = _no_threshold(folder.where, len(held), trials)
+            problem = _no_threshold(folder.where, held, trials)
             if not without_threshold:
                 raise MappingError(f"{problem}, or keep the map with --without-threshold.")
             _log.warning("%s. Without a threshold all poses are rejected.", problem)
@@ -96,18 +93,24 @@ def add_map(
 
 
 def add_map_of_all_frames(
-    model: Path, data: Folders, test_fraction: float = split.TEST_FRACTION, min_frames: int = MapOptions.min_frames
+    model: Path,
+    data: Folders,
+    test_fraction: float = split.TEST_FRACTION,
+    min_frames: int = MapOptions.min_frames,
+    false_accept_rate: float = FALSE_ACCEPT_RATE,
 ) -> Bundle:
     """Replace the map of a bundle by one of all frames of the folder, those for tests too, and likewise the keyframes.
 
-    Resolution, range of depth, thresholds and covariances stay as `add_map` and `calibrate` determined them by frames
-    that their maps did not have. After that the folder's test frames test nothing any more.
+    Thresholds are determined again, as by `add_map`: those of a map with gaps ask too much of frames in one without.
+    Resolution, range of depth and covariances stay. After that the folder's test frames test nothing any more; what
+    was measured with them is what the same steps gave with fewer frames.
 
     Args:
         model: the bundle; unchanged in case of an error.
         data: its training data.
         test_fraction: share of test frames, if the folder defines no split.
         min_frames: as in `MapOptions`, which the bundle does not tell.
+        false_accept_rate: share of wrong trials that may be accepted.
 
     Raises:
         BundleError, RecordingError, MappingError: the bundle or the folder cannot be used, or the bundle has no map.
@@ -119,8 +122,8 @@ def add_map_of_all_frames(
         before = bundle.manifest.scene_map
         if before is None:
             raise MappingError(
-                f"{bundle.name} has no map yet, whose thresholds that of all frames takes over: run `mvloc map` "
-                "without --all-frames first."
+                f"{bundle.name} has no map yet, whose resolution and range that of all frames takes over: run "
+                "`mvloc map` without --all-frames first."
             )
         records, cameras = list(folder.frames()), Cameras.of(folder)
         options = MapOptions(
@@ -131,12 +134,24 @@ def add_map_of_all_frames(
             far_m=before.depth_max_m,
             correct_depth=bool(read_scene_map(bundle).correction.any()),
         )
-        with _localizer(bundle) as localizer:
-            frames = describe_frames(choose_frames(records), cameras, localizer, "keyframes")
+        frames, trials, held = _frames_and_trials(bundle, records, cameras, options)
+        acceptance, followed = fit_followed(trials, false_accept_rate)
+        if acceptance is None:
+            _log.warning(
+                "%s. The thresholds of the map without test frames are kept.",
+                _no_threshold(folder.where, held, trials),
+            )
+            acceptance, followed = before.acceptance, before.acceptance_followed
         scene_map, unstable = build_stable_map(records, cameras, options)
         if unstable is not None:
             print(f"{unstable.text}.")
-        spec = replace(before, points=len(scene_map))
+        spec = replace(
+            before,
+            points=len(scene_map),
+            inflation=inflation(trials) or before.inflation,
+            acceptance=acceptance,
+            acceptance_followed=followed,
+        )
         return add_scene_map(bundle, scene_map.to_bytes(), spec, make_keyframes(frames))
 
 
@@ -185,6 +200,16 @@ def _localizer(bundle: Bundle) -> Iterator[Localizer]:
         yield Localizer(bundle, backend)
     finally:
         backend.close()
+
+
+def _frames_and_trials(
+    bundle: Bundle, records: Sequence[FrameRecord], cameras: Cameras, options: MapOptions
+) -> tuple[list[Described], list[Trial], int]:
+    """The keyframes of records, trials on a tenth of them with a map of the others, and on how many frames."""
+    seen, held = hold_out(records)
+    with _localizer(bundle) as localizer:
+        frames = describe_frames(choose_frames(records), cameras, localizer, "keyframes")
+        return frames, _trials(bundle, seen, held, records, frames, cameras, options, localizer), len(held)
 
 
 def _trials(

@@ -78,8 +78,8 @@ def add_map_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--all-frames",
         action="store_true",
-        help="replace the map of the model by one of all frames, test frames too, with the thresholds, covariances, "
-        "resolution and range of the present one: for the robot, when all evaluations are done",
+        help="replace the map of the model by one of all frames, test frames too, with the covariances, resolution and "
+        "range of the present one: for the robot, when all evaluations are done",
     )
     parser.add_argument(
         "--name",
@@ -163,7 +163,7 @@ def _map_all_frames(args: argparse.Namespace) -> int:
     from mvloc_ros.mapping.map_size import size_of_map
 
     _check_folder(args)
-    bundle = add_map_of_all_frames(args.model, args.data, args.test_fraction, args.min_frames)
+    bundle = add_map_of_all_frames(args.model, args.data, args.test_fraction, args.min_frames, args.false_accept_rate)
     print("\n".join(map_lines(bundle)))
     bundle = _named(bundle, args.name)
     print(f"scene map: {size_of_map(bundle)}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The map of all frames: what test frames alone saw is in it, what was determined without them stays."""
+"""The map of all frames: what test frames alone saw is in it, with thresholds by its own trials."""
 
 from __future__ import annotations
 
@@ -48,7 +48,11 @@ def test_what_only_test_frames_saw_is_in_it(mapped: Bundle, copy: Path, both_way
     made = add_map_of_all_frames(copy, both_ways, min_frames=2)
     assert points_on_the_western_wall(made) > 200
     before, after = mapped.manifest.scene_map, made.manifest.scene_map
-    assert replace(after, points=1, file="f", sha256="") == replace(before, points=1, file="f", sha256="")
+    again = {"acceptance": None, "acceptance_followed": None, "inflation": 1.0}
+    same = {"points": 1, "file": "f", "sha256": "", **again}
+    assert replace(after, **same) == replace(before, **same)
+    assert after.acceptance is not None
+    assert after.acceptance != before.acceptance, "its own trials decide"
     assert made.manifest.files == mapped.manifest.files
     assert made.manifest.training == mapped.manifest.training
     keyframes = read_keyframes(made)
