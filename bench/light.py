@@ -2,13 +2,18 @@
 """What a bundle with a scene map accepts in another light than that of its training, on a folder's test frames.
 
     python -m bench.light models/kitchen --data recordings/kitchen --json out/light.json
-    python -m bench.light models/kitchen --data recordings/kitchen --lights recorded evening spot --wrong
+    python -m bench.light models/kitchen --data recordings/kitchen --lights recorded evening "moving spot" --wrong
+    python -m bench.light models/kitchen --data recordings/kitchen --network
 
 Only the colour images are changed, by gains, casts, gamma curves and noise (`mvloc_ros.mapping.lighting`); depth stays
 as recorded. For each light: the share of frames whose pose is right before the verdict (5 cm and 5 degrees), the share
 of those that is accepted, the share of all that is accepted, and of the accepted ones the share within 10 cm and 10
 degrees. With --wrong also the share that is accepted of frames with depth of another moment (see bench.refinement).
 Noise is drawn from the seed and the frame's number, so that a run can be repeated.
+
+With --network the network alone, which needs no scene map: for each light, and with one image dark, blurred, noisy,
+blank, out of range or lost (`bench.degradations`), the mean shares of the experts and the median errors, also as
+multiples of those with both images as recorded.
 """
 
 from __future__ import annotations
@@ -17,11 +22,14 @@ import argparse
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bench import degradations
+from bench.degradations import degraded, network_figures
 from bench.refinement import Bench, is_accepted
 from bench.timing import print_table
 from mvloc_ros.backends.backend_choice import create_backend
@@ -110,6 +118,45 @@ def measure(bench: Bench, lights: Sequence[str], seed: int, *, wrong: bool) -> d
     return result
 
 
+def measure_network(bench: Bench, lights: Sequence[str], seed: int) -> dict[str, dict[str, float]]:
+    """Figures of the network alone by degradation, then by light; `bench` does not refine."""
+    changed = {name: partial(degraded, bench.frames, name, seed) for name in degradations.NAMES}
+    changed |= {
+        f"light: {name}": partial(lit, bench.frames, LIGHTS[name], seed) for name in lights if name != "recorded"
+    }
+    found: dict[str, dict[str, float]] = {}
+    for name, frames in changed.items():
+        found[name] = network_figures(bench.run_each(frames(), name), bench.poses)
+    both = found[degradations.BOTH]
+    for row in found.values():
+        row |= {f"times_{unit}": row[f"median_{unit}"] / both[f"median_{unit}"] for unit in ("m", "deg")}
+    return found
+
+
+def print_network(found: dict[str, dict[str, float]]) -> None:
+    """The table of `measure_network`."""
+    header = ("image", "with a pose", "prior", "color", "depth", "median", "times both")
+    rows: list[tuple[object, ...]] = [
+        (
+            name,
+            *(f"{f[key]:.0%}" for key in ("posed", "prior_share", "color_share", "depth_share")),
+            f"{f['median_m']:.3f} m, {f['median_deg']:.2f} deg",
+            f"{f['times_m']:.2f}, {f['times_deg']:.2f}",
+        )
+        for name, f in found.items()
+    ]
+    print_table(header, rows)
+
+
+def print_accepted(found: dict[str, dict[str, float]]) -> None:
+    """The table of `measure`."""
+    names = list(next(iter(found.values())))
+    rows: list[tuple[object, ...]] = [
+        (light, *(f"{shares[name]:.1%}" for name in names)) for light, shares in found.items()
+    ]
+    print_table(("light", *names), rows)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, and write JSON if asked to."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -118,6 +165,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--lights", nargs="+", choices=list(LIGHTS), default=list(LIGHTS), metavar="LIGHT",
                         help=f"which (default: all): {', '.join(LIGHTS)}")  # fmt: skip
     parser.add_argument("--wrong", action="store_true", help="also frames with depth of another moment")
+    parser.add_argument(
+        "--network", action="store_true", help="the network alone, also with one image degraded or lost"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of noise and of what is shuffled (default: %(default)s)")
     parser.add_argument("--budget-ms", type=float, default=60.0, help="default: %(default)s")
     parser.add_argument("--threads", type=int, default=2, help="of the network (default: %(default)s)")
@@ -125,19 +175,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
                         help="end of each recording that is test without a split (default: %(default)s)")  # fmt: skip
     parser.add_argument("--json", type=Path, help="file to write all figures to")
     args = parser.parse_args(arguments)
+    if args.network and args.wrong:
+        parser.error("--wrong is of what is accepted, which --network does not look at")
     bundle = read_bundle(args.model)
     backend = create_backend("auto", bundle, args.threads)
-    options = RefinementOptions(mode="required", budget_ms=args.budget_ms)
+    options = RefinementOptions(mode="off" if args.network else "required", budget_ms=args.budget_ms)
     try:
         bench = Bench(bundle, backend, open_folder(args.data, args.test_fraction), options)
-        found = measure(bench, args.lights, args.seed, wrong=args.wrong)
+        if args.network:
+            found = measure_network(bench, args.lights, args.seed)
+            print_network(found)
+        else:
+            found = measure(bench, args.lights, args.seed, wrong=args.wrong)
+            print_accepted(found)
     finally:
         backend.close()
-    names = list(next(iter(found.values())))
-    rows: list[tuple[object, ...]] = [
-        (light, *(f"{shares[name]:.1%}" for name in names)) for light, shares in found.items()
-    ]
-    print_table(("light", *names), rows)
     if args.json is not None:
         result: dict[str, Any] = {"frames": len(bench.frames), "seed": args.seed, "lights": found}
         args.json.parent.mkdir(parents=True, exist_ok=True)

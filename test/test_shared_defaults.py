@@ -26,6 +26,7 @@ OTHERS |= {"--resolution"}  # of the scene map, of the occupancy grid
 RENAMED = {"sync_tolerance": "pair_tolerance", "refine_budget": "refine_budget_ms"}
 # What mvloc.small sets apart from the options' own defaults, which mvloc.paper has: neither says all.
 SMALL = {"stage2_learning_rate", "latent_weight", "latent_noise", "likelihood"}
+SMALL |= {"single_experts", "single_experts_in", "degrade_color", "degrade_depth"}
 
 
 def actions(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.Action]]:
@@ -77,7 +78,7 @@ def test_the_defaults_that_the_page_on_training_names():
     assert f"`small` {small:g}; {start.stages.latent_noise:g} = as" in rows["--latent-noise"]
 
 
-def test_the_preset_small_states_the_options_defaults_but_for_four():
+def test_the_preset_small_states_the_options_defaults_but_for_the_listed_ones():
     start, small = TrainingConfig(), preset("mvloc", "small")
     differ = {
         item.name

@@ -20,7 +20,6 @@ from mvloc_ros.limits import MOST_MANIFEST_BYTES
 from mvloc_ros.training import checkpoint
 from mvloc_ros.training.checkpoint import LAST
 from mvloc_ros.training.config import TrainingConfig
-from mvloc_ros.training.options import StageConfig
 from mvloc_ros.training.run_log import CONFIG_FILE, METRICS_FILE
 from mvloc_ros.training.saved_run import require_run
 
@@ -155,9 +154,10 @@ def identity(config: TrainingConfig) -> dict[str, Any]:
     del values["preset"], values["validation"]
     if config.samples_latent:
         values["stages"]["stage"] = "2"
+        del values["stages"]["single_experts_in"]
         del values["optimiser"]["epochs"], values["optimiser"]["learning_rate"]
     else:
-        values["stages"] = StageConfig().__dict__
+        values["stages"] = config.first_stage_options().__dict__
         values["system"] = "mvloc" if config.system == "mvloc-p" else config.system
     return values
 

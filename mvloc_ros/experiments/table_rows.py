@@ -24,7 +24,7 @@ STAGE_OPTIONS = tuple(item.name for item in fields(StageConfig))
 # Options that do not apply to a system with color only.
 DEPTH_OPTIONS = (
     *("drop_color", "drop_depth", "min_depth", "max_depth", "depth_of_points", "depth_encoding"),
-    *("depth_erasing", "depth_noise", "depth_dropout"),
+    *("depth_erasing", "depth_noise", "depth_dropout", "degrade_color", "degrade_depth"),
 )
 # Options that the system determines.
 FIXED = {"mvloc-p": ("stage", "estimator", "samples")}
@@ -103,8 +103,8 @@ def first_stage(config: TrainingConfig) -> TrainingConfig:
 
     In stage 1 `mvloc-p` is `mvloc`, so both start from the same run, whose options of stage 2 do not matter.
     """
-    defaults = StageConfig()
-    return config.with_options({name: getattr(defaults, name) for name in STAGE_OPTIONS}, system="mvloc")
+    stages = config.first_stage_options()
+    return config.with_options({name: getattr(stages, name) for name in STAGE_OPTIONS}, system="mvloc")
 
 
 def _applies_to(system: str, name: str) -> bool:

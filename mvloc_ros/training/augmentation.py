@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from mvloc_ros.model.modalities import PAIR, Sensor
+from mvloc_ros.training.degradation import degrade
 from mvloc_ros.training.light_augmentation import relight
 from mvloc_ros.training.options import AugmentationConfig
 
@@ -27,7 +28,9 @@ def augment(
 
     `sensors` are the further ones, whose images are not given here. Returns new tensors of the same shapes and types.
     """
-    return jitter_color(color, config), disturb_depth(depth, config), drop_modality(present, config, sensors)
+    color, depth = jitter_color(color, config), disturb_depth(depth, config)
+    present = drop_modality(present, config, sensors)
+    return *degrade(color, depth, present, config), present
 
 
 def augment_further(further: Sequence[Tensor], sensors: Sequence[Sensor], config: AugmentationConfig) -> list[Tensor]:

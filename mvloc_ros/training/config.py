@@ -82,6 +82,17 @@ class TrainingConfig:
         """Whether this run is stage 2; with `both`, stage 1 is a separate run."""
         return self.stages.stage != "1"
 
+    @property
+    def single_experts(self) -> float:
+        """The weight of the terms with one expert only, in the stage of this run."""
+        acts = self.samples_latent or self.stages.single_experts_in == "both"
+        return self.stages.single_experts if acts else 0.0
+
+    def first_stage_options(self) -> StageConfig:
+        """The options of the stages that determine the result of stage 1 of this run, all others at their defaults."""
+        weight = self.stages.single_experts if self.stages.single_experts_in == "both" else 0.0
+        return StageConfig(single_experts=weight, single_experts_in="both") if weight > 0.0 else StageConfig()
+
     def stage_optimiser(self) -> OptimiserConfig:
         """The optimiser options of the stage of this run."""
         if not self.samples_latent:
@@ -137,6 +148,9 @@ def _check_system(config: TrainingConfig) -> None:
             raise TrainingError(f"The sensor {sensor.name} has no depth range; state min_depth and max_depth of it.")
     if config.samples_latent and not system.samples:
         raise TrainingError(f"{name} has no latent distribution to sample; remove --stage {config.stages.stage}.")
+    # Runs of earlier versions may have a weight that had no effect.
+    if config.stages.single_experts > 0.0 and config.stages.single_experts_in == "both" and not system.samples:
+        raise TrainingError(f"{name} has no experts of single modalities; remove --single-experts.")
     if name == "mvloc-p" and (config.stages.estimator != "elbo" or config.stages.samples != 1):
         raise TrainingError(
             "mvloc-p always uses the ELBO with one sample; use --system mvloc with --estimator and --samples."
@@ -147,9 +161,21 @@ def _check_system(config: TrainingConfig) -> None:
         raise TrainingError(f"{name} is trained on clips; --clip-length must be at least 2 and at most --batch-size.")
     if system.clips and not system.recurrent and config.network.rotation != "logq":
         raise TrainingError(f"The loss of {name} has differences of log quaternions; remove --rotation.")
-    if not system.uses_depth and config.input.depth_encoding != "metric":
+    if not system.uses_depth:
+        _check_color_only(config)
+
+
+def _check_color_only(config: TrainingConfig) -> None:
+    """Raise TrainingError if values need depth, or a modality that remains without color."""
+    name, changes = config.system, config.augmentation
+    if config.input.depth_encoding != "metric":
         raise TrainingError(f"{name} uses color only; remove --depth-encoding.")
-    if not system.uses_depth and (config.augmentation.drop_color > 0.0 or config.augmentation.drop_depth > 0.0):
+    if changes.drop_color > 0.0 or changes.drop_depth > 0.0:
         raise TrainingError(
             f"{name} uses color only, so no modality can be dropped; remove --drop-color and --drop-depth."
+        )
+    if changes.degrade_color > 0.0 or changes.degrade_depth > 0.0:
+        raise TrainingError(
+            f"{name} uses color only, so no other modality remains for a degraded one; remove --degrade-color and "
+            "--degrade-depth."
         )

@@ -17,6 +17,7 @@ from mvloc_ros.training.networks.pose_network import PoseNetwork
 from mvloc_ros.training.networks.product_of_experts import product_of_experts
 from mvloc_ros.training.objective import Batch, GeometricLoss, Objective, SampleLoss
 from mvloc_ros.training.options import StageConfig
+from mvloc_ros.training.single_experts import with_single_experts
 
 _LOG = logging.getLogger(__name__)
 # The effective sample size that steers lambda is smoothed over about this many steps.
@@ -91,13 +92,9 @@ class MultiSample(Objective):
             return self._term(network, Gaussian(joint.mean, joint.log_variance), batch.target, weight)
 
         joint = term(batch.present)
-        total = joint.loss.total
-        if self.config.single_experts > 0.0:
-            # The sub-sampled terms of MVAE; a frame with one modality is its own sub-sample.
-            several = (batch.present.sum(dim=1) > 1.0).float()
-            for i, alone in enumerate(torch.eye(batch.present.shape[1], device=total.device)):
-                single = term(alone.expand_as(batch.present)).loss.total
-                total = total + self.config.single_experts * several * batch.present[:, i] * single
+        total = with_single_experts(
+            joint.loss.total, lambda alone: term(alone).loss.total, batch.present, self.config.single_experts
+        )
         if self.training:
             self._observe(joint)
         return joint.loss._replace(total=total)

@@ -16,11 +16,18 @@ import torch
 from torch import Tensor, nn
 
 from mvloc_ros.training import torch_quaternion
+from mvloc_ros.training.networks.encoder import GaussianEncoder
+from mvloc_ros.training.networks.mvloc import MVLoc
 from mvloc_ros.training.networks.pose_network import PoseNetwork
+from mvloc_ros.training.networks.product_of_experts import product_of_experts
+from mvloc_ros.training.single_experts import with_single_experts
 
 AXES = 3  # of a position, and of a rotation
 # Of three Laplace densities exp(-|d| / b) / 2b, and of exp(-|d| / b) / 8 pi b^3 in three dimensions, besides log b.
 LOG_OF_AXES, LOG_OF_ANGLE = AXES * math.log(2.0), math.log(8.0 * math.pi)
+# An expert alone whose errors are this many times the typical ones, exp(beta) and exp(gamma), weighs as the prior does.
+# A good image then has nearly all of the weight, and one that gives no more than the mean pose nearly none.
+LOG_ERROR_OF_PRIOR = math.log(4.0)
 
 
 class Batch(NamedTuple):
@@ -77,6 +84,11 @@ class GeometricLoss(nn.Module):
         total = position * torch.exp(-self.beta) + self.beta + rotation * torch.exp(-self.gamma) + self.gamma
         return SampleLoss(total, position, rotation)
 
+    @torch.no_grad()
+    def relative_error(self, loss: SampleLoss) -> Tensor:
+        """Errors of `forward` as multiples of exp(beta) and exp(gamma), the mean of both, `[B]`; without gradient."""
+        return 0.5 * (loss.position * torch.exp(-self.beta) + loss.rotation * torch.exp(-self.gamma))
+
     def negative_log_likelihood(self, total: Tensor, likelihood: str) -> Tensor:
         """-log p(y | z) of Eq. 10, nats, from L_p of any shape.
 
@@ -114,9 +126,44 @@ class Objective(nn.Module, ABC):
 
 
 class MeanObjective(Objective):
-    """Stage 1 of the paper: the mean is decoded. The only stage of systems without a latent distribution."""
+    """Stage 1 of the paper: the mean is decoded. The only stage of systems without a latent distribution.
+
+    With a weight for `single_experts`, each expert alone is a task as well, as in MVAE. Nothing is sampled here, so the
+    variances would only matter as weights in the product, and little would tell an expert that its image is bad. So
+    these terms fit the mean log variance of each expert to the error of the pose that it gives alone: the greater that
+    is, the less the expert weighs beside the other and the prior. Poses and features have no gradient from this part:
+    frames with large errors are learned like all others.
+    """
+
+    def __init__(self, geometric: GeometricLoss, single_experts: float = 0.0) -> None:
+        """With the weight of the additional terms of each expert alone, which only a product of experts can have."""
+        super().__init__(geometric)
+        self.single_experts = single_experts
 
     def forward(self, network: PoseNetwork, batch: Batch) -> SampleLoss:
-        """As `Objective.forward`."""
-        loss: SampleLoss = self.geometric(network(*batch.inputs()).pose, batch.target)
-        return loss
+        """As `Objective.forward`; the distances are those with all modalities of the frame."""
+        if self.single_experts <= 0.0:
+            pose = network(*batch.inputs()).pose
+            loss: SampleLoss = self.geometric(pose, batch.target)
+            return loss
+        if not isinstance(network, MVLoc):
+            raise TypeError(f"{type(network).__name__} has no experts of single modalities")
+        for encoder in network.modules():
+            if isinstance(encoder, GaussianEncoder):
+                encoder.variance_apart = True
+        means, log_variances = network.experts(batch.color, batch.depth, *batch.further)
+        log_deviations = 0.5 * log_variances.float().mean(dim=2)
+
+        def pose_loss(present: Tensor) -> SampleLoss:
+            joint = product_of_experts(means, log_variances, present)
+            loss: SampleLoss = self.geometric(network.decode(joint.mean), batch.target)
+            return loss
+
+        def of_one(alone: Tensor) -> Tensor:
+            loss = pose_loss(alone)
+            # -log of a Laplace density of the error, whose scale is the expert's deviation; least where it fits.
+            spread = (alone * log_deviations).sum(dim=1) + LOG_ERROR_OF_PRIOR
+            return loss.total + self.geometric.relative_error(loss) * torch.exp(-spread) + spread
+
+        joint = pose_loss(batch.present)
+        return joint._replace(total=with_single_experts(joint.total, of_one, batch.present, self.single_experts))

@@ -144,6 +144,20 @@ class AugmentationConfig:
     drop_depth: float = option(
         0.1, "probability of training a frame without its depth, and without a further depth sensor", low=0.0, high=0.5
     )
+    degrade_color: float = option(
+        0.0,
+        "probability that the color of a frame is made nearly useless and its depth left: dark, bright, blurred, blank "
+        "or noisy",
+        low=0.0,
+        high=0.5,
+    )
+    degrade_depth: float = option(
+        0.0,
+        "probability that the depth of a frame is made nearly useless and its color left: holes, single pixels, out of "
+        "range, noisy or blank",
+        low=0.0,
+        high=0.5,
+    )
 
 
 @dataclass(frozen=True)
@@ -178,7 +192,13 @@ class StageConfig:
         low=0.0,
     )
     single_experts: float = option(
-        0.0, "weight of the additional terms with the expert of one modality only", low=0.0, high=10.0
+        0.0,
+        "weight of the additional terms with the expert of one modality only, for frames with both (MVAE)",
+        low=0.0,
+        high=10.0,
+    )
+    single_experts_in: str = option(
+        "2", "stages with these terms; runs of earlier versions have them in 2 only", choices=("2", "both")
     )
 
 

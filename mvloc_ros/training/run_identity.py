@@ -71,8 +71,10 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> set[str]:
 def _relevant(config: dict[str, Any]) -> dict[str, Any]:
     """The values that determine the result: missing ones have defaults, and stage 1 ignores those of stage 2."""
     read = TrainingConfig.from_dict(config)
-    if not read.samples_latent:
-        read = replace(read, stages=StageConfig())
+    if read.samples_latent:  # where the terms of single experts are in any case
+        read = replace(read, stages=replace(read.stages, single_experts_in=StageConfig().single_experts_in))
+    else:
+        read = replace(read, stages=read.first_stage_options())
     return read.to_dict()
 
 

@@ -50,4 +50,4 @@ def build_objective(config: TrainingConfig, steps: int, scales: tuple[float, ...
         return RecurrentObjective(geometric, config.clips.clip_length)
     if SYSTEMS[config.system].clips:
         return ClipObjective(geometric, GeometricLoss(*(of_steps or (beta, gamma))), config.clips.clip_length)
-    return MeanObjective(geometric)
+    return MeanObjective(geometric, config.single_experts)

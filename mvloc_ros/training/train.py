@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,11 @@ from mvloc_ros.recordings.agreement import require_agreement
 from mvloc_ros.recordings.contents import contents_text
 from mvloc_ros.training import checkpoint
 from mvloc_ros.training.checkpoint import BEST, LAST, REFIT
-from mvloc_ros.training.config import TrainingConfig
+from mvloc_ros.training.config import SYSTEMS, TrainingConfig
 from mvloc_ros.training.datasets import PosedFrames, ReadOptions, network_size, open_usable_folder, read_frames
 from mvloc_ros.training.depth_range import report_depth, warn_of_far_depth
 from mvloc_ros.training.errors import TrainingError
-from mvloc_ros.training.evaluate_run import evaluate_run
+from mvloc_ros.training.evaluate_run import evaluate_run, evaluated
 from mvloc_ros.training.folder_sensors import explain_sensors
 from mvloc_ros.training.frame_selection import split_records, usable_records
 from mvloc_ros.training.multi_sample import effective_samples
@@ -240,9 +241,17 @@ def _report(trainer: Trainer, errors: PoseErrors | None) -> None:
         f"trained {progress.epoch} epochs in {progress.seconds:.0f} s; best epoch {progress.best_epoch}, saved in "
         f"{trainer.folder / BEST}"
     )
-    for name, found in (("validation", errors), ("constant pose", trainer.baseline())):
+    for name, found in (("validation", errors), *_errors_with_one(trainer), ("constant pose", trainer.baseline())):
         translation, rotation = found.medians()
         print(f"{name:>14}: median {translation:.3f} m, {rotation:.2f} deg")
+
+
+def _errors_with_one(trainer: Trainer) -> Iterator[tuple[str, PoseErrors]]:
+    """Validation errors without each modality, where all frames have all that the system uses."""
+    frames, uses_depth = trainer.validation, SYSTEMS[trainer.config.system].uses_depth
+    if frames is not None and uses_depth and frames.present.all():
+        rows = list(evaluated(frames, uses_depth))[1:]
+        yield from ((name, trainer.validate(seen)) for name, seen in rows)
 
 
 def pick_device(name: str, processes: Processes = SINGLE_PROCESS) -> torch.device:

@@ -144,9 +144,12 @@ class Trainer:
         self.minimiser.validated_network.load_state_dict(read_saved_run(self.folder / BEST).network)
         return self.validate()
 
-    def validate(self) -> PoseErrors:
-        """Errors on the validation frames with the present network, or with the average of its weights."""
-        frames, network = self.validation, self.minimiser.validated_network
+    def validate(self, seen: PosedFrames | None = None) -> PoseErrors:
+        """Errors on the validation frames with the present network, or with the average of its weights.
+
+        `seen`: the same frames with some modalities marked as missing; None: as they are.
+        """
+        frames, network = self.validation if seen is None else seen, self.minimiser.validated_network
         assert frames is not None
         size = self.batches.batch_size
         poses = predict(network, frames, self.normalisation, self.device, size, self.config.clips)

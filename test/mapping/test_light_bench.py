@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from mvloc_ros.mapping.lighting import EVENING, Light
-from mvloc_ros.model.frame import ColorImage, Frame
+from mvloc_ros.model.frame import ColorImage, DepthImage, Frame
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -68,3 +68,51 @@ def test_a_run_over_two_lights(lookup_bundle, folder, tmp_path):
     assert found["frames"] == 12
     assert list(found["lights"]) == ["recorded", "evening"]
     assert found["lights"]["recorded"]["accepted_of_right"] > 0.9
+
+
+def test_one_image_is_degraded_and_the_other_left():
+    from bench.degradations import COLOR, DEPTH, LOST, NAMES, degraded
+
+    rng = np.random.default_rng(0)
+    color = ColorImage(rng.integers(20, 200, (24, 32, 3), np.uint8), "rgb")
+    depth = DepthImage(rng.integers(1000, 3000, (24, 32)).astype(np.uint16), 0.001)
+    frames = [Frame(i, "", color, depth) for i in range(2)]
+    assert set(NAMES) > {*COLOR, *DEPTH, *LOST}
+    for name in NAMES:
+        first, again = (degraded(frames, name, 7)[1] for _ in range(2))
+        left, changed = ("depth", "color") if name in COLOR or LOST.get(name) == "color" else ("color", "depth")
+        if name == "both as recorded":
+            assert first is frames[1]
+            continue
+        assert getattr(first, left) is getattr(frames[1], left), name
+        if name in LOST:
+            assert getattr(first, changed) is None
+        elif changed == "color":
+            np.testing.assert_array_equal(first.color.pixels, again.color.pixels)
+            assert not np.array_equal(first.color.pixels, color.pixels), name
+        else:
+            meters = first.depth.values * first.depth.metres_per_unit
+            np.testing.assert_array_equal(meters, again.depth.values * again.depth.metres_per_unit)
+            assert not np.allclose(meters, 0.001 * depth.values), name
+            if name in ("depth mostly too far", "depth mostly too near", "depth with a hole"):
+                assert 0.05 < np.mean(meters > 0.0) < 0.15
+            assert meters.min() >= 0.0
+    without = Frame(0, "", None, depth)
+    assert degraded([without], "color dark", 7) == [without], "what a frame lacks cannot be degraded"
+
+
+def test_the_network_alone_over_degradations(plain_bundle, folder, tmp_path, capsys):
+    from bench.degradations import NAMES
+    from bench.light import main
+
+    out = tmp_path / "network.json"
+    words = [str(plain_bundle), "--data", str(folder), "--lights", "recorded", "evening", "--network"]
+    assert main([*words, "--json", str(out)]) == 0
+    found = json.loads(out.read_text())["lights"]
+    assert list(found) == [*NAMES, "light: evening"]
+    for name, row in found.items():
+        assert row["prior_share"] + row["color_share"] + row["depth_share"] == pytest.approx(1.0), name
+        assert row["times_m"] == pytest.approx(row["median_m"] / found["both as recorded"]["median_m"])
+    assert "times both" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main([*words, "--wrong"])

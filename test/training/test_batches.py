@@ -90,7 +90,7 @@ def test_two_parts_are_one_batch(
         verbs.add_train_arguments(parser)
         words = ["--data", str(tiny_folder), "--out", str(tmp_path / accumulate), "--accumulate", accumulate]
         words += ["--device", "cpu", "--short-side", "32", "--epochs", "3", "--batch-size", "7"]
-        words += ["--validation-gap", "2", *as_words(no_augmentation)]
+        words += ["--validation-gap", "2", "--single-experts", "0", *as_words(no_augmentation)]
         assert verbs.run_train(parser.parse_args(words)) == 0
         rows = list(csv.DictReader((tmp_path / accumulate / "metrics.csv").open()))
         network = checkpoint.load(tmp_path / accumulate / "last.pt")["network"]

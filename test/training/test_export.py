@@ -121,7 +121,8 @@ def test_the_manifest_tells_the_errors_of_one_modality(
 def test_a_network_that_sees_no_depth_has_no_residual_of_depth_alone(
     tiny_config: TrainingConfig, validation: PosedFrames
 ) -> None:
-    config = tiny_config.with_options({"drop_color": 0.0, "drop_depth": 0.0}, system="mvloc-v")
+    off = dict.fromkeys(("drop_color", "drop_depth", "degrade_color", "degrade_depth", "single_experts"), 0.0)
+    config = tiny_config.with_options(off, system="mvloc-v")
     normalisation = PoseNormalisation.fit(validation.poses)
     network = TrainedNetwork(build_network(config), normalisation, config, {}, 1, 0.0)
     assert single_modality_poses(network, validation, DEPTH) is None

@@ -11,11 +11,14 @@ import torch
 
 from mvloc_ros.geometry import quaternion, se3
 from mvloc_ros.training.config import TrainingConfig
+from mvloc_ros.training.networks.concatenation import Concatenation
 from mvloc_ros.training.networks.mvloc import MVLoc
 from mvloc_ros.training.normalisation import PoseNormalisation
-from mvloc_ros.training.objective import GeometricLoss, MeanObjective
+from mvloc_ros.training.objective import Batch, GeometricLoss, MeanObjective
 from mvloc_ros.training.optimisation import make_optimiser
+from mvloc_ros.training.options import InputConfig
 from mvloc_ros.training.presets import PRESETS
+from mvloc_ros.training.systems import build_objective
 
 
 def test_equation_11_by_hand() -> None:
@@ -93,3 +96,78 @@ def test_a_camera_that_only_turns_keeps_metres() -> None:
     poses = random_poses(10, spread=0.2)
     poses[:, :3, 3] = (1.0, 2.0, 3.0)
     assert PoseNormalisation.fit(poses).scale_m == 1.0
+
+
+def frames(size: int = 5) -> Batch:
+    """Both modalities in all but the first two frames, which have one each."""
+    generator = torch.Generator().manual_seed(1)
+    color = torch.randint(0, 256, (size, 32, 40, 3), dtype=torch.uint8, generator=generator)
+    depth = 0.2 + 5.0 * torch.rand(size, 32, 40, generator=generator)
+    present = torch.ones(size, 2)
+    present[0, 0] = present[1, 1] = 0.0
+    return Batch(color, depth, present, torch.randn(size, 6, generator=generator))
+
+
+def test_each_expert_alone_is_a_task_of_stage_1(tiny_config: TrainingConfig) -> None:
+    """Frames with both modalities: the sum of three losses, each of a pose that the network itself gives."""
+    torch.manual_seed(0)
+    config = tiny_config.with_options({"single_experts": 0.25, "single_experts_in": "both"})
+    network, batch = MVLoc(config.network, config.input).eval(), frames()
+    objective = build_objective(config, steps=10)
+    calls = []
+    network.color.register_forward_hook(lambda *_: calls.append("color"))
+    found = objective(network, batch)
+    assert calls == ["color"], "the encoders are evaluated once"
+
+    beta, gamma = objective.geometric.beta.exp(), objective.geometric.gamma.exp()
+
+    def loss(color: float, depth: float) -> torch.Tensor:
+        """L_p of the expert alone, and how well its deviation, in units of a quarter, is that of the error."""
+        pose = network(batch.color, batch.depth, torch.tensor([color, depth]).expand(5, 2)).pose
+        alone = objective.geometric(pose, batch.target)
+        log_variance = (network.color if color else network.depth)(images[0 if color else 1])[1]
+        deviation = 4.0 * torch.exp(0.5 * log_variance.mean(dim=1))
+        error = 0.5 * (alone.position / beta + alone.rotation / gamma)
+        return alone.total + error / deviation + deviation.log()
+
+    images = network.normalise_color(batch.color), network.normalise_depth(batch.depth)
+    joint = MeanObjective(objective.geometric)(network, batch)
+    singles = torch.tensor([0.0, 0.0, 1.0, 1.0, 1.0]) * (loss(1.0, 0.0) + loss(0.0, 1.0))
+    torch.testing.assert_close(found.total, joint.total + 0.25 * singles)
+    torch.testing.assert_close(found.position, joint.position)
+    assert not torch.allclose(loss(1.0, 0.0), loss(0.0, 1.0))
+
+
+def test_the_variance_of_an_expert_fits_the_error_of_its_pose(tiny_config: TrainingConfig) -> None:
+    """It increases where it is too small for the error, and decreases where it is too large; only its layer moves."""
+    config = tiny_config.with_options({"single_experts": 1.0, "single_experts_in": "both"})
+    for log_variance, sign in ((-9.0, -1.0), (9.0, 1.0)):
+        torch.manual_seed(0)
+        network, batch = MVLoc(config.network, config.input).eval(), frames()
+        with torch.no_grad():
+            network.color.log_variance.bias.fill_(log_variance)
+        build_objective(config, steps=10)(network, batch).total.mean().backward()
+        gradient = network.color.log_variance.bias.grad
+        assert gradient is not None
+        assert sign * gradient.mean() > 0.0
+    network.zero_grad(set_to_none=True)
+    network.depth(network.normalise_depth(batch.depth))[1].sum().backward()
+    moved = {name for name, p in network.named_parameters() if p.grad is not None}
+    assert moved == {"depth.log_variance.weight", "depth.log_variance.bias"}
+
+
+def test_without_a_weight_stage_1_is_as_it_was(tiny_config: TrainingConfig) -> None:
+    """Also in a run of an earlier version, whose weight acted in stage 2 only."""
+    old = tiny_config.with_options({"single_experts": 0.25, "single_experts_in": "2"})
+    torch.manual_seed(0)
+    network, batch = MVLoc(old.network, old.input).eval(), frames()
+    pose = network(batch.color, batch.depth, batch.present).pose
+    for config in (old, tiny_config.with_options({"single_experts": 0.0})):
+        objective = build_objective(config, steps=10)
+        assert torch.equal(objective(network, batch).total, objective.geometric(pose, batch.target).total)
+
+
+def test_a_network_without_experts_has_no_such_terms(tiny_config: TrainingConfig) -> None:
+    network = Concatenation(tiny_config.network, InputConfig())
+    with pytest.raises(TypeError, match="Concatenation has no experts of single modalities"):
+        MeanObjective(GeometricLoss(0.0, -3.0), 0.5)(network, frames())

@@ -59,6 +59,8 @@ def test_small_differs_between_systems_only_where_it_must() -> None:
         assert {n for n, v in values["augmentation"].items() if v != common["augmentation"][n]} <= {
             "drop_color",
             "drop_depth",
+            "degrade_color",
+            "degrade_depth",
         }
 
 
@@ -123,6 +125,34 @@ def test_runs_before_the_likelihood_are_read_as_they_were(tmp_path: Path) -> Non
     check_same_run(tmp_path, {**run, "config": old_first}, {**run, "config": first.to_dict()})
 
 
+def test_runs_before_single_experts_in_stage_1_are_read_as_they_were(tmp_path: Path) -> None:
+    """In stage 1 their weight had no effect, and only the command that leaves it without one resumes them."""
+    now = preset("mvloc", "small").with_options({"single_experts": 0.5, "degrade_color": 0.0, "degrade_depth": 0.0})
+    run = {"processes": 1, "data": {}, "weights": ""}
+
+    def resume(old: TrainingConfig, new: TrainingConfig) -> None:
+        saved = old.to_dict()
+        del saved["stages"]["single_experts_in"], saved["augmentation"]["degrade_color"]
+        del saved["augmentation"]["degrade_depth"]
+        check_same_run(tmp_path, {**run, "config": saved}, {**run, "config": new.to_dict()})
+
+    read = now.to_dict()
+    del read["stages"]["single_experts_in"]
+    assert TrainingConfig.from_dict(read).single_experts == 0.0
+    assert now.single_experts == 0.5
+    with pytest.raises(TrainingError, match="a run with different values of single_experts"):
+        resume(now, now)
+    resume(now, now.with_options({"single_experts": 0.0}))
+    resume(now, now.with_options({"single_experts_in": "2"}))
+    second = now.with_options({"stage": "2"})
+    resume(second, second)
+    with pytest.raises(TrainingError, match="a run with different values of single_experts;"):
+        resume(second, second.with_options({"single_experts": 0.0}))
+    ignored = preset("mvloc-c", "small").to_dict()
+    ignored["stages"] |= {"single_experts": 0.5, "single_experts_in": "2"}
+    assert TrainingConfig.from_dict(ignored).single_experts == 0.0
+
+
 def test_a_file_of_ones_own(tmp_path: Path) -> None:
     path = write(
         tmp_path / "mine.yaml", "base: small\nepochs: 7\nlearning_rate: 1e-4\nstage: 1\nregister_depth: true\n"
@@ -154,6 +184,14 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
 def test_base_and_system(tmp_path: Path, text: str, system: str, expected: TrainingConfig) -> None:
     assert read_file(write(tmp_path / "mine.yml", text), None) == expected
     assert read_file(tmp_path / "mine.yml", system) == expected
+
+
+def test_the_recipe_of_another_system_as_base_leaves_out_what_needs_experts(tmp_path: Path) -> None:
+    path = write(tmp_path / "mine.yaml", "base: mvloc.small\nsystem: mvloc-c\nepochs: 7\n")
+    assert read_file(path, None).stages.single_experts == 0.0
+    write(path, "base: mvloc.small\nsystem: mvloc-c\nsingle_experts: 0.5\n")
+    with pytest.raises(TrainingError, match="mvloc-c has no experts of single modalities"):
+        read_file(path, None)
 
 
 def test_the_recipe_of_another_system_as_base(tmp_path: Path) -> None:

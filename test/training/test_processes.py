@@ -182,7 +182,7 @@ def test_two_processes_are_one(
     here, root = Path(__file__).parent, Path(__file__).parents[2]
     folders = [str(folder) for folder in (here, root / "test" / "helpers", root / "bench" / "harness")]
     script.write_text(SCRIPT.format(folders=folders))
-    options = ["--batch-size", "7", "--epochs", "1", "--gradient-limit", GRADIENT_LIMIT]
+    options = ["--batch-size", "7", "--epochs", "1", "--gradient-limit", GRADIENT_LIMIT, "--single-experts", "0"]
     options += [word for name, value in no_augmentation.items() for word in (flag(name), str(value))]
     program = [str(script), *words(tiny_folder, tmp_path / "two"), *options]
     two = launch(program, tmp_path / "log")

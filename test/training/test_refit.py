@@ -123,7 +123,7 @@ def test_a_brief_refit_of_the_second_stage_keeps_the_latent_and_lambda(
     """Hardly moving, it has the latent that the second stage came to, and lambda where that had brought it."""
     options = no_augmentation | {"epochs": 1, "stage": "both", "stage2_epochs": 2, "stage2_learning_rate": 1e-8}
     options |= {"samples": 4, "target_ess": 4.0, "latent_noise": 0.1, "latent_warmup": 1.0, "validation_fraction": 0.6}
-    config = tiny_config.with_options(options | {"latent_size": 16})
+    config = tiny_config.with_options(options | {"latent_size": 16, "single_experts": 0.0})
     train(config, tiny_folder, tmp_path, "cpu", None, 0.2)
     best = checkpoint.load(tmp_path / "best.pt")
     # As if the stage had found another unit than the one that it began with.
@@ -144,8 +144,9 @@ def test_a_brief_refit_of_the_second_stage_keeps_the_latent_and_lambda(
 def test_a_brief_refit_of_clips_keeps_the_scales_of_their_steps(
     tiny_folder: Path, tiny_config: TrainingConfig, tmp_path: Path
 ):
-    off = {"drop_color": 0.0, "drop_depth": 0.0, "clip_length": 2, "clip_skip": 3, "validation_fraction": 0.6}
-    config = tiny_config.with_options(off, system="mapnet")
+    off = dict.fromkeys(("drop_color", "drop_depth", "degrade_color", "degrade_depth", "single_experts"), 0.0)
+    clips = {"clip_length": 2, "clip_skip": 3, "validation_fraction": 0.6}
+    config = tiny_config.with_options({**off, **clips}, system="mapnet")
     train(config, tiny_folder, tmp_path, "cpu", None, 0.2)
     start = read_start(tmp_path / "best.pt", config, None)
     row = checkpoint.load(tmp_path / "best.pt")["history"][-1]

@@ -160,7 +160,7 @@ def test_which_sensors_are_used_is_said(
     assert (chosen[1].depth_min_m, chosen[1].depth_max_m) == (tiny_config.input.min_depth, 8.0)
     with pytest.raises(TrainingError, match=r"--sensors 'front' is not declared in .*camera.json, which declares side"):
         with_folder_sensors(tiny_config, folder, "front")
-    single = tiny_config.with_options({}, system="mvloc-c")
+    single = tiny_config.with_options({"single_experts": 0.0}, system="mvloc-c")
     assert with_folder_sensors(single, folder).input.sensors == (), "a system of the pair ignores them"
     with pytest.raises(TrainingError, match="mvloc-c takes color and depth only; use --sensors none"):
         with_folder_sensors(single, folder, "side")

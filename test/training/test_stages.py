@@ -198,7 +198,8 @@ def test_a_run_from_before_there_were_stages_is_understood(run: Path, tiny_folde
         values = checkpoint.load(run / "stage1" / name)
         del values["run"]["config"]["stages"], values["run"]["config"]["system"]
         checkpoint.save(tmp_path / name, values)
-    assert train(tiny_folder, tmp_path, *FIRST) == 0, "whatever the preset says of a second stage"
+    old = [*FIRST, "--single-experts", "0"]
+    assert train(tiny_folder, tmp_path, *old) == 0, "whatever the preset says of a second stage"
     assert same_weights(tmp_path / "last.pt", run / "stage1" / "last.pt")
     second = checkpoint.load(run / "last.pt")["run"]
     config = TrainingConfig.from_dict(second["config"])

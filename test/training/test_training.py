@@ -8,6 +8,7 @@ import csv
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -135,7 +136,9 @@ def test_another_run_is_refused_and_a_finished_one_stands(
         train(tiny_folder, tmp_path, "--epochs", "1", "--seed", "4", "--batch-size", "6")
     assert train(tiny_folder, tmp_path, "--epochs", "1") == 0
     assert (tmp_path / "last.pt").read_bytes() == written
-    assert "validation: median" in capsys.readouterr().out
+    rows = re.findall(r"^ *(.+): median (\S+) m, (\S+) deg$", capsys.readouterr().out, re.MULTILINE)[-4:]
+    assert [row[0] for row in rows] == ["validation", "without depth", "without color", "constant pose"]
+    assert len({row[1:] for row in rows}) == 4, "each has errors of its own"
 
 
 def test_a_damaged_checkpoint_is_named(tiny_folder: Path, tmp_path: Path) -> None:

@@ -16,7 +16,12 @@ class GaussianEncoder(nn.Module):
 
     The paper calls the second output the "diagonal vector of the variance matrix"; a logarithm keeps the variance
     positive. No ReLU on the mean, which may have both signs.
+
+    With `variance_apart` the gradient of the log variance ends at its own layer: it is learned from the features that
+    the pose needs, and does not change them.
     """
+
+    variance_apart: bool = False
 
     def __init__(self, backbone: ResNet, latent_size: int) -> None:
         super().__init__()
@@ -33,7 +38,8 @@ class GaussianEncoder(nn.Module):
         """Images `[B, C, H, W]` in [-1, 1] -> mean and log variance, each `[B, D]`."""
         features = self.backbone(image)
         limit = LOG_VARIANCE_LIMIT
-        return self.mean(features), self.log_variance(features).clamp(-limit, limit)
+        log_variance = self.log_variance(features.detach() if self.variance_apart else features)
+        return self.mean(features), log_variance.clamp(-limit, limit)
 
 
 class FeatureEncoder(nn.Module):
