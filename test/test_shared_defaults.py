@@ -22,6 +22,7 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "training.md"
 # Options that mean something else in each command, or the same of something else.
 OTHERS = {"--out", "--poses", "--precision", "--rate", "--split", "--max-speed", "--max-turn-rate", "--short-side"}
 OTHERS |= {"--resolution"}  # of the scene map, of the occupancy grid
+OTHERS |= {"--sensors"}  # that are rendered, that are used of those which a folder declares
 # Options of `mvloc replay` that are parameters of the node, by another name.
 RENAMED = {"sync_tolerance": "pair_tolerance", "refine_budget": "refine_budget_ms"}
 # What mvloc.small sets apart from the options' own defaults, which mvloc.paper has: neither says all.
