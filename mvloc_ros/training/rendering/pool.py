@@ -31,7 +31,7 @@ from mvloc_ros.training.rendering.places import Places, is_clear, places_of
 from mvloc_ros.training.rendering.selection import select
 from mvloc_ros.training.rendering.sensor import DepthSensor, sensor_of
 from mvloc_ros.training.rendering.source import Source, measured_shares, sources_of
-from mvloc_ros.training.rendering.view import View, render
+from mvloc_ros.training.rendering.view import color_view, draw_view
 from mvloc_ros.training.views.reprojection import RgbdCameras
 
 Array = NDArray[np.float64]
@@ -98,15 +98,14 @@ class _Renderer:
         selection = select(source, pose, self._camera)
         if selection.covered < LEAST_COVERED:
             return None
-        view = render(source, space, pose, selection)
-        if not self._is_kept(view):
+        drawn = draw_view(source, space, pose, selection)
+        depth = drawn.depth.cpu().numpy()
+        if (self.sensor.in_range(depth) > 0.0).mean() < self._least_depth or _near(depth) < self._nearest:
+            return None
+        view = color_view(source, drawn)
+        if view.colored.mean() < LEAST_COLORED:
             return None
         return _Shown(index, pose, view.color, self.sensor.measure(view.depth, random))
-
-    def _is_kept(self, view: View) -> bool:
-        depth = self.sensor.in_range(view.depth)
-        enough = float(view.colored.mean()) >= LEAST_COLORED and float((depth > 0.0).mean()) >= self._least_depth
-        return enough and _near(view.depth) >= self._nearest
 
 
 def _near(depth: NDArray[np.float32]) -> float:

@@ -2,8 +2,8 @@
 """What a depth camera would have measured of an exact depth image: noise, holes and range.
 
 - Noise along the axis: the standard deviation of `depth_noise`, rounded to millimeters.
-- No measurement: with a chance of 0.6 beside a step of the depth by more than 5 %; with a chance of 0.004 anywhere; with
-  one that grows from 0 to 1 where the cosine of the angle between ray and surface falls from 0.2 to 0.1.
+- No measurement: with a chance of 0.6 beside a step of the depth by more than 5 %; with a chance of 0.004 anywhere;
+  with one that grows from 0 to 1 where the cosine between ray and normal of the surface falls from 0.2 to 0.1.
 - None outside of the range in which the recording has 99.8 % of its measurements.
 """
 

@@ -15,13 +15,15 @@ from mvloc_ros.geometry.depth_noise import depth_noise
 from mvloc_ros.training.rendering.coloring import paint
 from mvloc_ros.training.rendering.observed_space import ObservedSpace
 from mvloc_ros.training.rendering.selection import Selection, select
-from mvloc_ros.training.rendering.source import Source
+from mvloc_ros.training.rendering.source import Frames, Source
 from mvloc_ros.training.rendering.surfaces import draw
 from mvloc_ros.training.views.filling import fill
 from mvloc_ros.training.views.warping import on_color_pixels
 
 Array = NDArray[np.float64]
 
+# Depth of a pixel of which nothing is known nearby.
+_FARTHEST_M = 1000.0
 # Along a ray to a surface: distance of the looks at the grid in cubes, and how many may fall where no frame saw.
 _STEP_CUBES, _UNSEEN = 1.5, 1
 # Beginning and end of a ray are not looked at: the camera is at a free place, and a surface fills a part of its cube.
@@ -43,33 +45,49 @@ class View:
     colored: NDArray[np.bool_]
 
 
-def render(source: Source, space: ObservedSpace, T_map_view: Array, selection: Selection | None = None) -> View:
-    """The view of a camera at T_map_view (4x4), from the frames of a selection, by default the best ones.
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """Surfaces of a view without colors: depth as in `View`, on the device, the frames that made it, T_view_frame."""
 
-    Without any frame it is black and has no depth.
-    """
-    camera = source.cameras.depth
-    chosen = (selection or select(source, T_map_view, camera)).frames
-    if len(chosen) == 0:
-        shape = (camera.height, camera.width)
-        return View(np.zeros((*shape, 3), np.uint8), np.zeros(shape, np.float32), np.zeros(shape, np.bool_))
-    frames = source.pick(chosen)
+    depth: Tensor
+    frames: Frames
+    T_view_frame: Array
+
+
+def draw_view(source: Source, space: ObservedSpace, T_map_view: Array, selection: Selection) -> Drawn:
+    """The surfaces that a camera at T_map_view (4x4) sees, from the frames of a selection; at least one."""
+    frames = source.pick(selection.frames)
     T_view_frame = se3.inverse(T_map_view) @ frames.poses
-    rotation, translation = _placed(T_view_frame, source.device)
-    depth = draw(frames.depth, rotation, translation, camera).depth
-    depth = torch.where(_in_sight(depth, space, T_map_view, source), depth, torch.zeros_like(depth))
-    on_color = on_color_pixels(depth.unsqueeze(0), source.cameras)[0]
+    depth = draw(frames.depth, *_placed(T_view_frame, source.device), source.cameras.depth).depth
+    seen = _in_sight(depth, space, T_map_view, source)
+    return Drawn(torch.where(seen, depth, torch.zeros_like(depth)), frames, T_view_frame)
+
+
+def color_view(source: Source, drawn: Drawn) -> View:
+    """Drawn surfaces with the colors of their frames."""
+    on_color = on_color_pixels(drawn.depth.unsqueeze(0), source.cameras)[0]
     measured = on_color > 0.0
     inverse = torch.where(measured, on_color, torch.full_like(on_color, torch.inf)).reciprocal()
-    dense = fill(inverse[None, None], measured[None, None])[0, 0].clamp(min=1e-3).reciprocal()
-    rotation, translation = _placed(np.linalg.inv(T_view_frame), source.device)
-    painted = paint(dense, measured, (frames.color, frames.depth_on_color), rotation, translation, source.cameras.color)
+    dense = fill(inverse[None, None], measured[None, None])[0, 0].clamp(min=1.0 / _FARTHEST_M).reciprocal()
+    rotation, translation = _placed(se3.inverse(drawn.T_view_frame), source.device)
+    images = drawn.frames.color, drawn.frames.depth_on_color
+    painted = paint(dense, measured, images, rotation, translation, source.cameras.color)
     color = fill(painted.color.permute(2, 0, 1)[None], painted.known[None, None])[0].permute(1, 2, 0)
     return View(
         color.clamp(0.0, 255.0).round().to(torch.uint8).cpu().numpy(),
-        depth.cpu().numpy(),
+        drawn.depth.cpu().numpy(),
         painted.known.cpu().numpy(),
     )
+
+
+def render(source: Source, space: ObservedSpace, T_map_view: Array) -> View:
+    """The view of a camera at T_map_view (4x4), from the best frames; black and without depth if there are none."""
+    camera = source.cameras.depth
+    selection = select(source, T_map_view, camera)
+    if len(selection.frames) == 0:
+        shape = (camera.height, camera.width)
+        return View(np.zeros((*shape, 3), np.uint8), np.zeros(shape, np.float32), np.zeros(shape, np.bool_))
+    return color_view(source, draw_view(source, space, T_map_view, selection))
 
 
 def _placed(T: Array, device: torch.device) -> tuple[Tensor, Tensor]:
