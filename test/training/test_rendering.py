@@ -22,6 +22,7 @@ from mvloc_ros.training.rendering.places import is_clear, places_of, up_directio
 from mvloc_ros.training.rendering.selection import select
 from mvloc_ros.training.rendering.sensor import DepthSensor, sensor_of
 from mvloc_ros.training.rendering.source import Source, sources_of
+from mvloc_ros.training.rendering.surfaces import draw
 from mvloc_ros.training.rendering.view import View, render
 from mvloc_ros.training.views import RgbdCameras
 
@@ -96,7 +97,9 @@ def test_a_new_pose_gives_the_exact_image(recorded: tuple[str, Source, ObservedS
     assert np.median(apart) > 0.1, "places that no frame had"
     assert middle["depth"] < (0.002 if kind == "exact" else 0.006)
     assert middle["color"] <= (4.0 if kind == "exact" else 8.0)
-    assert middle["covered"] > (0.93 if kind == "exact" else 0.65)  # the sensor has holes at edges, windows and far away
+    assert middle["covered"] > (
+        0.93 if kind == "exact" else 0.65
+    )  # the sensor has holes at edges, windows and far away
     assert middle["behind"] < 0.02
 
 
@@ -157,20 +160,36 @@ def test_nothing_shows_through_a_surface_that_is_seen_from_near(place: tuple[flo
     assert (np.abs(view.depth - depth)[view.depth > 0.0] > 0.01).mean() < 0.03
 
 
-def test_the_back_of_a_surface_hides_what_is_behind_it() -> None:
-    """Behind the board a camera that looks back sees no frame's side of it, and nothing through it."""
-    front = (2, 0.0, (-9.0, 9.0), (-9.0, 9.0))
-    towards = [looking((x, 0.0, 0.3), 0.0) for x in np.linspace(-1.0, 1.0, 9)]
-    back = [looking((x, 0.0, 1.8), np.pi) for x in np.linspace(-1.0, 1.0, 9)]
-    scene: list[Rectangle] = [WALL, BOARD, front]
-    source, space = recording(scene, towards + back)
-    pose = looking((0.0, 0.0, 3.0), np.pi)
+def test_the_back_of_a_surface_is_not_shown_and_hides() -> None:
+    """A surface that only its other side's frames saw is a hole, not a picture of what is farther away."""
+    pose = looking((0.0, 0.0, 3.5), np.pi)
+    wide, near = (torch.from_numpy(trace(scene, looking((0.0, 0.0, 0.5), 0.0))[1]) for scene in ([WALL], [BOARD]))
+    wall, board = torch.where(near > 0.0, torch.zeros_like(wide), wide), near
+    T = se3.inverse(pose) @ np.stack([looking((0.0, 0.0, 0.5), np.pi), looking((0.0, 0.0, 0.5), 0.0)])
+    front = torch.from_numpy(trace([(2, -1.0, (-9.0, 9.0), (-9.0, 9.0))], looking((0.0, 0.0, 0.5), np.pi))[1])
+    placed = torch.as_tensor(T, dtype=torch.float32)
+    for second, hides in ((board, True), (torch.zeros_like(wall), False)):
+        found = draw(torch.stack([front, second]), placed[:, :3, :3], placed[:, :3, 3], CAM)
+        middle = found.depth[20:28, 28:36]
+        assert bool(found.hidden[20:28, 28:36].all()) == hides
+        assert bool((middle == 0.0).all()) if hides else torch.allclose(middle, torch.tensor(4.5))
+
+
+def test_a_wall_that_was_seen_from_its_other_side_hides_what_is_behind_it() -> None:
+    """10 cm thick, and free on both sides; the frames that saw it are none of those that make the view."""
+    scene: list[Rectangle] = [WALL, BOARD, (2, 2.1, (-0.4, 0.4), (-0.4, 0.4)), (2, 0.0, (-9.0, 9.0), (-9.0, 9.0))]
+    across = np.linspace(-1.0, 1.0, 9)
+    towards = [looking((x, 0.0, 0.3), 0.0) for x in across]
+    away = [looking((x, 0.0, 1.6), np.pi) for x in across]
+    along = [looking((-3.0, 0.0, z), np.pi / 2) for z in np.arange(2.3, 3.2, 0.05)]
+    scene += [(0, x, (-0.4, 0.4), (2.0, 2.1)) for x in (-0.4, 0.4)] + [(0, 3.0, (-9.0, 9.0), (-9.0, 9.0))]
+    source, space = recording(scene, towards + away + along)
+    pose = looking((0.0, 0.0, 2.9), np.pi)
     view, depth = render(source, space, pose), trace(scene, pose)[1]
-    board = depth == 1.0
-    assert board.sum() > 500
-    assert (view.depth[board] > 0.0).mean() < 0.08
-    beside = (view.depth > 0.0) & ~board
-    assert np.abs(view.depth - depth)[beside].max() < 0.02 if beside.any() else True
+    wall = depth == np.float32(0.8)
+    middle = cv2.erode(wall.astype(np.uint8), np.ones((17, 17))) > 0  # all but one cube of the grid at its sides
+    assert middle.sum() > 500
+    assert not (view.depth[middle] > 0.9).any()
 
 
 def test_what_no_frame_saw_to_be_free_hides_what_is_behind_it() -> None:
@@ -181,7 +200,7 @@ def test_what_no_frame_saw_to_be_free_hides_what_is_behind_it() -> None:
         (0, 0.4, (-2.0, 2.0), (2.0, 3.2)),
     ]
     scene: list[Rectangle] = [WALL, (0, -3.0, (-9.0, 9.0), (-9.0, 9.0)), *cupboard]
-    front = [looking((x, 0.0, 0.0), 0.0) for x in np.linspace(-2.0, 2.0, 17)]
+    front = [looking((x, 0.0, 0.0), 0.0) for x in np.linspace(-0.3, 0.3, 9)]
     left = [looking((-1.0, 0.0, z), -np.pi / 2) for z in np.linspace(2.0, 3.2, 9)]
     source, space = recording(scene, front + left)
     pose = looking((1.5, 0.0, 2.6), -np.pi / 2)
@@ -246,7 +265,9 @@ def test_the_sensor_has_noise_holes_and_a_range() -> None:
         assert (part == 0.0).mean() < 0.01
         assert np.std(part[part > 0.0]) == pytest.approx(depth_noise(z), rel=0.1)
     assert (measured[:, 12:48, 39:41] == 0.0).mean() == pytest.approx(0.6, abs=0.05)
-    flat = np.tile(np.linspace(0.5, 4.5, 80, dtype=np.float32), (60, 1))  # 50 mm a pixel: nearly along the ray when near
+    flat = np.tile(
+        np.linspace(0.5, 4.5, 80, dtype=np.float32), (60, 1)
+    )  # 50 mm a pixel: nearly along the ray when near
     assert (sensor.measure(flat, random)[5:55, 3:8] == 0.0).mean() > 0.5
 
 

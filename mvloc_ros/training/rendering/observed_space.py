@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The space that a sequence saw to be free: cubes that a ray of some frame passed through before it met a surface."""
+"""What a sequence saw of the space: cubes that a ray of some frame passed through, and cubes in which one ended."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MOST_CUBES = 1 << 26
 # Rays of a frame: columns; neighboring frames fill what lies between. Looks along a ray: their distance, in cubes.
 _COLUMNS, _LOOK_CUBES = 40, 0.7
 # The end of a ray, in which the surface may lie: this and three standard deviations.
-_MARGIN_M, _SIGMAS = 0.05, 3.0
+_MARGIN_M, _SIGMAS = 0.1, 3.0
 _FRAMES_AT_ONCE = 32
 # Space this near to a recorded camera is free, since the camera was there.
 _AROUND_CAMERA_M = 0.15
@@ -32,26 +32,34 @@ class ObservedSpace:
     """A grid of cubes.
 
     Attributes:
-        free: bool `[X * Y * Z]`, on the device.
+        free: bool `[X * Y * Z]`, on the device: a ray passed through it.
+        solid: bool `[X * Y * Z]`: rays ended in it, and none passed through it.
         shape: X, Y, Z.
         origin: lower corner, map frame, meters.
         cube_m: edge of a cube.
     """
 
     free: Tensor
+    solid: Tensor
     shape: tuple[int, int, int]
     origin: Array
     cube_m: float
 
     def is_free(self, points: Tensor, offset: Array) -> Tensor:
         """Which of points `[..., 3]`, relative to `offset` in the map frame, are in free cubes; outside none is."""
+        cube, inside = self.cubes(points, offset)
+        return self.free[cube] & inside
+
+    def cubes(self, points: Tensor, offset: Array) -> tuple[Tensor, Tensor]:
+        """The numbers of their cubes, and whether points are inside of the grid; outside the number is 0."""
         start = torch.as_tensor(offset - self.origin, dtype=torch.float32, device=points.device)
         cell = ((points + start) / self.cube_m).floor().long()
         limits = torch.tensor(self.shape, device=points.device)
         inside = ((cell >= 0) & (cell < limits)).all(dim=-1)
-        return self.free[self._flat(torch.where(inside.unsqueeze(-1), cell, torch.zeros_like(cell)))] & inside
+        return self.number(torch.where(inside.unsqueeze(-1), cell, torch.zeros_like(cell))), inside
 
-    def _flat(self, cell: Tensor) -> Tensor:
+    def number(self, cell: Tensor) -> Tensor:
+        """Numbers of cubes by their places `[..., 3]` in the grid."""
         return (cell[..., 0] * self.shape[1] + cell[..., 1]) * self.shape[2] + cell[..., 2]
 
 
@@ -63,9 +71,10 @@ def observe(source: Source) -> ObservedSpace:
         cube *= 1.25
     nx, ny, nz = (int(n) for n in np.ceil((high - low) / cube) + 2.0)
     free = torch.zeros(nx * ny * nz, dtype=torch.bool, device=source.device)
-    space = ObservedSpace(free, (nx, ny, nz), low - cube, cube)
+    space = ObservedSpace(free, torch.zeros_like(free), (nx, ny, nz), low - cube, cube)
     for first in range(0, len(source.members), _FRAMES_AT_ONCE):
         _mark(space, source, np.arange(first, min(first + _FRAMES_AT_ONCE, len(source.members))))
+    space.solid.logical_and_(~space.free)
     return space
 
 
@@ -79,7 +88,7 @@ def _bounds(source: Source) -> tuple[Array, Array]:
 
 
 def _mark(space: ObservedSpace, source: Source, chosen: NDArray[np.int64]) -> None:
-    """Mark what some frames saw."""
+    """Mark what some frames saw: free cubes, and in `solid` all in which rays end."""
     camera, frames = source.cameras.depth, source.pick(chosen)
     stride = max(1, camera.width // _COLUMNS)
     z = frames.depth[:, ::stride, ::stride]
@@ -99,6 +108,8 @@ def _mark(space: ObservedSpace, source: Source, chosen: NDArray[np.int64]) -> No
     farthest = float(end.max()) if len(end) else 0.0
     step = _LOOK_CUBES * space.cube_m
     limits = torch.tensor(space.shape, device=device)
+    cell = ((start + z[measured].unsqueeze(1) * turned) / space.cube_m).floor().long()
+    space.solid[space.number(cell[((cell >= 0) & (cell < limits)).all(dim=-1)])] = True
     for k in range(int(farthest / step) + 1):
         going = end >= k * step
         if not bool(going.any()):
@@ -106,8 +117,8 @@ def _mark(space: ObservedSpace, source: Source, chosen: NDArray[np.int64]) -> No
         turned, end, start = turned[going], end[going], start[going]
         cell = ((start + (k * step) * turned) / space.cube_m).floor().long()
         inside = ((cell >= 0) & (cell < limits)).all(dim=-1)
-        space.free[space._flat(cell[inside])] = True
+        space.free[space.number(cell[inside])] = True
     near = torch.tensor([-_AROUND_CAMERA_M, 0.0, _AROUND_CAMERA_M], device=device)
     around = torch.cartesian_prod(near, near, near)
     cell = ((position.to(device)[:, None] + around) / space.cube_m).floor().long().clamp(min=0)
-    space.free[space._flat(torch.minimum(cell, limits - 1))] = True
+    space.free[space.number(torch.minimum(cell, limits - 1))] = True

@@ -25,9 +25,9 @@ Array = NDArray[np.float64]
 # Depth of a pixel of which nothing is known nearby.
 _FARTHEST_M = 1000.0
 # Along a ray to a surface: distance of the looks at the grid in cubes, and how many may fall where no frame saw.
-_STEP_CUBES, _UNSEEN = 1.5, 1
+_STEP_CUBES, _UNSEEN = 0.8, 1
 # Beginning and end of a ray are not looked at: the camera is at a free place, and a surface fills a part of its cube.
-_BEGIN_M, _END_CUBES = 0.3, 1.5
+_BEGIN_M, _END_CUBES = 0.1, 1.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,9 +96,10 @@ def _placed(T: Array, device: torch.device) -> tuple[Tensor, Tensor]:
 
 
 def _in_sight(depth: Tensor, space: ObservedSpace, T_map_view: Array, source: Source) -> Tensor:
-    """Whether all of the way to each point was seen to be free, bool `[H, W]`.
+    """Whether all of the way to each point was seen to be free and crosses no surface, bool `[H, W]`.
 
-    Otherwise something may stand there that no frame saw, as the side of a cupboard that was only seen from the front.
+    Otherwise something may stand there that no frame saw, as the side of a cupboard that was only seen from the front,
+    or that the frames of this view did not see, as a wall that was only seen from its other side.
     """
     camera, device = source.cameras.depth, depth.device
     u = (torch.arange(camera.width, device=device) - camera.cx) / camera.fx
@@ -111,5 +112,6 @@ def _in_sight(depth: Tensor, space: ObservedSpace, T_map_view: Array, source: So
     looks = torch.arange(_BEGIN_M, max(farthest, _BEGIN_M) + step, step, device=device)
     reached = looks[:, None, None] < end
     points = looks[:, None, None, None] * rays
-    seen = space.is_free(points, T_map_view[:3, 3])
-    return (reached & ~seen).sum(dim=0) <= _UNSEEN
+    cube, inside = space.cubes(points, T_map_view[:3, 3])
+    unseen = (reached & ~(space.free[cube] & inside)).sum(dim=0) > _UNSEEN
+    return ~unseen & ~(reached & space.solid[cube] & inside).any(dim=0)
