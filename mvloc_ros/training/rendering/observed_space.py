@@ -23,8 +23,12 @@ _COLUMNS, _LOOK_CUBES = 40, 0.7
 # The end of a ray, in which the surface may lie: this and three standard deviations.
 _MARGIN_M, _SIGMAS = 0.1, 3.0
 _FRAMES_AT_ONCE = 32
-# Space this near to a recorded camera is free, since the camera was there.
-_AROUND_CAMERA_M = 0.15
+# Space this near to a recorded camera is free, since the camera was there, with what carried it.
+_AROUND_CAMERA_M = 0.25
+
+
+# What a sequence knows of a cube: nothing, that rays ended in it and none passed through it, or that one did.
+UNKNOWN, SOLID, FREE = 0, 1, 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,31 +36,25 @@ class ObservedSpace:
     """A grid of cubes.
 
     Attributes:
-        free: bool `[X * Y * Z]`, on the device: a ray passed through it.
-        solid: bool `[X * Y * Z]`: rays ended in it, and none passed through it.
+        state: uint8 `[X * Y * Z]`, on the device: `UNKNOWN`, `SOLID` or `FREE`.
         shape: X, Y, Z.
         origin: lower corner, map frame, meters.
         cube_m: edge of a cube.
     """
 
-    free: Tensor
-    solid: Tensor
+    state: Tensor
     shape: tuple[int, int, int]
     origin: Array
     cube_m: float
 
-    def is_free(self, points: Tensor, offset: Array) -> Tensor:
-        """Which of points `[..., 3]`, relative to `offset` in the map frame, are in free cubes; outside none is."""
-        cube, inside = self.cubes(points, offset)
-        return self.free[cube] & inside
-
-    def cubes(self, points: Tensor, offset: Array) -> tuple[Tensor, Tensor]:
-        """The numbers of their cubes, and whether points are inside of the grid; outside the number is 0."""
+    def at(self, points: Tensor, offset: Array) -> Tensor:
+        """The states of the cubes of points `[..., 3]`, relative to `offset` in the map frame; `UNKNOWN` outside."""
         start = torch.as_tensor(offset - self.origin, dtype=torch.float32, device=points.device)
         cell = ((points + start) / self.cube_m).floor().long()
         limits = torch.tensor(self.shape, device=points.device)
         inside = ((cell >= 0) & (cell < limits)).all(dim=-1)
-        return self.number(torch.where(inside.unsqueeze(-1), cell, torch.zeros_like(cell))), inside
+        found = self.state[self.number(torch.where(inside.unsqueeze(-1), cell, torch.zeros_like(cell)))]
+        return torch.where(inside, found, torch.full_like(found, UNKNOWN))
 
     def number(self, cell: Tensor) -> Tensor:
         """Numbers of cubes by their places `[..., 3]` in the grid."""
@@ -70,11 +68,10 @@ def observe(source: Source) -> ObservedSpace:
     while np.prod(np.ceil((high - low) / cube) + 2.0) > _MOST_CUBES:
         cube *= 1.25
     nx, ny, nz = (int(n) for n in np.ceil((high - low) / cube) + 2.0)
-    free = torch.zeros(nx * ny * nz, dtype=torch.bool, device=source.device)
-    space = ObservedSpace(free, torch.zeros_like(free), (nx, ny, nz), low - cube, cube)
+    state = torch.full((nx * ny * nz,), UNKNOWN, dtype=torch.uint8, device=source.device)
+    space = ObservedSpace(state, (nx, ny, nz), low - cube, cube)
     for first in range(0, len(source.members), _FRAMES_AT_ONCE):
         _mark(space, source, np.arange(first, min(first + _FRAMES_AT_ONCE, len(source.members))))
-    space.solid.logical_and_(~space.free)
     return space
 
 
@@ -88,7 +85,7 @@ def _bounds(source: Source) -> tuple[Array, Array]:
 
 
 def _mark(space: ObservedSpace, source: Source, chosen: NDArray[np.int64]) -> None:
-    """Mark what some frames saw: free cubes, and in `solid` all in which rays end."""
+    """Mark what some frames saw."""
     camera, frames = source.cameras.depth, source.pick(chosen)
     stride = max(1, camera.width // _COLUMNS)
     z = frames.depth[:, ::stride, ::stride]
@@ -109,7 +106,8 @@ def _mark(space: ObservedSpace, source: Source, chosen: NDArray[np.int64]) -> No
     step = _LOOK_CUBES * space.cube_m
     limits = torch.tensor(space.shape, device=device)
     cell = ((start + z[measured].unsqueeze(1) * turned) / space.cube_m).floor().long()
-    space.solid[space.number(cell[((cell >= 0) & (cell < limits)).all(dim=-1)])] = True
+    ends = space.number(cell[((cell >= 0) & (cell < limits)).all(dim=-1)])
+    space.state[ends] = torch.where(space.state[ends] == FREE, space.state[ends], torch.full_like(ends, SOLID).byte())
     for k in range(int(farthest / step) + 1):
         going = end >= k * step
         if not bool(going.any()):
@@ -117,8 +115,8 @@ def _mark(space: ObservedSpace, source: Source, chosen: NDArray[np.int64]) -> No
         turned, end, start = turned[going], end[going], start[going]
         cell = ((start + (k * step) * turned) / space.cube_m).floor().long()
         inside = ((cell >= 0) & (cell < limits)).all(dim=-1)
-        space.free[space.number(cell[inside])] = True
-    near = torch.tensor([-_AROUND_CAMERA_M, 0.0, _AROUND_CAMERA_M], device=device)
+        space.state[space.number(cell[inside])] = FREE
+    near = torch.linspace(-_AROUND_CAMERA_M, _AROUND_CAMERA_M, 6, device=device)
     around = torch.cartesian_prod(near, near, near)
     cell = ((position.to(device)[:, None] + around) / space.cube_m).floor().long().clamp(min=0)
-    space.free[space.number(torch.minimum(cell, limits - 1))] = True
+    space.state[space.number(torch.minimum(cell, limits - 1))] = FREE

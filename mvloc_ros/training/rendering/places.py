@@ -15,13 +15,15 @@ import torch
 from numpy.typing import NDArray
 
 from mvloc_ros.geometry import quaternion
-from mvloc_ros.training.rendering.observed_space import ObservedSpace
+from mvloc_ros.training.rendering.observed_space import FREE, ObservedSpace
 from mvloc_ros.training.rendering.source import Source
 
 Array = NDArray[np.float64]
 
-# Largest distance to the recorded place, and the standard deviation of the heading's difference.
-REACH_M, HEADING_DEG = 1.5, 15.0
+# Largest distance to the recorded place: a quarter of the size of where the camera was, and this at most.
+REACH_M, _REACH_OF_SIZE = 1.5, 0.25
+# Standard deviation of the difference of headings.
+HEADING_DEG = 15.0
 # A robot needs so much room around its camera.
 CLEARANCE_M = 0.2
 # Places this close to each other count as one, so that where a robot stood still is not drawn more often.
@@ -38,17 +40,19 @@ class Places:
         poses: T_map_camera of its frames, `[N, 4, 4]`.
         chances: of each frame to be the recorded place, `[N]`, sum 1.
         up: unit vector, map frame.
+        reach_m: largest distance to the recorded place.
     """
 
     poses: Array
     chances: Array
     up: Array
+    reach_m: float
 
     def draw(self, random: np.random.Generator) -> Array:
         """A pose T_map_camera, 4x4."""
         place = int(random.choice(len(self.poses), p=self.chances))
         looking = int(random.integers(len(self.poses)))
-        distance, bearing = REACH_M * math.sqrt(random.random()), 2.0 * math.pi * random.random()
+        distance, bearing = self.reach_m * math.sqrt(random.random()), 2.0 * math.pi * random.random()
         turn = math.radians(HEADING_DEG) * random.standard_normal()
         level = np.linalg.svd(self.up[None])[2][1:]
         pose = np.eye(4)
@@ -66,7 +70,8 @@ def places_of(source: Source) -> Places:
     cells = np.floor((positions - positions.min(axis=0)) / _SAME_PLACE_M).astype(np.int64)
     _, inverse, counts = np.unique(cells, axis=0, return_inverse=True, return_counts=True)
     chances = 1.0 / counts[inverse.ravel()]
-    return Places(source.poses, chances / chances.sum(), up_direction(source.poses))
+    reach = min(REACH_M, _REACH_OF_SIZE * float(np.linalg.norm(np.ptp(positions, axis=0))))
+    return Places(source.poses, chances / chances.sum(), up_direction(source.poses), reach)
 
 
 def up_direction(poses: Array) -> Array:
@@ -84,5 +89,5 @@ def up_direction(poses: Array) -> Array:
 def is_clear(space: ObservedSpace, position: Array) -> bool:
     """Whether a place and what is around it were seen to be free."""
     steps = np.concatenate([np.zeros((1, 3)), CLEARANCE_M * np.eye(3), -CLEARANCE_M * np.eye(3)])
-    points = torch.as_tensor(steps, dtype=torch.float32, device=space.free.device)
-    return bool(space.is_free(points, position).all())
+    points = torch.as_tensor(steps, dtype=torch.float32, device=space.state.device)
+    return bool((space.at(points, position) == FREE).all())

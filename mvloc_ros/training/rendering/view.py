@@ -13,7 +13,7 @@ from torch import Tensor
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.depth_noise import depth_noise
 from mvloc_ros.training.rendering.coloring import paint
-from mvloc_ros.training.rendering.observed_space import ObservedSpace
+from mvloc_ros.training.rendering.observed_space import FREE, SOLID, ObservedSpace
 from mvloc_ros.training.rendering.selection import Selection, select
 from mvloc_ros.training.rendering.source import Frames, Source
 from mvloc_ros.training.rendering.surfaces import draw
@@ -104,14 +104,12 @@ def _in_sight(depth: Tensor, space: ObservedSpace, T_map_view: Array, source: So
     camera, device = source.cameras.depth, depth.device
     u = (torch.arange(camera.width, device=device) - camera.cx) / camera.fx
     v = ((torch.arange(camera.height, device=device) - camera.cy) / camera.fy).unsqueeze(1)
-    rays = torch.stack([u.expand(depth.shape), v.expand(depth.shape), torch.ones_like(depth)], dim=-1)
+    rays = torch.stack([u.expand(depth.shape), v.expand(depth.shape), torch.ones_like(depth)], dim=-1).reshape(-1, 3)
     rays = rays @ torch.as_tensor(T_map_view[:3, :3], dtype=torch.float32, device=device).T
-    end = depth - _END_CUBES * space.cube_m - depth_noise(depth)
-    step = _STEP_CUBES * space.cube_m
-    farthest = float(end.max())
+    end = (depth - _END_CUBES * space.cube_m - depth_noise(depth)).flatten()
+    step, farthest = _STEP_CUBES * space.cube_m, float(end.max())
     looks = torch.arange(_BEGIN_M, max(farthest, _BEGIN_M) + step, step, device=device)
-    reached = looks[:, None, None] < end
-    points = looks[:, None, None, None] * rays
-    cube, inside = space.cubes(points, T_map_view[:3, 3])
-    unseen = (reached & ~(space.free[cube] & inside)).sum(dim=0) > _UNSEEN
-    return ~unseen & ~(reached & space.solid[cube] & inside).any(dim=0)
+    look, ray = (looks.unsqueeze(1) < end).nonzero().unbind(dim=1)
+    state = space.at(looks[look].unsqueeze(1) * rays[ray], T_map_view[:3, 3])
+    not_free, solid = (torch.bincount(ray[chosen], minlength=len(rays)) for chosen in (state != FREE, state == SOLID))
+    return ((not_free <= _UNSEEN) & (solid == 0)).reshape(depth.shape)
