@@ -35,7 +35,7 @@ IN_MEMORY = ReadOptions(cache=None)
 
 
 def read(root: Path) -> TrainingData:
-    return read_data(CONFIG, root, 0.2, IN_MEMORY)
+    return read_data(CONFIG, root, 0.2, IN_MEMORY, force=True)  # painted frames contradict their poses
 
 
 def pool_of(data: TrainingData, cache: Path | None = None, seed: int = 0, count: int = 12) -> PosedFrames:
