@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -89,12 +90,17 @@ def test_test_sequences_contribute_no_pixel(tiny_folder: Path, tmp_path: Path) -
     assert pool_of(read(root)).digest() == first.digest()
 
 
-def test_the_pool_is_that_of_its_seed_from_the_cache_and_anew(tiny_folder: Path, tmp_path: Path) -> None:
+def test_the_pool_is_that_of_its_seed_from_the_cache_and_anew(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With any number of threads, and where the cache cannot be written."""
     data = read(tiny_folder)
     first = pool_of(data, tmp_path / "cache")
     cached = pool_of(data, tmp_path / "cache")
     assert isinstance(cached.color, np.memmap)
-    for other in (cached, pool_of(data), pool_of(data, tmp_path / "other")):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _process: set(range(5)))
+    (tmp_path / "file").write_text("no folder")
+    for other in (cached, pool_of(data, tmp_path / "file")):
         assert other.digest() == first.digest()
         assert other.sequences == first.sequences
         np.testing.assert_array_equal(other.poses, first.poses)

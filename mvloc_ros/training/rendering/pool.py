@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +26,7 @@ from tqdm import tqdm
 
 from mvloc_ros.training.cache import Stored, Writer, open_or_build
 from mvloc_ros.training.datasets import COLOR, DEPTH, PosedFrames
+from mvloc_ros.training.datasets.load_frames import BYTES_PER_PIXEL
 from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.rendering.observed_space import ObservedSpace, observe
 from mvloc_ros.training.rendering.places import Places, is_clear, places_of
@@ -131,17 +133,8 @@ def render_pool(
     """
     if not (frames.present[:, [COLOR, DEPTH]] > 0.0).all(axis=1).any():
         raise TrainingError("--rendered needs frames with color and depth, and no training frame has both; remove it.")
-    if cache is not None:
-        try:
-            height, width = frames.depth.shape[1:]
-            needed = rendering.count * height * width * 7
-            folder = cache / rendering.key(frames)
-            return _read(open_or_build(folder, lambda w: _write(w, rendering, frames, device, is_main), needed))
-        except OSError as error:
-            _log.warning(
-                "The cache folder %s cannot be used (%s), so rendered views are kept in memory; see --cache.",
-                cache, error.strerror or error,
-            )  # fmt: skip
+    if cache is not None and (found := _through_cache(cache, rendering, frames, device, is_main)) is not None:
+        return found
     shown = list(_shown(rendering, frames, device, is_main))
     return _assembled(
         np.stack([view.color for view in shown]),
@@ -150,6 +143,28 @@ def render_pool(
         [view.sequence for view in shown],
         _names(frames, rendering, device),
     )
+
+
+def _through_cache(
+    cache: Path, rendering: Rendering, frames: PosedFrames, device: torch.device, is_main: bool
+) -> PosedFrames | None:
+    """The memory-mapped views; None, with a warning, if the cache cannot be used."""
+    height, width = frames.depth.shape[1:]
+    needed = rendering.count * height * width * BYTES_PER_PIXEL
+    build = partial(_write, rendering=rendering, frames=frames, device=device, is_main=is_main)
+    try:
+        stored = open_or_build(cache / rendering.key(frames), build, needed)
+    except OSError as error:
+        reason = str(error.strerror or error)
+    else:
+        try:
+            return _read(stored)
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            reason = f"its notes are damaged: {error}; delete it with `mvloc cache clear`"
+    _log.warning(
+        "The cache folder %s cannot be used (%s), so rendered views are kept in memory; see --cache.", cache, reason
+    )
+    return None
 
 
 def _names(frames: PosedFrames, rendering: Rendering, device: torch.device) -> list[str]:
