@@ -20,7 +20,7 @@ from mvloc_ros.training.datasets import PosedFrames
 from mvloc_ros.training.rendering.observed_space import ObservedSpace, observe
 from mvloc_ros.training.rendering.places import is_clear, places_of, up_direction
 from mvloc_ros.training.rendering.selection import select
-from mvloc_ros.training.rendering.sensor import DepthSensor, sensor_of
+from mvloc_ros.training.rendering.sensor import DepthSensor, kinds_of, sensor_of
 from mvloc_ros.training.rendering.source import Source, sources_of
 from mvloc_ros.training.rendering.surfaces import draw
 from mvloc_ros.training.rendering.view import View, render
@@ -253,7 +253,8 @@ def test_up_is_level_where_all_frames_look_down_to_one_side() -> None:
 
 
 def test_the_sensor_has_noise_holes_and_a_range() -> None:
-    sensor, random = DepthSensor(SMALL, 0.4, 5.0), np.random.default_rng(0)
+    chances, random = (0.6, 0.9, 0.9, 0.9, 0.9, 0.9, 0.004, 0.004), np.random.default_rng(0)
+    sensor = DepthSensor(SMALL, 0.4, 5.0, chances)
     depth = np.full((60, 80), 3.0, np.float32)
     depth[:, 40:] = 4.0
     depth[:10], depth[50:] = 0.0, 6.0
@@ -265,10 +266,24 @@ def test_the_sensor_has_noise_holes_and_a_range() -> None:
         assert (part == 0.0).mean() < 0.01
         assert np.std(part[part > 0.0]) == pytest.approx(depth_noise(z), rel=0.1)
     assert (measured[:, 12:48, 39:41] == 0.0).mean() == pytest.approx(0.6, abs=0.05)
-    flat = np.tile(
-        np.linspace(0.5, 4.5, 80, dtype=np.float32), (60, 1)
-    )  # 50 mm a pixel: nearly along the ray when near
-    assert (sensor.measure(flat, random)[5:55, 3:8] == 0.0).mean() > 0.5
+    grazing = np.tile(1.0 / np.linspace(8.0, 0.3, 80, dtype=np.float32), (60, 1))  # a wall along the way
+    assert (DepthSensor(SMALL, 0.1, 5.0, chances).measure(grazing, random)[5:55, 5:75] == 0.0).mean() > 0.5
+
+
+def test_a_slanted_floor_has_no_edges_and_the_holes_are_those_of_the_recording() -> None:
+    """Neighboring rows of a floor are 10 % of their depth apart; that is a slope, no step."""
+    random, camera = np.random.default_rng(0), SMALL
+    rows = (np.arange(60) - camera.cy) / camera.fy
+    floor = np.tile(np.where(rows > 0.14, 0.9 / np.maximum(rows, 1e-3), 0.0)[:, None], (1, 80)).astype(np.float32)
+    assert (kinds_of(floor, camera)[floor > 0.0] != 0).all()
+    floor[:, 40:] *= np.float32(0.6)
+    pairs = []
+    for _ in range(10):
+        chance = np.where(kinds_of(floor, camera) == 0, 0.5, 0.02)
+        pairs.append((floor, np.where(random.random(floor.shape) < chance, 0.0, floor).astype(np.float32)))
+    fitted = DepthSensor(camera, 0.4, 9.0).with_holes_of(pairs)
+    assert fitted.chances[0] == pytest.approx(0.5, abs=0.05)
+    assert fitted.chances[5] == pytest.approx(0.02, abs=0.01)
 
 
 def test_the_range_is_that_of_the_recording(recorded: tuple[str, Source, ObservedSpace]) -> None:

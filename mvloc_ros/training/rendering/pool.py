@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import os
 from collections import deque
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from mvloc_ros.training.cache import Stored, Writer, open_or_build
-from mvloc_ros.training.datasets import COLOR, DEPTH, PosedFrames
+from mvloc_ros.training.datasets import COLOR, DEPTH, PosedFrames, evenly_spaced
 from mvloc_ros.training.datasets.load_frames import BYTES_PER_PIXEL
 from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.rendering.observed_space import ObservedSpace, observe
@@ -45,6 +46,11 @@ LEAST_COVERED, LEAST_COLORED, LEAST_DEPTH = 0.6, 0.75, 0.7
 # Share of the pixels that may be nearer than in nearly every recorded frame.
 _NEAR_SHARE, _NEAR_FRAMES = 5.0, 1.0
 _ATTEMPTS_PER_VIEW = 60
+# Frames that are compared with views at their poses, for the holes of the sensor.
+_COMPARED = 40
+# Largest share of the views whose median depth lies in one quarter of those of the recorded frames: views from near are
+# more often complete, and would else be most of them.
+_LARGEST_QUARTER = 0.35
 _LEAST_VIEWS = 8
 _AHEAD = 8  # attempts that each thread makes in advance
 _log = logging.getLogger(__name__)
@@ -66,12 +72,13 @@ class Rendering:
 
 
 class _Shown(NamedTuple):
-    """A view that is kept: the number of its sequence, T_map_camera, and its images."""
+    """A view that shows enough: number of its sequence, T_map_camera, images, quarter of the recorded median depths."""
 
     sequence: int
     pose: Array
     color: NDArray[np.uint8]
     depth: NDArray[np.float32]
+    quarter: int
 
 
 class _Renderer:
@@ -84,10 +91,22 @@ class _Renderer:
         self._places: list[Places] = [places_of(source) for source in sources]
         counts = np.array([len(source.members) for source in sources], dtype=np.float64)
         self._chances = counts / counts.sum()
-        self.sensor: DepthSensor = sensor_of(frames, self._camera)
+        self.sensor: DepthSensor = sensor_of(frames, self._camera).with_holes_of(self._recorded_pairs())
         complete = frames.present[:, DEPTH] > 0.0
         self._least_depth = LEAST_DEPTH * float(np.median(measured_shares(frames)[complete]))
+        medians = [np.median(d[d > 0.0]) for d in frames.depth[complete] if (d > 0.0).any()]
+        self._quartiles = np.percentile(medians, (25.0, 50.0, 75.0))
         self._nearest = float(np.percentile([_near(d) for d in frames.depth[complete]], _NEAR_FRAMES))
+
+    def _recorded_pairs(self) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+        """Depth as drawn from several frames at the pose of one, and as that one recorded it."""
+        for source, space in zip(self._sources, self._spaces, strict=True):
+            for number in evenly_spaced(len(source.members), max(1, _COMPARED // len(self._sources))):
+                pose = source.poses[number]
+                selection = select(source, pose, self._camera)
+                if len(selection.frames):
+                    drawn = draw_view(source, space, pose, selection).depth.cpu().numpy()
+                    yield drawn, np.asarray(source.frames.depth[source.members[number]])
 
     def attempt(self, number: int) -> _Shown | None:
         """A view, None if no camera could be at the drawn pose or too little is known of what it would see."""
@@ -107,7 +126,8 @@ class _Renderer:
         view = color_view(source, drawn)
         if view.colored.mean() < LEAST_COLORED:
             return None
-        return _Shown(index, pose, view.color, self.sensor.measure(view.depth, random))
+        quarter = int(np.searchsorted(self._quartiles, np.median(depth[depth > 0.0])))
+        return _Shown(index, pose, view.color, self.sensor.measure(view.depth, random), quarter)
 
 
 def _near(depth: NDArray[np.float32]) -> float:
@@ -238,13 +258,15 @@ def _shown(rendering: Rendering, frames: PosedFrames, device: torch.device, is_m
             "remove it."
         )
     renderer = _Renderer(rendering, frames, sources)
-    found, attempts = 0, 0
+    found, attempts, quarters = 0, 0, [0] * 4
+    largest = math.ceil(_LARGEST_QUARTER * rendering.count)
     with tqdm(total=rendering.count, desc="rendering views", unit="view", disable=not is_main) as bar:
         for view in _attempts(renderer, rendering.count * _ATTEMPTS_PER_VIEW):
             attempts += 1
-            if view is None:
+            if view is None or quarters[view.quarter] == largest:
                 continue
             found += 1
+            quarters[view.quarter] += 1
             bar.update()
             yield view
             if found == rendering.count:

@@ -118,8 +118,8 @@ def _links(inverse: Tensor, axis: int) -> Tensor:
     return (low > 0.0) & (small | (even & (size < _LARGEST_STEP * low)))
 
 
-def _joined(depth: Tensor) -> tuple[Tensor, Tensor]:
-    """Links along rows `[K, H, W - 1]` and along columns `[K, H - 1, W]`."""
+def joined_pixels(depth: Tensor) -> tuple[Tensor, Tensor]:
+    """Which neighbors of depth `[K, H, W]` are on one surface: along rows `[K, H, W - 1]`, columns `[K, H - 1, W]`."""
     inverse = torch.where(depth > 0.0, depth, torch.full_like(depth, torch.inf)).reciprocal()
     return _links(inverse, 2), _links(inverse, 1)
 
@@ -131,7 +131,7 @@ def _corners(values: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 def _triangles(points: _Points, depth: Tensor, camera: PinholeCamera) -> list[_Fragments]:
     """The fragments of both triangles of each square of pixels, with corners clockwise as the frame sees them."""
-    along, down = _joined(depth)
+    along, down = joined_pixels(depth)
     upper, lower, left, right = along[:, :-1], along[:, 1:], down[:, :, :-1], down[:, :, 1:]
     u, v, z, usable = (_corners(values) for values in points)
     found = []
@@ -192,7 +192,7 @@ def _rasterise(
 
 def _single_pixels(points: _Points, depth: Tensor, camera: PinholeCamera) -> _Fragments:
     """Pixels of surfaces that are one pixel wide, as the leg of a chair; pixels with no neighbor are noise."""
-    along, down = _joined(depth)
+    along, down = joined_pixels(depth)
     linked, triangular = torch.zeros_like(points.usable), torch.zeros_like(points.usable)
     linked[:, :, 1:] |= along
     linked[:, :, :-1] |= along
