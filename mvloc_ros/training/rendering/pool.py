@@ -48,6 +48,7 @@ _NEAR_SHARE, _NEAR_FRAMES = 5.0, 1.0
 _ATTEMPTS_PER_VIEW = 60
 # Frames that are compared with views at their poses, for the holes of the sensor.
 _COMPARED = 40
+_LOOKED_AT = 2000
 # Largest share of the views whose median depth lies in one quarter of those of the recorded frames: views from near are
 # more often complete, and would else be most of them.
 _LARGEST_QUARTER = 0.35
@@ -92,11 +93,13 @@ class _Renderer:
         counts = np.array([len(source.members) for source in sources], dtype=np.float64)
         self._chances = counts / counts.sum()
         self.sensor: DepthSensor = sensor_of(frames, self._camera).with_holes_of(self._recorded_pairs())
-        complete = frames.present[:, DEPTH] > 0.0
+        complete = np.flatnonzero(frames.present[:, DEPTH] > 0.0)
         self._least_depth = LEAST_DEPTH * float(np.median(measured_shares(frames)[complete]))
-        medians = [np.median(d[d > 0.0]) for d in frames.depth[complete] if (d > 0.0).any()]
-        self._quartiles = np.percentile(medians, (25.0, 50.0, 75.0))
-        self._nearest = float(np.percentile([_near(d) for d in frames.depth[complete]], _NEAR_FRAMES))
+        # One after another: all at once may be more than fits into memory.
+        looked_at = (_measured(frames.depth[i]) for i in complete[evenly_spaced(len(complete), _LOOKED_AT)])
+        percentiles = np.array([np.percentile(depth, (_NEAR_SHARE, 50.0)) for depth in looked_at if len(depth)])
+        self._nearest = float(np.percentile(percentiles[:, 0], _NEAR_FRAMES))
+        self._quartiles = np.percentile(percentiles[:, 1], (25.0, 50.0, 75.0))
 
     def _recorded_pairs(self) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
         """Depth as drawn from several frames at the pose of one, and as that one recorded it."""
@@ -132,8 +135,13 @@ class _Renderer:
 
 def _near(depth: NDArray[np.float32]) -> float:
     """The depth that few pixels of an image are nearer than; infinite without depth."""
-    known = depth[np.isfinite(depth) & (depth > 0.0)]
+    known = _measured(depth)
     return float(np.percentile(known, _NEAR_SHARE)) if len(known) else float("inf")
+
+
+def _measured(depth: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The measurements of an image, `[N]`."""
+    return depth[np.isfinite(depth) & (depth > 0.0)]
 
 
 def render_pool(
