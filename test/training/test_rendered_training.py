@@ -16,6 +16,9 @@ import torch
 
 from mvloc_ros import interrupts
 from mvloc_ros.cli import main
+from mvloc_ros.geometry.camera import PinholeCamera
+from mvloc_ros.model.modalities import Sensor
+from mvloc_ros.recordings import open_folder
 from mvloc_ros.recordings.held_out_file import HELD_OUT_FILE, Stretch, held_out_text
 from mvloc_ros.training import checkpoint, verbs
 from mvloc_ros.training.batches import Batches
@@ -26,7 +29,7 @@ from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.normalisation import PoseNormalisation
 from mvloc_ros.training.presets import preset
 from mvloc_ros.training.processes import Processes
-from mvloc_ros.training.rendering import Rendering, render_pool
+from mvloc_ros.training.rendering import Rendering, check_renderable, render_pool
 from mvloc_ros.training.train import TrainingData, read_data, scaled_cameras
 from mvloc_ros.training.trainer import Trainer
 
@@ -209,6 +212,17 @@ def test_what_cannot_be_rendered_is_refused(
     error = capsys.readouterr().err
     assert pytest.importorskip("re").search(message, error), error
     assert not (tmp_path / "run").exists()
+
+
+def test_further_sensors_are_refused(tiny_folder: Path) -> None:
+    thermal = Sensor(
+        "thermal", "gray", PinholeCamera(32, 24, 30.0, 30.0, 15.5, 11.5), tuple(np.eye(4).ravel().tolist())
+    )
+    config = CONFIG.with_options({"sensors": (thermal,), "rendered": 0.5})
+    folder = open_folder(tiny_folder)
+    with pytest.raises(TrainingError, match=r"further sensors \(thermal\); remove it, or use --sensors none"):
+        check_renderable(config, folder)
+    check_renderable(config.with_options({"rendered": 0.0}), folder)
 
 
 def test_frames_without_depth_are_refused(tiny_folder: Path) -> None:

@@ -15,10 +15,16 @@ def check_renderable(config: TrainingConfig, folder: PosedFolder) -> None:
     """Check that --rendered is possible: it needs depth of surfaces from a pinhole camera.
 
     Raises:
-        TrainingError: the depth is panoramas, or of points with nothing between them.
+        TrainingError: the depth is panoramas, or of points with nothing between them; or there are further sensors.
     """
     if config.augmentation.rendered == 0.0:
         return
+    if config.input.sensors:
+        names = ", ".join(sensor.name for sensor in config.input.sensors)
+        raise TrainingError(
+            f"--rendered renders color and depth, and this run has further sensors ({names}); remove it, or use "
+            "--sensors none."
+        )
     if folder.depth_projection != "pinhole":
         raise TrainingError(
             f"The depth images of {folder.where} are panoramas, which --rendered does not support; remove it, or "

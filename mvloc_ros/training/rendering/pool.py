@@ -27,7 +27,6 @@ from tqdm import tqdm
 
 from mvloc_ros.training.cache import Stored, Writer, open_or_build
 from mvloc_ros.training.datasets import COLOR, DEPTH, PosedFrames, evenly_spaced
-from mvloc_ros.training.datasets.load_frames import BYTES_PER_PIXEL
 from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.rendering.observed_space import ObservedSpace, observe
 from mvloc_ros.training.rendering.places import Places, is_clear, places_of
@@ -49,6 +48,7 @@ _ATTEMPTS_PER_VIEW = 60
 # Frames that are compared with views at their poses, for the holes of the sensor.
 _COMPARED = 40
 _LOOKED_AT = 2000
+_BYTES_PER_PIXEL = 3 + 4  # color, and depth as float32
 # Largest share of the views whose median depth lies in one quarter of those of the recorded frames: views from near are
 # more often complete, and would else be most of them.
 _LARGEST_QUARTER = 0.35
@@ -178,7 +178,7 @@ def _through_cache(
 ) -> PosedFrames | None:
     """The memory-mapped views; None, with a warning, if the cache cannot be used."""
     height, width = frames.depth.shape[1:]
-    needed = rendering.count * height * width * BYTES_PER_PIXEL
+    needed = rendering.count * height * width * _BYTES_PER_PIXEL
     build = partial(_write, rendering=rendering, frames=frames, device=device, is_main=is_main)
     try:
         stored = open_or_build(cache / rendering.key(frames), build, needed)
