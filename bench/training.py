@@ -4,7 +4,8 @@
 
 A real step gathers its frames, augments them, and goes through network, loss, optimiser and schedule; the
 other kind has all but the first two. Both take turns in one process, so that what else the machine does
-disturbs both alike, and the ratio is the median over the turns.
+disturbs both alike, and the ratio is the median over the turns. With --rendered, real steps of recorded frames
+alone take turns, too; the views are rendered before (or come from the cache), as in a training.
 """
 
 from __future__ import annotations
@@ -26,12 +27,14 @@ from tqdm import tqdm
 
 from mvloc_ros.errors import MvlocError
 from mvloc_ros.training.batches import Batches, MicroBatch
+from mvloc_ros.training.cache import default_cache_folder
 from mvloc_ros.training.checkpoint import seed_everything
 from mvloc_ros.training.config import SYSTEMS, TrainingConfig
 from mvloc_ros.training.normalisation import PoseNormalisation
 from mvloc_ros.training.objective import Batch
 from mvloc_ros.training.presets import PRESETS, preset
 from mvloc_ros.training.processes import SINGLE_PROCESS
+from mvloc_ros.training.rendering import Rendering, render_pool
 from mvloc_ros.training.systems import build_network
 from mvloc_ros.training.train import pick_device, read_data, scaled_cameras
 from mvloc_ros.training.train_step import Minimiser
@@ -46,6 +49,7 @@ EXAMPLES = """examples:
   python bench/training.py --data recordings/kitchen --preset paper --device cuda --steps 200 --out out/speed.json
   python bench/training.py --data recordings/kitchen --system vidloc --steps 20
   python bench/training.py --data recordings/kitchen --views 10 0.2
+  python bench/training.py --data recordings/kitchen --rendered 0.5
 
 The bar is a ratio of at least 0.9. Run it on an idle machine: the figures come with its load."""
 
@@ -131,22 +135,41 @@ def operations_of_step(kind: Kind) -> int:
     return int(counter.get_total_flops())
 
 
+def ratio_to_recorded(real: Kind, recorded: Kind | None) -> dict[str, float]:
+    """Speed with rendered views relative to recorded frames alone: median over the turns."""
+    if recorded is None:
+        return {}
+    pairs = zip(recorded.turns, real.turns, strict=True)
+    ratios = [(b.frames / b.seconds) / (a.frames / a.seconds) for a, b in pairs]
+    return {"ratio_to_recorded": statistics.median(ratios), "recorded_frames_per_second": recorded.frames_per_second()}
+
+
 def measure(config: TrainingConfig, root: Path, device: torch.device, steps: int, per_turn: int) -> dict[str, object]:
-    """Both kinds in turn; what a report says of them."""
+    """All kinds in turn; what a report says of them."""
     data = read_data(config, root, 0.2)
     frames, normalisation = data.training, PoseNormalisation.fit(data.training.poses)
-    views = prepare_views(config, scaled_cameras(data.folder, config), frames, normalisation)
-    batches = Batches(frames, normalisation, config, device, SINGLE_PROCESS, views)
+    cameras, share = scaled_cameras(data.folder, config), config.augmentation.rendered
+    views = prepare_views(config, cameras, frames, normalisation)
+    rendered = None
+    if share > 0.0:
+        count = config.augmentation.rendered_views or 2 * len(frames)
+        rendered = render_pool(Rendering(count, config.seed, cameras), frames, device, default_cache_folder())
+    batches = Batches(frames, normalisation, config, device, SINGLE_PROCESS, views, rendered)
     planned = steps + WARM_UP + 1
     fixed = random_part(next(batches.epoch()).batch)
     real, random = (Kind(config, parts, device, planned) for parts in (real_parts(batches), repeat(fixed)))
-    for kind in (real, random):
+    kinds, recorded = [real, random], None
+    if rendered is not None:
+        alone = Batches(frames, normalisation, config, device, SINGLE_PROCESS, views)
+        recorded = Kind(config, real_parts(alone), device, planned)
+        kinds.append(recorded)
+    for kind in kinds:
         for _ in range(WARM_UP):
             kind.step()
     dtype = random.minimiser.dtype or torch.float32
     operations, peak = operations_of_step(random), matrix_peak(device, dtype)
     for _ in tqdm(range(steps // per_turn), desc="measuring", unit="turn"):
-        for kind in (real, random):
+        for kind in kinds:
             kind.take_turn(per_turn)
     pairs = list(zip(real.turns, random.turns, strict=True))
     ratios = [b.seconds / a.seconds for a, b in pairs]
@@ -161,6 +184,8 @@ def measure(config: TrainingConfig, root: Path, device: torch.device, steps: int
         else f"cpu, {torch.get_num_threads()} threads",
         "arithmetic": str(dtype).removeprefix("torch."),
         "views": [config.augmentation.turn, config.augmentation.shift],
+        "rendered": share,
+        **ratio_to_recorded(real, recorded),
         "frames_a_step": len(fixed.batch.target),
         "turns": len(pairs),
         "steps_a_turn": per_turn,
@@ -183,11 +208,19 @@ def report(found: dict[str, object]) -> str:
     """The figures for people."""
     verdict = "holds" if float(str(found["ratio"])) >= BAR else "is missed"
     low, high = found["ratio_quartiles"]  # type: ignore[misc]
+    of_rendered = []
+    if "ratio_to_recorded" in found:
+        holds = "holds" if float(str(found["ratio_to_recorded"])) >= BAR else "is missed"
+        of_rendered = [
+            "  recorded frames only:{recorded_frames_per_second:8.1f} frames/s",
+            f"  with {{rendered:g}} rendered views: {{ratio_to_recorded:.3f}} of that speed (the bar of {BAR} {holds})",
+        ]
     return "\n".join(
         [
             "{data}, {system}, preset {preset}, {frames_a_step} frames a step, {device}, {arithmetic}",
             "  new views by up to {views[0]:g} degrees and {views[1]:g} m",
             "  real steps:          {real_frames_per_second:8.1f} frames/s",
+            *of_rendered,
             "  fixed random batch:  {random_frames_per_second:8.1f} frames/s",
             f"  ratio:               {{ratio:8.3f}} (quartiles {low:.3f} to {high:.3f}; the bar of {BAR} {verdict})",
             "  by processor time:   {ratio_of_processor_time:8.3f}",
@@ -211,15 +244,22 @@ def main() -> int:
     parser.add_argument(
         "--views", type=float, nargs=2, default=(0.0, 0.0), metavar=("TURN", "SHIFT"), help="new views: degrees, metres"
     )
+    parser.add_argument(
+        "--rendered", type=float, default=0.0, metavar="SHARE", help="share of rendered views in a step"
+    )
+    parser.add_argument("--rendered-views", type=int, default=0, metavar="N", help="number of them, as in mvloc train")
+    parser.add_argument("--short-side", type=int, metavar="PIXELS", help="of the input (default: the preset's)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write all figures here as JSON")
     args = parser.parse_args()
     if not 1 <= args.turn <= args.steps:
         parser.error("--turn must be at least 1 and at most --steps")
     try:
-        config = preset(args.system, args.preset).with_options(
-            {"stage": args.stage, "turn": args.views[0], "shift": args.views[1]}
-        )
+        options = {"stage": args.stage, "turn": args.views[0], "shift": args.views[1], "rendered": args.rendered}
+        options |= {"rendered_views": args.rendered_views}
+        if args.short_side is not None:
+            options["short_side"] = args.short_side
+        config = preset(args.system, args.preset).with_options(options)
         found = measure(config, args.data, pick_device(args.device), args.steps, args.turn)
     except MvlocError as error:
         print(f"bench/training.py: {error}", file=sys.stderr)

@@ -27,15 +27,6 @@ CORRECTION_SHAPE = (24, 32)
 _COLUMNS = 128
 
 
-def depth_noise(depth_m: Array) -> Array:
-    """Standard deviation in metres of a measurement along the axis.
-
-    Of the first Kinect, from which other RGB-D cameras of its price differ by less than a factor of two (Nguyen,
-    Izadi, Lovell: Modeling Kinect Sensor Noise, 3DIMPVT 2012, Eq. 3).
-    """
-    return 0.0012 + 0.0019 * (depth_m - 0.4) ** 2
-
-
 @dataclass(frozen=True, eq=False)
 class DepthCamera:
     """What turns depth pixels into points.

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.camera import PinholeCamera
+from mvloc_ros.geometry.depth_noise import depth_noise
 from mvloc_ros.geometry.projection import image_points, transform_points
-from mvloc_ros.localization.depth_points import depth_noise
 from mvloc_ros.localization.local_map import COARSE_FACTOR, LocalMap
 
 Array = NDArray[np.float64]

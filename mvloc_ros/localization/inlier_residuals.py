@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mvloc_ros.geometry.depth_noise import depth_noise
 from mvloc_ros.geometry.projection import transform_points
-from mvloc_ros.localization.depth_points import depth_noise
 from mvloc_ros.localization.local_map import LocalMap
 
 Array = NDArray[np.float64]

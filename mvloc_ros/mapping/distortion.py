@@ -14,8 +14,9 @@ import numpy as np
 import small_gicp
 from numpy.typing import NDArray
 
+from mvloc_ros.geometry.depth_noise import depth_noise
 from mvloc_ros.geometry.projection import transform_points
-from mvloc_ros.localization.depth_points import CORRECTION_SHAPE, DepthCamera, depth_noise
+from mvloc_ros.localization.depth_points import CORRECTION_SHAPE, DepthCamera
 from mvloc_ros.localization.scene_map import MapPoints
 from mvloc_ros.mapping.fusion import PosedDepth
 

@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.geometry.camera import PinholeCamera
+from mvloc_ros.geometry.depth_noise import depth_noise
 from mvloc_ros.geometry.projection import image_points, transform_points
 from mvloc_ros.geometry.voxels import sum_by_key, voxel_keys
-from mvloc_ros.localization.depth_points import DepthCamera, depth_noise
+from mvloc_ros.localization.depth_points import DepthCamera
 from mvloc_ros.model.frame import DepthImage
 
 Array = NDArray[np.float64]

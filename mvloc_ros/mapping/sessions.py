@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.camera import PinholeCamera
+from mvloc_ros.geometry.depth_noise import depth_noise
 from mvloc_ros.geometry.projection import image_points, transform_points
-from mvloc_ros.localization.depth_points import DepthCamera, depth_noise
+from mvloc_ros.localization.depth_points import DepthCamera
 from mvloc_ros.localization.scene_map import MapPoints
 from mvloc_ros.mapping.fusion import PosedDepth
 from mvloc_ros.recordings import FrameRecord

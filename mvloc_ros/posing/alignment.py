@@ -16,8 +16,8 @@ import small_gicp
 from numpy.typing import NDArray
 
 from mvloc_ros.geometry.covariance import pose_error, skew
+from mvloc_ros.geometry.depth_noise import depth_noise
 from mvloc_ros.geometry.voxels import sum_by_key, voxel_keys
-from mvloc_ros.localization.depth_points import depth_noise
 from mvloc_ros.localization.local_features import Matches
 from mvloc_ros.localization.motion import moved
 from mvloc_ros.posing.view import View

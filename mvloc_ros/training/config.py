@@ -161,6 +161,8 @@ def _check_system(config: TrainingConfig) -> None:
         raise TrainingError(f"{name} is trained on clips; --clip-length must be at least 2 and at most --batch-size.")
     if system.clips and not system.recurrent and config.network.rotation != "logq":
         raise TrainingError(f"The loss of {name} has differences of log quaternions; remove --rotation.")
+    if system.clips and config.augmentation.rendered > 0.0:
+        raise TrainingError(f"{name} is trained on clips, and rendered views are single frames; remove --rendered.")
     if not system.uses_depth:
         _check_color_only(config)
 

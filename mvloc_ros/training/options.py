@@ -117,6 +117,16 @@ class AugmentationConfig:
     shift: float = option(
         0.0, "largest translation of the camera for a new view, meters; needs depth", low=0.0, high=2.0
     )
+    rendered: float = option(
+        0.0,
+        "share of a train step that is views rendered from all training frames, anywhere in the free space that they "
+        "saw; needs dense depth; 0 = none",
+        low=0.0,
+        high=0.9,
+    )
+    rendered_views: int = option(
+        0, "number of different rendered views; 0 = twice the number of training frames", low=0
+    )
     unmoved: float = option(0.25, "probability that a frame or clip keeps its recorded view", low=0.0, high=1.0)
     light: float = option(
         0.0,

@@ -16,7 +16,12 @@ from mvloc_ros.training.options import StageConfig
 
 
 def describe_run(
-    config: TrainingConfig, root: Folders, training: PosedFrames, validation: PosedFrames | None, weights: str
+    config: TrainingConfig,
+    root: Folders,
+    training: PosedFrames,
+    validation: PosedFrames | None,
+    weights: str,
+    rendered: PosedFrames | None = None,
 ) -> dict[str, Any]:
     """What identifies a run: configuration, digests of its data, and the path of the data, or all paths."""
     data = {
@@ -27,6 +32,8 @@ def describe_run(
         "digest": training.digest(),
         "validation_digest": "" if validation is None else validation.digest(),
     }
+    if rendered is not None:
+        data["rendered_digest"] = rendered.digest()
     if training.unreadable:
         data["lost"] = [[frame.sequence, frame.index] for frame in training.unreadable]
     roots = [str(path.resolve()) for path in in_order(root)]

@@ -27,6 +27,7 @@ from mvloc_ros.training.frame_selection import split_records, usable_records
 from mvloc_ros.training.multi_sample import effective_samples
 from mvloc_ros.training.networks.resnet import read_weights
 from mvloc_ros.training.processes import SINGLE_PROCESS, Processes
+from mvloc_ros.training.rendering import Rendering, check_renderable, render_pool, report_assumptions
 from mvloc_ros.training.run_folder import run_to_write
 from mvloc_ros.training.run_identity import describe_run
 from mvloc_ros.training.trainer import Trainer
@@ -64,6 +65,7 @@ def read_data(
     reading = reading or ReadOptions()
     folder = open_usable_folder(root, test_fraction, reading)
     check_projection(config, folder)
+    check_renderable(config, folder)
     if is_main:  # one of several processes describes the folder and checks it
         print(f"{contents_text(folder)}.")
         print(f"{explain_sensors(config, folder)}.")
@@ -95,6 +97,17 @@ class Job:
     weights_digest: str
     cameras: RgbdCameras
     processes: Processes
+    cache: Path | None
+
+    def render(self, config: TrainingConfig, frames: PosedFrames) -> PosedFrames | None:
+        """The rendered views of a training on `frames`; None without --rendered."""
+        if config.augmentation.rendered == 0.0:
+            return None
+        count = config.augmentation.rendered_views or 2 * len(frames)
+        rendering, is_main = Rendering(count, config.seed, self.cameras), self.processes.is_main
+        return self.processes.after_main(
+            lambda: render_pool(rendering, frames, self.device, self.cache, is_main=is_main)
+        )
 
 
 def train(
@@ -139,7 +152,9 @@ def train(
         if processes.is_main:
             report_depth(config, data.folder)
             warn_of_far_depth(config, data.training)
-        job = Job(config, root, test_fraction, device, state, digest, scaled_cameras(data.folder, config), processes)
+            report_assumptions(config, data.folder)
+        cameras = scaled_cameras(data.folder, config)
+        job = Job(config, root, test_fraction, device, state, digest, cameras, processes, chosen.cache)
         _train_stages(job, out, start_from, data.training, data.validation)
         if refit:
             records = usable_records(config, data.folder.train)
@@ -175,16 +190,17 @@ def _train_stages(
 ) -> None:
     """Train the stage of the configuration, or both stages."""
     stages = [(job.config, out)]
+    rendered = job.render(job.config, training)
     if job.config.stages.stage == "both":
         start_from = out / FIRST_STAGE
         stages.insert(0, (job.config.with_options({"stage": "1"}), start_from))
     for stage, folder in stages:
-        run = describe_run(stage, job.root, training, validation, job.weights_digest)
+        run = describe_run(stage, job.root, training, validation, job.weights_digest, rendered)
         start = None
         if stage.samples_latent and start_from is not None:
             start = read_start(start_from / (BEST if validation is not None else LAST), stage, run["data"])
             run["start_from"] = start.digest
-        _train_one(job, stage, run, training, validation, folder, start)
+        _train_one(job, stage, run, (training, validation, rendered), folder, start)
 
 
 def _refit_from_best(job: Job, out: Path, frames: PosedFrames, epochs: int) -> None:
@@ -197,29 +213,34 @@ def _refit_from_best(job: Job, out: Path, frames: PosedFrames, epochs: int) -> N
         # Stage 2 continues as it ended: with the scale of the latent, and with lambda.
         changes |= {"latent_noise": 0.0, "latent_warmup": 0.0, "latent_weight": start.latent_weight}
     config = job.config.with_options(changes)
-    run = describe_run(config, job.root, frames, None, job.weights_digest)
+    rendered = job.render(config, frames)
+    run = describe_run(config, job.root, frames, None, job.weights_digest, rendered)
     run |= {"start_from": start.digest, "refit_epochs": epochs}
-    _train_one(job, config, run, frames, None, out / REFIT, start)
+    _train_one(job, config, run, (frames, None, rendered), out / REFIT, start)
 
 
 def _train_one(
     job: Job,
     config: TrainingConfig,
     run: dict[str, Any],
-    training: PosedFrames,
-    validation: PosedFrames | None,
+    frames: tuple[PosedFrames, PosedFrames | None, PosedFrames | None],
     folder: Path,
     start: StartingPoint | None,
 ) -> None:
-    """One training, from its start or its last checkpoint, with its messages."""
+    """One training, from its start or its last checkpoint, with its messages.
+
+    `frames`: those of the training, of the validation, and rendered ones.
+    """
+    training, validation, rendered = frames
     run["test_fraction"] = job.test_fraction
     trainer = Trainer(
-        config, training, validation, run, folder, job.device, job.weights, start, job.cameras, job.processes
+        config, training, validation, run, folder, job.device, job.weights, start, job.cameras, job.processes, rendered
     )
     where = str(job.device) if job.processes.count == 1 else f"{job.processes.count} x {job.device.type}"
     held = "no validation frames" if validation is None else f"{len(validation)} validation frames"
+    views = "" if rendered is None else f"{len(rendered)} rendered views, "
     print(
-        f"{config.system}, stage {2 if config.samples_latent else 1}: {len(training)} training frames, {held}, "
+        f"{config.system}, stage {2 if config.samples_latent else 1}: {len(training)} training frames, {views}{held}, "
         f"on {where}; epoch {trainer.progress.epoch} of {trainer.epochs}."
     )
     errors = trainer.fit()

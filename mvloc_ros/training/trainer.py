@@ -69,6 +69,7 @@ class Trainer:
         start: StartingPoint | None = None,
         cameras: RgbdCameras | None = None,
         processes: Processes = SINGLE_PROCESS,
+        rendered: PosedFrames | None = None,
     ) -> None:
         """Prepare a training, or resume it if `folder` has a checkpoint.
 
@@ -83,6 +84,7 @@ class Trainer:
             start: result of an earlier training, for a warm start of the whole network.
             cameras: intrinsics at the size of the frames; only needed for new views.
             processes: that train together, each with a trainer of the same arguments.
+            rendered: views for the share `--rendered` of each train step; None without.
 
         Raises:
             TrainingError: the folder has another run or cannot be created, or there are too few training frames.
@@ -105,7 +107,7 @@ class Trainer:
             set_noise(network, training, config.stages.latent_noise)
         self.normalisation = start.normalisation if start is not None else PoseNormalisation.fit(training.poses)
         views = prepare_views(config, cameras, training, self.normalisation)
-        self.batches = Batches(training, self.normalisation, config, device, processes, views)
+        self.batches = Batches(training, self.normalisation, config, device, processes, views, rendered)
         self.epochs = config.stage_optimiser().epochs
         self.steps = self.epochs * self.batches.steps_per_epoch
         scales = None if start is None else start.scales

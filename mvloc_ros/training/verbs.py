@@ -27,6 +27,7 @@ TRAIN_EXAMPLES = """examples:
   mvloc train --data recordings/kitchen --out runs/kitchen --refit
   mvloc train --data recordings/kitchen --data recordings/kitchen_evening --out runs/both --refit
   mvloc train --data recordings/kitchen --out runs/views --turn 15 --shift 0.3 --refit --refit-epochs 12
+  mvloc train --data recordings/kitchen --out runs/rendered --rendered 0.5
   mvloc train --data recordings/kitchen --out runs/large --preset paper --weights resnet34.pth --device cuda
   mvloc train --data recordings/kitchen --out runs/long --epochs 200 --learning-rate 1e-3 --seed 3
   mvloc train --data recordings/kitchen --out runs/sampled --stage 2 --start-from runs/kitchen

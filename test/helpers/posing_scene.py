@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from mvloc_ros.geometry import quaternion, se3
+from mvloc_ros.geometry.depth_noise import depth_noise
 from mvloc_ros.geometry.projection import transform_points
-from mvloc_ros.localization.depth_points import depth_noise
 from mvloc_ros.localization.local_features import LocalFeatures, Matches, none_found
 from mvloc_ros.posing.alignment import Aligned
 from mvloc_ros.posing.loop_closures import Closure, Node

@@ -10,8 +10,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from mvloc_ros.geometry.depth_noise import depth_noise
 from mvloc_ros.localization import refinement, registration
-from mvloc_ros.localization.depth_points import depth_noise
 from mvloc_ros.localization.local_map import LocalMap, LocalMaps
 from mvloc_ros.localization.motion import moved
 from mvloc_ros.localization.registration import Source, register

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.geometry import se3
-from mvloc_ros.localization.depth_points import depth_noise
+from mvloc_ros.geometry.depth_noise import depth_noise
 from mvloc_ros.localization.inlier_residuals import information_of
 from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.localization.scene_map import MapPoints, SceneMap

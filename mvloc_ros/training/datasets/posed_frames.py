@@ -81,8 +81,12 @@ class PosedFrames:
             tuple(unreadable),
             {name: array for name, array in images.items() if name not in PAIR},
         )
-        object.__setattr__(frames, "_known_digest", digest)
-        return frames
+        return frames.known_as(digest)
+
+    def known_as(self, digest: str) -> PosedFrames:
+        """These frames, whose `digest()` is known; an empty one is not."""
+        object.__setattr__(self, "_known_digest", digest)
+        return self
 
     def __len__(self) -> int:
         return len(self.poses)

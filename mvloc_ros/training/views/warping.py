@@ -38,11 +38,11 @@ def warp(color: Tensor, depth: Tensor, motion: Motion, cameras: RgbdCameras) -> 
     unmeasured = moved == 0.0
     inverse = moved.reciprocal().masked_fill_(unmeasured, 0.0)
     dense = fill(inverse.unsqueeze(1), unmeasured.logical_not().unsqueeze(1)).squeeze(1)
-    u, v, _ = see(motion, cameras.color, _on_color_pixels(dense, cameras))
+    u, v, _ = see(motion, cameras.color, on_color_pixels(dense, cameras))
     return look_up(color, u, v), moved
 
 
-def _on_color_pixels(values: Tensor, cameras: RgbdCameras) -> Tensor:
+def on_color_pixels(values: Tensor, cameras: RgbdCameras) -> Tensor:
     """A map `[B, H, W]` of the depth camera at the pixels of the color camera, with repeated border pixels."""
     color, depth = cameras
     if color == depth:
