@@ -51,7 +51,7 @@ def drive(volume: Volume, key: tuple[int, ...], stamps_s: npt.ArrayLike) -> Floa
     while True:
         curve = _spline(_control_points(volume, key, count))
         clock = _clock(curve)
-        if clock[-1] > times.max():
+        if clock[-1] > np.max(times):
             break
         count *= 2
     parameters = np.array([np.interp(times, clock, column) for column in curve.T]).T

@@ -109,7 +109,7 @@ def raster(extent: Extent, points: Array, values: Array, resolution_m: float) ->
         values: `[N]`.
         resolution_m: smallest edge of a square.
     """
-    edge = max(resolution_m, float(extent.size.max()) / _PIXELS)
+    edge = max(resolution_m, float(np.max(extent.size)) / _PIXELS)
     # The squares divide the extent, over which the image is drawn: else what is far from its low corner is displaced.
     columns, rows = (max(1, int(value)) for value in extent.size / edge)
     index = np.floor((points[:, :2] - extent.low) / extent.size * (columns, rows)).astype(np.int64)

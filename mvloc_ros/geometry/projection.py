@@ -207,8 +207,8 @@ def _nearest(
     first_column = np.floor(u - 0.5 * wide).astype(np.int64) + 1
     first_row = np.floor(v - 0.5 * high).astype(np.int64) + 1
     buffer = np.full(height * width, np.inf)
-    for down in range(math.ceil(high.max(initial=1.0))):
-        for right in range(math.ceil(wide.max(initial=1.0))):
+    for down in range(math.ceil(np.max(high, initial=1.0))):
+        for right in range(math.ceil(np.max(wide, initial=1.0))):
             column, row = first_column + right, first_row + down
             covered = (column <= u + 0.5 * wide) & (row <= v + 0.5 * high)
             if wrap:

@@ -182,7 +182,7 @@ def _require_sense(found: Keyframes) -> None:
         lengths = np.linalg.norm(found.orientation, axis=1)
     if not np.all(np.abs(lengths - 1.0) <= _UNIT_TOLERANCE):
         raise ValueError("its orientations are no unit quaternions")
-    if found.present.max() > 1 or not found.present.any(axis=1).all():
+    if np.max(found.present) > 1 or not found.present.any(axis=1).all():
         raise ValueError("it has frames without images")
     if not np.all(np.isfinite(found.color)) or np.isinf(found.depth).any():
         raise ValueError("its descriptors are not finite")

@@ -227,8 +227,9 @@ def _surfaces(scene_map: SceneMap, floor: Floor, options: GridOptions, frame: Fr
 def _occupied(points: NDArray[np.int64], resolution_m: float) -> tuple[Mask, int]:
     """Cells with surfaces, without specks, and how many cells of specks there were."""
     count, label = cv2.connectedComponents((points > 0).astype(np.uint8), connectivity=8)
-    area = np.bincount(label.reshape(-1), weights=points.reshape(-1), minlength=count) * resolution_m**2
-    occupied = (points > 0) & (area >= SPECK_M2)[label]
+    labels = label.astype(np.intp, copy=False)
+    area = np.bincount(labels.reshape(-1), weights=points.reshape(-1), minlength=count) * resolution_m**2
+    occupied = (points > 0) & (area >= SPECK_M2)[labels]
     return occupied, int(np.count_nonzero(points)) - int(np.count_nonzero(occupied))
 
 

@@ -186,7 +186,7 @@ def _levels(points: Array, up: Array, area_m2: float) -> list[tuple[float, float
     middle = np.median(points, axis=0)
     heights = (points - middle) @ up
     heights = heights[np.abs(heights) <= _MOST_HEIGHT_M]
-    low = float(heights.min()) - _WINDOW * _BIN_M
+    low = float(np.min(heights)) - _WINDOW * _BIN_M
     single = np.bincount(((heights - low) / _BIN_M).astype(np.intp), minlength=2 * _WINDOW)
     counts = np.convolve(np.append(single, np.zeros(_WINDOW)), np.ones(_WINDOW), mode="same")
     left, found = counts.copy(), list[tuple[float, float]]()

@@ -194,8 +194,8 @@ def _posed_frames(
 
 def _require_motion(posed: dict[str, list[PosedFrame]]) -> None:
     poses = np.array([frame.T_map_camera for frames in posed.values() for frame in frames])
-    metres = float(se3.translation_error(poses, poses[0]).max())
-    radians = float(se3.rotation_error(poses, poses[0]).max())
+    metres = float(np.max(se3.translation_error(poses, poses[0])))
+    radians = float(np.max(se3.rotation_error(poses, poses[0])))
     if metres < _AT_REST_M and radians < _AT_REST_RAD:
         raise PosingError(
             f"The camera stood still: in {len(poses)} frames it moved {metres:.2f} m and turned "

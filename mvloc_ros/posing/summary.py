@@ -92,7 +92,7 @@ def content_of(
         "sigma_m": {
             "median": float(np.median(sigma)),
             "p90": float(np.quantile(sigma, 0.9)),
-            "max": float(sigma.max()),
+            "max": float(np.max(sigma)),
         },
         "up": frame.by,
         "up_remarks": [remark for remark in (whole.remark, frame.remark) if remark],

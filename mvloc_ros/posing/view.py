@@ -113,7 +113,7 @@ def read_view(record: FrameRecord, rig: Rig) -> View:
     features, problem = none_found(), ""
     if record.color is not None:
         color = read_color(record.color)
-        if float(color.max(initial=0)) <= _BLACK:
+        if float(np.max(color, initial=0)) <= _BLACK:
             problem = "a black color image"
         else:
             features = extract(ColorImage(color, "rgb"), depth, rig.sensors)

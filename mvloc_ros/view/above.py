@@ -113,7 +113,7 @@ def _draw_headings(axes: Axes, scene: Scene, extent: Extent) -> None:
     found, name = (scene.keyframes, "keyframes") if len(scene.keyframes) else (scene.poses, "camera's heading")
     if not len(found):
         return
-    length = 0.035 * float(extent.size.max())
+    length = 0.035 * float(np.max(extent.size))
     chosen = _apart(found[np.unique(np.linspace(0, len(found) - 1, _MOST_ARROWS).round().astype(np.intp))], length)
     if len(chosen) < len(found):
         name += f" ({len(chosen)} of {len(found)})"
@@ -139,7 +139,7 @@ def _draw_origin(axes: Axes, scene: Scene, extent: Extent) -> None:
     """The map's axes at its origin, as far as they are seen from above."""
     if not _is_inside(extent):
         return
-    length = 0.08 * float(extent.size.max())
+    length = 0.08 * float(np.max(extent.size))
     for axis, (name, color) in enumerate((("x", "#C00000"), ("y", "#007A00"), ("z", "#0000C0"))):
         end = length * scene.turn[:2, axis]
         if np.linalg.norm(end) > 0.2 * length:

@@ -69,7 +69,7 @@ class ViewPoints:
     def in_sight(self, starts: Array, ends: Array) -> Mask:
         """`[N]`: between which positions `[N, 2]` no cell hides; cells of the ends do not count."""
         step_m = 0.5 * self.frame.resolution_m
-        steps = max(2, int(np.ceil(np.linalg.norm(ends - starts, axis=1).max(initial=0.0) / step_m)))
+        steps = max(2, int(np.ceil(np.max(np.linalg.norm(ends - starts, axis=1), initial=0.0) / step_m)))
         share = (np.arange(1, steps) / steps)[None, :, None]
         between = starts[:, None] + share * (ends - starts)[:, None]
         index = _index(between, self.frame)

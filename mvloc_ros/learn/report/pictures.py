@@ -109,7 +109,7 @@ def draw_plan(findings: Findings, backdrop: Backdrop) -> bytes:
         lines = LineCollection(list(loops[0]), linewidths=2.5, zorder=5)
         lines.set_cmap("magma_r")
         lines.set_array(1e3 * loops[1])
-        lines.set_clim(0.0, max(1e3 * float(loops[1].max()), 1.0))
+        lines.set_clim(0.0, max(1e3 * float(np.max(loops[1])), 1.0))
         axes.add_collection(lines)
         add_color_bar(axes, lines, "residual of loop closures, mm")
     add_legend(axes)
@@ -242,7 +242,7 @@ def _loops(place: Place) -> tuple[Array, Array]:
 def _roses(axes: Axes, found: Coverage, backdrop: Backdrop) -> None:
     """One rose of headings for each block of cells of which a part is covered: red wedges towards what none covers."""
     edge = found.frame.resolution_m
-    block = max(2, round(float(backdrop.extent.size.max()) / _MOST_ROSES / edge))
+    block = max(2, round(float(np.max(backdrop.extent.size)) / _MOST_ROSES / edge))
     lost, seen = list[Wedge](), list[Wedge]()
     half = 0.5 * (HEADINGS_DEG[1] - HEADINGS_DEG[0])
     for row in range(0, found.free.shape[0], block):
