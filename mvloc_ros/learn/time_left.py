@@ -25,7 +25,7 @@ PER_FRAME_S = {
     "map": 0.23,
     "calibration": 0.05,
     "evaluation": 0.05,
-    "whole map": 0.07,
+    "whole map": 0.23,
     "grid": 0.01,
     "report": 0.01,
 }
