@@ -27,7 +27,7 @@ OTHERS |= {"--sensors"}  # that are rendered, that are used of those which a fol
 RENAMED = {"sync_tolerance": "pair_tolerance", "refine_budget": "refine_budget_ms"}
 # What mvloc.small sets apart from the options' own defaults, which mvloc.paper has: neither says all.
 SMALL = {"stage2_learning_rate", "latent_weight", "latent_noise", "likelihood"}
-SMALL |= {"single_experts", "single_experts_in", "degrade_color", "degrade_depth"}
+SMALL |= {"single_experts_in"}
 
 
 def actions(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.Action]]:

@@ -58,8 +58,6 @@ def read_file(path: Path, system: str | None) -> TrainingConfig:
     system = system or named or "mvloc"
     base = _base(path, content.pop("base", "small"), system)
     values = _built_in(base) | _values(path, content)
-    if not SYSTEMS[system].samples and "single_experts" not in content:
-        values["single_experts"] = 0.0  # a base of another system may have what needs experts
     return _configuration(path, system, base.rpartition(".")[2], values)
 
 
