@@ -48,7 +48,8 @@ def evaluation_step(job: Job) -> Step:
         write_bag(folder, frames, places.test_bag, force=True)
         as_on_robot = OVERRIDES if has_odometry(folder) else ()
         values = evaluated([*as_on_robot, f"refine_budget_ms:={BUDGET_MS}"])
-        starts = min(WAKE_UPS, len(folder.test))
+        posed = [frame for frame in folder.test if (frame.depth if folder.pose_of == "depth" else frame.color)]
+        starts = min(WAKE_UPS, len(posed))
         run = OfflineOptions(parameters=values, wake_ups=starts, restart_after_s=part_pause_s(1.0 / folder.rate_hz))
         print(_how_followed(folder))
         result = evaluate(run_offline(places.test_bag, job.evaluated, run))
@@ -165,7 +166,7 @@ def _notes(job: Job) -> tuple[str, ...]:
     if job.holds_out:
         notes.append(
             "The figures are of the map without the held-out frames; the bundle has the map of all frames, with the "
-            "thresholds and covariances of the other one."
+            "thresholds by its own trials and the covariances of the other one."
         )
     if len(job.folders) > 1:
         names = ", ".join(path.name for path in job.folders)
