@@ -59,12 +59,12 @@ def test_all_tests_over_dds_run_in_one_process_and_the_others_in_the_other(run):
     assert all(other != worker for other, *_ in seen(folder, "a_plain"))
 
 
-def test_each_process_has_a_domain_and_a_cache_of_its_own(run):
+def test_each_process_has_a_domain_and_a_cache_of_its_own(run, wait_for):
     folder, _ = run
     (_, domain, cache), (_, other_domain, other_cache) = seen(folder, "b_talks")[0], seen(folder, "a_plain")[0]
     assert len({domain, other_domain, os.environ["ROS_DOMAIN_ID"], "7"}) == 4
     assert cache != other_cache
-    assert not Path(cache).exists(), "it is removed at the end"
+    wait_for(lambda: not Path(cache).exists(), 30, "the process to end, which removes its cache")
 
 
 def test_a_process_that_dies_is_a_failure_and_its_other_tests_run_elsewhere(run):
