@@ -41,7 +41,8 @@ test-oldest:
 lint:
 	@$(RUN)/ruff check --quiet .
 	@$(RUN)/ruff format --check --quiet .
-	@$(RUN)/mypy
+	@if $(RUN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then $(RUN)/mypy; else \
+	  echo "lint: types are not checked with Python 3.10, whose NumPy 2.2 states other types than 2.4 and later"; fi
 
 docs: setup-docs
 	@$(RUN)/python tools/api_docs.py
