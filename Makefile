@@ -33,7 +33,8 @@ demo: setup
 
 test: setup-dev
 	@if $(RUN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then $(MAKE) --no-print-directory lint; else \
-	  echo "no lint with Python 3.10, whose NumPy 2.2 states other types than 2.4 and later"; fi
+	  $(RUN)/ruff check --quiet . && $(RUN)/ruff format --check --quiet . && \
+	  echo "types are not checked with Python 3.10, whose NumPy 2.2 states others than 2.4 and later"; fi
 	@OMP_NUM_THREADS=1 $(RUN)/pytest -n $(TEST_PROCESSES)
 
 test-oldest:

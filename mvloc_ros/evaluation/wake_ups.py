@@ -13,6 +13,7 @@ import numpy as np
 
 from mvloc_ros.errors import MvlocError
 from mvloc_ros.evaluation.matching import match
+from mvloc_ros.evaluation.pauses import pause_s
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.trajectory import Trajectory
 
@@ -20,8 +21,6 @@ WITHIN_S, WITHIN_M = 10.0, 1.0
 RIGHT_M, RIGHT_DEG = 0.15, 5.0
 FALSE_M, FALSE_DEG = 0.5, 15.0
 _SECOND_NS = 1_000_000_000
-_PAUSE_NS, _PAUSE_STEPS = _SECOND_NS, 5
-"""Where the ground truth pauses for so long, and so many of its usual steps, neither errors nor the way are known."""
 
 
 class WakeUpError(MvlocError):
@@ -141,9 +140,9 @@ def plan_wake_ups(truth: Trajectory, frames_ns: np.ndarray, count: int) -> list[
 
 def _ends_of_truth(truth_ns: np.ndarray, frames_ns: np.ndarray) -> np.ndarray:
     """`[N]`: the stamp at which the ground truth around each frame ends; before the frame where there is none."""
-    steps = np.diff(truth_ns)
-    least = max(_PAUSE_NS, _PAUSE_STEPS * float(np.median(steps))) if len(steps) else _PAUSE_NS
-    breaks = np.flatnonzero(steps >= least)
+    steps_s = np.diff(truth_ns) / _SECOND_NS
+    # In a pause of the truth neither errors nor the way are known.
+    breaks = np.flatnonzero(steps_s >= pause_s(float(np.median(steps_s)) if len(steps_s) else 0.0))
     begins, ends = truth_ns[[0, *(breaks + 1)]], truth_ns[[*breaks, -1]]
     run = np.searchsorted(begins, frames_ns, side="right") - 1
     return np.where(run >= 0, ends[np.maximum(run, 0)], -1)

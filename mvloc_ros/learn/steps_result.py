@@ -10,7 +10,6 @@ from mvloc_ros.learn.report.inputs import ReportInputs
 from mvloc_ros.learn.step import Step, Values
 from mvloc_ros.model.bundle import read_bundle
 from mvloc_ros.recordings import digests, open_folders
-from mvloc_ros.recordings.frames import PosedFolder
 from mvloc_ros.recordings.from_folder import has_odometry, select_frames, with_lead_in, write_bag
 
 LEAD_IN_S = 5.0
@@ -35,7 +34,7 @@ def evaluation_step(job: Job) -> Step:
         return {**about, **job.data()}
 
     def work() -> None:
-        from mvloc_ros.learn.report.accuracy import part_pause_s
+        from mvloc_ros.evaluation.pauses import pause_s
         from mvloc_ros.replay.evaluated_parameters import evaluated
         from mvloc_ros.replay.evaluation import evaluate
         from mvloc_ros.replay.offline import OfflineOptions, run_offline
@@ -46,12 +45,12 @@ def evaluation_step(job: Job) -> Step:
         folder = open_folders(job.folders, options.test_fraction)
         frames = with_lead_in(folder, select_frames(folder, "test"), LEAD_IN_S)
         write_bag(folder, frames, places.test_bag, force=True)
-        as_on_robot = OVERRIDES if has_odometry(folder) else ()
-        values = evaluated([*as_on_robot, f"refine_budget_ms:={BUDGET_MS}"])
+        is_followed = has_odometry(folder)
+        values = evaluated([*(OVERRIDES if is_followed else ()), f"refine_budget_ms:={BUDGET_MS}"])
         posed = [frame for frame in folder.test if (frame.depth if folder.pose_of == "depth" else frame.color)]
         starts = min(WAKE_UPS, len(posed))
-        run = OfflineOptions(parameters=values, wake_ups=starts, restart_after_s=part_pause_s(1.0 / folder.rate_hz))
-        print(_how_followed(folder))
+        run = OfflineOptions(parameters=values, wake_ups=starts, restart_after_s=pause_s(1.0 / folder.rate_hz))
+        print(_how_followed(is_followed))
         result = evaluate(run_offline(places.test_bag, job.evaluated, run))
         print(write_report(result, places.evaluation))
         print(budget_note())
@@ -65,11 +64,11 @@ def evaluation_step(job: Job) -> Step:
     return Step("evaluation", "evaluation", inputs, work, outputs, verb="mvloc replay")
 
 
-def _how_followed(folder: PosedFolder) -> str:
-    """Whether the poses of the evaluation are followed with odometry, and from where."""
+def _how_followed(by_odometry: bool) -> str:
+    """How the poses of the evaluation are followed, and from where."""
     told = (
         "with the recording's odometry and the node's gate, as on the robot"
-        if has_odometry(folder)
+        if by_odometry
         else "without odometry (the data have none, or do not state where the camera is on the robot): a robot that "
         "has it follows its pose through frames that are rejected here"
     )
@@ -161,7 +160,7 @@ def _notes(job: Job) -> tuple[str, ...]:
     folder = open_folders(job.folders, job.options.test_fraction)
     notes = [
         f"The poses were {budget_note()}.",
-        f"The poses were {_how_followed(folder)}.",
+        f"The poses were {_how_followed(has_odometry(folder))}.",
     ]
     if job.holds_out:
         notes.append(

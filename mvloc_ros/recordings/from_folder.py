@@ -107,10 +107,11 @@ def write_bag(
         for topic, message_type in _TYPES.items():
             writer.add_topic(topic, message_type, qos_profile(1, latched=True) if topic == topics.TF_STATIC else None)
         build = MessageBuilder(writer.store)
-        odometry = _odometry_events(folder, frames, build)
+        mount = mount_of(folder)
+        odometry = [] if mount is None else _odometry_events(folder, frames, build)
         if odometry:
             writer.add_topic(topics.TF, topics.TF_MESSAGE)
-        events = _events(folder, frames, odometry, build)
+        events = _events(folder, frames, odometry, mount if odometry else None, build)
         for event in tqdm(events, desc=f"writing {Path(out).name}", unit=" messages", disable=not progress):
             writer.write(event.topic, event.stamp_ns, event.build())
     return len(events)
@@ -168,8 +169,6 @@ def mount_of(folder: PosedFolder) -> npt.NDArray[np.float64] | None:
 
 
 def _odometry_events(folder: PosedFolder, frames: Sequence[FrameRecord], build: MessageBuilder) -> list[_Event]:
-    if mount_of(folder) is None:
-        return []
     T_odom_base = odometry_of(folder)
     known = ((frame.stamp_ns, T_odom_base.get((frame.sequence, frame.index))) for frame in frames)
     return [_odometry_event(stamp, T, build) for stamp, T in known if T is not None]
@@ -180,7 +179,11 @@ def _odometry_event(stamp: int, T_odom_base: npt.NDArray[np.float64], build: Mes
 
 
 def _events(
-    folder: PosedFolder, frames: Sequence[FrameRecord], odometry: Sequence[_Event], build: MessageBuilder
+    folder: PosedFolder,
+    frames: Sequence[FrameRecord],
+    odometry: Sequence[_Event],
+    T_base_camera: npt.NDArray[np.float64] | None,
+    build: MessageBuilder,
 ) -> list[_Event]:
     """All messages of the recording in order of their stamps."""
     events = list(odometry)
@@ -196,7 +199,7 @@ def _events(
     events.sort(key=lambda event: event.stamp_ns)
     first = events[0].stamp_ns
     static = build.static_transforms(
-        first, folder.depth_registered, folder.T_color_depth, mount_of(folder) if odometry else None, folder.pose_of
+        first, folder.depth_registered, folder.T_color_depth, T_base_camera, folder.pose_of
     )
     return [_Event(first, topics.TF_STATIC, lambda: static), *events]
 

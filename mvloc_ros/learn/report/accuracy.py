@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mvloc_ros.evaluation.pauses import pause_s
 from mvloc_ros.evaluation.pose_errors import Accuracy, PoseErrors
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.trajectory import Trajectory
@@ -22,8 +23,6 @@ RIGHT_M, RIGHT_DEG = 0.05, 5.0
 FALSE_M, FALSE_DEG = 0.20, 10.0
 """An accepted pose is right within the first two, and false beyond one of the others."""
 _BASELINES = ("constant_pose", "nearest_training_pose")
-# Frames further apart in time, and in multiples of their usual distance, belong to different parts.
-_PART_S, _PART_STEPS = 1.0, 5.0
 # A frame at the same pose as a training frame is one of these.
 _SAME_M, _SAME_RAD = 1e-4, 1e-4
 
@@ -158,7 +157,7 @@ def parts_of(evaluation: Evaluation) -> list[NDArray[np.bool_]]:
     index = np.flatnonzero(evaluation.has_truth)
     seconds = evaluation.stamps_ns[index] / 1e9
     steps = np.diff(seconds)
-    least_s = part_pause_s(float(np.median(steps)) if len(steps) else 0.0)
+    least_s = pause_s(float(np.median(steps)) if len(steps) else 0.0)
     # A recording of several sequences has pauses of just a second (`from_folder`).
     cuts = np.flatnonzero((steps >= least_s - 1e-6) | (steps < 0.0)) + 1
     result = []
@@ -167,11 +166,6 @@ def parts_of(evaluation: Evaluation) -> list[NDArray[np.bool_]]:
         chosen[part] = True
         result.append(chosen)
     return result
-
-
-def part_pause_s(step_s: float) -> float:
-    """How long a pause ends a part, of frames that usually are so far from each other."""
-    return max(_PART_S, _PART_STEPS * step_s)
 
 
 def _wake_ups(report: Mapping[str, Any]) -> WakeUps | None:
