@@ -20,6 +20,7 @@ from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.frames import FrameRecord, PosedFolder
 from mvloc_ros.recordings.images import DEPTH_INVALID, read_color, read_depth_raw
 from mvloc_ros.recordings.message_builder import MessageBuilder
+from mvloc_ros.recordings.odometry_check import contradiction
 from mvloc_ros.recordings.odometry_file import odometry_of
 
 MAX_PAUSE_NS = 1_000_000_000
@@ -108,7 +109,7 @@ def write_bag(
             writer.add_topic(topic, message_type, qos_profile(1, latched=True) if topic == topics.TF_STATIC else None)
         build = MessageBuilder(writer.store)
         mount = mount_of(folder)
-        odometry = [] if mount is None else _odometry_events(folder, frames, build)
+        odometry = [] if mount is None else _odometry_events(folder, mount, frames, build)
         if odometry:
             writer.add_topic(topics.TF, topics.TF_MESSAGE)
         events = _events(folder, frames, odometry, mount if odometry else None, build)
@@ -168,8 +169,12 @@ def mount_of(folder: PosedFolder) -> npt.NDArray[np.float64] | None:
     return first
 
 
-def _odometry_events(folder: PosedFolder, frames: Sequence[FrameRecord], build: MessageBuilder) -> list[_Event]:
+def _odometry_events(
+    folder: PosedFolder, T_base_camera: npt.NDArray[np.float64], frames: Sequence[FrameRecord], build: MessageBuilder
+) -> list[_Event]:
     T_odom_base = odometry_of(folder)
+    if problem := contradiction(folder, T_base_camera, T_odom_base):
+        _log.warning("%s: %s.", folder.where, problem)
     known = ((frame.stamp_ns, T_odom_base.get((frame.sequence, frame.index))) for frame in frames)
     return [_odometry_event(stamp, T, build) for stamp, T in known if T is not None]
 
