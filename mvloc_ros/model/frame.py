@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One pair of camera images, still in the cameras' own encodings.
+"""The images of one moment, still in the cameras' own encodings.
 
 Images stay views of the messages they came in until they are resized: converting a small image costs
 a tenth of a millisecond, converting a full one costs several.
@@ -7,7 +7,9 @@ a tenth of a millisecond, converting a full one costs several.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,14 +48,19 @@ class DepthImage:
     view: View | None = None
 
 
+NO_FURTHER: Mapping[str, ColorImage | DepthImage] = MappingProxyType({})
+
+
 @dataclass(frozen=True)
 class Frame:
-    """A pair of images, or one of them alone.
+    """A pair of images, or one of them alone, and images of further sensors.
 
     Attributes:
         stamp_ns: when the image that carries the pose was taken (the colour image if there is one).
         frame_id: optical frame of that image.
         pair_skew_ns: stamp of depth minus stamp of colour; 0 if one is missing.
+        further: images of further sensors by name (`model.modalities.Sensor`), those that are there; gray ones are
+            `ColorImage` of the order `mono`.
     """
 
     stamp_ns: int
@@ -61,3 +68,4 @@ class Frame:
     color: ColorImage | None
     depth: DepthImage | None
     pair_skew_ns: int = 0
+    further: Mapping[str, ColorImage | DepthImage] = field(default_factory=lambda: NO_FURTHER)
