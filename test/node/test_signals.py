@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import psutil
 import pytest
 from bundles import with_network
@@ -21,7 +22,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 pytestmark = pytest.mark.dds
 SECONDS = 2.0
-"""The bar. A machine on which something else runs at the same time is given more, and says so."""
+"""The bar. A machine on which something else runs at the same time is given more, and says so; ONNX Runtime before 1.24
+lets no other thread of Python run while it loads a network, and a node can end no sooner than that is done."""
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
 
 
@@ -52,6 +54,39 @@ def slow_bundle(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     return with_network(tiny_bundle, model, tmp_path_factory.mktemp("slow"))
 
 
+@pytest.fixture(scope="module")
+def loading_s(slow_bundle: Path) -> float:
+    """For how long loading the slow model keeps another thread from running."""
+    longest_s, is_done = 0.0, threading.Event()
+
+    def tick() -> None:
+        nonlocal longest_s
+        before = time.monotonic()
+        while not is_done.wait(0.01):
+            now = time.monotonic()
+            longest_s, before = max(longest_s, now - before), now
+
+    thread = threading.Thread(target=tick)
+    thread.start()
+    onnxruntime.InferenceSession(str(slow_bundle / "model.onnx"), providers=["CPUExecutionProvider"])
+    is_done.set()
+    thread.join()
+    return longest_s if longest_s > 0.5 else 0.0
+
+
+@pytest.fixture
+def ends_while_it_loads(note_line, request, loading_s) -> Callable[..., None]:
+    """`ends_at_once` of a node that loads the slow model."""
+
+    def end(process, number: signal.Signals) -> None:
+        test = request.node.name.split("[")[0]
+        seconds = end_of(process, number, loading_s)
+        held = f", loading held all threads for {loading_s:.2f} s" if loading_s else ""
+        note_line(f"{test}, {number.name}: ended in {seconds:.2f} s{held}")
+
+    return end
+
+
 @pytest.fixture
 def ends_at_once(note_line, request) -> Callable[..., None]:
     """Send a signal and see the process end; how long it took is said in the summary of the run."""
@@ -62,8 +97,8 @@ def ends_at_once(note_line, request) -> Callable[..., None]:
     return end
 
 
-def end_of(process, number: signal.Signals) -> float:
-    """Seconds from the signal to the end."""
+def end_of(process, number: signal.Signals, held_s: float = 0.0) -> float:
+    """Seconds from the signal to the end, `held_s` of which the node may be kept from noticing it."""
     pid = process.process.pid
     started = time.monotonic()
     assert process.end(number, 30.0) == 0
@@ -71,7 +106,7 @@ def end_of(process, number: signal.Signals) -> float:
     said = process.text()
     assert "Traceback" not in said, said
     allowed = SECONDS * max(1.0, psutil.getloadavg()[0] / (psutil.cpu_count() or 1))
-    assert seconds < allowed, said
+    assert seconds - held_s < allowed, said
     assert not psutil.pid_exists(pid)
     return seconds
 
@@ -109,14 +144,14 @@ def test_while_it_starts(start_node, wait_for, number, ends_at_once):
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_during_configure(peer, start_node, slow_bundle, wait_for, number, ends_at_once):
+def test_during_configure(peer, start_node, slow_bundle, wait_for, number, ends_while_it_loads):
     process = start_node("-p", f"model:={slow_bundle}", "-p", "autostart:=false")
     assert peer.state() == "unconfigured"
     request = ChangeState.Request()
     request.transition.id = Transition.TRANSITION_CONFIGURE
     with one_more_thread(process, wait_for):
         peer.services["change_state"].call_async(request)
-    ends_at_once(process, number)
+    ends_while_it_loads(process, number)
     assert "told to end while its model was being loaded" in process.text()
 
 
@@ -159,13 +194,13 @@ def test_active_under_load(peer, robot_node, wait_for, number, ends_at_once):
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_during_a_model_swap_under_load(peer, robot_node, slow_bundle, wait_for, number, ends_at_once):
+def test_during_a_model_swap_under_load(peer, robot_node, slow_bundle, wait_for, number, ends_while_it_loads):
     process = robot_node("publish_frame:=camera")
     with Load(peer):
         wait_for(lambda: len(peer.poses) > 3, 20, "poses")
         with one_more_thread(process, wait_for):
             assert peer.set_string("model", str(slow_bundle)).successful
-        ends_at_once(process, number)
+        ends_while_it_loads(process, number)
 
 
 def test_cleanup_does_not_wait_for_a_model_that_is_being_loaded(peer, robot_node, slow_bundle, wait_for, ends_at_once):
