@@ -88,11 +88,14 @@ def test_a_flat_wall_out_of_range_is_lost_as_a_whole() -> None:
 def trained(
     tiny_folder: Path, tiny_config: TrainingConfig, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Trainer]:
-    """A tiny network of the wall after some seconds, trained with degraded images."""
+    """A tiny network of the wall after some seconds, trained with degraded images.
+
+    After half as many epochs the share of sparse depth rises on some processors, which round otherwise.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     config = tiny_config.with_options(
-        {"epochs": 30, "single_experts": 1.0, "degrade_color": 0.25, "degrade_depth": 0.25}
+        {"epochs": 60, "single_experts": 1.0, "degrade_color": 0.25, "degrade_depth": 0.25}
     )
     data = read_data(config, tiny_folder, 0.2)
     run = describe_run(config, tiny_folder, data.training, data.validation, "") | {"test_fraction": 0.2}
