@@ -68,15 +68,15 @@ class WakingRefiner(Refiner):
 
     places: Sequence[Array] = ()
 
-    def _starts(self, frame: Any, look: Look | None, search: Search) -> Iterator[Start]:
+    def _starts(self, frame: Any, look: Look | None, search: Search, deadline: float) -> Iterator[Start]:
         if not self.places:
-            return super()._starts(frame, look, search)
+            return super()._starts(frame, look, search, deadline)
         names = [NETWORK, *(f"place {i}" for i in range(2, len(self.places) + 1))]
         return (Start(name, T) for name, T in zip(names, self.places, strict=True))
 
-    def _verdict(self, frame: Any, evidence: Evidence, fault: str, *, follows: bool) -> tuple[float, str, float]:
-        score, rejection, log_odds = super()._verdict(frame, evidence, fault, follows=follows)
-        return score, rejection or ("another place" if self.places else ""), log_odds
+    def _verdict(self, frame: Any, evidence: Evidence, fault: str, *, follows: bool) -> tuple[float, str]:
+        score, rejection = super()._verdict(frame, evidence, fault, follows=follows)
+        return score, rejection or ("another place" if self.places else "")
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ class Candidate:
 
     Attributes:
         pose: of the camera.
-        log_odds: of its score, minus those of the threshold (natural logarithm).
+        log_odds: of the score of its place, minus those of the threshold (natural logarithm).
         is_ruled_out: a rule rejects it whatever its score, so that it can speak against a hypothesis only.
     """
 

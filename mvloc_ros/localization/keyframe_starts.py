@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from mvloc_ros.localization.descriptors import Descriptor
 from mvloc_ros.localization.hypotheses import Search
 from mvloc_ros.localization.keyframes import Keyframes
 from mvloc_ros.localization.local_features import LocalFeatures, match, pose_of
+from mvloc_ros.localization.pose import Pose
 from mvloc_ros.localization.retrieval import DISTINCT_M, DISTINCT_RAD, Retrieval, near
 from mvloc_ros.localization.starts import BY_FEATURES, FEATURES, NEAR_KEYFRAME, Retrieved, Start
 
@@ -26,12 +27,24 @@ LEAST_CONSENSUS = 8
 """Matches that a pose must bring together to be a start."""
 
 
+def _no_scan(_deadline: float, _without: Sequence[Pose], _is_expected: bool) -> tuple[Start, ...]:
+    return ()
+
+
 @dataclass(frozen=True, eq=False)
 class Look:
-    """What a frame looks like, computed where it is asked for: its descriptor, and its local features."""
+    """What a frame looks like, computed where it is asked for.
+
+    Attributes:
+        descriptor: of both images.
+        features: its local features.
+        by_scan: gives the starts that the depth images of the last moments tell, by a time (perf_counter, s), without
+            those at given poses; the last argument is whether the camera is expected somewhere.
+    """
 
     descriptor: Callable[[], Descriptor]
     features: Callable[[], LocalFeatures]
+    by_scan: Callable[[float, Sequence[Pose], bool], Sequence[Start]] = _no_scan
 
 
 class KeyframeStarts:

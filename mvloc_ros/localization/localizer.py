@@ -6,7 +6,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -25,8 +25,11 @@ from mvloc_ros.localization.local_features import MOST_OF_FRAME, LocalFeatures, 
 from mvloc_ros.localization.motion import Distance
 from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.localization.pose import Pose
+from mvloc_ros.localization.scan_map import ScanMap
+from mvloc_ros.localization.scan_starts import ScanStarts
 from mvloc_ros.localization.scene_map import SceneMap, SceneMapError, read_scene_map
 from mvloc_ros.localization.sensor_rig import SensorRig
+from mvloc_ros.localization.starts import Start
 from mvloc_ros.localization.tracker import Expectation, Tracker, Verdict
 from mvloc_ros.localization.uncertainty import ResidualCovariance, after, uncalibrated
 from mvloc_ros.localization.unverified import Unrefined
@@ -109,12 +112,14 @@ class Localizer:
         self._options = refinement or RefinementOptions(mode="off")
         self._frozen = FrozenDepth()
         self._refiner, self.map_problem = refiner_of(bundle, self._options)
+        self._scan_starts = None if self._refiner is None else scan_starts_of(bundle, self._refiner.scene_map)
         self.rig = SensorRig.of(bundle.manifest) if self._refiner is None else self._refiner.rig
 
     def for_another_stream(self) -> Localizer:
         """One with the same model, backend and map, that has seen no frame; both are of one thread."""
         other = copy.copy(self)
         other._frozen = FrozenDepth()
+        other._scan_starts = None if self._scan_starts is None else self._scan_starts.for_another_stream()
         return other
 
     @property
@@ -194,7 +199,7 @@ class Localizer:
         network = replace(seen.estimate, T_odom_camera=odometry(frame))
         expected = None if tracker is None else tracker.expected(frame.stamp_ns, network.T_odom_camera)
         search = None if tracker is None else tracker.search(frame.stamp_ns, network.T_odom_camera)
-        found = self._refine(frame, network.pose, expected, color, depth, search)
+        found = self._refine(frame, network.pose, expected, color, depth, search, network.T_odom_camera)
         if found is None:
             return self._remarked(network, self.map_problem)
         problem = _problem_of(found)
@@ -263,14 +268,32 @@ class Localizer:
         color: NDArray[np.uint8] | None,
         depth: NDArray[np.float32] | None,
         search: Search | None,
+        T_odom_camera: NDArray[np.float64] | None,
     ) -> Refined | Unrefined | None:
         """What refinement found, or why there is none; None where nothing refines."""
         if self._refiner is None:
             return None
         if depth is None or frame.depth is None:
             return self._refiner.without_depth(color)
-        look = Look(lambda: self._describe(color, depth), lambda: self.features(frame))
+        look = Look(
+            lambda: self._describe(color, depth), lambda: self.features(frame), self._by_scan(frame, T_odom_camera)
+        )
         return self._refiner.refine(network, frame.depth, color, expected, look, search)
+
+    def _by_scan(
+        self, frame: Frame, T_odom_camera: NDArray[np.float64] | None
+    ) -> Callable[[float, Sequence[Pose], bool], Sequence[Start]]:
+        """See `Look`."""
+
+        def starts(deadline: float, without: Sequence[Pose], is_expected: bool) -> Sequence[Start]:
+            if self._scan_starts is None or frame.depth is None:
+                return ()
+            T = self.rig.T_camera_depth
+            points = self.rig.depth.points(frame.depth) @ T[:3, :3].T + T[:3, 3]
+            at = T[:3, 3], frame.stamp_ns, T_odom_camera
+            return self._scan_starts.of(points, *at, deadline, without, is_expected=is_expected)
+
+        return starts
 
     def _prepare(self, frame: Frame) -> tuple[NDArray[np.uint8] | None, NDArray[np.float32] | None, str]:
         spec = self._bundle.manifest.input
@@ -356,6 +379,13 @@ def refiner_of(bundle: Bundle, options: RefinementOptions) -> tuple[Refiner | No
     if options.mode == "required":
         raise problem
     return None, f"poses are the network's alone: {problem}"
+
+
+def scan_starts_of(bundle: Bundle, scene_map: SceneMap) -> ScanStarts | None:
+    """What finds places by depth alone; None where the training camera did not move in a plane."""
+    trained = bundle.training_trajectory()
+    scan_map = None if trained is None else ScanMap.of(scene_map, trained.poses)
+    return None if scan_map is None else ScanStarts(scan_map)
 
 
 def _require_known_evidence(bundle: Bundle, spec: SceneMapSpec) -> None:

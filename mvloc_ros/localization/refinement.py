@@ -160,7 +160,7 @@ class Refiner:
         verification_s = slowest_s = 0.0
         iterations = tried = 0
         candidates: list[Candidate] = []
-        for start in self._starts(frame, look, search or Search()):
+        for start in self._starts(frame, look, search or Search(), deadline):
             if start.name == HYPOTHESIS and _led_to(start, candidates):
                 continue
             started = time.perf_counter()
@@ -242,7 +242,7 @@ class Refiner:
         knows_little = self.keyframe_starts is not None and is_vague(frame.network)
         return (TRACKER,) if knows_little else (TRACKER, NETWORK, DRAW)
 
-    def _starts(self, frame: _Frame, look: Look | None, search: Search) -> Iterator[Start]:
+    def _starts(self, frame: _Frame, look: Look | None, search: Search, deadline: float) -> Iterator[Start]:
         network, expected = frame.network, frame.expected
         finder = self.keyframe_starts
         retrieved = None if finder is None or look is None else finder.of(look, search)
@@ -253,7 +253,11 @@ class Refiner:
         told = None if expected is None else expected.pose
         # One at the expected pose is that start already.
         possible = [pose for pose in search.possible if told is None or not same_place(pose.T, told.T)]
-        return in_order(network, told, retrieved, drawn, limit, possible)
+
+        def by_scan() -> Sequence[Start]:
+            return () if retrieved is None or look is None else look.by_scan(deadline, possible, told is not None)
+
+        return in_order(network, told, retrieved, drawn, limit, possible, by_scan)
 
     def _attempt(self, frame: _Frame, start: Start, deadline: float) -> Refined | None:
         """One start; None where the map has nothing there."""
@@ -311,7 +315,8 @@ class Refiner:
         consensus = 0 if start.matches is None else start.matches.consensus(T_map_camera)
         evidence = verification.evidence(found, space, looked.color, agreement, continuity, consensus)
         fault = verification.fault(found, space, frame.blank) or verification.undetermined(covariance)
-        score, rejection, log_odds = self._verdict(frame, evidence, fault, follows=follows)
+        score, rejection = self._verdict(frame, evidence, fault, follows=follows)
+        log_odds = self._place_odds(evidence)
         return Refined(
             pose=pose,
             score=score,
@@ -365,21 +370,27 @@ class Refiner:
             evidence |= verification.brightness_evidence(brightness)
         return {name: evidence[name] for name in asked} | {"texture": texture}
 
-    def _verdict(self, frame: _Frame, evidence: Evidence, fault: str, *, follows: bool) -> tuple[float, str, float]:
-        """Score and, if the pose is rejected, the reason; and the log-odds of the score minus the threshold's."""
+    def _place_odds(self, evidence: Evidence) -> float:
+        """What a pose is worth against other places: log-odds of that score minus the threshold's; NaN if unknown."""
+        spec = self._spec.acceptance_place or self._spec.acceptance
+        if spec is None:
+            return float("nan")
+        return verification.log_odds(verification.score(evidence, spec)) - verification.log_odds(spec.threshold)
+
+    def _verdict(self, frame: _Frame, evidence: Evidence, fault: str, *, follows: bool) -> tuple[float, str]:
+        """Score and, if the pose is rejected, the reason."""
         followed = self._spec.acceptance_followed if follows else None
         spec = followed or self._spec.acceptance
         if spec is None:
-            return float("nan"), fault, float("nan")
+            return float("nan"), fault
         threshold = spec.threshold
         if followed is not None and frame.is_by_odometry:
             threshold = followed.threshold_by_odometry or threshold
         score = verification.score(evidence, spec)
-        log_odds = verification.log_odds(score) - verification.log_odds(threshold)
         if fault or score >= threshold:
-            return score, fault, log_odds
+            return score, fault
         words = f"{verification.explain(evidence, spec)}; score {score:.2f}, {threshold:.2f} is asked for"
-        return score, words, log_odds
+        return score, words
 
 
 @dataclass(frozen=True, eq=False)

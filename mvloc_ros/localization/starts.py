@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where registration starts, and in which order: the network's pose, the expected one, retrieved ones, drawn ones.
+"""Where registration starts, in which order: the network's pose, the expected one, retrieved, scanned, drawn ones.
 
 What is likelier to reach the true pose comes first. How likely that is follows from the covariance of the network's
 pose and of the expected one; for retrieved ones it was measured on training frames, and for the pose that matched local
@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 
 REACH_M, REACH_RAD = 0.5, np.radians(20.0)
 """From how far away registration usually ends at the true pose."""
-NETWORK, TRACKER, HYPOTHESIS, FEATURES, DRAW = "network", "tracker", "hypothesis", "features", "draw"
+NETWORK, TRACKER, HYPOTHESIS, FEATURES, SCAN, DRAW = "network", "tracker", "hypothesis", "features", "scan", "draw"
 NEAR_KEYFRAME = np.diag([0.2**2] * 3 + [np.radians(8.0) ** 2] * 3)
 """Covariance 6x6 of the pose of a frame that a retrieved keyframe looks like, where it does for good reason."""
 BY_FEATURES = np.diag([0.05**2] * 3 + [np.radians(2.0) ** 2] * 3)
@@ -36,9 +36,9 @@ class Start:
     """A pose to start from.
 
     Attributes:
-        name: where it comes from: "network", "tracker", "hypothesis", "features", "retrieval N" or "draw".
+        name: where it comes from: "network", "tracker", "hypothesis", "features", "scan", "retrieval N" or "draw".
         T: 4x4.
-        covariance: 6x6, of this pose where a keyframe or a hypothesis tells it; else None.
+        covariance: 6x6, of this pose where a keyframe, a scan or a hypothesis tells it; else None.
         matches: of local features, that tell it; None without.
     """
 
@@ -78,8 +78,11 @@ def in_order(
     drawn: Iterator[Array],
     limit: int,
     possible: Sequence[Pose] = (),
+    by_scan: Callable[[], Sequence[Start]] = tuple,
 ) -> Iterator[Start]:
-    """At most `limit` starts and the hypotheses; 1: the network's alone. Drawn ones only where others are too few.
+    """At most `limit` starts, the hypotheses, and those of a scan; 1: the network's alone.
+
+    Drawn ones only where others are too few.
 
     Args:
         network: its pose.
@@ -88,6 +91,7 @@ def in_order(
         drawn: as many poses (4x4) as are wanted.
         limit: how many.
         possible: hypotheses, the likeliest first.
+        by_scan: gives the places that a scan fits, the best first.
     """
     known = [(gain(network), Start(NETWORK, network.T))]
     if limit == 1 or (expected is None and retrieved is None):
@@ -104,6 +108,8 @@ def in_order(
         ordered = sorted([*ordered, *found], key=lambda one: -one[0])
     yield from (start for _, start in ordered if start.name == FEATURES)
     yield from (Start(HYPOTHESIS, pose.T, pose.covariance) for pose in possible if limit > 1)
+    if limit > 1:
+        yield from by_scan()
     yield from (start for _, start in ordered if start.name != FEATURES)
     for _, T in zip(range(left), drawn, strict=False):
         yield Start(DRAW, T)

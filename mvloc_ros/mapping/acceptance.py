@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.localization.verification import CONTRAST, NAMES
-from mvloc_ros.mapping.acceptance_trials import BESIDE, EITHER, RIGHT_KINDS, Trial
+from mvloc_ros.mapping.acceptance_trials import BESIDE, EITHER, OF_TWO_MOMENTS, RIGHT_KINDS, Trial
 from mvloc_ros.model.map_spec import AcceptanceSpec
 
 Array = NDArray[np.float64]
@@ -52,6 +52,17 @@ def fit_followed(
     first = fit_acceptance(others, false_accept_rate)
     second = fit_acceptance(followed, false_accept_rate, _ODOMETRY * false_accept_rate, names=_OF_FOLLOWED)
     return (fit_acceptance(trials, false_accept_rate), None) if first is None or second is None else (first, second)
+
+
+def fit_place(trials: Sequence[Trial], false_accept_rate: float = FALSE_ACCEPT_RATE) -> AcceptanceSpec | None:
+    """The score that tells the place of a frame from others; None with too few trials.
+
+    Depth of another moment is no matter of the place. It is what only the colour image contradicts, so that without
+    such trials geometry counts more, and the light less.
+    """
+    return fit_acceptance(
+        [trial for trial in trials if not trial.refined.follows and trial.kind not in OF_TWO_MOMENTS], false_accept_rate
+    )
 
 
 def fit_acceptance(

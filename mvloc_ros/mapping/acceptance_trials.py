@@ -62,11 +62,13 @@ Array = NDArray[np.float64]
 LIMITS = 0.10, np.radians(10.0)
 """Metres and radians: a pose with a larger error is wrong."""
 BESIDE = "beside"
-RETRIEVED = "retrieved", "features", "retrieved elsewhere"
+RETRIEVED = "retrieved", "features", "retrieved elsewhere", "scan"
 """Kinds of `retrieval_trials`."""
 BLOCKED = "blocked"
 EITHER = *RETRIEVED, BLOCKED
 """Kinds of which neither outcome is the usual one; the summary counts right and wrong ones apart."""
+OF_TWO_MOMENTS = tuple(f"{kind}{way}" for kind in ("frozen", "shuffled") for way in ("", ", keyframe", ", at its pose"))
+"""Kinds with the depth of another moment, whose place may be right by the depth."""
 RIGHT_KINDS = "right", "far off", "rescued", "changed"
 _STARTS_PER_FRAME, _STARTS_ELSEWHERE, _STARTS_BESIDE = 2, 1, 2
 # How far away a start must be to count as elsewhere.

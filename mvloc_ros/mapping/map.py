@@ -17,8 +17,16 @@ from mvloc_ros.localization.keyframe_starts import KeyframeStarts
 from mvloc_ros.localization.localizer import Localizer
 from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.localization.refinement import Refiner
+from mvloc_ros.localization.scan_map import ScanMap
 from mvloc_ros.localization.scene_map import SceneMap, read_scene_map
-from mvloc_ros.mapping.acceptance import FALSE_ACCEPT_RATE, MIN_TRIALS, fit_followed, inflation, right_and_wrong
+from mvloc_ros.mapping.acceptance import (
+    FALSE_ACCEPT_RATE,
+    MIN_TRIALS,
+    fit_followed,
+    fit_place,
+    inflation,
+    right_and_wrong,
+)
 from mvloc_ros.mapping.acceptance_trials import Trial, run_trials
 from mvloc_ros.mapping.build import Cameras, MapOptions, build_map, build_stable_map
 from mvloc_ros.mapping.errors import MappingError
@@ -88,7 +96,9 @@ def add_map(
         scene_map, unstable = build_stable_map(folder.train, cameras, options)
         if unstable is not None:
             print(f"{unstable.text}.")
-        spec = make_spec(scene_map, cameras, options, inflation(trials) or DEFAULT_INFLATION, acceptance, followed)
+        place = fit_place(trials, false_accept_rate)
+        inflated = inflation(trials) or DEFAULT_INFLATION
+        spec = make_spec(scene_map, cameras, options, inflated, acceptance, followed, place)
         return add_scene_map(bundle, scene_map.to_bytes(), spec, make_keyframes(frames))
 
 
@@ -136,12 +146,13 @@ def add_map_of_all_frames(
         )
         frames, trials, held = _frames_and_trials(bundle, records, cameras, options)
         acceptance, followed = fit_followed(trials, false_accept_rate)
+        place = fit_place(trials, false_accept_rate)
         if acceptance is None:
             _log.warning(
                 "%s. The thresholds of the map without test frames are kept.",
                 _no_threshold(folder.where, held, trials),
             )
-            acceptance, followed = before.acceptance, before.acceptance_followed
+            acceptance, followed, place = before.acceptance, before.acceptance_followed, before.acceptance_place
         scene_map, unstable = build_stable_map(records, cameras, options)
         if unstable is not None:
             print(f"{unstable.text}.")
@@ -151,6 +162,7 @@ def add_map_of_all_frames(
             inflation=inflation(trials) or before.inflation,
             acceptance=acceptance,
             acceptance_followed=followed,
+            acceptance_place=place,
         )
         return add_scene_map(bundle, scene_map.to_bytes(), spec, make_keyframes(frames))
 
@@ -233,7 +245,8 @@ def _trials(
     others = [frame for frame in frames if id(frame.record) in is_seen]
     if others:
         known = KeyframeStarts(keyframes_from(others), ())
-        trials += run_retrieval_trials(held, known, cameras, localizer, refiner)
+        scan_map = ScanMap.of(scene_map, np.stack([frame.T for frame in others]))
+        trials += run_retrieval_trials(held, known, cameras, localizer, refiner, scan_map)
     return trials
 
 
@@ -244,6 +257,7 @@ def make_spec(
     inflated: float = DEFAULT_INFLATION,
     acceptance: AcceptanceSpec | None = None,
     followed: AcceptanceSpec | None = None,
+    place: AcceptanceSpec | None = None,
 ) -> SceneMapSpec:
     """The entry of a map in the manifest; name and digest of its file are set when it is written."""
     return SceneMapSpec(
@@ -258,6 +272,7 @@ def make_spec(
         inflation=inflated,
         acceptance=acceptance,
         acceptance_followed=followed,
+        acceptance_place=place,
     )
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Refinements that start where keyframes say: right ones, and the likeliest way to a wrong pose that fits.
+"""Refinements that start where keyframes or a scan say: right ones, and the likeliest way to a wrong pose that fits.
 
 Held-out frames, three of four in another light, are registered from
 
@@ -7,6 +7,7 @@ Held-out frames, three of four in another light, are registered from
                           would have
     features              the pose that matched local features tell
     retrieved elsewhere   both, from keyframes of other places alone: two offices alike, a place that was not recorded
+    scan                  the places that their depth fits, right or wrong, where the camera moves in a plane
 
 The network errs there as its covariance says, and no pose was accepted before: a localizer that wakes up.
 """
@@ -20,31 +21,38 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from mvloc_ros.localization.keyframe_starts import KeyframeStarts, Look
+from mvloc_ros.localization.level_scan import ScanHistory
 from mvloc_ros.localization.localizer import Localizer
 from mvloc_ros.localization.motion import moved
 from mvloc_ros.localization.pose import Pose
 from mvloc_ros.localization.refinement import Refiner
-from mvloc_ros.localization.starts import NEAR_KEYFRAME, REACH_M, REACH_RAD, Start
+from mvloc_ros.localization.scan_map import ScanMap
+from mvloc_ros.localization.starts import NEAR_KEYFRAME, REACH_M, REACH_RAD, SCAN, Start
 from mvloc_ros.mapping.acceptance_trials import RETRIEVED, Images, Trial, is_complete, judged, pose_of
 from mvloc_ros.mapping.build import Cameras
-from mvloc_ros.model.frame import ColorImage, Frame
+from mvloc_ros.model.frame import ColorImage, DepthImage, Frame
 from mvloc_ros.recordings import FrameRecord
 
 Array = NDArray[np.float64]
 
-NEAR, BY_FEATURES, ELSEWHERE = RETRIEVED
-_STARTS_PER_FRAME, _BESIDE_PER_FRAME = 2, 2
+NEAR, BY_FEATURES, ELSEWHERE, BY_SCAN = RETRIEVED
+_STARTS_PER_FRAME, _BESIDE_PER_FRAME, _SCANS_PER_FRAME = 2, 2, 2
 _ELSEWHERE_M, _ELSEWHERE_RAD = 1.5, np.radians(60.0)
 
 
 def run_retrieval_trials(
-    held: Sequence[FrameRecord], keyframes: KeyframeStarts, cameras: Cameras, localizer: Localizer, refiner: Refiner
+    held: Sequence[FrameRecord],
+    keyframes: KeyframeStarts,
+    cameras: Cameras,
+    localizer: Localizer,
+    refiner: Refiner,
+    scan_map: ScanMap | None = None,
 ) -> list[Trial]:
-    """Trials on held-out frames, of which none is a keyframe."""
+    """Trials on held-out frames, of which none is a keyframe; `scan_map` of the refiner's map, if it has one."""
     rng = np.random.default_rng(1)
     trials: list[Trial] = []
     for record in tqdm([r for r in held if is_complete(r)], desc="retrieval trials", unit="frame"):
-        trials += _trials_of(record, keyframes, cameras, localizer, refiner, rng)
+        trials += _trials_of(record, keyframes, cameras, localizer, refiner, scan_map, rng)
     return trials
 
 
@@ -54,6 +62,7 @@ def _trials_of(
     cameras: Cameras,
     localizer: Localizer,
     refiner: Refiner,
+    scan_map: ScanMap | None,
     rng: np.random.Generator,
 ) -> Iterator[Trial]:
     images, truth = Images.of(record, cameras).lit(rng), pose_of(record)
@@ -69,6 +78,8 @@ def _trials_of(
     here = keyframes.near(truth, _ELSEWHERE_M, _ELSEWHERE_RAD)
     starts += [(ELSEWHERE, start) for start in keyframes.by_images(look, 1, without=here)]
     starts.append((ELSEWHERE, keyframes.by_features(look, without=here)))
+    if scan_map is not None:
+        starts += [(BY_SCAN, start) for start in _scanned(images.depth, refiner, scan_map)]
     for kind, start in starts:
         network = moved(truth, np.sqrt(np.diag(covariance)) * rng.standard_normal(6))
         if start is None:
@@ -76,6 +87,14 @@ def _trials_of(
         found = refiner.attempt(start, Pose(0, network, covariance), images.depth, color)
         if found is not None:
             yield judged(kind, found, truth)
+
+
+def _scanned(depth: DepthImage, refiner: Refiner, scan_map: ScanMap) -> list[Start]:
+    """The best places of one image alone."""
+    T = refiner.rig.T_camera_depth
+    points = refiner.rig.depth.points(depth) @ T[:3, :3].T + T[:3, 3]
+    scan = ScanHistory(scan_map.motion, scan_map.bottom_m).with_image(points, T[:3, 3], 0, None)
+    return [Start(SCAN, place, NEAR_KEYFRAME) for place in scan_map.find(scan, _SCANS_PER_FRAME)]
 
 
 def _beside(T: Array, rng: np.random.Generator) -> Array:

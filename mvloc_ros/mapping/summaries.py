@@ -29,6 +29,11 @@ def map_lines(bundle: Bundle) -> list[str]:
         threshold = spec.acceptance_followed.threshold
         lines.append(f"poses that follow from the one accepted last are accepted from a score of {threshold:.3f}:")
         lines += _trial_lines(spec.acceptance_followed)
+    if spec.acceptance_place is not None:
+        lines.append(
+            "while no pose is accepted, places are told apart by a score that takes depth and color as of one moment:"
+        )
+        lines += _trial_lines(spec.acceptance_place)
     return lines
 
 

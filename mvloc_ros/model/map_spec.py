@@ -82,6 +82,8 @@ class SceneMapSpec:
             correlated errors.
         acceptance: None where there were no trials to set it on.
         acceptance_followed: of poses that follow from one accepted shortly before; None: the same.
+        acceptance_place: what tells the place of a frame from others, while no pose is accepted; depth and colour are
+            taken to be of one moment. None: `acceptance`.
         calibration: of the covariances of refined poses (`mvloc calibrate`); None: the registration's alone.
     """
 
@@ -97,6 +99,7 @@ class SceneMapSpec:
     acceptance: AcceptanceSpec | None
     calibration: RefinedCalibration | None = None
     acceptance_followed: AcceptanceSpec | None = None
+    acceptance_place: AcceptanceSpec | None = None
 
     def __post_init__(self) -> None:
         require_range("scene_map.resolution_m", self.resolution_m, MAP_RESOLUTION_M, "m")
@@ -133,5 +136,6 @@ def scene_map_of(section: Section) -> SceneMapSpec:
         T_color_depth=section.numbers("T_color_depth", 16),
         acceptance=section.optional("acceptance", lambda found: found.build(AcceptanceSpec)),
         acceptance_followed=section.optional("acceptance_followed", lambda found: found.build(AcceptanceSpec)),
+        acceptance_place=section.optional("acceptance_place", lambda found: found.build(AcceptanceSpec)),
         calibration=section.optional("calibration", lambda found: found.build(RefinedCalibration)),
     )

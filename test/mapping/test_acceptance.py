@@ -11,7 +11,8 @@ import pytest
 
 from mvloc_ros.localization import verification
 from mvloc_ros.localization.verification import Evidence
-from mvloc_ros.mapping.acceptance import fit_acceptance, fit_followed
+from mvloc_ros.mapping.acceptance import fit_acceptance, fit_followed, fit_place
+from mvloc_ros.mapping.acceptance_trials import OF_TWO_MOMENTS
 
 
 def trials(
@@ -86,6 +87,18 @@ def test_poses_that_follow_from_an_accepted_one_have_a_score_of_their_own():
     by_odometry = replace(second, threshold=second.threshold_by_odometry)
     assert 0.02 < share_accepted(frozen, by_odometry) <= 0.06
     assert share_accepted(follows, by_odometry) > share_accepted(follows, second)
+
+
+def test_what_tells_places_apart_does_not_ask_for_depth_and_color_of_one_moment():
+    """Where depth of another moment is all that contradicts, right poses in a poor light are lost with it."""
+    right = trials("right", 300, right=True, contrast=0.6)
+    elsewhere = trials("elsewhere", 300, right=False, contrast=0.2, support=0.4)
+    moments = [one for kind in OF_TWO_MOMENTS for one in trials(kind, 60, right=False, contrast=0.5)]
+    everything, place = fit_acceptance(right + elsewhere + moments), fit_place(right + elsewhere + moments)
+    assert place.weights == fit_acceptance(right + elsewhere).weights
+    assert share_accepted(elsewhere, place) <= 0.01
+    assert share_accepted(right, place) > share_accepted(right, everything)
+    assert fit_place(right + moments) is None
 
 
 def test_with_too_few_of_one_kind_one_score_is_for_all():

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What depth images show around a camera that moves in a plane: occupied and free cells, in layers of height.
+
+One image shows a few meters of wall, which many places have. While the place is not known, images of several moments
+are put together by odometry.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mvloc_ros.geometry import se3
+from mvloc_ros.localization.planar_motion import PlanarMotion
+
+Array = NDArray[np.float64]
+
+CELL_M = 0.2
+LAYERS_M = ((-0.6, -0.3), (-0.3, 0.0), (0.0, 0.3), (0.3, 0.7))
+"""Above the camera's height."""
+REACH_M = 8.0
+"""What is further away from the camera is left out."""
+_RADIUS = round(REACH_M / CELL_M)
+_SIDE = 2 * _RADIUS + 1
+# A ray says nothing of the last stretch before what it meets, which lies in the same cell or beside it.
+_BEFORE_M = 0.35
+_MOST_POINTS = 2500
+# Images that are kept: from so far apart, and so many.
+_APART_M, _APART_RAD, _MOST_IMAGES = 0.15, np.radians(10.0), 10
+_KEPT_NS = 30_000_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class LevelScan:
+    """Cells around the camera, of `CELL_M`, in the level frame (see `PlanarMotion`).
+
+    Attributes:
+        hits: for each layer the cells `[K, 2]` that something was seen in, in meters.
+        free: for each layer those that were looked through.
+    """
+
+    hits: tuple[Array, ...]
+    free: tuple[Array, ...]
+
+    @property
+    def count(self) -> int:
+        """Of occupied cells."""
+        return sum(map(len, self.hits))
+
+
+@dataclass(frozen=True, eq=False)
+class _View:
+    """One image: points `[N, 3]` and the sensor's place `[3]` in the level frame of its moment."""
+
+    points: Array
+    origin: Array
+    stamp_ns: int
+    T_odom_camera: Array | None
+
+
+class ScanHistory:
+    """The images of one stream since its place was lost. Owned by one thread."""
+
+    def __init__(self, motion: PlanarMotion, bottom_m: float) -> None:
+        """Start empty; `bottom_m` above the camera is the floor, of which nothing is taken."""
+        self._motion, self._bottom_m = motion, bottom_m
+        self._kept: list[_View] = []
+
+    def with_image(self, points: Array, origin: Array, stamp_ns: int, T_odom_camera: Array | None) -> LevelScan:
+        """Add an image, and put together what is known around the camera.
+
+        Args:
+            points: `[N, 3]` in the camera's frame.
+            origin: `[3]`, where the depth sensor is in it.
+            stamp_ns: of the image.
+            T_odom_camera: 4x4; without it only this image counts.
+        """
+        every = max(1, -(-len(points) // _MOST_POINTS))
+        turned = self._motion.R_level_camera.T
+        view = _View(points[::every] @ turned, origin @ turned, stamp_ns, T_odom_camera)
+        self._kept = [one for one in self._kept if 0 <= stamp_ns - one.stamp_ns <= _KEPT_NS]
+        placed = [(view.points, view.origin)]
+        is_new = T_odom_camera is not None
+        for one in self._kept:
+            if T_odom_camera is None or one.T_odom_camera is None:
+                continue
+            R, t = self._moved(one.T_odom_camera, T_odom_camera)
+            placed.append((one.points @ R.T + t, R @ one.origin + t))
+            near = np.linalg.norm(t) < _APART_M and float(np.arccos(np.clip((np.trace(R) - 1) / 2, -1, 1))) < _APART_RAD
+            is_new &= not near
+        if is_new:
+            self._kept = [*self._kept, view][-_MOST_IMAGES:]
+        return _cells(placed, self._bottom_m)
+
+    def _moved(self, then: Array, now: Array) -> tuple[Array, Array]:
+        """Rotation and translation of level coordinates of one moment into those of another."""
+        T, to_level = se3.inverse(now) @ then, self._motion.R_level_camera
+        return to_level @ T[:3, :3] @ to_level.T, to_level @ T[:3, 3]
+
+
+def _cells(views: list[tuple[Array, Array]], bottom_m: float) -> LevelScan:
+    hits = np.zeros((len(LAYERS_M), _SIDE, _SIDE), np.bool_)
+    free = np.zeros_like(hits)
+    for points, origin in views:
+        for layer, (low, high) in enumerate(LAYERS_M):
+            inside = (points[:, 2] >= max(low, bottom_m)) & (points[:, 2] < high)
+            seen = np.unique(np.rint(points[inside, :2] / CELL_M).astype(np.int64), axis=0)
+            _mark(hits[layer], seen)
+            _mark(free[layer], _looked_through(CELL_M * seen.astype(np.float64), origin[:2]))
+    free &= ~hits
+    return LevelScan(
+        tuple(_places(layer) for layer in hits),
+        tuple(_places(layer) for layer in free),
+    )
+
+
+def _looked_through(ends: Array, origin: Array) -> NDArray[np.int64]:
+    """Cells `[M, 2]` that rays from a place to others `[K, 2]` pass before they end; one may be there twice."""
+    along = ends - origin
+    lengths = np.linalg.norm(along, axis=1)
+    steps = np.arange(2.0 * CELL_M, REACH_M, CELL_M)
+    on_rays = origin + (along / np.maximum(lengths, 1e-9)[:, None])[:, None, :] * steps[None, :, None]
+    passed = on_rays[steps[None, :] < (lengths - _BEFORE_M)[:, None]]
+    return np.rint(passed / CELL_M).astype(np.int64)
+
+
+def _mark(layer: NDArray[np.bool_], cells: NDArray[np.int64]) -> None:
+    inside = cells[np.abs(cells).max(axis=1, initial=0) <= _RADIUS] + _RADIUS
+    layer[inside[:, 0], inside[:, 1]] = True
+
+
+def _places(layer: NDArray[np.bool_]) -> Array:
+    return CELL_M * (np.argwhere(layer) - _RADIUS).astype(np.float64)
