@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mvloc_ros.localization.planar_motion import PlanarMotion
 from mvloc_ros.model.bundle import Bundle
 from mvloc_ros.model.keyframes_spec import KeyframesSpec
 from mvloc_ros.model.map_spec import AcceptanceSpec
@@ -20,6 +21,7 @@ def map_lines(bundle: Bundle) -> list[str]:
     if (keyframes := bundle.manifest.keyframes) is not None:
         path = bundle.path / keyframes.file
         lines.append(f"{path}: {keyframes.frames} keyframes, {path.stat().st_size / 1e6:.1f} MB{_reach(keyframes)}")
+    lines.append(_by_depth(bundle))
     if spec.acceptance is None:
         lines.append("no acceptance threshold: all poses are rejected with this map")
     else:
@@ -52,6 +54,15 @@ def calibration_lines(bundle: Bundle) -> list[str]:
         )
         lines += _consistency_lines(refined.record)
     return [*lines, f"written to {bundle.path}; {bundle.digest_in_words}"]
+
+
+def _by_depth(bundle: Bundle) -> str:
+    """Whether the camera's place can be found by depth alone, in words."""
+    trained = bundle.training_trajectory()
+    motion = None if trained is None else PlanarMotion.of(trained.poses)
+    if motion is None:
+        return "the training camera did not move in a plane: places are found by keyframes, not by depth alone"
+    return f"the training camera moved in a plane at a height of {motion.height_m:.2f} m: depth alone finds places, too"
 
 
 def _trial_lines(spec: AcceptanceSpec) -> list[str]:
