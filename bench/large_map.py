@@ -34,11 +34,12 @@ from mvloc_ros.file_reader import read_file
 from mvloc_ros.geometry import se3
 from mvloc_ros.limits import MOST_MAP_BYTES
 from mvloc_ros.localization.hypotheses import Search
+from mvloc_ros.localization.judging import Refined
 from mvloc_ros.localization.keyframe_starts import Look
 from mvloc_ros.localization.motion import moved
 from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.localization.pose import Pose
-from mvloc_ros.localization.refinement import Refined, Refiner
+from mvloc_ros.localization.refinement import Refiner
 from mvloc_ros.localization.scene_map import SceneMap, read_scene_map
 from mvloc_ros.localization.starts import NETWORK, Start
 from mvloc_ros.localization.verification import Evidence

@@ -14,7 +14,7 @@ from mvloc_ros.localization.pose import Pose
 from mvloc_ros.localization.tracker import Fix
 
 if TYPE_CHECKING:
-    from mvloc_ros.localization.refinement import Refined
+    from mvloc_ros.localization.judging import Refined
 
 Array = NDArray[np.float64]
 

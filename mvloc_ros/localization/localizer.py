@@ -37,7 +37,8 @@ from mvloc_ros.model.map_spec import SceneMapSpec
 from mvloc_ros.model.preprocessing import DepthRegistration, prepare_color, prepare_depth
 
 if TYPE_CHECKING:
-    from mvloc_ros.localization.refinement import Refined, Refiner
+    from mvloc_ros.localization.judging import Refined
+    from mvloc_ros.localization.refinement import Refiner
 
 # Below this share of valid pixels a depth image tells nothing (a covered lens, a sensor out of range).
 _MIN_VALID_DEPTH = 0.01
@@ -267,10 +268,11 @@ class Localizer:
         """What refinement found, or why there is none; None where nothing refines."""
         if self._refiner is None:
             return None
-        if depth is None or frame.depth is None:
-            return self._refiner.without_depth(color)
+        pair = None if depth is None else frame.depth
+        # Keyframes are looked for by what the pair shows.
         look = Look(lambda: self._describe(color, depth), lambda: self.features(frame))
-        return self._refiner.refine(network, frame.depth, color, expected, look, search)
+        seen = look if color is not None or depth is not None else None
+        return self._refiner.refine(network, pair, color, expected, seen, search, frame.further)
 
     def _prepare(self, frame: Frame) -> tuple[NDArray[np.uint8] | None, NDArray[np.float32] | None, str]:
         spec = self._bundle.manifest.input

@@ -45,10 +45,11 @@ from tqdm import tqdm
 
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.covariance import pose_error
+from mvloc_ros.localization.judging import Refined
 from mvloc_ros.localization.localizer import Localizer
 from mvloc_ros.localization.motion import moved
 from mvloc_ros.localization.pose import Pose
-from mvloc_ros.localization.refinement import Refined, Refiner
+from mvloc_ros.localization.refinement import Refiner
 from mvloc_ros.localization.starts import NEAR_KEYFRAME, NETWORK, TRACKER, Start
 from mvloc_ros.localization.tracker import Expectation
 from mvloc_ros.localization.verification import Evidence
