@@ -81,8 +81,19 @@ def support(
     facing = np.einsum("ni,ni->n", normals, rays.from_each(placed, T_map_depth)) < 0.0
     inlier = near & facing & (np.abs(residuals) < _INLIER_SIGMAS * sigmas)
     arms = placed[inlier] - T_map_depth[:3, 3]
-    jacobian = np.hstack([normals[inlier], np.cross(arms, normals[inlier])]) / sigmas[inlier, None]
-    return Support(points, nearest, inlier, residuals, sigmas, jacobian.T @ jacobian, rays)
+    return Support(points, nearest, inlier, residuals, sigmas, _hessian(arms, normals[inlier], sigmas[inlier]), rays)
+
+
+def hessian_of(found: Support, which: NDArray[np.bool_], target: LocalMap, T_map_depth: Array) -> Array:
+    """That of some of the points, `[N]`, alone."""
+    inlier = found.inlier & which
+    arms = transform_points(T_map_depth, found.points[inlier]) - T_map_depth[:3, 3]
+    return _hessian(arms, target.fine.normals[found.nearest[inlier]].astype(np.float64), found.sigmas[inlier])
+
+
+def _hessian(arms: Array, normals: Array, sigmas: Array) -> Array:
+    jacobian = np.hstack([normals, np.cross(arms, normals)]) / sigmas[:, None]
+    return np.asarray(jacobian.T @ jacobian)
 
 
 def determined(hessian: Array, length_m: float) -> tuple[Array, Array]:

@@ -109,8 +109,9 @@ class Judge:
         if len(found.sensors) < 2:
             return found
         T_map_depth = found.pose.T @ self._T_camera_depth
-        sensors = each_alone(found.sensors, frame.source, found.target, T_map_depth, self._resolution_m, self._threads)
-        remarks = found.remark, disagreement(sensors)
+        at = found.support, found.target, T_map_depth, self._resolution_m, self._threads
+        sensors = each_alone(found.sensors, frame.source, *at)
+        remarks = found.remark, disagreement(sensors, frame.source.rays.typical_m)
         return replace(found, sensors=sensors, remark="; ".join(text for text in remarks if text))
 
     def judge(self, frame: SeenFrame, start: Start, target: LocalMap, registered: Registered) -> Refined:

@@ -17,6 +17,7 @@ from mvloc_ros.backends.backend import Backend, NetworkOutput
 from mvloc_ros.geometry import quaternion, se3
 from mvloc_ros.localization.descriptors import Descriptor, describe
 from mvloc_ros.localization.estimate import PoseEstimate, StepTimes
+from mvloc_ros.localization.frame_moment import of_this_moment
 from mvloc_ros.localization.frozen_depth import FrozenDepth
 from mvloc_ros.localization.hypotheses import Search
 from mvloc_ros.localization.keyframe_starts import Look
@@ -108,14 +109,14 @@ class Localizer:
         self._registration = _registration(bundle.manifest)
         self._covariance = ResidualCovariance(bundle.manifest)
         self._options = refinement or RefinementOptions(mode="off")
-        self._frozen = FrozenDepth()
+        self._frozen: dict[str, FrozenDepth] = {}
         self._refiner, self.map_problem = refiner_of(bundle, self._options)
         self.rig = SensorRig.of(bundle.manifest) if self._refiner is None else self._refiner.rig
 
     def for_another_stream(self) -> Localizer:
         """One with the same model, backend and map, that has seen no frame; both are of one thread."""
         other = copy.copy(self)
-        other._frozen = FrozenDepth()
+        other._frozen = {}
         return other
 
     @property
@@ -195,21 +196,23 @@ class Localizer:
         network = replace(seen.estimate, T_odom_camera=odometry(frame))
         expected = None if tracker is None else tracker.expected(frame.stamp_ns, network.T_odom_camera)
         search = None if tracker is None else tracker.search(frame.stamp_ns, network.T_odom_camera)
-        found = self._refine(frame, network.pose, expected, color, depth, search)
-        if found is None:
+        if self._refiner is None:
             return self._remarked(network, self.map_problem)
+
+        def moved_since(then_ns: int) -> Distance | None:
+            return None if tracker is None else tracker.moved_since(then_ns, frame.stamp_ns, network.T_odom_camera)
+
+        current = of_this_moment(frame, color, depth, self._refiner.rig, self._frozen, moved_since)
+        found = self._refine(self._refiner, replace(seen, frame=current.frame), network.pose, expected, search)
         problem = _problem_of(found)
         if problem and self._options.mode == "required":
             raise FrameError(f"The pose cannot be refined, which is required: {problem}.")
         estimate = network if isinstance(found, Unrefined) else _with(network, found)
         # That depth is missing is in the network's own remark.
-        estimate = self._remarked(estimate, "" if depth is None else problem)
-        age = self._frozen.age_of(
-            frame.stamp_ns,
-            color,
-            depth,
-            lambda then: None if tracker is None else tracker.moved_since(then, frame.stamp_ns, network.T_odom_camera),
-        )
+        is_known = depth is None and not current.has_depth
+        sensors = "" if isinstance(found, Unrefined) else found.remark
+        estimate = self._remarked(estimate, "" if is_known else problem, *current.remarks, sensors)
+        age = current.age
         unverified = found.reason if isinstance(found, Unrefined) else ""
         estimate = replace(estimate, rejection=age.fault or found.rejection or self.map_problem, unverified=unverified)
         return estimate if age.moved is None else _repeated(estimate, age.moved)
@@ -219,9 +222,9 @@ class Localizer:
         estimate = self.process(frame, tracker, odometry)
         return estimate, tracker.update(estimate.fix())
 
-    def _remarked(self, estimate: PoseEstimate, problem: str) -> PoseEstimate:
+    def _remarked(self, estimate: PoseEstimate, *problems: str) -> PoseEstimate:
         """With what is less than was asked for, in words."""
-        remarks = estimate.remark, problem, uncalibrated(self._bundle.manifest, refined=estimate.refined)
+        remarks = estimate.remark, *problems, uncalibrated(self._bundle.manifest, refined=estimate.refined)
         return replace(estimate, remark="; ".join(text for text in remarks if text))
 
     def see(self, frame: Frame) -> Seen:
@@ -257,22 +260,15 @@ class Localizer:
         return Seen(frame, estimate, color, depth)
 
     def _refine(
-        self,
-        frame: Frame,
-        network: Pose,
-        expected: Expectation | None,
-        color: NDArray[np.uint8] | None,
-        depth: NDArray[np.float32] | None,
-        search: Search | None,
-    ) -> Refined | Unrefined | None:
-        """What refinement found, or why there is none; None where nothing refines."""
-        if self._refiner is None:
-            return None
+        self, refiner: Refiner, seen: Seen, network: Pose, expected: Expectation | None, search: Search | None
+    ) -> Refined | Unrefined:
+        """What refinement found, or why there is none."""
+        frame, color, depth = seen.frame, seen.color, seen.depth
         pair = None if depth is None else frame.depth
         # Keyframes are looked for by what the pair shows.
-        look = Look(lambda: self._describe(color, depth), lambda: self.features(frame))
-        seen = look if color is not None or depth is not None else None
-        return self._refiner.refine(network, pair, color, expected, seen, search, frame.further)
+        shown = color is not None or depth is not None
+        look = Look(lambda: self._describe(color, depth), lambda: self.features(frame)) if shown else None
+        return refiner.refine(network, pair, color, expected, look, search, frame.further)
 
     def _prepare(self, frame: Frame) -> tuple[NDArray[np.uint8] | None, NDArray[np.float32] | None, str]:
         spec = self._bundle.manifest.input
