@@ -21,6 +21,7 @@ from mvloc_ros.localization.scene_map import SceneMap, read_scene_map
 from mvloc_ros.mapping.acceptance import FALSE_ACCEPT_RATE, MIN_TRIALS, fit_followed, inflation, right_and_wrong
 from mvloc_ros.mapping.acceptance_trials import Trial, run_trials
 from mvloc_ros.mapping.build import Cameras, MapOptions, build_map, build_stable_map
+from mvloc_ros.mapping.bundle_sensors import folder_sensors, with_places_of
 from mvloc_ros.mapping.errors import MappingError
 from mvloc_ros.mapping.keyframes import Described, choose_frames, describe_frames, keyframes_from, make_keyframes
 from mvloc_ros.mapping.retrieval_trials import run_retrieval_trials
@@ -68,16 +69,17 @@ def add_map(
         BundleError, RecordingError, MappingError: the bundle or the folder cannot be used, or there is no threshold.
         InUseError: another process is changing the bundle.
     """
-    with bundle_to_change(model) as bundle:
+    with bundle_to_change(model) as given:
         folder = open_folders(data, test_fraction)
-        check_cameras(bundle, folder)
+        check_cameras(given, folder)
+        sensors = folder_sensors(given, folder)
+        bundle, cameras = with_places_of(given, sensors), Cameras.of(folder, sensors)
         if folder.depth_projection != "pinhole":
             raise MappingError(
                 f"The depth images of {folder.where} are panoramas, which `mvloc map` cannot fuse; convert the "
                 "recording with --projection pinhole and train on that."
             )
         check_depth(folder, options.near_m, options.far_m, "mvloc map")
-        cameras = Cameras.of(folder)
         frames, trials, held = _frames_and_trials(bundle, folder.train, cameras, options)
         acceptance, followed = fit_followed(trials, false_accept_rate)
         if acceptance is None:
@@ -116,16 +118,18 @@ def add_map_of_all_frames(
         BundleError, RecordingError, MappingError: the bundle or the folder cannot be used, or the bundle has no map.
         InUseError: another process is changing the bundle.
     """
-    with bundle_to_change(model) as bundle:
+    with bundle_to_change(model) as given:
         folder = open_folders(data, test_fraction)
-        check_cameras(bundle, folder)
+        check_cameras(given, folder)
+        sensors = folder_sensors(given, folder)
+        bundle, cameras = with_places_of(given, sensors), Cameras.of(folder, sensors)
         before = bundle.manifest.scene_map
         if before is None:
             raise MappingError(
                 f"{bundle.name} has no map yet, whose resolution and range that of all frames takes over: run "
                 "`mvloc map` without --all-frames first."
             )
-        records, cameras = list(folder.frames()), Cameras.of(folder)
+        records = list(folder.frames())
         options = MapOptions(
             resolution_m=before.resolution_m,
             tile_m=before.tile_m,

@@ -25,8 +25,9 @@ from mvloc_ros.localization.motion import moved
 from mvloc_ros.localization.pose import Pose
 from mvloc_ros.localization.refinement import Refiner
 from mvloc_ros.localization.starts import NEAR_KEYFRAME, REACH_M, REACH_RAD, Start
-from mvloc_ros.mapping.acceptance_trials import RETRIEVED, Images, Trial, is_complete, judged, pose_of
+from mvloc_ros.mapping.acceptance_trials import RETRIEVED, Trial, attempt, is_complete, judged, pose_of
 from mvloc_ros.mapping.build import Cameras
+from mvloc_ros.mapping.trial_images import Images, devices_of, lost_in
 from mvloc_ros.model.frame import ColorImage, Frame
 from mvloc_ros.recordings import FrameRecord
 
@@ -43,8 +44,11 @@ def run_retrieval_trials(
     """Trials on held-out frames, of which none is a keyframe."""
     rng = np.random.default_rng(1)
     trials: list[Trial] = []
-    for record in tqdm([r for r in held if is_complete(r)], desc="retrieval trials", unit="frame"):
-        trials += _trials_of(record, keyframes, cameras, localizer, refiner, rng)
+    # What is retrieved by is the pair, so that this is not lost.
+    others = devices_of(cameras)[1:]
+    for number, record in enumerate(tqdm([r for r in held if is_complete(r)], desc="retrieval trials", unit="frame")):
+        lost = lost_in(number, cameras, others)
+        trials += _trials_of(record, keyframes, cameras, localizer, refiner, rng, lost)
     return trials
 
 
@@ -55,10 +59,12 @@ def _trials_of(
     localizer: Localizer,
     refiner: Refiner,
     rng: np.random.Generator,
+    lost: frozenset[str],
 ) -> Iterator[Trial]:
-    images, truth = Images.of(record, cameras).lit(rng), pose_of(record)
-    color, covariance = localizer.prepared(images.color), localizer.covariance
-    frame = Frame(record.stamp_ns, "", ColorImage(images.color, "rgb"), images.depth)
+    images, truth = Images.of(record, cameras).lit(rng).without(lost), pose_of(record)
+    assert images.color is not None
+    covariance = localizer.covariance
+    frame = Frame(record.stamp_ns, "", ColorImage(images.color, "rgb"), images.depth, further=images.further)
     descriptor, features = localizer.described(frame), localizer.features(frame)
     look = Look(lambda: descriptor, lambda: features)
     beside = [Start(NEAR, _beside(truth, rng), NEAR_KEYFRAME) for _ in range(_BESIDE_PER_FRAME)]
@@ -73,7 +79,7 @@ def _trials_of(
         network = moved(truth, np.sqrt(np.diag(covariance)) * rng.standard_normal(6))
         if start is None:
             continue
-        found = refiner.attempt(start, Pose(0, network, covariance), images.depth, color)
+        found = attempt(refiner, localizer, start, Pose(0, network, covariance), images)
         if found is not None:
             yield judged(kind, found, truth)
 
