@@ -25,7 +25,7 @@ from mvloc_ros.mapping.bundle_sensors import folder_sensors, with_places_of
 from mvloc_ros.mapping.errors import MappingError
 from mvloc_ros.mapping.keyframes import Described, choose_frames, describe_frames, keyframes_from, make_keyframes
 from mvloc_ros.mapping.retrieval_trials import run_retrieval_trials
-from mvloc_ros.model.bundle import Bundle
+from mvloc_ros.model.bundle import Bundle, require_pair
 from mvloc_ros.model.bundle_writer import add_scene_map, bundle_to_change
 from mvloc_ros.model.map_spec import AcceptanceSpec, SceneMapSpec
 from mvloc_ros.recordings import Folders, FrameRecord, PosedFolder, open_folders
@@ -198,7 +198,8 @@ def hold_out(records: Sequence[FrameRecord]) -> tuple[list[FrameRecord], list[Fr
 
 @contextmanager
 def _localizer(bundle: Bundle) -> Iterator[Localizer]:
-    """The network alone."""
+    """The network alone. Raises BundleError where it takes more than the pair: frames for the map are of the pair."""
+    require_pair(bundle)
     backend = create_backend("auto", bundle)
     try:
         yield Localizer(bundle, backend)
