@@ -93,6 +93,10 @@ class Cameras:
         """4x4, maps coordinates of the color camera into the one that poses are of."""
         return self.T_camera_depth @ se3.inverse(self.T_color_depth)
 
+    def depth_camera(self, options: MapOptions, correction: NDArray[np.float32]) -> DepthCamera:
+        """What makes points of the pair's depth images."""
+        return DepthCamera(self.depth, options.near_m, options.far_m, correction)
+
     @staticmethod
     def of(folder: CameraSettings, sensors: tuple[Sensor, ...] = ()) -> Cameras:
         """The cameras of a folder; without extrinsics those of the pair are assumed to have the same pose."""
@@ -202,7 +206,7 @@ def build_stable_map(
     """
     known = np.zeros(CORRECTION_SHAPE, np.float32) if correction is None else correction
     eyes = eyes_of(cameras.sensors, cameras.color, options.near_m, options.far_m)
-    camera = DepthCamera(cameras.depth, options.near_m, options.far_m, known)
+    camera = cameras.depth_camera(options, known)
     if options.correct_depth and correction is None:
         some = records[:: max(1, len(records) // _CORRECTION_FRAMES)]
         for turn in range(_CORRECTION_ROUNDS):

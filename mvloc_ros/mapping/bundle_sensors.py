@@ -9,12 +9,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from mvloc_ros.mapping.errors import MappingError
 from mvloc_ros.model.bundle import Bundle
 from mvloc_ros.model.modalities import Sensor
 from mvloc_ros.recordings import PosedFolder
 
 _SAME_FOCAL_LENGTH = 0.01
+# Rounding of the numbers in a file.
+_SAME = 1e-6
 
 
 def folder_sensors(bundle: Bundle, folder: PosedFolder) -> tuple[Sensor, ...]:
@@ -56,7 +60,7 @@ def with_places_of(bundle: Bundle, sensors: tuple[Sensor, ...]) -> Bundle:
 def require_places_of(bundle: Bundle, sensors: tuple[Sensor, ...], where: str) -> None:
     """Raise MappingError where the folder has a sensor elsewhere than the bundle's map was built with."""
     for item, sensor in zip(bundle.manifest.sensors, sensors, strict=True):
-        if item.sensor.T_reference_sensor != sensor.T_reference_sensor:
+        if not np.allclose(item.sensor.pose, sensor.pose, rtol=0.0, atol=_SAME):
             raise MappingError(
                 f"camera.json of {where} has the sensor {sensor.name} elsewhere than the map of {bundle.name} was "
                 "built with; run `mvloc map` again."

@@ -25,7 +25,7 @@ from mvloc_ros.mapping.bundle_sensors import folder_sensors, with_places_of
 from mvloc_ros.mapping.errors import MappingError
 from mvloc_ros.mapping.keyframes import Described, choose_frames, describe_frames, keyframes_from, make_keyframes
 from mvloc_ros.mapping.retrieval_trials import run_retrieval_trials
-from mvloc_ros.model.bundle import Bundle, require_pair
+from mvloc_ros.model.bundle import Bundle
 from mvloc_ros.model.bundle_writer import add_scene_map, bundle_to_change
 from mvloc_ros.model.map_spec import AcceptanceSpec, SceneMapSpec
 from mvloc_ros.recordings import Folders, FrameRecord, PosedFolder, open_folders
@@ -91,7 +91,7 @@ def add_map(
         if unstable is not None:
             print(f"{unstable.text}.")
         spec = make_spec(scene_map, cameras, options, inflation(trials) or DEFAULT_INFLATION, acceptance, followed)
-        return add_scene_map(bundle, scene_map.to_bytes(), spec, make_keyframes(frames))
+        return add_scene_map(given, scene_map.to_bytes(), spec, make_keyframes(frames), bundle.manifest.sensors)
 
 
 def add_map_of_all_frames(
@@ -156,7 +156,7 @@ def add_map_of_all_frames(
             acceptance=acceptance,
             acceptance_followed=followed,
         )
-        return add_scene_map(bundle, scene_map.to_bytes(), spec, make_keyframes(frames))
+        return add_scene_map(given, scene_map.to_bytes(), spec, make_keyframes(frames), bundle.manifest.sensors)
 
 
 def check_depth(folder: PosedFolder, near_m: float, far_m: float, command: str) -> None:
@@ -198,8 +198,7 @@ def hold_out(records: Sequence[FrameRecord]) -> tuple[list[FrameRecord], list[Fr
 
 @contextmanager
 def _localizer(bundle: Bundle) -> Iterator[Localizer]:
-    """The network alone. Raises BundleError where it takes more than the pair: frames for the map are of the pair."""
-    require_pair(bundle)
+    """The network alone."""
     backend = create_backend("auto", bundle)
     try:
         yield Localizer(bundle, backend)
