@@ -25,10 +25,12 @@ from mvloc_ros.backends.tensorrt.engines import check, engine_key
 from mvloc_ros.cli import main
 from mvloc_ros.geometry import se3
 from mvloc_ros.localization.localizer import Localizer
+from mvloc_ros.mapping import map as map_module
 from mvloc_ros.model.bundle import Bundle, read_bundle
 from mvloc_ros.model.frame import ColorImage, DepthImage, Frame, FrameError
 from mvloc_ros.model.modalities import Sensor
 from mvloc_ros.model.preprocessing import resize_color, resize_depth
+from mvloc_ros.model.validation_file import read_validation
 from mvloc_ros.recordings import open_folder, read_color, read_depth
 from mvloc_ros.recordings.images import read_gray
 from mvloc_ros.training import verbs
@@ -299,7 +301,8 @@ def test_the_bundle_lists_the_sensors(bundle: Bundle) -> None:
     assert [item.sensor.name for item in manifest.sensors] == ["side", "rear", "rear_depth"]
     assert [(item.height, item.width) for item in manifest.sensors] == [(32, 32), (32, 43), (32, 43)]
     assert manifest.sensors[2].sensor.depth_max_m == 8.0
-    assert not (bundle.path / "validation.csv").exists()
+    known = read_validation(bundle.path / "validation.csv")
+    assert set(known.poses) == {"both"}, "with all modalities; what is known with fewer is not written"
     assert "--sensors" not in manifest.training["command"], "all that are declared is the default"
     further = [item.input for item in manifest.sensors]
     require_network_file(bundle.model_path, 32, 43, 64, further)
@@ -364,15 +367,21 @@ def test_a_new_engine_is_compared_with_every_sensor_alone_and_all(bundle: Bundle
     )  # fmt: skip
 
 
-def test_map_and_calibrate_say_that_they_take_pairs(
-    bundle: Bundle, folder: Path, capsys: pytest.CaptureFixture[str]
+def test_a_bundle_with_sensors_gets_a_map(
+    bundle: Bundle,
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for words in (
-        ["map", str(bundle.path), "--data", str(folder)],
-        ["calibrate", str(bundle.path), "--data", str(folder)],
-    ):
-        assert main(words) != 0
-        assert "takes the sensors side, rear, rear_depth besides color and depth" in capsys.readouterr().err, words
+    monkeypatch.setattr(map_module, "hold_out", lambda records: (list(records), []))  # no trials: they take long
+    shutil.copytree(bundle.path, tmp_path / "rig")
+    words = ["map", str(tmp_path / "rig"), "--data", str(folder), "--without-threshold", "--force", "--min-frames", "1"]
+    assert main([*words, "--no-calibration"]) == 0
+    assert "no acceptance threshold" in capsys.readouterr().out
+    made = read_bundle(tmp_path / "rig").manifest
+    assert made.scene_map is not None
+    assert made.sensors == bundle.manifest.sensors
 
 
 def test_the_localizer_gives_the_network_what_training_gave_it(bundle: Bundle, folder: Path) -> None:
