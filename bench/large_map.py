@@ -18,7 +18,7 @@ import argparse
 import json
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import getpid
 from pathlib import Path
 from typing import Any
@@ -34,14 +34,14 @@ from mvloc_ros.file_reader import read_file
 from mvloc_ros.geometry import se3
 from mvloc_ros.limits import MOST_MAP_BYTES
 from mvloc_ros.localization.hypotheses import Search
+from mvloc_ros.localization.judging import Refined
 from mvloc_ros.localization.keyframe_starts import Look
 from mvloc_ros.localization.motion import moved
 from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.localization.pose import Pose
-from mvloc_ros.localization.refinement import Refined, Refiner
+from mvloc_ros.localization.refinement import Refiner
 from mvloc_ros.localization.scene_map import SceneMap, read_scene_map
 from mvloc_ros.localization.starts import NETWORK, Start
-from mvloc_ros.localization.verification import Evidence
 from mvloc_ros.mapping.build import Cameras, MapOptions, depth_image
 from mvloc_ros.mapping.map import make_spec
 from mvloc_ros.mapping.map_size import MapSize
@@ -74,9 +74,11 @@ class WakingRefiner(Refiner):
         names = [NETWORK, *(f"place {i}" for i in range(2, len(self.places) + 1))]
         return (Start(name, T) for name, T in zip(names, self.places, strict=True))
 
-    def _verdict(self, frame: Any, evidence: Evidence, fault: str, *, follows: bool) -> tuple[float, str]:
-        score, rejection = super()._verdict(frame, evidence, fault, follows=follows)
-        return score, rejection or ("another place" if self.places else "")
+    def _attempt(self, frame: Any, start: Start, deadline: float) -> Refined | None:
+        result = super()._attempt(frame, start, deadline)
+        if result is None or not self.places:
+            return result
+        return replace(result, rejection=result.rejection or "another place")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from mvloc_ros.errors import MvlocError
 from mvloc_ros.foreign_text import quoted
 from mvloc_ros.localization.localizer import refiner_of
 from mvloc_ros.localization.options import RefinementOptions
-from mvloc_ros.model.bundle import Bundle, read_bundle, require_pair
+from mvloc_ros.model.bundle import Bundle, read_bundle
 from mvloc_ros.model.named_maps import read_map_folder
 
 _RUNS = 10
@@ -69,7 +69,6 @@ def _examine(path: Path, backend_name: str) -> Finding:
         summary = (
             f"{bundle.manifest.system}, {np.median(times):.1f} ms a frame with {backend.description}; {_digest(bundle)}"
         )
-        require_pair(bundle)
         problem = refiner_of(bundle, RefinementOptions(mode="auto"))[1]
         return warning(str(path), summary, problem) if problem else ok(str(path), summary)
     except MvlocError as failure:

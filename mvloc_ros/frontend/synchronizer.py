@@ -109,6 +109,12 @@ class _Stream:
                 return item
             self.counts.unpaired += 1
 
+    def drop_until(self, stamp_ns: int) -> None:
+        """Remove the items up to a stamp."""
+        while self.waiting and self.waiting[0][0] <= stamp_ns:
+            self.waiting.popleft()
+            self.counts.unpaired += 1
+
     def forget(self) -> None:
         self.counts.unpaired += len(self.waiting)
         self.waiting.clear()
@@ -172,9 +178,30 @@ class Synchronizer:
         """Remove the newest colour image that waits, as (stamp, item); the ones before it are given up."""
         return self._take_newest(self._color)
 
-    def take_newest_depth(self) -> tuple[int, Any] | None:
-        """Remove the newest depth image that waits, as (stamp, item); the ones before it are given up."""
-        return self._take_newest(self._depth)
+    def take_newest_depth(self, after_ns: int | None = None) -> tuple[int, Any] | None:
+        """Remove the newest depth image that waits, if it is of after `after_ns`; the ones before it are given up."""
+        return self._take_newest(self._depth, after_ns)
+
+    def is_awaited(self, color_ns: int) -> bool:
+        """Whether a colour image waits that has a depth image within the tolerance, or that one may still come for."""
+        if all(stamp != color_ns for stamp, _ in self._color.waiting):
+            return False
+        nearest, latest_ns = self._depth.nearest(color_ns), color_ns + self._tolerance_ns
+        if nearest is not None and abs(nearest - color_ns) <= self._tolerance_ns:
+            return True
+        newest, due = self._depth.newest_ns, self._depth.earliest_next_ns()
+        return newest is None or (newest < latest_ns and (due is None or due <= latest_ns))
+
+    def give_up_color(self, color_ns: int) -> None:
+        """Wait no longer for a partner of a colour image or of those before it.
+
+        A pair that only waits for a better partner is given out.
+        """
+        pair = self._best_pair(certain=False)
+        if pair is not None and pair[0] <= color_ns:
+            self._give(*pair)
+        self._color.drop_until(color_ns)
+        self._give_certain()
 
     def reset(self) -> None:
         """Forget what waits, as after a jump of the clock."""
@@ -191,6 +218,9 @@ class Synchronizer:
             stream.counts.late += 1
             return
         stream.push(stamp_ns, item)
+        self._give_certain()
+
+    def _give_certain(self) -> None:
         while pair := self._best_pair(certain=True):
             self._give(*pair)
 
@@ -201,9 +231,9 @@ class Synchronizer:
         self.smallest_miss_ns = None
         self._on_pair(color_ns, color, depth_ns, depth)
 
-    def _take_newest(self, stream: _Stream) -> tuple[int, Any] | None:
+    def _take_newest(self, stream: _Stream, after_ns: int | None = None) -> tuple[int, Any] | None:
         stamp_ns = stream.newest_waiting()
-        if stamp_ns is None:
+        if stamp_ns is None or (after_ns is not None and stamp_ns <= after_ns):
             return None
         item = stream.take(stamp_ns)
         stream.counts.alone += 1

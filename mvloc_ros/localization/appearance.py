@@ -27,6 +27,8 @@ Array = NDArray[np.float64]
 _BLANK = 4.0
 # Points that a correlation needs to say anything.
 _MIN_POINTS = 50
+# What is nearer along the optical axis is not in the image, or behind the camera.
+_LEAST_M = 1e-3
 # Shifts that are tried, as shares of the image's width, in eight directions: 1.5, 3, 6 and 10 degrees of 60.
 _RADII = (0.025, 0.05, 0.1, 0.165)
 
@@ -93,12 +95,23 @@ def in_image(
     too few are left.
     """
     known = found.inlier & (target.brightness[found.nearest] > 0)
-    seen = transform_points(T_color_depth, found.points[known])
-    u, v = image_points(np.maximum(seen, [-np.inf, -np.inf, 1e-3]), camera)
-    inside = (u > -0.5) & (v > -0.5) & (u < camera.width - 0.5) & (v < camera.height - 0.5)
+    u, v, inside = _pixels_of(found.points[known], camera, T_color_depth)
     if np.count_nonzero(inside) < _MIN_POINTS:
         return None
     return u[inside], v[inside], target.brightness[found.nearest][known][inside]
+
+
+def are_in_image(points: Array, camera: PinholeCamera, T_color_depth: Array) -> NDArray[np.bool_]:
+    """Which of points `[N, 3]` of the depth camera lie in the image of `camera`."""
+    return _pixels_of(points, camera, T_color_depth)[2]
+
+
+def _pixels_of(points: Array, camera: PinholeCamera, T_color_depth: Array) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """Column and row `[N]` of points, and whether they are in the image."""
+    seen = transform_points(T_color_depth, points)
+    u, v = image_points(np.maximum(seen, [-np.inf, -np.inf, _LEAST_M]), camera)
+    inside = (u > -0.5) & (v > -0.5) & (u < camera.width - 0.5) & (v < camera.height - 0.5)
+    return u, v, inside & (seen[:, 2] >= _LEAST_M)
 
 
 def shifts(radii: tuple[float, ...]) -> Array:

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,7 @@ from mvloc_ros.localization.pose import Pose
 from mvloc_ros.localization.tracker import Fix
 
 if TYPE_CHECKING:
-    from mvloc_ros.localization.refinement import Refined
+    from mvloc_ros.localization.judging import Refined
 
 Array = NDArray[np.float64]
 
@@ -37,8 +38,8 @@ class PoseEstimate:
     Attributes:
         pose: refined where that was possible, else the network's.
         network: the network's own.
-        color_used, depth_used: which modalities' experts took part.
-        expert_share: prior, colour, depth: share of each expert in the joint precision, summing to 1.
+        color_used, depth_used: which of the pair's experts took part.
+        expert_share: prior, colour, depth, further sensors: share of each expert in the joint precision, summing to 1.
         times: of the steps.
         remark: why a modality was not used, or the pose not refined although it should be, in words; else empty.
         refined: whether the pose was registered to the scene map.
@@ -48,13 +49,14 @@ class PoseEstimate:
         is_repeated: the depth image is that of an earlier frame, and so is the pose.
         T_odom_camera: the camera at the same stamp in odometry's frame, 4x4; None without.
         details: of the refinement; None where there was none.
+        further_used: of each further sensor of the model, whether its expert took part.
     """
 
     pose: Pose
     network: Pose
     color_used: bool
     depth_used: bool
-    expert_share: tuple[float, float, float]
+    expert_share: tuple[float, ...]
     times: StepTimes
     remark: str = ""
     refined: bool = False
@@ -64,11 +66,12 @@ class PoseEstimate:
     is_repeated: bool = False
     T_odom_camera: Array | None = None
     details: Refined | None = None
+    further_used: Mapping[str, bool] = field(default_factory=dict)
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing is less than was asked for: both images used, and the pose refined if it should be."""
-        return self.color_used and self.depth_used and not self.remark
+        """Whether nothing is less than was asked for: all images used, and the pose refined if it should be."""
+        return self.color_used and self.depth_used and all(self.further_used.values()) and not self.remark
 
     def fix(self) -> Fix:
         """The pose as the tracker takes it."""

@@ -26,23 +26,47 @@ _NEAREST_M = 0.05
 
 @dataclass(frozen=True)
 class FreeSpace:
-    """Shares of the pixels in which both the map and the frame have something.
+    """Pixels of one depth camera, or of several, in which both the map and the frame have something.
 
     Attributes:
-        seen_through: the frame shows something behind a surface of the map: the pose is wrong, or the surface is gone.
-        hidden: the frame shows something in front of it: somebody stands there, or the pose is wrong.
-        compared: such pixels, as a share of those in which the frame has something.
+        through: the frame shows something behind a surface of the map: the pose is wrong, or the surface is gone.
+        before: the frame shows something in front of it: somebody stands there, or the pose is wrong.
+        both: those in which both have something.
+        measured: those in which the frame has something.
     """
 
-    seen_through: float
-    hidden: float
-    compared: float
+    through: int
+    before: int
+    both: int
+    measured: int
+
+    @property
+    def seen_through(self) -> float:
+        """Share of `through`."""
+        return self.through / max(1, self.both)
+
+    @property
+    def hidden(self) -> float:
+        """Share of `before`."""
+        return self.before / max(1, self.both)
+
+    def __add__(self, other: FreeSpace) -> FreeSpace:
+        """Of both cameras."""
+        return FreeSpace(
+            self.through + other.through,
+            self.before + other.before,
+            self.both + other.both,
+            self.measured + other.measured,
+        )
+
+
+NOTHING_SEEN = FreeSpace(0, 0, 0, 0)
 
 
 def compare(
     points: Array, target: LocalMap, T_map_depth: Array, camera: PinholeCamera, resolution_m: float
 ) -> FreeSpace:
-    """Compare a frame's points `[N, 3]` (depth camera) with the map at a pose; `camera` at any size."""
+    """Compare points `[N, 3]` of a depth camera with the map at its pose (4x4); `camera` at any size."""
     small = camera.scaled_to(COLUMNS, ROWS)
     surface = target.coarse_near(T_map_depth[:3, 3])
     seen = transform_points(se3.inverse(T_map_depth), surface.points)
@@ -58,16 +82,11 @@ def compare(
     # whether it was surely hidden, wherever in the pixel an edge lies.
     nearest, farthest = _nearest(points, small), _farthest(points, small)
     both = np.isfinite(expected) & np.isfinite(nearest)
-    count = max(1, int(np.count_nonzero(both)))
     margin = _SIGMAS * depth_noise(np.where(both, expected, 0.0)) + COARSE_FACTOR * resolution_m
     with np.errstate(invalid="ignore"):
         through = both & (_around(nearest, np.minimum) > expected + margin)
         hidden = both & (farthest < _around(expected, np.minimum) - margin)
-    return FreeSpace(
-        seen_through=int(np.count_nonzero(through)) / count,
-        hidden=int(np.count_nonzero(hidden)) / count,
-        compared=count / max(1, int(np.count_nonzero(np.isfinite(nearest)))),
-    )
+    return FreeSpace(*(int(np.count_nonzero(found)) for found in (through, hidden, both, np.isfinite(nearest))))
 
 
 def _pixels(points: Array, camera: PinholeCamera) -> tuple[NDArray[np.intp], Array]:

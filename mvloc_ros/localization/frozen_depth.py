@@ -56,14 +56,14 @@ class FrozenDepth:
     def __init__(self) -> None:
         self._since_ns = 0
         self._repetitions = 0
-        self._depth: NDArray[np.float32] | None = None
+        self._depth: NDArray[np.generic] | None = None
         self._blocks: NDArray[np.float32] | None = None
 
     def age_of(
         self,
         stamp_ns: int,
         color: NDArray[np.uint8] | None,
-        depth: NDArray[np.float32] | None,
+        depth: NDArray[np.generic] | None,
         moved_since: Callable[[int], Distance | None],
     ) -> DepthAge:
         """Whether the depth of this frame is of its moment.
@@ -71,7 +71,7 @@ class FrozenDepth:
         Args:
             stamp_ns: of the frame.
             color: as the network sees it; None if missing.
-            depth: the same.
+            depth: the same, or as it came.
             moved_since: how far the camera came since a stamp; None where that is not known.
         """
         if depth is None:

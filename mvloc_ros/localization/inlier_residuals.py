@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from mvloc_ros.geometry.depth_noise import depth_noise
 from mvloc_ros.geometry.projection import transform_points
 from mvloc_ros.localization.local_map import LocalMap
+from mvloc_ros.localization.rig_points import Rays
 
 Array = NDArray[np.float64]
 
@@ -38,6 +39,7 @@ class Support:
         sigmas: `[N]` metres, what the sensor and the map's resolution let expect.
         hessian: 6x6 information of position (1/m^2) and rotation about the camera (1/rad^2), ROS order, map axes, as
             if the inliers' errors were independent.
+        rays: how the points were measured.
     """
 
     points: Array
@@ -46,6 +48,7 @@ class Support:
     residuals: Array
     sigmas: Array
     hessian: Array
+    rays: Rays
 
     @property
     def share(self) -> float:
@@ -60,8 +63,11 @@ class Support:
         return float(np.sqrt(np.mean((self.residuals[self.inlier] / self.sigmas[self.inlier]) ** 2)))
 
 
-def support(points: Array, target: LocalMap, T_map_depth: Array, resolution_m: float, threads: int) -> Support:
-    """Match points `[N, 3]` with the map at a pose."""
+def support(
+    points: Array, target: LocalMap, T_map_depth: Array, resolution_m: float, threads: int, rays: Rays | None = None
+) -> Support:
+    """Match points `[N, 3]` with the map at a pose; without `rays` they are all of the pair's depth camera."""
+    rays = Rays.of_one(points) if rays is None else rays
     placed = transform_points(T_map_depth, points)
     near_m = _NEAR_RESOLUTIONS * resolution_m
     nearest, squared = np.zeros(len(points), np.intp), np.full(len(points), np.inf)
@@ -69,14 +75,25 @@ def support(points: Array, target: LocalMap, T_map_depth: Array, resolution_m: f
         nearest[reached], squared[reached] = target.fine.nearest(placed[reached], threads)
     normals = target.fine.normals[nearest].astype(np.float64)
     residuals = np.einsum("ni,ni->n", placed - target.fine.points[nearest], normals)
-    sigmas = np.hypot(depth_noise(points[:, 2]), 0.25 * resolution_m)
+    sigmas = np.hypot(depth_noise(rays.along), 0.25 * resolution_m)
     near = squared < near_m**2
     # Light comes back from surfaces that face the camera only.
-    facing = np.einsum("ni,ni->n", normals, placed - T_map_depth[:3, 3]) < 0.0
+    facing = np.einsum("ni,ni->n", normals, rays.from_each(placed, T_map_depth)) < 0.0
     inlier = near & facing & (np.abs(residuals) < _INLIER_SIGMAS * sigmas)
     arms = placed[inlier] - T_map_depth[:3, 3]
-    jacobian = np.hstack([normals[inlier], np.cross(arms, normals[inlier])]) / sigmas[inlier, None]
-    return Support(points, nearest, inlier, residuals, sigmas, jacobian.T @ jacobian)
+    return Support(points, nearest, inlier, residuals, sigmas, _hessian(arms, normals[inlier], sigmas[inlier]), rays)
+
+
+def hessian_of(found: Support, which: NDArray[np.bool_], target: LocalMap, T_map_depth: Array) -> Array:
+    """That of some of the points, `[N]`, alone."""
+    inlier = found.inlier & which
+    arms = transform_points(T_map_depth, found.points[inlier]) - T_map_depth[:3, 3]
+    return _hessian(arms, target.fine.normals[found.nearest[inlier]].astype(np.float64), found.sigmas[inlier])
+
+
+def _hessian(arms: Array, normals: Array, sigmas: Array) -> Array:
+    jacobian = np.hstack([normals, np.cross(arms, normals)]) / sigmas[:, None]
+    return np.asarray(jacobian.T @ jacobian)
 
 
 def determined(hessian: Array, length_m: float) -> tuple[Array, Array]:
@@ -98,7 +115,7 @@ def weakest_m(found: Support) -> float:
     """
     if not len(found.points):
         return math.inf
-    least = float(determined(found.hessian, float(np.median(found.points[:, 2])))[0][0])
+    least = float(determined(found.hessian, found.rays.typical_m)[0][0])
     return 1.0 / math.sqrt(least) if least > 0.0 else math.inf
 
 

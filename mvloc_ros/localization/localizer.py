@@ -17,12 +17,14 @@ from mvloc_ros.backends.backend import Backend, NetworkOutput
 from mvloc_ros.geometry import quaternion, se3
 from mvloc_ros.localization.descriptors import Descriptor, describe
 from mvloc_ros.localization.estimate import PoseEstimate, StepTimes
+from mvloc_ros.localization.frame_moment import of_this_moment
 from mvloc_ros.localization.frozen_depth import FrozenDepth
 from mvloc_ros.localization.hypotheses import Search
 from mvloc_ros.localization.keyframe_starts import Look
 from mvloc_ros.localization.keyframes import read_keyframes
 from mvloc_ros.localization.local_features import MOST_OF_FRAME, LocalFeatures, extract, none_found
 from mvloc_ros.localization.motion import Distance
+from mvloc_ros.localization.network_inputs import NetworkInputs
 from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.localization.pose import Pose
 from mvloc_ros.localization.scan_map import ScanMap
@@ -33,17 +35,15 @@ from mvloc_ros.localization.starts import Start
 from mvloc_ros.localization.tracker import Expectation, Tracker, Verdict
 from mvloc_ros.localization.uncertainty import ResidualCovariance, after, uncalibrated
 from mvloc_ros.localization.unverified import Unrefined
-from mvloc_ros.model.bundle import Bundle, require_pair
+from mvloc_ros.model.bundle import Bundle
 from mvloc_ros.model.frame import ColorImage, Frame, FrameError
-from mvloc_ros.model.manifest import Manifest
 from mvloc_ros.model.map_spec import SceneMapSpec
-from mvloc_ros.model.preprocessing import DepthRegistration, prepare_color, prepare_depth
+from mvloc_ros.model.preprocessing import prepare_color
 
 if TYPE_CHECKING:
-    from mvloc_ros.localization.refinement import Refined, Refiner
+    from mvloc_ros.localization.judging import Refined
+    from mvloc_ros.localization.refinement import Refiner
 
-# Below this share of valid pixels a depth image tells nothing (a covered lens, a sensor out of range).
-_MIN_VALID_DEPTH = 0.01
 _NO_NUMBER = "The network's answer is not a number; export the model again and check its training."
 # The first run of a network allocates, and on a GPU compiles; one that takes 0.2 s as the first did is not run again.
 _WARM_UPS, _MUCH_FASTER = 4, 0.8
@@ -99,18 +99,13 @@ class Localizer:
 
         Raises:
             SceneMapError: refinement is required and the bundle has no usable scene map.
-            BundleError: the network takes more than a color and a depth image.
         """
-        require_pair(bundle)
         self._bundle = bundle
         self._backend = backend
-        spec = bundle.manifest.input
-        self._no_color = np.zeros((spec.height, spec.width, 3), np.uint8)
-        self._no_depth = np.zeros((spec.height, spec.width), np.float32)
-        self._registration = _registration(bundle.manifest)
+        self._inputs = NetworkInputs(bundle.manifest)
         self._covariance = ResidualCovariance(bundle.manifest)
         self._options = refinement or RefinementOptions(mode="off")
-        self._frozen = FrozenDepth()
+        self._frozen: dict[str, FrozenDepth] = {}
         self._refiner, self.map_problem = refiner_of(bundle, self._options)
         self._scan_starts = None if self._refiner is None else scan_starts_of(bundle, self._refiner.scene_map)
         self.rig = SensorRig.of(bundle.manifest) if self._refiner is None else self._refiner.rig
@@ -118,13 +113,13 @@ class Localizer:
     def for_another_stream(self) -> Localizer:
         """One with the same model, backend and map, that has seen no frame; both are of one thread."""
         other = copy.copy(self)
-        other._frozen = FrozenDepth()
+        other._frozen = {}
         other._scan_starts = None if self._scan_starts is None else self._scan_starts.for_another_stream()
         return other
 
     @property
     def covariance(self) -> NDArray[np.float64]:
-        """Of the network's poses from both modalities, 6x6."""
+        """Of the network's poses from all modalities, 6x6."""
         return self._covariance.of(True, True)
 
     def prepared(self, color: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -134,8 +129,8 @@ class Localizer:
 
     def described(self, frame: Frame) -> Descriptor:
         """What keyframes are compared by; raises FrameError as `process`."""
-        color, depth, _ = self._prepare(frame)
-        return self._describe(color, depth)
+        prepared = self._inputs.prepare(frame)
+        return self._describe(prepared.color, prepared.depth)
 
     def features(self, frame: Frame, most: int = MOST_OF_FRAME) -> LocalFeatures:
         """The local features of a frame, at most `most`; none where it lacks an image. Raises FrameError."""
@@ -159,11 +154,12 @@ class Localizer:
 
     def warm_up(self) -> float:
         """Run blank frames until they get no faster, lest the first real one be slow; milliseconds of the last."""
-        present = np.ones(2, np.float32)
+        inputs = self._inputs
+        present = np.ones(2 + len(inputs.no_further), np.float32)
         elapsed = math.inf
         for _ in range(_WARM_UPS):
             before, start = elapsed, time.perf_counter()
-            self._backend.run(self._no_color, self._no_depth, present)
+            self._backend.run(inputs.no_color, inputs.no_depth, present, inputs.no_further)
             elapsed = 1e3 * (time.perf_counter() - start)
             if elapsed > _MUCH_FASTER * before:
                 break
@@ -184,7 +180,7 @@ class Localizer:
                 which leaves odometry that time to come.
 
         Raises:
-            FrameError: neither modality can be used, an image does not fit the model, or the network's
+            FrameError: no modality can be used, an image does not fit the model, or the network's
                 answer is not finite.
         """
         return self.judge(self.see(frame), tracker, odometry)
@@ -199,21 +195,23 @@ class Localizer:
         network = replace(seen.estimate, T_odom_camera=odometry(frame))
         expected = None if tracker is None else tracker.expected(frame.stamp_ns, network.T_odom_camera)
         search = None if tracker is None else tracker.search(frame.stamp_ns, network.T_odom_camera)
-        found = self._refine(frame, network.pose, expected, color, depth, search, network.T_odom_camera)
-        if found is None:
+        if self._refiner is None:
             return self._remarked(network, self.map_problem)
+
+        def moved_since(then_ns: int) -> Distance | None:
+            return None if tracker is None else tracker.moved_since(then_ns, frame.stamp_ns, network.T_odom_camera)
+
+        current = of_this_moment(frame, color, depth, self._refiner.rig, self._frozen, moved_since)
+        found = self._refine(self._refiner, replace(seen, frame=current.frame), network, expected, search)
         problem = _problem_of(found)
         if problem and self._options.mode == "required":
             raise FrameError(f"The pose cannot be refined, which is required: {problem}.")
         estimate = network if isinstance(found, Unrefined) else _with(network, found)
         # That depth is missing is in the network's own remark.
-        estimate = self._remarked(estimate, "" if depth is None else problem)
-        age = self._frozen.age_of(
-            frame.stamp_ns,
-            color,
-            depth,
-            lambda then: None if tracker is None else tracker.moved_since(then, frame.stamp_ns, network.T_odom_camera),
-        )
+        is_known = depth is None and not current.has_depth
+        sensors = "" if isinstance(found, Unrefined) else found.remark
+        estimate = self._remarked(estimate, "" if is_known else problem, *current.remarks, sensors)
+        age = current.age
         unverified = found.reason if isinstance(found, Unrefined) else ""
         estimate = replace(estimate, rejection=age.fault or found.rejection or self.map_problem, unverified=unverified)
         return estimate if age.moved is None else _repeated(estimate, age.moved)
@@ -223,62 +221,65 @@ class Localizer:
         estimate = self.process(frame, tracker, odometry)
         return estimate, tracker.update(estimate.fix())
 
-    def _remarked(self, estimate: PoseEstimate, problem: str) -> PoseEstimate:
+    def _remarked(self, estimate: PoseEstimate, *problems: str) -> PoseEstimate:
         """With what is less than was asked for, in words."""
-        remarks = estimate.remark, problem, uncalibrated(self._bundle.manifest, refined=estimate.refined)
+        remarks = estimate.remark, *problems, uncalibrated(self._bundle.manifest, refined=estimate.refined)
         return replace(estimate, remark="; ".join(text for text in remarks if text))
 
     def see(self, frame: Frame) -> Seen:
         """Run the network on a frame; errors as of `process`."""
         start = time.perf_counter()
-        color, depth, remark = self._prepare(frame)
-        present = np.array([color is not None, depth is not None], dtype=np.float32)
+        images = self._inputs.prepare(frame)
+        used = images.color is not None, images.depth is not None
+        further_used = {name: name in images.further for name in self._inputs.no_further}
+        present = np.array([*used, *further_used.values()], dtype=np.float32)
         prepared = time.perf_counter()
         output = self._backend.run(
-            self._no_color if color is None else color, self._no_depth if depth is None else depth, present
+            self._inputs.no_color if images.color is None else images.color,
+            self._inputs.no_depth if images.depth is None else images.depth,
+            present,
+            {**self._inputs.no_further, **images.further},
         )
         inferred = time.perf_counter()
         if not np.isfinite(output.expert_share).all():
             raise FrameError(_NO_NUMBER)
-        prior, color_share, depth_share = (float(share) for share in output.expert_share)
-        if color_share + depth_share <= 0.0:
+        shares = tuple(float(share) for share in output.expert_share)
+        if sum(shares[1:]) <= 0.0:
             raise FrameError(
                 f"The model {self._bundle.name} ({self._bundle.manifest.system}) uses none of the images that are "
-                f"there ({remark}); give it the other one, or a model that uses both."
+                f"there ({images.remark}); give it the other one, or a model that uses both."
             )
-        both = color is not None, depth is not None
-        pose = Pose(frame.stamp_ns, self._pose(output), self._covariance.of(*both))
+        covariance = self._covariance.of(*used, further_used=all(further_used.values()))
+        pose = Pose(frame.stamp_ns, self._pose(output), covariance)
         done = time.perf_counter()
         estimate = PoseEstimate(
             pose=pose,
             network=pose,
-            color_used=both[0],
-            depth_used=both[1],
-            expert_share=(prior, color_share, depth_share),
+            color_used=used[0],
+            depth_used=used[1],
+            expert_share=shares,
             times=StepTimes(1e3 * (prepared - start), 1e3 * (inferred - prepared), 1e3 * (done - inferred)),
-            remark=remark,
+            remark=images.remark + self._covariance.remark(*used, further_used=all(further_used.values())),
+            further_used=further_used,
         )
-        return Seen(frame, estimate, color, depth)
+        return Seen(frame, estimate, images.color, images.depth)
 
     def _refine(
         self,
-        frame: Frame,
-        network: Pose,
+        refiner: Refiner,
+        seen: Seen,
+        network: PoseEstimate,
         expected: Expectation | None,
-        color: NDArray[np.uint8] | None,
-        depth: NDArray[np.float32] | None,
         search: Search | None,
-        T_odom_camera: NDArray[np.float64] | None,
-    ) -> Refined | Unrefined | None:
-        """What refinement found, or why there is none; None where nothing refines."""
-        if self._refiner is None:
-            return None
-        if depth is None or frame.depth is None:
-            return self._refiner.without_depth(color)
-        look = Look(
-            lambda: self._describe(color, depth), lambda: self.features(frame), self._by_scan(frame, T_odom_camera)
-        )
-        return self._refiner.refine(network, frame.depth, color, expected, look, search)
+    ) -> Refined | Unrefined:
+        """What refinement found, or why there is none."""
+        frame, color, depth = seen.frame, seen.color, seen.depth
+        pair = None if depth is None else frame.depth
+        # Keyframes are looked for by what the pair shows.
+        shown = color is not None or depth is not None
+        by_scan = self._by_scan(frame, network.T_odom_camera)
+        look = Look(lambda: self._describe(color, depth), lambda: self.features(frame), by_scan) if shown else None
+        return refiner.refine(network.pose, pair, color, expected, look, search, frame.further)
 
     def _by_scan(
         self, frame: Frame, T_odom_camera: NDArray[np.float64] | None
@@ -294,29 +295,6 @@ class Localizer:
             return self._scan_starts.of(points, *at, deadline, without, is_expected=is_expected)
 
         return starts
-
-    def _prepare(self, frame: Frame) -> tuple[NDArray[np.uint8] | None, NDArray[np.float32] | None, str]:
-        spec = self._bundle.manifest.input
-        color = None if frame.color is None else prepare_color(frame.color, spec.height, spec.width)
-        depth = None
-        if frame.depth is not None:
-            size = spec.height, spec.width
-            depth = prepare_depth(frame.depth, *size, self._registration, spec.depth_of_points)
-        remark = "no colour image" if color is None else ""
-        if depth is None:
-            remark = "no depth image"
-        else:
-            # NaN compares false, so it counts as invalid here as it does in the graph.
-            valid = np.count_nonzero((depth > spec.depth_min_m) & (depth < spec.depth_max_m)) / depth.size
-            if valid < _MIN_VALID_DEPTH:
-                remark = (
-                    f"the depth image has {valid:.1%} of its pixels between {spec.depth_min_m:g} and "
-                    f"{spec.depth_max_m:g} m, so depth is left out; check the sensor and the unit of its images"
-                )
-                depth = None
-        if color is None and depth is None:
-            raise FrameError(f"The frame cannot be localized: no colour image, and {remark}.")
-        return color, depth, remark
 
     def _pose(self, output: NetworkOutput) -> NDArray[np.float64]:
         if not (np.all(np.isfinite(output.position)) and np.all(np.isfinite(output.log_quaternion))):
@@ -344,15 +322,6 @@ def _repeated(estimate: PoseEstimate, moved: Distance) -> PoseEstimate:
     """Of an earlier moment's depth: by as much as the camera moved since, the pose may be wrong."""
     pose = replace(estimate.pose, covariance=after(estimate.pose.covariance, moved))
     return replace(estimate, pose=pose, is_repeated=True)
-
-
-def _registration(manifest: Manifest) -> DepthRegistration | None:
-    """What a model that was trained on registered raw depth needs done to the depth it is given."""
-    if manifest.T_color_depth is None:
-        return None
-    extrinsic = np.reshape(manifest.T_color_depth, (4, 4))
-    size = manifest.input.height, manifest.input.width
-    return DepthRegistration.at_size(*size, manifest.depth_camera, manifest.color_camera, extrinsic)
 
 
 def refiner_of(bundle: Bundle, options: RefinementOptions) -> tuple[Refiner | None, str]:

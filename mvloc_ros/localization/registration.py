@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from collections.abc import Container, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import small_gicp
@@ -20,6 +21,7 @@ from mvloc_ros.geometry import quaternion, se3
 from mvloc_ros.geometry.projection import transform_points
 from mvloc_ros.localization.gicp import Surface, step
 from mvloc_ros.localization.local_map import LocalMap
+from mvloc_ros.localization.rig_points import PAIR_DEPTH, Rays, SensorPoints
 
 Array = NDArray[np.float64]
 
@@ -54,34 +56,78 @@ STAGES = (
 
 
 @dataclass(frozen=True, eq=False)
+class SourcePart:
+    """The points of one sensor.
+
+    Attributes:
+        seen: those of the fine cloud, in the sensor's own frame.
+        fine, coarse: in the frame of the pair's depth camera.
+    """
+
+    seen: SensorPoints
+    fine: Surface
+    coarse: Surface
+
+
+@dataclass(frozen=True, eq=False)
 class Source:
     """The depth points of one frame, ready for registration.
 
     Attributes:
-        fine, coarse: in the depth camera's frame.
+        parts: of each sensor that has enough of them; at least one.
+        fine, coarse: those of all, one sensor after another, in the frame of the pair's depth camera.
+        rays: how those of the fine cloud were measured.
     """
 
-    fine: Surface
-    coarse: Surface
+    parts: tuple[SourcePart, ...]
+    fine: Surface = field(init=False)
+    coarse: Surface = field(init=False)
+    rays: Rays = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fine", _joined([part.fine for part in self.parts]))
+        object.__setattr__(self, "coarse", _joined([part.coarse for part in self.parts]))
+        object.__setattr__(self, "rays", Rays.of(tuple(part.seen for part in self.parts)))
 
     @property
     def points(self) -> Array:
         """`[N, 3]` of the fine cloud."""
         return self.fine.points
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the sensors."""
+        return tuple(part.seen.name for part in self.parts)
+
+    def only(self, names: Container[str]) -> Source:
+        """That of some of the sensors, at least one."""
+        return Source(tuple(part for part in self.parts if part.seen.name in names))
+
     @staticmethod
     def of(points: Array, resolution_m: float, limit: int, threads: int) -> Source | None:
-        """Thin points `[N, 3]` to at most `limit`, evenly over the surfaces; None if there are too few for a pose."""
+        """`of_sensors` of the pair's depth camera alone, from its points `[N, 3]`."""
+        return Source.of_sensors((SensorPoints(PAIR_DEPTH, points),), resolution_m, limit, threads)
+
+    @staticmethod
+    def of_sensors(seen: Sequence[SensorPoints], resolution_m: float, limit: int, threads: int) -> Source | None:
+        """Thin the points of all sensors together to at most `limit`, evenly over the surfaces.
+
+        A sensor with too few points for a pose is left out; None if all have too few. Each is thinned by itself, so
+        that a wrong extrinsic makes two surfaces and not one between them.
+        """
         size = 3.0 * resolution_m
-        fine = _thinned(points, size)
-        while len(fine) > limit:
+        fine = [_thinned(one.points, size) for one in seen]
+        while (count := sum(map(len, fine))) > limit:
             # The number of cubes on a surface falls with the square of their edge.
-            size *= max(1.05, float(np.sqrt(len(fine) / limit)))
-            fine = _thinned(points, size)
-        coarse = _thinned(fine, max(5.0 * resolution_m, 1.5 * size))
-        if len(coarse) < 2 * _NEIGHBOURS:
-            return None
-        return Source(_surface(fine, threads), _surface(coarse, threads))
+            size *= max(1.05, float(np.sqrt(count / limit)))
+            fine = [_thinned(one.points, size) for one in seen]
+        parts = []
+        for one, thin in zip(seen, fine, strict=True):
+            coarse = _thinned(thin, max(5.0 * resolution_m, 1.5 * size))
+            if len(coarse) >= 2 * _NEIGHBOURS:
+                own = replace(one, points=thin)
+                parts.append(SourcePart(own, *(_placed(_surface(p, threads), one) for p in (thin, coarse))))
+        return Source(tuple(parts)) if parts else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,6 +197,20 @@ def _left(stage: Stage, step_m: float, resolution_m: float) -> float:
 def _thinned(points: Array, size: float) -> Array:
     cloud = small_gicp.voxelgrid_sampling(np.ascontiguousarray(points), size, 1)
     return np.asarray(cloud.points())[:, :3]
+
+
+def _placed(surface: Surface, seen: SensorPoints) -> Surface:
+    """A surface in a sensor's frame in that of the pair's depth camera."""
+    T = seen.T_depth_sensor
+    if T is None:
+        return surface
+    return Surface(transform_points(T, surface.points), surface.normals @ T[:3, :3].T)
+
+
+def _joined(surfaces: Sequence[Surface]) -> Surface:
+    if len(surfaces) == 1:
+        return surfaces[0]
+    return Surface(*(np.concatenate([vars(one)[name] for one in surfaces]) for name in ("points", "normals")))
 
 
 def _surface(points: Array, threads: int) -> Surface:

@@ -31,16 +31,29 @@ class ResidualCovariance:
         chance, and a filter must not be led to prefer it.
         """
         self._both, color_only, depth_only = _stated(manifest)
+        self._partial = SINGLE_MODALITY_FACTOR * self._both
+        self._has_further = bool(manifest.sensors)
         self._color_only, self._depth_only = (
-            SINGLE_MODALITY_FACTOR * self._both if measured is None else at_least(measured, self._both)
+            self._partial if measured is None else at_least(measured, self._both)
             for measured in (color_only, depth_only)
         )
 
-    def of(self, color_used: bool, depth_used: bool) -> Array:
-        """The covariance of a pose from these modalities, 6x6; not to be written to."""
-        if color_used and depth_used:
+    def of(self, color_used: bool, depth_used: bool, *, further_used: bool = True) -> Array:
+        """The covariance of a pose from these modalities, 6x6; not to be written to.
+
+        `further_used`: whether all further sensors of the model took part.
+        """
+        if color_used and depth_used and further_used:
             return self._both
+        if self._has_further:
+            return self._partial
         return self._color_only if color_used else self._depth_only
+
+    def remark(self, color_used: bool, depth_used: bool, *, further_used: bool) -> str:
+        """What is to be said of `of` after the modalities that are missing, since nothing measured it; else empty."""
+        if not self._has_further or (color_used and depth_used and further_used):
+            return ""
+        return f", for which no covariance was measured ({SINGLE_MODALITY_FACTOR:g} times that with all is given)"
 
 
 def uncalibrated(manifest: Manifest, *, refined: bool) -> str:

@@ -30,14 +30,15 @@ else make its agreement the judge of all, and a poor one leave the rest untried.
 Colour images are of the light of the recording in one trial of four, and in a light drawn by chance in the others
 (`lighting`): what is accepted must not depend on the lamps of the day of the recording.
 
+With further sensors all of them see the same of these, and every third frame lacks one (`trial_images.lost_in`).
+
 Frames that a rule rejects (`verification.fault`) tell the score nothing; they are counted.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,17 +46,18 @@ from tqdm import tqdm
 
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.covariance import pose_error
+from mvloc_ros.localization.judging import Refined
 from mvloc_ros.localization.localizer import Localizer
 from mvloc_ros.localization.motion import moved
 from mvloc_ros.localization.pose import Pose
-from mvloc_ros.localization.refinement import Refined, Refiner
+from mvloc_ros.localization.refinement import Refiner
 from mvloc_ros.localization.starts import NEAR_KEYFRAME, NETWORK, TRACKER, Start
 from mvloc_ros.localization.tracker import Expectation
 from mvloc_ros.localization.verification import Evidence
-from mvloc_ros.mapping import lighting
-from mvloc_ros.mapping.build import Cameras, depth_image
-from mvloc_ros.model.frame import ColorImage, DepthImage, Frame, FrameError
-from mvloc_ros.recordings import FrameRecord, read_color
+from mvloc_ros.mapping.build import Cameras
+from mvloc_ros.mapping.trial_images import Images, devices_of, lost_in
+from mvloc_ros.model.frame import ColorImage, Frame, FrameError
+from mvloc_ros.recordings import FrameRecord
 
 Array = NDArray[np.float64]
 
@@ -79,12 +81,6 @@ _BESIDE_M, _BESIDE_RAD = (0.15, 0.5), (0.1, 0.5)
 _FAILURE = 8.0
 # And by how many times its usual error where it is far off.
 _FAR_OFF = 3.0
-# Sides of what is changed in a frame, as shares of the image's sides: 6 to 20 % of the view each.
-_CHANGED_SIDES = 0.25, 0.45
-# What stands in front is nearer by these factors.
-_IN_FRONT = 0.4, 0.8
-# What blocks a view hides these shares of it, at these distances in metres.
-_BLOCKED, _BLOCKED_M = (0.65, 0.9), (0.4, 1.2)
 # How far the accepted pose is from the true one: metres and radians, what a camera moves in a tenth of a second.
 _MOTION = np.array([0.03] * 3 + [0.03] * 3)
 
@@ -108,57 +104,6 @@ class Trial:
         return bool(self.refined.rejection)
 
 
-@dataclass(frozen=True, eq=False)
-class Images:
-    """The images of a frame."""
-
-    color: NDArray[np.uint8]
-    depth: DepthImage
-
-    @staticmethod
-    def of(record: FrameRecord, cameras: Cameras) -> Images:
-        """Read them."""
-        assert record.color is not None
-        return Images(read_color(record.color), depth_image(record, cameras))
-
-    def mirrored(self) -> Images:
-        """Left and right exchanged."""
-        depth = DepthImage(np.ascontiguousarray(self.depth.values[:, ::-1]), self.depth.metres_per_unit)
-        return Images(np.ascontiguousarray(self.color[:, ::-1]), depth)
-
-    def turned(self) -> Images:
-        """Upside down."""
-        depth = DepthImage(np.ascontiguousarray(self.depth.values[::-1, ::-1]), self.depth.metres_per_unit)
-        return Images(np.ascontiguousarray(self.color[::-1, ::-1]), depth)
-
-    def lit(self, rng: np.random.Generator) -> Images:
-        """In another light, drawn by chance."""
-        return replace(self, color=lighting.drawn(rng).on(self.color, rng))
-
-    def blocked(self, rng: np.random.Generator) -> Images:
-        """With something flat of one colour near in front of most of both images, from one side."""
-        share, mirrored = rng.uniform(*_BLOCKED), rng.random() < 0.5
-        color, values = self.color.copy(), self.depth.values.copy()
-        columns = (0.0, share) if mirrored else (1.0 - share, 1.0)
-        _part(color, (0.0, 1.0), columns)[:] = rng.integers(30, 220, 3)
-        _part(values, (0.0, 1.0), columns)[:] = round(rng.uniform(*_BLOCKED_M) / self.depth.metres_per_unit)
-        return Images(color, DepthImage(values, self.depth.metres_per_unit))
-
-    def changed(self, other: Images, rng: np.random.Generator) -> Images:
-        """With a part of both images from `other`, and something of one colour in front of another part."""
-        color, values = self.color.copy(), self.depth.values.copy()
-        rows, columns = _patch(rng)
-        _part(color, rows, columns)[:] = _part(other.color, rows, columns)
-        _part(values, rows, columns)[:] = _part(other.depth.values, rows, columns)
-        rows, columns = _patch(rng)
-        behind = _part(values, rows, columns)
-        seen = behind[behind > 0]
-        if len(seen):
-            behind[:] = rng.uniform(*_IN_FRONT) * np.quantile(seen, 0.1)
-            _part(color, rows, columns)[:] = rng.integers(30, 220, 3)
-        return Images(color, DepthImage(values, self.depth.metres_per_unit))
-
-
 def run_trials(
     held: Sequence[FrameRecord], others: Sequence[FrameRecord], cameras: Cameras, localizer: Localizer, refiner: Refiner
 ) -> list[Trial]:
@@ -167,8 +112,9 @@ def run_trials(
     lenders = [record for record in others if is_complete(record)]
     rng = np.random.default_rng(0)
     trials: list[Trial] = []
-    for record in tqdm(usable, desc="trials", unit="frame"):
-        trials += _trials_of(record, lenders, cameras, localizer, refiner, rng)
+    for number, record in enumerate(tqdm(usable, desc="trials", unit="frame")):
+        lost = lost_in(number, cameras, devices_of(cameras))
+        trials += _trials_of(record, lenders, cameras, localizer, refiner, rng, lost)
     return trials
 
 
@@ -179,6 +125,7 @@ def _trials_of(
     localizer: Localizer,
     refiner: Refiner,
     rng: np.random.Generator,
+    lost: frozenset[str],
 ) -> Iterator[Trial]:
     images = Images.of(record, cameras)
     truth, covariance = pose_of(record), localizer.covariance
@@ -189,15 +136,14 @@ def _trials_of(
     ) -> Iterator[Trial]:
         near = None if expected is None else Expectation(Pose(0, expected, np.diag(_MOTION**2)), is_hint=False)
         start = Start(NETWORK, network) if expected is None else Start(TRACKER, expected)
-        color = localizer.prepared(seen.color)
-        found = refiner.attempt(start, Pose(0, network, covariance), seen.depth, color, near)
+        found = attempt(refiner, localizer, start, Pose(0, network, covariance), seen.without(lost), near)
         if found is not None and not (kind == BESIDE and _is_undecidable(found)):
             yield judged(kind, found, T_true)
 
     def keyframe(kind: str, seen: Images, T: Array) -> Iterator[Trial]:
         network = moved(truth, _FAR_OFF * spread * rng.standard_normal(6))
-        start, color = Start(kind, T, NEAR_KEYFRAME), localizer.prepared(seen.color)
-        found = refiner.attempt(start, Pose(0, network, covariance), seen.depth, color)
+        start, pose = Start(kind, T, NEAR_KEYFRAME), Pose(0, network, covariance)
+        found = attempt(refiner, localizer, start, pose, seen.without(lost))
         if found is not None:
             yield judged(kind, found, None)
 
@@ -224,17 +170,30 @@ def _trials_of(
     for kind, other in (("frozen", frozen), ("shuffled", shuffled)):
         if other is None:
             continue
-        seen = Images(images.color, depth_image(other, cameras)).lit(rng)
+        seen = images.with_depth_of(Images.of(other, cameras)).lit(rng)
         yield from keyframe(f"{kind}, keyframe", seen, pose_of(other))
-        network = _network_pose(seen, localizer)
+        network = _network_pose(seen.without(lost), localizer)
         if network is not None:
             yield from trial(kind, seen, network, None)
             yield from trial(f"{kind}, at its pose", seen, network, None, pose_of(other))
     for kind, seen in (("mirrored", images.mirrored()), ("turned", images.turned())):
         lit = seen.lit(rng)
-        network = _network_pose(lit, localizer)
+        network = _network_pose(lit.without(lost), localizer)
         if network is not None:
             yield from trial(kind, lit, network, None)
+
+
+def attempt(
+    refiner: Refiner,
+    localizer: Localizer,
+    start: Start,
+    network: Pose,
+    seen: Images,
+    expected: Expectation | None = None,
+) -> Refined | None:
+    """What a start leads to with these images; None where it leads nowhere."""
+    color = None if seen.color is None else localizer.prepared(seen.color)
+    return refiner.attempt(start, network, seen.depth, color, expected, seen.further)
 
 
 def _way(rng: np.random.Generator, lengths: tuple[float, float]) -> Array:
@@ -243,26 +202,11 @@ def _way(rng: np.random.Generator, lengths: tuple[float, float]) -> Array:
     return np.asarray(way * (rng.uniform(*lengths) / np.linalg.norm(way)))
 
 
-def _patch(rng: np.random.Generator) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Rows and columns of a rectangle, from and to, as shares of an image's sides."""
-    height, width = rng.uniform(*_CHANGED_SIDES, 2)
-    top, left = rng.uniform(0.0, 1.0 - height), rng.uniform(0.0, 1.0 - width)
-    return (top, top + height), (left, left + width)
-
-
-def _part(image: NDArray[Any], rows: tuple[float, float], columns: tuple[float, float]) -> NDArray[Any]:
-    """A view of that part of an image."""
-    (top, bottom), (left, right) = (
-        (round(low * size), round(high * size))
-        for (low, high), size in zip((rows, columns), image.shape[:2], strict=True)
-    )
-    return image[top:bottom, left:right]
-
-
 def _network_pose(seen: Images, localizer: Localizer) -> Array | None:
     """Where the network puts the images."""
+    color = None if seen.color is None else ColorImage(seen.color, "rgb")
     try:
-        return localizer.process(Frame(0, "", ColorImage(seen.color, "rgb"), seen.depth)).pose.T
+        return localizer.process(Frame(0, "", color, seen.depth, further=seen.further)).pose.T
     except FrameError:
         return None
 

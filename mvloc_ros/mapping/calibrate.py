@@ -18,7 +18,7 @@ from mvloc_ros.mapping.map import check_cameras, check_depth
 from mvloc_ros.mapping.network_covariance import calibrate_network
 from mvloc_ros.mapping.refined_covariance import calibrate_refined
 from mvloc_ros.mapping.refined_trials import run_trials
-from mvloc_ros.model.bundle import Bundle, require_pair
+from mvloc_ros.model.bundle import Bundle
 from mvloc_ros.model.bundle_writer import bundle_to_change, replace_manifest
 from mvloc_ros.model.calibration_spec import covariance_matrix
 from mvloc_ros.model.validation_file import VALIDATION_FILE, ValidationPoses, read_validation
@@ -83,7 +83,6 @@ def can_be_calibrated(bundle: Bundle) -> bool:
 
 
 def _validation_poses(bundle: Bundle) -> ValidationPoses:
-    require_pair(bundle)
     if can_be_calibrated(bundle):
         return read_validation(bundle.path / VALIDATION_FILE)
     if not bundle.manifest.training.get("validation_frames"):

@@ -18,6 +18,7 @@ from mvloc_ros.geometry.depth_noise import depth_noise
 from mvloc_ros.geometry.projection import image_points, transform_points
 from mvloc_ros.geometry.voxels import sum_by_key, voxel_keys
 from mvloc_ros.localization.depth_points import DepthCamera
+from mvloc_ros.mapping.further_depth import DepthEye
 from mvloc_ros.model.frame import DepthImage
 
 Array = NDArray[np.float64]
@@ -30,11 +31,21 @@ _COLUMNS = 213
 
 @dataclass(frozen=True, eq=False)
 class PosedDepth:
-    """One frame: depth as stored, gray image `[H, W]` or None, pose of the depth camera (4x4)."""
+    """One depth image of a frame.
+
+    Attributes:
+        depth: as stored.
+        gray: image `[H, W]` of the color camera that shows the same, or None.
+        T_map_depth: pose of the depth sensor, 4x4.
+        eye: which sensor; None: the depth camera of the pair.
+        continues: it is of the same moment as the one before: a surface that both observe counts as observed once.
+    """
 
     depth: DepthImage
     gray: NDArray[np.uint8] | None
     T_map_depth: Array
+    eye: DepthEye | None = None
+    continues: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +74,7 @@ class Voxels:
 def fuse(
     frames: Iterable[PosedDepth], camera: DepthCamera, color_camera: PinholeCamera, T_color_depth: Array, size_m: float
 ) -> Voxels:
-    """Fuse frames into voxels of edge `size_m`.
+    """Fuse frames into voxels of edge `size_m`; the cameras are those of the pair.
 
     Raises:
         ValueError: the poses are too far apart for voxels of that size.
@@ -74,10 +85,14 @@ def fuse(
     for frame in frames:
         if origin is None:
             origin = np.round(frame.T_map_depth[:3, 3])
-        waiting.append(_voxels_of(frame, camera, color_camera, T_color_depth, origin, size_m))
+        found = _voxels_of(frame, camera, color_camera, T_color_depth, origin, size_m)
+        if frame.continues and waiting:
+            waiting[-1] = _of_one_moment(waiting[-1], found)
+            continue
         if len(waiting) == _BATCH:
             keys, sums = _merged(keys, sums, waiting)
             waiting = []
+        waiting.append(found)
     keys, sums = _merged(keys, sums, waiting)
     weights, colored = sums[:, 6], sums[:, 9]
     return Voxels(
@@ -98,6 +113,8 @@ def _voxels_of(
     size_m: float,
 ) -> tuple[NDArray[np.int64], Array]:
     """Keys `[M]` and sums `[M, 10]`: position, view (both weighted), weight, frames, brightness, frames with color."""
+    if (eye := frame.eye) is not None:
+        camera, color_camera, T_color_depth = eye.depth, eye.color, eye.T_color_sensor
     points = camera.points(frame.depth, _COLUMNS)
     weight = depth_noise(points[:, 2:]) ** -2
     placed = transform_points(frame.T_map_depth, points) - origin
@@ -116,6 +133,15 @@ def _voxels_of(
     return keys, sums
 
 
+def _of_one_moment(
+    first: tuple[NDArray[np.int64], Array], second: tuple[NDArray[np.int64], Array]
+) -> tuple[NDArray[np.int64], Array]:
+    """Keys and sums of what two sensors observed at one moment."""
+    keys, sums = sum_by_key(np.concatenate([first[0], second[0]]), np.concatenate([first[1], second[1]]))
+    sums[:, 7] = 1.0
+    return keys, sums
+
+
 def _brightness(
     points: Array, gray: NDArray[np.uint8] | None, camera: PinholeCamera, T_color_depth: Array
 ) -> tuple[Array, Array]:
@@ -125,6 +151,7 @@ def _brightness(
     seen = transform_points(T_color_depth, points)
     u, v = image_points(np.maximum(seen, [-np.inf, -np.inf, 1e-3]), camera.scaled_to(gray.shape[1], gray.shape[0]))
     inside = (u > -0.5) & (v > -0.5) & (u < gray.shape[1] - 0.5) & (v < gray.shape[0] - 0.5)
+    inside &= seen[:, 2] > 0.0
     level = np.zeros(len(points))
     level[inside] = gray[np.rint(v[inside]).astype(np.intp), np.rint(u[inside]).astype(np.intp)]
     return level, inside.astype(np.float64)

@@ -16,7 +16,7 @@ from mvloc_ros.localization.local_features import MOST_OF_KEYFRAME, LocalFeature
 from mvloc_ros.localization.localizer import Localizer
 from mvloc_ros.localization.retrieval import Retrieval, near
 from mvloc_ros.localization.starts import REACH_M, REACH_RAD
-from mvloc_ros.mapping.build import Cameras, depth_image
+from mvloc_ros.mapping.build import Cameras, depth_image, further_images
 from mvloc_ros.model.frame import ColorImage, Frame, FrameError
 from mvloc_ros.model.keyframes_spec import KeyframesSpec
 from mvloc_ros.recordings import FrameRecord, read_color
@@ -57,7 +57,7 @@ def _described(
             continue
         color = None if record.color is None else ColorImage(read_color(record.color), "rgb")
         depth = None if record.depth is None else depth_image(record, cameras)
-        frame = Frame(record.stamp_ns, "", color, depth)
+        frame = Frame(record.stamp_ns, "", color, depth, further=further_images(record, cameras.sensors))
         try:
             descriptor, features = localizer.described(frame), localizer.features(frame, MOST_OF_KEYFRAME)
         except FrameError:

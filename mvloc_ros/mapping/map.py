@@ -29,6 +29,7 @@ from mvloc_ros.mapping.acceptance import (
 )
 from mvloc_ros.mapping.acceptance_trials import Trial, run_trials
 from mvloc_ros.mapping.build import Cameras, MapOptions, build_map, build_stable_map
+from mvloc_ros.mapping.bundle_sensors import folder_sensors, with_places_of
 from mvloc_ros.mapping.errors import MappingError
 from mvloc_ros.mapping.keyframes import Described, choose_frames, describe_frames, keyframes_from, make_keyframes
 from mvloc_ros.mapping.retrieval_trials import run_retrieval_trials
@@ -76,16 +77,17 @@ def add_map(
         BundleError, RecordingError, MappingError: the bundle or the folder cannot be used, or there is no threshold.
         InUseError: another process is changing the bundle.
     """
-    with bundle_to_change(model) as bundle:
+    with bundle_to_change(model) as given:
         folder = open_folders(data, test_fraction)
-        check_cameras(bundle, folder)
+        check_cameras(given, folder)
+        sensors = folder_sensors(given, folder)
+        bundle, cameras = with_places_of(given, sensors), Cameras.of(folder, sensors)
         if folder.depth_projection != "pinhole":
             raise MappingError(
                 f"The depth images of {folder.where} are panoramas, which `mvloc map` cannot fuse; convert the "
                 "recording with --projection pinhole and train on that."
             )
         check_depth(folder, options.near_m, options.far_m, "mvloc map")
-        cameras = Cameras.of(folder)
         frames, trials, held = _frames_and_trials(bundle, folder.train, cameras, options)
         acceptance, followed = fit_followed(trials, false_accept_rate)
         if acceptance is None:
@@ -99,7 +101,7 @@ def add_map(
         place = fit_place(trials, false_accept_rate)
         inflated = inflation(trials) or DEFAULT_INFLATION
         spec = make_spec(scene_map, cameras, options, inflated, acceptance, followed, place)
-        return add_scene_map(bundle, scene_map.to_bytes(), spec, make_keyframes(frames))
+        return add_scene_map(given, scene_map.to_bytes(), spec, make_keyframes(frames), bundle.manifest.sensors)
 
 
 def add_map_of_all_frames(
@@ -126,16 +128,18 @@ def add_map_of_all_frames(
         BundleError, RecordingError, MappingError: the bundle or the folder cannot be used, or the bundle has no map.
         InUseError: another process is changing the bundle.
     """
-    with bundle_to_change(model) as bundle:
+    with bundle_to_change(model) as given:
         folder = open_folders(data, test_fraction)
-        check_cameras(bundle, folder)
+        check_cameras(given, folder)
+        sensors = folder_sensors(given, folder)
+        bundle, cameras = with_places_of(given, sensors), Cameras.of(folder, sensors)
         before = bundle.manifest.scene_map
         if before is None:
             raise MappingError(
                 f"{bundle.name} has no map yet, whose resolution and range that of all frames takes over: run "
                 "`mvloc map` without --all-frames first."
             )
-        records, cameras = list(folder.frames()), Cameras.of(folder)
+        records = list(folder.frames())
         options = MapOptions(
             resolution_m=before.resolution_m,
             tile_m=before.tile_m,
@@ -164,7 +168,7 @@ def add_map_of_all_frames(
             acceptance_followed=followed,
             acceptance_place=place,
         )
-        return add_scene_map(bundle, scene_map.to_bytes(), spec, make_keyframes(frames))
+        return add_scene_map(given, scene_map.to_bytes(), spec, make_keyframes(frames), bundle.manifest.sensors)
 
 
 def check_depth(folder: PosedFolder, near_m: float, far_m: float, command: str) -> None:

@@ -28,12 +28,14 @@ from mvloc_ros.localization.localizer import Localizer
 from mvloc_ros.localization.motion import moved
 from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.localization.scene_map import read_scene_map
-from mvloc_ros.mapping.build import Cameras, MapOptions, build_map, depth_image
+from mvloc_ros.mapping.build import Cameras, MapOptions, build_map, depth_image, further_images
+from mvloc_ros.mapping.bundle_sensors import folder_sensors
 from mvloc_ros.model.bundle import Bundle
 from mvloc_ros.model.bundle_writer import add_scene_map, write_bundle
 from mvloc_ros.model.frame import ColorImage, Frame, FrameError
 from mvloc_ros.model.keyframes_spec import KeyframesSpec
 from mvloc_ros.model.map_spec import SceneMapSpec
+from mvloc_ros.model.modalities import modality_names
 from mvloc_ros.recordings import FrameRecord, PosedFolder, read_color
 from mvloc_ros.recordings import train_test_split as split
 
@@ -76,15 +78,20 @@ class DrawnPoseBackend:
 
     def __init__(self, bundle: Bundle) -> None:
         self._position = bundle.manifest.position
+        self._count = len(modality_names([item.sensor for item in bundle.manifest.sensors]))
         self.T_map_camera: Array = np.eye(4)
 
     def run(self, *_: object) -> NetworkOutput:
         """See `Backend.run`."""
         position, orientation = se3.to_parts(self.T_map_camera)
         normalised = (position - np.array(self._position.offset_m)) / self._position.scale_m
-        nothing, share = np.zeros(1, np.float32), np.array([0.0, 0.5, 0.5], np.float32)
+        nothing, share = np.zeros(1, np.float32), np.append(np.zeros(1), np.full(self._count, 1.0 / self._count))
         return NetworkOutput(
-            normalised.astype(np.float32), quaternion.log(orientation).astype(np.float32), nothing, nothing, share
+            normalised.astype(np.float32),
+            quaternion.log(orientation).astype(np.float32),
+            nothing,
+            nothing,
+            share.astype(np.float32),
         )
 
     def close(self) -> None:
@@ -105,7 +112,7 @@ def run_trials(bundle: Bundle, folder: PosedFolder, min_frames: int) -> Trials:
     seen, held_out = hold_out(folder.train)
     usable = [(record, i) for i, block in enumerate(held_out) for record in block if record.depth is not None]
     usable = usable[:: max(1, len(usable) // _MOST_TRIALS)]
-    cameras = Cameras.of(folder)
+    cameras = Cameras.of(folder, folder_sensors(bundle, folder))
     with tempfile.TemporaryDirectory() as scratch:
         without = _without(bundle, seen, cameras, min_frames, Path(scratch) / bundle.name)
         network = DrawnPoseBackend(without)
@@ -149,7 +156,8 @@ def hold_out(records: Sequence[FrameRecord]) -> tuple[list[FrameRecord], list[li
 
 def _frame(record: FrameRecord, cameras: Cameras) -> Frame:
     color = None if record.color is None else ColorImage(read_color(record.color), "rgb")
-    return Frame(record.stamp_ns, "", color, depth_image(record, cameras))
+    further = further_images(record, cameras.sensors)
+    return Frame(record.stamp_ns, "", color, depth_image(record, cameras), further=further)
 
 
 def _without(bundle: Bundle, seen: Sequence[FrameRecord], cameras: Cameras, min_frames: int, path: Path) -> Bundle:

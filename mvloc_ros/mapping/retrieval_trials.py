@@ -28,8 +28,9 @@ from mvloc_ros.localization.pose import Pose
 from mvloc_ros.localization.refinement import Refiner
 from mvloc_ros.localization.scan_map import ScanMap
 from mvloc_ros.localization.starts import NEAR_KEYFRAME, REACH_M, REACH_RAD, SCAN, Start
-from mvloc_ros.mapping.acceptance_trials import RETRIEVED, Images, Trial, is_complete, judged, pose_of
+from mvloc_ros.mapping.acceptance_trials import RETRIEVED, Trial, attempt, is_complete, judged, pose_of
 from mvloc_ros.mapping.build import Cameras
+from mvloc_ros.mapping.trial_images import Images, devices_of, lost_in
 from mvloc_ros.model.frame import ColorImage, DepthImage, Frame
 from mvloc_ros.recordings import FrameRecord
 
@@ -51,8 +52,11 @@ def run_retrieval_trials(
     """Trials on held-out frames, of which none is a keyframe; `scan_map` of the refiner's map, if it has one."""
     rng = np.random.default_rng(1)
     trials: list[Trial] = []
-    for record in tqdm([r for r in held if is_complete(r)], desc="retrieval trials", unit="frame"):
-        trials += _trials_of(record, keyframes, cameras, localizer, refiner, scan_map, rng)
+    # What is retrieved by is the pair, so that this is not lost.
+    others = devices_of(cameras)[1:]
+    for number, record in enumerate(tqdm([r for r in held if is_complete(r)], desc="retrieval trials", unit="frame")):
+        lost = lost_in(number, cameras, others)
+        trials += _trials_of(record, keyframes, cameras, localizer, refiner, scan_map, rng, lost)
     return trials
 
 
@@ -64,10 +68,12 @@ def _trials_of(
     refiner: Refiner,
     scan_map: ScanMap | None,
     rng: np.random.Generator,
+    lost: frozenset[str],
 ) -> Iterator[Trial]:
-    images, truth = Images.of(record, cameras).lit(rng), pose_of(record)
-    color, covariance = localizer.prepared(images.color), localizer.covariance
-    frame = Frame(record.stamp_ns, "", ColorImage(images.color, "rgb"), images.depth)
+    images, truth = Images.of(record, cameras).lit(rng).without(lost), pose_of(record)
+    assert images.color is not None
+    covariance = localizer.covariance
+    frame = Frame(record.stamp_ns, "", ColorImage(images.color, "rgb"), images.depth, further=images.further)
     descriptor, features = localizer.described(frame), localizer.features(frame)
     look = Look(lambda: descriptor, lambda: features)
     beside = [Start(NEAR, _beside(truth, rng), NEAR_KEYFRAME) for _ in range(_BESIDE_PER_FRAME)]
@@ -78,13 +84,13 @@ def _trials_of(
     here = keyframes.near(truth, _ELSEWHERE_M, _ELSEWHERE_RAD)
     starts += [(ELSEWHERE, start) for start in keyframes.by_images(look, 1, without=here)]
     starts.append((ELSEWHERE, keyframes.by_features(look, without=here)))
-    if scan_map is not None:
+    if scan_map is not None and images.depth is not None:
         starts += [(BY_SCAN, start) for start in _scanned(images.depth, refiner, scan_map)]
     for kind, start in starts:
         network = moved(truth, np.sqrt(np.diag(covariance)) * rng.standard_normal(6))
         if start is None:
             continue
-        found = refiner.attempt(start, Pose(0, network, covariance), images.depth, color)
+        found = attempt(refiner, localizer, start, Pose(0, network, covariance), images)
         if found is not None:
             yield judged(kind, found, truth)
 

@@ -71,7 +71,7 @@ def frames_to_compare(records: Sequence[FrameRecord]) -> list[list[FrameRecord]]
     """Of each session frames spread over it; none of all if there is only one session."""
     sessions: dict[str, list[FrameRecord]] = {}
     for record in records:
-        if record.depth is not None and record.T_map_camera is not None:
+        if (record.depth is not None or record.further) and record.T_map_camera is not None:
             sessions.setdefault(record.sequence, []).append(record)
     if len(sessions) < 2:
         return []
@@ -90,7 +90,7 @@ def is_unstable(
     Args:
         content: the map, `[N]` points.
         sessions: the frames of each.
-        camera: of the depth images, as for the map.
+        camera: of the depth images of the pair, as for the map.
         resolution_m: of the map.
 
     Returns:
@@ -116,6 +116,7 @@ def _looks(
     content: MapPoints, frame: PosedDepth, camera: DepthCamera, resolution_m: float
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Indices of the points that a frame sees, and of those that it sees through; the others are hidden or unclear."""
+    camera = camera if frame.eye is None else frame.eye.depth
     height, width = frame.depth.values.shape
     step = max(1, round(width / _COLUMNS))
     full = camera.camera.scaled_to(width, height)

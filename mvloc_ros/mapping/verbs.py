@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from mvloc_ros.recordings import open_folders
 from mvloc_ros.recordings.agreement import add_force_argument, require_agreement
 from mvloc_ros.recordings.contents import contents_text
 from mvloc_ros.recordings.train_test_split import TEST_FRACTION
+
+_log = logging.getLogger(__name__)
 
 MAP_EXAMPLES = """examples:
   mvloc map models/kitchen --data recordings/kitchen
@@ -142,6 +145,7 @@ def run_map(args: argparse.Namespace) -> int:
             _calibrate(args)
         elif not args.no_calibration:
             print("The covariances are not calibrated: the bundle has no poses of validation frames.")
+            _check_extrinsics(args)
         done = _named(read_bundle(args.model), args.name)
         print(f"scene map: {size_of_map(done)}")
     return 0
@@ -207,9 +211,21 @@ def _add_map(args: argparse.Namespace) -> None:
     print("\n".join(map_lines(bundle)))
 
 
+def _check_extrinsics(args: argparse.Namespace) -> None:
+    """Print how far the depth sensors besides the pair are from where they are declared to be, and warn."""
+    from mvloc_ros.mapping.extrinsics import measure_offsets, offset_lines, warnings_of
+
+    offsets = measure_offsets(args.model, args.data, args.test_fraction, args.min_frames)
+    if offsets:
+        print("\n".join(offset_lines(offsets)))
+    for sentence in warnings_of(offsets):
+        _log.warning("%s", sentence)
+
+
 def _calibrate(args: argparse.Namespace) -> None:
     from mvloc_ros.mapping.calibrate import calibrate
 
+    _check_extrinsics(args)
     bundle = calibrate(args.model, args.data, args.test_fraction, args.min_frames)
     print("\n".join(calibration_lines(bundle)))
 

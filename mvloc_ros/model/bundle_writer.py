@@ -17,6 +17,7 @@ from mvloc_ros.model.keyframes_spec import KeyframesSpec
 from mvloc_ros.model.manifest import Manifest, manifest_to_json
 from mvloc_ros.model.manifest_digest import DIGEST, bundle_digest
 from mvloc_ros.model.map_spec import SceneMapSpec
+from mvloc_ros.model.modalities import SensorInput
 from mvloc_ros.storage import StorageError, exclusive, remove_leftovers_in, replace_folder, staging_folder, write_file
 
 
@@ -63,7 +64,11 @@ def bundle_to_change(path: Path | str) -> Iterator[Bundle]:
 
 
 def add_scene_map(
-    bundle: Bundle, content: bytes, spec: SceneMapSpec, keyframes: tuple[bytes, KeyframesSpec] | None = None
+    bundle: Bundle,
+    content: bytes,
+    spec: SceneMapSpec,
+    keyframes: tuple[bytes, KeyframesSpec] | None = None,
+    sensors: tuple[SensorInput, ...] | None = None,
 ) -> Bundle:
     """Put a scene map into a bundle, or in the place of the one it has; interrupted, the old one stays.
 
@@ -72,6 +77,7 @@ def add_scene_map(
         content: of the map's file.
         spec: its `file` and `sha256` are ignored and follow from the content.
         keyframes: likewise content and spec of the keyframes in the map; None: the bundle has none afterwards.
+        sensors: those besides the pair, as the map was built with them; None: as they were.
 
     Raises:
         BundleError: it cannot be written, or is no longer as it was read.
@@ -84,7 +90,8 @@ def add_scene_map(
     if keyframes is not None:
         name, digest = _name_and_digest("keyframes", keyframes[0])
         described, files[name] = replace(keyframes[1], file=name, sha256=digest), keyframes[0]
-    text = manifest_text(replace(bundle.manifest, scene_map=spec, keyframes=described))
+    known = bundle.manifest.sensors if sensors is None else sensors
+    text = manifest_text(replace(bundle.manifest, scene_map=spec, keyframes=described, sensors=known))
     with _unchanged(bundle):
         for name, data in files.items():
             write_file(bundle.path / name, data)

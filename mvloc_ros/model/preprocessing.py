@@ -25,6 +25,12 @@ _TO_RGB = {
     "bgra": cv2.COLOR_BGRA2RGB,
     "mono": cv2.COLOR_GRAY2RGB,
 }
+_TO_GRAY = {
+    "rgb": cv2.COLOR_RGB2GRAY,
+    "bgr": cv2.COLOR_BGR2GRAY,
+    "rgba": cv2.COLOR_RGBA2GRAY,
+    "bgra": cv2.COLOR_BGRA2GRAY,
+}
 # 341x256 for 4:3 is off by 0.1 %; 16:9 against 4:3 is off by 33 %.
 _ASPECT_TOLERANCE = 0.02
 
@@ -142,18 +148,30 @@ def crop(image: NDArray[Any], view: View | None) -> NDArray[Any]:
     return cropped
 
 
-def prepare_color(image: ColorImage, height: int, width: int) -> NDArray[np.uint8]:
-    """The network's colour input, RGB uint8 `[height, width, 3]`.
+def prepare_color(image: ColorImage, height: int, width: int, name: str = "colour") -> NDArray[np.uint8]:
+    """The network's colour input, RGB uint8 `[height, width, 3]`; `name` is that of its camera, for words.
 
     Raises:
         FrameError: the image is empty or of another aspect ratio than the network's input.
     """
-    pixels = crop(image.pixels, image.view)
-    _check_shape("colour", pixels.shape, height, width, image.view)
-    resized = resize_color(pixels, height, width)
+    resized = _resized(image, height, width, name)
     if image.order == "rgb":
         return resized
     return np.asarray(cv2.cvtColor(resized, _TO_RGB[image.order]), dtype=np.uint8)
+
+
+def prepare_gray(image: ColorImage, height: int, width: int, name: str = "gray") -> NDArray[np.uint8]:
+    """The network's input of kind gray, uint8 `[height, width]`; of a color image its luminance. As `prepare_color`."""
+    resized = _resized(image, height, width, name)
+    if image.order == "mono":
+        return resized
+    return np.asarray(cv2.cvtColor(resized, _TO_GRAY[image.order]), dtype=np.uint8)
+
+
+def _resized(image: ColorImage, height: int, width: int, name: str) -> NDArray[np.uint8]:
+    pixels = crop(image.pixels, image.view)
+    _check_shape(name, pixels.shape, height, width, image.view)
+    return resize_color(pixels, height, width)
 
 
 def prepare_depth(
@@ -162,18 +180,19 @@ def prepare_depth(
     width: int,
     registration: DepthRegistration | None = None,
     of_points: bool = False,
+    name: str = "depth",
 ) -> NDArray[np.float32]:
     """The network's depth input, metres float32 `[height, width]`, invalid as it came (0, NaN, infinite).
 
     With a registration, of the depth camera's image as the colour camera would have taken it. `of_points` as in
-    `resize_depth`.
+    `resize_depth`, `name` as in `prepare_color`.
 
     Raises:
         FrameError: the image is empty or of another aspect ratio than the model was trained on.
     """
     size = (height, width) if registration is None else registration.depth_size
     values = crop(image.values, image.view)
-    _check_shape("depth", values.shape, *size, image.view)
+    _check_shape(name, values.shape, *size, image.view)
     resized = resize_depth(values, *size, of_points)
     metres = in_metres(resized, image.metres_per_unit)
     return metres if registration is None else registration.apply(metres)

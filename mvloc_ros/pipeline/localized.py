@@ -30,7 +30,7 @@ class Localized:
     @property
     def state(self) -> State:
         """The state after the frame: DEGRADED where something was less than asked for."""
-        is_complete = self.estimate.is_complete and not self.placement.notes
+        is_complete = self.estimate.is_complete and not self.paired.remark and not self.placement.notes
         return self.placement.verdict.state_of(is_complete=is_complete)
 
     @property
@@ -42,7 +42,10 @@ class Localized:
     def remark(self) -> str:
         """What else is said of the frame, in words: why an accepted pose is DEGRADED, or that a jump was confirmed."""
         jump = self.placement.verdict.reason if self.accepted else ""
-        words = (jump, self.paired.remark or self.estimate.remark, *self.placement.notes)
+        # Of a pair both say that an image is missing; of further sensors only the estimate says what that means.
+        both = self.paired.remark, self.estimate.remark
+        missing = both if self.estimate.further_used else (both[0] or both[1],)
+        words = (jump, *missing, *self.placement.notes)
         return "; ".join(text for text in words if text)
 
     @property

@@ -259,14 +259,14 @@ def training_trajectory(records: Sequence[FrameRecord]) -> Trajectory:
 def validation_poses(selected: TrainedNetwork, validation: ValidationErrors) -> ValidationPoses | None:
     """The poses of the validation frames by the selected network, with both modalities and with each alone.
 
-    None without validation frames, and for a network with further sensors: `mvloc calibrate` is for pairs.
+    None without validation frames. With further sensors those with all modalities alone.
     """
     frames = validation.frames
-    if validation.estimates is None or frames.further:
+    if validation.estimates is None:
         return None
     known = frames.present.min(axis=1) > 0.0
     poses = {"both": np.where(known[:, None, None], validation.estimates, np.nan)} if known.any() else {}
-    for name, kept in (("color", COLOR), ("depth", DEPTH)):
+    for name, kept in () if frames.further else (("color", COLOR), ("depth", DEPTH)):
         alone = single_modality_poses(selected, frames, kept)
         if alone is not None:
             poses[name] = alone

@@ -13,6 +13,7 @@ from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.localization import appearance, local_contrast
 from mvloc_ros.localization.inlier_residuals import Support
 from mvloc_ros.localization.local_contrast import LocalContrast
+from mvloc_ros.localization.rig_points import Rays
 from mvloc_ros.localization.verification import contrast_evidence
 
 CAMERA = PinholeCamera(160, 120, 130.0, 130.0, 79.5, 59.5)
@@ -30,7 +31,8 @@ def seen(count: int, wall: np.ndarray) -> tuple[Support, SimpleNamespace]:
     rng = np.random.default_rng(1)
     v, u = rng.integers(0, 120, count), rng.integers(0, 160, count)
     points = 2.0 * np.stack([(u - CAMERA.cx) / CAMERA.fx, (v - CAMERA.cy) / CAMERA.fy, np.ones(count)], axis=1)
-    found = Support(points, np.arange(count), np.ones(count, bool), np.zeros(count), np.ones(count), np.eye(6))
+    none, ones, rays = np.zeros(count), np.ones(count), Rays.of_one(points)
+    found = Support(points, np.arange(count), np.ones(count, bool), none, ones, np.eye(6), rays)
     return found, SimpleNamespace(brightness=wall[v, u])
 
 

@@ -98,7 +98,7 @@ def test_a_model_that_ignores_what_there_is_does_not_answer(tiny_bundle: Path):
     class ColourOnly:
         description = "a network that does not look at depth"
 
-        def run(self, color: object, depth: object, present: np.ndarray) -> NetworkOutput:
+        def run(self, color: object, depth: object, present: np.ndarray, *_: object) -> NetworkOutput:
             share = np.array([1.0, 0.0, 0.0] if present[0] == 0 else [0.2, 0.8, 0.0], np.float32)
             return NetworkOutput(*[np.zeros(3, np.float32)] * 4, share)
 

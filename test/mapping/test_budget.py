@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mvloc_ros.geometry.depth_noise import depth_noise
-from mvloc_ros.localization import refinement, registration
+from mvloc_ros.localization import judging, refinement, registration
 from mvloc_ros.localization.local_map import LocalMap, LocalMaps
 from mvloc_ros.localization.motion import moved
 from mvloc_ros.localization.registration import Source, register
@@ -84,8 +84,8 @@ def test_one_slow_moment_leaves_the_next_frames_time_to_be_registered(localize, 
     frame = room.frame_of(room.Scene(), truth)
     _, localizer = localize(frame, truth, budget_ms=1000.0)
     with monkeypatch.context() as patched:
-        real = refinement.support
-        patched.setattr(refinement, "support", lambda *arguments: (time.sleep(1.5), real(*arguments))[1])
+        real = judging.support
+        patched.setattr(judging, "support", lambda *arguments: (time.sleep(1.5), real(*arguments))[1])
         localize(frame, truth, localizer=localizer)
     estimate, _ = localize(frame, truth, localizer=localizer)
     assert estimate.details.iterations > 0
@@ -113,7 +113,7 @@ def test_a_registration_that_was_cut_short_knows_how_far_it_may_be_from_its_end(
     for number, truth in enumerate(room.path(5, 0.3)):
         frame = as_measured(room.frame_of(room.Scene(), truth), number)
         refiner = localize(frame, truth)[1]._refiner
-        source = Source.of(refiner._depth.points(frame.depth), refiner._resolution_m, 3000, 1)
+        source = Source.of(refiner.rig.depth.points(frame.depth), refiner._resolution_m, 3000, 1)
         shift = np.random.default_rng(number).standard_normal(6) * [0.06, 0.06, 0.06, 0.03, 0.03, 0.03]
         start = source, refiner._maps.at(truth[:3, 3]), moved(truth, shift), refiner._resolution_m
         end = portions_of(monkeypatch, np.inf, *start)

@@ -91,7 +91,7 @@ def test_the_node_sees_the_points_that_training_saw(points: Path, tiny_bundle: P
     backend = create_backend("onnxruntime", bundle, threads=1)
     seen: list[np.ndarray] = []
     run = backend.run
-    backend.run = lambda color, depth, present: (seen.append(depth), run(color, depth, present))[1]
+    backend.run = lambda color, depth, present, *_: (seen.append(depth), run(color, depth, present))[1]
     localizer = Localizer(bundle, backend)
     for record in records:
         color = ColorImage(read_color(record.color), "rgb")

@@ -104,7 +104,7 @@ def test_the_node_registers_as_training_did(raw: Path, tiny_bundle: Path, tmp_pa
     backend = create_backend("onnxruntime", bundle, threads=1)
     seen: list[tuple[np.ndarray, np.ndarray]] = []
     run = backend.run
-    backend.run = lambda color, depth, present: (seen.append((color, depth)), run(color, depth, present))[1]
+    backend.run = lambda color, depth, present, *_: (seen.append((color, depth)), run(color, depth, present))[1]
     localizer = Localizer(bundle, backend)
     for record in records:
         color = ColorImage(read_color(record.color), "rgb")

@@ -23,20 +23,23 @@ from mvloc_ros.backends.gpu import Gpu
 from mvloc_ros.backends.network_file import OUTPUTS, require_network_file
 from mvloc_ros.backends.tensorrt.engines import check, engine_key
 from mvloc_ros.cli import main
-from mvloc_ros.doctor.models import examine_models
 from mvloc_ros.geometry import se3
 from mvloc_ros.localization.localizer import Localizer
-from mvloc_ros.model.bundle import Bundle, BundleError, read_bundle
+from mvloc_ros.mapping import map as map_module
+from mvloc_ros.model.bundle import Bundle, read_bundle
+from mvloc_ros.model.frame import ColorImage, DepthImage, Frame, FrameError
 from mvloc_ros.model.modalities import Sensor
 from mvloc_ros.model.preprocessing import resize_color, resize_depth
+from mvloc_ros.model.validation_file import read_validation
 from mvloc_ros.recordings import open_folder, read_color, read_depth
-from mvloc_ros.recordings.from_folder import write_bag
 from mvloc_ros.recordings.images import read_gray
 from mvloc_ros.training import verbs
 from mvloc_ros.training.augmentation import augment, augment_further, drop_modality
 from mvloc_ros.training.checkpoint import BEST, LAST
 from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.datasets import ReadOptions, read_frames
+from mvloc_ros.training.datasets.decoding import Decoding
+from mvloc_ros.training.datasets.posed_frames import UnreadableFrame
 from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.folder_sensors import with_folder_sensors
 from mvloc_ros.training.multi_sample import MultiSample
@@ -298,7 +301,8 @@ def test_the_bundle_lists_the_sensors(bundle: Bundle) -> None:
     assert [item.sensor.name for item in manifest.sensors] == ["side", "rear", "rear_depth"]
     assert [(item.height, item.width) for item in manifest.sensors] == [(32, 32), (32, 43), (32, 43)]
     assert manifest.sensors[2].sensor.depth_max_m == 8.0
-    assert not (bundle.path / "validation.csv").exists()
+    known = read_validation(bundle.path / "validation.csv")
+    assert set(known.poses) == {"both"}, "with all modalities; what is known with fewer is not written"
     assert "--sensors" not in manifest.training["command"], "all that are declared is the default"
     further = [item.input for item in manifest.sensors]
     require_network_file(bundle.model_path, 32, 43, 64, further)
@@ -363,27 +367,98 @@ def test_a_new_engine_is_compared_with_every_sensor_alone_and_all(bundle: Bundle
     )  # fmt: skip
 
 
-def test_replay_map_and_calibrate_say_that_they_take_pairs(
-    bundle: Bundle, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_bundle_with_sensors_gets_a_map(
+    bundle: Bundle,
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    opened = open_folder(folder)
-    write_bag(opened, opened.test[:3], tmp_path / "bag", progress=False)
-    for words in (
-        ["replay", str(tmp_path / "bag"), "--model", str(bundle.path), "--out", str(tmp_path / "out")],
-        ["map", str(bundle.path), "--data", str(folder)],
-        ["calibrate", str(bundle.path), "--data", str(folder)],
-    ):
-        assert main(words) != 0
-        assert "takes the sensors side, rear, rear_depth besides color and depth" in capsys.readouterr().err, words
+    monkeypatch.setattr(map_module, "hold_out", lambda records: (list(records), []))  # no trials: they take long
+    shutil.copytree(bundle.path, tmp_path / "rig")
+    words = ["map", str(tmp_path / "rig"), "--data", str(folder), "--without-threshold", "--force", "--min-frames", "1"]
+    assert main([*words, "--no-calibration"]) == 0
+    assert "no acceptance threshold" in capsys.readouterr().out
+    made = read_bundle(tmp_path / "rig").manifest
+    assert made.scene_map is not None
+    assert made.sensors == bundle.manifest.sensors
 
 
-def test_what_gives_a_network_a_pair_alone_refuses_it(bundle: Bundle) -> None:
+def test_the_localizer_gives_the_network_what_training_gave_it(bundle: Bundle, folder: Path) -> None:
+    """Its poses of whole frames, without each sensor, and of one alone, are those of the exported network."""
+    record, spec = open_folder(folder).test[0], bundle.manifest.input
+    assert record.color is not None
+    assert record.depth is not None
+    sensors = tuple((item.sensor, item.input) for item in bundle.manifest.sensors)
+    found = Decoding(spec.height, spec.width, 1000.0, sensors=sensors).read(record)
+    assert not isinstance(found, UnreadableFrame)
+    paths = dict(record.further)
+    frame = Frame(
+        1,
+        "camera",
+        ColorImage(read_color(record.color), "rgb"),
+        DepthImage(read_depth(record.depth, 1000.0), 1.0),
+        further={
+            "side": ColorImage(read_gray(paths["side"]), "mono"),
+            "rear": ColorImage(read_color(paths["rear"]), "rgb"),
+            "rear_depth": DepthImage(read_depth(paths["rear_depth"], 500.0), 1.0),
+        },
+    )
     backend = create_backend("onnxruntime", bundle, threads=1)
-    with pytest.raises(BundleError, match=r"takes the sensors side, rear, rear_depth besides color and depth"):
-        Localizer(bundle, backend)
+    localizer = Localizer(bundle, backend)
+    localizer.warm_up()
+    for missing in ((), ("side",), ("rear", "rear_depth"), ("color", "depth")):
+        present = np.array([name not in missing for name in ("color", "depth", *paths)], np.float32)
+        assert found.color is not None
+        assert found.depth is not None
+        output = backend.run(found.color, found.depth, present, found.further)
+        given = replace(
+            frame,
+            color=None if "color" in missing else frame.color,
+            depth=None if "depth" in missing else frame.depth,
+            further={name: image for name, image in frame.further.items() if name not in missing},
+        )
+        estimate = localizer.process(given)
+        np.testing.assert_allclose(estimate.pose.T[:3, 3], bundle.position_in_map(output.position), atol=1e-6)
+        np.testing.assert_allclose(estimate.expert_share, output.expert_share, atol=1e-6)
+        assert [name for name, used in estimate.further_used.items() if not used] == [
+            name for name in missing if name in paths
+        ]
+        variance = np.array(bundle.manifest.residual_variance) * (9.0 if missing else 1.0)
+        np.testing.assert_allclose(np.diag(estimate.pose.covariance), variance)
+        assert estimate.is_complete == (not missing)
+        assert estimate.remark == (
+            f"no image of {', '.join(missing)}, for which no covariance was measured (9 times that with all is given)"
+            if missing
+            else ""
+        )
     backend.close()
-    finding = examine_models([bundle.path])[0]
-    assert "takes the sensors side, rear, rear_depth" in str(finding)
+
+
+def test_an_image_of_a_further_sensor_that_cannot_be_used_costs_that_sensor_alone(bundle: Bundle) -> None:
+    backend = create_backend("onnxruntime", bundle, threads=1)
+    localizer = Localizer(bundle, backend)
+    color, wide = ColorImage(np.full((48, 64, 3), 99, np.uint8), "rgb"), np.zeros((36, 64, 3), np.uint8)
+    for further, why in (
+        (
+            {"rear": ColorImage(wide, "rgb")},
+            "The rear image is 64x36, the model was trained",
+        ),
+        ({"rear": DepthImage(np.ones((48, 64), np.uint16), 0.001)}, "the rear image is a depth image"),
+        ({"rear_depth": color}, "the rear_depth image is no depth image"),
+        (
+            {"rear_depth": DepthImage(np.zeros((48, 64), np.uint16), 0.001)},
+            "the rear_depth image has 0.0% of its pixels between",
+        ),
+    ):
+        estimate = localizer.process(Frame(1, "camera", color, None, further=further))
+        assert (estimate.color_used, set(estimate.further_used.values())) == (True, {False})
+        assert estimate.remark.startswith(why)
+        with pytest.raises(FrameError, match=r"no image of color, depth, side, rear, rear_depth \("):
+            localizer.process(Frame(1, "camera", None, None, further=further))
+    gray = localizer.process(Frame(1, "camera", None, None, further={"side": ColorImage(color.pixels[:, 8:56], "rgb")}))
+    assert gray.further_used == {"side": True, "rear": False, "rear_depth": False}
+    backend.close()
 
 
 def test_a_sensor_without_images_or_of_another_size_is_said(folder: Path, tmp_path: Path) -> None:
