@@ -31,9 +31,9 @@ from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.localization.pose import Pose
 from mvloc_ros.localization.priors import is_vague
 from mvloc_ros.localization.registration import Registered, Source, register
-from mvloc_ros.localization.rig_points import PAIR_DEPTH
+from mvloc_ros.localization.rig_points import PAIR_DEPTH, image_of
 from mvloc_ros.localization.scene_map import SceneMap
-from mvloc_ros.localization.seen_frame import DepthView, Images, SeenFrame, color_views, depth_views, image_of
+from mvloc_ros.localization.seen_frame import DepthView, Images, SeenFrame, color_views, depth_views
 from mvloc_ros.localization.sensor_rig import SensorRig
 from mvloc_ros.localization.starts import DRAW, HYPOTHESIS, NETWORK, TRACKER, Start, in_order
 from mvloc_ros.localization.tracker import Expectation

@@ -23,7 +23,7 @@ from mvloc_ros.localization.inlier_residuals import Support, determined, hessian
 from mvloc_ros.localization.local_map import LocalMap
 from mvloc_ros.localization.motion import moved
 from mvloc_ros.localization.registration import STAGES, Source
-from mvloc_ros.localization.seen_frame import image_of
+from mvloc_ros.localization.rig_points import image_of
 
 Array = NDArray[np.float64]
 
