@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from mvloc_ros.localization.appearance import is_blank
 from mvloc_ros.localization.frozen_depth import DepthAge, FrozenDepth
 from mvloc_ros.localization.motion import Distance
-from mvloc_ros.localization.rig_points import PAIR_DEPTH
-from mvloc_ros.localization.seen_frame import image_of
+from mvloc_ros.localization.rig_points import PAIR_DEPTH, image_of
 from mvloc_ros.localization.sensor_rig import SensorRig
 from mvloc_ros.model.frame import ColorImage, DepthImage, Frame
 from mvloc_ros.model.preprocessing import prepare_color

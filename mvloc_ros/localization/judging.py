@@ -54,7 +54,8 @@ class Refined:
         is_weak: `rejection` is that the score is too low.
         candidates: all poses that the frame was registered to; empty if something blocks the view.
         sensors: what each depth sensor that was used says of the pose.
-        remark: which sensors were not used, or contradict each other, in words; else empty.
+        contradiction: which depth sensors contradict each other at the pose, in words; empty if none do.
+        remark: which sensors were not used, and that, in words; else empty.
     """
 
     pose: Pose
@@ -74,6 +75,7 @@ class Refined:
     is_weak: bool = False
     candidates: tuple[Candidate, ...] = ()
     sensors: tuple[SensorEvidence, ...] = ()
+    contradiction: str = ""
     remark: str = ""
 
 
@@ -111,8 +113,9 @@ class Judge:
         T_map_depth = found.pose.T @ self._T_camera_depth
         at = found.support, found.target, T_map_depth, self._resolution_m, self._threads
         sensors = each_alone(found.sensors, frame.source, *at)
-        remarks = found.remark, disagreement(sensors, frame.source.rays.typical_m)
-        return replace(found, sensors=sensors, remark="; ".join(text for text in remarks if text))
+        said = disagreement(sensors, frame.source.rays.typical_m, self._spec.calibrated_inflation)
+        remark = "; ".join(text for text in (found.remark, said) if text)
+        return replace(found, sensors=sensors, contradiction=said, remark=remark)
 
     def judge(self, frame: SeenFrame, start: Start, target: LocalMap, registered: Registered) -> Refined:
         """A pose that a frame was registered to from a start, in a part of the map."""

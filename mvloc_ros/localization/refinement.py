@@ -31,8 +31,9 @@ from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.localization.pose import Pose
 from mvloc_ros.localization.priors import is_vague
 from mvloc_ros.localization.registration import Registered, Source, register
+from mvloc_ros.localization.rig_points import PAIR_DEPTH, image_of
 from mvloc_ros.localization.scene_map import SceneMap
-from mvloc_ros.localization.seen_frame import DepthView, Images, SeenFrame, color_views, depth_views, image_of
+from mvloc_ros.localization.seen_frame import DepthView, Images, SeenFrame, color_views, depth_views
 from mvloc_ros.localization.sensor_rig import SensorRig
 from mvloc_ros.localization.starts import DRAW, HYPOTHESIS, NETWORK, TRACKER, Start, in_order
 from mvloc_ros.localization.tracker import Expectation
@@ -149,8 +150,9 @@ class Refiner:
             blocked = self._blocked(frame)
             if blocked:
                 best, candidates = replace(best, rejection=blocked, is_weak=False), []
+        best = self._agreed(best, frame, deadline)
         return replace(
-            self._judge.with_each_alone(best, frame.of_sensors([one.name for one in best.sensors])),
+            best,
             candidates=tuple(candidates),
             starts=tried,
             iterations=iterations,
@@ -250,6 +252,23 @@ class Refiner:
             iterations=registered.iterations,
             refinement_ms=1e3 * (ended - began),
             verification_ms=1e3 * judging_s,
+        )
+
+    def _agreed(self, best: Refined, frame: SeenFrame, deadline: float) -> Refined:
+        """The result, or where depth sensors contradict each other that of the pair's depth alone, with a remark."""
+        found = self._judge.with_each_alone(best, frame.of_sensors([one.name for one in best.sensors]))
+        if not found.contradiction or found.sensors[0].name != PAIR_DEPTH:
+            return found
+        pair = self._attempt(frame.of_sensors([PAIR_DEPTH]), Start(found.start, found.pose.T), deadline)
+        if pair is None or not pair.iterations:
+            return found
+        return replace(
+            pair,
+            start=found.start,
+            is_of_keyframe=found.is_of_keyframe,
+            sensors=found.sensors,
+            contradiction=found.contradiction,
+            remark=f"{found.remark}; the pose is that of the depth image alone",
         )
 
     def _registered(self, frame: SeenFrame, start: Start, target: LocalMap, deadline: float) -> Registered:

@@ -16,6 +16,11 @@ PAIR_DEPTH = "depth"
 """The name of the pair's depth camera."""
 
 
+def image_of(name: str) -> str:
+    """What the image of a depth sensor is called in a message."""
+    return "the depth image" if name == PAIR_DEPTH else f"the depth image of {name}"
+
+
 @dataclass(frozen=True, eq=False)
 class SensorPoints:
     """Points of one sensor.

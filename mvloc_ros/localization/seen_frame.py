@@ -17,7 +17,7 @@ from mvloc_ros.localization.free_space import FreeSpace
 from mvloc_ros.localization.local_map import LocalMap
 from mvloc_ros.localization.pose import Pose
 from mvloc_ros.localization.registration import Source
-from mvloc_ros.localization.rig_points import PAIR_DEPTH, SensorPoints
+from mvloc_ros.localization.rig_points import PAIR_DEPTH, SensorPoints, image_of
 from mvloc_ros.localization.sensor_rig import SensorRig
 from mvloc_ros.localization.tracker import Expectation
 from mvloc_ros.model.frame import ColorImage, DepthImage
@@ -60,11 +60,6 @@ class DepthView:
         if verification.hides_too_much(nearer):
             why = f"{nearer:.0%} of it is nearer than the {near_m:g} m from which the scene map is used"
         return f"{image_of(self.name)} is left out: {why}"
-
-
-def image_of(name: str) -> str:
-    """What the image of a depth sensor is called in a message."""
-    return "the depth image" if name == PAIR_DEPTH else f"the depth image of {name}"
 
 
 def depth_views(rig: SensorRig, depth: DepthImage | None, further: Images) -> tuple[DepthView, ...]:
