@@ -86,9 +86,9 @@ class FurtherSensors:
         return {name: sensor.synchronizer.depth_counts for name, sensor in self._sensors.items()}
 
     @property
-    def silent(self) -> frozenset[str]:
-        """The sensors that no frame waits for."""
-        return frozenset(name for name, sensor in self._sensors.items() if sensor.is_silent)
+    def silent(self) -> tuple[str, ...]:
+        """The sensors that no frame waits for, in the order of their declaration."""
+        return tuple(name for name, sensor in self._sensors.items() if sensor.is_silent)
 
     @property
     def lead(self) -> str | None:

@@ -36,6 +36,10 @@ class MessageBuilder:
         """sensor_msgs/Image in rgb8 of uint8 [H, W, 3]."""
         return self._image(stamp_ns, frame, "rgb8", rgb)
 
+    def gray_image(self, stamp_ns: int, frame: str, gray: npt.NDArray[np.uint8]) -> Any:
+        """sensor_msgs/Image in mono8 of uint8 [H, W]."""
+        return self._image(stamp_ns, frame, "mono8", gray)
+
     def depth_image(self, stamp_ns: int, frame: str, millimetres: npt.NDArray[np.uint16]) -> Any:
         """sensor_msgs/Image in 16UC1 of uint16 [H, W] in millimetres, 0 = invalid (REP 118)."""
         return self._image(stamp_ns, frame, "16UC1", millimetres.astype("<u2", copy=False))

@@ -63,6 +63,11 @@ class RecordedStatuses:
             self._idle[message.reason] += 1
 
     @property
+    def stamps_ns(self) -> Stamps:
+        """Stamps of the frames that statuses tell of."""
+        return np.array(sorted(self._outcomes), dtype=np.int64)
+
+    @property
     def accepted(self) -> int:
         """Statuses of a published pose."""
         return sum(outcome.kind == ACCEPTED for outcome in self._outcomes.values())
@@ -102,7 +107,7 @@ class RecordedStatuses:
 
     def outcomes(self, frames_ns: Stamps, poses_ns: Stamps, tolerance_ns: int) -> dict[int, Outcome]:
         """Stamp of the frame -> its outcome, for every frame; `poses_ns` are the stamps of the recorded poses."""
-        stamps = np.array(sorted(self._outcomes), dtype=np.int64)
+        stamps = self.stamps_ns
         told, with_pose = match(frames_ns, stamps, tolerance_ns), match(frames_ns, poses_ns, tolerance_ns) >= 0
         causes = self._unexplained(len(frames_ns), int(np.sum((told < 0) & ~with_pose)))
         result: dict[int, Outcome] = {}
