@@ -118,6 +118,7 @@ class FrontEnd:
         carrier_frame: optical frame of the camera whose pose the model gives; empty until an image tells it.
         explain_missing: told a modality; tells why its images do not come, or "".
         topics: names of the image topics, for words.
+        frames: modality -> optical frame of its last image.
         further: gives the frames the images of further sensors; None without such sensors.
     """
 
@@ -149,6 +150,7 @@ class FrontEnd:
         self._arrivals = {name: _Arrivals() for name in self._readers}
         self._callback_time, self._now_s = 0.0, 0.0
         self._frame_ids: set[str] = set()
+        self.frames: dict[str, str] = {}
         self.counts = Counts(further_invalid=dict.fromkeys(read_further, 0))
         self.carrier_frame = options.camera_frame
         self.topics = {name: f"the {_word(name)} topic" for name in self._readers}
@@ -259,13 +261,14 @@ class FrontEnd:
             return False
         if modality == self._options.pose_of:
             self.carrier_frame = frame_id or self.carrier_frame
+        self.frames[modality] = frame_id
         image = Image(content, frame_id, 1e3 * (time.perf_counter() - self._callback_time))
         if modality not in _WORDS:
             assert self.further is not None
             self.further.add(modality, stamp_ns, image, now_s)
             return True
         if self.further is not None:
-            self.further.note_pair(now_s)
+            self.further.note_pair()
         self.single_modality.add(modality, stamp_ns, image, now_s)
         return True
 
