@@ -28,6 +28,7 @@ PARAMETERS = (
     "backend",
     "color_transport",
     "depth_source",
+    "sensor_topics",
     "map_frame",
     "publish_frame",
     "odom_frame",

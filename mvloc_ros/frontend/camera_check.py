@@ -8,6 +8,7 @@ import math
 from mvloc_ros.frontend.camera_info import CameraModel
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.model.manifest import InputSpec
+from mvloc_ros.model.modalities import ModalityInput
 
 _FOCAL_LENGTH = 0.03
 _ASPECT = 0.02
@@ -17,11 +18,13 @@ _DISTORTION = 0.01
 _COVERED = 0.98
 
 
-def differences(kind: str, seen: CameraModel, trained: PinholeCamera, network: InputSpec, rescale: bool) -> list[str]:
+def differences(
+    kind: str, seen: CameraModel, trained: PinholeCamera, network: InputSpec | ModalityInput, rescale: bool
+) -> list[str]:
     """Sentences on what differs; none for the camera of the training, in whatever resolution.
 
     Args:
-        kind: `colour` or `depth`.
+        kind: `colour`, `depth` or the sensor's name.
         seen: what camera_info says of the images.
         trained: the training camera of that kind.
         network: the size of the network's input.

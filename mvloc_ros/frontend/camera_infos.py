@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What camera_info says of the two cameras, for the reader of their images: the last usable message counts."""
+"""What camera_info says of the cameras, for the reader of their images: the last usable message counts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mvloc_ros.frontend.camera_info import CameraInfoError, CameraModel, matrix_
 from mvloc_ros.frontend.image_reader import ImageReader
 from mvloc_ros.frontend.input_log import InputLog
 from mvloc_ros.frontend.message_checks import MessageError, require_frame
-from mvloc_ros.frontend.single_modality import COLOR
+from mvloc_ros.frontend.single_modality import COLOR, DEPTH
 from mvloc_ros.limits import MOST_DISTORTION_COEFFICIENTS
 
 _WORDS = {"color": "colour", "depth": "depth"}
@@ -29,18 +29,18 @@ class CameraInfos:
             reader: told of each camera.
             rescales: whether images are rescaled by their camera_info.
             log: told what is read, and what cannot be.
-            on_frame_id: called with `color` or `depth` and the frame of a camera that was read.
+            on_frame_id: called with `color`, `depth` or a sensor's name and the frame of a camera that was read.
         """
         self._reader, self._rescales, self._log, self._on_frame_id = reader, rescales, log, on_frame_id
         self._contents: dict[str, str] = {}
 
     def take(self, modality: str, message: Any, image_topic: str) -> None:
-        """Read a camera_info message of `color` or `depth`, if anything but the stamp is new."""
+        """Read a camera_info message of `color`, `depth` or a further sensor, if anything but the stamp is new."""
         content = _content(message)
         if content == self._contents.get(modality):
             return
         self._contents[modality] = content
-        name = _WORDS[modality]
+        name = _WORDS.get(modality, modality)
         try:
             frame_id = require_frame(f"The camera_info of {name}", message.header.frame_id)
             model = read_camera_info(message, image_topic)
@@ -57,11 +57,14 @@ class CameraInfos:
     def _set(self, modality: str, model: CameraModel) -> None:
         if modality == COLOR:
             self._reader.color_model = model
-        else:
+        elif modality == DEPTH:
             self._reader.depth_model = model
+        else:
+            self._reader.further_models[modality] = model
 
     def _refuse(self, modality: str, name: str, why: str) -> None:
-        known = self._reader.color_model if modality == COLOR else self._reader.depth_model
+        of_pair = {COLOR: self._reader.color_model, DEPTH: self._reader.depth_model}
+        known = of_pair[modality] if modality in of_pair else self._reader.further_models.get(modality)
         until_then = "not used" if self._rescales else "taken for the training camera's"
         until_then = "read by the camera_info before" if known is not None else until_then
         self._reader.info_problems[name] = f"{why} Until then its images are {until_then}."

@@ -9,8 +9,8 @@ soon as no sensor can have a better partner for it:
 2. It waits at most for the wait, and not at all while as many frames wait behind it as may.
 3. A sensor of which nothing came for the wait is silent: frames do not wait for it until it sends again. Each sensor is
    silent at first.
-4. When neither image of the pair came for the wait, images of the lead make frames: of the first sensor, in the order
-   of the declaration, that is not silent. The first image of the pair ends that.
+4. While images of further sensors come and neither image of the pair did for the wait, images of the lead make frames:
+   of the first sensor, in the order of the declaration, that is not silent. The first image of the pair ends that.
 
 As in `single_modality`, only `tick` finds that something is silent, since after a stall of the process the images that
 are read first are not the only ones. Pure Python; time is passed in.
@@ -76,7 +76,7 @@ class FurtherSensors:
         self._forget()
 
     def _forget(self) -> None:
-        self._pair_s: float | None = None  # when an image of the pair came last, or when all began
+        self._unanswered_since: float | None = None  # since when further images come without one of the pair
         self._lead: str | None = None
         self._last_ns: int | None = None  # stamp of the newest frame
 
@@ -86,9 +86,9 @@ class FurtherSensors:
         return {name: sensor.synchronizer.depth_counts for name, sensor in self._sensors.items()}
 
     @property
-    def silent(self) -> frozenset[str]:
-        """The sensors that no frame waits for."""
-        return frozenset(name for name, sensor in self._sensors.items() if sensor.is_silent)
+    def silent(self) -> tuple[str, ...]:
+        """The sensors that no frame waits for, in the order of their declaration."""
+        return tuple(name for name, sensor in self._sensors.items() if sensor.is_silent)
 
     @property
     def lead(self) -> str | None:
@@ -107,14 +107,19 @@ class FurtherSensors:
             sensor.synchronizer.reset()
             sensor.is_silent = True
 
-    def note_pair(self, now_s: float) -> None:
-        """An image of the pair has come at `now_s` (any clock that never jumps)."""
-        self._pair_s, self._lead = now_s, None
+    def note_pair(self) -> None:
+        """An image of the pair has come."""
+        self._unanswered_since = self._lead = None
 
     def add(self, name: str, stamp_ns: int, image: Any, now_s: float) -> None:
-        """Take an image of a further sensor; may call `on_frame`, whose exceptions pass through."""
+        """Take an image of a further sensor that came at `now_s` (any clock that never jumps).
+
+        May call `on_frame`, whose exceptions pass through.
+        """
         sensor = self._sensors[name]
         sensor.last_s, sensor.is_silent = now_s, False
+        if self._unanswered_since is None:
+            self._unanswered_since = now_s
         sensor.synchronizer.add_depth(stamp_ns, image)
         if self._lead == name:
             self._make_frame(name, now_s)
@@ -130,14 +135,12 @@ class FurtherSensors:
         wait_s = self._wait_s or PATIENCE_S
         for sensor in self._sensors.values():
             sensor.is_silent = sensor.is_silent or now_s - sensor.last_s >= wait_s
-        if self._pair_s is None:
-            self._pair_s = now_s
-        if self._wait_s and now_s - self._pair_s >= self._wait_s:
-            lead = next((name for name, sensor in self._sensors.items() if not sensor.is_silent), None)
-            if lead != self._lead:
-                self._lead = lead
-                if lead is not None:
-                    self._make_frame(lead, now_s)
+        lead = next((name for name, sensor in self._sensors.items() if not sensor.is_silent), None)
+        if lead is None:
+            self._unanswered_since = self._lead = None
+        elif lead != self._lead and self._is_unanswered(now_s):
+            self._lead = lead
+            self._make_frame(lead, now_s)
         while self._waiting and now_s - self._waiting[0].since_s >= wait_s:
             self._give_first()
         self._release()
@@ -146,6 +149,11 @@ class FurtherSensors:
         """Give out all frames that wait."""
         while self._waiting:
             self._give_first()
+
+    def _is_unanswered(self, now_s: float) -> bool:
+        """Whether no image of the pair came for the wait while further ones did."""
+        since = self._unanswered_since
+        return self._wait_s > 0.0 and since is not None and now_s - since >= self._wait_s
 
     def _make_frame(self, lead: str, now_s: float) -> None:
         taken = self._sensors[lead].synchronizer.take_newest_depth(self._last_ns)

@@ -21,6 +21,7 @@ from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.geometry.transform_lookup import TransformLookup
 from mvloc_ros.model.frame import ColorImage, DepthImage
 from mvloc_ros.model.manifest import Manifest
+from mvloc_ros.model.modalities import Sensor
 from mvloc_ros.parameters.inputs import InputParameters
 
 
@@ -29,7 +30,9 @@ class ImageReader:
 
     Attributes:
         color_model, depth_model: what the last usable camera_info said; None until it comes.
-        info_problems: by `colour` and `depth`, why the last camera_info cannot be used.
+        further_models: the same of further sensors, by name; without those of which none came.
+        further_depths: the last image of each further depth sensor that was read, by name.
+        info_problems: by `colour`, `depth` and sensor, why the last camera_info cannot be used.
         last_depth: the last depth image that was read; None before the first.
         cloud_problem: why the last cloud could not be placed, in words; empty when it could.
     """
@@ -44,6 +47,8 @@ class ImageReader:
         self._color_frame = ""
         self.color_model: CameraModel | None = None
         self.depth_model: CameraModel | None = None
+        self.further_models: dict[str, CameraModel] = {}
+        self.further_depths: dict[str, DepthImage] = {}
         self.last_depth: DepthImage | None = None
         self.info_problems: dict[str, str] = {}
         self.cloud_problem = ""
@@ -66,6 +71,32 @@ class ImageReader:
         if is_elsewhere(message):
             return lambda: self._fit_depth(decode_depth(message, self._values.depth_unit_m))
         return self._fit_depth(decode_depth(message, self._values.depth_unit_m))
+
+    def read_further(self, sensor: Sensor, message: Any) -> ColorImage | DepthImage | Callable[[], Any]:
+        """An image of a further sensor, raw or compressed; what takes work is done when the worker asks for it.
+
+        Depth is in the unit of REP 118: `depth_unit_m` is of the pair's depth camera.
+        """
+        is_compressed = not hasattr(message, "encoding")
+        if is_compressed or is_elsewhere(message):
+            return lambda: self._further(sensor, message, is_compressed)
+        return self._further(sensor, message, is_compressed)
+
+    def _further(self, sensor: Sensor, message: Any, is_compressed: bool) -> ColorImage | DepthImage:
+        image: ColorImage | DepthImage
+        try:
+            if sensor.kind == "depth":
+                image = decode_compressed_depth(message, 0.0) if is_compressed else decode_depth(message)
+            else:
+                image = decode_compressed_color(message) if is_compressed else decode_color(message)
+        except DecodeError as error:
+            raise DecodeError(f"Sensor {sensor.name}: {error}") from error
+        if self._values.rescale_input:
+            view = _view(self.further_models.get(sensor.name), sensor.camera, sensor.name)
+            image = replace(image, view=view)
+        if isinstance(image, DepthImage):
+            self.further_depths[sensor.name] = image
+        return image
 
     def _fit_color(self, image: ColorImage) -> ColorImage:
         if not self._values.rescale_input:

@@ -269,8 +269,8 @@ def require_pair(bundle: Bundle) -> None:
     """Raise BundleError for a bundle whose network takes more than a color and a depth image."""
     if names := ", ".join(item.sensor.name for item in bundle.manifest.sensors):
         raise BundleError(
-            f"The bundle {bundle.path} takes the sensors {names} besides color and depth, which the node, replay, maps "
-            "and calibration cannot give it yet; train with --sensors none for a robot (docs/sensors.md)."
+            f"The bundle {bundle.path} takes the sensors {names} besides color and depth, which maps and "
+            "calibration cannot give it yet; train with --sensors none for a scene map (docs/sensors.md)."
         )
 
 

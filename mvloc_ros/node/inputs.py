@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
+from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo
 
 from mvloc_ros.foreign_text import shown
@@ -20,10 +22,18 @@ from mvloc_ros.model.manifest import Manifest
 from mvloc_ros.node.lasting_problems import Level, Problem, ProblemLog
 from mvloc_ros.node.odometry import RobotTransforms
 from mvloc_ros.node.pipeline import Pipeline
-from mvloc_ros.node.subscriptions import ImageSubscription, info_subscription
+from mvloc_ros.node.subscriptions import (
+    ImageSubscription,
+    Topic,
+    info_subscription,
+    pair_info,
+    pair_topic,
+    sensor_topic,
+)
 from mvloc_ros.node.throttled_group import ThrottledGroup
 from mvloc_ros.node.topic_monitor import TopicMonitor
 from mvloc_ros.node.watchdog import Watchdog
+from mvloc_ros.parameters.sensor_topics import info_topic
 from mvloc_ros.parameters.table import NodeParameters
 
 _LOOK_S = 1.0
@@ -55,29 +65,55 @@ class Inputs:
         Raises:
             QosError: this distribution lacks the QoS that is asked for.
         """
-        self._node, self._pipeline, self._manifest = node, pipeline, manifest
+        self._node, self._manifest, self._log = node, manifest, log
         self._server = pipeline.server
         self.color, self.depth = TopicMonitor("colour"), TopicMonitor("depth")
-        self._images = [
-            ImageSubscription(node, values, "color", self.color, self._take_color),
-            ImageSubscription(node, values, "depth", self.depth, self._take_depth),
-        ]
-        self._info_groups = {monitor.name: ThrottledGroup(_INFO_S) for monitor in (self.color, self.depth)}
-        self._infos = [
-            info_subscription(node, values, "color", self._take_color_info, self._info_groups["colour"], log),
-            info_subscription(node, values, "depth", self._take_depth_info, self._info_groups["depth"], log),
-        ]
-        self.watchdog = Watchdog(node, values, self._server, [self.color, self.depth], transforms)
+        self.further = {name: TopicMonitor(name) for name in self._server.sensor_topics}
+        self._monitors = [self.color, self.depth, *self.further.values()]
+        self._info_groups = {monitor.name: ThrottledGroup(_INFO_S) for monitor in self._monitors}
+        self._images, self._infos = list[ImageSubscription](), list[Subscription]()
+        takes = {"color": pipeline.take_color, "depth": pipeline.take_depth}
+        for (side, take), monitor in zip(takes.items(), (self.color, self.depth), strict=True):
+            infos = pair_info(node, side), node.resolve_topic_name(f"{side}/image")
+            self._subscribe(values, side, pair_topic(node, values, side), infos, monitor, take)
+        for name, topic in self._server.sensor_topics.items():
+            infos = info_topic(topic), node.resolve_topic_name(topic)
+            take = partial(pipeline.take_further, name)
+            self._subscribe(values, name, sensor_topic(topic), infos, self.further[name], take)
+        self.watchdog = Watchdog(node, values, self._server, self._monitors, transforms)
         front = self._server.front
         front.topics = {"color": self.color.topic, "depth": self.depth.topic}
+        front.topics |= {name: monitor.topic for name, monitor in self.further.items()}
         front.explain_missing = self.watchdog.explain_missing
-        self._log, self._findings = log, ProblemLog(log)
+        self._findings = ProblemLog(log)
         # Of the steady clock: what does not come must be noticed where simulated time stands still too.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timers = [
             node.create_timer(TICK_S, pipeline.tick, clock=steady),
             node.create_timer(_LOOK_S, self._watch, clock=steady),
         ]
+
+    def _subscribe(
+        self,
+        values: NodeParameters,
+        modality: str,
+        topic: Topic,
+        infos: tuple[str, str],
+        monitor: TopicMonitor,
+        take: Callable[[Any], None],
+    ) -> None:
+        """Subscribe to images, and to the first of `infos`, which are the camera_info and the full image topic."""
+
+        def take_image(message: Any) -> None:
+            self._note(monitor, message)
+            take(message)
+
+        def take_info(message: CameraInfo) -> None:
+            self._server.infos.take(modality, message, infos[1])
+
+        self._images.append(ImageSubscription(self._node, values, topic, monitor, take_image))
+        group = self._info_groups[monitor.name]
+        self._infos.append(info_subscription(self._node, values, infos[0], take_info, group, self._log))
 
     def close(self) -> None:
         """Unsubscribe."""
@@ -90,8 +126,8 @@ class Inputs:
 
     @property
     def lost(self) -> int:
-        """Images of both topics that never came."""
-        return self.color.gaps.lost + self.depth.gaps.lost
+        """Images of all topics that never came."""
+        return sum(monitor.gaps.lost for monitor in self._monitors)
 
     def _watch(self) -> None:
         self.watchdog.check_losses()
@@ -128,7 +164,7 @@ class Inputs:
                 "publishers": self._node.count_publishers(monitor.topic),
                 "incompatible_qos": ", ".join(monitor.policies),
             }
-            for monitor in (self.color, self.depth)
+            for monitor in self._monitors
         }
         parts["depth"]["measurements"] = self.watchdog.depth_text
         miss_ns = self._server.front.synchronizer.smallest_miss_ns
@@ -137,6 +173,12 @@ class Inputs:
             "single_modality": self._server.front.counts.single,
             "smallest_gap_ms": "" if miss_ns is None else f"{1e-6 * miss_ns:.1f}",
         }
+        if self._manifest().sensors:
+            absent = [item.sensor.name for item in self._manifest().sensors if item.sensor.name not in self.further]
+            parts["synchronization"] |= {
+                "without_pair": self._server.front.counts.without_pair,
+                "sensors_without_topic": ", ".join(absent),
+            }
         parts["transforms"] = {"clouds": self._server.reader.cloud_problem, **missing}
         found = [
             *self.watchdog.findings,
@@ -144,29 +186,12 @@ class Inputs:
         ]
         return [_status(part, f"{node_name}: {part}", hardware, values, found) for part, values in parts.items()]
 
-    def _take_color(self, message: Any) -> None:
-        self._note(self.color, message)
-        self._pipeline.take_color(message)
-
-    def _take_depth(self, message: Any) -> None:
-        self._note(self.depth, message)
-        self._pipeline.take_depth(message)
-
     def _note(self, monitor: TopicMonitor, message: Any) -> None:
         monitor.note(message, time.monotonic())
         if monitor.changed:
             self._log.warn(f"{monitor.name} images changed", monitor.changed)
             monitor.changed = ""
             self._info_groups[monitor.name].open()
-
-    def _take_color_info(self, message: CameraInfo) -> None:
-        self._take_info("color", message)
-
-    def _take_depth_info(self, message: CameraInfo) -> None:
-        self._take_info("depth", message)
-
-    def _take_info(self, side: str, message: CameraInfo) -> None:
-        self._server.infos.take(side, message, self._node.resolve_topic_name(f"{side}/image"))
 
 
 def _status(

@@ -11,7 +11,7 @@ from mvloc_ros.backends.backend import Backend
 from mvloc_ros.backends.backend_choice import create_backend
 from mvloc_ros.foreign_text import quoted
 from mvloc_ros.localization.localizer import Localizer
-from mvloc_ros.model.bundle import Bundle, read_pair_bundle
+from mvloc_ros.model.bundle import Bundle, read_bundle
 from mvloc_ros.model.named_maps import model_path
 from mvloc_ros.parameters.table import NodeParameters
 
@@ -25,6 +25,11 @@ class LoadedModel:
     localizer: Localizer
     map_frame: str
     summary: str
+
+    @property
+    def sensors(self) -> tuple[tuple[str, str], ...]:
+        """Name and kind of each further sensor."""
+        return tuple((item.sensor.name, item.sensor.kind) for item in self.bundle.manifest.sensors)
 
     @property
     def pose_of(self) -> str:
@@ -46,7 +51,7 @@ def load_model(values: NodeParameters, path: str, report: Callable[[str], object
         BundleError, BackendError: the model cannot be used.
     """
     started = time.perf_counter()
-    bundle = read_pair_bundle(model_path(values.models_folder, path))
+    bundle = read_bundle(model_path(values.models_folder, path))
     backend = create_backend(
         values.backend,
         bundle,

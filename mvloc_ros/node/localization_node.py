@@ -43,6 +43,7 @@ from mvloc_ros.node.ros_clock import RosClock
 from mvloc_ros.node.services import Answer, create_services
 from mvloc_ros.node.tf_publisher import TfPublisher
 from mvloc_ros.node.transitions import logged
+from mvloc_ros.parameters.sensor_topics import absence_text, read_sensor_topics
 from mvloc_ros.pipeline.robot_tracking import RobotTracking
 from mvloc_ros.pipeline.server import LocalizationServer, Surroundings
 
@@ -91,6 +92,7 @@ class LocalizationNode(LifecycleNode):
             self._models = ModelSlot(self._settings, self._on_model_loaded, self._report_loading, self._is_ending)
             undo.callback(self._close_models)
             self._announce_model("")
+            self._check_sensor_topics()
             self._outputs = Outputs(self, self._settings.amcl_interface)
             undo.callback(self._outputs.close)
             self._debug = DebugOutputs(self, self._settings, lambda: self._models.current)
@@ -125,9 +127,10 @@ class LocalizationNode(LifecycleNode):
                 self._bond.start()
                 undo.callback(self._bond.stop)
             self._active = undo.pop_all()
+        topics = [monitor.topic for monitor in (self._inputs.color, self._inputs.depth)]
+        further = "".join(f", {name} on {monitor.topic}" for name, monitor in self._inputs.further.items())
         self.get_logger().info(
-            f"active: localizing images of {self._inputs.color.topic} and {self._inputs.depth.topic} "
-            f"in {self._models.current.map_frame!r}"
+            f"active: localizing images of {' and '.join(topics)}{further} in {self._models.current.map_frame!r}"
         )
         return TransitionCallbackReturn.SUCCESS
 
@@ -169,6 +172,14 @@ class LocalizationNode(LifecycleNode):
         self._time.close()
 
     # Parts of the transitions -----------------------------------------------------------------------
+
+    def _check_sensor_topics(self) -> None:
+        """Raises ParameterError for names that are none of the model's sensors; tells which ones have no topic."""
+        bundle = self._models.current.bundle
+        names = [item.sensor.name for item in bundle.manifest.sensors]
+        text = absence_text(read_sensor_topics(self._settings.sensor_topics, names, bundle.name), names)
+        if text:
+            self.get_logger().warning(text)
 
     def _make_bond(self, undo: ExitStack) -> LifecycleBond | None:
         """None where it is not wanted, or nobody can ask for one."""

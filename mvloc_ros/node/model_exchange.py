@@ -20,7 +20,7 @@ from contextlib import nullcontext
 from rclpy.task import Future
 
 from mvloc_ros.errors import MvlocError
-from mvloc_ros.model.bundle import read_pair_bundle
+from mvloc_ros.model.bundle import read_bundle
 from mvloc_ros.model.named_maps import model_path
 from mvloc_ros.node.loaded_model import LoadedModel, load_model
 from mvloc_ros.node.memory import give_back
@@ -164,7 +164,7 @@ class ModelSlot:
     def _run(self, load: _Load) -> None:
         try:
             failure = ""
-            read_pair_bundle(model_path(self._values.models_folder, load.path), verify=False)
+            read_bundle(model_path(self._values.models_folder, load.path), verify=False)
             load.accept()
             self._exchange(load.path)
         except MvlocError as error:
@@ -206,6 +206,16 @@ class ModelSlot:
                 f"{model.bundle.path} gives the pose of the {model.pose_of} camera, the running model that of the "
                 f"{self.current.pose_of} camera; deactivate, clean up, set it, configure again."
             )
+        if model.sensors != self.current.sensors:
+            raise MvlocError(
+                f"{model.bundle.path} takes other sensors ({_in_words(model)}) than the running model "
+                f"({_in_words(self.current)}); deactivate, clean up, set it, configure again."
+            )
+
+
+def _in_words(model: LoadedModel) -> str:
+    """The sensors that a model takes."""
+    return ", ".join(("color", "depth", *(name for name, _ in model.sensors)))
 
 
 def _load_and_wait(

@@ -142,6 +142,11 @@ class Pipeline:
         if self.enabled:
             self.server.front.take_depth(message, time.monotonic())
 
+    def take_further(self, name: str, message: Any) -> None:
+        """Take a message of a further sensor."""
+        if self.enabled:
+            self.server.front.take_further(name, message, time.monotonic())
+
     def tick(self) -> None:
         """Give out images whose partner does not come; to be called every `TICK_S`."""
         if self.enabled:

@@ -85,7 +85,7 @@ class Reporter:
     # Images that cannot be used, and silence --------------------------------------------------------------
 
     def note_invalid(self, name: str, _stamp_ns: int, reason: str) -> None:
-        """An image of `colour` or `depth` could not be used."""
+        """An image of `colour`, `depth` or a further sensor could not be used."""
         self._last_invalid = reason
         self._log.warn(f"{name} images not used", reason)
 
@@ -122,8 +122,9 @@ class Reporter:
 
     def _explain_silence(self, pipeline: Pipeline, inputs: Inputs) -> str:
         counts = pipeline.server.front.counts
-        if self._last_invalid and counts.color_invalid + counts.depth_invalid > self._invalid_seen:
-            self._invalid_seen = counts.color_invalid + counts.depth_invalid
+        invalid = counts.color_invalid + counts.depth_invalid + sum(counts.further_invalid.values())
+        if self._last_invalid and invalid > self._invalid_seen:
+            self._invalid_seen = invalid
             return self._last_invalid
         inputs.look()
         return inputs.reason() or "images stopped coming"

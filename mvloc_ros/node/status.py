@@ -52,7 +52,7 @@ def frame_status(localized: Localized, wait_ms: float) -> LocalizationStatus:
         status.pose_valid = True
         fill_pose(status.network_pose, localized.network_T)
         status.color_used, status.depth_used = estimate.color_used, estimate.depth_used
-        status.prior_share, status.color_share, status.depth_share = estimate.expert_share
+        status.prior_share, status.color_share, status.depth_share = estimate.expert_share[:3]
     status.decode_ms, status.wait_ms = paired.decode_ms, wait_ms
     status.preprocess_ms = estimate.times.preprocess_ms
     status.inference_ms = estimate.times.inference_ms

@@ -19,6 +19,7 @@ from mvloc_ros.frontend.input_log import InputLog
 from mvloc_ros.node.qos import adapts, image_qos, policy_name
 from mvloc_ros.node.topic_monitor import TopicMonitor
 from mvloc_ros.parameters.inputs import InputParameters
+from mvloc_ros.parameters.sensor_topics import is_compressed
 
 try:
     from rclpy.event_handler import SubscriptionEventCallbacks
@@ -29,6 +30,8 @@ _TYPES = {
     "color": {"raw": Image, "compressed": CompressedImage},
     "depth": {"image": Image, "compressed": CompressedImage, "cloud": PointCloud2},
 }
+Topic = tuple[str, type]
+"""Name and message type of an image topic."""
 _SUFFIX = {"compressed": {"color": "/compressed", "depth": "/compressedDepth"}}
 
 
@@ -36,14 +39,14 @@ class ImageSubscription:
     """One image topic with its monitor; made again where its QoS follows the publishers."""
 
     def __init__(
-        self, node: Node, values: InputParameters, side: str, monitor: TopicMonitor, take: Callable[[Any], None]
+        self, node: Node, values: InputParameters, topic: Topic, monitor: TopicMonitor, take: Callable[[Any], None]
     ) -> None:
         """Subscribe.
 
         Args:
             node: whose subscription it is.
             values: the parameters.
-            side: `color` or `depth`.
+            topic: see `pair_topic` and `sensor_topic`.
             monitor: told of incompatible publishers.
             take: gets each message.
 
@@ -52,9 +55,7 @@ class ImageSubscription:
         """
         self._node, self._monitor, self._take = node, monitor, take
         self._qos, self._adapts = image_qos(values), adapts(values)
-        chosen = values.color_transport if side == "color" else values.depth_source
-        self._type = _TYPES[side][chosen]
-        self._name = topic_name(node, side, chosen)
+        self._name, self._type = topic
         package, module, *_ = self._type.__module__.split(".")
         monitor.type_name = f"{package}/{module}/{self._type.__name__}"
         self._is_outdated = False
@@ -89,27 +90,38 @@ class ImageSubscription:
         self._is_outdated = self._adapts
 
 
-def topic_name(node: Node, side: str, chosen: str) -> str:
-    """The topic of images: relative to the node, as remapped, with the transport's suffix."""
+def pair_topic(node: Node, values: InputParameters, side: str) -> Topic:
+    """The topic of `color` or `depth`: relative to the node, as remapped, with the transport's suffix."""
+    chosen = values.color_transport if side == "color" else values.depth_source
     if chosen == "cloud":
-        return f"{side}/points"
+        return f"{side}/points", PointCloud2
     suffix = _SUFFIX.get(chosen, {}).get(side, "")
-    return node.resolve_topic_name(f"{side}/image") + suffix if suffix else f"{side}/image"
+    name = node.resolve_topic_name(f"{side}/image") + suffix if suffix else f"{side}/image"
+    return name, _TYPES[side][chosen]
+
+
+def sensor_topic(name: str) -> Topic:
+    """A further sensor's topic as `sensor_topics` names it: compressed by its suffix."""
+    return name, CompressedImage if is_compressed(name) else Image
+
+
+def pair_info(node: Node, side: str) -> str:
+    """The camera_info topic of `color` or `depth`: its own if that is remapped, else the one beside the images."""
+    own = f"{side}/camera_info"
+    beside = node.resolve_topic_name(f"{side}/image").rsplit("/", 1)[0] + "/camera_info"
+    is_remapped = node.resolve_topic_name(own) != node.resolve_topic_name(own, only_expand=True)
+    return own if is_remapped else beside
 
 
 def info_subscription(
     node: Node,
     values: InputParameters,
-    side: str,
+    name: str,
     take: Callable[[CameraInfo], None],
     group: CallbackGroup,
     log: InputLog,
 ) -> Subscription:
-    """Subscribe to camera_info: `color/camera_info` if that is remapped, else the one beside the image topic."""
-    own = f"{side}/camera_info"
-    beside = node.resolve_topic_name(f"{side}/image").rsplit("/", 1)[0] + "/camera_info"
-    is_remapped = node.resolve_topic_name(own) != node.resolve_topic_name(own, only_expand=True)
-    name = own if is_remapped else beside
+    """Subscribe to the camera_info topic `name`."""
     events = logged_events(log, node.resolve_topic_name(name))
     return node.create_subscription(
         CameraInfo, name, take, image_qos(values), callback_group=group, event_callbacks=events

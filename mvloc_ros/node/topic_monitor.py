@@ -20,7 +20,7 @@ class TopicMonitor:
     """Fed with each message in the executor's thread; read there and, for words and counts, in the worker's.
 
     Attributes:
-        name: `colour` or `depth`.
+        name: `colour`, `depth` or a further sensor's.
         received: messages that came, usable or not.
         last_stamp_ns: of the last message; 0 before the first.
         last_arrival: when the last came (monotonic s); None before the first.
@@ -41,6 +41,11 @@ class TopicMonitor:
         self.look = ""
         self.changed = ""
         self.policies: dict[str, int] = {}
+
+    @property
+    def remedy(self) -> str:
+        """The parameter that says what is subscribed to."""
+        return _REMEDY.get(self.name, "sensor_topics")
 
     @property
     def topic(self) -> str:
@@ -72,14 +77,14 @@ class TopicMonitor:
         if not publishers:
             return (
                 f"nothing publishes {self.name} images on {self.topic}; start the camera, remap the topic, or set "
-                f"{_REMEDY[self.name]}"
+                f"{self.remedy}"
             )
         count = f"{len(publishers)} publisher(s) on {self.topic}"
         for publisher in publishers:
             if publisher.topic_type != self.type_name:
                 return (
                     f"{count}, but {shown(publisher.node_name)} publishes {shown(publisher.topic_type)} where "
-                    f"{self.type_name} is subscribed to; set {_REMEDY[self.name]} or remap the topic"
+                    f"{self.type_name} is subscribed to; set {self.remedy} or remap the topic"
                 )
             reason = incompatibility(publisher.qos_profile, self.subscription.qos_profile)
             if reason:

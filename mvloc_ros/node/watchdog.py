@@ -9,9 +9,11 @@ from rclpy.node import Node
 
 from mvloc_ros.frontend.camera_check import differences, size_differences
 from mvloc_ros.frontend.depth_check import depth_problem, statistics_of, unit_text
+from mvloc_ros.frontend.extrinsic_check import extrinsic_problem
 from mvloc_ros.frontend.single_modality import COLOR
 from mvloc_ros.limits import MOST_NAMED
-from mvloc_ros.model.manifest import Manifest
+from mvloc_ros.model.manifest import InputSpec, Manifest
+from mvloc_ros.model.modalities import SensorInput
 from mvloc_ros.node.lasting_problems import Level, Problem
 from mvloc_ros.node.odometry import RobotTransforms
 from mvloc_ros.node.topic_monitor import TopicMonitor
@@ -22,6 +24,10 @@ _LOSS = 0.05
 """Share of lost images in a check from which on it is worth a word."""
 _OLD_S = 60.0
 """No camera and no link delays an image by this much."""
+
+
+_MODALITIES = {"colour": "color"}
+"""Name of a monitor -> the modality, where they differ."""
 
 
 class Watchdog:
@@ -35,11 +41,12 @@ class Watchdog:
         monitors: list[TopicMonitor],
         transforms: RobotTransforms | None = None,
     ) -> None:
-        """Take what there is to look at: the monitors are those of colour and depth."""
+        """Take what there is to look at: the monitors are those of colour, depth and further sensors, in this order."""
         self._transforms = transforms
         self._node, self._values = node, values
         self._front, self._reader = server.front, server.reader
-        self._monitors = monitors
+        self._monitors, self._pair, self._further = monitors, monitors[:2], monitors[2:]
+        self._joined = {monitor.name: (0, time.monotonic()) for monitor in self._further}
         self._started = time.monotonic()
         self._seen = {monitor.name: (0, 0) for monitor in monitors}
         self._losing = {monitor.name: 0 for monitor in monitors}
@@ -52,8 +59,12 @@ class Watchdog:
     def look(self, manifest: Manifest, now: float) -> list[Problem]:
         """All that is wrong at `now` (monotonic s)."""
         self._causes = {}
-        silent = [finding for monitor in self._monitors for finding in self._silence(monitor, now)]
+        silent = [finding for monitor in self._pair for finding in self._silence(monitor, now)]
         found = silent if silent else self._gap(now)
+        sensors = {item.sensor.name: item for item in manifest.sensors}
+        for monitor in self._further:
+            if monitor.name in sensors:
+                found += self._sensor(monitor, sensors[monitor.name], now)
         for monitor in self._monitors:
             found += self._camera(monitor, manifest, now)
             found += self._age(monitor)
@@ -68,7 +79,7 @@ class Watchdog:
         return found
 
     def explain_missing(self, modality: str) -> str:
-        """Why no images of `color` or `depth` can come, as the last look found; empty where nothing hinders them."""
+        """Why no images of a modality can come, as the last look found; empty where nothing hinders them."""
         return self._causes.get("colour" if modality == COLOR else modality, "")
 
     def _silence(self, monitor: TopicMonitor, now: float) -> list[Problem]:
@@ -76,7 +87,44 @@ class Watchdog:
             return []
         cause = self._causes[monitor.name] = monitor.hindrance(self._node)
         text = cause or monitor.silence(self._node, now)
-        return [Problem(monitor.name, f"no {monitor.name} images", Level.ERROR, text)]
+        # The others go on without a further sensor.
+        level = Level.ERROR if monitor in self._pair else Level.WARN
+        return [Problem(monitor.name, f"no {monitor.name} images", level, text)]
+
+    def _sensor(self, monitor: TopicMonitor, item: SensorInput, now: float) -> list[Problem]:
+        """What is wrong with a further sensor, besides its camera."""
+        name, sensor = monitor.name, item.sensor
+        if silent := self._silence(monitor, now):
+            return silent
+        found = self._unjoined(name, now)
+        if self._transforms is not None:
+            frames = self._front.frames.get("color", ""), self._front.frames.get(name, "")
+            text = extrinsic_problem(sensor, *frames, self._transforms, monitor.last_stamp_ns)
+            found += [Problem(name, f"{name} sits elsewhere", Level.WARN, text)] if text else []
+        image = self._reader.further_depths.get(name)
+        if image is not None and sensor.depth_min_m is not None and sensor.depth_max_m is not None:
+            limits = InputSpec(item.height, item.width, sensor.depth_min_m, sensor.depth_max_m)
+            depth = depth_problem(statistics_of([image], limits), image.metres_per_unit, limits, "the driver's unit")
+            found += [Problem(name, f"{name} out of range", Level.WARN, f"{name}: {depth}")] if depth else []
+        return found
+
+    def _unjoined(self, name: str, now: float) -> list[Problem]:
+        """A sensor comes; is it in frames?"""
+        assert self._front.further is not None
+        counts = self._front.further.counts[name]
+        used, (before, since) = counts.paired + counts.alone, self._joined[name]
+        if used != before:
+            self._joined[name] = used, now
+            return []
+        miss_ns = self._front.further.smallest_miss_ns(name)
+        if miss_ns is None or now - since <= self._values.starvation_timeout:
+            return []
+        text = (
+            f"{name} images come, but their stamps are at least {miss_ns * 1e-6:.1f} ms from those of the frames, more "
+            f"than pair_tolerance ({1e3 * self._values.pair_tolerance:g} ms); set it above that, or synchronise the "
+            "cameras"
+        )
+        return [Problem("synchronization", f"{name} images fit no frame", Level.WARN, text)]
 
     def _gap(self, now: float) -> list[Problem]:
         """Both topics come; do they pair?"""
@@ -124,11 +172,17 @@ class Watchdog:
         return [Problem(monitor.name, f"{monitor.name} stamps of another clock", Level.WARN, text)]
 
     def _camera(self, monitor: TopicMonitor, manifest: Manifest, now: float) -> list[Problem]:
-        is_color = monitor.name == "colour"
-        if not is_color and self._values.depth_source == "cloud":
+        if monitor.name == "depth" and self._values.depth_source == "cloud":
             return []
-        model = self._reader.color_model if is_color else self._reader.depth_model
-        trained = manifest.color_camera if is_color else manifest.depth_camera
+        modality = _MODALITIES.get(monitor.name, monitor.name)
+        inputs = {item.name: item for item in manifest.inputs}
+        if modality not in inputs:
+            return []
+        reader = self._reader
+        models = {"color": reader.color_model, "depth": reader.depth_model, **reader.further_models}
+        cameras = {"color": manifest.color_camera, "depth": manifest.depth_camera}
+        cameras |= {item.sensor.name: item.sensor.camera for item in manifest.sensors}
+        model, trained = models.get(modality), cameras[modality]
         problem = self._reader.info_problems.get(monitor.name)
         unusable = (
             [Problem(monitor.name, f"{monitor.name} camera_info unusable", Level.WARN, problem)] if problem else []
@@ -138,7 +192,7 @@ class Watchdog:
                 return unusable
             waited = monitor.last_arrival is not None and now - self._started > self._values.starvation_timeout
             return [self._without_info(monitor.name)] if waited else []
-        texts = differences(monitor.name, model, trained, manifest.input, self._values.rescale_input)
+        texts = differences(monitor.name, model, trained, inputs[modality], self._values.rescale_input)
         texts += [] if monitor.size is None else size_differences(monitor.name, monitor.size, model)
         return unusable + [
             Problem(monitor.name, f"{monitor.name} camera differs ({n})", Level.WARN, text)
@@ -160,8 +214,7 @@ class Watchdog:
 
     @staticmethod
     def _without_info(name: str) -> Problem:
-        text = (
-            f"no camera_info of the {name} images comes: they are taken for those of the training camera"
-            f" ({'color' if name == 'colour' else name}/camera_info can be remapped)"
-        )
+        side = {**_MODALITIES, "depth": "depth"}.get(name)
+        remedy = f"{side}/camera_info can be remapped" if side else "it is looked for beside the image topic"
+        text = f"no camera_info of the {name} images comes: they are taken for those of the training camera ({remedy})"
         return Problem(name, f"no {name} camera_info", Level.OK, text)

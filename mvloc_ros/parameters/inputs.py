@@ -23,6 +23,11 @@ class InputParameters:
         "which is projected",
         choices=("image", "compressed", "cloud"),
     )
+    sensor_topics: str = parameter(
+        "",
+        "topics of the model's further sensors, `name:=topic` with spaces between them, compressed ones with their "
+        "suffix; a sensor that is not named is taken for absent",
+    )
     cloud_splat: float = parameter(
         1.0,
         "width of a projected point; take that of `--splat` when the training data was made",
@@ -40,13 +45,14 @@ class InputParameters:
     )
     pair_tolerance: float = parameter(
         0.02,
-        "largest difference of the stamps of colour and depth; 0: equal stamps only",
+        "largest difference of the stamps of colour and depth, and of a frame and a further sensor's image; 0: equal "
+        "stamps only",
         unit="s",
         range=(0.0, 1.0),
     )
     single_modality_wait: float = parameter(
         0.5,
-        "time without a partner after which images are processed alone, the other expert dropped; 0: never",
+        "time without a partner after which images are processed alone, the other experts dropped; 0: never",
         unit="s",
         range=(0.0, 60.0),
     )

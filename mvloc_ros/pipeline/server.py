@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from mvloc_ros.frontend.camera_infos import CameraInfos
 from mvloc_ros.frontend.front_end import FrontEnd, FrontEndOptions, PairedFrame
@@ -25,6 +26,7 @@ from mvloc_ros.localization.localizer import Localizer, Seen
 from mvloc_ros.localization.tracker import Tracker
 from mvloc_ros.model.frame import Frame
 from mvloc_ros.model.manifest import Manifest
+from mvloc_ros.parameters.sensor_topics import read_sensor_topics
 from mvloc_ros.parameters.table import NodeParameters
 from mvloc_ros.pipeline.localized import Localized
 from mvloc_ros.pipeline.robot_tracking import RobotTracking, TransformOutput
@@ -78,6 +80,7 @@ class LocalizationServer:
         tracking: the accepted pose, as the robot's.
         stamps: watches stamps and clock.
         infos: takes the camera_info messages.
+        sensor_topics: further sensor -> topic, of those that have one.
         on_read: told each frame whose images could be read, before it is judged.
     """
 
@@ -98,7 +101,8 @@ class LocalizationServer:
             manifest: of the model that runs; another model's after an exchange.
             around: see `Surroundings`.
             on_frame: gets each frame, for `estimate`.
-            on_problem: called with `colour` or `depth`, the stamp, and a sentence about an image that is not used.
+            on_problem: called with `colour`, `depth` or a sensor's name, the stamp, and a sentence about an image that
+                is not used.
         """
         self.localizer, self._around, self._log = localizer, around, around.log
         self.on_read: Callable[[Frame], object] = lambda _frame: None
@@ -115,6 +119,8 @@ class LocalizationServer:
             around.watch,
         )
         self.reader = ImageReader(values, manifest, around.transforms)
+        sensors = {item.sensor.name: item.sensor for item in manifest().sensors}
+        self.sensor_topics = read_sensor_topics(values.sensor_topics, list(sensors), "that runs")
         self.front = FrontEnd(
             FrontEndOptions(
                 manifest().frames.pose_of,
@@ -128,6 +134,7 @@ class LocalizationServer:
             self.stamps.check,
             lambda paired: on_frame(replace(paired, era=self.tracking.era)),
             on_problem,
+            {name: partial(self.reader.read_further, sensors[name]) for name in self.sensor_topics},
         )
         self.infos = CameraInfos(self.reader, values.rescale_input, around.log, self.front.note_frame_id)
 

@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from mvloc_ros.model.modalities import Sensor
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_writer import BagWriter, qos_profile
 from mvloc_ros.recordings.errors import RecordingError
 from mvloc_ros.recordings.frames import FrameRecord, PosedFolder
-from mvloc_ros.recordings.images import DEPTH_INVALID, read_color, read_depth_raw
+from mvloc_ros.recordings.images import DEPTH_INVALID, read_color, read_depth_raw, read_gray
 from mvloc_ros.recordings.message_builder import MessageBuilder
 from mvloc_ros.recordings.odometry_check import contradiction
 from mvloc_ros.recordings.odometry_file import odometry_of
@@ -95,18 +96,20 @@ def write_bag(
     first frame so that the folder's rate becomes this one, and leaves the skew between the two as it is.
     Pauses between sequences are cut to one second, since the rest of a split is often minutes away, and
     stay as they are with `keep_pauses`. Ground truth has the stamp of the image
-    whose camera it is the pose of. Where the folder has the robot's odometry and states where the camera is on the
-    robot, both are written as transforms; the odometry of each sequence is in a frame of its own.
+    whose camera it is the pose of. Further sensors that the folder declares have topics, camera_info and a static
+    transform of their own (`topics.sensor_image`), with the stamp of their frame. Where the folder has the robot's
+    odometry and states where the camera is on the robot, both are written as transforms; the odometry of each sequence
+    is in a frame of its own.
     Raises RecordingError where an image cannot be read or the recording exists.
     """
-    if folder.sensors:
-        names = ", ".join(sensor.name for sensor in folder.sensors)
-        _log.warning("Only color, depth and poses are written: the images of %s are not in %s.", names, out)
     frames = frames if keep_pauses else close_pauses(frames)
     frames = retime(frames, folder.rate_hz, rate_hz) if rate_hz is not None else frames
     with BagWriter(out, force=force) as writer:
         for topic, message_type in _TYPES.items():
             writer.add_topic(topic, message_type, qos_profile(1, latched=True) if topic == topics.TF_STATIC else None)
+        for sensor in folder.sensors:
+            writer.add_topic(topics.sensor_info(sensor.name), topics.CAMERA_INFO)
+            writer.add_topic(topics.sensor_image(sensor.name), topics.IMAGE)
         build = MessageBuilder(writer.store)
         mount = mount_of(folder)
         odometry = [] if mount is None else _odometry_events(folder, mount, frames, build)
@@ -198,13 +201,21 @@ def _events(
         depth_stamp = frame.stamp_ns if frame.depth_stamp_ns is None else frame.depth_stamp_ns
         if frame.depth is not None:
             events += _depth_events(folder, frame.depth, depth_stamp, build)
+        for sensor in folder.sensors:
+            if sensor.name in dict(frame.further):
+                events += _sensor_events(sensor, dict(frame.further)[sensor.name], frame.stamp_ns, build)
         if frame.T_map_camera is not None:
             posed_ns = depth_stamp if folder.pose_of == "depth" else frame.stamp_ns
             events.append(_truth_event(frame.T_map_camera, posed_ns, build))
     events.sort(key=lambda event: event.stamp_ns)
     first = events[0].stamp_ns
     static = build.static_transforms(
-        first, folder.depth_registered, folder.T_color_depth, T_base_camera, folder.pose_of
+        first,
+        folder.depth_registered,
+        folder.T_color_depth,
+        T_base_camera,
+        folder.pose_of,
+        {topics.sensor_frame(sensor.name): sensor.pose for sensor in folder.sensors},
     )
     return [_Event(first, topics.TF_STATIC, lambda: static), *events]
 
@@ -222,6 +233,22 @@ def _depth_events(folder: PosedFolder, path: Path, stamp: int, build: MessageBui
     return [
         _Event(stamp, topics.DEPTH_INFO, lambda: build.camera_info(stamp, frame, folder.depth_camera)),
         _Event(stamp, topics.DEPTH_IMAGE, lambda: build.depth_image(stamp, frame, depth_millimetres(path, units))),
+    ]
+
+
+def _sensor_events(sensor: Sensor, path: Path, stamp: int, build: MessageBuilder) -> list[_Event]:
+    frame = topics.sensor_frame(sensor.name)
+
+    def image() -> Any:
+        if sensor.kind == "depth":
+            return build.depth_image(stamp, frame, depth_millimetres(path, sensor.units_per_metre))
+        if sensor.kind == "gray":
+            return build.gray_image(stamp, frame, read_gray(path))
+        return build.color_image(stamp, frame, read_color(path))
+
+    return [
+        _Event(stamp, topics.sensor_info(sensor.name), lambda: build.camera_info(stamp, frame, sensor.camera)),
+        _Event(stamp, topics.sensor_image(sensor.name), image),
     ]
 
 

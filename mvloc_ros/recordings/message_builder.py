@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,10 @@ class MessageBuilder:
     def color_image(self, stamp_ns: int, frame: str, rgb: npt.NDArray[np.uint8]) -> Any:
         """sensor_msgs/Image in rgb8 of uint8 [H, W, 3]."""
         return self._image(stamp_ns, frame, "rgb8", rgb)
+
+    def gray_image(self, stamp_ns: int, frame: str, gray: npt.NDArray[np.uint8]) -> Any:
+        """sensor_msgs/Image in mono8 of uint8 [H, W]."""
+        return self._image(stamp_ns, frame, "mono8", gray)
 
     def depth_image(self, stamp_ns: int, frame: str, millimetres: npt.NDArray[np.uint16]) -> Any:
         """sensor_msgs/Image in 16UC1 of uint16 [H, W] in millimetres, 0 = invalid (REP 118)."""
@@ -88,12 +93,14 @@ class MessageBuilder:
         T_color_depth: npt.NDArray[np.float64] | None = None,
         T_base_camera: npt.NDArray[np.float64] | None = None,
         pose_of: str = "color",
+        T_color_further: Mapping[str, npt.NDArray[np.float64]] | None = None,
     ) -> Any:
         """tf2_msgs/TFMessage: `camera_link`, which lies in the depth camera, to both optical frames.
 
         Registered depth is seen from the colour camera, so that both coincide. Otherwise the colour camera is
         where `T_color_depth` says or, where the folder does not state it, at the nominal baseline. With `T_base_camera`
-        (of the camera that `pose_of` names) `base_link` to `camera_link` is there as well.
+        (of the camera that `pose_of` names) `base_link` to `camera_link` is there as well. `T_color_further` places
+        further frames in that of the colour camera.
         """
         T_depth_color = np.eye(4)
         if not registered and T_color_depth is not None:
@@ -106,6 +113,8 @@ class MessageBuilder:
             self._transform(stamp_ns, topics.CAMERA_LINK, topics.DEPTH_FRAME, T_link_depth),
             self._transform(stamp_ns, topics.CAMERA_LINK, topics.COLOR_FRAME, T_link_color),
         ]
+        for frame, T_color_frame in (T_color_further or {}).items():
+            transforms.append(self._transform(stamp_ns, topics.COLOR_FRAME, frame, T_color_frame))
         if T_base_camera is not None:
             T_link_camera = T_link_depth if pose_of == "depth" else T_link_color
             T_base_link = T_base_camera @ se3.inverse(T_link_camera)

@@ -11,6 +11,22 @@ TF = "/tf"
 TF_STATIC = "/tf_static"
 GROUND_TRUTH = "/ground_truth/pose"
 
+
+def sensor_image(name: str) -> str:
+    """The image topic of a further sensor (`model.modalities.Sensor`)."""
+    return f"/camera/{name}/image_raw"
+
+
+def sensor_info(name: str) -> str:
+    """The camera_info topic of a further sensor."""
+    return f"/camera/{name}/camera_info"
+
+
+def sensor_frame(name: str) -> str:
+    """The optical frame of a further sensor."""
+    return f"camera_{name}_optical_frame"
+
+
 MAP_FRAME = "map"
 ODOM_FRAME = "odom"
 BASE_FRAME = "base_link"

@@ -26,11 +26,13 @@ class CameraFindings:
         models: modality -> the camera; none where the recording states none.
         topics: camera_info topic -> the modality and the image topic that it is of.
         texts: sentences on what differs from the training's cameras.
+        read: the modalities whose images are read.
     """
 
     models: dict[str, CameraModel] = field(default_factory=dict)
     topics: dict[str, dict[str, str]] = field(default_factory=dict)
     texts: list[str] = field(default_factory=list)
+    read: tuple[str, ...] = ()
 
     def require_views(self, manifest: Manifest) -> None:
         """Check that the images can be rescaled to what the training cameras would have shown.
@@ -42,11 +44,14 @@ class CameraFindings:
         depth = self.models.get("depth") or (self.models.get("color") if manifest.depth_registered else None)
         _require_view("colour", self.models.get("color"), manifest.color_camera)
         _require_view("depth", depth, manifest.depth_camera)
+        for item in manifest.sensors:
+            if item.sensor.name in self.read:
+                _require_view(item.sensor.name, self.models.get(item.sensor.name), item.sensor.camera)
 
     def note_size(self, modality: str, size: tuple[int, int]) -> None:
         """Images of this size (width, height) have come."""
         model = self.models.get(modality)
-        for text in [] if model is None else size_differences(_WORDS[modality], size, model):
+        for text in [] if model is None else size_differences(_WORDS.get(modality, modality), size, model):
             if text not in self.texts:
                 self.texts.append(text)
 
@@ -54,7 +59,7 @@ class CameraFindings:
 def camera_findings(
     reader: BagReader, images: ImageTopics, manifest: Manifest, *, rescale: bool, clouds: bool = False
 ) -> CameraFindings:
-    """Read the camera_info beside both image topics and compare it with the training cameras, as the node does.
+    """Read the camera_info beside the image topics and compare it with the training cameras, as the node does.
 
     Args:
         reader: of the recording.
@@ -63,24 +68,26 @@ def camera_findings(
         rescale: whether the images are rescaled to the training cameras.
         clouds: whether depth comes as clouds, whose camera does not matter.
     """
-    found = CameraFindings()
+    found = CameraFindings(read=tuple(images.names))
     trained = {"color": manifest.color_camera, "depth": manifest.depth_camera}
+    trained |= {item.sensor.name: item.sensor.camera for item in manifest.sensors}
+    inputs = {item.name: item for item in manifest.inputs}
     for modality, topic in images.names.items():
         if modality == "depth" and clouds:
             continue
-        kind = _WORDS[modality]
+        kind = _WORDS.get(modality, modality)
         camera = _recorded(reader, modality, topic, found)
         if camera is not None:
             found.models[modality] = camera.model
             found.texts += [
                 *camera.remarks,
-                *differences(kind, camera.model, trained[modality], manifest.input, rescale),
+                *differences(kind, camera.model, trained[modality], inputs[modality], rescale),
             ]
     return found
 
 
 def _recorded(reader: BagReader, modality: str, topic: str, found: CameraFindings) -> RecordedCamera | None:
-    infos, kind = near_infos(reader, topic), _WORDS[modality]
+    infos, kind = near_infos(reader, topic), _WORDS.get(modality, modality)
     beside = [name for name in infos if name.rsplit("/", 1)[-1] == "camera_info"]
     infos = beside if len(beside) == 1 else infos  # as the node's: image_transport's name
     if len(infos) != 1:

@@ -17,7 +17,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from mvloc_ros import children
-from mvloc_ros.model.bundle import read_pair_bundle
+from mvloc_ros.model.bundle import read_bundle
 from mvloc_ros.parameters.table import NodeParameters
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import BagReader
@@ -74,12 +74,13 @@ def run_live(bag: Path, model: Path, out: Path, options: NodeOptions) -> Path:
         ReplayError: a process failed; the message quotes its last words and names its log.
         BundleError, RecordingError, ParameterError: model, recording or parameters cannot be used.
     """
-    read_pair_bundle(model)  # a sentence now instead of a wait for a node that cannot start
+    manifest = read_bundle(model).manifest  # a sentence now instead of a wait for a node that cannot start
+    sensors = [item.sensor.name for item in manifest.sensors]
     with BagReader(bag, allow_damage=options.allow_damage) as reader:
         optional = options.truth_topic == topics.GROUND_TRUTH
         reader.expect(options.truth_topic, topics.POSE, optional=optional)
         named = topics.COLOR_IMAGE, topics.DEPTH_IMAGE
-        images, values = find_image_topics(reader, *named, "", options.parameters())
+        images, values = find_image_topics(reader, *named, "", options.parameters(), sensors)
         truth = tuple(name for name in (options.truth_topic,) if name in reader.topics and reader.topics[name].count)
         played = (*images.names.values(), *truth)
         reader.read_through(played)  # a loss is said now, and not after the run
@@ -124,6 +125,8 @@ def _node_arguments(model: Path, options: NodeOptions, images: ImageTopics, valu
         arguments += ["--params-file", str(options.file)]
     for text in options.overrides:
         arguments += ["-p", text]
+    if values.sensor_topics:  # found in the recording, and as the overrides say where they do
+        arguments += ["-p", f"sensor_topics:={values.sensor_topics}"]
     return arguments
 
 

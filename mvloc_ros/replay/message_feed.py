@@ -128,6 +128,8 @@ class MessageFeed:
             self.server.front.take_color(value, self._now_s())
         elif modality == "depth":
             self.server.front.take_depth(value, self._now_s())
+        elif modality is not None:
+            self.server.front.take_further(modality, value, self._now_s())
         elif message.topic in self._source.cameras.topics:
             for side, image_topic in self._source.cameras.topics[message.topic].items():
                 self.server.infos.take(side, value, image_topic)
@@ -139,11 +141,12 @@ class MessageFeed:
         """Forget where the camera was, as after a start; what waits for a partner is of the time before."""
         while self.server.front.synchronizer.settle():
             pass
+        self.server.front.settle()
         self.server.tracking.forget()
 
     def finish(self) -> None:
         """The recording is over: a pair that waits for a better partner gets none."""
-        self.server.front.synchronizer.settle()
+        self.server.front.settle()
 
     def _tick(self, log_ns: int) -> None:
         """Let time go on to the next message; through a pause of the recording as far as it can change anything."""

@@ -21,13 +21,15 @@ from mvloc_ros.geometry.depth_statistics import DepthTally
 from mvloc_ros.geometry.stamp_text import SECOND_NS
 from mvloc_ros.geometry.trajectory import Trajectory
 from mvloc_ros.localization.localizer import Localizer
-from mvloc_ros.model.bundle import Bundle, read_pair_bundle
+from mvloc_ros.model.bundle import Bundle, read_bundle
 from mvloc_ros.parameters.files import parse_overrides
+from mvloc_ros.parameters.sensor_topics import absence_text
 from mvloc_ros.parameters.table import NodeParameters
 from mvloc_ros.pipeline.server import LocalizationServer
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import BagReader
 from mvloc_ros.replay.camera_findings import camera_findings
+from mvloc_ros.replay.errors import ReplayError
 from mvloc_ros.replay.evaluated_parameters import evaluated
 from mvloc_ros.replay.image_topics import find_image_topics
 from mvloc_ros.replay.message_feed import Message, MessageFeed, Source
@@ -50,7 +52,7 @@ class OfflineOptions:
         color_topic, depth_topic, truth_topic: names in the recording.
         tolerance_s: largest difference of the stamps of a frame and its truth.
         progress: whether to show a bar.
-        without: the image (color or depth) that is left out.
+        without: the image (color, depth or a further sensor's) that is left out.
         allow_damage: read what is left of a damaged recording.
         wake_ups: how many times a localizer that knows nothing is started, afterwards; see `wake_ups`.
         restart_after_s: a pause of the images that is at least so long ends what is known of the camera's place, as
@@ -76,10 +78,16 @@ def run_offline(bag: Path | str, model: Path | str, options: OfflineOptions) -> 
     Messages that are damaged and frames that cannot be decoded or localized are counted, as in the node, and do not end
     the run.
     """
-    bundle = read_pair_bundle(model)
+    bundle = read_bundle(model)
+    sensors = [item.sensor.name for item in bundle.manifest.sensors]
+    if options.without not in ("", "color", "depth", *sensors):
+        raise ReplayError(
+            f"--without {options.without} names no modality of the model, which has color, depth"
+            f"{''.join(f', {name}' for name in sensors)}."
+        )
     with BagReader(bag, allow_damage=options.allow_damage) as reader:
         named = options.color_topic, options.depth_topic
-        images, values = find_image_topics(reader, *named, options.without, options.parameters)
+        images, values = find_image_topics(reader, *named, options.without, options.parameters, sensors)
         # A recording may be without truth, but not without the topic that the user named.
         reader.expect(options.truth_topic, topics.POSE, optional=options.truth_topic == topics.GROUND_TRUTH)
         clouds = values.depth_source == "cloud"
@@ -151,7 +159,8 @@ class _Replay:
         modality, value = self._modality.get(message.topic), message.value
         if modality:
             self._restart_after_pause(message.stamp_ns)
-            self._frames.begin(modality, message.stamp_ns, value is None)
+            if modality in self._source.images.pair:
+                self._frames.begin(modality, message.stamp_ns, value is None)
             if value is not None and hasattr(value, "encoding"):  # no size is stated of what is compressed
                 self._source.cameras.note_size(modality, (value.width, value.height))
         self._feed.take(message)
@@ -179,6 +188,11 @@ class _Replay:
         values, network = self._options.parameters, self._bundle.manifest.input
         return depth_notes(self._depth.result(), self._depth_unit_m, values.depth_unit_m, network, "--depth-unit-m")
 
+    def _absence_notes(self) -> list[str]:
+        sensors = [item.sensor.name for item in self._bundle.manifest.sensors]
+        text = absence_text(self._source.images.further, sensors)
+        return [text] if text else []
+
     def result(self, backend: str) -> Run:
         """The run, with all images that found no partner counted."""
         self._feed.finish()
@@ -200,6 +214,8 @@ class _Replay:
                 *self._truth.notes(),
                 *self._truth.step_notes(),
                 *self._source.cameras.texts,
+                *self._absence_notes(),
+                *frames.further_notes(self._feed.server.front),
                 *self._depth_notes(),
             ),
             covariances=frames.covariances,

@@ -37,6 +37,23 @@ def add_parameter_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_sensor_argument(parser: argparse.ArgumentParser) -> None:
+    """`--sensor`."""
+    parser.add_argument(
+        "--sensor",
+        action="append",
+        default=[],
+        metavar="NAME:=TOPIC",
+        help="topic of one of the model's further sensors (repeatable; default: that of recordings that `mvloc bag "
+        "from-folder` writes, /camera/NAME/image_raw)",
+    )
+
+
+def sensor_overrides(args: argparse.Namespace) -> tuple[str, ...]:
+    """The `--sensor` arguments as a single parameter; none where there are none."""
+    return (f"sensor_topics:={' '.join(args.sensor)}",) if args.sensor else ()
+
+
 def add_parameter_flags(parser: argparse.ArgumentParser) -> None:
     """A flag for each of `FLAGS`, with the declaration's type, default and text."""
     for flag, name in FLAGS.items():
@@ -63,7 +80,7 @@ def parameters_of(args: argparse.Namespace) -> NodeParameters:
     values = evaluated(file=args.params_file).having(
         {name: value for name, value in flags.items() if value is not None}
     )
-    return evaluated(args.parameter, base=values)
+    return evaluated((*sensor_overrides(args), *args.parameter), base=values)
 
 
 def _reader(declaration: Declaration) -> Callable[[str], Any]:

@@ -57,7 +57,11 @@ def read_played(
     notes: list[str] = []
     with BagReader(bag, allow_damage=allow_damage) as reader:
         reader.expect(truth_topic, topics.POSE, optional=truth_topic == topics.GROUND_TRUTH)
-        images, values = present_image_topics(reader, topics.COLOR_IMAGE, topics.DEPTH_IMAGE, values)
+        named = topics.COLOR_IMAGE, topics.DEPTH_IMAGE
+        if manifest is None:
+            values = values.having({"sensor_topics": ""})  # whose names are the model's
+        sensors = () if manifest is None else [item.sensor.name for item in manifest.sensors]
+        images, values = present_image_topics(reader, *named, values, sensors)
         carrier = images.names.get("color" if manifest is None else manifest.frames.pose_of, "")
         for raw in reader.raw((carrier, truth_topic)):
             if raw.topic == carrier:

@@ -56,8 +56,8 @@ def read_live_run(bag: Path | str, model: Path | str | None, options: LiveOption
     """Read poses, status messages and ground truth of a live run.
 
     Frames are those of the recording that was played, if it is named, and else those of the recorded
-    ground truth. Raises RecordingError for a bad recording, ReplayError where no ground truth tells what
-    was played.
+    ground truth; with a model of further sensors also those of which a status tells. Raises RecordingError for a bad
+    recording, ReplayError where no ground truth tells what was played.
     """
     bundle = None if model is None else read_bundle(model)
     of_depth = bundle is not None and bundle.manifest.frames.pose_of == "depth"
@@ -77,11 +77,14 @@ def read_live_run(bag: Path | str, model: Path | str | None, options: LiveOption
             f"{bag} holds no ground truth on {options.truth_topic}: record that topic too, or name the recording that "
             "was played with --played-bag."
         )
+    sent = len(frames_ns)
+    if bundle is not None and bundle.manifest.sensors:  # frames without the pair have stamps of their own
+        frames_ns = np.union1d(frames_ns, recorded.statuses.stamps_ns)
     training = None if bundle is None else bundle.training_trajectory()
     statuses, last = recorded.statuses, recorded.statuses.last
     of_clock, latency = _plausible(recorded.latency_ms)
     tolerance_ns = round(options.tolerance_s * SECOND_NS)
-    outcomes = statuses.outcomes(frames_ns, recorded.estimates.stamps_ns, tolerance_ns)
+    outcomes = statuses.outcomes(frames_ns, recorded.estimates.stamps_ns, tolerance_ns, sent)
     notes = (*recorded.notes, *of_clock, *inputs, *statuses.notes(outcomes))
     covariances = {stamp: value for stamp, value in recorded.covariances.items() if _is_covariance(value)}
     if len(covariances) < len(recorded.covariances):
@@ -96,7 +99,7 @@ def read_live_run(bag: Path | str, model: Path | str | None, options: LiveOption
         truth=truth,
         estimates=recorded.estimates,
         latency_ms=latency,
-        drops={} if last is None else statuses.drops(len(frames_ns)),
+        drops={} if last is None else statuses.drops(sent),
         training_poses=None if training is None else training.poses,
         tolerance_ns=tolerance_ns,
         notes=notes if last is not None else (*notes, f"no message on {options.status_topic}: drops are unknown"),

@@ -63,6 +63,11 @@ class RecordedStatuses:
             self._idle[message.reason] += 1
 
     @property
+    def stamps_ns(self) -> Stamps:
+        """Stamps of the frames that statuses tell of."""
+        return np.array(sorted(self._outcomes), dtype=np.int64)
+
+    @property
     def accepted(self) -> int:
         """Statuses of a published pose."""
         return sum(outcome.kind == ACCEPTED for outcome in self._outcomes.values())
@@ -100,11 +105,18 @@ class RecordedStatuses:
             return counts
         return {**counts, NOT_RECEIVED: max(0, frames - self.totals["received"])}
 
-    def outcomes(self, frames_ns: Stamps, poses_ns: Stamps, tolerance_ns: int) -> dict[int, Outcome]:
-        """Stamp of the frame -> its outcome, for every frame; `poses_ns` are the stamps of the recorded poses."""
-        stamps = np.array(sorted(self._outcomes), dtype=np.int64)
+    def outcomes(self, frames_ns: Stamps, poses_ns: Stamps, tolerance_ns: int, sent: int) -> dict[int, Outcome]:
+        """Stamp of the frame -> its outcome, for every frame.
+
+        Args:
+            frames_ns: of the frames.
+            poses_ns: of the recorded poses.
+            tolerance_ns: largest difference of the stamps of a frame and what is told of it.
+            sent: how many images of the camera whose pose the model gives were sent.
+        """
+        stamps = self.stamps_ns
         told, with_pose = match(frames_ns, stamps, tolerance_ns), match(frames_ns, poses_ns, tolerance_ns) >= 0
-        causes = self._unexplained(len(frames_ns), int(np.sum((told < 0) & ~with_pose)))
+        causes = self._unexplained(sent, int(np.sum((told < 0) & ~with_pose)))
         result: dict[int, Outcome] = {}
         silent: list[int] = []
         for i, frame in enumerate(map(int, frames_ns)):

@@ -26,17 +26,20 @@ _OF_NODE = {"colour": "color", "depth": "depth"}
 class ReplayedFrames:
     """Collects what a run over one recording gives.
 
-    A frame is an image of the camera whose pose the model gives, or of the other one where that has none.
+    A frame is an image of the camera whose pose the model gives, or of the other one where that has none. With further
+    sensors, whatever was localized is one too.
     """
 
     def __init__(self, pose_of: str, images: ImageTopics, without: str, tolerance_s: float) -> None:
         """Nothing has come yet; `without` is the image (color or depth) that is left out of each frame."""
-        self._carrier = pose_of if pose_of in images.names else next(iter(images.names))
+        self._carrier = pose_of if pose_of in images.pair else next(iter(images.pair))
         self._without, self._tolerance_s = without, tolerance_s
+        self._has_further = bool(images.further)
         self._stamps: set[int] = set()
         self._partners: dict[int, str] = {}  # stamp of an image that the frames are to be paired with -> its fault
         self._outcomes: dict[int, Outcome] = {}
         self._counts: Counter[str] = Counter(invalid=0, failed=0, rejected=0)
+        self._unused: dict[str, str] = {}  # further sensor -> why its last image that was not used was not
         self.estimates: dict[int, Floats] = {}
         self.covariances: dict[int, Floats] = {}
         self.latency_ms: dict[str, dict[int, float]] = {}
@@ -64,7 +67,10 @@ class ReplayedFrames:
             self._refuse(modality, stamp_ns, "the message is damaged")
 
     def note_problem(self, name: str, stamp_ns: int, text: str) -> None:
-        """An image of `colour` or `depth` cannot be used."""
+        """An image of `colour`, `depth` or a further sensor cannot be used."""
+        if name not in _OF_NODE:
+            self._unused[name] = text
+            return
         self._refuse(_OF_NODE[name], stamp_ns, text)
 
     def _refuse(self, modality: str, stamp_ns: int | None, fault: str) -> None:
@@ -79,6 +85,8 @@ class ReplayedFrames:
     def localize(self, server: LocalizationServer, paired: PairedFrame) -> None:
         """Localize a frame as the node's worker does, and keep what comes of it."""
         started, before_ms = time.perf_counter(), paired.decode_ms
+        if self._has_further:
+            self._stamps.add(paired.stamp_ns)
         kept = {name: image for name, image in paired.images.items() if name != self._without}
         try:
             paired, estimate = server.estimate(replace(paired, images=kept))
@@ -124,6 +132,19 @@ class ReplayedFrames:
         unpaired = sum(side.received - side.paired - side.alone for side in sides)
         undecodable = front.counts.undecodable
         return {"unpaired": unpaired, **self._counts, "invalid": self._counts["invalid"] + undecodable}
+
+    def further_notes(self, front: FrontEnd) -> list[str]:
+        """What became of the images of further sensors, a sentence each."""
+        counts = {} if front.further is None else front.further.counts
+        texts = []
+        for name, found in counts.items():
+            invalid = front.counts.further_invalid[name]
+            why = f", {invalid} not usable ({self._unused[name]})" if name in self._unused else ""
+            came, used = found.received + invalid, found.paired + found.alone
+            texts.append(f"{name}: {used} of {came} images are in frames{why}")
+        if front.counts.without_pair:
+            texts.append(f"{front.counts.without_pair} frames are of further sensors alone")
+        return texts
 
     def outcomes(self) -> dict[int, Outcome]:
         """Stamp of the frame -> its outcome, for every frame."""

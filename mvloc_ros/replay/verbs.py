@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 
 from mvloc_ros.arguments import count, not_negative, positive
 from mvloc_ros.recordings.damage import add_allow_damage_argument
-from mvloc_ros.replay.parameter_arguments import add_parameter_arguments, add_parameter_flags, parameters_of
+from mvloc_ros.replay.parameter_arguments import (
+    add_parameter_arguments,
+    add_parameter_flags,
+    add_sensor_argument,
+    parameters_of,
+    sensor_overrides,
+)
 
 if TYPE_CHECKING:
     from mvloc_ros.replay.evaluation import EvaluationResult
@@ -125,7 +131,8 @@ def add_replay_arguments(parser: argparse.ArgumentParser) -> None:
         "  mvloc replay bags/drive --model models/office --out out/drive --parameter gate:=true --parameter "
         "publish_frame:=odom\n"
         "  mvloc replay bags/drive --model models/office --out out/drive --params-file my_robot.yaml\n"
-        "  mvloc replay bags/drive --model models/office --out out/drive --wake-ups 50"
+        "  mvloc replay bags/drive --model models/office --out out/drive --wake-ups 50\n"
+        "  mvloc replay bags/drive --model models/rig --out out/drive --sensor rear:=/rear/color/image_raw"
     )
     parser.add_argument("bag", type=Path, help="recording with images (and, for errors, ground truth)")
     _add_model_and_out(parser)
@@ -133,10 +140,10 @@ def add_replay_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--depth-topic", help="images or clouds (default: /camera/depth/image_raw)")
     parser.add_argument(
         "--without",
-        choices=("color", "depth"),
+        metavar="MODALITY",
         default="",
-        help="leave this image out, as if its sensor were lost (with a scene map, poses without depth are rejected at "
-        "first; --refine off gives the network's throughout)",
+        help="leave the images of color, depth or a further sensor of the model out, as if it were lost (with a scene "
+        "map, poses without depth are rejected at first; --refine off gives the network's throughout)",
     )
     parser.add_argument(
         "--wake-ups",
@@ -154,6 +161,7 @@ def add_replay_arguments(parser: argparse.ArgumentParser) -> None:
         help="where the images pause for at least so many seconds, forget where the camera was, as between recordings "
         "that were put into one (default: never)",
     )
+    add_sensor_argument(parser)
     add_parameter_flags(parser)
     add_parameter_arguments(parser)
 
@@ -272,6 +280,7 @@ def add_live_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bag", type=Path, help="recording with images (and, for errors, ground truth)")
     _add_model_and_out(parser)
     parser.add_argument("--rate", type=positive, default=1.0, help="times real time (default: 1.0)")
+    add_sensor_argument(parser)
     add_parameter_arguments(parser)
 
 
@@ -283,7 +292,8 @@ def run_live(args: argparse.Namespace) -> int:
     from mvloc_ros.replay.recorded_run import LiveOptions, read_live_run
 
     truth_topic = args.truth_topic or topics.GROUND_TRUTH
-    options = live.NodeOptions(tuple(args.parameter), args.params_file, args.rate, truth_topic, args.allow_damage)
+    overrides = (*sensor_overrides(args), *args.parameter)
+    options = live.NodeOptions(overrides, args.params_file, args.rate, truth_topic, args.allow_damage)
     recording = live.run_live(args.bag, args.model, args.out, options)
     reading = LiveOptions(
         played_bag=args.bag,

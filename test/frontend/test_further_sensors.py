@@ -39,7 +39,7 @@ class Harness:
         for when, stream, stamp in sorted(events, key=lambda event: event[0]):
             self.pass_to(when)
             if stream == FRAMES:
-                self.further.note_pair(when)
+                self.further.note_pair()
                 self.further.take_frame(stamp, stamp, when)
             else:
                 self.further.add(stream, stamp, stamp, when)

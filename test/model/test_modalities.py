@@ -138,5 +138,5 @@ def test_what_runs_pairs_only_refuses_more(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes((DEMO / name).read_bytes())
     (tmp_path / "manifest.json").write_text(manifest_text(manifest), encoding="utf-8")
     assert read_bundle(tmp_path).manifest == manifest
-    with pytest.raises(BundleError, match=r"takes the sensors rear besides color and depth, which the node, replay"):
+    with pytest.raises(BundleError, match=r"takes the sensors rear besides color and depth, which maps and"):
         read_pair_bundle(tmp_path)

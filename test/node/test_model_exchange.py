@@ -15,7 +15,7 @@ import pytest
 from bundles import elsewhere
 from manifests import edit_manifest
 
-from mvloc_ros.model.bundle import Bundle, read_pair_bundle
+from mvloc_ros.model.bundle import Bundle, read_bundle
 from mvloc_ros.node import available_maps, model_exchange
 from mvloc_ros.node.available_maps import AvailableMaps
 from mvloc_ros.node.model_exchange import ModelSlot
@@ -36,13 +36,13 @@ class SlowReading:
 
     def read(self, path: Path | str, verify: bool = True) -> Bundle:
         self.wait()
-        return read_pair_bundle(path, verify)
+        return read_bundle(path, verify)
 
 
 @pytest.fixture
 def reading(monkeypatch: pytest.MonkeyPatch) -> SlowReading:
     slow = SlowReading()
-    monkeypatch.setattr(model_exchange, "read_pair_bundle", slow.read)
+    monkeypatch.setattr(model_exchange, "read_bundle", slow.read)
     return slow
 
 
@@ -111,7 +111,7 @@ def test_the_executor_waits_a_second_for_files_that_do_not_come(slot, reading, t
     success, said = result_of(slot.outcome(), wait_for)
     assert success, said
     assert said.startswith("model second on onnxruntime")
-    assert f"; digest {read_pair_bundle(second).digest[:12]}" in said
+    assert f"; digest {read_bundle(second).digest[:12]}" in said
     assert slot.path == str(second)
     wait_for(lambda: told == [""], 10, "the node to be told")
 

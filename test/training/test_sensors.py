@@ -24,6 +24,7 @@ from mvloc_ros.backends.network_file import OUTPUTS, require_network_file
 from mvloc_ros.backends.tensorrt.engines import check, engine_key
 from mvloc_ros.cli import main
 from mvloc_ros.geometry import se3
+from mvloc_ros.geometry.trajectory import read_tum
 from mvloc_ros.localization.localizer import Localizer
 from mvloc_ros.mapping import map as map_module
 from mvloc_ros.model.bundle import Bundle, read_bundle
@@ -32,6 +33,7 @@ from mvloc_ros.model.modalities import Sensor
 from mvloc_ros.model.preprocessing import resize_color, resize_depth
 from mvloc_ros.model.validation_file import read_validation
 from mvloc_ros.recordings import open_folder, read_color, read_depth
+from mvloc_ros.recordings.from_folder import write_bag
 from mvloc_ros.recordings.images import read_gray
 from mvloc_ros.training import verbs
 from mvloc_ros.training.augmentation import augment, augment_further, drop_modality
@@ -382,6 +384,32 @@ def test_a_bundle_with_sensors_gets_a_map(
     made = read_bundle(tmp_path / "rig").manifest
     assert made.scene_map is not None
     assert made.sensors == bundle.manifest.sensors
+
+
+def test_a_recording_of_the_folder_is_replayed_with_all_sensors(
+    bundle: Bundle, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Their topics are found by their standard names; the poses are those of the network on the folder's images."""
+    opened = open_folder(folder)
+    write_bag(opened, opened.test[:3], tmp_path / "bag", progress=False)
+    words = ["replay", str(tmp_path / "bag"), "--model", str(bundle.path), "--out", str(tmp_path / "out")]
+    assert main([*words, "--backend", "onnxruntime"]) == 0, capsys.readouterr().err
+    notes = json.loads((tmp_path / "out" / "report.json").read_text())["notes"]
+    for name in ("side", "rear", "rear_depth"):
+        # The first frame is there before anything of the sensors is, and waits for none that may not exist.
+        assert f"{name}: 2 of 3 images are in frames" in notes
+    backend = create_backend("onnxruntime", bundle, threads=1)
+    poses = read_tum(tmp_path / "out" / "estimate.tum").poses
+    sensors = tuple((item.sensor, item.input) for item in bundle.manifest.sensors)
+    decoding = Decoding(bundle.manifest.input.height, bundle.manifest.input.width, 1000.0, sensors=sensors)
+    for record, T in list(zip(opened.test[:3], poses, strict=True))[1:]:
+        found = decoding.read(record)
+        assert not isinstance(found, UnreadableFrame)
+        assert found.color is not None
+        assert found.depth is not None
+        output = backend.run(found.color, found.depth, np.ones(5, np.float32), found.further)
+        np.testing.assert_allclose(T[:3, 3], bundle.position_in_map(output.position), atol=1e-4)
+    backend.close()
 
 
 def test_the_localizer_gives_the_network_what_training_gave_it(bundle: Bundle, folder: Path) -> None:
