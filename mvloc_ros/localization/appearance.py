@@ -11,6 +11,7 @@ Another light lowers both, so maps of today are judged by `local_contrast`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -18,8 +19,10 @@ from numpy.typing import NDArray
 
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.geometry.projection import image_points, transform_points
-from mvloc_ros.localization.inlier_residuals import Support
-from mvloc_ros.localization.local_map import LocalMap
+
+if TYPE_CHECKING:
+    from mvloc_ros.localization.inlier_residuals import Support
+    from mvloc_ros.localization.local_map import LocalMap
 
 Array = NDArray[np.float64]
 
