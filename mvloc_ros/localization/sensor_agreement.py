@@ -4,7 +4,7 @@
 A sensor that sits elsewhere than is declared, or whose image is of another moment, pulls the pose of all to a place
 between its own and that of the others, where the points of both fit badly. Each sensor alone moves the pose a little
 on: where two sensors move it apart, one of them is wrong. Which one, a frame does not tell. Poses are of a camera of
-the pair, so that its depth is believed then, and the others are left out (`refinement`).
+the pair, so the pose of the pair's depth alone is taken then (`refinement`).
 """
 
 from __future__ import annotations

@@ -55,6 +55,11 @@ def test_the_rear_camera_goes_on_where_the_front_one_died(start_node, bundle: Pa
     peer.statuses.clear()
     stop = time.monotonic() + 20.0
 
+    def next_status() -> LocalizationStatus:
+        count = len(peer.statuses)
+        wait_for(lambda: len(peer.statuses) > count, 5, "the next status")
+        return peer.statuses[-1]
+
     def send(front: bool) -> LocalizationStatus | None:
         assert time.monotonic() < stop
         stamp = time.time_ns()
@@ -62,8 +67,7 @@ def test_the_rear_camera_goes_on_where_the_front_one_died(start_node, bundle: Pa
             peer.send_color(stamp)
             peer.send_depth(stamp)
         rear.publish(image(stamp, 51))
-        time.sleep(0.05)
-        return peer.statuses[-1] if peer.statuses else None
+        return next_status()
 
     def uses(status: LocalizationStatus | None, z: float) -> bool:
         return status is not None and status.pose_valid and abs(status.network_pose.position.z - z) < 1e-4
@@ -85,7 +89,7 @@ def test_the_rear_camera_goes_on_where_the_front_one_died(start_node, bundle: Pa
         stamp = time.time_ns()
         peer.send_color(stamp)
         peer.send_depth(stamp)
-        time.sleep(0.05)
+        next_status()
     log = process.log.read_text()
     assert "the model takes thermal too, of which sensor_topics names no topic" in log
     assert "TF puts rear_optical 10.0 cm and 0.0 degrees from where the sensor rear was in training" in log

@@ -3,17 +3,14 @@
 
 from __future__ import annotations
 
-import csv
 import json
-import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from live_and_offline import frames, run, said, undisturbed
 
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.camera import PinholeCamera
@@ -39,7 +36,6 @@ COMPRESSED_DEPTH = topics.DEPTH_IMAGE + "/compressedDepth"
 BASE_CAMERA = se3.from_parts([0.1, 0.0, 0.4], [-0.5, 0.5, -0.5, 0.5])
 # A busy machine is no reason to go without a transform.
 SETTINGS = ("gate:=true", "publish_frame:=odom", "pose_frame:=camera", "threads:=1", "transform_timeout:=2.0")
-_NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:\.\d+)?")
 
 
 def brightness(index: int) -> int:
@@ -118,44 +114,21 @@ def write_frame(writer: BagWriter, robot: Robot, index: int) -> None:
         writer.write(COMPRESSED_DEPTH, back, robot.compressed_depth(back, depth))
 
 
-def mvloc(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "mvloc_ros.cli", *words], capture_output=True, text=True, check=False, timeout=120
-    )
-
-
-def run(verb: str, recording: Path, bundle: Path, out: Path) -> dict[str, Any]:
-    settings = [word for setting in SETTINGS for word in ("--parameter", setting)]
-    result = mvloc(verb, str(recording), "--model", str(bundle), "--out", str(out), *settings)
-    assert result.returncode == 0, result.stderr
-    return json.loads((out / "report.json").read_text())
+WORDS = tuple(word for setting in SETTINGS for word in ("--parameter", setting))
 
 
 @pytest.fixture(scope="module")
 def offline(recording: Path, tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("offline")
-    run("replay", recording, tiny_bundle, out)
+    run("replay", recording, tiny_bundle, out, *WORDS)
     return out
 
 
 @pytest.fixture(scope="module")
 def live(recording: Path, tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of up to three runs the first in which the machine was fast enough: what is dropped reaches no tracker."""
-    for _ in range(3):
-        out = tmp_path_factory.mktemp("live")
-        drops = run("live", recording, tiny_bundle, out)["drops"]
-        if drops["busy"] == drops["not_received"] == 0:
-            return out
-    pytest.fail(f"the node dropped frames in each of three runs; the last: {drops}")
-
-
-def frames(out: Path) -> list[dict[str, str]]:
-    return list(csv.DictReader((out / "frames.csv").open()))
-
-
-def said(row: dict[str, str]) -> tuple[str, ...]:
-    """What is told of a frame, without the numbers: ages are those of the moment."""
-    return tuple(_NUMBER.sub("N", row[name]) for name in ("outcome", "state", "reason", "remark"))
+    return undisturbed(
+        lambda out: run("live", recording, tiny_bundle, out, *WORDS), lambda: tmp_path_factory.mktemp("live")
+    )
 
 
 def test_live_and_offline_say_the_same_of_each_frame(offline: Path, live: Path):

@@ -3,16 +3,12 @@
 
 from __future__ import annotations
 
-import csv
 import json
-import re
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from live_and_offline import frames, mvloc, run, said, undisturbed
 from rig_bundle import CAMERA, write_rig_bundle
 
 from mvloc_ros.geometry import se3
@@ -32,7 +28,6 @@ FRONT_IS_SILENT = range(40, 75)
 REAR_PAUSES = range(46, 51)
 FIRST_LED, LED = 45, 25
 REAR, THERMAL = "/robot/rear/image_raw", "/camera/thermal/image_raw"
-_NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:\.\d+)?")
 
 
 def brightness(index: int) -> int:
@@ -104,44 +99,22 @@ def thermal(writer: BagWriter, build: MessageBuilder, stamp: int) -> None:
     writer.write(THERMAL, stamp, build.gray_image(stamp, "thermal", pixels))
 
 
-def mvloc(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "mvloc_ros.cli", *words], capture_output=True, text=True, check=False, timeout=120
-    )
-
-
-def run(verb: str, recording: Path, bundle: Path, out: Path, *words: str) -> dict[str, Any]:
-    """The rear camera's topic has no standard name, the thermal one's has."""
-    settings = ("--sensor", f"rear:={REAR}", "--parameter", "gate:=true", "--parameter", "threads:=1")
-    result = mvloc(verb, str(recording), "--model", str(bundle), "--out", str(out), *settings, *words)
-    assert result.returncode == 0, result.stderr
-    return json.loads((out / "report.json").read_text())
+# The rear camera's topic has no standard name, the thermal one's has.
+SETTINGS = ("--sensor", f"rear:={REAR}", "--parameter", "gate:=true", "--parameter", "threads:=1")
 
 
 @pytest.fixture(scope="module")
 def offline(recording: Path, bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("offline")
-    run("replay", recording, bundle, out)
+    run("replay", recording, bundle, out, *SETTINGS)
     return out
 
 
 @pytest.fixture(scope="module")
 def live(recording: Path, bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of up to three runs the first in which the machine was fast enough."""
-    for _ in range(3):
-        out = tmp_path_factory.mktemp("live")
-        drops = run("live", recording, bundle, out)["drops"]
-        if drops["busy"] == drops["not_received"] == 0:
-            return out
-    pytest.fail(f"the node dropped frames in each of three runs; the last: {drops}")
-
-
-def frames(out: Path) -> list[dict[str, str]]:
-    return list(csv.DictReader((out / "frames.csv").open()))
-
-
-def said(row: dict[str, str]) -> tuple[str, ...]:
-    return tuple(_NUMBER.sub("N", row[name]) for name in ("outcome", "state", "reason", "remark"))
+    return undisturbed(
+        lambda out: run("live", recording, bundle, out, *SETTINGS), lambda: tmp_path_factory.mktemp("live")
+    )
 
 
 def presence(estimates: Trajectory, stamp: int) -> int:
@@ -183,7 +156,7 @@ def test_what_is_missing_is_said(offline: Path) -> None:
 def test_without_the_rear_camera_the_thermal_one_makes_the_frames(
     recording: Path, bundle: Path, tmp_path: Path
 ) -> None:
-    run("replay", recording, bundle, tmp_path, "--without", "rear")
+    run("replay", recording, bundle, tmp_path, *SETTINGS, "--without", "rear")
     found = read_tum(tmp_path / "estimate.tum")
     assert presence(found, START + 30 * PERIOD) == 3 + 8
     assert presence(found, START + 60 * PERIOD) == 8
