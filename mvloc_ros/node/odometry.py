@@ -124,10 +124,11 @@ class RobotTransforms:
         """
         started = time.monotonic()
         while True:
+            # First what is there, then the try: what arrives between the two is found by the next try.
+            newest = self._newest(target, source)
             found = self._try(target, source, stamp_ns)
             if found.T is not None:
                 return found
-            newest = self._newest(target, source)
             waited = time.monotonic() - started
             if not wait or newest is None or newest >= stamp_ns or self._stalled.get((target, source)) == newest:
                 break

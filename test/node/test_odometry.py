@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
-from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
+from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster, TransformException
 
 from mvloc_ros.geometry import se3
 from mvloc_ros.limits import MOST_TRANSFORMS
@@ -97,6 +97,29 @@ def test_odometry_that_is_late_is_waited_for(robot):
     late.join()
     assert np.allclose(found.T[:3, 3], [1.0, 0.0, 0.0])
     assert 0.1 < seconds < TIMEOUT_S
+
+
+def test_odometry_that_comes_while_a_try_fails_is_found(robot, monkeypatch):
+    robot.drive(0.0, 0.0)
+    robot.wait_for(lambda: robot.knows(0.0), 10, "the odometry")
+    buffer = robot.transforms._buffer
+    lookup_transform, failed = buffer.lookup_transform, []
+
+    def odometry_comes_too_late_for_the_first_try(*question):
+        try:
+            return lookup_transform(*question)
+        except TransformException as error:
+            failed.append(error)
+            robot.drive(1.0, 2.0)
+            robot.wait_for(
+                lambda: buffer.get_latest_common_time("odom", "base_link").nanoseconds > NOW, 10, "the odometry"
+            )
+            raise
+
+    monkeypatch.setattr(buffer, "lookup_transform", odometry_comes_too_late_for_the_first_try)
+    found, _ = robot.look(0.5)
+    assert np.allclose(found.T[:3, 3], [1.0, 0.0, 0.0])
+    assert len(failed) == 1
 
 
 def test_odometry_that_stopped_is_waited_for_once(robot):
