@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.geometry import se3
+from mvloc_ros.localization.motion import Distance
 from mvloc_ros.localization.planar_motion import PlanarMotion
 
 Array = NDArray[np.float64]
@@ -30,6 +31,9 @@ _MOST_POINTS = 2500
 # Images that are kept: from so far apart, and so many.
 _APART_M, _APART_RAD, _MOST_IMAGES = 0.15, np.radians(10.0), 10
 _KEPT_NS = 30_000_000_000
+# Odometry that says more than this since the image before (m/s, rad/s, and more for its noise) is no motion of a robot:
+# its origin was set anew.
+_SPEED, _TURN_RATE, _SLACK_M, _SLACK_RAD = 5.0, 2.0 * np.pi, 0.3, np.radians(20.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +71,19 @@ class ScanHistory:
         """Start empty; `bottom_m` above the camera is the floor, of which nothing is taken."""
         self._motion, self._bottom_m = motion, bottom_m
         self._kept: list[_View] = []
+        self._last: tuple[int, Array] | None = None
+
+    def forget(self) -> None:
+        """Begin again: what was seen may be of another place."""
+        self._kept, self._last = [], None
+
+    def has_jumped(self, stamp_ns: int, T_odom_camera: Array | None) -> bool:
+        """Whether odometry (4x4) says what no robot does since the last image with it."""
+        if self._last is None or T_odom_camera is None:
+            return False
+        then_ns, then = self._last
+        came, seconds = Distance.of(se3.inverse(then) @ T_odom_camera), 1e-9 * abs(stamp_ns - then_ns)
+        return came.metres > _SLACK_M + _SPEED * seconds or came.radians > _SLACK_RAD + _TURN_RATE * seconds
 
     def with_image(self, points: Array, origin: Array, stamp_ns: int, T_odom_camera: Array | None) -> LevelScan:
         """Add an image, and put together what is known around the camera.
@@ -80,24 +97,27 @@ class ScanHistory:
         every = max(1, -(-len(points) // _MOST_POINTS))
         turned = self._motion.R_level_camera.T
         view = _View(points[::every] @ turned, origin @ turned, stamp_ns, T_odom_camera)
+        self._last = self._last if T_odom_camera is None else (stamp_ns, T_odom_camera)
         self._kept = [one for one in self._kept if 0 <= stamp_ns - one.stamp_ns <= _KEPT_NS]
         placed = [(view.points, view.origin)]
         is_new = T_odom_camera is not None
         for one in self._kept:
             if T_odom_camera is None or one.T_odom_camera is None:
                 continue
-            R, t = self._moved(one.T_odom_camera, T_odom_camera)
+            T = self._moved(one.T_odom_camera, T_odom_camera)
+            R, t = T[:3, :3], T[:3, 3]
             placed.append((one.points @ R.T + t, R @ one.origin + t))
-            near = np.linalg.norm(t) < _APART_M and float(np.arccos(np.clip((np.trace(R) - 1) / 2, -1, 1))) < _APART_RAD
-            is_new &= not near
+            came = Distance.of(T)
+            is_new &= came.metres >= _APART_M or came.radians >= _APART_RAD
         if is_new:
             self._kept = [*self._kept, view][-_MOST_IMAGES:]
         return _cells(placed, self._bottom_m)
 
-    def _moved(self, then: Array, now: Array) -> tuple[Array, Array]:
-        """Rotation and translation of level coordinates of one moment into those of another."""
-        T, to_level = se3.inverse(now) @ then, self._motion.R_level_camera
-        return to_level @ T[:3, :3] @ to_level.T, to_level @ T[:3, 3]
+    def _moved(self, then: Array, now: Array) -> Array:
+        """Of level coordinates of one moment into those of another, 4x4."""
+        to_level = np.eye(4)
+        to_level[:3, :3] = self._motion.R_level_camera
+        return np.asarray(to_level @ se3.inverse(now) @ then @ to_level.T)
 
 
 def _cells(views: list[tuple[Array, Array]], bottom_m: float) -> LevelScan:

@@ -197,6 +197,8 @@ class Localizer:
         search = None if tracker is None else tracker.search(frame.stamp_ns, network.T_odom_camera)
         if self._refiner is None:
             return self._remarked(network, self.map_problem)
+        if self._scan_starts is not None and search is not None and not search.frames:
+            self._scan_starts.forget()
 
         def moved_since(then_ns: int) -> Distance | None:
             return None if tracker is None else tracker.moved_since(then_ns, frame.stamp_ns, network.T_odom_camera)

@@ -47,6 +47,11 @@ class ScanStarts:
         """The same that has seen nothing."""
         return ScanStarts(self._map, self._search_s)
 
+    def forget(self) -> None:
+        """Begin again: what was seen before a place was known says nothing of where the camera is now."""
+        self._history.forget()
+        self._left = []
+
     def of(
         self,
         points: Array,
@@ -69,6 +74,8 @@ class ScanStarts:
             without: poses that are tried anyway.
             is_expected: whether the camera is expected somewhere.
         """
+        if self._history.has_jumped(stamp_ns, T_odom_camera):
+            self.forget()
         scan = self._history.with_image(points, origin, stamp_ns, T_odom_camera)
         if not self._are_usable(stamp_ns, T_odom_camera):
             self._left = []

@@ -3,16 +3,24 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from wall_map import textured, with_wall
 
 from mvloc_ros.backends.backend import NetworkOutput
 from mvloc_ros.backends.backend_choice import create_backend
+from mvloc_ros.geometry import se3
+from mvloc_ros.localization.gate import GateLimits
 from mvloc_ros.localization.localizer import Localizer
+from mvloc_ros.localization.options import RefinementOptions
+from mvloc_ros.localization.scan_map import ScanMap
+from mvloc_ros.localization.scan_starts import ScanStarts
+from mvloc_ros.localization.tracker import Tracker
 from mvloc_ros.model.bundle import read_bundle
 from mvloc_ros.model.frame import ColorImage, DepthImage, Frame, FrameError
 
@@ -145,3 +153,33 @@ def test_warm_up_runs_the_network_until_it_gets_no_faster(tiny_bundle: Path, sec
 
     assert Localizer(bundle, Slow()).warm_up() >= 1e3 * seconds[-1]
     assert len(took) == runs
+
+
+def test_scans_are_put_together_since_a_pose_was_accepted_or_the_search_began(tiny_bundle: Path, tmp_path: Path):
+    bundle = read_bundle(with_wall(Path(shutil.copytree(tiny_bundle, tmp_path / "wall"))))
+    options = RefinementOptions(mode="required", budget_ms=1e6)
+    localizer = Localizer(bundle, create_backend("onnxruntime", bundle, threads=1), options)
+    turning = np.array([se3.from_parts([0, 0, 0], [0, np.sin(a), 0, np.cos(a)]) for a in np.linspace(0.0, 1.0, 20)])
+    assert localizer.scene_map is not None
+    scan_map = ScanMap.of(localizer.scene_map, turning)
+    assert scan_map is not None
+    localizer._scan_starts = Forgets(scan_map)
+    tracker, forgotten = Tracker(GateLimits(initial_fixes=2)), []
+    # Off the wall, there, accepted by the second, off it again: rejected.
+    for number, millimetres in enumerate((2500, 2500, 1500, 1500, 2500, 2500, 2500)):
+        depth = DepthImage(np.full((48, 64), millimetres, np.uint16), 0.001)
+        seen = Frame(100_000_000 * number, "camera", ColorImage(textured(), "rgb"), depth)
+        localizer.follow(seen, tracker)
+        forgotten.append(localizer._scan_starts.times)
+        localizer._scan_starts.times = 0
+    assert forgotten == [1, 0, 0, 0, 1, 0, 0]
+
+
+class Forgets(ScanStarts):
+    """How often what was seen is forgotten."""
+
+    times = 0
+
+    def forget(self) -> None:
+        super().forget()
+        self.times += 1

@@ -180,6 +180,28 @@ def test_what_is_tried_anyway_is_left_out_and_an_expected_camera_is_looked_for_s
     assert counts[50] == 1
 
 
+def test_what_was_seen_before_odometry_jumped_is_forgotten(scan_map):
+    """Its origin is set anew; put together with what was seen before, no place would fit."""
+    starts, soon = ScanStarts(scan_map), time.perf_counter() + 60.0
+    before, T = looking(2.0, 3.2, HEIGHT, -1.2, PITCH), looking(10.2, 1.6, HEIGHT, 1.2, PITCH)
+    starts.of(seen_from(before), ORIGIN, 0, before, soon, [], is_expected=False)
+    anew = looking(-40.0, 25.0, 0.0, 2.0, 0.0) @ T
+    found = starts.of(seen_from(T), ORIGIN, 100_000_000, anew, soon, [], is_expected=False)
+    alone = ScanStarts(scan_map).of(seen_from(T), ORIGIN, 100_000_000, anew, soon, [], is_expected=False)
+    assert [one.T.tolist() for one in found] == [one.T.tolist() for one in alone]
+
+
+def test_a_drive_is_no_jump_and_a_long_way_without_images_neither(scan_map):
+    history = ScanHistory(scan_map.motion, scan_map.bottom_m)
+    first, then = (looking(x, 2.0, HEIGHT, yaw, PITCH) for x, yaw in ((2.0, 0.0), (3.0, 0.5)))
+    assert not history.has_jumped(0, first)
+    history.with_image(seen_from(first), ORIGIN, 0, first)
+    assert not history.has_jumped(200_000_000, then)
+    assert not history.has_jumped(10_000_000_000, looking(30.0, 2.0, HEIGHT, 3.0, PITCH))
+    assert not history.has_jumped(200_000_000, None)
+    assert history.has_jumped(200_000_000, looking(30.0, 2.0, HEIGHT, 0.5, PITCH))
+
+
 def test_a_search_that_would_take_until_after_the_deadline_is_not_begun(scan_map):
     T = looking(10.2, 1.6, HEIGHT, 1.2, PITCH)
     starts = ScanStarts(scan_map, search_s=0.2)
