@@ -226,6 +226,17 @@ def test_points_are_transformed_as_columns():
     np.testing.assert_allclose(transform_points(T, [[1.0, 0.0, 0.0]]), [[1.0, 3.0, 3.0]], atol=1e-12)
 
 
+@pytest.mark.parametrize("count", [0, 1, 16_384, 40_000])
+def test_so_many_points_are_transformed_each_alike(count):
+    T = se3.from_parts([1.0, -2.0, 3.0], [0.5, -0.5, 0.5, 0.5])
+    points = np.random.default_rng(0).standard_normal((count, 3))
+    moved = transform_points(T, points)
+    assert moved.shape == (count, 3)
+    for one in range(0, count, 4_999):
+        np.testing.assert_allclose(moved[one], T[:3, :3] @ points[one] + T[:3, 3], atol=1e-12)
+    np.testing.assert_allclose(transform_points(se3.inverse(T), moved), points, atol=1e-12)
+
+
 def test_a_pixel_shows_the_nearest_point_that_covers_it():
     behind, before, beside = at_pixel(4, 3, 2.0), at_pixel(4, 3, 1.0), at_pixel(12, 9, 5.0)
     lens, away = [0.0, 0.0, -1.0], at_pixel(200, 3, 1.0)
