@@ -7,12 +7,14 @@ are put together by odometry.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.geometry import se3
+from mvloc_ros.geometry.projection import transform_points
 from mvloc_ros.localization.motion import Distance
 from mvloc_ros.localization.planar_motion import PlanarMotion
 
@@ -55,13 +57,24 @@ class LevelScan:
 
 
 @dataclass(frozen=True, eq=False)
-class _View:
-    """One image: points `[N, 3]` and the sensor's place `[3]` in the level frame of its moment."""
+class DepthScan:
+    """What one depth sensor saw at one moment: points `[N, 3]` and the sensor's place `[3]`, in one frame."""
 
     points: Array
     origin: Array
+
+    def moved(self, T: Array) -> DepthScan:
+        """In another frame, 4x4."""
+        return DepthScan(transform_points(T, self.points), T[:3, :3] @ self.origin + T[:3, 3])
+
+
+@dataclass(frozen=True, eq=False)
+class _Moment:
+    """What all depth sensors saw, in the level frame of that moment."""
+
+    scans: tuple[DepthScan, ...]
     stamp_ns: int
-    T_odom_camera: Array | None
+    T_odom_camera: Array
 
 
 class ScanHistory:
@@ -69,8 +82,10 @@ class ScanHistory:
 
     def __init__(self, motion: PlanarMotion, bottom_m: float) -> None:
         """Start empty; `bottom_m` above the camera is the floor, of which nothing is taken."""
-        self._motion, self._bottom_m = motion, bottom_m
-        self._kept: list[_View] = []
+        self._bottom_m = bottom_m
+        self._to_level = np.eye(4)
+        self._to_level[:3, :3] = motion.R_level_camera
+        self._kept: list[_Moment] = []
         self._last: tuple[int, Array] | None = None
 
     def forget(self) -> None:
@@ -85,45 +100,44 @@ class ScanHistory:
         came, seconds = Distance.of(se3.inverse(then) @ T_odom_camera), 1e-9 * abs(stamp_ns - then_ns)
         return came.metres > _SLACK_M + _SPEED * seconds or came.radians > _SLACK_RAD + _TURN_RATE * seconds
 
-    def with_image(self, points: Array, origin: Array, stamp_ns: int, T_odom_camera: Array | None) -> LevelScan:
-        """Add an image, and put together what is known around the camera.
+    def with_images(self, scans: Sequence[DepthScan], stamp_ns: int, T_odom_camera: Array | None) -> LevelScan:
+        """Add what the depth sensors see, and put together what is known around the camera.
 
         Args:
-            points: `[N, 3]` in the camera's frame.
-            origin: `[3]`, where the depth sensor is in it.
-            stamp_ns: of the image.
-            T_odom_camera: 4x4; without it only this image counts.
+            scans: of each sensor, in the camera's frame.
+            stamp_ns: of the images.
+            T_odom_camera: 4x4; without it only these images count.
         """
-        every = max(1, -(-len(points) // _MOST_POINTS))
-        turned = self._motion.R_level_camera.T
-        view = _View(points[::every] @ turned, origin @ turned, stamp_ns, T_odom_camera)
-        self._last = self._last if T_odom_camera is None else (stamp_ns, T_odom_camera)
-        self._kept = [one for one in self._kept if 0 <= stamp_ns - one.stamp_ns <= _KEPT_NS]
-        placed = [(view.points, view.origin)]
-        is_new = T_odom_camera is not None
-        for one in self._kept:
-            if T_odom_camera is None or one.T_odom_camera is None:
-                continue
-            T = self._moved(one.T_odom_camera, T_odom_camera)
-            R, t = T[:3, :3], T[:3, 3]
-            placed.append((one.points @ R.T + t, R @ one.origin + t))
-            came = Distance.of(T)
-            is_new &= came.metres >= _APART_M or came.radians >= _APART_RAD
-        if is_new:
-            self._kept = [*self._kept, view][-_MOST_IMAGES:]
+        now = tuple(_thinned(scan, len(scans)).moved(self._to_level) for scan in scans)
+        placed = list(now)
+        if T_odom_camera is not None:
+            self._last = stamp_ns, T_odom_camera
+            self._kept = [one for one in self._kept if 0 <= stamp_ns - one.stamp_ns <= _KEPT_NS]
+            is_new = True
+            for one in self._kept:
+                T = self._moved(one.T_odom_camera, T_odom_camera)
+                placed += [scan.moved(T) for scan in one.scans]
+                came = Distance.of(T)
+                is_new &= came.metres >= _APART_M or came.radians >= _APART_RAD
+            if is_new:
+                self._kept = [*self._kept, _Moment(now, stamp_ns, T_odom_camera)][-_MOST_IMAGES:]
         return _cells(placed, self._bottom_m)
 
     def _moved(self, then: Array, now: Array) -> Array:
         """Of level coordinates of one moment into those of another, 4x4."""
-        to_level = np.eye(4)
-        to_level[:3, :3] = self._motion.R_level_camera
-        return np.asarray(to_level @ se3.inverse(now) @ then @ to_level.T)
+        return np.asarray(self._to_level @ se3.inverse(now) @ then @ self._to_level.T)
 
 
-def _cells(views: list[tuple[Array, Array]], bottom_m: float) -> LevelScan:
+def _thinned(scan: DepthScan, sensors: int) -> DepthScan:
+    every = max(1, -(-len(scan.points) * sensors // _MOST_POINTS))
+    return DepthScan(scan.points[::every], scan.origin)
+
+
+def _cells(scans: Sequence[DepthScan], bottom_m: float) -> LevelScan:
     hits = np.zeros((len(LAYERS_M), _SIDE, _SIDE), np.bool_)
     free = np.zeros_like(hits)
-    for points, origin in views:
+    for scan in scans:
+        points, origin = scan.points, scan.origin
         for layer, (low, high) in enumerate(LAYERS_M):
             inside = (points[:, 2] >= max(low, bottom_m)) & (points[:, 2] < high)
             seen = np.unique(np.rint(points[inside, :2] / CELL_M).astype(np.int64), axis=0)

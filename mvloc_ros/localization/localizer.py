@@ -28,7 +28,7 @@ from mvloc_ros.localization.network_inputs import NetworkInputs
 from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.localization.pose import Pose
 from mvloc_ros.localization.scan_map import ScanMap
-from mvloc_ros.localization.scan_starts import ScanStarts
+from mvloc_ros.localization.scan_starts import ScanStarts, depth_scans
 from mvloc_ros.localization.scene_map import SceneMap, SceneMapError, read_scene_map
 from mvloc_ros.localization.sensor_rig import SensorRig
 from mvloc_ros.localization.starts import Start
@@ -289,12 +289,11 @@ class Localizer:
         """See `Look`."""
 
         def starts(deadline: float, without: Sequence[Pose], is_expected: bool) -> Sequence[Start]:
-            if self._scan_starts is None or frame.depth is None:
+            scans = () if self._scan_starts is None else depth_scans(self.rig, frame.depth, frame.further)
+            if self._scan_starts is None or not scans:
                 return ()
-            T = self.rig.T_camera_depth
-            points = self.rig.depth.points(frame.depth) @ T[:3, :3].T + T[:3, 3]
-            at = T[:3, 3], frame.stamp_ns, T_odom_camera
-            return self._scan_starts.of(points, *at, deadline, without, is_expected=is_expected)
+            at = frame.stamp_ns, T_odom_camera
+            return self._scan_starts.of(scans, *at, deadline, without, is_expected=is_expected)
 
         return starts
 

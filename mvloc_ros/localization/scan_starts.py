@@ -15,10 +15,13 @@ from numpy.typing import NDArray
 
 from mvloc_ros.geometry import se3
 from mvloc_ros.localization.hypotheses import same_place
-from mvloc_ros.localization.level_scan import LAYERS_M, LevelScan, ScanHistory
+from mvloc_ros.localization.level_scan import LAYERS_M, DepthScan, LevelScan, ScanHistory
 from mvloc_ros.localization.pose import Pose
 from mvloc_ros.localization.scan_map import ScanMap
+from mvloc_ros.localization.seen_frame import Images, depth_views
+from mvloc_ros.localization.sensor_rig import SensorRig
 from mvloc_ros.localization.starts import NEAR_KEYFRAME, SCAN, Start
+from mvloc_ros.model.frame import DepthImage
 
 Array = NDArray[np.float64]
 
@@ -54,8 +57,7 @@ class ScanStarts:
 
     def of(
         self,
-        points: Array,
-        origin: Array,
+        scans: Sequence[DepthScan],
         stamp_ns: int,
         T_odom_camera: Array | None,
         deadline: float,
@@ -66,8 +68,7 @@ class ScanStarts:
         """The next places to try; none where a search would take until after the deadline.
 
         Args:
-            points: of the depth image, `[N, 3]` in the frame of the camera whose pose is looked for.
-            origin: `[3]`, where the depth sensor is in it.
+            scans: what each depth sensor sees, in the frame of the camera whose pose is looked for.
             stamp_ns: of the image.
             T_odom_camera: 4x4 of that camera; None without odometry.
             deadline: time.perf_counter().
@@ -76,7 +77,7 @@ class ScanStarts:
         """
         if self._history.has_jumped(stamp_ns, T_odom_camera):
             self.forget()
-        scan = self._history.with_image(points, origin, stamp_ns, T_odom_camera)
+        scan = self._history.with_images(scans, stamp_ns, T_odom_camera)
         if not self._are_usable(stamp_ns, T_odom_camera):
             self._left = []
         waits = is_expected and 0 <= stamp_ns - self._found_ns < _EXPECTED_PERIOD_NS
@@ -101,6 +102,12 @@ class ScanStarts:
         if (self._T_odom_camera is None) != (T_odom_camera is None):
             return False
         return age_ns >= 0 and (T_odom_camera is not None or age_ns <= _STANDS_NS)
+
+
+def depth_scans(rig: SensorRig, depth: DepthImage | None, further: Images) -> tuple[DepthScan, ...]:
+    """What all depth sensors of which there are images see, in the frame of the camera whose pose is looked for."""
+    seen = (view.points for view in depth_views(rig, depth, further))
+    return tuple(DepthScan(one.placed, one.origin).moved(rig.T_camera_depth) for one in seen)
 
 
 def _measured_s(scan_map: ScanMap) -> float:

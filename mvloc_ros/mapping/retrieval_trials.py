@@ -27,11 +27,12 @@ from mvloc_ros.localization.motion import moved
 from mvloc_ros.localization.pose import Pose
 from mvloc_ros.localization.refinement import Refiner
 from mvloc_ros.localization.scan_map import ScanMap
+from mvloc_ros.localization.scan_starts import depth_scans
 from mvloc_ros.localization.starts import NEAR_KEYFRAME, REACH_M, REACH_RAD, SCAN, Start
 from mvloc_ros.mapping.acceptance_trials import RETRIEVED, Trial, attempt, is_complete, judged, pose_of
 from mvloc_ros.mapping.build import Cameras
 from mvloc_ros.mapping.trial_images import Images, devices_of, lost_in
-from mvloc_ros.model.frame import ColorImage, DepthImage, Frame
+from mvloc_ros.model.frame import ColorImage, Frame
 from mvloc_ros.recordings import FrameRecord
 
 Array = NDArray[np.float64]
@@ -84,8 +85,8 @@ def _trials_of(
     here = keyframes.near(truth, _ELSEWHERE_M, _ELSEWHERE_RAD)
     starts += [(ELSEWHERE, start) for start in keyframes.by_images(look, 1, without=here)]
     starts.append((ELSEWHERE, keyframes.by_features(look, without=here)))
-    if scan_map is not None and images.depth is not None:
-        starts += [(BY_SCAN, start) for start in _scanned(images.depth, refiner, scan_map)]
+    if scan_map is not None:
+        starts += [(BY_SCAN, start) for start in _scanned(images, refiner, scan_map)]
     for kind, start in starts:
         network = moved(truth, np.sqrt(np.diag(covariance)) * rng.standard_normal(6))
         if start is None:
@@ -95,11 +96,10 @@ def _trials_of(
             yield judged(kind, found, truth)
 
 
-def _scanned(depth: DepthImage, refiner: Refiner, scan_map: ScanMap) -> list[Start]:
-    """The best places of one image alone."""
-    T = refiner.rig.T_camera_depth
-    points = refiner.rig.depth.points(depth) @ T[:3, :3].T + T[:3, 3]
-    scan = ScanHistory(scan_map.motion, scan_map.bottom_m).with_image(points, T[:3, 3], 0, None)
+def _scanned(images: Images, refiner: Refiner, scan_map: ScanMap) -> list[Start]:
+    """The best places of one frame alone; none without depth."""
+    scans = depth_scans(refiner.rig, images.depth, images.further)
+    scan = ScanHistory(scan_map.motion, scan_map.bottom_m).with_images(scans, 0, None)
     return [Start(SCAN, place, NEAR_KEYFRAME) for place in scan_map.find(scan, _SCANS_PER_FRAME)]
 
 

@@ -12,14 +12,13 @@ from laid_room import STEP, rectangle
 
 from mvloc_ros.geometry import se3
 from mvloc_ros.localization.depth_points import CORRECTION_SHAPE
-from mvloc_ros.localization.level_scan import CELL_M, ScanHistory
+from mvloc_ros.localization.level_scan import CELL_M, DepthScan, ScanHistory
 from mvloc_ros.localization.pose import Pose
 from mvloc_ros.localization.scan_map import ScanMap
 from mvloc_ros.localization.scan_starts import ScanStarts
 from mvloc_ros.localization.scene_map import MapPoints, SceneMap
 
 HEIGHT, PITCH = 0.9, 0.09
-ORIGIN = np.zeros(3)
 # x, y, size in x and in y of what stands in the two rooms, which are alike but for the last.
 FURNITURE = [
     (0.5, 0.3, 0.8, 0.5),
@@ -46,8 +45,13 @@ SURFACES = surfaces()
 TRAINED = np.array([looking(x, 2.0, HEIGHT, 0.7 * n, PITCH) for n, x in enumerate(np.linspace(1.0, 11.0, 60))])
 
 
-def seen_from(T: np.ndarray) -> np.ndarray:
-    """Points of the surfaces that a camera sees, `[N, 3]` in its frame: 70 x 50 degrees, hidden ones left out."""
+def seen(points: np.ndarray) -> list[DepthScan]:
+    """By one sensor, which is the camera."""
+    return [DepthScan(points, np.zeros(3))]
+
+
+def seen_from(T: np.ndarray) -> list[DepthScan]:
+    """What a camera sees of the surfaces: 70 x 50 degrees, hidden ones left out."""
     points = (SURFACES[:, :3] - T[:3, 3]) @ T[:3, :3]
     z = points[:, 2]
     ahead = (z > 0.3) & (z < 6.0) & (np.abs(points[:, 0]) < 0.7 * z) & (np.abs(points[:, 1]) < 0.47 * z)
@@ -56,7 +60,7 @@ def seen_from(T: np.ndarray) -> np.ndarray:
     cell = np.rint(points[:, :2] / points[:, 2:] / 0.045).astype(int) @ np.array([1000, 1])
     order = np.lexsort([points[:, 2], cell])
     first = np.concatenate([[True], np.diff(cell[order]) != 0])
-    return points[order][first]
+    return seen(points[order][first])
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +86,7 @@ def test_the_floor_is_no_obstacle(scan_map):
     assert scan_map.bottom_m == pytest.approx(0.15 - HEIGHT, abs=0.02)
     history = ScanHistory(scan_map.motion, scan_map.bottom_m)
     floor = np.array([[x, HEIGHT - 0.02, z] for x in np.linspace(-1, 1, 20) for z in np.linspace(1, 4, 30)])
-    assert history.with_image(floor, ORIGIN, 0, None).count == 0
+    assert history.with_images(seen(floor), 0, None).count == 0
 
 
 @pytest.mark.parametrize(
@@ -90,7 +94,7 @@ def test_the_floor_is_no_obstacle(scan_map):
 )
 def test_the_true_place_is_among_the_best(scan_map, place):
     T = looking(*place[:2], HEIGHT, place[2], PITCH)
-    scan = ScanHistory(scan_map.motion, scan_map.bottom_m).with_image(seen_from(T), ORIGIN, 0, None)
+    scan = ScanHistory(scan_map.motion, scan_map.bottom_m).with_images(seen_from(T), 0, None)
     found = scan_map.find(scan, 12)
     assert len(found) == 12
     assert any(is_near(one, T) for one in found)
@@ -112,18 +116,31 @@ def test_two_rooms_alike_are_told_apart_by_what_odometry_puts_together(scan_map)
     drift = looking(-20.0, 7.0, 0.3, 1.0, 0.0)
     for number, yaw in enumerate(np.linspace(-1.4, 1.9, 12)):
         T = looking(10.2 + 0.02 * number, 1.6, HEIGHT, yaw, PITCH)
-        scan = history.with_image(seen_from(T), ORIGIN, 100_000_000 * number, drift @ T)
+        scan = history.with_images(seen_from(T), 100_000_000 * number, drift @ T)
     best = scan_map.find(scan, 1)[0]
     assert is_near(best, T)
+
+
+def test_two_rooms_alike_are_told_apart_by_a_second_camera(scan_map):
+    """One frame: the front camera sees the piece of furniture that both rooms have, the rear one what one room has."""
+    front = looking(10.2, 1.6, HEIGHT, -1.4, PITCH)
+    T_front_rear = se3.from_parts([0.0, 0.0, -0.2], [0.0, 1.0, 0.0, 0.0])
+    rear = [scan.moved(T_front_rear) for scan in seen_from(front @ T_front_rear)]
+
+    def best(scans: list[DepthScan]) -> np.ndarray:
+        return scan_map.find(ScanHistory(scan_map.motion, scan_map.bottom_m).with_images(scans, 0, None), 1)[0]
+
+    assert not is_near(best(seen_from(front)), front)
+    assert is_near(best([*seen_from(front), *rear]), front)
 
 
 def test_without_odometry_only_the_last_image_counts(scan_map):
     motion, bottom = scan_map.motion, scan_map.bottom_m
     first, second = (looking(9.0, 2.0, HEIGHT, yaw, PITCH) for yaw in (0.0, 2.0))
     history = ScanHistory(motion, bottom)
-    history.with_image(seen_from(first), ORIGIN, 0, None)
-    together = history.with_image(seen_from(second), ORIGIN, 100_000_000, None)
-    alone = ScanHistory(motion, bottom).with_image(seen_from(second), ORIGIN, 0, None)
+    history.with_images(seen_from(first), 0, None)
+    together = history.with_images(seen_from(second), 100_000_000, None)
+    alone = ScanHistory(motion, bottom).with_images(seen_from(second), 0, None)
     assert all(
         np.array_equal(a, b) for a, b in zip(together.hits + together.free, alone.hits + alone.free, strict=True)
     )
@@ -131,7 +148,7 @@ def test_without_odometry_only_the_last_image_counts(scan_map):
 
 def test_cells_that_were_looked_through_lie_before_what_was_seen(scan_map):
     wall = np.array([[x, y, 3.0] for x in np.linspace(-1.5, 1.5, 80) for y in np.linspace(-0.2, 0.2, 5)])
-    scan = ScanHistory(scan_map.motion, scan_map.bottom_m).with_image(wall, ORIGIN, 0, None)
+    scan = ScanHistory(scan_map.motion, scan_map.bottom_m).with_images(seen(wall), 0, None)
     assert scan.count > 10
     for hits, free in zip(scan.hits, scan.free, strict=True):
         if len(hits):
@@ -140,7 +157,7 @@ def test_cells_that_were_looked_through_lie_before_what_was_seen(scan_map):
 
 
 def test_of_too_little_nothing_is_told(scan_map):
-    scan = ScanHistory(scan_map.motion, scan_map.bottom_m).with_image(np.array([[0.0, 0.0, 1.0]]), ORIGIN, 0, None)
+    scan = ScanHistory(scan_map.motion, scan_map.bottom_m).with_images(seen(np.array([[0.0, 0.0, 1.0]])), 0, None)
     assert scan_map.find(scan, 5) == []
 
 
@@ -148,16 +165,14 @@ def test_one_search_serves_the_frames_that_follow_and_is_carried_along_odometry(
     starts, drift = ScanStarts(scan_map), looking(3.0, -4.0, 0.0, 0.4, 0.0)
     T = looking(10.2, 1.6, HEIGHT, 1.2, PITCH)
     soon = time.perf_counter() + 60.0
-    first = starts.of(seen_from(T), ORIGIN, 0, drift @ T, soon, [], is_expected=False)
+    first = starts.of(seen_from(T), 0, drift @ T, soon, [], is_expected=False)
     assert [start.name for start in first] == ["scan"] * 3
     moved = looking(10.5, 1.7, HEIGHT, 1.0, PITCH)
     # Too late for another search: these are the next ones of the first.
     past = time.perf_counter() - 1.0
-    second = starts.of(seen_from(moved), ORIGIN, 100_000_000, drift @ moved, past, [], is_expected=False)
+    second = starts.of(seen_from(moved), 100_000_000, drift @ moved, past, [], is_expected=False)
     assert len(second) == 3
-    expected = scan_map.find(
-        ScanHistory(scan_map.motion, scan_map.bottom_m).with_image(seen_from(T), ORIGIN, 0, None), 6
-    )
+    expected = scan_map.find(ScanHistory(scan_map.motion, scan_map.bottom_m).with_images(seen_from(T), 0, None), 6)
     for start, then in zip([*first, *second], expected, strict=True):
         now = then if start in first else then @ se3.inverse(T) @ moved
         assert pytest.approx(now, abs=1e-6) == start.T
@@ -166,14 +181,13 @@ def test_one_search_serves_the_frames_that_follow_and_is_carried_along_odometry(
 def test_what_is_tried_anyway_is_left_out_and_an_expected_camera_is_looked_for_seldom(scan_map):
     T = looking(10.2, 1.6, HEIGHT, 1.2, PITCH)
     soon = time.perf_counter() + 60.0
-    all_of = ScanStarts(scan_map).of(seen_from(T), ORIGIN, 0, T, soon, [], is_expected=False)
+    all_of = ScanStarts(scan_map).of(seen_from(T), 0, T, soon, [], is_expected=False)
     known = Pose(0, all_of[0].T, np.eye(6))
-    without = ScanStarts(scan_map).of(seen_from(T), ORIGIN, 0, T, soon, [known], is_expected=False)
+    without = ScanStarts(scan_map).of(seen_from(T), 0, T, soon, [known], is_expected=False)
     assert not any(np.allclose(start.T, known.T) for start in without)
     starts = ScanStarts(scan_map)
     counts = [
-        len(starts.of(seen_from(T), ORIGIN, 6_000_000_000 + 100_000_000 * n, T, soon, [], is_expected=True))
-        for n in range(70)
+        len(starts.of(seen_from(T), 6_000_000_000 + 100_000_000 * n, T, soon, [], is_expected=True)) for n in range(70)
     ]
     assert counts[:12] == [1] * 12
     assert sum(counts[:50]) == 12, "no second search within five seconds"
@@ -184,10 +198,10 @@ def test_what_was_seen_before_odometry_jumped_is_forgotten(scan_map):
     """Its origin is set anew; put together with what was seen before, no place would fit."""
     starts, soon = ScanStarts(scan_map), time.perf_counter() + 60.0
     before, T = looking(2.0, 3.2, HEIGHT, -1.2, PITCH), looking(10.2, 1.6, HEIGHT, 1.2, PITCH)
-    starts.of(seen_from(before), ORIGIN, 0, before, soon, [], is_expected=False)
+    starts.of(seen_from(before), 0, before, soon, [], is_expected=False)
     anew = looking(-40.0, 25.0, 0.0, 2.0, 0.0) @ T
-    found = starts.of(seen_from(T), ORIGIN, 100_000_000, anew, soon, [], is_expected=False)
-    alone = ScanStarts(scan_map).of(seen_from(T), ORIGIN, 100_000_000, anew, soon, [], is_expected=False)
+    found = starts.of(seen_from(T), 100_000_000, anew, soon, [], is_expected=False)
+    alone = ScanStarts(scan_map).of(seen_from(T), 100_000_000, anew, soon, [], is_expected=False)
     assert [one.T.tolist() for one in found] == [one.T.tolist() for one in alone]
 
 
@@ -195,7 +209,7 @@ def test_a_drive_is_no_jump_and_a_long_way_without_images_neither(scan_map):
     history = ScanHistory(scan_map.motion, scan_map.bottom_m)
     first, then = (looking(x, 2.0, HEIGHT, yaw, PITCH) for x, yaw in ((2.0, 0.0), (3.0, 0.5)))
     assert not history.has_jumped(0, first)
-    history.with_image(seen_from(first), ORIGIN, 0, first)
+    history.with_images(seen_from(first), 0, first)
     assert not history.has_jumped(200_000_000, then)
     assert not history.has_jumped(10_000_000_000, looking(30.0, 2.0, HEIGHT, 3.0, PITCH))
     assert not history.has_jumped(200_000_000, None)
@@ -206,4 +220,4 @@ def test_a_search_that_would_take_until_after_the_deadline_is_not_begun(scan_map
     T = looking(10.2, 1.6, HEIGHT, 1.2, PITCH)
     starts = ScanStarts(scan_map, search_s=0.2)
     late = time.perf_counter() + 0.1
-    assert starts.of(seen_from(T), ORIGIN, 0, T, late, [], is_expected=False) == []
+    assert starts.of(seen_from(T), 0, T, late, [], is_expected=False) == []
