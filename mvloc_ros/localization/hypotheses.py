@@ -11,6 +11,9 @@ the same view repeat each other's errors. For the same reason a frame whose scor
 the camera has moved. By what a frame says less for one hypothesis than for the best one, these two move apart, but for
 `_SLACK`: the light alone makes such differences. One that a frame does not find loses `_MISSED`.
 
+Another light lowers the scores of all places alike, so that the right one is below the threshold and still far above
+the others. A frame's best pose so tells more the further it is above the other places that the frame was registered to.
+
 One that appears late has not been compared in the frames before. It begins as if it had been there, `_LATE` below the
 best: where it fits as well as that, nothing is decided before further frames have told them apart.
 """
@@ -44,6 +47,9 @@ _SAME_M, _SAME_RAD = 0.3, np.radians(8.0)
 # two buildings, so that right places are found and their copies are not (docs/refinement.md).
 _AT_THRESHOLD, _LEAST, _MOST_OF_FRAME = 1.5, -3.0, 3.5
 _AT_MOST, _SLACK, _LATE, _MISSED = 1.5, 0.7, 1.0, 1.0
+# By how much (log-odds) a frame's best pose is above the other places that it was registered to: from the first on that
+# tells more than the score does, up to so much at the second. Of fewer other places nothing is concluded.
+_STANDS_OUT, _MOST_OF_DISTINCTION, _OTHERS = (1.0, 3.0), 1.0, 2
 # From less far away a view is the same.
 _VIEW_M, _VIEW_RAD = 0.02, np.radians(1.0)
 # The log-odds never leave these limits: what was certain for long can be refuted soon. Below the least it is dropped.
@@ -58,17 +64,28 @@ class Candidate:
         pose: of the camera.
         log_odds: of the score of its place, minus those of the threshold (natural logarithm).
         is_ruled_out: a rule rejects it whatever its score, so that it can speak against a hypothesis only.
+        distinction: what it tells besides that the frame fits no other place nearly as well.
     """
 
     pose: Pose
     log_odds: float
     is_ruled_out: bool = False
+    distinction: float = 0.0
 
     @property
     def evidence(self) -> float:
         """What the frame says for this pose; see the module."""
-        told = min(max(self.log_odds + _AT_THRESHOLD, _LEAST), _MOST_OF_FRAME)
+        told = min(max(self.log_odds + self.distinction + _AT_THRESHOLD, _LEAST), _MOST_OF_FRAME)
         return min(told, 0.0) if self.is_ruled_out else told
+
+    def among(self, others: Sequence[Candidate]) -> Candidate:
+        """With what it tells that the frame was registered to other places as well, and fits them so much less."""
+        if self.is_ruled_out or len(others) < _OTHERS:
+            return self
+        first, second = _STANDS_OUT
+        margin = self.log_odds - max(one.log_odds for one in others)
+        share = min(max((margin - first) / (second - first), 0.0), 1.0)
+        return replace(self, distinction=_MOST_OF_DISTINCTION * share)
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +153,7 @@ class Hypotheses:
     def observe(self, candidates: Sequence[Candidate], stamp_ns: int, T_odom_camera: Array | None) -> None:
         """Take what one frame says: the poses that it was registered to, in any order."""
         self._frames += 1
-        seen = distinct(candidates)
+        seen = _compared(distinct(candidates))
         best = max((one.evidence for one in seen), default=0.0)
         told = [(one, min(best, _AT_MOST) - max(0.0, best - one.evidence - _SLACK)) for one in seen]
         kept = []
@@ -195,6 +212,14 @@ def distinct(candidates: Iterable[Candidate]) -> list[Candidate]:
         if not any(same_place(one.pose.T, other.pose.T) for other in kept):
             kept.append(one)
     return kept
+
+
+def _compared(seen: list[Candidate]) -> list[Candidate]:
+    """The poses of one frame, at distinct places, with what the best one tells by standing out from the others."""
+    if not seen:
+        return seen
+    best = max(range(len(seen)), key=lambda i: seen[i].log_odds)
+    return [one if i != best else one.among(seen[:i] + seen[i + 1 :]) for i, one in enumerate(seen)]
 
 
 def same_place(A: Array, B: Array, metres: float = _SAME_M, radians: float = _SAME_RAD) -> bool:

@@ -17,8 +17,8 @@ from mvloc_ros.localization.tracker import Fix, State, Tracker, Verdict
 
 PERIOD_NS = 100_000_000
 COVARIANCE = np.diag([0.02**2] * 3 + [0.01**2] * 3)
-# Of a frame that fits clearly, of one that alone is not accepted, and of one that does not fit.
-STRONG, WEAK, BAD = 2.0, -0.4, -4.0
+# Of a frame that fits clearly, of one that alone is not accepted, of one in a poor light, and of one that does not fit.
+STRONG, WEAK, POOR, BAD = 2.0, -0.4, -1.2, -6.0
 COPY = (0.0, 8.0, 0.0)
 
 
@@ -147,6 +147,23 @@ def seen(tracker: Tracker, number: int, here: float, there: float | None, *, mov
         candidates=tuple(found),
     )
     return tracker.update(fix)
+
+
+def told_by(*others: float, is_ruled_out: bool = False) -> float:
+    """What one frame says for a pose of a poor light, registered to other places as well, of these log-odds."""
+    hypotheses = Hypotheses(MotionModel())
+    there = [candidate(0, pose(y=5.0 * n), odds) for n, odds in enumerate(others, 1)]
+    hypotheses.observe([candidate(0, pose(), POOR, is_ruled_out=is_ruled_out), *there], stamp(0), pose())
+    return next((one.log_odds for one in hypotheses.alive if np.array_equal(one.pose.T, pose())), 0.0)
+
+
+def test_a_frame_that_fits_no_other_place_nearly_as_well_tells_more_than_its_score():
+    alone = told_by()
+    assert told_by(BAD, BAD, BAD) > told_by(POOR - 2.0, BAD, BAD) > told_by(POOR - 0.9, BAD, BAD) == alone
+    # Of one other place nothing is concluded, and where two are alike neither stands out.
+    assert told_by(BAD) == alone
+    assert told_by(POOR, BAD, BAD) == alone
+    assert told_by(BAD, BAD, BAD, is_ruled_out=True) == 0.0
 
 
 def test_of_two_equal_rooms_none_is_accepted_until_a_frame_tells_them_apart():
