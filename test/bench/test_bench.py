@@ -16,6 +16,8 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
+from mvloc_ros.geometry import se3
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -119,3 +121,16 @@ def test_the_work_of_a_network_is_counted(tmp_path: Path):
     assert work.weight_bytes == 4 * (4 * 2 * 9 + 700)
     assert Peak(operations=5000.0, bytes=1e9).floor_ms(work) == pytest.approx(1000.0)
     assert Peak(operations=1e9, bytes=3088.0).floor_ms(work) == pytest.approx(1000.0)
+
+
+def test_reach_counts_the_starts_before_the_first_that_is_near():
+    from bench import reach
+
+    def at(x: float, degrees: float = 0.0) -> np.ndarray:
+        half = np.radians(degrees) / 2
+        return se3.from_parts([x, 0.0, 0.0], [0.0, 0.0, np.sin(half), np.cos(half)])
+
+    truth = at(0.0)
+    assert reach.rank([at(0.4, 19.0)], truth) == 0
+    assert reach.rank([at(0.6), at(0.0, 21.0), at(0.1)], truth) == 2
+    assert reach.rank([at(0.6), at(0.0, 21.0)], truth) == reach.rank([], truth) == reach.FIRST[-1]
