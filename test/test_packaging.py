@@ -103,7 +103,7 @@ def test_messages_of_the_installed_package_are_those_of_the_source():
     from mvloc_ros.msg import LocalizationStatus
 
     text = (ROOT / "msg" / "LocalizationStatus.msg").read_text(encoding="utf-8")
-    fields = re.findall(r"^[\w/]+\s+([a-z]\w*)\s*(?:#.*)?$", text, re.MULTILINE)
+    fields = re.findall(r"^[\w/]+(?:\[\])?\s+([a-z]\w*)\s*(?:#.*)?$", text, re.MULTILINE)
     assert list(LocalizationStatus.get_fields_and_field_types()) == fields
 
 

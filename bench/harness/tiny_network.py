@@ -25,27 +25,38 @@ def network(
 
     Args:
         name: of the graph.
-        nodes: compute `pose` from `color`, `depth` and `present`; the other outputs are constants.
+        nodes: compute `pose` from `color`, `depth` and `present`; the other outputs are constants, but for the expert
+            shares with further sensors: of precisions 1 of the prior, and, if present, 2 of color and 1 of the others.
         constants: name -> value, with the type that it is to have.
         height: of both images, in pixels.
         width: of both images, in pixels.
         further: name -> shape of the uint8 images of further sensors, which `nodes` may use too.
     """
     further = further or {}
-    shares = [[0.25, 0.5, 0.25, *[0.125] * len(further)]]
+    shares = [[0.25, 0.5, 0.25]]
     fixed = {"mean": np.zeros((1, LATENT), np.float32), "share": np.array(shares, np.float32)}
     others = [
         helper.make_node("Identity", ["mean"], ["latent_mean"]),
         helper.make_node("Identity", ["mean"], ["latent_log_variance"]),
-        helper.make_node("Identity", ["share"], ["expert_share"]),
     ]
+    if further:
+        fixed = {"mean": fixed["mean"], "prior_precision": np.ones((1, 1), np.float32)}
+        fixed["precisions"] = np.array([[2.0, 1.0, *[1.0] * len(further)]], np.float32)
+        others += [
+            helper.make_node("Mul", ["present", "precisions"], ["present_precisions"]),
+            helper.make_node("Concat", ["prior_precision", "present_precisions"], ["all_precisions"], axis=1),
+            helper.make_node("ReduceSum", ["all_precisions"], ["joint_precision"], keepdims=1),
+            helper.make_node("Div", ["all_precisions", "joint_precision"], ["expert_share"]),
+        ]
+    else:
+        others.append(helper.make_node("Identity", ["share"], ["expert_share"]))
     inputs = [
         helper.make_tensor_value_info("color", TensorProto.UINT8, [1, height, width, 3]),
         helper.make_tensor_value_info("depth", TensorProto.FLOAT, [1, height, width]),
         helper.make_tensor_value_info("present", TensorProto.FLOAT, [1, 2 + len(further)]),
         *(helper.make_tensor_value_info(key, TensorProto.UINT8, [1, *shape]) for key, shape in further.items()),
     ]
-    shapes = {"pose": 6, "latent_mean": LATENT, "latent_log_variance": LATENT, "expert_share": len(shares[0])}
+    shapes = {"pose": 6, "latent_mean": LATENT, "latent_log_variance": LATENT, "expert_share": 3 + len(further)}
     outputs = [helper.make_tensor_value_info(key, TensorProto.FLOAT, [1, size]) for key, size in shapes.items()]
     initial = [numpy_helper.from_array(np.asarray(value), key) for key, value in {**constants, **fixed}.items()]
     graph = helper.make_graph([*nodes, *others], name, inputs, outputs, initial)

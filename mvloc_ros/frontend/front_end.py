@@ -151,7 +151,7 @@ class FrontEnd:
         self._callback_time, self._now_s = 0.0, 0.0
         self._frame_ids: set[str] = set()
         self.frames: dict[str, str] = {}
-        self.counts = Counts(further_invalid=dict.fromkeys(read_further, 0))
+        self.counts = Counts.of(read_further)
         self.carrier_frame = options.camera_frame
         self.topics = {name: f"the {_word(name)} topic" for name in self._readers}
         self.explain_missing: Callable[[str], str] = lambda _modality: ""
@@ -220,11 +220,11 @@ class FrontEnd:
             try:
                 images[modality] = content() if callable(content) else content
             except DecodeError as error:
-                self.counts.undecodable += 1
+                self.counts.note_undecodable(modality)
                 problems.append(str(error))
                 is_pair_broken |= modality in _WORDS
             except Exception as error:  # it costs its modality alone, whatever it is; a defect is named with its type
-                self.counts.undecodable += 1
+                self.counts.note_undecodable(modality)
                 problems.append(_unreadable(modality, error))
                 is_pair_broken |= modality in _WORDS
         if problems and (not images or (is_pair_broken and self._options.single_wait_s == 0.0)):

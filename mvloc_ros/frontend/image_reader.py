@@ -72,11 +72,13 @@ class ImageReader:
             return lambda: self._fit_depth(decode_depth(message, self._values.depth_unit_m))
         return self._fit_depth(decode_depth(message, self._values.depth_unit_m))
 
-    def read_further(self, sensor: Sensor, message: Any) -> ColorImage | DepthImage | Callable[[], Any]:
-        """An image of a further sensor, raw or compressed; what takes work is done when the worker asks for it.
+    def read_further(self, name: str, message: Any) -> ColorImage | DepthImage | Callable[[], Any]:
+        """An image of a further sensor of the model that runs; what takes work is done when the worker asks for it.
 
         Depth is in the unit of REP 118: `depth_unit_m` is of the pair's depth camera.
         """
+        # Looked up each time: after an exchange of the model its camera may be another one.
+        sensor = next(item.sensor for item in self._manifest().sensors if item.sensor.name == name)
         is_compressed = not hasattr(message, "encoding")
         if is_compressed or is_elsewhere(message):
             return lambda: self._further(sensor, message, is_compressed)

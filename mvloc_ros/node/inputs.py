@@ -186,6 +186,14 @@ class Inputs:
         ]
         return [_status(part, f"{node_name}: {part}", hardware, values, found) for part, values in parts.items()]
 
+    def sensor_states(self) -> list[str]:
+        """Of each further sensor of the model, `OK` or what is wrong with it, in the words of its diagnostics."""
+        names = [item.sensor.name for item in self._manifest().sensors]
+        found = self.watchdog.findings
+        return [
+            _words(name, found) if name in self.further else f"sensor_topics names no topic of {name}" for name in names
+        ]
+
     def _note(self, monitor: TopicMonitor, message: Any) -> None:
         monitor.note(message, time.monotonic())
         if monitor.changed:
@@ -202,6 +210,11 @@ def _status(
         level=bytes([max((finding.level for finding in found), default=Level.OK)]),
         name=name,
         hardware_id=hardware,
-        message=shown("; ".join(finding.text for finding in found) or "OK", MOST_LOG_CHARACTERS),
+        message=shown(_words(part, found), MOST_LOG_CHARACTERS),
         values=[KeyValue(key=key, value=shown(value, MOST_LOG_CHARACTERS)) for key, value in values.items()],
     )
+
+
+def _words(part: str, findings: Iterable[Problem]) -> str:
+    """What is wrong with a part, or `OK`."""
+    return "; ".join(finding.text for finding in findings if finding.part == part) or "OK"

@@ -13,6 +13,7 @@ from std_msgs.msg import Header
 
 from mvloc_ros.frontend.front_end import PairedFrame
 from mvloc_ros.frontend.input_log import InputLog
+from mvloc_ros.localization.estimate import PoseEstimate
 from mvloc_ros.localization.tracker import State
 from mvloc_ros.msg import LocalizationStatus
 from mvloc_ros.node import status
@@ -23,6 +24,7 @@ from mvloc_ros.node.model_exchange import ModelSlot
 from mvloc_ros.node.outputs import Outputs
 from mvloc_ros.node.pipeline import Pipeline
 from mvloc_ros.node.ros_clock import RosClock
+from mvloc_ros.node.sensor_status import add_frame_sensors, add_sensor_counters
 from mvloc_ros.parameters.table import NodeParameters
 from mvloc_ros.pipeline.localized import Localized
 
@@ -73,13 +75,13 @@ class Reporter:
         message.stamp_to_publication_ms = stamp_to_publication_ms
         if localized.rejection:
             self._log.warn("rejected poses", f"a pose was rejected: {localized.rejection}")
-        self._publish_status(message)
+        self._publish_status(message, localized.paired, localized.estimate)
         self._debug.show(localized)
 
     def report_failure(self, paired: PairedFrame, reason: str) -> None:
         """Tell that a frame gave no pose."""
         self._log.warn("frames without a pose", reason)
-        self._publish_status(status.failed_status(paired, reason))
+        self._publish_status(status.failed_status(paired, reason), paired)
         self._debug.show_failure(paired, reason)
 
     # Images that cannot be used, and silence --------------------------------------------------------------
@@ -132,13 +134,18 @@ class Reporter:
     def _publish_idle(self, header: Header, state: int, reason: str) -> None:
         self._publish_status(LocalizationStatus(header=header, state=state, reason=reason))
 
-    def _publish_status(self, message: LocalizationStatus) -> None:
+    def _publish_status(
+        self, message: LocalizationStatus, paired: PairedFrame | None = None, estimate: PoseEstimate | None = None
+    ) -> None:
         pipeline, inputs = self._pipeline, self._inputs
         if pipeline is None or inputs is None:
             return
         model = self._models.current
         message.model, message.backend = model.bundle.name, model.backend.description
         status.add_counters(message, pipeline)
+        sensors = [item.sensor.name for item in model.bundle.manifest.sensors]
+        add_frame_sensors(message, sensors, paired, estimate)
+        add_sensor_counters(message, sensors, pipeline.server.front, inputs.sensor_states())
         message.lost_in_transport = inputs.lost
         status.add_trust(message, pipeline.server)
         status.bound(message)

@@ -119,8 +119,8 @@ class LocalizationServer:
             around.watch,
         )
         self.reader = ImageReader(values, manifest, around.transforms)
-        sensors = {item.sensor.name: item.sensor for item in manifest().sensors}
-        self.sensor_topics = read_sensor_topics(values.sensor_topics, list(sensors), "that runs")
+        sensors = [item.sensor.name for item in manifest().sensors]
+        self.sensor_topics = read_sensor_topics(values.sensor_topics, sensors, "that runs")
         self.front = FrontEnd(
             FrontEndOptions(
                 manifest().frames.pose_of,
@@ -134,7 +134,7 @@ class LocalizationServer:
             self.stamps.check,
             lambda paired: on_frame(replace(paired, era=self.tracking.era)),
             on_problem,
-            {name: partial(self.reader.read_further, sensors[name]) for name in self.sensor_topics},
+            {name: partial(self.reader.read_further, name) for name in self.sensor_topics},
         )
         self.infos = CameraInfos(self.reader, values.rescale_input, around.log, self.front.note_frame_id)
 

@@ -223,4 +223,5 @@ class _Replay:
             outcomes=frames.outcomes(),
             map_frame=options.parameters.map_frame or self._bundle.manifest.frames.map,
             truth_frame=self._truth.frame(),
+            sensors=tuple(item.sensor.name for item in self._bundle.manifest.sensors),
         )

@@ -6,8 +6,8 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 ACCEPTED = "accepted"
 REJECTED = "rejected"
@@ -50,6 +50,9 @@ class Outcome:
             where there was none, or it is not known.
         starts: how many starts were tried.
         refinement_ms: wall time of refinement and verification.
+        shares: of an accepted pose, expert -> its share, `prior` included; empty for a model of the pair, and where it
+            is not known.
+        skews_s: further sensor -> stamp of its image minus that of the frame; of those that the frame has.
     """
 
     kind: str
@@ -61,6 +64,8 @@ class Outcome:
     start: str = ""
     starts: int = 0
     refinement_ms: float = math.nan
+    shares: Mapping[str, float] = field(default_factory=dict)
+    skews_s: Mapping[str, float] = field(default_factory=dict)
 
     @staticmethod
     def without_words(kind: str) -> Outcome:

@@ -110,6 +110,7 @@ def read_live_run(bag: Path | str, model: Path | str | None, options: LiveOption
         map_frame=recorded.map_frame or ("map" if bundle is None else bundle.manifest.frames.map),
         truth_frame=truth_frame,
         losses=losses,
+        sensors=statuses.sensors,
     )
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -25,6 +26,7 @@ from mvloc_ros.replay.outcomes import (
     group_reasons,
 )
 from mvloc_ros.replay.run import Stamps, header_stamp
+from mvloc_ros.replay.sensor_figures import alone_note, experts, images_note, shares_of
 
 STATES = ("INITIALISING", "TRACKING", "DEGRADED", "LOST", "STARVED")
 """By the value of LocalizationStatus.state."""
@@ -32,6 +34,9 @@ _DEGRADED = STATES[2]
 _DROPPED = (UNPAIRED, BUSY, INVALID, FAILED)
 _TOLD = (ACCEPTED, REJECTED, FAILED, NOT_RECORDED)
 _FRAMES_DONE = ("published", "rejected", "dropped_failed")
+_OF_SENSOR = {"received": "sensors_received", "used": "sensors_in_frames", "invalid": "sensors_dropped_invalid"}
+"""What is counted of a further sensor -> the array of the status that has it."""
+_ALONE = "without_pair"
 
 
 class RecordedStatuses:
@@ -68,6 +73,11 @@ class RecordedStatuses:
         return np.array(sorted(self._outcomes), dtype=np.int64)
 
     @property
+    def sensors(self) -> tuple[str, ...]:
+        """The model's sensors besides color and depth; empty too where the recording is of a node that did not tell."""
+        return () if self.last is None else _sensors(self.last)
+
+    @property
     def accepted(self) -> int:
         """Statuses of a published pose."""
         return sum(outcome.kind == ACCEPTED for outcome in self._outcomes.values())
@@ -82,9 +92,17 @@ class RecordedStatuses:
         degraded = [outcome for outcome in outcomes.values() if (outcome.kind, outcome.state) == (ACCEPTED, _DEGRADED)]
         for group in group_reasons(Outcome(_DEGRADED, outcome.remark or WORDS[REJECTED]) for outcome in degraded):
             notes.append(f"{group.frames} of {self.accepted} poses were published as {group.text()}")
+        notes += self._sensor_notes()
         if self.began_earlier:
             notes.append("the node was active before the recording began: drops are counted from its first status on")
         return tuple(notes)
+
+    def _sensor_notes(self) -> list[str]:
+        notes = []
+        for name in self.sensors:
+            received, used, invalid = (self.totals[f"{kind} of {name}"] for kind in _OF_SENSOR)
+            notes.append(images_note(name, used, received, invalid, ""))
+        return [*notes, alone_note(self.totals[_ALONE])] if self.totals[_ALONE] else notes
 
     def _count(self, message: Any) -> None:
         now, before = _counters(message, self._received), Counter[str]()
@@ -187,7 +205,25 @@ def _outcome(status: Any) -> Outcome:
         STATES[status.state] if status.state < len(STATES) else "",
         float(status.score) if verified and kind != FAILED else float("nan"),
         bool(status.refined) if verified and kind != FAILED else None,
+        shares=_shares(status) if kind == ACCEPTED else {},
+        skews_s=_skews(status),
     )
+
+
+def _sensors(status: Any) -> tuple[str, ...]:
+    """Names of further sensors; a recording brings its own definitions, and an older one lacks these fields."""
+    return tuple(getattr(status, "sensors", ()))
+
+
+def _shares(status: Any) -> dict[str, float]:
+    sensors = _sensors(status)
+    shares = (status.prior_share, status.color_share, status.depth_share, *getattr(status, "sensor_shares", ()))
+    return shares_of(sensors, shares) if len(shares) == len(experts(sensors)) else {}
+
+
+def _skews(status: Any) -> dict[str, float]:
+    skews = zip(_sensors(status), getattr(status, "sensor_skews", ()), strict=False)
+    return {name: float(skew) for name, skew in skews if math.isfinite(skew)}
 
 
 def _split(status: Any, kind: str) -> tuple[str, str]:
@@ -202,4 +238,8 @@ def _counters(status: Any, received_field: str) -> Counter[str]:
     counts = Counter({cause: int(getattr(status, f"dropped_{cause}")) for cause in _DROPPED})
     counts[REJECTED] = int(getattr(status, "rejected", 0))
     counts["received"] = int(getattr(status, received_field))
+    counts[_ALONE] = int(getattr(status, _ALONE, 0))
+    for kind, array in _OF_SENSOR.items():
+        for name, count in zip(_sensors(status), getattr(status, array, ()), strict=False):
+            counts[f"{kind} of {name}"] = int(count)
     return counts

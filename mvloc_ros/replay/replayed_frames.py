@@ -19,6 +19,7 @@ from mvloc_ros.pipeline.server import LocalizationServer
 from mvloc_ros.replay.image_topics import ImageTopics
 from mvloc_ros.replay.outcomes import ACCEPTED, FAILED, INVALID, REJECTED, UNPAIRED, Outcome
 from mvloc_ros.replay.run import Floats, Stamps
+from mvloc_ros.replay.sensor_figures import alone_note, images_note, shares_of
 
 _OF_NODE = {"colour": "color", "depth": "depth"}
 
@@ -93,7 +94,7 @@ class ReplayedFrames:
             localized = server.place(paired, estimate)
         except MvlocError as error:
             self._counts["failed"] += 1
-            self._outcomes[paired.stamp_ns] = Outcome(FAILED, str(error))
+            self._outcomes[paired.stamp_ns] = Outcome(FAILED, str(error), skews_s=_skews(paired))
             return
         self._note_times(paired, estimate, before_ms + 1e3 * (time.perf_counter() - started))
         self._note_pose(localized)
@@ -113,6 +114,9 @@ class ReplayedFrames:
             "" if found is None else found.start,
             0 if found is None else found.starts,
             estimate.times.refinement_ms + estimate.times.verification_ms,
+            # As in the status, which has them of poses that were published.
+            shares_of(list(estimate.further_used), estimate.expert_share) if localized.accepted else {},
+            _skews(localized.paired),
         )
         if not localized.accepted or placement.pose is None:
             self._counts["rejected"] += 1
@@ -138,12 +142,12 @@ class ReplayedFrames:
         counts = {} if front.further is None else front.further.counts
         texts = []
         for name, found in counts.items():
-            invalid = front.counts.further_invalid[name]
-            why = f", {invalid} not usable ({self._unused[name]})" if name in self._unused else ""
-            came, used = found.received + invalid, found.paired + found.alone
-            texts.append(f"{name}: {used} of {came} images are in frames{why}")
+            refused, undecodable = front.counts.further_invalid[name], front.counts.further_undecodable[name]
+            used = found.paired + found.alone
+            why = self._unused.get(name, "")
+            texts.append(images_note(name, used, found.received + refused, refused + undecodable, why))
         if front.counts.without_pair:
-            texts.append(f"{front.counts.without_pair} frames are of further sensors alone")
+            texts.append(alone_note(front.counts.without_pair))
         return texts
 
     def outcomes(self) -> dict[int, Outcome]:
@@ -167,3 +171,8 @@ class ReplayedFrames:
                     )
             result[frame] = Outcome(UNPAIRED, reason)
         return result
+
+
+def _skews(paired: PairedFrame) -> dict[str, float]:
+    """Further sensor -> seconds, of those that the frame has."""
+    return {name: 1e-9 * skew_ns for name, skew_ns in paired.further_skew_ns.items()}

@@ -23,6 +23,7 @@ from mvloc_ros.replay.outcomes import Outcome
 from mvloc_ros.replay.plots import save_trajectory_figure
 from mvloc_ros.replay.plots_covariance import save_covariance_figure
 from mvloc_ros.replay.run import Floats
+from mvloc_ros.replay.sensor_figures import figure_values, sensor_columns, sensor_numbers
 from mvloc_ros.replay.start_counts import count_starts
 from mvloc_ros.replay.table import text_table
 from mvloc_ros.storage import replacing, write_file
@@ -77,6 +78,7 @@ def report_values(result: EvaluationResult) -> dict[str, Any]:
         "baselines": {name: _baseline_values(name, value) for name, value in result.baselines.items()},
         "covariance": None if result.consistency is None else result.consistency.to_dict(),
         "latency_ms": {step: asdict(summary) for step, summary in result.latency_ms.items()},
+        **figure_values(run),
         "wake_up": None if run.wake_up is None else run.wake_up.values(),
         "map_frame": run.map_frame,
         "truth_frame": run.truth_frame,
@@ -109,7 +111,8 @@ def _frames_csv(result: EvaluationResult) -> str:
     header += [f"truth_{axis}" for axis in axes] + [f"estimate_{axis}" for axis in axes]
     header += [f"{step}_ms" for step in result.step_ms]
     nees = _nees(result)
-    header += [*_OUTCOME_COLUMNS, *nees]
+    sensors = result.run.sensors
+    header += [*_OUTCOME_COLUMNS, *nees, *sensor_columns(sensors)]
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(header)
@@ -117,9 +120,9 @@ def _frames_csv(result: EvaluationResult) -> str:
         numbers = [result.translation_m[i], result.rotation_deg[i]]
         numbers += [*_parts(result.truth[i]), *_parts(result.estimates[i])]
         numbers += [values[i] for values in result.step_ms.values()]
-        outcome = _outcome_cells(result.run.outcomes.get(int(stamp)))
-        evaluated = _cells([values[i] for values in nees.values()])
-        writer.writerow([int(stamp), int(result.has_pose[i]), *_cells(numbers), *outcome, *evaluated])
+        outcome = result.run.outcomes.get(int(stamp))
+        last = _cells([*(values[i] for values in nees.values()), *sensor_numbers(sensors, outcome)])
+        writer.writerow([int(stamp), int(result.has_pose[i]), *_cells(numbers), *_outcome_cells(outcome), *last])
     return stream.getvalue()
 
 

@@ -40,7 +40,7 @@ class Run:
     nobody knows the network's poses. `map_frame` and `truth_frame` are the frames of estimates and truth, empty where
     no message says. `losses` are the messages that the recordings lack.
     `outcomes` say what became of each frame, {stamp of the frame: outcome}. `wake_up`: what starts without knowledge
-    came to, if any were made.
+    came to, if any were made. `sensors` are the model's besides color and depth; empty too where nobody tells.
     """
 
     source: str
@@ -63,6 +63,7 @@ class Run:
     truth_frame: str = ""
     losses: tuple[TopicLoss, ...] = ()
     wake_up: WakeUpResult | None = None
+    sensors: tuple[str, ...] = ()
 
     @property
     def frame_notes(self) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from mvloc_ros.evaluation.pose_errors import Accuracy
 from mvloc_ros.replay.evaluation import EvaluationResult
+from mvloc_ros.replay.sensor_figures import figure_lines
 from mvloc_ros.replay.start_counts import count_starts
 
 _MOST_REASONS = 10
@@ -24,7 +25,7 @@ def text_table(result: EvaluationResult) -> str:
     ]
     if run.drops:
         lines.append("dropped: " + ", ".join(f"{cause} {count}" for cause, count in run.drops.items()))
-    lines += [*_reason_lines(result), *_start_lines(result)]
+    lines += [*_reason_lines(result), *_start_lines(result), *figure_lines(run)]
     lines += ["", *_error_lines(result), *_covariance_lines(result), *_latency_lines(result)]
     lines += [] if run.wake_up is None else ["", run.wake_up.text()]
     return "\n".join([*lines, *(f"note: {note}" for note in (*run.frame_notes, *run.notes))])

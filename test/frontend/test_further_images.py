@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,11 +12,13 @@ import numpy as np
 import pytest
 from rig_bundle import CAMERA, REAR
 
+from mvloc_ros.frontend.camera_info import CameraModel
 from mvloc_ros.frontend.decode import DecodeError
 from mvloc_ros.frontend.extrinsic_check import extrinsic_problem
 from mvloc_ros.frontend.front_end import FrontEnd, FrontEndOptions, PairedFrame
 from mvloc_ros.frontend.image_reader import ImageReader
 from mvloc_ros.geometry import se3
+from mvloc_ros.geometry.camera import View
 from mvloc_ros.geometry.transform_lookup import Found
 from mvloc_ros.model.frame import ColorImage, DepthImage
 from mvloc_ros.model.modalities import Sensor
@@ -46,11 +49,24 @@ def sensor(kind: str) -> Sensor:
 
 
 def read(kind: str, message: Any) -> Any:
-    def no_manifest() -> Any:
-        raise AssertionError("the manifest is of no use here")
-
-    found = ImageReader(NodeParameters(), no_manifest, None).read_further(sensor(kind), message)
+    found = ImageReader(NodeParameters(), lambda: manifest_of(sensor(kind)), None).read_further("rear", message)
     return found() if callable(found) else found
+
+
+def manifest_of(*sensors: Sensor) -> Any:
+    return SimpleNamespace(sensors=[SimpleNamespace(sensor=one) for one in sensors])
+
+
+def test_after_an_exchange_images_are_rescaled_to_the_camera_of_the_new_model() -> None:
+    before = sensor("gray")
+    running = [before]
+    reader = ImageReader(NodeParameters(rescale_input=True), lambda: manifest_of(*running), None)
+    reader.further_models["rear"] = CameraModel(CAMERA, "rear", "", 0.0)
+    message = raw("mono8", PIXELS.astype(np.uint8))
+    assert reader.read_further("rear", message).view == View(0.0, 0.0, 1.0, 1.0)
+    running[:] = [replace(before, camera=replace(CAMERA, fx=2 * CAMERA.fx, fy=2 * CAMERA.fy))]
+    found = reader.read_further("rear", message).view
+    assert found.right - found.left == pytest.approx(0.5, abs=0.01)
 
 
 def test_images_are_read_by_kind() -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rosbags.interfaces import Nodetype
+from rosbags.typesys import get_types_from_msg
 
 from mvloc_ros.cli import main
 from mvloc_ros.errors import MvlocError
@@ -52,10 +54,14 @@ def live_bag(tmp_path: Path) -> Callable[..., Path]:
         rejected: int = 0,
         silent: tuple[int, ...] = (),
         said: Callable[[int], dict[str, object]] = lambda index: {},
+        definition: str = "",
     ) -> Path:
+        """`definition` is another one of the status than this version's."""
         path = tmp_path / name
         with BagReader(played) as reader, BagWriter(path) as writer:
             build = MessageBuilder(writer.store)
+            if definition:
+                writer.store.register(get_types_from_msg(definition, topics.STATUS))
             for topic, kind in (
                 (topics.GROUND_TRUTH, topics.POSE),
                 ("/mvloc/pose", topics.POSE),
@@ -97,9 +103,15 @@ def reference(store, timeline: Timeline):
 
 
 def status_message(store, stamp: int, valid: bool, index: int, **more):
-    defaults = {"string": "", "bool": False, "float32": 0.0, "float64": 0.0, "uint8": 0, "uint64": 0}
+    def empty(description):
+        kind, inner = description
+        if kind == Nodetype.SEQUENCE:  # numbers are arrays
+            name = inner[0][1][0]
+            return [] if name == "string" else np.zeros(0, name)
+        return {"string": "", "bool": False, "float32": 0.0, "float64": 0.0, "uint8": 0, "uint64": 0}[inner[0]]
+
     fields = store.fielddefs[topics.STATUS][1]
-    values = {name: defaults[description[1][0]] for name, description in fields if name not in ("header", *more)}
+    values = {name: empty(description) for name, description in fields if name not in ("header", *more)}
     values |= {
         "pose_valid": valid,
         "decode_ms": 1.0,
@@ -111,6 +123,7 @@ def status_message(store, stamp: int, valid: bool, index: int, **more):
         "backend": "arithmetic",
         **more,
     }
+    values = {name: value for name, value in values.items() if name in dict(fields)}
     return store.types[topics.STATUS](header=MessageBuilder(store).header(stamp, "camera"), **values)
 
 
@@ -425,3 +438,42 @@ def test_what_a_node_counted_before_the_recording_began_is_not_of_the_run(camera
 def test_reasons_are_grouped_without_their_numbers(words: str, pattern: str):
     (group,) = group_reasons([Outcome("rejected", words), Outcome("rejected", words)])
     assert (group.reason, group.frames, group.example) == (pattern, 2, words)
+
+
+CURRENT = Path(__file__).resolve().parents[2] / "msg" / "LocalizationStatus.msg"
+
+
+@pytest.mark.parametrize("before", ["# FURTHER SENSORS", "# TRUST"])
+def test_statuses_with_the_fields_of_earlier_versions_are_read(camera_bag, live_bag, tmp_path, before: str):
+    """Without those of further sensors, and further back without scores and what follows but counters."""
+    text = CURRENT.read_text()
+    older = text.split(before)[0]
+    if "# COUNTERS" not in older:
+        latency = text.split("# LATENCY")[1].split("# FURTHER SENSORS")[0]
+        lines = [line for line in latency.splitlines() if "uint64 rejected" not in line and "refinement_ms" not in line]
+        older += "# LATENCY" + "\n".join(lines)
+
+    played = camera_bag()
+    live = live_bag(played, lost_pose=(3,), definition=older)
+    with BagReader(live) as reader:
+        status = next(message for _, _, message in reader.messages(("/mvloc/status",)))
+    assert not hasattr(status, "sensors")
+    assert hasattr(status, "score") == ("network_pose" in older)
+    run = read_live_run(live, None, LiveOptions(played_bag=played))
+    assert run.sensors == ()
+    assert kinds(run).count("accepted") == 7
+    assert main(["evaluate", str(live), "--played-bag", str(played), "--out", str(tmp_path / "out")]) == 0
+    rows = list(csv.DictReader((tmp_path / "out" / "frames.csv").open()))
+    assert not any(name.endswith("_share") for name in rows[0])
+
+
+def test_statuses_whose_arrays_of_sensors_are_of_different_lengths_are_read(camera_bag, live_bag):
+    def said(index: int) -> dict[str, object]:
+        rest = {"sensor_shares": np.array([0.1], np.float32), "sensor_skews": np.array([0.01])}
+        return {"sensors": ["rear", "thermal"], **rest, "sensors_received": np.array([index], np.uint64)}
+
+    run = read_live_run(live_bag(camera_bag(), said=said), None, LiveOptions())
+    assert run.sensors == ("rear", "thermal")
+    assert kinds(run) == ["accepted"] * 8
+    assert {tuple(outcome.skews_s.items()) for outcome in run.outcomes.values()} == {(("rear", 0.01),)}
+    assert not any(outcome.shares for outcome in run.outcomes.values())

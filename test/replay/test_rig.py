@@ -153,6 +153,39 @@ def test_what_is_missing_is_said(offline: Path) -> None:
     assert f"{LED} frames are of further sensors alone" in notes
 
 
+PRECISIONS = {"prior": 1.0, "color": 2.0, "depth": 1.0, "rear": 1.0, "thermal": 1.0}
+"""Of the experts of `tiny_network.rig_network`."""
+
+
+def test_shares_and_skews_of_each_frame_go_by_the_name_of_the_sensor(offline: Path) -> None:
+    used = {"rear": 0, "thermal": 0}
+    for row in frames(offline):
+        if row["outcome"] != "accepted":
+            assert not any(row[f"{name}_share"] for name in PRECISIONS)
+            continue
+        is_front = (int(row["stamp_ns"]) - START) % PERIOD == 0
+        there = {"prior"} | ({"color", "depth"} if is_front else set())
+        there |= {name for name in ("rear", "thermal") if row[f"{name}_skew_s"]}
+        total = sum(PRECISIONS[name] for name in there)
+        for name, precision in PRECISIONS.items():
+            expected = precision / total if name in there else 0.0
+            assert float(row[f"{name}_share"]) == pytest.approx(expected, abs=1e-6)
+        if "rear" in there:
+            assert float(row["rear_skew_s"]) == pytest.approx(1e-9 * SKEW if is_front else 0.0, abs=1e-9)
+        used = {name: count + (name in there) for name, count in used.items()}
+    figures = json.loads((offline / "report.json").read_text())["sensors"]
+    assert list(figures) == ["rear", "thermal"]
+    assert {name: one["poses"] for name, one in figures.items()} == used
+    assert figures["rear"]["median_skew_s"] == pytest.approx(1e-9 * SKEW, abs=1e-9)
+    assert figures["thermal"]["median_share"] == pytest.approx(1 / 6, abs=1e-6)
+
+
+def test_a_pair_has_no_columns_of_sensors(recording: Path, tiny_bundle: Path, tmp_path: Path) -> None:
+    report = run("replay", recording, tiny_bundle, tmp_path)
+    assert "sensors" not in report
+    assert not any(name.endswith(("_share", "_skew_s")) for name in frames(tmp_path)[0])
+
+
 def test_without_the_rear_camera_the_thermal_one_makes_the_frames(
     recording: Path, bundle: Path, tmp_path: Path
 ) -> None:
@@ -198,3 +231,25 @@ def test_live_and_offline_say_the_same_and_give_the_same_poses(offline: Path, li
     seen, expected = read_tum(live / "estimate.tum"), read_tum(offline / "estimate.tum")
     np.testing.assert_array_equal(seen.stamps_ns, moved(expected.stamps_ns))
     assert se3.translation_error(seen.poses, expected.poses).max() < 1e-4
+    of_sensors = [name for name in a[0] if name.endswith(("_share", "_skew_s"))]
+    assert len(of_sensors) == len(PRECISIONS) + 2
+    for name in of_sensors:
+        assert [row[name] for row in a] == [row[name] for row in b], name
+    reports = [json.loads((out / "report.json").read_text()) for out in (live, offline)]
+    assert reports[0]["sensors"] == reports[1]["sensors"]
+    of_images = [[note for note in report["notes"] if "images are in frames" in note] for report in reports]
+    assert of_images[0] == of_images[1]
+
+
+@pytest.mark.dds
+@pytest.mark.timeout(300)
+def test_the_counters_of_a_live_run_say_what_became_of_each_image(live: Path) -> None:
+    with BagReader(live / "live") as reader:
+        last = [message for _, _, message in reader.messages(("/mvloc/status",))][-1]
+    assert list(last.sensors) == ["rear", "thermal"]
+    dropped = last.sensors_dropped_unpaired + last.sensors_dropped_invalid
+    waiting = last.sensors_received - last.sensors_in_frames - dropped
+    assert list(last.sensors_received) == [FRAMES - len(REAR_PAUSES) + 1, FRAMES - THERMAL_STARTS + 1]
+    assert (waiting >= 0).all()
+    assert (waiting <= 5).all()
+    assert last.without_pair == LED
