@@ -154,4 +154,6 @@ def _conversion_values(job: Job) -> dict[str, Any]:
     values = asdict(job.options.conversion)
     T = job.options.conversion.poses.T_pose_camera
     values["poses"]["T_pose_camera"] = None if T is None else T.tolist()
+    if not job.options.conversion.sensors:
+        del values["sensors"]  # as of runs from before there was the choice
     return {**values, "allow_damage": job.options.allow_damage}

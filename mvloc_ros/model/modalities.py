@@ -90,11 +90,7 @@ class Sensor:
     units_per_metre: float = 1000.0
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name) or self.name in _TAKEN:
-            raise ManifestError(
-                f"the sensor name {quoted(self.name)} is not accepted: use up to 32 small letters, digits and "
-                f"underscores, and none of {', '.join(sorted(_TAKEN))}"
-            )
+        require_name(self.name)
         label = f"sensor {self.name}"
         if self.kind not in KINDS:
             raise ManifestError(f"the kind of {label} must be {', '.join(KINDS)}, not {quoted(self.kind)}")
@@ -166,6 +162,15 @@ class SensorInput:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         return {**self.sensor.to_dict(), "height": self.height, "width": self.width}
+
+
+def require_name(name: str) -> None:
+    """Raise ManifestError where a sensor cannot have this name."""
+    if not _NAME.fullmatch(name) or name in _TAKEN:
+        raise ManifestError(
+            f"the sensor name {quoted(name)} is not accepted: use up to 32 small letters, digits and underscores, and "
+            f"none of {', '.join(sorted(_TAKEN))}"
+        )
 
 
 def modality_names(sensors: Sequence[Sensor]) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from sensor_msgs.msg import CameraInfo
 from mvloc_ros.foreign_text import shown
 from mvloc_ros.frontend.front_end import TICK_S
 from mvloc_ros.frontend.input_log import InputLog
+from mvloc_ros.frontend.transport_names import info_topic
 from mvloc_ros.limits import MOST_LOG_CHARACTERS
 from mvloc_ros.model.manifest import Manifest
 from mvloc_ros.node.lasting_problems import Level, Problem, ProblemLog
@@ -33,7 +34,6 @@ from mvloc_ros.node.subscriptions import (
 from mvloc_ros.node.throttled_group import ThrottledGroup
 from mvloc_ros.node.topic_monitor import TopicMonitor
 from mvloc_ros.node.watchdog import Watchdog
-from mvloc_ros.parameters.sensor_topics import info_topic
 from mvloc_ros.parameters.table import NodeParameters
 
 _LOOK_S = 1.0

@@ -16,10 +16,10 @@ from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
 from mvloc_ros.frontend.input_log import InputLog
+from mvloc_ros.frontend.transport_names import is_compressed
 from mvloc_ros.node.qos import adapts, image_qos, policy_name
 from mvloc_ros.node.topic_monitor import TopicMonitor
 from mvloc_ros.parameters.inputs import InputParameters
-from mvloc_ros.parameters.sensor_topics import is_compressed
 
 try:
     from rclpy.event_handler import SubscriptionEventCallbacks

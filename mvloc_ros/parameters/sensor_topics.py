@@ -12,7 +12,6 @@ from mvloc_ros.foreign_text import shown
 from mvloc_ros.parameters.errors import ParameterError
 
 _EXAMPLE = "rear:=/rear/color/image_raw thermal:=/thermal/image"
-_COMPRESSED = ("compressed", "compressedDepth")
 
 
 def read_sensor_topics(text: str, sensors: Sequence[str], model: str) -> dict[str, str]:
@@ -54,14 +53,3 @@ def absence_text(topics: Mapping[str, str], sensors: Sequence[str]) -> str:
         f"the model takes {', '.join(missing)} too, of which sensor_topics names no topic: poses are found without, "
         "and their covariance is not one that was measured"
     )
-
-
-def is_compressed(topic: str) -> bool:
-    """Whether a topic's name is that of a compressed transport (image_transport's suffix)."""
-    return topic.rsplit("/", 1)[-1] in _COMPRESSED
-
-
-def info_topic(topic: str) -> str:
-    """The camera_info beside an image topic, by image_transport's rule."""
-    base = topic.rsplit("/", 1)[0] if is_compressed(topic) else topic
-    return base.rsplit("/", 1)[0] + "/camera_info" if "/" in base else "camera_info"

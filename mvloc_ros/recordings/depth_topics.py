@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from mvloc_ros.frontend import decode
-from mvloc_ros.frontend.compressed import decode_compressed_depth
+from mvloc_ros.frontend.compressed import decode_compressed_color, decode_compressed_depth
 from mvloc_ros.frontend.depth_check import add_image, unit_text
 from mvloc_ros.geometry.depth_statistics import DepthTally, unusual
 from mvloc_ros.recordings import topics
@@ -56,6 +56,20 @@ def is_color(message_type: str, message: Any) -> bool:
     if message_type != topics.COMPRESSED_IMAGE or is_depth(message_type, message):
         return False
     return decode.is_color(_encoding_word(message.format))
+
+
+def kind_of(message_type: str, message: Any) -> str | None:
+    """`depth`, `gray` (one channel of 8 bits) or `color`, by an image of a topic; None of what is none of them."""
+    if is_depth(message_type, message):
+        return "depth"
+    if not is_color(message_type, message):
+        return None
+    try:
+        compressed = message_type == topics.COMPRESSED_IMAGE
+        image = decode_compressed_color(message) if compressed else decode.decode_color(message)
+    except decode.DecodeError:
+        return "color"  # one image may be damaged; the others tell
+    return "gray" if image.order == "mono" else "color"
 
 
 def _encoding_word(name: str) -> str:

@@ -114,31 +114,36 @@ class FolderWriter:
                 f"{quoted(found.get(different), _SHOWN)}, now {quoted(self._source.get(different), _SHOWN)}): {remedy}."
             )
 
-    def has_color(self, name: FrameName) -> bool:
-        """Whether an earlier run has written the colour image."""
-        return any(_is_written(self._path(name, f"color.{suffix}")) for suffix in COLOR_FORMATS)
+    def has_color(self, name: FrameName, modality: str = "color") -> bool:
+        """Whether an earlier run has written the colour image, or that of a further sensor."""
+        return any(_is_written(self._path(name, f"{modality}.{suffix}")) for suffix in COLOR_FORMATS)
 
-    def has_depth(self, name: FrameName) -> bool:
-        """Whether an earlier run has written the depth image."""
-        return _is_written(self._path(name, "depth.png"))
+    def has_depth(self, name: FrameName, modality: str = "depth") -> bool:
+        """Whether an earlier run has written the depth image, or that of a further sensor."""
+        return _is_written(self._path(name, f"{modality}.png"))
 
-    def write_color(self, name: FrameName, rgb: NDArray[np.uint8], suffix: str = "png") -> None:
-        """Store uint8 `[H, W, 3]` RGB as PNG, or as JPEG of quality 95."""
+    def write_color(
+        self, name: FrameName, pixels: NDArray[np.uint8], suffix: str = "png", modality: str = "color"
+    ) -> None:
+        """Store uint8 `[H, W, 3]` RGB, or `[H, W]` gray, as PNG, or as JPEG of quality 95."""
         options = [cv2.IMWRITE_JPEG_QUALITY, 95] if suffix == "jpg" else []
-        _, data = cv2.imencode(f".{suffix}", np.ascontiguousarray(rgb[:, :, ::-1]), options)
-        self.write_color_file(name, data.tobytes(), suffix)
+        stored = np.ascontiguousarray(pixels[:, :, ::-1]) if pixels.ndim == 3 else pixels
+        _, data = cv2.imencode(f".{suffix}", stored, options)
+        self.write_color_file(name, data.tobytes(), suffix, modality)
 
-    def write_color_file(self, name: FrameName, data: bytes, suffix: str) -> None:
+    def write_color_file(self, name: FrameName, data: bytes, suffix: str, modality: str = "color") -> None:
         """Store a JPEG or PNG as it is."""
-        self._write(self._path(name, f"color.{suffix}"), data)
+        self._write(self._path(name, f"{modality}.{suffix}"), data)
 
-    def write_depth(self, name: FrameName, metres: NDArray[Any], units_per_metre: float) -> None:
+    def write_depth(
+        self, name: FrameName, metres: NDArray[Any], units_per_metre: float, modality: str = "depth"
+    ) -> None:
         """Store a depth map in metres as 16 bits; 0 where invalid or more than 16 bits hold."""
         with np.errstate(invalid="ignore"):
             units = np.rint(np.asarray(metres, dtype=np.float64) * units_per_metre)
             held = (units > 0) & (units < DEPTH_LIMIT)
         _, data = cv2.imencode(".png", np.where(held, units, 0).astype(np.uint16))
-        self._write(self._path(name, "depth.png"), data.tobytes())
+        self._write(self._path(name, f"{modality}.png"), data.tobytes())
 
     def write_pose(self, name: FrameName, T_map_camera: NDArray[np.float64]) -> None:
         """Store a pose with all digits of float64."""
@@ -146,8 +151,8 @@ class FolderWriter:
 
     def remove(self, name: FrameName) -> None:
         """Remove a frame."""
-        for suffix in (*(f"color.{suffix}" for suffix in COLOR_FORMATS), "depth.png", "pose.txt"):
-            self._path(name, suffix).unlink(missing_ok=True)
+        for path in list((self.partial / name.sequence).glob(f"frame-{name.index:06d}.*")):
+            path.unlink(missing_ok=True)
 
     def finish(
         self,

@@ -17,13 +17,14 @@ from mvloc_ros.frontend.decode import DecodeError
 from mvloc_ros.frontend.extrinsic_check import extrinsic_problem
 from mvloc_ros.frontend.front_end import FrontEnd, FrontEndOptions, PairedFrame
 from mvloc_ros.frontend.image_reader import ImageReader
+from mvloc_ros.frontend.transport_names import info_topic
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.camera import View
 from mvloc_ros.geometry.transform_lookup import Found
 from mvloc_ros.model.frame import ColorImage, DepthImage
 from mvloc_ros.model.modalities import Sensor
 from mvloc_ros.parameters.errors import ParameterError
-from mvloc_ros.parameters.sensor_topics import info_topic, read_sensor_topics, sensor_topics_text
+from mvloc_ros.parameters.sensor_topics import read_sensor_topics, sensor_topics_text
 from mvloc_ros.parameters.table import NodeParameters
 
 MS = 1_000_000

@@ -13,6 +13,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from status_message import status_of
 
 from mvloc_ros import storage
 from mvloc_ros.recordings import RecordingError, open_folder, read_color, topics
@@ -119,8 +120,7 @@ def test_the_definitions_are_in_the_recording(tmp_path: Path):
     """A reader that has never heard of the project's message reads it from the recording alone."""
     with BagWriter(tmp_path / "bag") as writer:
         writer.add_topic("/mvloc/status", topics.STATUS)
-        status = status_message(writer.store)
-        writer.write("/mvloc/status", 5, status)
+        writer.write("/mvloc/status", 5, status_of(writer.store, 5, reason="dark", published=7))
     from rosbags.highlevel import AnyReader
 
     with AnyReader([tmp_path / "bag"]) as reader:
@@ -128,16 +128,6 @@ def test_the_definitions_are_in_the_recording(tmp_path: Path):
         message = reader.deserialize(data, connection.msgtype)
     assert message.reason == "dark"
     assert message.published == 7
-
-
-def status_message(store):
-    fields = store.fielddefs[topics.STATUS][1]
-    defaults = {"string": "", "bool": False, "float32": 0.0, "float64": 0.0, "uint8": 0, "uint64": 0}
-    build = MessageBuilder(store)
-    nested = {"header": build.header(5, "camera"), "network_pose": build.pose(5, "map", np.eye(4)).pose}
-    values = {name: defaults[description[1][0]] for name, description in fields if name not in nested}
-    values.update(reason="dark", published=7)
-    return store.types[topics.STATUS](**nested, **values)
 
 
 def test_an_existing_recording_is_kept_unless_forced(bag: Path, seven_scenes: Path):

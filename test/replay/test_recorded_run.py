@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rosbags.interfaces import Nodetype
 from rosbags.typesys import get_types_from_msg
+from status_message import status_of
 
 from mvloc_ros.cli import main
 from mvloc_ros.errors import MvlocError
@@ -103,16 +103,7 @@ def reference(store, timeline: Timeline):
 
 
 def status_message(store, stamp: int, valid: bool, index: int, **more):
-    def empty(description):
-        kind, inner = description
-        if kind == Nodetype.SEQUENCE:  # numbers are arrays
-            name = inner[0][1][0]
-            return [] if name == "string" else np.zeros(0, name)
-        return {"string": "", "bool": False, "float32": 0.0, "float64": 0.0, "uint8": 0, "uint64": 0}[inner[0]]
-
-    fields = store.fielddefs[topics.STATUS][1]
-    values = {name: empty(description) for name, description in fields if name not in ("header", *more)}
-    values |= {
+    values = {
         "pose_valid": valid,
         "decode_ms": 1.0,
         "inference_ms": 0.0 if index == 6 and not valid else 10.0 + index,
@@ -121,10 +112,8 @@ def status_message(store, stamp: int, valid: bool, index: int, **more):
         "dropped_busy": index // 2,
         "model": "tiny",
         "backend": "arithmetic",
-        **more,
     }
-    values = {name: value for name, value in values.items() if name in dict(fields)}
-    return store.types[topics.STATUS](header=MessageBuilder(store).header(stamp, "camera"), **values)
+    return status_of(store, stamp, **{**values, **more})
 
 
 def test_a_live_run_is_joined_by_its_own_stamps(camera_bag, live_bag, tiny_bundle: Path):

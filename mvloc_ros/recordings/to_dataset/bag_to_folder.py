@@ -27,8 +27,10 @@ from mvloc_ros.recordings.to_dataset.depth_report import DepthReport
 from mvloc_ros.recordings.to_dataset.frame_plan import Plan, make_plan, pair_images
 from mvloc_ros.recordings.to_dataset.imu_source import ImuCollector
 from mvloc_ros.recordings.to_dataset.odometry_source import OdometrySource, find_odometry
-from mvloc_ros.recordings.to_dataset.passes import first_pass, remove_lost, second_pass
+from mvloc_ros.recordings.to_dataset.passes import first_pass, remove_lost, require_sensors, second_pass
 from mvloc_ros.recordings.to_dataset.pose_source import NO_POSES, PoseOptions
+from mvloc_ros.recordings.to_dataset.sensor_images import sensors_of
+from mvloc_ros.recordings.to_dataset.sensor_summary import other_lines, sensor_lines
 from mvloc_ros.recordings.to_dataset.summary import (
     DatasetSummary,
     camera_lines,
@@ -47,7 +49,7 @@ from mvloc_ros.recordings.to_dataset.without_poses import write_bare_folder
 
 _log = logging.getLogger(__name__)
 
-IMAGE_SKEW_NS, CLOUD_SKEW_NS = 20_000_000, 60_000_000
+CLOUD_SKEW_NS = 60_000_000
 
 
 def to_dataset(
@@ -69,7 +71,8 @@ def to_dataset(
             else.
     """
     with open_bag(bag, allow_damage=allow_damage) as reader:
-        selected = select(reader, options.color, options.depth, options.color_info, options.depth_info)
+        named = options.color, options.depth, options.color_info, options.depth_info
+        selected = select(reader, *named, options.sensors)
         _check_options(options, selected)
         imu = ImuCollector(reader, options.imu_topic) if options.poses.source == NO_POSES else None
         stamps, collected = first_pass(reader, selected, progress, imu)
@@ -96,7 +99,12 @@ def to_dataset(
         )
         cameras, to_map = cameras_of(reader, options, selected, collected, plan)
         odometry = find_odometry(collected, options.poses, posed.frame).without(poses)
-        cameras = replace(cameras, T_base_camera=odometry.mount([frame.color_ns for frame in plan.frames]))
+        sensors = sensors_of(options, selected, collected.tree, plan, stamps)
+        cameras = replace(
+            cameras,
+            T_base_camera=odometry.mount([frame.color_ns for frame in plan.frames]),
+            sensors=tuple(images.sensor for images in sensors),
+        )
         with FolderWriter(out, _identity(reader, options)) as writer:
             if writer.complete:
                 folder = open_folder(out)
@@ -105,13 +113,16 @@ def to_dataset(
                     *pose_lines(poses, plan, stamps, posed),
                     odometry.text(),
                     *camera_lines(selected),
+                    *sensor_lines(sensors, plan),
+                    *other_lines(selected),
                 )
                 return DatasetSummary(out, len(folder.train), len(folder.test), Counter(), "complete already", inputs)
             depth_type = "" if selected.depth is None else selected.depth.type
             report = DepthReport(depth_type, options.depth_unit_m, cameras.depth_units_per_metre, len(plan.frames))
-            lost = second_pass(
-                reader, selected, stamps, plan, cameras, to_map, writer, options.color_format, progress, report
+            without = second_pass(
+                reader, selected, stamps, plan, cameras, to_map, writer, options.color_format, progress, report, sensors
             )
+            lost = without.frames
             source = f"poses: {poses.text()}; {images_text(selected)}"
             inputs = (
                 *damage_lines(reader),
@@ -120,8 +131,11 @@ def to_dataset(
                 *odometry.lines(),
                 *camera_lines(selected),
                 *depth_lines(report, cameras.depth_of_points),
+                *sensor_lines(sensors, plan, without),
+                *other_lines(selected),
             )
             try:
+                require_sensors(writer, sensors, without)
                 summary = _finish(writer, plan, lost, cameras, source, poses.alternatives, force)
                 return replace(summary, inputs=inputs)
             except RecordingError:
@@ -172,9 +186,8 @@ def _check_bare(options: DatasetOptions) -> None:
 
 
 def _skew(options: DatasetOptions, selected: Selection) -> int:
-    if options.max_skew_ns is not None:
-        return options.max_skew_ns
-    return CLOUD_SKEW_NS if selected.depth is not None and selected.depth.type == CLOUD else IMAGE_SKEW_NS
+    is_cloud = selected.depth is not None and selected.depth.type == CLOUD
+    return CLOUD_SKEW_NS if is_cloud and options.max_skew_ns is None else options.image_skew_ns
 
 
 def _images(options: DatasetOptions, selected: Selection, stamps: Mapping[str, TopicStamps]) -> dict[str, list[int]]:
@@ -243,6 +256,8 @@ def _identity(reader: BagReader, options: DatasetOptions) -> dict[str, Any]:
         del chosen["poses"]["limits"]  # as in folders from before there was the choice
     if options.imu_topic is None:
         del chosen["imu_topic"]  # as in folders from before there was the choice
+    if not options.sensors:
+        del chosen["sensors"]  # as in folders from before there was the choice
     if not options.depth_unit_m:
         del chosen["depth_unit_m"]  # as in folders from before there was the choice
     return {

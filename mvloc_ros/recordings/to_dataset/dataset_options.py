@@ -6,6 +6,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from mvloc_ros.recordings.to_dataset.pose_source import PoseOptions
+from mvloc_ros.recordings.to_dataset.sensor_choice import SensorChoice
+
+IMAGE_SKEW_NS = 20_000_000
 
 
 @dataclass(frozen=True)
@@ -13,7 +16,7 @@ class DatasetOptions:
     """Options; None is found in the recording or has a default by the kind of depth.
 
     `depth_unit_m` are the metres of one unit of the recorded depth, 0 for REP 118's; `depth_units_per_metre` are those
-    of the folder's depth images. `imu_topic` may be "none".
+    of the folder's depth images. `imu_topic` may be "none". `sensors` are those besides color and depth.
     """
 
     color: str | None = None
@@ -32,3 +35,9 @@ class DatasetOptions:
     depth_unit_m: float = 0.0
     licence: str = ""
     imu_topic: str | None = None
+    sensors: tuple[SensorChoice, ...] = ()
+
+    @property
+    def image_skew_ns(self) -> int:
+        """Largest difference of the stamps of two images of a frame."""
+        return IMAGE_SKEW_NS if self.max_skew_ns is None else self.max_skew_ns

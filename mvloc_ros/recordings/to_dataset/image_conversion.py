@@ -16,7 +16,7 @@ from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.geometry.projection import register_depth
 from mvloc_ros.image_header import JPEG_START, PNG_SIGNATURE
 from mvloc_ros.model.frame import DepthImage
-from mvloc_ros.model.preprocessing import prepare_color, prepare_depth
+from mvloc_ros.model.preprocessing import prepare_color, prepare_depth, prepare_gray
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import BagReader, RawMessage
 from mvloc_ros.recordings.errors import RecordingError
@@ -29,35 +29,50 @@ _FILE_ORDERS = ("bgr", "bgra", "mono")
 ToDepthMap = Callable[[Any], NDArray[np.float32]]
 
 
-def write_color(writer: FolderWriter, name: FrameName, message: Any, camera: PinholeCamera, suffix: str) -> None:
-    """Store a colour message; a JPEG or PNG as it came, so that it loses nothing a second time.
+def write_color(
+    writer: FolderWriter,
+    name: FrameName,
+    message: Any,
+    camera: PinholeCamera,
+    suffix: str,
+    modality: str = "color",
+    *,
+    is_gray: bool = False,
+) -> None:
+    """Store a message of the colour camera or of another one; a JPEG or PNG as it came, so that it loses nothing.
 
-    As a new PNG where the message's format says what no file can: that it is a mosaic, or has red and blue exchanged.
+    As a new PNG where the message's format says what no file can: that it is a mosaic, or has red and blue exchanged;
+    and where one channel is wanted (`is_gray`) and the file has several. `modality` is `color` or a sensor's name.
 
     Raises:
         DecodeError: the image cannot be read, or has not the size of its camera_info.
     """
     compressed = not hasattr(message, "encoding")
     image = decode_compressed_color(message) if compressed else decode_color(message)
-    _check_size(image.pixels, camera, "colour")
+    _check_size(image.pixels, camera, "colour" if modality == "color" else modality)
     data = bytes(message.data) if compressed else b""
-    if image.order in _FILE_ORDERS and data.startswith((PNG_SIGNATURE, JPEG_START)):
-        writer.write_color_file(name, data, "png" if data.startswith(PNG_SIGNATURE) else "jpg")
+    if image.order in (("mono",) if is_gray else _FILE_ORDERS) and data.startswith((PNG_SIGNATURE, JPEG_START)):
+        writer.write_color_file(name, data, "png" if data.startswith(PNG_SIGNATURE) else "jpg", modality)
         return
-    writer.write_color(name, prepare_color(image, camera.height, camera.width), "png" if compressed else suffix)
+    pixels = (prepare_gray if is_gray else prepare_color)(image, camera.height, camera.width)
+    writer.write_color(name, pixels, "png" if compressed else suffix, modality)
 
 
 def image_to_depth_map(
-    message_type: str, camera: PinholeCamera, register: tuple[PinholeCamera, Array] | None, unit_m: float
+    message_type: str,
+    camera: PinholeCamera,
+    register: tuple[PinholeCamera, Array] | None,
+    unit_m: float,
+    modality: str = "depth",
 ) -> ToDepthMap:
     """A function from depth messages to metres `[H, W]`, registered to a colour camera where that is given.
 
-    `unit_m` are the metres of one unit of the messages' values; 0 takes REP 118's.
+    `unit_m` are the metres of one unit of the messages' values; 0 takes REP 118's. `modality` is the sensor, for words.
     """
 
     def convert(message: Any) -> NDArray[np.float32]:
         image = _decode_depth(message, message_type, unit_m)
-        _check_size(image.values, camera, "depth")
+        _check_size(image.values, camera, modality)
         metres = prepare_depth(image, camera.height, camera.width)
         return metres if register is None else register_depth(metres, camera, register[0], register[1])
 

@@ -14,6 +14,7 @@ import numpy as np
 from mvloc_ros.frontend.camera_check import is_distorted
 from mvloc_ros.recordings.bag_reader import BagReader
 from mvloc_ros.recordings.pose_series import stamps_text
+from mvloc_ros.recordings.recorded_camera import RecordedCamera
 from mvloc_ros.recordings.time_base import TopicStamps
 from mvloc_ros.recordings.to_dataset.depth_report import DepthReport
 from mvloc_ros.recordings.to_dataset.frame_plan import Plan
@@ -99,16 +100,21 @@ def camera_lines(selected: Selection) -> list[str]:
         lines.append(f"{kind} camera: {info.text()}")
         if kind == "depth" and info is selected.color_info:
             continue  # its remarks were listed
-        remarks = list(info.remarks)
-        if is_distorted(info.model):
-            remarks.append(
-                f"the {kind} images are not rectified ({info.model.distortion_text}) and are stored as they came: "
-                "record the rectified topic, or let the node read this very topic"
-            )
-        for remark in remarks:
-            _log.warning("%s.", remark)
-        lines += [f"note: {remark}" for remark in remarks]
+        lines += camera_remarks(kind, info)
     return lines
+
+
+def camera_remarks(kind: str, info: RecordedCamera) -> list[str]:
+    """Remarks on a camera, which are logged as warnings too; `kind` is what its images are called."""
+    remarks = list(info.remarks)
+    if is_distorted(info.model):
+        remarks.append(
+            f"the {kind} images are not rectified ({info.model.distortion_text}) and are stored as they came: "
+            "record the rectified topic, or let the node read this very topic"
+        )
+    for remark in remarks:
+        _log.warning("%s.", remark)
+    return [f"note: {remark}" for remark in remarks]
 
 
 def depth_lines(report: DepthReport, is_lidar: bool) -> list[str]:

@@ -33,6 +33,8 @@ def add_to_dataset_arguments(parser: argparse.ArgumentParser) -> None:
         "  mvloc bag to-dataset bags/robot --out data/yard --poses /gnss/pose --pose-frame base_link \\\n"
         "      --extrinsic 0.3 0 0.2 -0.5 0.5 -0.5 0.5\n"
         "  mvloc bag to-dataset bags/walk --out data/walk --poses none\n"
+        "  mvloc bag to-dataset bags/rig --out data/rig --color /front/image_raw --depth /front_depth/image_raw \\\n"
+        "      --sensor rear:=/rear/color/image_raw --sensor thermal:=/thermal/image_raw --sensor-kind thermal:=gray\n"
         "  mvloc bag to-dataset bags/walk --out data/walk --trajectory CameraTrajectory.txt --trajectory-frame optical"
     )
     parser.add_argument("bag", type=Path, help="recording (folder, .mcap, .db3 or ROS 1 .bag file)")
@@ -52,6 +54,7 @@ def add_to_dataset_arguments(parser: argparse.ArgumentParser) -> None:
 def add_conversion_arguments(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
     """The options of `dataset_options` but for the split and the licence; `several`: `--trajectory` may be repeated."""
     _add_images(parser)
+    _add_sensors(parser)
     _add_poses(parser, several)
 
 
@@ -67,7 +70,8 @@ def _add_images(parser: argparse.ArgumentParser) -> None:
         "--max-skew",
         type=not_negative,
         metavar="MS",
-        help="largest time between colour and depth (default: 20, for clouds 60)",
+        help="largest time between colour and depth, and a frame and a further sensor's image (default: 20, for "
+        "clouds 60)",
     )
     group.add_argument("--keep-unpaired", action="store_true", help="keep colour images without depth")
     group.add_argument(
@@ -92,6 +96,40 @@ def _add_images(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="values per metre of the depth images that are WRITTEN; does not affect those that are read (default: "
         "1000, for clouds 256)",
+    )
+
+
+def _add_sensors(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("sensors besides color and depth (docs/sensors.md)")
+    group.add_argument(
+        "--sensor",
+        action="append",
+        default=[],
+        metavar="NAME:=TOPIC",
+        help="images of a further sensor, Image, CompressedImage or compressedDepth, with camera_info beside it "
+        "(repeatable; in the order in which a model is to take them)",
+    )
+    group.add_argument(
+        "--sensor-kind",
+        action="append",
+        default=[],
+        metavar="NAME:=KIND",
+        help="color, gray or depth (default: by the encoding, gray for one channel of 8 bits)",
+    )
+    group.add_argument(
+        "--sensor-info",
+        action="append",
+        default=[],
+        metavar="NAME:=TOPIC",
+        help="camera_info of a sensor (default: beside its images)",
+    )
+    group.add_argument(
+        "--sensor-extrinsic",
+        action="append",
+        default=[],
+        nargs=8,
+        metavar=("NAME", "X", "Y", "Z", "QX", "QY", "QZ", "QW"),
+        help="a sensor's optical frame in that of the color camera, instead of the recording's transforms",
     )
 
 
@@ -158,6 +196,7 @@ def dataset_options(args: argparse.Namespace, trajectory: TrajectoryOptions | No
     """The options that `add_conversion_arguments` gave, with a trajectory for the poses."""
     from mvloc_ros.recordings.to_dataset.dataset_options import DatasetOptions
     from mvloc_ros.recordings.to_dataset.pose_source import PoseOptions, extrinsic
+    from mvloc_ros.recordings.to_dataset.sensor_choice import sensor_choices
 
     poses = options_of(
         PoseOptions,
@@ -169,4 +208,5 @@ def dataset_options(args: argparse.Namespace, trajectory: TrajectoryOptions | No
         limits=motion_limits(args),
     )
     max_skew_ns = None if args.max_skew is None else round(args.max_skew * 1e6)
-    return options_of(DatasetOptions, args, poses=poses, max_skew_ns=max_skew_ns)
+    sensors = sensor_choices(args.sensor, args.sensor_kind, args.sensor_info, args.sensor_extrinsic)
+    return options_of(DatasetOptions, args, poses=poses, max_skew_ns=max_skew_ns, sensors=sensors)

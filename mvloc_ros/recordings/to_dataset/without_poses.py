@@ -20,8 +20,10 @@ from mvloc_ros.recordings.to_dataset.depth_report import DepthReport
 from mvloc_ros.recordings.to_dataset.frame_plan import BARE_SEQUENCE, Plan, PlannedFrame, make_bare_plan
 from mvloc_ros.recordings.to_dataset.imu_source import ImuCollector, ImuSource
 from mvloc_ros.recordings.to_dataset.odometry_source import find_odometry
-from mvloc_ros.recordings.to_dataset.passes import remove_lost, second_pass
+from mvloc_ros.recordings.to_dataset.passes import remove_lost, require_sensors, second_pass
 from mvloc_ros.recordings.to_dataset.pose_source import PoseCollector
+from mvloc_ros.recordings.to_dataset.sensor_images import sensors_of
+from mvloc_ros.recordings.to_dataset.sensor_summary import other_lines, sensor_lines
 from mvloc_ros.recordings.to_dataset.summary import (
     DatasetSummary,
     camera_lines,
@@ -60,21 +62,28 @@ def write_bare_folder(
     cameras, to_map = cameras_of(reader, options, selected, collected, plan)
     camera = selected.depth if options.pose_of == "depth" and selected.depth is not None else selected.color
     odometry = find_odometry(collected, options.poses, camera.frame)
-    cameras = replace(cameras, T_base_camera=odometry.mount([frame.color_ns for frame in plan.frames]))
+    sensors = sensors_of(options, selected, collected.tree, plan, stamps)
+    cameras = replace(
+        cameras,
+        T_base_camera=odometry.mount([frame.color_ns for frame in plan.frames]),
+        sensors=tuple(images.sensor for images in sensors),
+    )
     inertial = imu.finish(collected.tree, camera.frame, [frame.color_ns for frame in plan.frames])
     about = (*damage_lines(reader), *stamp_lines(stamps), *camera_lines(selected))
     source = f"poses: none were read; {images_text(selected)}"
     with folder as writer:
         if writer.complete:
             count = len({path.name[:12] for path in (writer.out / BARE_SEQUENCE).glob("frame-*")})
-            about = (odometry.text(), *inertial.lines(), *about)
+            about = (odometry.text(), *inertial.lines(), *about, *sensor_lines(sensors, plan), *other_lines(selected))
             return DatasetSummary(writer.out, count, 0, Counter(), "complete already", about, posed=False)
         depth_type = "" if selected.depth is None else selected.depth.type
         report = DepthReport(depth_type, options.depth_unit_m, cameras.depth_units_per_metre, len(plan.frames))
-        lost = second_pass(
-            reader, selected, stamps, plan, cameras, to_map, writer, options.color_format, progress, report
+        without = second_pass(
+            reader, selected, stamps, plan, cameras, to_map, writer, options.color_format, progress, report, sensors
         )
+        lost = without.frames
         written = _without(writer, plan, lost)
+        require_sensors(writer, sensors, without)
         numbers = {frame.color_ns: frame.name.index for frame in written}
         found = odometry.write(writer.partial / BARE_SEQUENCE, numbers, plan.rate_hz)
         _write_imu(writer.partial / BARE_SEQUENCE, inertial, written)
@@ -84,6 +93,8 @@ def write_bare_folder(
             *inertial.lines(),
             *about,
             *depth_lines(report, cameras.depth_of_points),
+            *sensor_lines(sensors, plan, without),
+            *other_lines(selected),
         )
         writer.finish(cameras, (), ())
     left_out = plan.left_out + Counter({"that cannot be read": len(lost)})
