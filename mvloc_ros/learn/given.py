@@ -84,6 +84,7 @@ def require_use_of(conversion: DatasetOptions, given: Sequence[Given]) -> None:
         "--color-info": conversion.color_info is not None,
         "--depth-info": conversion.depth_info is not None,
         "--register": conversion.register,
+        "--sensor": bool(conversion.sensors),
         "--imu-topic": conversion.imu_topic is not None,
         "--depth-unit-m": bool(conversion.depth_unit_m),
         "--extrinsic": conversion.poses.T_pose_camera is not None and not any(one.trajectory for one in given),

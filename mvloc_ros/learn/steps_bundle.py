@@ -19,7 +19,9 @@ from mvloc_ros.model.bundle import MANIFEST_FILE, Bundle, BundleError, read_bund
 from mvloc_ros.model.bundle_writer import bundle_to_change
 from mvloc_ros.recordings import digests
 from mvloc_ros.storage import StorageError, exclusive, replace_folder, staging_folder
+from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.depth_range import explain_range, with_folder_depth
+from mvloc_ros.training.folder_sensors import with_folder_sensors
 
 _log = logging.getLogger(__name__)
 _CHECKPOINTS = "*.pt"
@@ -30,7 +32,7 @@ def network_step(job: Job) -> Step:
     options, places = job.options, job.places
 
     def inputs() -> Values:
-        config = with_folder_depth(options.config(), job.folders, {})
+        config = _config(job)
         values = {
             f"{section} {name}": value for section, kept in _flat(config.to_dict()) for name, value in kept.items()
         }
@@ -41,7 +43,7 @@ def network_step(job: Job) -> Step:
         from mvloc_ros.training.datasets import ReadOptions
         from mvloc_ros.training.train import train
 
-        config = with_folder_depth(options.config(), job.folders, {})
+        config = _config(job)
         if depth := explain_range(config, job.folders, {}):
             print(f"{depth}.")
         train(
@@ -62,6 +64,11 @@ def network_step(job: Job) -> Step:
         return {path.relative_to(places.run).as_posix(): digests.of_file(path) for path in found}
 
     return Step("network", "network", inputs, work, outputs, lambda _: [places.run], verb="mvloc train")
+
+
+def _config(job: Job) -> TrainingConfig:
+    """The training's, with the depth range that the folders state and all sensors that they declare."""
+    return with_folder_sensors(with_folder_depth(job.options.config(), job.folders, {}), job.folders)
 
 
 def export_step(job: Job) -> Step:

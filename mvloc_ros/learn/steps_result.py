@@ -118,9 +118,15 @@ def report_step(job: Job) -> Step:
     page, values = places.report
 
     def inputs() -> Values:
-        about = {"bundle": _digest(places.out), "evaluation": digests.of_file(places.evaluation / "report.json")}
+        about: Values = {
+            "bundle": _digest(places.out),
+            "evaluation": digests.of_file(places.evaluation / "report.json"),
+        }
         if job.options.grid:
             about["grid"] = digests.of_folder(places.grid)
+        said = job.options.conversion
+        if named := [*filter(None, (said.color, said.depth)), *(f"{one.name}:={one.topic}" for one in said.sensors)]:
+            about["topics"] = named
         return {**about, "recordings": [str(one.path) for one in job.given], **job.data()}
 
     def work() -> None:
@@ -152,6 +158,7 @@ def report_inputs(job: Job) -> ReportInputs:
         out_html=page,
         out_json=values,
         notes=_notes(job),
+        topics=job.options.conversion,
     )
 
 

@@ -19,6 +19,7 @@ from mvloc_ros.training.cache import default_cache_folder
 EXAMPLES = """examples:
   mvloc learn bags/office --out models/office
   mvloc learn bags/office --out models/office --quick                  (to try: about ten minutes)
+  mvloc learn bags/rig --out models/rig --color /front/image_raw --sensor rear:=/rear/image_raw
   mvloc learn bags/monday bags/evening --out models/office --grid      (one map of both)
   mvloc learn office.bag --out models/office --poses tf --map-frame world
   mvloc learn bags/walk --out models/walk --trajectory CameraTrajectory.txt --trajectory-frame optical

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mvloc_ros.errors import MvlocError
+from mvloc_ros.recordings.to_dataset.dataset_options import DatasetOptions
 
 
 class ReportError(MvlocError):
@@ -27,6 +28,7 @@ class ReportInputs:
         grid: folder of `mvloc grid`; None: none was made.
         out_html, out_json: where the report goes.
         notes: further remarks, each a sentence, from the steps before.
+        topics: what was said of the topics of recordings.
     """
 
     name: str
@@ -39,3 +41,4 @@ class ReportInputs:
     out_html: Path
     out_json: Path
     notes: tuple[str, ...] = ()
+    topics: DatasetOptions = field(default_factory=DatasetOptions)

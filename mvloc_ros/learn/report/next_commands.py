@@ -13,6 +13,7 @@ from mvloc_ros.errors import MvlocError
 from mvloc_ros.learn.report.inputs import ReportInputs
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import open_bag
+from mvloc_ros.recordings.to_dataset.dataset_options import DatasetOptions
 from mvloc_ros.recordings.to_dataset.topic_selection import Selection, select
 
 _SUFFIXES = {"color": "/compressed", "depth": "/compressedDepth"}
@@ -36,7 +37,7 @@ class NextCommand:
 
 def next_commands(inputs: ReportInputs) -> tuple[NextCommand, ...]:
     """Launch, replay and Nav2, for the bundle, the recording and the grid of the inputs."""
-    bag, found = _first_bag(inputs.recordings)
+    bag, found = _first_bag(inputs.recordings, inputs.topics)
     arguments, flags, remark = _topics(found)
     model = f"model:={inputs.bundle}"
     launch = _line("ros2", "launch", "mvloc_ros", "mvloc.launch.py", model, *arguments)
@@ -67,7 +68,7 @@ def next_commands(inputs: ReportInputs) -> tuple[NextCommand, ...]:
     )
 
 
-def _first_bag(recordings: Sequence[str]) -> tuple[Path | None, Selection | None]:
+def _first_bag(recordings: Sequence[str], said: DatasetOptions) -> tuple[Path | None, Selection | None]:
     """The first recording that is a bag, and its image topics as far as they can be told."""
     for recording in recordings:
         path = Path(recording)
@@ -78,7 +79,8 @@ def _first_bag(recordings: Sequence[str]) -> tuple[Path | None, Selection | None
             continue
         try:
             with open_bag(path) as reader:
-                return path, select(reader, None, None, None, None)
+                named = said.color, said.depth, said.color_info, said.depth_info
+                return path, select(reader, *named, said.sensors)
         except (MvlocError, OSError, ValueError):
             return path, None
     return None, None
@@ -103,6 +105,10 @@ def _topics(found: Selection | None) -> tuple[list[str], list[str], str]:
         arguments.append(f"cloud_topic:={depth}" if kind == topics.POINT_CLOUD else f"depth_topic:={depth}")
         source = {topics.POINT_CLOUD: "cloud", topics.COMPRESSED_IMAGE: "compressed"}.get(kind)
         arguments += [f"depth_source:={source}"] if source else []
+    if found.sensors:
+        named = [f"{sensor.choice.name}:={sensor.topic.name}" for sensor in found.sensors]
+        arguments.append(f"sensor_topics:={' '.join(named)}")
+        flags += [word for entry in named for word in ("--sensor", entry)]
     return arguments, flags, "The topics are those of the recording; mvloc doctor shows whether they are published."
 
 
