@@ -49,6 +49,33 @@ def require_type(store: Typestore, name: str) -> None:
     store.register(types)
 
 
+def is_as_installed(store: Typestore, name: str) -> bool:
+    """Whether a type of a recording has the fields that this machine's has; yes where either is unknown.
+
+    Another version of a package may have other ones. The types of ROS itself are not compared.
+    """
+    installed = new_typestore()
+    if name in installed.types or name not in store.types:
+        return True
+    try:
+        require_type(installed, name)
+    except RecordingError:
+        return True
+    return _all_fields(store, name) == _all_fields(installed, name)
+
+
+def _all_fields(store: Typestore, name: str) -> dict[str, Any]:
+    """Type -> its fields, of a type and all that it contains."""
+    found: dict[str, Any] = {}
+    left = [name]
+    while left:
+        one = left.pop()
+        if one not in found:
+            found[one] = store.fielddefs[one][1]
+            left += _contained(found[one])
+    return found
+
+
 def definition_file(name: str) -> Path:
     """The `.msg` file of `package/msg/Type`. Raises RecordingError where there is none."""
     package, _, rest = name.partition("/")

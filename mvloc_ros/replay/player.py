@@ -21,6 +21,7 @@ from sensor_msgs.msg import TimeReference
 from mvloc_ros.geometry.stamp_text import SECOND_NS
 from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_reader import BagReader, BagTopic, RawMessage
+from mvloc_ros.recordings.typestore import is_as_installed
 from mvloc_ros.replay import played_time
 from mvloc_ros.replay.errors import ReplayError
 from mvloc_ros.replay.restamp import Restamper
@@ -219,7 +220,10 @@ class _Player:
 
 
 def _publishers(node: Node, reader: BagReader, own: Collection[str]) -> dict[str, Any]:
-    """A publisher for each topic whose type is installed; others are named in a warning. `own`: the player's topics."""
+    """A publisher for each topic whose type is installed as it was recorded; others are named in a warning.
+
+    `own` are the player's topics.
+    """
     publishers: dict[str, Any] = {}
     for topic in reader.topics.values():
         if topic.count == 0 or topic.name in own:
@@ -229,9 +233,18 @@ def _publishers(node: Node, reader: BagReader, own: Collection[str]) -> dict[str
         except ReplayError as error:
             _log.warning("%s is not played: %s", topic.name, error)
             continue
+        if not is_as_installed(reader.store, topic.type):  # its bytes would be read as something else
+            _log.warning(
+                "%s is not played: its messages were recorded with other fields than %s has here; install the version "
+                "of the package that they were recorded with.",
+                topic.name, topic.type,
+            )  # fmt: skip
+            continue
         publishers[topic.name] = node.create_publisher(kind, topic.name, _offered(topic))
     if not publishers:
-        raise ReplayError(f"No topic of {reader.path} can be played: their message packages are not installed.")
+        raise ReplayError(
+            f"No topic of {reader.path} can be played: their message packages are not installed, or in other versions."
+        )
     return publishers
 
 

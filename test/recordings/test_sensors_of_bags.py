@@ -176,6 +176,19 @@ def test_compressed_images_are_kept_as_they_came(tmp_path: Path, kind: str, pose
         assert read_gray(path).shape == (24, 32)
 
 
+def test_the_other_transport_of_a_sensor_is_no_candidate_for_the_pair(tmp_path: Path, capsys) -> None:
+    recording = rig()
+    for index in range(COUNT):
+        stamp = START + index * PERIOD
+        message = recording.build.compressed(stamp, "rear_optical", *compressed("jpeg", index))
+        recording.add("/rear/image_raw/compressed", stamp, message)
+    options = [word.replace("rear/image_raw", "rear/image_raw/compressed") for word in ALL]
+    assert main(words(recording.write(tmp_path / "bag"), tmp_path / "out", *options)) == 0
+    assert "colour: /cam/color/image_raw; depth: /cam/depth/image_raw" in capsys.readouterr().out
+    frames = list(open_folder(tmp_path / "out").frames())
+    assert {dict(frame.further)["rear"].suffix for frame in frames} == {".jpg"}
+
+
 def test_a_color_topic_of_a_thermal_camera_is_gray_where_that_is_said(tmp_path: Path) -> None:
     bag = rig().write(tmp_path / "bag")
     options = ("--color", COLOR, "--depth", DEPTH, "--sensor", "rear:=/rear/image_raw", "--sensor-kind", "rear:=gray")

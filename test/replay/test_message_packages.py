@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 from rosbags.typesys import get_types_from_msg
+from status_message import status_of
 
+from mvloc_ros.recordings import topics
 from mvloc_ros.recordings.bag_writer import BagWriter
 from mvloc_ros.replay.errors import ReplayError
 from mvloc_ros.replay.message_packages import require_installed
@@ -81,3 +83,28 @@ def test_the_player_executes_nothing_of_the_current_folder(here: Path, tmp_path:
     assert not (tmp_path / "executed").exists()
     assert result.returncode == 2
     assert "The message type evil/msg/X is not used" in result.stderr
+
+
+def status_bag(path: Path, definition: str) -> Path:
+    """Two strings, and a status of another version of this package."""
+    with BagWriter(path) as writer:
+        writer.store.register(get_types_from_msg(definition, topics.STATUS))
+        writer.add_topic("/mvloc/status", topics.STATUS)
+        writer.add_topic("/said", "std_msgs/msg/String")
+        writer.write("/mvloc/status", START, status_of(writer.store, START))
+        for i in range(2):
+            writer.write("/said", START + i, writer.store.types["std_msgs/msg/String"](data="yes"))
+    return path
+
+
+@pytest.mark.dds
+@pytest.mark.parametrize("is_older", [True, False])
+def test_messages_of_another_version_are_not_played_as_something_else(verb, tmp_path: Path, is_older: bool):
+    text = (Path(__file__).resolve().parents[2] / "msg" / "LocalizationStatus.msg").read_text()
+    bag = status_bag(tmp_path / "bag", text.split("# FURTHER SENSORS")[0] if is_older else text)
+    player = verb("play", bag)
+    assert player.wait() == 0, player.text()
+    sentence = "/mvloc/status is not played: its messages were recorded with other fields than mvloc_ros/msg/Localiza"
+    assert (sentence in player.text()) == is_older
+    assert ("      1  /mvloc/status" in player.text()) == (not is_older)
+    assert "      2  /said" in player.text()

@@ -107,9 +107,10 @@ def _select_pair(
     depth_info: str | None,
     of_sensors: Sequence[str],
 ) -> Selection:
-    """Of the topics with their first messages, without those of further sensors."""
+    """Of the topics with their first messages, without those of further sensors, in whatever transport."""
+    taken = {base_topic(name) for name in of_sensors}
     # One that is named for both stays, and is refused where the sensors are looked at.
-    free = {name: message for name, message in first.items() if name not in of_sensors or name in (color, depth)}
+    free = {name: message for name, message in first.items() if base_topic(name) not in taken or name in (color, depth)}
     depths = [name for name, message in free.items() if is_depth(reader.topics[name].type, message)]
     clouds = [name for name in free if reader.topics[name].type == CLOUD]
     colors = [name for name, message in free.items() if is_color(reader.topics[name].type, message)]
