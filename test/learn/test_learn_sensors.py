@@ -28,7 +28,7 @@ from mvloc_ros.recordings.to_dataset.dataset_options import DatasetOptions
 from mvloc_ros.recordings.to_dataset.pose_source import PoseOptions
 from mvloc_ros.recordings.to_dataset.sensor_choice import SensorChoice
 
-FRAMES = 60
+FRAMES = 30
 CHOICES = (SensorChoice("rear", "/camera/rear/image_raw"), SensorChoice("infrared", "/camera/infrared/image_raw"))
 
 
