@@ -139,8 +139,7 @@ class Judge:
         consensus = 0 if start.matches is None else start.matches.consensus(T_map_camera)
         evidence = verification.evidence(found, space, looked.color, agreement, continuity, consensus)
         fault = verification.fault(found, space, frame.is_blank) or verification.undetermined(covariance)
-        fresh = follows and determined == 6 and self._priors.moved_on(frame.unmoved, measured)
-        score, rejection = self._verdict(frame, evidence, fault, follows=follows, fresh=fresh)
+        score, rejection = self._verdict(frame, evidence, fault, follows=follows)
         log_odds = self._place_odds(evidence)
         return Refined(
             pose=pose,
@@ -192,15 +191,8 @@ class Judge:
             return float("nan")
         return verification.log_odds(verification.score(evidence, spec)) - verification.log_odds(spec.threshold)
 
-    def _verdict(
-        self, frame: SeenFrame, evidence: Evidence, fault: str, *, follows: bool, fresh: bool
-    ) -> tuple[float, str]:
-        """Score and, if the pose is rejected, the reason.
-
-        Of a pose that follows from the last accepted one the colour image is asked whether the depth image is of that
-        moment still. Where odometry moved the camera and the depth image with it (`fresh`), it is not, whatever the
-        light is. Then the geometry, if it determines all directions, is judged as without a colour image.
-        """
+    def _verdict(self, frame: SeenFrame, evidence: Evidence, fault: str, *, follows: bool) -> tuple[float, str]:
+        """Score and, if the pose is rejected, the reason."""
         followed = self._spec.acceptance_followed if follows else None
         spec = followed or self._spec.acceptance
         if spec is None:
@@ -212,11 +204,6 @@ class Judge:
         if fault or score >= threshold:
             return score, fault
         words = f"{verification.explain(evidence, spec)}; score {score:.2f}, {threshold:.2f} is asked for"
-        alone = self._spec.acceptance
-        if fresh and alone is not None:
-            by_geometry = verification.score(replace(evidence, **verification.typical_color(alone)), alone)
-            if by_geometry >= alone.threshold:
-                return by_geometry, ""
         return score, words
 
 

@@ -25,8 +25,6 @@ Array = NDArray[np.float64]
 
 # Squared Mahalanobis distance that 95 % of the errors stay below (chi-square, six degrees of freedom).
 _USUAL = 12.6
-# Twice as far: then a registered pose that agrees with odometry is of none of the first half of the motion.
-_MOVED_ON = 4.0 * _USUAL
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,10 +81,6 @@ class Priors:
         error = pose_error(pose.T, last.T)
         near = float(error @ np.linalg.solve(last.covariance + pose.covariance, error)) <= _USUAL
         return verification.continuity(squared, last.covariance), near and not is_vague(last) and squared <= _USUAL
-
-    def moved_on(self, unmoved: Pose | None, measured: Measured) -> bool:
-        """Whether a registered pose clearly is not where the camera was before it moved, as depth of then would be."""
-        return unmoved is not None and self._innovation(unmoved, measured) > _MOVED_ON
 
     def _innovation(self, pose: Pose, measured: Measured) -> float:
         """By how much a registered pose differs from an expected one, in what the geometry determines."""

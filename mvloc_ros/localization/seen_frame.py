@@ -176,11 +176,6 @@ class SeenFrame:
         return None if self.expected is None or self.expected.is_hint else self.expected.pose
 
     @property
-    def unmoved(self) -> Pose | None:
-        """Where the accepted pose would be had the camera not moved since; None where odometry does not tell."""
-        return None if self.accepted is None or self.expected is None else self.expected.unmoved
-
-    @property
     def is_by_odometry(self) -> bool:
         """Whether odometry told where the camera is expected."""
         return self.expected is not None and self.expected.by_odometry

@@ -113,20 +113,11 @@ class Expectation:
         pose: with what the camera may have moved since in its covariance.
         is_hint: a person's, so that it is a place to look, and no evidence for what is found there.
         by_odometry: odometry told how the camera moved since; without, it is about where it was.
-        T_then_now: 4x4, that motion; None without odometry.
     """
 
     pose: Pose
     is_hint: bool
     by_odometry: bool = False
-    T_then_now: Array | None = None
-
-    @property
-    def unmoved(self) -> Pose | None:
-        """Where the camera would be had it stood still since, as surely as it is known now; None without odometry."""
-        if self.T_then_now is None:
-            return None
-        return Pose(self.pose.stamp_ns, self.pose.T @ se3.inverse(self.T_then_now), self.pose.covariance)
 
 
 class Tracker:
@@ -178,8 +169,7 @@ class Tracker:
             moved = self._moved(last, stamp_ns, T_odom_camera)
             if moved.position_spread > _LARGEST_SPREAD_M or moved.rotation_spread > _LARGEST_SPREAD_RAD:
                 return None
-            came = moved.T_then_now if moved.by_odometry else None
-            return Expectation(moved.carry(last.pose, stamp_ns), self._is_hint, moved.by_odometry, came)
+            return Expectation(moved.carry(last.pose, stamp_ns), self._is_hint, moved.by_odometry)
 
     def search(self, stamp_ns: int, T_odom_camera: Array | None) -> Search:
         """Where the camera may be besides the expected pose, by the frames since the last accepted one."""

@@ -15,8 +15,7 @@ from mvloc_ros.localization.localizer import Localizer
 from mvloc_ros.localization.motion import moved
 from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.localization.pose import Pose
-from mvloc_ros.localization.starts import TRACKER, Start
-from mvloc_ros.localization.tracker import Expectation, Fix, Tracker
+from mvloc_ros.localization.tracker import Fix, Tracker
 from mvloc_ros.localization.verification import BRIGHTNESS, agreement
 from mvloc_ros.mapping.build import Cameras, depth_image
 from mvloc_ros.mapping.lighting import EVENING, Light, Spot
@@ -305,33 +304,3 @@ def test_agreement_is_with_the_nearest_expectation_and_a_vague_one_says_little()
     assert values[0] == 1.0
     assert values[1] > 0.7
     assert values[3] < 0.3, "in two seconds a camera may be anywhere"
-
-
-def followed(localizer, frame: Frame, color: np.ndarray, then: np.ndarray, now: np.ndarray, *, told: bool = True):
-    """What a frame's depth with a colour image leads to where odometry brought the accepted pose `then` to `now`."""
-    covariance = np.diag([0.005**2] * 3 + [0.003**2] * 3)
-    motion = se3.inverse(then) @ now if told else None
-    expected = Expectation(Pose(frame.stamp_ns, now, covariance), is_hint=False, by_odometry=True, T_then_now=motion)
-    network = Pose(frame.stamp_ns, moved(now, np.array([0.1, -0.1, 0.1, 0.05, 0.05, 0.0])), COVARIANCE)
-    return localizer._refiner.attempt(Start(TRACKER, now), network, frame.depth, localizer.prepared(color), expected)
-
-
-def test_where_the_camera_moved_and_depth_with_it_geometry_is_enough_whatever_the_light(frames, localizer):
-    """Of a pose that follows by odometry colour is asked whether depth is of that moment; motion tells it as well."""
-    accepted = []
-    for (frame, now), (other, _) in zip(frames, frames[4:] + frames[:4], strict=True):
-        then = now @ se3.from_parts([0.12, 0.0, -0.15], [0.0, 0.0, 0.0, 1.0])
-        color = other.color.pixels  # of another place: it contradicts all that is here
-        moving = followed(localizer, frame, color, then, now)
-        assert moving.follows
-        standing = followed(localizer, frame, color, now, now)
-        unknown = followed(localizer, frame, color, then, now, told=False)
-        assert standing.rejection
-        assert unknown.rejection
-        np.testing.assert_array_equal(moving.pose.T, standing.pose.T)
-        accepted.append(not moving.rejection)
-        # Depth of before the motion ends where the camera was, and that does not follow.
-        late = followed(localizer, frame, color, now, now @ se3.inverse(then) @ now)
-        assert not late.follows
-        assert late.rejection
-    assert np.mean(accepted) > 0.5
