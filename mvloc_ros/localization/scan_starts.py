@@ -8,7 +8,7 @@ frames that follow, whose starts are carried along odometry, until all are tried
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +18,9 @@ from mvloc_ros.localization.hypotheses import same_place
 from mvloc_ros.localization.level_scan import LAYERS_M, DepthScan, LevelScan, ScanHistory
 from mvloc_ros.localization.pose import Pose
 from mvloc_ros.localization.scan_map import ScanMap
-from mvloc_ros.localization.seen_frame import Images, depth_views
 from mvloc_ros.localization.sensor_rig import SensorRig
 from mvloc_ros.localization.starts import NEAR_KEYFRAME, SCAN, Start
-from mvloc_ros.model.frame import DepthImage
+from mvloc_ros.model.frame import ColorImage, DepthImage
 
 Array = NDArray[np.float64]
 
@@ -104,10 +103,17 @@ class ScanStarts:
         return age_ns >= 0 and (T_odom_camera is not None or age_ns <= _STANDS_NS)
 
 
-def depth_scans(rig: SensorRig, depth: DepthImage | None, further: Images) -> tuple[DepthScan, ...]:
+def depth_scans(
+    rig: SensorRig, depth: DepthImage | None, further: Mapping[str, ColorImage | DepthImage]
+) -> tuple[DepthScan, ...]:
     """What all depth sensors of which there are images see, in the frame of the camera whose pose is looked for."""
-    seen = (view.points for view in depth_views(rig, depth, further))
-    return tuple(DepthScan(one.placed, one.origin).moved(rig.T_camera_depth) for one in seen)
+    pair = () if depth is None else ((rig.depth, depth, rig.T_camera_depth),)
+    others = ((one.depth, further.get(one.name), rig.T_camera_depth @ one.T_depth_sensor) for one in rig.depths)
+    return tuple(
+        DepthScan(camera.points(image), np.zeros(3)).moved(T)
+        for camera, image, T in (*pair, *others)
+        if isinstance(image, DepthImage)
+    )
 
 
 def _measured_s(scan_map: ScanMap) -> float:
