@@ -34,7 +34,7 @@ _MOST_POINTS = 2500
 _APART_M, _APART_RAD, _MOST_IMAGES = 0.15, np.radians(10.0), 10
 _KEPT_NS = 30_000_000_000
 # Odometry that says more than this since the image before (m/s, rad/s, and more for its noise) is no motion of a robot:
-# its origin was set anew.
+# its origin was reset.
 _SPEED, _TURN_RATE, _SLACK_M, _SLACK_RAD = 5.0, 2.0 * np.pi, 0.3, np.radians(20.0)
 
 

@@ -124,13 +124,15 @@ class RobotTransforms:
         """
         started = time.monotonic()
         while True:
-            # First what is there, then the try: what arrives between the two is found by the next try.
-            newest = self._newest(target, source)
             found = self._try(target, source, stamp_ns)
             if found.T is not None:
                 return found
+            newest = self._newest(target, source)
+            if newest is not None and newest >= stamp_ns:
+                # It may have arrived since the try failed. If that is not why it failed, waiting would not help.
+                return self._try(target, source, stamp_ns)
             waited = time.monotonic() - started
-            if not wait or newest is None or newest >= stamp_ns or self._stalled.get((target, source)) == newest:
+            if not wait or newest is None or self._stalled.get((target, source)) == newest:
                 break
             if waited >= self._timeout_s or self._interrupted.wait(_POLL_S):
                 self._note_stalled((target, source), newest)

@@ -195,13 +195,13 @@ def test_what_is_tried_anyway_is_left_out_and_an_expected_camera_is_looked_for_s
 
 
 def test_what_was_seen_before_odometry_jumped_is_forgotten(scan_map):
-    """Its origin is set anew; put together with what was seen before, no place would fit."""
+    """Its origin is reset; put together with what was seen before, no place would fit."""
     starts, soon = ScanStarts(scan_map), time.perf_counter() + 60.0
     before, T = looking(2.0, 3.2, HEIGHT, -1.2, PITCH), looking(10.2, 1.6, HEIGHT, 1.2, PITCH)
     starts.of(seen_from(before), 0, before, soon, [], is_expected=False)
-    anew = looking(-40.0, 25.0, 0.0, 2.0, 0.0) @ T
-    found = starts.of(seen_from(T), 100_000_000, anew, soon, [], is_expected=False)
-    alone = ScanStarts(scan_map).of(seen_from(T), 100_000_000, anew, soon, [], is_expected=False)
+    reset = looking(-40.0, 25.0, 0.0, 2.0, 0.0) @ T
+    found = starts.of(seen_from(T), 100_000_000, reset, soon, [], is_expected=False)
+    alone = ScanStarts(scan_map).of(seen_from(T), 100_000_000, reset, soon, [], is_expected=False)
     assert [one.T.tolist() for one in found] == [one.T.tolist() for one in alone]
 
 
