@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from walk import FRAMES
 
 from mvloc_ros.cli import main
 from mvloc_ros.learn import step as steps_module
@@ -26,11 +27,14 @@ from mvloc_ros.learn.options import LearnOptions, Places
 from mvloc_ros.learn.state import State
 from mvloc_ros.learn.step import run_steps
 from mvloc_ros.model.bundle import read_bundle
+from mvloc_ros.recordings.to_dataset.dataset_options import DatasetOptions
 from mvloc_ros.storage import exclusive
 
 WaitFor = Callable[[Callable[[], object], float, str], object]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 DEADLINE_S = 240.0
+TEST_FRAMES = 8  # few: most of the time is evaluation, of a network that knows nothing
+TEST_SHARE = TEST_FRAMES / FRAMES
 # Killed when this much of `learn.json` is there: a step that has ended, or has only begun.
 KILLS = (
     ("network", False, signal.SIGKILL),
@@ -49,7 +53,15 @@ def values_of(bundle: Path) -> dict[str, Any]:
 
 
 def command(walk: Path, out: Path, tiny: Path) -> list[str]:
-    return ["learn", str(walk), "--out", str(out), "--preset", str(tiny), "--quick", "--no-cache", "--device", "cpu"]
+    share = ["--test-fraction", str(TEST_SHARE)]
+    return ["learn", str(walk), "--out", str(out), "--preset", str(tiny), "--quick", *share,
+            "--no-cache", "--device", "cpu"]  # fmt: skip
+
+
+def options_of(out: Path, walk: Path, tiny: Path) -> LearnOptions:
+    """The options that `command` gives."""
+    conversion = DatasetOptions(test_fraction=TEST_SHARE)
+    return LearnOptions((walk,), out, conversion, quick=True, preset=str(tiny), test_fraction=TEST_SHARE, device="cpu")
 
 
 def reached(state: Path, name: str, ended: bool) -> bool:
@@ -74,12 +86,12 @@ def by_hand(walk: Path, tiny: Path, tmp_path_factory: pytest.TempPathFactory) ->
     """The bundle, and the report of its evaluation, by the verbs one by one."""
     root = tmp_path_factory.mktemp("by_hand")
     model = root / "walk"
-    reading = ["--no-cache"]
+    share = ["--test-fraction", TEST_SHARE]
     verbs = [
-        ["train", "--data", walk, "--out", root / "run", "--preset", tiny, "--device", "cpu", *reading],
-        ["export", root / "run", "--out", model, *reading],
-        ["map", model, "--data", walk],
-        ["bag", "from-folder", walk, "--split", "test", "--lead-in", 5, "--out", root / "test_bag"],
+        ["train", "--data", walk, "--out", root / "run", "--preset", tiny, "--device", "cpu", "--no-cache", *share],
+        ["export", root / "run", "--out", model, "--no-cache"],
+        ["map", model, "--data", walk, *share],
+        ["bag", "from-folder", walk, "--split", "test", "--lead-in", 5, *share, "--out", root / "test_bag"],
         [
             "replay",
             root / "test_bag",
@@ -92,11 +104,11 @@ def by_hand(walk: Path, tiny: Path, tmp_path_factory: pytest.TempPathFactory) ->
             "--restart-after",
             1,
             "--wake-ups",
-            20,
+            TEST_FRAMES,
         ],
     ]
     words = [[str(word) for word in verb] for verb in verbs]
-    code = f"from mvloc_ros.cli import main\nfor verb in {words!r}: print(verb, main(verb))"
+    code = f"from mvloc_ros.cli import main\nfor verb in {words!r}: assert main(verb) == 0, verb"
     subprocess.run([sys.executable, "-c", code], env=ENVIRONMENT, check=True, capture_output=True)
     return root
 
@@ -159,7 +171,7 @@ def would_run(options: LearnOptions, monkeypatch: pytest.MonkeyPatch) -> list[st
 def test_another_option_repeats_what_depends_on_it(
     changes: dict[str, Any], ran: list[str], learned: Path, walk: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    options = LearnOptions((walk,), learned, quick=True, preset=str(tiny), device="cpu")
+    options = options_of(learned, walk, tiny)
     assert would_run(replace(options, **changes), monkeypatch) == ran
 
 
@@ -167,7 +179,7 @@ def test_another_option_repeats_what_depends_on_it(
 def test_what_is_lost_is_made_again(
     learned: Path, walk: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    options = LearnOptions((walk,), learned, quick=True, preset=str(tiny), device="cpu")
+    options = options_of(learned, walk, tiny)
     report = Places(learned).evaluation / "report.json"
     kept = report.read_bytes()
     report.write_bytes(b"{}")
