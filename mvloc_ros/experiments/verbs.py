@@ -16,7 +16,7 @@ from mvloc_ros.experiments.table_rows import ALL_SYSTEMS, DEFAULT_SYSTEMS, make_
 from mvloc_ros.recordings.train_test_split import TEST_FRACTION
 from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.options import InputConfig
-from mvloc_ros.training.presets import PRESETS, preset
+from mvloc_ros.training.presets import NAMES, preset
 from mvloc_ros.training.verbs import (
     add_reading_arguments,
     add_value_arguments,
@@ -57,7 +57,7 @@ def add_experiment_arguments(parser: argparse.ArgumentParser) -> None:
         "--systems", type=_names, metavar="A,B", help="rows of the table, or all (default: those of the paper)"
     )
     parser.add_argument("--seeds", type=int, help="runs per row, with seeds 0, 1 ... (default: 3; figure3: 1)")
-    parser.add_argument("--preset", choices=sorted(PRESETS), default="small", help="of all rows (default: %(default)s)")
+    parser.add_argument("--preset", choices=sorted(NAMES), default="small", help="of all rows (default: %(default)s)")
     parser.add_argument(
         "--runs", type=Path, default=Path("runs"), metavar="DIR", help="folder of runs (default: %(default)s)"
     )

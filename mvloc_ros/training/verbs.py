@@ -71,7 +71,7 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         "--preset",
         default="small",
         metavar="NAME|FILE.yaml",
-        help=f"{' or '.join(PRESETS)}, described below, or your own file that starts with `base: small` "
+        help=f"{', '.join(PRESETS)}, described below, or your own file that starts with `base: small` "
         "(default: %(default)s)",
     )
     parser.add_argument("--list-presets", action=ListPresets, help="print the presets of all systems and exit")
@@ -213,14 +213,17 @@ def run_train(args: argparse.Namespace) -> int:
     from mvloc_ros.training.depth_range import explain_range, with_folder_depth
     from mvloc_ros.training.distributed_launch import launched
     from mvloc_ros.training.folder_sensors import with_folder_sensors
+    from mvloc_ros.training.possible_views import with_possible_views
     from mvloc_ros.training.train import train
 
     given = given_values(args)
     config = with_folder_sensors(with_folder_depth(config, args.data, given), args.data, args.sensors)
+    config, left_out = with_possible_views(config, args.data, args.test_fraction, given)
     try:
         with launched(args.timeout) as processes:
-            if processes.is_main and (depth := explain_range(config, args.data, given)):
-                print(f"{depth}.")
+            if processes.is_main:
+                for clause in filter(None, (explain_range(config, args.data, given), *left_out)):
+                    print(f"{clause}.")
             train(
                 config,
                 args.data,

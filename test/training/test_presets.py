@@ -16,7 +16,7 @@ from mvloc_ros.training.config import SYSTEMS, TrainingConfig
 from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.export import training_command
 from mvloc_ros.training.options import all_options
-from mvloc_ros.training.presets import NAMES, preset, read_file
+from mvloc_ros.training.presets import NAMES, names_of, preset, read_file
 from mvloc_ros.training.presets.preset_files import FOLDER
 from mvloc_ros.training.run_identity import check_same_run
 
@@ -32,8 +32,12 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
-def test_every_system_has_both_recipes_and_there_are_no_others() -> None:
-    assert {path.name for path in FOLDER.glob("*.yaml")} == {f"{s}.{name}.yaml" for s in SYSTEMS for name in NAMES}
+def test_every_system_has_both_recipes_mvloc_one_for_robots_and_there_are_no_others() -> None:
+    assert {path.name for path in FOLDER.glob("*.yaml")} == {
+        f"{system}.{name}.yaml" for system in SYSTEMS for name in names_of(system)
+    }
+    assert set(names_of("mvloc")) - set(NAMES) == {"robust"}
+    assert all(names_of(system) == NAMES for system in SYSTEMS if system != "mvloc")
     for path in FOLDER.glob("*.yaml"):
         first = path.read_text().splitlines()[0]
         assert first.startswith("# "), f"{path.name} does not say what it is"
@@ -211,7 +215,7 @@ def test_the_recipe_of_another_system_as_base(tmp_path: Path) -> None:
         ("register_depth: 1", "register_depth must be true or false, not 1"),
         ("backbone: vgg", "--backbone 'vgg' is unknown; choose one of resnet18, resnet34"),
         ("clip_length: 3", "mvloc is trained on single frames"),
-        ("base: medium", "the base 'medium' is unknown; choose small or paper"),
+        ("base: medium", "the base 'medium' is unknown; choose one of small, paper, robust, or one of another system"),
         ("base: [small]", "is unknown"),
         ("system: vgg", "the system 'vgg' is unknown"),
         ("system: atloc", "is for the system atloc; remove --system mvloc"),
@@ -235,9 +239,12 @@ def test_what_is_wrong_is_said_in_a_sentence_with_the_file(
 
 def test_an_unknown_name_is_refused() -> None:
     with pytest.raises(
-        TrainingError, match=r"--preset 'large' is unknown; choose one of small, paper, or give a \.yaml"
+        TrainingError,
+        match=r"--preset 'large' is unknown for mvloc; choose one of small, paper, robust, or give a \.yaml",
     ):
         configuration("--preset", "large")
+    with pytest.raises(TrainingError, match=r"--preset 'robust' is unknown for atloc; choose one of small, paper, or"):
+        configuration("--system", "atloc", "--preset", "robust")
 
 
 def test_the_list_of_presets_needs_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:

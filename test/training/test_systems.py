@@ -23,7 +23,7 @@ from mvloc_ros.training.networks.posenet import PoseNet
 from mvloc_ros.training.networks.resnet import BLOCKS, ResNet
 from mvloc_ros.training.objective import Batch, MeanObjective
 from mvloc_ros.training.options import ClipConfig, InputConfig, NetworkConfig
-from mvloc_ros.training.presets import PRESETS, preset
+from mvloc_ros.training.presets import PRESETS, names_of, preset
 from mvloc_ros.training.systems import NETWORKS, build_network, build_objective
 
 NETWORK = {"width": 0.125, "latent_size": 32, "dropout": 0.3, "short_side": 32}
@@ -44,7 +44,7 @@ def build(name: str, **options: object) -> torch.nn.Module:
 def test_every_system_is_complete() -> None:
     assert set(SYSTEMS) == set(NETWORKS)
     for name in SYSTEMS:
-        for recipe in PRESETS:
+        for recipe in names_of(name):
             config = preset(name, recipe)
             assert (config.system, config.preset) == (name, recipe)
             assert TrainingConfig.from_dict(config.to_dict()) == config

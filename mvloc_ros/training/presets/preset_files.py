@@ -22,7 +22,14 @@ from mvloc_ros.yaml_text import parse_yaml
 
 FOLDER = Path(__file__).parent
 NAMES = ("small", "paper")
+"""Of every system."""
+FURTHER = {"mvloc": ("robust",)}
 _KEYS = ("base", "system")
+
+
+def names_of(system: str) -> tuple[str, ...]:
+    """The built-in presets of a system."""
+    return (*NAMES, *FURTHER.get(system, ()))
 
 
 def preset(system: str, name: str) -> TrainingConfig:
@@ -33,9 +40,10 @@ def preset(system: str, name: str) -> TrainingConfig:
     """
     if system not in SYSTEMS:
         raise TrainingError(f"--system {shown(system)} is unknown; choose one of {', '.join(SYSTEMS)}.")
-    if name not in NAMES:
+    if name not in names_of(system):
         raise TrainingError(
-            f"--preset {shown(name)} is unknown; choose one of {', '.join(NAMES)}, or give a .yaml file."
+            f"--preset {shown(name)} is unknown for {system}; choose one of {', '.join(names_of(system))}, or give a "
+            ".yaml file."
         )
     values = _built_in(f"{system}.{name}")
     return _configuration(FOLDER / f"{system}.{name}.yaml", system, name, values)
@@ -65,7 +73,7 @@ def describe() -> str:
     """All built-in presets, one line each, for the terminal."""
     lines = [f"The presets in {FOLDER}:", ""]
     for system in SYSTEMS:
-        for name in NAMES:
+        for name in names_of(system):
             config = preset(system, name)
             stage = config.optimiser
             second = f" + {config.stages.stage2_epochs}" if config.stages.stage == "both" else ""
@@ -91,11 +99,11 @@ def _built_in(stem: str) -> dict[str, Any]:
 def _base(path: Path, name: Any, system: str) -> str:
     """The file stem of the built-in preset that `base: NAME` refers to."""
     stem = name if isinstance(name, str) and "." in name else f"{system}.{name}"
-    known = [f"{system}.{name}" for system in SYSTEMS for name in NAMES]
+    known = [f"{system}.{name}" for system in SYSTEMS for name in names_of(system)]
     if stem not in known:
         raise TrainingError(
-            f"{path}: the base {shown(name)} is unknown; choose {' or '.join(NAMES)}, or one of another system like "
-            "atloc.paper."
+            f"{path}: the base {shown(name)} is unknown; choose one of {', '.join(names_of(system))}, or one of "
+            "another system like atloc.paper."
         )
     return stem
 
