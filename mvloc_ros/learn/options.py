@@ -28,11 +28,12 @@ class Effort:
     refit_epochs: int | None
 
 
-# A frame and epoch take 28 ms on two idle cores (docs/training.md): of 1000 frames 720 train, 10 epochs of them 3.4
-# minutes; the map takes as long.
-QUICK = Effort({"epochs": 10}, None)
-# 50 epochs, and 12 of the refit: 21 minutes of 1000 frames.
-DEFAULT = Effort({}, 12)
+PRESET = "robust"
+"""Of a network whose preset nobody names: of its views those that the recordings can have."""
+# Times: `time_left`. Few epochs do not need views that are rendered, which take longer than these.
+QUICK = Effort({"epochs": 40, "rendered": 0.0}, None)
+DEFAULT = Effort({}, 20)
+OF_OTHER_PRESETS = Effort({}, 12)
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class LearnOptions:
         conversion: of recordings that are no folders; its poses and motion limits hold for folders too.
         trajectories: one for each recording, or None for each.
         quick: less training.
-        preset: name or file of a preset; None: `small`, with the effort of `quick`.
+        preset: name or file of a preset; None: `PRESET`, with the effort of `quick`.
         device, seed, test_fraction, force, allow_damage: as for the verbs.
         cache: of decoded frames, None for none.
         grid: whether to make an occupancy grid.
@@ -71,12 +72,12 @@ class LearnOptions:
     def effort(self) -> Effort:
         """How long is trained; a preset of one's own says so itself and is refitted."""
         if self.preset is not None:
-            return Effort({}, None if self.quick else DEFAULT.refit_epochs)
+            return Effort({}, None) if self.quick else OF_OTHER_PRESETS
         return QUICK if self.quick else DEFAULT
 
     def config(self) -> TrainingConfig:
         """The configuration of the training, before the folder's own depth range. Raises TrainingError."""
-        name = self.preset or "small"
+        name = self.preset or PRESET
         start = read_file(Path(name), None) if name.endswith((".yaml", ".yml")) else preset("mvloc", name)
         return start.with_options(dict(self.effort.values), seed=self.seed)
 

@@ -22,6 +22,7 @@ from mvloc_ros.storage import StorageError, exclusive, replace_folder, staging_f
 from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.depth_range import explain_range, with_folder_depth
 from mvloc_ros.training.folder_sensors import with_folder_sensors
+from mvloc_ros.training.possible_views import with_possible_views
 
 _log = logging.getLogger(__name__)
 _CHECKPOINTS = "*.pt"
@@ -32,7 +33,7 @@ def network_step(job: Job) -> Step:
     options, places = job.options, job.places
 
     def inputs() -> Values:
-        config = _config(job)
+        config, _ = _config(job)
         values = {
             f"{section} {name}": value for section, kept in _flat(config.to_dict()) for name, value in kept.items()
         }
@@ -43,9 +44,9 @@ def network_step(job: Job) -> Step:
         from mvloc_ros.training.datasets import ReadOptions
         from mvloc_ros.training.train import train
 
-        config = _config(job)
-        if depth := explain_range(config, job.folders, {}):
-            print(f"{depth}.")
+        config, left_out = _config(job)
+        for clause in filter(None, (explain_range(config, job.folders, {}), *left_out)):
+            print(f"{clause}.")
         train(
             config,
             job.folders,
@@ -66,9 +67,13 @@ def network_step(job: Job) -> Step:
     return Step("network", "network", inputs, work, outputs, lambda _: [places.run], verb="mvloc train")
 
 
-def _config(job: Job) -> TrainingConfig:
-    """The training's, with the depth range that the folders state and all sensors that they declare."""
-    return with_folder_sensors(with_folder_depth(job.options.config(), job.folders, {}), job.folders)
+def _config(job: Job) -> tuple[TrainingConfig, list[str]]:
+    """The training's, with the depth range that the folders state and all sensors that they declare.
+
+    And a clause for each kind of views of its preset that the folders cannot have, and that it is without.
+    """
+    config = with_folder_sensors(with_folder_depth(job.options.config(), job.folders, {}), job.folders)
+    return with_possible_views(config, job.folders, job.options.test_fraction)
 
 
 def export_step(job: Job) -> Step:

@@ -7,6 +7,7 @@ from mvloc_ros.learn.job import Job
 from mvloc_ros.learn.options import LearnOptions
 from mvloc_ros.learn.report.next_commands import next_commands
 from mvloc_ros.learn.steps_result import report_inputs
+from mvloc_ros.training.config import TrainingConfig
 
 
 def choice_text(options: LearnOptions) -> str:
@@ -17,8 +18,13 @@ def choice_text(options: LearnOptions) -> str:
     kind = "as given" if options.preset is not None else "quick, to try" if options.quick else "default"
     return (
         f"network ({kind}): preset {config.preset}, images of {config.input.short_side} pixels, "
-        f"{config.optimiser.epochs} epochs, {after}, seed {config.seed}"
+        f"{config.optimiser.epochs} epochs{_views(config)}, {after}, seed {config.seed}"
     )
+
+
+def _views(config: TrainingConfig) -> str:
+    share = config.augmentation.rendered
+    return f" with {share:.0%} rendered views where the recordings allow it" if share > 0.0 else ""
 
 
 def next_text(job: Job) -> str:

@@ -6,11 +6,14 @@ from __future__ import annotations
 import time
 
 from mvloc_ros.learn.job import Job
+from mvloc_ros.learn.options import PRESET
 from mvloc_ros.learn.step import Step
 from mvloc_ros.recordings import open_folders
 
-FRAME_EPOCH_S = 0.028
-"""Of the preset `small` on two idle cores; that of another one is not known before it has run."""
+FRAME_EPOCH_S = {"small": 0.028, "robust": 0.005}
+"""Of the presets on two idle cores; that of a file is not known before it has run."""
+VIEW_S = 0.06
+"""To render a view for `robust`; there are two of each frame, and as many again for the refit."""
 FIXED_S = {
     "export": 15.0,
     "map": 20.0,
@@ -74,10 +77,12 @@ class TimeLeft:
         if name != "network":
             return FIXED_S.get(name, 0.0) + PER_FRAME_S.get(name, 0.0) * self._frames
         options = self._job.options
-        if options.preset not in (None, "small"):
+        frame_epoch_s = FRAME_EPOCH_S.get(options.preset or PRESET)
+        if frame_epoch_s is None:
             return None
-        epochs = options.config().optimiser.epochs + (options.effort.refit_epochs or 0)
-        return FRAME_EPOCH_S * epochs * self._frames
+        config, refit = options.config(), options.effort.refit_epochs
+        views = 0 if config.augmentation.rendered == 0.0 else 2 if refit is None else 4
+        return (frame_epoch_s * (config.optimiser.epochs + (refit or 0)) + VIEW_S * views) * self._frames
 
 
 def duration(seconds: float) -> str:

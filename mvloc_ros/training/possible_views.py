@@ -13,7 +13,6 @@ from mvloc_ros.recordings.joined_folders import Folders
 from mvloc_ros.training.config import TrainingConfig
 from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.presets.preset_files import FURTHER
-from mvloc_ros.training.views.sensor_views import plan_views
 
 _WORDS = {
     "rendered": "rendered views (--rendered)",
@@ -58,6 +57,8 @@ def _impossible(config: TrainingConfig, folder: PosedFolder) -> dict[str, str]:
         return {"rendered": f"the depth of {folder.where} is of single points"}
     if not config.input.sensors:
         return {}
+    from mvloc_ros.training.views.sensor_views import plan_views  # needs torch
+
     names = ", ".join(sensor.name for sensor in config.input.sensors)
     found = {"rendered": f"they are of color and depth, and this run has further sensors ({names})"}
     try:
