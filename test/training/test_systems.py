@@ -114,6 +114,19 @@ def test_depth_has_no_part_in_a_system_of_colour(name: str) -> None:
     assert torch.equal(blind.pose, blind.pose[:1].expand(3, 6)), "without colour the frames are all alike"
 
 
+def test_concatenation_starts_with_the_spread_of_one_encoder() -> None:
+    """A larger latent vector makes all hidden units of the rotation negative within some epochs, with some seeds."""
+    ratios = []
+    for seed in range(20):
+        torch.manual_seed(seed)
+        network = build_network(preset("mvloc-c", "small").with_options({**NETWORK, "latent_size": 256}))
+        assert isinstance(network, Concatenation)
+        features = torch.randn(64, 512, generator=torch.Generator().manual_seed(seed))
+        with torch.inference_mode():
+            ratios.append(float(network.fusion(features).std()))
+    assert sum(ratios) / len(ratios) == pytest.approx(1.0, abs=0.02)  # 1.41 with the gain for a ReLU
+
+
 def test_concatenation_uses_what_is_there() -> None:
     network = build("mvloc-c").eval()
     assert isinstance(network, Concatenation)

@@ -29,7 +29,8 @@ class Concatenation(PoseNetwork):
         self.fusion = nn.Linear(2 * size, size)
         self.attention = LatentAttention(size)
         self.regressor = PoseRegressor(size, network.dropout, network.rotation)
-        nn.init.kaiming_normal_(self.fusion.weight)
+        # No ReLU follows: a gain of 1, so that the latent vector is as large as that of one encoder.
+        nn.init.kaiming_normal_(self.fusion.weight, nonlinearity="linear")
         nn.init.zeros_(self.fusion.bias)
 
     def forward(self, color: Tensor, depth: Tensor, present: Tensor) -> PoseOutput:
