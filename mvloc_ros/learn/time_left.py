@@ -10,7 +10,7 @@ from mvloc_ros.learn.options import PRESET
 from mvloc_ros.learn.step import Step
 from mvloc_ros.recordings import open_folders
 
-FRAME_EPOCH_S = {"small": 0.028, "robust": 0.005}
+FRAME_EPOCH_S = {"small": 0.028, "robust": 0.006}
 """Of the presets on two idle cores; that of a file is not known before it has run."""
 VIEW_S = 0.06
 """To render a view for `robust`; there are two of each frame, and as many again for the refit."""
