@@ -29,8 +29,8 @@ class Effort:
 
 
 PRESET = "robust"
-"""Of a network whose preset nobody names: of its views those that the recordings can have."""
-# Times: `time_left`. Few epochs do not need views that are rendered, which take longer than these.
+"""Where no preset is named. Of its views, those that the recordings can have."""
+# How long each takes: `time_left`. In so few epochs rendered views bring nothing (docs/results.md).
 QUICK = Effort({"epochs": 40, "rendered": 0.0}, None)
 DEFAULT = Effort({}, 20)
 OF_OTHER_PRESETS = Effort({}, 12)

@@ -37,7 +37,8 @@ def calibrate_network(manifest: Manifest, found: ValidationPoses, truth: Array) 
     if count < MIN_FRAMES:
         raise CalibrationError(
             f"The bundle has {count} validation frames with color and depth, too few to estimate the errors of its "
-            f"network (at least {MIN_FRAMES} are needed); train with a larger --validation-fraction or more frames."
+            f"network (at least {MIN_FRAMES} are needed); record more frames, or train with a larger "
+            "validation_fraction (of a preset file, or --validation-fraction of `mvloc train`)."
         )
     both, blocks = errors["both"], np.array(found.sequences)[known["both"]].tolist()
     mixture = choose(both, blocks)

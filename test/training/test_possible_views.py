@@ -11,10 +11,14 @@ from typing import Any
 import pytest
 
 from mvloc_ros.cli import main
+from mvloc_ros.recordings import PosedFolder, open_folder
 from mvloc_ros.training.config import TrainingConfig
+from mvloc_ros.training.errors import TrainingError
 from mvloc_ros.training.folder_sensors import with_folder_sensors
 from mvloc_ros.training.possible_views import with_possible_views
 from mvloc_ros.training.presets import preset
+from mvloc_ros.training.rendering import check_renderable
+from mvloc_ros.training.views import check_projection
 
 ROBUST = preset("mvloc", "robust")
 VIEWS = (ROBUST.augmentation.rendered, ROBUST.augmentation.shift, ROBUST.augmentation.turn)
@@ -34,6 +38,12 @@ def changed(folder: Path, root: Path, settings: dict[str, object]) -> Path:
 def views(config: TrainingConfig) -> tuple[float, float, float]:
     changes = config.augmentation
     return changes.rendered, changes.shift, changes.turn
+
+
+def require_possible(config: TrainingConfig, folder: PosedFolder) -> None:
+    """What a training asks at its beginning."""
+    check_projection(config, folder)
+    check_renderable(config, folder)
 
 
 def test_a_recording_of_color_and_depth_has_all_views(tiny_folder: Path) -> None:
@@ -61,6 +71,9 @@ def test_what_a_recording_cannot_have_is_left_out_and_said(
     assert views(config) == left
     assert [clause.startswith(start) for clause, start in zip(said, clauses, strict=True)] == [True] * len(clauses)
     assert config.with_options(dict(zip(("rendered", "shift", "turn"), VIEWS, strict=True))) == ROBUST
+    require_possible(config, open_folder(root))
+    with pytest.raises(TrainingError):
+        require_possible(ROBUST, open_folder(root))
 
 
 def test_recordings_without_depth_are_turned_only(tiny_folder: Path, tmp_path: Path) -> None:
