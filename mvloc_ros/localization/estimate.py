@@ -85,6 +85,7 @@ class PoseEstimate:
             is_of_keyframe=self.details is not None and self.details.is_of_keyframe,
             rejection=self.rejection,
             is_weak=found is not None and found.is_weak,
+            follows=found is not None and found.follows,
             unverified=self.unverified,
             candidates=() if found is None else found.candidates,
         )

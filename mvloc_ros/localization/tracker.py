@@ -13,6 +13,10 @@ the frames say together decides, for the poses that each was registered to and a
 a pose is found that no frame tells surely enough alone, and where two places fit none is accepted before they have been
 told apart. Nor is a jump confirmed where another place fits as well.
 
+A pose that its frame alone tells too little for is accepted all the same where it follows from the last accepted one by
+odometry, no more than so far that depth and odometry still tell it to a few centimetres in every direction. It is no
+starting point of what follows: the errors of odometry since the pose that the images told would be forgotten with it.
+
 Poses of one image alone confirm no jump away from what both images told: where the network errs without the other
 image it errs alike from frame to frame, so that their agreement says nothing.
 """
@@ -40,6 +44,9 @@ Array = NDArray[np.float64]
 _LARGEST_SPREAD_M, _LARGEST_SPREAD_RAD = 2.0, 2.0
 # Frames that speak for a first pose that a keyframe told: of many frames of a wake-up one is soon accepted by chance.
 _OF_KEYFRAMES = 3
+# A pose that follows by odometry needs no more evidence while it is known so well in every direction (one standard
+# deviation). Chosen by two drives through a rendered building in the evening and one through another.
+_KNOWN_M, _KNOWN_RAD = 0.03, np.radians(2.0)
 # Poses further apart in time do not tell how fast the camera moves now.
 _SPEED_WITHIN_NS = 200_000_000
 
@@ -64,7 +71,8 @@ class Fix:
         is_repeated: made of a depth image that an earlier frame had: the pose is of that frame's moment.
         is_of_keyframe: found from a keyframe, and not from where the network or the tracker puts the camera.
         rejection: why whoever made the pose rejects it, in words; such a pose is not accepted, unless
-        is_weak: `rejection` is that this frame alone tells too little, and for a first pose further ones tell the rest.
+        is_weak: `rejection` is that this frame alone tells too little; others may tell the rest.
+        follows: it agrees with where the one accepted last would be by now, in what the geometry determines.
         unverified: what kept the scene map from judging the pose, in words; empty if it did, or there is none.
         candidates: the poses that the frame was registered to, this one among them; none where it was not, or where
             they say nothing of the camera's place.
@@ -77,6 +85,7 @@ class Fix:
     is_of_keyframe: bool = False
     rejection: str = ""
     is_weak: bool = False
+    follows: bool = False
     unverified: str = ""
     candidates: tuple[Candidate, ...] = ()
 
@@ -88,7 +97,7 @@ class Verdict:
     Attributes:
         accepted: whether the pose is accepted.
         state: after this pose.
-        reason: why it was rejected, or that it was accepted as a jump, in words; else empty.
+        reason: why it was rejected, or that it was accepted as a jump or by odometry, in words; else empty.
         T_map_camera: the pose if it was accepted; else where the camera should be by the last accepted one and
             odometry; None if nothing was accepted yet.
         T_map_odom: where the origin of odometry is in the map by an accepted pose; None without one or odometry.
@@ -142,6 +151,7 @@ class Tracker:
             self._accepted: Fix | None = None
             self._before: Fix | None = None
             self._is_hint = False
+            self._accepted_ns = 0  # of the last accepted pose, also of one that is no starting point
             self._first_rejected_ns: int | None = None
             self._rejected: deque[tuple[Fix, int]] = deque(maxlen=2 * self._limits.confirmations)
             self._streak = 0
@@ -159,6 +169,7 @@ class Tracker:
         with self._lock:
             self.forget()
             self._accepted, self._is_hint = Fix(pose, T_odom_camera), True
+            self._accepted_ns = pose.stamp_ns
 
     def expected(self, stamp_ns: int, T_odom_camera: Array | None) -> Expectation | None:
         """Where the camera is expected; None if no pose is accepted or that is too long ago."""
@@ -201,6 +212,8 @@ class Tracker:
             fault = self._rejection_of(fix) or fault_of(fix.pose)
             if fix.candidates and not fix.is_repeated:
                 self._hypotheses.observe(fix.candidates, fix.pose.stamp_ns, fix.T_odom_camera)
+            if fault and self._is_known(fix):
+                return self._accept_known(fix, fault)
             if fault:
                 return self._first_of_keyframe(fix, fault) if self._may_be_told(fix) else self._reject(fix, fault)
             if not self._limits.enabled:
@@ -241,6 +254,25 @@ class Tracker:
         is_first = fix.is_weak and fix.is_of_keyframe and self._accepted is None
         return is_first and self._limits.enabled and not fix.is_partial and not fault_of(fix.pose)
 
+    def _is_known(self, fix: Fix) -> bool:
+        """Whether a pose that is rejected for too little evidence follows by odometry, and is known well by that."""
+        last = self._accepted
+        if last is None or self._is_hint or not (fix.is_weak and fix.follows and self._limits.enabled):
+            return False
+        if fix.is_partial or fix.is_repeated or fix.unverified or fault_of(fix.pose):
+            return False
+        by_odometry = self._moved(last, fix.pose.stamp_ns, fix.T_odom_camera).by_odometry
+        return by_odometry and not self._mismatch(last, fix) and _is_narrow(fix.pose)
+
+    def _accept_known(self, fix: Fix, fault: str) -> Verdict:
+        """DEGRADED, as the frame lacks evidence of its own; what follows still starts from the pose accepted before."""
+        assert self._accepted is not None
+        age_s = 1e-9 * abs(fix.pose.stamp_ns - self._accepted.pose.stamp_ns)
+        self._accepted_ns = fix.pose.stamp_ns
+        self._streak += 1
+        reason = f"accepted as odometry leads there from the pose of {age_s:.1f} s before, although {fault}"
+        return Verdict(True, State.DEGRADED, reason, fix.pose.T, _origin_of_odometry(fix))
+
     def _first_of_keyframe(self, fix: Fix, why: str) -> Verdict:
         """A first pose that keyframes tell: by what the frames so far tell together."""
         if self._hypotheses.is_convincing(fix.pose, max(self._limits.initial_fixes, _OF_KEYFRAMES)):
@@ -251,20 +283,19 @@ class Tracker:
     def _accept(self, fix: Fix, reason: str = "") -> Verdict:
         if not fix.is_repeated:  # else the pose of that moment is the accepted one already
             self._before, self._accepted = None if self._is_hint else self._accepted, fix
-            self._is_hint = False
+            self._accepted_ns, self._is_hint = fix.pose.stamp_ns, False
         self._was_complete |= not fix.is_partial
         self._rejected.clear()
         self._hypotheses.forget()
         self._streak += 1
-        T_map_odom = None if fix.T_odom_camera is None else fix.pose.T @ se3.inverse(fix.T_odom_camera)
-        return Verdict(True, State.TRACKING, reason, fix.pose.T, T_map_odom)
+        return Verdict(True, State.TRACKING, reason, fix.pose.T, _origin_of_odometry(fix))
 
     def _reject(self, fix: Fix, reason: str) -> Verdict:
         self._streak = 0
         accepted, stamp_ns = self._accepted, fix.pose.stamp_ns
         if accepted is None:
             return Verdict(False, self._state_without_pose(stamp_ns), reason, None)
-        age_ns = abs(stamp_ns - accepted.pose.stamp_ns)
+        age_ns = abs(stamp_ns - self._accepted_ns)
         state = State.LOST if age_ns > self._limits.lost_after_ns else State.DEGRADED
         if self._is_hint and state is State.DEGRADED:
             state = State.INITIALISING
@@ -284,6 +315,17 @@ class Tracker:
 
     def _moved(self, earlier: Fix, stamp_ns: int, T_odom_camera: Array | None) -> Moved:
         return self._limits.motion.between(earlier.pose.stamp_ns, earlier.T_odom_camera, stamp_ns, T_odom_camera)
+
+
+def _origin_of_odometry(fix: Fix) -> Array | None:
+    """T_map_odom by a pose; None without odometry."""
+    return None if fix.T_odom_camera is None else fix.pose.T @ se3.inverse(fix.T_odom_camera)
+
+
+def _is_narrow(pose: Pose) -> bool:
+    """Whether a pose is known well in every direction."""
+    position, rotation = (np.linalg.eigvalsh(pose.covariance[axes, axes])[-1] for axes in (slice(0, 3), slice(3, 6)))
+    return bool(position <= _KNOWN_M**2 and rotation <= _KNOWN_RAD**2)
 
 
 def _alike(places: int) -> str:
