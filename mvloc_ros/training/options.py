@@ -54,7 +54,9 @@ class InputConfig:
         "depth is sparse points, as of a LIDAR: when shrinking, each pixel keeps its nearest point, here and live",
     )
     depth_encoding: str = option(
-        "metric", "depth as one metric channel, or color-coded as in the paper", choices=("metric", "colors")
+        "metric",
+        "depth as one metric channel, color-coded as in the paper, or with its validity and slopes",
+        choices=("metric", "colors", "surfaces"),
     )
     register_depth: bool = option(
         False, "register raw depth to the color camera first, in training and at run time; needs T_color_depth"

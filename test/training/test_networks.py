@@ -148,6 +148,43 @@ def test_depth_as_a_colour_scale(tiny_config: TrainingConfig) -> None:
     )
 
 
+def surfaces_of(depth: torch.Tensor, config: TrainingConfig) -> torch.Tensor:
+    """Depth `[H, W]` as the four channels `[4, H, W]` of `--depth-encoding surfaces`."""
+    network = MVLoc(config.network, replace(config.input, depth_encoding="surfaces"))
+    return network.normalise_depth(depth[None])[0]
+
+
+def test_slopes_of_a_plane(tiny_config: TrainingConfig) -> None:
+    """Where 1 / Z = (1 + a x) / d, ln Z changes by -a / (1 + a x) a unit of x: everywhere, at any distance d."""
+    height, width, focal = 60, 80, 70.0
+    x = (torch.arange(width) - (width - 1) / 2) / focal
+    for slope in (-0.5, 0.0, 0.5):
+        for distance in (1.0, 3.0):
+            across = (distance / (1.0 + slope * x)).expand(height, width)
+            _, valid, right, down = surfaces_of(across, tiny_config)
+            assert bool((valid == 1.0).all())
+            expected = torch.tanh(-slope / (1.0 + slope * x[1:-1]) * width / focal / 2.0)
+            torch.testing.assert_close(right[:, 1:-1], expected.expand(height, -1), atol=1e-3, rtol=0.0)
+            assert bool((down == 0.0).all())
+    _, _, right, down = surfaces_of((2.0 / (1.0 + 0.5 * x)).expand(height, width).T, tiny_config)
+    assert bool((right == 0.0).all())
+    assert bool((down[1:-1] < -0.1).all())
+
+
+def test_a_hole_is_neither_near_nor_steep(tiny_config: TrainingConfig) -> None:
+    """Depth 0, validity 0, and no slope at it or over it, whatever an invalid pixel holds."""
+    low, high = tiny_config.input.min_depth, tiny_config.input.max_depth
+    depth = torch.full((5, 7), low + 0.75 * (high - low))
+    whole = surfaces_of(depth, tiny_config)
+    torch.testing.assert_close(whole, torch.tensor([0.5, 1.0, 0.0, 0.0])[:, None, None].expand(4, 5, 7))
+    for nothing in (0.0, -1.0, low / 2, high + 0.01, float("nan"), float("inf")):
+        depth[2, 3] = nothing
+        hole = surfaces_of(depth, tiny_config)
+        assert hole[:, 2, 3].tolist() == [0.0] * 4
+        hole[:, 2, 3] = whole[:, 2, 3]
+        torch.testing.assert_close(hole, whole)
+
+
 @pytest.mark.parametrize("missing", [0, 1])
 def test_the_absent_modality_has_no_influence(network: MVLoc, missing: int) -> None:
     present = torch.ones(2, 2)

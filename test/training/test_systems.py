@@ -219,7 +219,11 @@ def test_colour_coded_depth(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "encoding"),
-    [("mvloc", "colors"), *((name, "metric") for name in ("mvloc-v", "mvloc-c", "posenet", "atloc"))],
+    [
+        ("mvloc", "colors"),
+        ("mvloc", "surfaces"),
+        *((name, "metric") for name in ("mvloc-v", "mvloc-c", "posenet", "atloc")),
+    ],
 )
 def test_the_graph_has_the_nodes_interface(
     name: str, encoding: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -38,7 +38,7 @@ class PoseNetwork(nn.Module, ABC):
     def __init__(self, inputs: InputConfig) -> None:
         super().__init__()
         self.min_depth, self.max_depth = inputs.min_depth, inputs.max_depth
-        self.depth_channels = depth_image.CHANNELS[inputs.depth_encoding]
+        self._encode_depth, self.depth_channels = depth_image.ENCODINGS[inputs.depth_encoding]
 
     @abstractmethod
     def forward(self, color: Tensor, depth: Tensor, present: Tensor) -> PoseOutput:
@@ -75,9 +75,8 @@ class PoseNetwork(nn.Module, ABC):
         return color.to(torch.float32).permute(0, 3, 1, 2) / 127.5 - 1.0
 
     def normalise_depth(self, depth: Tensor) -> Tensor:
-        """Meters `[B, H, W]` -> `[B, C, H, W]` in [-1, 1], C = `depth_channels`; invalid depth becomes -1."""
-        encode = depth_image.colors if self.depth_channels == 3 else depth_image.metric
-        return encode(depth, self.min_depth, self.max_depth)
+        """Meters `[B, H, W]` -> `[B, C, H, W]` in [-1, 1], C = `depth_channels`, as `depth_image` describes."""
+        return self._encode_depth(depth, self.min_depth, self.max_depth)
 
     def normalise_image(self, image: Tensor, sensor: Sensor) -> Tensor:
         """Images of a further sensor -> `[B, C, H, W]` in [-1, 1], as those of the pair; gray has one channel."""
@@ -87,8 +86,7 @@ class PoseNetwork(nn.Module, ABC):
             return image.to(torch.float32).unsqueeze(1) / 127.5 - 1.0
         if sensor.depth_min_m is None or sensor.depth_max_m is None:
             raise ValueError(f"{sensor.name} has no depth range")
-        encode = depth_image.colors if self.depth_channels == 3 else depth_image.metric
-        return encode(image, sensor.depth_min_m, sensor.depth_max_m)
+        return self._encode_depth(image, sensor.depth_min_m, sensor.depth_max_m)
 
 
 def deterministic_output(pose: Tensor, latent: Tensor, shares: Tensor) -> PoseOutput:
