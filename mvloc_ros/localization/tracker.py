@@ -45,8 +45,11 @@ _LARGEST_SPREAD_M, _LARGEST_SPREAD_RAD = 2.0, 2.0
 # Frames that speak for a first pose that a keyframe told: of many frames of a wake-up one is soon accepted by chance.
 _OF_KEYFRAMES = 3
 # A pose that follows by odometry needs no more evidence while it is known so well in every direction (one standard
-# deviation). Chosen by two drives through a rendered building in the evening and one through another.
+# deviation). Chosen by drives that no result is told of: one through a rendered house, two through a hospital.
 _KNOWN_M, _KNOWN_RAD = 0.03, np.radians(2.0)
+# So many poses in a row must have been accepted for what their frames told before odometry may lead on from them: in a
+# place that looks like another some are accepted by chance.
+_ESTABLISHED = 5
 # Poses further apart in time do not tell how fast the camera moves now.
 _SPEED_WITHIN_NS = 200_000_000
 
@@ -151,6 +154,7 @@ class Tracker:
             self._accepted: Fix | None = None
             self._before: Fix | None = None
             self._is_hint = False
+            self._told = 0  # poses accepted for what their frames told, since the first or a jump
             self._accepted_ns = 0  # of the last accepted pose, also of one that is no starting point
             self._first_rejected_ns: int | None = None
             self._rejected: deque[tuple[Fix, int]] = deque(maxlen=2 * self._limits.confirmations)
@@ -261,6 +265,8 @@ class Tracker:
             return False
         if fix.is_partial or fix.is_repeated or fix.unverified or fault_of(fix.pose):
             return False
+        if self._told < _ESTABLISHED:
+            return False
         by_odometry = self._moved(last, fix.pose.stamp_ns, fix.T_odom_camera).by_odometry
         return by_odometry and not self._mismatch(last, fix) and _is_narrow(fix.pose)
 
@@ -284,6 +290,7 @@ class Tracker:
         if not fix.is_repeated:  # else the pose of that moment is the accepted one already
             self._before, self._accepted = None if self._is_hint else self._accepted, fix
             self._accepted_ns, self._is_hint = fix.pose.stamp_ns, False
+            self._told = 1 if reason else self._told + 1
         self._was_complete |= not fix.is_partial
         self._rejected.clear()
         self._hypotheses.forget()

@@ -33,10 +33,11 @@ def weak(number: int, x: float, **of_fix: Any) -> Fix:
     return fix(number, x, **{"rejection": FAULT, "is_weak": True, "follows": True, **of_fix})
 
 
-def tracking() -> Tracker:
-    """A tracker that accepted the origin at time 0."""
+def tracking(frames: int = 5) -> Tracker:
+    """A tracker that accepted the origin some times, at time 0 last."""
     tracker = Tracker(GateLimits())
-    assert tracker.update(fix(0, 0.0)).accepted
+    for number in range(1 - frames, 1):
+        assert tracker.update(fix(number, 0.0)).accepted
     return tracker
 
 
@@ -90,13 +91,33 @@ def test_it_is_rejected_where_anything_of_that_is_missing(changes: dict[str, Any
     assert tracker.update(weak(1, 0.1)).accepted, "nothing else is missing"
 
 
+def test_only_a_place_that_several_frames_told_leads_on():
+    """In a copy of the place a frame or two are accepted by chance."""
+    tracker = tracking(4)
+    assert not tracker.update(weak(1, 0.0)).accepted
+    assert tracker.update(fix(2, 0.0)).accepted
+    assert tracker.update(weak(3, 0.0)).accepted
+    tracker.forget()
+    assert tracker.update(fix(4, 0.0)).accepted
+    assert not tracker.update(weak(5, 0.0)).accepted
+
+
+def test_a_jump_begins_anew():
+    tracker = tracking()
+    jumps = [tracker.update(fix(number, 20.0, 0.0)) for number in range(1, 6)]
+    assert [jump.accepted for jump in jumps] == [False] * 4 + [True]
+    assert not tracker.update(weak(6, 20.0, T_odom_x=0.0)).accepted
+    assert all(tracker.update(fix(number, 20.0, 0.0)).accepted for number in range(7, 11))
+    assert tracker.update(weak(11, 20.0, T_odom_x=0.0)).accepted
+
+
 def test_a_hint_and_no_pose_at_all_lead_nowhere():
     assert not Tracker(GateLimits()).update(weak(1, 0.0)).accepted
-    hinted = Tracker(GateLimits())
+    hinted = tracking()
     hinted.hint(fix(0, 0.0).pose, se3.inverse(np.eye(4)))
     assert not hinted.update(weak(1, 0.0)).accepted
     off = Tracker(replace(GateLimits(), enabled=False))
-    assert off.update(fix(0, 0.0)).accepted
+    assert all(off.update(fix(number, 0.0)).accepted for number in range(-5, 1))
     assert not off.update(weak(1, 0.0)).accepted
 
 
