@@ -10,6 +10,8 @@ import onnxruntime
 import pytest
 import torch
 
+from mvloc_ros.backends.network_file import require_network_file
+from mvloc_ros.backends.torch_backend.graph import OnnxGraph
 from mvloc_ros.training.clip_objective import ClipObjective, RecurrentObjective
 from mvloc_ros.training.config import SYSTEMS, TrainingConfig
 from mvloc_ros.training.errors import TrainingError
@@ -236,6 +238,8 @@ def test_the_graph_has_the_nodes_interface(
         network(*inputs(8))
     deployed = Deployed(network, (0.5, -0.5, 0.5, 0.5)).eval()
     write_onnx(deployed, (32, 40), tmp_path / "model.onnx")
+    require_network_file(tmp_path / "model.onnx", 32, 40, NETWORK["latent_size"])
+    in_torch = OnnxGraph(tmp_path / "model.onnx")
     session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"])
     assert [x.name for x in session.get_inputs()] == ["color", "depth", "present"]
     assert [x.name for x in session.get_outputs()] == ["pose", "latent_mean", "latent_log_variance", "expert_share"]
@@ -246,8 +250,10 @@ def test_the_graph_has_the_nodes_interface(
         feed = {"color": color.numpy(), "depth": depth.numpy(), "present": present.numpy()}
         with torch.inference_mode():
             expected = deployed(color, depth, present)
-        for found, value in zip(session.run(None, feed), expected, strict=True):
+            again = in_torch(color, depth, present)
+        for found, other, value in zip(session.run(None, feed), again, expected, strict=True):
             np.testing.assert_allclose(found, value.numpy(), atol=1e-4)
+            np.testing.assert_allclose(other.numpy(), value.numpy(), atol=1e-4)
 
 
 def test_mvlocs_network_is_the_same_in_both_of_its_systems() -> None:

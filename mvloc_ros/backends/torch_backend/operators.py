@@ -67,8 +67,8 @@ def build(node: Node) -> Function:
 
 _SIMPLE: dict[str, Function] = {
     "Add": torch.add, "Sub": torch.sub, "Mul": torch.mul, "Div": torch.div, "MatMul": torch.matmul,
-    "Neg": torch.neg, "Exp": torch.exp, "Log": torch.log, "Sqrt": torch.sqrt, "Relu": torch.relu,
-    "Sin": torch.sin, "Cos": torch.cos, "Atan": torch.atan, "Where": torch.where,
+    "Abs": torch.abs, "Neg": torch.neg, "Exp": torch.exp, "Log": torch.log, "Sqrt": torch.sqrt, "Relu": torch.relu,
+    "Tanh": torch.tanh, "Sin": torch.sin, "Cos": torch.cos, "Atan": torch.atan, "Where": torch.where,
     "Less": torch.lt, "LessOrEqual": torch.le, "GreaterOrEqual": torch.ge, "And": torch.logical_and,
     "Identity": torch.clone,
 }  # fmt: skip

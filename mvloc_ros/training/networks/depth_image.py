@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 # The change of the logarithm of depth over an image's width at which a slope is 0.76 of its greatest. That of a plane
 # turned by 45 degrees about a vertical axis is the width over the focal length: 1.0 to 1.2 with the usual lenses.
@@ -55,10 +55,13 @@ def _slopes(logarithm: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
     scale = 0.5 * logarithm.shape[2] / _SLOPE
     right = (logarithm[:, :, 2:] - logarithm[:, :, :-2]) * (valid[:, :, 2:] & valid[:, :, :-2]).float()
     down = (logarithm[:, 2:] - logarithm[:, :-2]) * (valid[:, 2:] & valid[:, :-2]).float()
-    return (
-        nn.functional.pad(torch.tanh(scale * right), (1, 1)),
-        nn.functional.pad(torch.tanh(scale * down), (0, 0, 1, 1)),
-    )
+    return _framed(torch.tanh(scale * right), 2), _framed(torch.tanh(scale * down), 1)
+
+
+def _framed(slopes: Tensor, axis: int) -> Tensor:
+    """With a zero before the first and after the last of an axis; as exported networks have no operator that pads."""
+    zero = torch.zeros_like(slopes.narrow(axis, 0, 1))
+    return torch.cat([zero, slopes, zero], dim=axis)
 
 
 def _in_range(depth: Tensor, low_m: float, high_m: float) -> tuple[Tensor, Tensor]:
