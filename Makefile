@@ -53,7 +53,7 @@ bench: setup-dev
 
 demo-model: setup-dev
 	$(RUN)/mvloc demo render --split train --out out/demo-train
-	$(RUN)/mvloc train --data out/demo-train --preset small --epochs 25 --seed 0 --out runs/demo
+	$(RUN)/mvloc train --data out/demo-train --preset robust --seed 0 --out runs/demo
 	$(RUN)/mvloc export runs/demo --half-weights --out models/demo
 	$(RUN)/mvloc map models/demo --data out/demo-train
 

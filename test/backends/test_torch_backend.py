@@ -117,7 +117,8 @@ def test_a_file_that_is_no_network_is_refused(demo: Bundle, tmp_path: Path):
     with pytest.raises(BackendError, match=r"model.onnx is not accepted: it is damaged or not an ONNX file"):
         TorchBackend(broken, BackendOptions())
     model(tmp_path / "model" / "model.onnx", "Add")
-    with pytest.raises(BackendError, match="its input color is missing, but the manifest says uint8 1x120x160x3"):
+    shape = f"1x{demo.manifest.input.height}x{demo.manifest.input.width}x3"
+    with pytest.raises(BackendError, match=f"its input color is missing, but the manifest says uint8 {shape}"):
         TorchBackend(broken, BackendOptions())
 
 
