@@ -47,8 +47,8 @@ _OF_KEYFRAMES = 3
 # A pose that follows by odometry needs no more evidence while it is known so well in every direction (one standard
 # deviation). Chosen by drives that no result is told of: one through a rendered house, two through a hospital.
 _KNOWN_M, _KNOWN_RAD = 0.03, np.radians(2.0)
-# So many poses in a row must have been accepted for what their frames told before odometry may lead on from them: in a
-# place that looks like another some are accepted by chance.
+# So many poses must have been accepted for what their frames told, since the first or a jump, before odometry may lead
+# on from them: in a place that looks like another some are accepted by chance.
 _ESTABLISHED = 5
 # Poses further apart in time do not tell how fast the camera moves now.
 _SPEED_WITHIN_NS = 200_000_000
