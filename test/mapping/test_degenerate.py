@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -124,7 +125,7 @@ def test_one_wall_out_of_nowhere_is_rejected(bundle_of, room, localize):
     poses = [room.looking(0.1 * i, 0.3 * j, 1.2, 0.1 * j, 0.0) for i in range(3) for j in (-1, 0, 1)]
     truth = room.looking(0.05, 0.1, 1.2, 0.05, 0.03)
     frame = room.frame_of(room.Scene(room=None, boxes=WALL), truth)
-    _, localizer = localize(frame, truth, bundle=bundle_of(WALL, poses))
+    estimate, localizer = localize(frame, truth, bundle=bundle_of(WALL, poses))
     vague = Pose(0, truth, np.diag([4.0] * 3 + [1.0] * 3))
     color = localizer.prepared(frame.color.pixels)
     start = Start("retrieval 1", truth, NEAR_KEYFRAME)
@@ -134,6 +135,10 @@ def test_one_wall_out_of_nowhere_is_rejected(bundle_of, room, localize):
     followed = localizer._refiner.attempt(Start(TRACKER, truth), vague, frame.depth, color, expected)
     assert followed.follows
     assert "determines the pose in all directions" not in followed.rejection
+    # The tracker learns of it, unless something else than the verdict rejects the pose.
+    told = [replace(estimate, details=each, rejection=each.rejection).fix().follows for each in (found, followed)]
+    assert told == [False, True]
+    assert not replace(estimate, details=followed, rejection="the depth image is frozen").fix().follows
 
 
 def test_along_a_corridor_the_pose_is_the_networks(bundle_of, room, localize):
