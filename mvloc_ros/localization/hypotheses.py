@@ -16,6 +16,10 @@ the others. A frame's best pose so tells more the further it is above the other 
 
 One that appears late has not been compared in the frames before. It begins as if it had been there, `_LATE` below the
 best: where it fits as well as that, nothing is decided before further frames have told them apart.
+
+An accepted pose is a hypothesis as well, with the odds that it had, and odometry carries it on. Frames that fit another
+place must refute it first: places that look alike are common in a building, and a camera that is carried away, or an
+odometry that slips, is not. Against it one that appears late begins with nothing.
 """
 
 from __future__ import annotations
@@ -98,6 +102,7 @@ class Hypothesis:
         log_odds: natural logarithm of the odds against "none of these".
         seen_ns: stamp of the last frame that spoke for it.
         frames: how many did.
+        is_accepted: it is the place of the pose that was accepted last.
     """
 
     pose: Pose
@@ -105,6 +110,7 @@ class Hypothesis:
     log_odds: float
     seen_ns: int
     frames: int = 1
+    is_accepted: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,10 +120,12 @@ class Search:
     Attributes:
         possible: poses of the hypotheses that the next frame is to be registered from, the likeliest first.
         frames: that have been searched for the camera's place; each one is to look elsewhere, too.
+        for_expected: by how much log-odds the place of the accepted pose is above all others; 0 where none is accepted.
     """
 
     possible: tuple[Pose, ...] = ()
     frames: int = 0
+    for_expected: float = 0.0
 
 
 class Hypotheses:
@@ -146,9 +154,17 @@ class Hypotheses:
 
     def search(self, stamp_ns: int, T_odom_camera: Array | None) -> Search:
         """Where a frame is to be looked for."""
-        near_best = [one for one in self._alive if one.log_odds > self._alive[0].log_odds - _WORTH][:_FOLLOWED]
+        others = [one for one in self._alive if not one.is_accepted]
+        near_best = [one for one in others if one.log_odds > others[0].log_odds - _WORTH][:_FOLLOWED]
         carried = (self._moved(one, stamp_ns, T_odom_camera).carry(one.pose, stamp_ns) for one in near_best)
-        return Search(tuple(carried), self._frames)
+        return Search(tuple(carried), self._frames, self._for_accepted())
+
+    def settle(self, pose: Pose, T_odom_camera: Array | None) -> None:
+        """Take a pose as accepted: what speaks for its place is kept, the other places are forgotten."""
+        there = (one for one in self._alive if _same(pose, one.pose, self._moved(one, pose.stamp_ns, T_odom_camera)))
+        log_odds = max((one.log_odds for one in there), default=0.0)
+        self._alive = (Hypothesis(pose, T_odom_camera, log_odds, pose.stamp_ns, is_accepted=True),)
+        self._frames = 0
 
     def observe(self, candidates: Sequence[Candidate], stamp_ns: int, T_odom_camera: Array | None) -> None:
         """Take what one frame says: the poses that it was registered to, in any order."""
@@ -165,12 +181,12 @@ class Hypotheses:
                 continue
             candidate, evidence = told.pop(found)
             kept.append(_after(one, candidate, evidence, T_odom_camera))
-        late = max((one.log_odds for one in kept), default=0.0) - _LATE
+        late = max((one.log_odds for one in kept if not one.is_accepted), default=0.0) - _LATE
         for candidate, evidence in told:
             if candidate.evidence > 0.0:
                 level = max(0.0, late - min(best, _AT_MOST)) + evidence
                 kept.append(Hypothesis(candidate.pose, T_odom_camera, level, stamp_ns))
-        self._alive = self._pruned(kept, stamp_ns, T_odom_camera)
+        self._alive = self._pruned(_below_certain(kept), stamp_ns, T_odom_camera)
 
     def rivals_of(self, pose: Pose) -> int | None:
         """How many others are not clearly less likely than the one at a pose; None where there is none at it."""
@@ -190,19 +206,23 @@ class Hypotheses:
         seen = (one for one in self._alive if one.seen_ns == pose.stamp_ns)
         return next((one for one in seen if same_place(one.pose.T, pose.T)), None)
 
+    def _for_accepted(self) -> float:
+        accepted = next((one.log_odds for one in self._alive if one.is_accepted), 0.0)
+        return accepted - max((one.log_odds for one in self._alive if not one.is_accepted), default=0.0)
+
     def _moved(self, one: Hypothesis, stamp_ns: int, T_odom_camera: Array | None) -> Moved:
         return self._motion.between(one.pose.stamp_ns, one.T_odom_camera, stamp_ns, T_odom_camera)
 
     def _pruned(
         self, found: Iterable[Hypothesis], stamp_ns: int, T_odom_camera: Array | None
     ) -> tuple[Hypothesis, ...]:
-        """The likeliest ones; of those that are at one place by now, one."""
+        """The likeliest ones; of those that are at one place by now, one, the accepted one if it is among them."""
         kept: list[tuple[Hypothesis, Array]] = []
-        for one in sorted(found, key=lambda one: -one.log_odds):
+        for one in sorted(found, key=lambda one: (not one.is_accepted, -one.log_odds)):
             T = one.pose.T @ self._moved(one, stamp_ns, T_odom_camera).T_then_now
             if one.log_odds > _DROPPED and not any(same_place(T, other) for _, other in kept):
                 kept.append((one, T))
-        return tuple(one for one, _ in kept[:MOST])
+        return tuple(sorted((one for one, _ in kept), key=lambda one: -one.log_odds)[:MOST])
 
 
 def distinct(candidates: Iterable[Candidate]) -> list[Candidate]:
@@ -228,12 +248,22 @@ def same_place(A: Array, B: Array, metres: float = _SAME_M, radians: float = _SA
 
 
 def _after(one: Hypothesis, found: Candidate, evidence: float, T_odom_camera: Array | None) -> Hypothesis:
-    log_odds = min(one.log_odds + evidence, _CERTAIN)
+    log_odds = one.log_odds + evidence
     if found.evidence <= 0.0:
         return replace(one, log_odds=log_odds)  # a registration that nothing speaks for may have slid away
-    if found.log_odds < 0.0 and same_place(found.pose.T, one.pose.T, _VIEW_M, _VIEW_RAD):
+    is_same_view = same_place(found.pose.T, one.pose.T, _VIEW_M, _VIEW_RAD)
+    if found.log_odds < 0.0 and is_same_view and not one.is_accepted:
         return replace(one, log_odds=min(one.log_odds, log_odds), seen_ns=found.pose.stamp_ns)
-    return Hypothesis(found.pose, T_odom_camera, log_odds, found.pose.stamp_ns, one.frames + 1)
+    return Hypothesis(found.pose, T_odom_camera, log_odds, found.pose.stamp_ns, one.frames + 1, one.is_accepted)
+
+
+def _below_certain(found: Sequence[Hypothesis]) -> list[Hypothesis]:
+    """With at most the log-odds of what is certain; by what the accepted one is above that, all are lowered.
+
+    So others do not gain on it by being told as much as it is.
+    """
+    above = max((one.log_odds - _CERTAIN for one in found if one.is_accepted), default=0.0)
+    return [replace(one, log_odds=min(one.log_odds - max(0.0, above), _CERTAIN)) for one in found]
 
 
 def _same(now: Pose, then: Pose, moved: Moved) -> bool:

@@ -91,6 +91,18 @@ def hessian_of(found: Support, which: NDArray[np.bool_], target: LocalMap, T_map
     return _hessian(arms, target.fine.normals[found.nearest[inlier]].astype(np.float64), found.sigmas[inlier])
 
 
+def pull(found: Support, target: LocalMap, T_map_depth: Array) -> Array:
+    """Which way the inliers' residuals pull their pose, `[6]`: the negative gradient of half of chi-square.
+
+    In the units of `hessian`: that times a step is the pull that the step takes away.
+    """
+    inlier = found.inlier
+    normals = target.fine.normals[found.nearest[inlier]].astype(np.float64)
+    arms = transform_points(T_map_depth, found.points[inlier]) - T_map_depth[:3, 3]
+    jacobian = np.hstack([normals, np.cross(arms, normals)])
+    return np.asarray(-jacobian.T @ (found.residuals[inlier] / found.sigmas[inlier] ** 2))
+
+
 def _hessian(arms: Array, normals: Array, sigmas: Array) -> Array:
     jacobian = np.hstack([normals, np.cross(arms, normals)]) / sigmas[:, None]
     return np.asarray(jacobian.T @ jacobian)

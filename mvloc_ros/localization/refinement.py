@@ -12,6 +12,7 @@ as long as it lately did, still fits, and a further start is begun only where on
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -27,10 +28,11 @@ from mvloc_ros.localization.keyframe_starts import KeyframeStarts, Look
 from mvloc_ros.localization.keyframes import Keyframes
 from mvloc_ros.localization.local_map import LocalMap, LocalMaps
 from mvloc_ros.localization.motion import moved
+from mvloc_ros.localization.near_registration import REACH, register_near
 from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.localization.pose import Pose
 from mvloc_ros.localization.priors import is_vague
-from mvloc_ros.localization.registration import Registered, Source, register
+from mvloc_ros.localization.registration import STAGES, Registered, Source, register, stages_within
 from mvloc_ros.localization.rig_points import PAIR_DEPTH, image_of
 from mvloc_ros.localization.scene_map import SceneMap
 from mvloc_ros.localization.seen_frame import DepthView, Images, SeenFrame, color_views, depth_views
@@ -76,6 +78,7 @@ class Refiner:
         self._maps = LocalMaps(scene_map, spec.depth_max_m, options.threads)
         self._draws = np.random.default_rng(0).standard_normal((64, 6))
         self._judge = Judge(spec, self._T_camera_depth, self._resolution_m, options.threads)
+        self._inflation = spec.calibrated_inflation
         self._judging_s = 0.0
         reach = () if manifest.keyframes is None else manifest.keyframes.reach
         self.keyframe_starts = None if keyframes is None else KeyframeStarts(keyframes, reach)
@@ -135,7 +138,7 @@ class Refiner:
             refinement_s += 1e-3 * result.refinement_ms
             verification_s += 1e-3 * result.verification_ms
             slowest_s = max(slowest_s, time.perf_counter() - started)
-            if best is None or _quality(result) > _quality(best):
+            if best is None or _quality(result, search) > _quality(best, search):
                 best = replace(result, start=start.name, is_of_keyframe=start.name not in self._sure(frame))
             candidates += result.candidates
             if not result.rejection and (search is None or result.follows or start.name in self._sure(frame)):
@@ -225,7 +228,9 @@ class Refiner:
         def by_scan() -> Sequence[Start]:
             return () if retrieved is None or look is None else look.by_scan(deadline, possible, told is not None)
 
-        return in_order(network, told, retrieved, drawn, limit, possible, by_scan)
+        is_near = stages_within(frame.reach_m, self._resolution_m) != STAGES
+        reach_m = frame.reach_m if is_near else math.inf
+        return in_order(network, told, retrieved, drawn, limit, possible, by_scan, reach_m)
 
     def _attempt(self, frame: SeenFrame, start: Start, deadline: float) -> Refined | None:
         """One start; None where the map has nothing there."""
@@ -272,14 +277,12 @@ class Refiner:
         )
 
     def _registered(self, frame: SeenFrame, start: Start, target: LocalMap, deadline: float) -> Registered:
-        return register(
-            frame.source,
-            target,
-            start.T @ self._T_camera_depth,
-            self._resolution_m,
-            deadline - self._judging_s,
-            self._options.threads,
-        )
+        ends, threads = deadline - self._judging_s, self._options.threads
+        if frame.accepted is not None and start.reach_m <= REACH * self._resolution_m:
+            expected = frame.accepted.of_child(self._T_camera_depth)
+            return register_near(frame.source, target, expected, self._inflation, self._resolution_m, ends, threads)
+        T_map_depth = start.T @ self._T_camera_depth
+        return register(frame.source, target, T_map_depth, self._resolution_m, ends, threads, start.reach_m)
 
     def _blocked(self, frame: SeenFrame) -> str:
         """Whether something hides most of the scene where the network puts the camera, in words; empty if not."""
@@ -295,6 +298,15 @@ def _led_to(start: Start, candidates: Sequence[Candidate]) -> bool:
     return any(one.evidence > 0.0 and same_place(one.pose.T, start.T, *_THERE) for one in candidates)
 
 
-def _quality(result: Refined) -> tuple[bool, float]:
-    """What the better one of two results has more of: first that it is not rejected, then its score."""
-    return not result.rejection, result.support.share if np.isnan(result.score) else result.score
+def _quality(result: Refined, search: Search | None) -> tuple[bool, bool, float]:
+    """What the better one of two results has more of.
+
+    First that it is not rejected; then, where an accepted pose is known, that it follows from that; then its score. One
+    that follows and is rejected for its score alone counts as not rejected while what spoke for the place so far
+    outweighs that: copies of a place score high as well.
+    """
+    score = result.support.share if np.isnan(result.score) else result.score
+    known = 0.0 if search is None else search.for_expected
+    follows = result.follows and known > 0.0
+    outweighed = follows and result.is_weak and known + sum(one.log_odds for one in result.candidates) > 0.0
+    return not result.rejection or outweighed, follows, score

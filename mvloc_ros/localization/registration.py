@@ -146,10 +146,27 @@ class Registered:
     iterations: int
 
 
+def stages_within(reach_m: float, resolution_m: float) -> tuple[Stage, ...]:
+    """The stages without the first ones that the next one makes needless, as it looks `reach_m` far already."""
+    stages: tuple[Stage, ...] = STAGES
+    while len(stages) > 1 and stages[1].distance * resolution_m >= reach_m:
+        stages = stages[1:]
+    return stages
+
+
 def register(
-    source: Source, target: LocalMap, start: Array, resolution_m: float, deadline: float, threads: int
+    source: Source,
+    target: LocalMap,
+    start: Array,
+    resolution_m: float,
+    deadline: float,
+    threads: int,
+    reach_m: float = math.inf,
 ) -> Registered:
     """Move a starting pose (4x4 of the depth camera) to where the points fit the map.
+
+    Stages that look further than `reach_m` are left out, but for the last: what the map does not have (moved furniture,
+    people) then has distant surfaces to be drawn to, and draws the pose with it where little else holds it.
 
     Args:
         source: the frame.
@@ -158,10 +175,11 @@ def register(
         resolution_m: of the map.
         deadline: time.perf_counter() after which no further iterations begin.
         threads: of the search.
+        reach_m: how far from the start the true pose may be, see `Start`.
     """
     T = np.array(start, dtype=np.float64)
     total, slowest_s, left_m = 0, 0.0, math.inf
-    for stage in STAGES:
+    for stage in stages_within(reach_m, resolution_m):
         still, moving = (target.fine, source.fine) if stage.fine else (target.coarse, source.coarse)
         within_m = stage.distance * resolution_m
         # Twice, as the pose still moves.

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
@@ -25,6 +26,8 @@ from mvloc_ros.model.preprocessing import prepare_color
 
 Array = NDArray[np.float64]
 Images = Mapping[str, ColorImage | DepthImage]
+
+_POSITION, _ROTATION = slice(0, 3), slice(3, 6)
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,6 +182,18 @@ class SeenFrame:
     def is_by_odometry(self) -> bool:
         """Whether odometry told where the camera is expected."""
         return self.expected is not None and self.expected.by_odometry
+
+    @property
+    def reach_m(self) -> float:
+        """How far odometry and the pose accepted last leave open where the camera is; infinite without them.
+
+        Three standard deviations of the position and of what the rotation moves at the points' typical distance.
+        """
+        pose = self.accepted if self.is_by_odometry else None
+        if pose is None:
+            return math.inf
+        metres, radians = (math.sqrt(np.linalg.eigvalsh(pose.covariance[a, a])[-1]) for a in (_POSITION, _ROTATION))
+        return 3.0 * math.hypot(metres, self.source.rays.typical_m * radians)
 
     @property
     def evidence(self) -> tuple[Pose, ...]:

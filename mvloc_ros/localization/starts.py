@@ -9,8 +9,9 @@ least every other time: it depends on no earlier frame. Nothing is retrieved bef
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,12 +41,15 @@ class Start:
         T: 4x4.
         covariance: 6x6, of this pose where a keyframe, a scan or a hypothesis tells it; else None.
         matches: of local features, that tell it; None without.
+        reach_m: how far from the pose the true one may be, a rotation by what it moves the points; infinite where not
+            known. Registration looks no further than it must.
     """
 
     name: str
     T: Array
     covariance: Array | None = None
     matches: Matches | None = None
+    reach_m: float = math.inf
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,8 +83,11 @@ def in_order(
     limit: int,
     possible: Sequence[Pose] = (),
     by_scan: Callable[[], Sequence[Start]] = tuple,
+    reach_m: float = math.inf,
 ) -> Iterator[Start]:
     """At most `limit` starts, the hypotheses, and those of a scan; 1: the network's alone.
+
+    The expected pose is a start twice where it is known how far from it the camera is: within that, and beyond.
 
     Drawn ones only where others are too few.
 
@@ -92,15 +99,19 @@ def in_order(
         limit: how many.
         possible: hypotheses, the likeliest first.
         by_scan: gives the places that a scan fits, the best first.
+        reach_m: of the expected pose, see `Start`.
     """
     known = [(gain(network), Start(NETWORK, network.T))]
     if limit == 1 or (expected is None and retrieved is None):
         known = [(1.0, known[0][1])]
     if expected is not None and limit > 1:
-        known.append((gain(expected), Start(TRACKER, expected.T)))
+        known.append((gain(expected), Start(TRACKER, expected.T, reach_m=reach_m)))
     if retrieved is None:
         known = [(1.0, start) for _, start in known]
-    yield from (start for share, start in known if share >= _OFTEN)
+    for start in (start for share, start in known if share >= _OFTEN):
+        yield start
+        if start.reach_m < math.inf:
+            yield replace(start, reach_m=math.inf)
     ordered, left = [one for one in known if one[0] < _OFTEN], limit - len(known)
     if retrieved is not None and left > 0:
         found = retrieved.starts(left)

@@ -45,8 +45,8 @@ _LARGEST_SPREAD_M, _LARGEST_SPREAD_RAD = 2.0, 2.0
 # Frames that speak for a first pose that a keyframe told: of many frames of a wake-up one is soon accepted by chance.
 _OF_KEYFRAMES = 3
 # A pose that follows by odometry needs no more evidence while it is known so well in every direction (one standard
-# deviation). Chosen by drives that no result is told of: one through a rendered house, two through a hospital.
-_KNOWN_M, _KNOWN_RAD = 0.03, np.radians(2.0)
+# deviation). Chosen by drives that no result is told of: four through a rendered hospital, one through a house.
+_KNOWN_M, _KNOWN_RAD = 0.08, np.radians(2.0)
 # So many poses must have been accepted for what their frames told, since the first or a jump, before odometry may lead
 # on from them: in a place that looks like another some are accepted by chance.
 _ESTABLISHED = 5
@@ -291,9 +291,9 @@ class Tracker:
             self._before, self._accepted = None if self._is_hint else self._accepted, fix
             self._accepted_ns, self._is_hint = fix.pose.stamp_ns, False
             self._told = 1 if reason else self._told + 1
+            self._hypotheses.settle(fix.pose, fix.T_odom_camera)
         self._was_complete |= not fix.is_partial
         self._rejected.clear()
-        self._hypotheses.forget()
         self._streak += 1
         return Verdict(True, State.TRACKING, reason, fix.pose.T, _origin_of_odometry(fix))
 

@@ -241,3 +241,49 @@ def test_a_frame_that_speaks_against_a_pose_is_not_the_one_that_it_is_accepted_w
         assert not seen(tracker, n, STRONG, STRONG).accepted
     for n in range(4, 12):
         assert not seen(tracker, n, 0.9 * BAD, None).accepted
+
+
+def settled(frames: int = 10) -> Tracker:
+    """A tracker that accepted the origin in so many frames that fit it clearly, the last at time 0."""
+    tracker = Tracker(GateLimits())
+    for n in range(1 - frames, 1):
+        here = candidate(n, pose(), STRONG)
+        assert tracker.update(Fix(here.pose, pose(), candidates=(here,))).accepted
+    return tracker
+
+
+def copied(n: int, here: float | None, there: float) -> Fix:
+    """The fix of a frame that fits the copy, with what it tells for where the camera is expected if anything."""
+    found = candidate(n, pose(*COPY), there)
+    others = () if here is None else (candidate(n, pose(), here),)
+    return Fix(found.pose, pose(), is_of_keyframe=True, candidates=(found, *others))
+
+
+def test_a_copy_is_no_jump_while_the_expected_place_fits_nearly_as_well():
+    """The frames of one view repeat each other's errors: any number of them may prefer the copy a little."""
+    tracker = settled()
+    assert not any(tracker.update(copied(n, WEAK, STRONG - 1.8)).accepted for n in range(1, 40))
+    assert tracker.search(stamp(41), pose()).for_expected > 0.0
+    assert tracker.update(Fix(candidate(41, pose(), STRONG).pose, pose())).accepted
+
+
+@pytest.mark.parametrize("here", [BAD, None], ids=["does not fit", "is not found"])
+def test_a_camera_that_was_carried_away_is_found_there_once_the_expected_place_is_refuted(here):
+    tracker = settled()
+    accepted = [tracker.update(copied(n, here, STRONG)).accepted for n in range(1, 20)]
+    assert not any(accepted[: GateLimits().confirmations - 1])
+    assert True in accepted[:12]
+    assert tracker.search(stamp(21), pose(*COPY)).for_expected > 0.0, "of the new place by now"
+
+
+def test_what_spoke_for_the_accepted_place_is_kept_and_limited():
+    few, many = (settled(frames).search(stamp(1), pose()).for_expected for frames in (2, 200))
+    assert 0.0 < few < many < 15.0
+    assert Tracker(GateLimits()).search(stamp(1), pose()).for_expected == 0.0
+
+
+def test_the_accepted_place_is_no_place_to_look_besides():
+    tracker = settled()
+    assert not tracker.update(copied(1, WEAK, STRONG)).accepted
+    (possible,) = tracker.search(stamp(2), pose()).possible
+    assert np.allclose(possible.T, pose(*COPY))

@@ -17,7 +17,7 @@ from mvloc_ros.localization.tracker import Expectation, Fix, State, Tracker
 PERIOD_NS = 100_000_000
 FAULT = "the contrasts of the colour image are not those of the map"
 NARROW = np.diag([0.01**2] * 3 + [0.005**2] * 3)
-ALONG = np.diag([0.031**2, 0.01**2, 0.01**2] + [0.005**2] * 3)  # a corridor along x
+ALONG = np.diag([0.081**2, 0.01**2, 0.01**2] + [0.005**2] * 3)  # a corridor along x
 TURNED = np.diag([0.01**2] * 3 + [0.005**2, 0.005**2, 0.036**2])
 
 
