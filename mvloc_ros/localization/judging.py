@@ -30,10 +30,10 @@ Array = NDArray[np.float64]
 
 # By so much a correlation with the map is clearly better than another.
 _CLEARLY = 0.2
-# From here down (natural logarithm of odds, at a place of which nothing was known before) a frame refutes its pose, and
-# that this is where the camera is expected says nothing for it. Of right poses 2 of 100 are below -2.1 where light and
-# furniture changed, of those at which a camera that was carried elsewhere was expected all below -3.9.
-_REFUTED = -3.0
+# From here down (natural logarithm of odds, as at a place of which nothing was known before) a frame refutes its pose,
+# and that this is where the camera is expected says nothing for it. Of right poses of three drives in other light 1 of
+# 100 is below -2.1; of wrong ones at which a camera that was carried elsewhere was expected, all are below -2.6.
+_REFUTED = -2.5
 _CORRELATIONS = verification.CONTRAST[0], verification.BRIGHTNESS[0]
 
 
@@ -144,7 +144,7 @@ class Judge:
         evidence = verification.evidence(found, space, looked.color, agreement, continuity, consensus)
         fault = verification.fault(found, space, frame.is_blank) or verification.undetermined(covariance)
         log_odds = self._place_odds(evidence)
-        follows = follows and not log_odds <= _REFUTED
+        follows = follows and not self._is_refuted(evidence)
         score, rejection = self._verdict(frame, evidence, fault, follows=follows)
         return Refined(
             pose=pose,
@@ -188,6 +188,13 @@ class Judge:
 
     def _color(self, frame: SeenFrame, found: Support, target: LocalMap) -> dict[str, float]:
         return color_evidence(frame.colors, found, target, self._spec.acceptance)
+
+    def _is_refuted(self, evidence: Evidence) -> bool:
+        """Whether a frame says that the camera is not where it is expected; what geometry leaves open is known then."""
+        spec = self._spec.acceptance_place or self._spec.acceptance
+        usual = 0.0 if spec is None else spec.typical.get("observability", 0.0)
+        known = replace(evidence, observability=max(evidence.observability, usual))
+        return self._place_odds(known) <= _REFUTED
 
     def _place_odds(self, evidence: Evidence) -> float:
         """What a pose is worth against other places: log-odds of that score minus the threshold's; NaN if unknown."""

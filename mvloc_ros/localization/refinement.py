@@ -138,7 +138,7 @@ class Refiner:
             refinement_s += 1e-3 * result.refinement_ms
             verification_s += 1e-3 * result.verification_ms
             slowest_s = max(slowest_s, time.perf_counter() - started)
-            if best is None or _quality(result, search) > _quality(best, search):
+            if best is None or quality(result, search) > quality(best, search):
                 best = replace(result, start=start.name, is_of_keyframe=start.name not in self._sure(frame))
             candidates += result.candidates
             if not result.rejection and (search is None or result.follows or start.name in self._sure(frame)):
@@ -298,7 +298,7 @@ def _led_to(start: Start, candidates: Sequence[Candidate]) -> bool:
     return any(one.evidence > 0.0 and same_place(one.pose.T, start.T, *_THERE) for one in candidates)
 
 
-def _quality(result: Refined, search: Search | None) -> tuple[bool, bool, float]:
+def quality(result: Refined, search: Search | None) -> tuple[bool, bool, float]:
     """What the better one of two results has more of.
 
     First that it is not rejected; then, where an accepted pose is known, that it follows from that; then its score. One

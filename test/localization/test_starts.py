@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -107,3 +108,14 @@ def test_hypotheses_come_after_the_sure_starts_and_take_no_place_of_the_others()
     assert found(HOPELESS, 3) == ["hypothesis", "hypothesis", "retrieval 1", "network", "retrieval 2"]
     assert found(GOOD, 2) == ["network", "hypothesis", "hypothesis", "retrieval 1"]
     assert found(HOPELESS, 1) == ["network"]
+
+
+def test_a_well_known_expected_pose_is_tried_near_first_and_then_as_any():
+    def reaches(expected: Pose, reach_m: float) -> list[tuple[str, float]]:
+        starts = in_order(HOPELESS, expected, Keyframes(9, (0.4,)).retrieved, iter(()), 3, reach_m=reach_m)
+        return [(start.name, start.reach_m) for start in starts]
+
+    far = math.inf
+    assert reaches(GOOD, 0.1)[:3] == [("tracker", 0.1), ("tracker", far), ("retrieval 1", far)]
+    assert reaches(GOOD, far)[:2] == [("tracker", far), ("retrieval 1", far)]
+    assert len(reaches(GOOD, 0.1)) == len(reaches(GOOD, far)) + 1, "at the cost of no other start"

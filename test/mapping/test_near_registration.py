@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +14,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mvloc_ros.geometry.covariance import pose_error
+from mvloc_ros.localization.hypotheses import Candidate, Search
 from mvloc_ros.localization.inlier_residuals import fused, pull, support
 from mvloc_ros.localization.motion import moved
 from mvloc_ros.localization.near_registration import REACH, of_points_alone, register_near
 from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.localization.pose import Pose
-from mvloc_ros.localization.refinement import Refiner
+from mvloc_ros.localization.refinement import Refiner, quality
 from mvloc_ros.localization.registration import Source, register, stages_within
 from mvloc_ros.localization.scene_map import read_scene_map
 from mvloc_ros.localization.seen_frame import depth_views
+from mvloc_ros.localization.starts import TRACKER, Start
+from mvloc_ros.localization.tracker import Expectation
 from mvloc_ros.mapping.build import Cameras, build_map
 from mvloc_ros.mapping.map import make_spec
 from mvloc_ros.model.bundle import read_bundle
@@ -161,3 +165,39 @@ def test_only_as_far_as_the_expected_pose_leaves_open_surfaces_are_looked_for(re
     arguments = source, target, truth, refiner.scene_map.resolution_m, math.inf, 1
     assert register(*arguments, 0.0).iterations < register(*arguments).iterations
     assert REACH < 5.0, "within the last stage's"
+
+
+def followed(localize, mapped, room, last: np.ndarray, truth: np.ndarray):
+    """What a frame at a true pose leads to where the camera is expected, to a centimetre, at another."""
+    frame = room.frame_of(room.Scene(), truth)
+    _, localizer = localize(frame, truth, bundle=mapped)
+    expected = Expectation(Pose(0, last, np.diag([0.01**2] * 3 + [0.004**2] * 3)), is_hint=False, by_odometry=True)
+    start = Start(TRACKER, last, reach_m=0.03)
+    network = Pose(0, truth, localizer.covariance)
+    return localizer._refiner.attempt(start, network, frame.depth, frame.color.pixels, expected)
+
+
+def test_a_pose_that_its_frame_refutes_does_not_follow_however_near_it_is_to_the_expected_one(localize, mapped, room):
+    truth = room.path(20, 0.0)[5]
+    right = followed(localize, mapped, room, moved(truth, np.array([0.01, -0.01, 0.0, 0.002, 0.0, 0.001])), truth)
+    assert right.follows
+    elsewhere = moved(truth, np.array([0.6, 0.5, 0.0, 0.0, 0.0, 0.9]))
+    wrong = followed(localize, mapped, room, elsewhere, truth)
+    assert np.linalg.norm(pose_error(wrong.pose.T, elsewhere)[:3]) < 0.1, "it stays near"
+    assert not wrong.follows
+    assert wrong.rejection
+
+
+def test_what_follows_is_preferred_to_another_place_while_more_spoke_for_it(localize, mapped, room):
+    truth = room.path(20, 0.0)[5]
+    found = followed(localize, mapped, room, truth, truth)
+    told = Candidate(found.pose, -2.0)
+    weak = replace(found, rejection="score 0.8, 0.9 is asked for", is_weak=True, score=0.8, candidates=(told,))
+    assert weak.follows
+    elsewhere = replace(found, rejection="", follows=False, score=0.97)
+    for known, preferred in ((8.0, weak), (1.9, elsewhere), (0.0, elsewhere)):
+        search = Search(for_expected=known)
+        assert max((weak, elsewhere), key=lambda one: quality(one, search)) is preferred, known
+    ruled_out = replace(weak, is_weak=False)
+    assert quality(elsewhere, Search(for_expected=8.0)) > quality(ruled_out, Search(for_expected=8.0))
+    assert quality(elsewhere, None) > quality(weak, None)
