@@ -186,13 +186,23 @@ def alone(localizer: Localizer, drive: Drive, cameras: Cameras, every: int) -> l
     return answers
 
 
+def is_right(errors: PoseErrors) -> NDArray[np.bool_]:
+    """Which poses, `[N]`, lie within 5 cm and 5 degrees."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray((errors.translation_m <= 0.05) & (errors.rotation_deg <= 5.0))
+
+
+def is_far(errors: PoseErrors) -> NDArray[np.bool_]:
+    """Which poses, `[N]`, do not lie within 0.2 m and 10 degrees; those that there are none of are far."""
+    with np.errstate(invalid="ignore"):
+        return ~np.asarray((errors.translation_m <= 0.2) & (errors.rotation_deg <= 10.0))
+
+
 def figures(answers: Sequence[Answer], truth: Array) -> dict[str, Any]:
     """Shares and times; see the module."""
     errors = PoseErrors.of(np.stack([answer.T for answer in answers]), truth)
     accepted = np.array([answer.accepted for answer in answers])
-    with np.errstate(invalid="ignore"):
-        right = (errors.translation_m <= 0.05) & (errors.rotation_deg <= 5.0)
-        far = ~((errors.translation_m <= 0.2) & (errors.rotation_deg <= 10.0))
+    right, far = is_right(errors), is_far(errors)
     times = np.array([answer.milliseconds for answer in answers])
     taken = errors.translation_m[accepted]
     return {

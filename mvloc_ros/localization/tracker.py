@@ -11,7 +11,7 @@ elsewhere (it was carried, or the accepted pose was wrong) and the last of them 
 The first pose of all needs `initial_fixes`. One that was found from a keyframe needs more: places look alike. Then what
 the frames say together decides, for the poses that each was registered to and against the others (see `hypotheses`). So
 a pose is found that no frame tells surely enough alone, and where two places fit none is accepted before they have been
-told apart. Nor is a jump confirmed where another place fits as well.
+told apart. Nor is a jump confirmed where another place fits as well, the expected one above all.
 
 A pose that its frame alone tells too little for is accepted all the same where it follows from the last accepted one by
 odometry, no more than so far that depth and odometry still tell it to a few centimetres in every direction. It is no

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench import carried
 from bench.drives import BenchError, drives_of, main
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.trajectory import Trajectory, write_tum
@@ -64,3 +65,24 @@ def test_odometry_of_the_base_is_carried_to_the_camera(driven: Path):
     moved = np.array([se3.inverse(drive.odometry[0]) @ T for T in drive.odometry])
     true = np.array([se3.inverse(truth[0]) @ T for T in truth])
     np.testing.assert_allclose(moved, true, atol=1e-5)
+
+
+def test_a_carried_camera_jumps_half_a_drive_and_its_odometry_does_not(mapped: Bundle, driven: Path, tmp_path, capsys):
+    (drive,), _ = drives_of(driven, ["seq-03"])
+    period_ns = np.median(np.diff([record.stamp_ns for record in drive.records]))
+    (only, before), (other, _) = carried.carried_drives(drive, 2, 0.1, 0.1)
+    assert (before, len(only.records)) == (3, 6)
+    np.testing.assert_array_equal(only.truth, drive.truth[[0, 1, 2, 5, 6, 7]])
+    np.testing.assert_array_equal(other.truth, drive.truth[[3, 4, 5, 8, 9, 10]])
+    np.testing.assert_array_equal(np.diff([record.stamp_ns for record in only.records]), period_ns)
+    np.testing.assert_allclose(only.odometry[3], only.odometry[2], atol=1e-9)
+    for place, number in ((4, 6), (5, 7)):
+        moved = se3.inverse(drive.odometry[5]) @ drive.odometry[number]
+        np.testing.assert_allclose(se3.inverse(only.odometry[3]) @ only.odometry[place], moved, atol=1e-9)
+    with pytest.raises(BenchError, match="12 frames, 540 are needed"):
+        carried.carried_drives(drive, 2, 3.0, 6.0)
+    out = tmp_path / "carried.json"
+    words = [str(mapped.path), "--data", str(driven), "--sequences", "seq-03", "--times", "2"]
+    assert carried.main([*words, "--before", "0.1", "--after", "0.1", "--json", str(out)]) == 0
+    assert [one["wrong"] for one in json.loads(out.read_text())["times"]] == [0, 0]
+    assert "accepted far off" in capsys.readouterr().out
