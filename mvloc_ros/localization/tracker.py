@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 
 from mvloc_ros.geometry import se3
 from mvloc_ros.localization.gate import GateLimits, fault_of, mismatch
-from mvloc_ros.localization.hypotheses import Candidate, Hypotheses, Search
+from mvloc_ros.localization.hypotheses import Candidate, Hypotheses, Search, same_place
 from mvloc_ros.localization.motion import Distance, Moved
 from mvloc_ros.localization.pose import Pose
 from mvloc_ros.localization.unverified import UnverifiedPoses
@@ -47,9 +47,10 @@ _OF_KEYFRAMES = 3
 # A pose that follows by odometry needs no more evidence while it is known so well in every direction (one standard
 # deviation). Chosen by drives that no result is told of: four through a rendered hospital, one through a house.
 _KNOWN_M, _KNOWN_RAD = 0.08, np.radians(2.0)
-# So many poses must have been accepted for what their frames told, since the first or a jump, before odometry may lead
-# on from them: in a place that looks like another some are accepted by chance.
+# So many views must have told their poses, since the first or a jump, before odometry may lead on from them: in a place
+# that looks like another some do by chance. Frames that are nearer to each other than this repeat each other's errors.
 _ESTABLISHED = 5
+_SAME_VIEW_M, _SAME_VIEW_RAD = 0.1, np.radians(5.0)
 # Poses further apart in time do not tell how fast the camera moves now.
 _SPEED_WITHIN_NS = 200_000_000
 
@@ -154,7 +155,8 @@ class Tracker:
             self._accepted: Fix | None = None
             self._before: Fix | None = None
             self._is_hint = False
-            self._told = 0  # poses accepted for what their frames told, since the first or a jump
+            self._told = 0  # views whose poses were accepted for what they told, since the first or a jump
+            self._told_last: Pose | None = None  # of these
             self._accepted_ns = 0  # of the last accepted pose, also of one that is no starting point
             self._first_rejected_ns: int | None = None
             self._rejected: deque[tuple[Fix, int]] = deque(maxlen=2 * self._limits.confirmations)
@@ -290,12 +292,18 @@ class Tracker:
         if not fix.is_repeated:  # else the pose of that moment is the accepted one already
             self._before, self._accepted = None if self._is_hint else self._accepted, fix
             self._accepted_ns, self._is_hint = fix.pose.stamp_ns, False
-            self._told = 1 if reason else self._told + 1
+            self._count(fix.pose, is_jump=bool(reason))
             self._hypotheses.settle(fix.pose, fix.T_odom_camera)
         self._was_complete |= not fix.is_partial
         self._rejected.clear()
         self._streak += 1
         return Verdict(True, State.TRACKING, reason, fix.pose.T, _origin_of_odometry(fix))
+
+    def _count(self, pose: Pose, *, is_jump: bool) -> None:
+        last = None if is_jump else self._told_last
+        if last is not None and same_place(pose.T, last.T, _SAME_VIEW_M, _SAME_VIEW_RAD):
+            return
+        self._told, self._told_last = 1 if is_jump else self._told + 1, pose
 
     def _reject(self, fix: Fix, reason: str) -> Verdict:
         self._streak = 0

@@ -16,6 +16,7 @@ from mvloc_ros.localization.tracker import Expectation, Fix, State, Tracker
 
 PERIOD_NS = 100_000_000
 FAULT = "the contrasts of the colour image are not those of the map"
+VIEW_M = 0.11  # from one view to the next
 NARROW = np.diag([0.01**2] * 3 + [0.005**2] * 3)
 ALONG = np.diag([0.081**2, 0.01**2, 0.01**2] + [0.005**2] * 3)  # a corridor along x
 TURNED = np.diag([0.01**2] * 3 + [0.005**2, 0.005**2, 0.036**2])
@@ -34,10 +35,10 @@ def weak(number: int, x: float, **of_fix: Any) -> Fix:
 
 
 def tracking(frames: int = 5) -> Tracker:
-    """A tracker that accepted the origin some times, at time 0 last."""
+    """A tracker that accepted so many views, at time 0 last and at the origin."""
     tracker = Tracker(GateLimits())
     for number in range(1 - frames, 1):
-        assert tracker.update(fix(number, 0.0)).accepted
+        assert tracker.update(fix(number, VIEW_M * number)).accepted
     return tracker
 
 
@@ -91,12 +92,12 @@ def test_it_is_rejected_where_anything_of_that_is_missing(changes: dict[str, Any
     assert tracker.update(weak(1, 0.1)).accepted, "nothing else is missing"
 
 
-def test_only_a_place_that_several_frames_told_leads_on():
+def test_only_a_place_that_several_views_told_leads_on():
     """In a copy of the place a frame or two are accepted by chance."""
     tracker = tracking(4)
     assert not tracker.update(weak(1, 0.0)).accepted
-    assert tracker.update(fix(2, 0.0)).accepted
-    assert tracker.update(weak(3, 0.0)).accepted
+    assert tracker.update(fix(2, VIEW_M)).accepted
+    assert tracker.update(weak(3, VIEW_M)).accepted
     tracker.forget()
     assert tracker.update(fix(4, 0.0)).accepted
     assert not tracker.update(weak(5, 0.0)).accepted
@@ -107,8 +108,16 @@ def test_a_jump_begins_anew():
     jumps = [tracker.update(fix(number, 20.0, 0.0)) for number in range(1, 6)]
     assert [jump.accepted for jump in jumps] == [False] * 4 + [True]
     assert not tracker.update(weak(6, 20.0, T_odom_x=0.0)).accepted
-    assert all(tracker.update(fix(number, 20.0, 0.0)).accepted for number in range(7, 11))
-    assert tracker.update(weak(11, 20.0, T_odom_x=0.0)).accepted
+    ways = [VIEW_M * number for number in range(5)]
+    assert all(tracker.update(fix(7 + n, 20.0 + way, way)).accepted for n, way in enumerate(ways))
+    assert tracker.update(weak(12, 20.0 + ways[-1], T_odom_x=ways[-1])).accepted
+
+
+def test_frames_of_one_view_tell_a_place_once():
+    """They repeat each other's errors, however long the robot stands there."""
+    tracker = Tracker(GateLimits())
+    assert all(tracker.update(fix(number, 0.0)).accepted for number in range(50))
+    assert not tracker.update(weak(50, 0.0)).accepted
 
 
 def test_a_hint_and_no_pose_at_all_lead_nowhere():
