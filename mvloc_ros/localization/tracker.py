@@ -50,7 +50,7 @@ _KNOWN_M, _KNOWN_RAD = 0.08, np.radians(2.0)
 # So many views must have told their poses, since the first or a jump, before odometry may lead on from them: in a place
 # that looks like another some do by chance. Frames that are nearer to each other than this repeat each other's errors.
 _ESTABLISHED = 5
-_SAME_VIEW_M, _SAME_VIEW_RAD = 0.1, np.radians(5.0)
+_SAME_VIEW_M, _SAME_VIEW_RAD = 0.3, np.radians(15.0)
 # Poses further apart in time do not tell how fast the camera moves now.
 _SPEED_WITHIN_NS = 200_000_000
 

@@ -16,7 +16,7 @@ from mvloc_ros.localization.tracker import Expectation, Fix, State, Tracker
 
 PERIOD_NS = 100_000_000
 FAULT = "the contrasts of the colour image are not those of the map"
-VIEW_M = 0.11  # from one view to the next
+VIEW_M = 0.31  # from one view to the next
 NARROW = np.diag([0.01**2] * 3 + [0.005**2] * 3)
 ALONG = np.diag([0.081**2, 0.01**2, 0.01**2] + [0.005**2] * 3)  # a corridor along x
 TURNED = np.diag([0.01**2] * 3 + [0.005**2, 0.005**2, 0.036**2])
