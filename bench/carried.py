@@ -5,7 +5,8 @@
     python -m bench.carried models/house --data recordings/house --times 12 --json out/carried.json
 
 For a bundle with a scene map and the test sequences of a folder, as `bench.drives`. Each time the camera is followed
-for a while, then the frames go on half a drive further as if it had been there a moment ago, and odometry as before.
+for a while, then the frames go on further along the drive (half of it, less the time after) as if it had been there a
+moment ago, and odometry as before.
 Told are the frames after that which are accepted although they are beyond 0.2 m or 10 degrees, and after how many
 frames a pose within 5 cm and 5 degrees is accepted.
 """
@@ -50,7 +51,7 @@ class Carried:
 
 
 def carried_drives(drive: Drive, times: int, before_s: float, after_s: float) -> list[tuple[Drive, int]]:
-    """Drives that jump half of this one further, evenly spread, and how many frames each has before that.
+    """Drives that jump further by half of this one less `after_s`, evenly spread, and how many frames come before.
 
     Args:
         drive: the drive that they are made of.

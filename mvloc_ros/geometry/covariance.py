@@ -43,6 +43,13 @@ def at_least(covariance: ArrayLike, lower: ArrayLike) -> Array:
     return 0.5 * (result + result.T)
 
 
+def largest_deviations(covariance: ArrayLike) -> tuple[float, float]:
+    """Standard deviations of a pose's position (m) and rotation (rad) in the directions in which they are largest."""
+    covariance = np.asarray(covariance, dtype=np.float64)
+    position, rotation = (np.linalg.eigvalsh(covariance[axes, axes])[-1] for axes in (slice(0, 3), slice(3, 6)))
+    return float(np.sqrt(max(position, 0.0))), float(np.sqrt(max(rotation, 0.0)))
+
+
 def through_extrinsic(covariance: ArrayLike, T_map_camera: ArrayLike, T_camera_base: ArrayLike) -> Array:
     """Covariance of `T_map_base = T_map_camera @ T_camera_base` from that of `T_map_camera`.
 

@@ -228,8 +228,9 @@ class Refiner:
         def by_scan() -> Sequence[Start]:
             return () if retrieved is None or look is None else look.by_scan(deadline, possible, told is not None)
 
-        is_near = stages_within(frame.reach_m, self._resolution_m) != STAGES
-        reach_m = frame.reach_m if is_near else math.inf
+        reach_m = frame.reach_m
+        if stages_within(reach_m, self._resolution_m) == STAGES:
+            reach_m = math.inf  # so that the expected pose is not registered twice alike
         return in_order(network, told, retrieved, drawn, limit, possible, by_scan, reach_m)
 
     def _attempt(self, frame: SeenFrame, start: Start, deadline: float) -> Refined | None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.geometry import se3
+from mvloc_ros.geometry.covariance import largest_deviations
 from mvloc_ros.localization import free_space, verification
 from mvloc_ros.localization.color_evidence import PAIR_COLOR, ColorView, are_blank
 from mvloc_ros.localization.depth_points import DepthCamera
@@ -26,8 +27,6 @@ from mvloc_ros.model.preprocessing import prepare_color
 
 Array = NDArray[np.float64]
 Images = Mapping[str, ColorImage | DepthImage]
-
-_POSITION, _ROTATION = slice(0, 3), slice(3, 6)
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,7 +191,7 @@ class SeenFrame:
         pose = self.accepted if self.is_by_odometry else None
         if pose is None:
             return math.inf
-        metres, radians = (math.sqrt(np.linalg.eigvalsh(pose.covariance[a, a])[-1]) for a in (_POSITION, _ROTATION))
+        metres, radians = largest_deviations(pose.covariance)
         return 3.0 * math.hypot(metres, self.source.rays.typical_m * radians)
 
     @property

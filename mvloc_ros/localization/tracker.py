@@ -32,6 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.geometry import se3
+from mvloc_ros.geometry.covariance import largest_deviations
 from mvloc_ros.localization.gate import GateLimits, fault_of, mismatch
 from mvloc_ros.localization.hypotheses import Candidate, Hypotheses, Search, same_place
 from mvloc_ros.localization.motion import Distance, Moved
@@ -339,8 +340,8 @@ def _origin_of_odometry(fix: Fix) -> Array | None:
 
 def _is_narrow(pose: Pose) -> bool:
     """Whether a pose is known well in every direction."""
-    position, rotation = (np.linalg.eigvalsh(pose.covariance[axes, axes])[-1] for axes in (slice(0, 3), slice(3, 6)))
-    return bool(position <= _KNOWN_M**2 and rotation <= _KNOWN_RAD**2)
+    metres, radians = largest_deviations(pose.covariance)
+    return metres <= _KNOWN_M and radians <= _KNOWN_RAD
 
 
 def _alike(places: int) -> str:

@@ -36,7 +36,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mvloc_ros.geometry.covariance import pose_error
+from mvloc_ros.geometry.covariance import largest_deviations, pose_error
 from mvloc_ros.localization.appearance import Appearance
 from mvloc_ros.localization.free_space import FreeSpace
 from mvloc_ros.localization.inlier_residuals import Support, weakest_m
@@ -213,8 +213,8 @@ def continuity(squared: float, expected: Array) -> float:
 
 def undetermined(covariance: Array) -> str:
     """Whether a pose with this covariance (6x6) is open in a direction, in words; empty if not."""
-    metres, radians = (float(np.linalg.eigvalsh(covariance[axes, axes])[-1]) for axes in (slice(0, 3), slice(3, 6)))
-    return _OPEN if metres > _UNDETERMINED_M**2 or radians > _UNDETERMINED_RAD**2 else ""
+    metres, radians = largest_deviations(covariance)
+    return _OPEN if metres > _UNDETERMINED_M or radians > _UNDETERMINED_RAD else ""
 
 
 def agreement(T_map_camera: Array, expected: Iterable[Pose]) -> float:

@@ -15,7 +15,7 @@ import numpy as np
 import small_gicp
 from numpy.typing import NDArray
 
-from mvloc_ros.geometry.covariance import pose_error, skew
+from mvloc_ros.geometry.covariance import largest_deviations, pose_error, skew
 from mvloc_ros.geometry.depth_noise import depth_noise
 from mvloc_ros.geometry.voxels import sum_by_key, voxel_keys
 from mvloc_ros.localization.local_features import Matches
@@ -100,8 +100,7 @@ class Aligned:
 
 def spread_of(information: Array) -> tuple[float, float]:
     """Largest standard deviation of position (m) and rotation (rad) in any direction, of an information `[6, 6]`."""
-    covariance = np.linalg.inv(information + 1e-3 * np.eye(6))
-    return tuple(float(np.sqrt(np.linalg.eigvalsh(covariance[a : a + 3, a : a + 3])[-1])) for a in (0, 3))  # type: ignore[return-value]
+    return largest_deviations(np.linalg.inv(information + 1e-3 * np.eye(6)))
 
 
 def align(

@@ -67,7 +67,9 @@ def test_odometry_of_the_base_is_carried_to_the_camera(driven: Path):
     np.testing.assert_allclose(moved, true, atol=1e-5)
 
 
-def test_a_carried_camera_jumps_half_a_drive_and_its_odometry_does_not(mapped: Bundle, driven: Path, tmp_path, capsys):
+def test_a_carried_camera_jumps_along_its_drive_and_its_odometry_does_not(
+    mapped: Bundle, driven: Path, tmp_path, capsys
+):
     (drive,), _ = drives_of(driven, ["seq-03"])
     period_ns = np.median(np.diff([record.stamp_ns for record in drive.records]))
     (only, before), (other, _) = carried.carried_drives(drive, 2, 0.1, 0.1)
