@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +73,7 @@ def measure(bundle: Bundle, backend: Backend, data: Path) -> dict[str, list[floa
     }
     found = {}
     for name, kind in kinds_of(latents).items():
-        described = [Described(frame.record, frame.T, kind(frame)) for frame in frames]
+        described = [replace(frame, descriptor=kind(frame)) for frame in frames]
         found[name] = [float(share) for share in np.cumsum(reach_of(described))]
     return found
 

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from mvloc_ros.localization.descriptors import Descriptor
 from mvloc_ros.localization.hypotheses import Search
 from mvloc_ros.localization.keyframes import Keyframes
-from mvloc_ros.localization.local_features import LocalFeatures, match, pose_of
+from mvloc_ros.localization.local_features import ImageFeatures
 from mvloc_ros.localization.pose import Pose
 from mvloc_ros.localization.retrieval import DISTINCT_M, DISTINCT_RAD, Retrieval, near
+from mvloc_ros.localization.sightings import Sightings
 from mvloc_ros.localization.starts import BY_FEATURES, FEATURES, NEAR_KEYFRAME, Retrieved, Start
 
 Array = NDArray[np.float64]
@@ -43,7 +44,7 @@ class Look:
     """
 
     descriptor: Callable[[], Descriptor]
-    features: Callable[[], LocalFeatures]
+    features: Callable[[], ImageFeatures]
     by_scan: Callable[[float, Sequence[Pose], bool], Sequence[Start]] = _no_scan
 
 
@@ -87,10 +88,10 @@ class KeyframeStarts:
             return None
         seen = look.features()
         similar = self._retrieval.most_similar(look.descriptor(), _MATCHED, without)
-        found = [match(seen, self._keyframes.features(i), self._poses[i]) for i in similar]
+        found = [Sightings.of(seen, self._keyframes.features(i), self._poses[i]) for i in similar]
         best, most = None, LEAST_CONSENSUS - 1
-        for matches in sorted(found, key=lambda one: -len(one.seen))[:_VOTED]:
-            T = pose_of(matches)
-            if T is not None and (count := matches.consensus(T)) > most:
-                best, most = Start(FEATURES, T, BY_FEATURES, matches), count
+        for sightings in sorted(found, key=len, reverse=True)[:_VOTED]:
+            T = sightings.pose()
+            if T is not None and (count := sightings.consensus(T)) > most:
+                best, most = Start(FEATURES, T, BY_FEATURES + sightings.covariance(T), sightings), count
         return best

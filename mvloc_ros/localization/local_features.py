@@ -5,6 +5,8 @@ Where geometry leaves something open (a wall, a corridor, two rooms alike) what 
 (Lowe, 2004; RootSIFT, Arandjelovic and Zisserman, 2012) on a gray image of 320 columns whose contrast is equalized,
 each feature with the measured depth there. Matches of two frames are pairs of points, so three of them give a rigid
 motion (Arun et al., 1987), and the motion with the largest consensus wins (RANSAC, Fischler and Bolles, 1981).
+
+Those further away than the depth sensor measures have a direction; `sightings` has the pose that these tell.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ Array = NDArray[np.float64]
 
 LENGTH = 128
 """Of a descriptor."""
-MOST_OF_FRAME, MOST_OF_KEYFRAME = 300, 200
+MOST_OF_FRAME, MOST_OF_KEYFRAME = 300, 300
 """Features, the clearest ones."""
 _COLUMNS = 320
 _CELLS = (8, 6)
@@ -59,6 +61,32 @@ class LocalFeatures:
 
 
 @dataclass(frozen=True, eq=False)
+class ImageFeatures:
+    """Of one frame, also those whose depth was not measured.
+
+    Attributes:
+        rays: float64 `[N, 3]` in the colour camera's frame, to where their depth is 1.
+        depth: float64 `[N]` metres along the optical axis; NaN where none was measured.
+        descriptors: uint8 `[N, LENGTH]`.
+        T_camera_color: 4x4, into the frame of the camera that the model gives the pose of.
+    """
+
+    rays: Array
+    depth: Array
+    descriptors: NDArray[np.uint8]
+    T_camera_color: Array
+
+    def __len__(self) -> int:
+        return len(self.rays)
+
+    def at(self, depth: Array) -> LocalFeatures:
+        """Those of which a depth `[N]` is known, there."""
+        known = np.isfinite(depth)
+        points = self.rays[known] * depth[known, None]
+        return LocalFeatures(transform_points(self.T_camera_color, points), self.descriptors[known])
+
+
+@dataclass(frozen=True, eq=False)
 class Matches:
     """Pairs of points `[N, 3]` that look alike: of the frame (its camera's frame), and of a keyframe (map frame)."""
 
@@ -67,7 +95,7 @@ class Matches:
 
     def consensus(self, T_map_camera: Array) -> int:
         """How many pairs a pose (4x4) brings together."""
-        return int(np.count_nonzero(_agree(self.seen, self.mapped, T_map_camera)))
+        return int(np.count_nonzero(agree(self.seen, self.mapped, T_map_camera)))
 
 
 def none_found() -> LocalFeatures:
@@ -75,26 +103,38 @@ def none_found() -> LocalFeatures:
     return LocalFeatures(np.zeros((0, 3)), np.zeros((0, LENGTH), np.uint8))
 
 
+def nothing_seen() -> ImageFeatures:
+    """Of a frame that has none."""
+    return ImageFeatures(np.zeros((0, 3)), np.zeros(0), np.zeros((0, LENGTH), np.uint8), np.eye(4))
+
+
 def extract(color: ColorImage, depth: DepthImage, rig: SensorRig, most: int = MOST_OF_FRAME) -> LocalFeatures:
     """The features of a frame that have a depth, at most `most`; FrameError as of `prepare_color`."""
+    found = detect(color, depth, rig, most, measured_only=True)
+    return found.at(found.depth)
+
+
+def detect(
+    color: ColorImage, depth: DepthImage, rig: SensorRig, most: int = MOST_OF_FRAME, *, measured_only: bool = False
+) -> ImageFeatures:
+    """The features of a frame, at most `most`; FrameError as of `prepare_color`."""
     camera = rig.color.scaled_to(_COLUMNS, round(_COLUMNS * rig.color.height / rig.color.width))
     image = cv2.cvtColor(prepare_color(color, camera.height, camera.width), cv2.COLOR_RGB2GRAY)
     image = cv2.createCLAHE(_EQUALIZED, _EQUALIZED_TILES).apply(image)
     sift = cv2.SIFT_create(contrastThreshold=_CONTRAST)  # type: ignore[attr-defined]
     keypoints, found = sift.detectAndCompute(image, None)
     if not len(keypoints) or found is None:
-        return none_found()
+        return nothing_seen()
     pixels = np.array([keypoint.pt for keypoint in keypoints])
     z = _depth_at(pixels, camera, rig, depth)
-    known = np.flatnonzero(np.isfinite(z))
-    clearness = np.array([keypoints[i].response for i in known])
-    chosen = known[_spread(pixels[known], clearness, camera)[:most]]
+    usable = np.flatnonzero(np.isfinite(z)) if measured_only else np.arange(len(z))
+    clearness = np.array([keypoints[i].response for i in usable])
+    chosen = usable[_spread(pixels[usable], clearness, camera)[:most]]
     rays = (pixels[chosen] - [camera.cx, camera.cy]) / [camera.fx, camera.fy]
-    in_color = np.column_stack([rays, np.ones(len(chosen))]) * z[chosen, None]
-    T_camera_color = rig.T_camera_depth @ se3.inverse(rig.T_color_depth)
     sums = np.maximum(found.sum(axis=1, keepdims=True), 1e-6)
     roots = np.clip(np.rint(512.0 * np.sqrt(found / sums)), 0, 255).astype(np.uint8)
-    return LocalFeatures(transform_points(T_camera_color, in_color), roots[chosen])
+    T_camera_color = rig.T_camera_depth @ se3.inverse(rig.T_color_depth)
+    return ImageFeatures(np.column_stack([rays, np.ones(len(chosen))]), z[chosen], roots[chosen], T_camera_color)
 
 
 def _spread(pixels: Array, clearness: Array, camera: PinholeCamera) -> NDArray[np.intp]:
@@ -135,14 +175,20 @@ def _depth_at(pixels: Array, camera: PinholeCamera, rig: SensorRig, depth: Depth
 
 def match(seen: LocalFeatures, known: LocalFeatures, T_map_camera: Array) -> Matches:
     """What of a frame looks like what of a keyframe at a pose (4x4), each feature of the frame at most once."""
+    mine, theirs = alike(seen.descriptors, known.descriptors)
+    return Matches(seen.points[mine], transform_points(T_map_camera, known.points[theirs]))
+
+
+def alike(seen: NDArray[np.uint8], known: NDArray[np.uint8]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Which of some descriptors `[N, LENGTH]` match which of others: two lists of indices."""
     if min(len(seen), len(known)) < 2:
-        return Matches(np.zeros((0, 3)), np.zeros((0, 3)))
+        return np.zeros(0, np.intp), np.zeros(0, np.intp)
     # Of float32 the same distances take a quarter of the time.
-    query, stored = (features.descriptors.astype(np.float32) for features in (seen, known))
+    query, stored = (descriptors.astype(np.float32) for descriptors in (seen, known))
     pairs = cv2.BFMatcher(cv2.NORM_L2).knnMatch(query, stored, k=2)
     clear = [(best.queryIdx, best.trainIdx) for best, second in pairs if best.distance < _RATIO * second.distance]
     mine, theirs = np.array(clear, np.intp).reshape(-1, 2).T
-    return Matches(seen.points[mine], transform_points(T_map_camera, known.points[theirs]))
+    return mine, theirs
 
 
 def pose_of(matches: Matches, draws: int = _DRAWS) -> Array | None:
@@ -155,17 +201,18 @@ def pose_of(matches: Matches, draws: int = _DRAWS) -> Array | None:
     if not len(triples):
         return None
     poses = _motions(seen[triples], mapped[triples])
-    votes = [np.count_nonzero(_agree(seen, mapped, T)) for T in poses]
+    votes = [np.count_nonzero(agree(seen, mapped, T)) for T in poses]
     best = poses[int(np.argmax(votes))]
     for _ in range(_ROUNDS):  # three points alone make a rough pose
-        inlier = _agree(seen, mapped, best)
+        inlier = agree(seen, mapped, best)
         if np.count_nonzero(inlier) < _LEAST:
             return None
         best = _motions(seen[None, inlier], mapped[None, inlier])[0]
     return best
 
 
-def _agree(seen: Array, mapped: Array, T: Array) -> NDArray[np.bool_]:
+def agree(seen: Array, mapped: Array, T: Array) -> NDArray[np.bool_]:
+    """Which pairs of points `[N, 3]` a pose (4x4) brings together, for the noise of depth and of the pixel."""
     return np.asarray(np.linalg.norm(transform_points(T, seen) - mapped, axis=1) < _tolerance(seen))
 
 

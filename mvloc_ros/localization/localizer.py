@@ -22,7 +22,7 @@ from mvloc_ros.localization.frozen_depth import FrozenDepth
 from mvloc_ros.localization.hypotheses import Search
 from mvloc_ros.localization.keyframe_starts import Look
 from mvloc_ros.localization.keyframes import read_keyframes
-from mvloc_ros.localization.local_features import MOST_OF_FRAME, LocalFeatures, extract, none_found
+from mvloc_ros.localization.local_features import MOST_OF_FRAME, ImageFeatures, detect, nothing_seen
 from mvloc_ros.localization.motion import Distance
 from mvloc_ros.localization.network_inputs import NetworkInputs
 from mvloc_ros.localization.options import RefinementOptions
@@ -132,11 +132,11 @@ class Localizer:
         prepared = self._inputs.prepare(frame)
         return self._describe(prepared.color, prepared.depth)
 
-    def features(self, frame: Frame, most: int = MOST_OF_FRAME) -> LocalFeatures:
+    def features(self, frame: Frame, most: int = MOST_OF_FRAME) -> ImageFeatures:
         """The local features of a frame, at most `most`; none where it lacks an image. Raises FrameError."""
         if frame.color is None or frame.depth is None:
-            return none_found()
-        return extract(frame.color, frame.depth, self.rig, most)
+            return nothing_seen()
+        return detect(frame.color, frame.depth, self.rig, most)
 
     def _describe(self, color: NDArray[np.uint8] | None, depth: NDArray[np.float32] | None) -> Descriptor:
         spec = self._bundle.manifest.input

@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mvloc_ros.localization.local_features import Matches
 from mvloc_ros.localization.pose import Pose
+from mvloc_ros.localization.sightings import Sightings
 
 Array = NDArray[np.float64]
 
@@ -27,7 +27,7 @@ NETWORK, TRACKER, HYPOTHESIS, FEATURES, SCAN, DRAW = "network", "tracker", "hypo
 NEAR_KEYFRAME = np.diag([0.2**2] * 3 + [np.radians(8.0) ** 2] * 3)
 """Covariance 6x6 of the pose of a frame that a retrieved keyframe looks like, where it does for good reason."""
 BY_FEATURES = np.diag([0.05**2] * 3 + [np.radians(2.0) ** 2] * 3)
-"""The same of a pose that matched local features tell."""
+"""Least one of a pose that matched local features tell: errors that all of them share."""
 _OFTEN = 0.5
 _SAMPLES = np.random.default_rng(0).standard_normal((200, 6))
 
@@ -48,7 +48,7 @@ class Start:
     name: str
     T: Array
     covariance: Array | None = None
-    matches: Matches | None = None
+    matches: Sightings | None = None
     reach_m: float = math.inf
 
 

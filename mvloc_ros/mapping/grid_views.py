@@ -17,18 +17,15 @@ from numpy.typing import NDArray
 
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.camera import PinholeCamera
-from mvloc_ros.geometry.projection import image_points, project_pinhole, transform_points
-from mvloc_ros.geometry.voxels import voxel_keys
+from mvloc_ros.geometry.projection import image_points, transform_points
 from mvloc_ros.localization.keyframes import read_keyframes
 from mvloc_ros.localization.scene_map import SceneMap
+from mvloc_ros.mapping.drawn_depth import nearest_depth, surfaces_around
 from mvloc_ros.model.bundle import Bundle
 
 Array = NDArray[np.float64]
 
 _COLUMNS = 80
-# Points are thinned to cubes of so many resolutions of the map.
-_COARSE = 2.0
-_SPLATS = (1, 2, 4, 8)
 # A surface is measured where its normal is less than 78 degrees from the ray.
 _FACING = 0.2
 _NEAREST_M = 0.05
@@ -127,18 +124,11 @@ class DepthView:
 
 def depth_views(scene_map: SceneMap, views: Views) -> Iterator[DepthView]:
     """What each pose sees; poses of one tile follow each other, so that few tiles are in memory at once."""
-    tiles = np.array([scene_map.tile_at(pose[:3, 3]) for pose in views.poses]).reshape(-1, 3)
     camera = _small(views.camera)
-    for tile in np.unique(tiles, axis=0):
-        near = scene_map.tiles_near((int(tile[0]), int(tile[1]), int(tile[2])), views.far_m)
-        content = scene_map.content(near)
-        size = _COARSE * scene_map.resolution_m
-        origin = np.asarray(tile) * scene_map.tile_m
-        _, chosen = np.unique(voxel_keys(content.points - origin, size), return_index=True)
-        points, normals = content.points[chosen], content.normals[chosen]
-        for pose in views.poses[np.all(tiles == tile, axis=1)]:
+    for chosen, points, normals, size_m in surfaces_around(scene_map, views.poses[:, :3, 3], views.far_m):
+        for pose in views.poses[chosen]:
             T_depth_map = se3.inverse(pose)
-            yield DepthView(T_depth_map, camera, *_depths(points, normals, T_depth_map, camera, views, size))
+            yield DepthView(T_depth_map, camera, *_depths(points, normals, T_depth_map, camera, views, size_m))
 
 
 def _small(camera: PinholeCamera) -> PinholeCamera:
@@ -158,22 +148,10 @@ def _depths(
     seen, z = seen[near], z[near]
     toward = -np.einsum("ni,ni->n", normals[near] @ T_depth_map[:3, :3].T, seen)
     shows = (toward > _FACING * np.linalg.norm(seen, axis=1)) & (z >= views.near_m) & (z <= views.far_m)
-    front = _nearest(seen, camera, size_m)
-    shown = _nearest(seen[shows], camera, size_m)
+    front = nearest_depth(seen, camera, size_m)
+    shown = nearest_depth(seen[shows], camera, size_m)
     known = np.isfinite(shown) & (shown <= front + 2.0 * size_m)
     return np.where(known, _least_around(front), 0.0).astype(np.float32), front
-
-
-def _nearest(points: Array, camera: PinholeCamera, size_m: float) -> NDArray[np.float32]:
-    """Depth of the nearest point of each pixel, infinite where there is none; a point covers a square of `size_m`."""
-    pixels = np.maximum(camera.fx, camera.fy) * size_m / points[:, 2]
-    result = np.full((camera.height, camera.width), np.inf, np.float32)
-    for splat, smaller in zip(_SPLATS, (0, *_SPLATS), strict=False):
-        least, most = smaller, np.inf if splat == _SPLATS[-1] else splat
-        band = points[(pixels > least) & (pixels <= most)]
-        image = project_pinhole(band, camera, float(splat))
-        result = np.minimum(result, np.where(image > 0.0, image, np.inf))
-    return result
 
 
 def _least_around(image: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -12,11 +12,13 @@ from tqdm import tqdm
 
 from mvloc_ros.localization.descriptors import Descriptor
 from mvloc_ros.localization.keyframes import Keyframes
-from mvloc_ros.localization.local_features import MOST_OF_KEYFRAME, LocalFeatures
+from mvloc_ros.localization.local_features import MOST_OF_KEYFRAME, ImageFeatures
 from mvloc_ros.localization.localizer import Localizer
 from mvloc_ros.localization.retrieval import Retrieval, near
+from mvloc_ros.localization.scene_map import SceneMap
 from mvloc_ros.localization.starts import REACH_M, REACH_RAD
 from mvloc_ros.mapping.build import Cameras, depth_image, further_images
+from mvloc_ros.mapping.feature_places import places_of
 from mvloc_ros.model.frame import ColorImage, Frame, FrameError
 from mvloc_ros.model.keyframes_spec import KeyframesSpec
 from mvloc_ros.recordings import FrameRecord, read_color
@@ -24,7 +26,7 @@ from mvloc_ros.recordings import FrameRecord, read_color
 Array = NDArray[np.float64]
 
 MOST_FRAMES = 600
-"""Of a bundle: about 16 megabytes."""
+"""Of a bundle: about 25 megabytes."""
 _APART_M, _APART_RAD = 0.08, np.radians(5.0)
 _COARSER = 1.2
 _BESIDE_M, _BESIDE_RAD = 0.3, np.radians(12.0)
@@ -39,7 +41,7 @@ class Described:
     record: FrameRecord
     T: Array
     descriptor: Descriptor
-    features: LocalFeatures
+    features: ImageFeatures
 
 
 def describe_frames(
@@ -85,11 +87,11 @@ def _thinned(records: Sequence[FrameRecord], metres: float, radians: float) -> l
     return kept
 
 
-def keyframes_from(frames: Sequence[Described]) -> Keyframes:
-    """The stored form."""
-    return Keyframes.of(
-        np.stack([frame.T for frame in frames]), [frame.descriptor for frame in frames], [f.features for f in frames]
-    )
+def keyframes_from(frames: Sequence[Described], scene_map: SceneMap, cameras: Cameras) -> Keyframes:
+    """The stored form; `scene_map` of the place tells where features lie that are beyond the depth sensor's range."""
+    poses = np.stack([frame.T for frame in frames])
+    places = places_of([frame.features for frame in frames], poses, scene_map, cameras.color)
+    return Keyframes.of(poses, [frame.descriptor for frame in frames], places)
 
 
 def reach_of(frames: Sequence[Described]) -> tuple[float, ...]:
@@ -98,7 +100,7 @@ def reach_of(frames: Sequence[Described]) -> tuple[float, ...]:
     Each keyframe is looked for among those that are not next to it (0.3 m and 12 degrees). The ends of the training
     sequences, which the trials hold out, tell nothing of it: often no other frame was taken there.
     """
-    keyframes = keyframes_from(frames)
+    keyframes = Keyframes.of(np.stack([frame.T for frame in frames]), [frame.descriptor for frame in frames])
     retrieval, poses = Retrieval(keyframes), keyframes.poses()
     first, count = np.zeros(RANKS), 0
     for frame in frames:
@@ -113,9 +115,11 @@ def reach_of(frames: Sequence[Described]) -> tuple[float, ...]:
     return tuple(round(float(share), 4) for share in first / count) if count else ()
 
 
-def make_keyframes(frames: Sequence[Described]) -> tuple[bytes, KeyframesSpec] | None:
-    """The file's content and what the manifest says of it; None without frames."""
+def make_keyframes(
+    frames: Sequence[Described], scene_map: SceneMap, cameras: Cameras
+) -> tuple[bytes, KeyframesSpec] | None:
+    """The file's content and what the manifest says of it; None without frames. Arguments as of `keyframes_from`."""
     if not frames:
         return None
     spec = KeyframesSpec(file="keyframes.npz", sha256="", frames=len(frames), reach=reach_of(frames))
-    return keyframes_from(frames).to_bytes(), spec
+    return keyframes_from(frames, scene_map, cameras).to_bytes(), spec

@@ -101,7 +101,8 @@ def add_map(
         place = fit_place(trials, false_accept_rate)
         inflated = inflation(trials) or DEFAULT_INFLATION
         spec = make_spec(scene_map, cameras, options, inflated, acceptance, followed, place)
-        return add_scene_map(given, scene_map.to_bytes(), spec, make_keyframes(frames), bundle.manifest.sensors)
+        keyframes = make_keyframes(frames, scene_map, cameras)
+        return add_scene_map(given, scene_map.to_bytes(), spec, keyframes, bundle.manifest.sensors)
 
 
 def add_map_of_all_frames(
@@ -168,7 +169,8 @@ def add_map_of_all_frames(
             acceptance_followed=followed,
             acceptance_place=place,
         )
-        return add_scene_map(given, scene_map.to_bytes(), spec, make_keyframes(frames), bundle.manifest.sensors)
+        keyframes = make_keyframes(frames, scene_map, cameras)
+        return add_scene_map(given, scene_map.to_bytes(), spec, keyframes, bundle.manifest.sensors)
 
 
 def check_depth(folder: PosedFolder, near_m: float, far_m: float, command: str) -> None:
@@ -248,7 +250,7 @@ def _trials(
     is_seen = {id(record) for record in seen}
     others = [frame for frame in frames if id(frame.record) in is_seen]
     if others:
-        known = KeyframeStarts(keyframes_from(others), ())
+        known = KeyframeStarts(keyframes_from(others, scene_map, cameras), ())
         scan_map = ScanMap.of(scene_map, np.stack([frame.T for frame in others]))
         trials += run_retrieval_trials(held, known, cameras, localizer, refiner, scan_map)
     return trials

@@ -18,7 +18,7 @@ from mvloc_ros.localization.descriptors import COLOR_LENGTH, DEPTH_LENGTH, Descr
 from mvloc_ros.localization.hypotheses import Search
 from mvloc_ros.localization.keyframe_starts import KeyframeStarts, Look
 from mvloc_ros.localization.keyframes import VERSION, Keyframes, read_keyframes
-from mvloc_ros.localization.local_features import none_found
+from mvloc_ros.localization.local_features import nothing_seen
 from mvloc_ros.localization.pose import Pose
 from mvloc_ros.localization.retrieval import Retrieval, near
 from mvloc_ros.localization.scene_map import SceneMapError
@@ -231,7 +231,7 @@ def test_frame_by_frame_other_places_are_looked_at_and_none_beside_a_hypothesis(
     """The most similar keyframe is tried in each frame; the others take turns."""
     known = descriptors(20)
     starts = KeyframeStarts(Keyframes.of(along_x(*range(20)), known), ())
-    look = Look(lambda: known[7], none_found)
+    look = Look(lambda: known[7], nothing_seen)
 
     def found(frames: int, *possible: float, count: int = 3) -> list[float]:
         poses = tuple(Pose(0, along_x(x)[0], np.eye(6)) for x in possible)

@@ -9,8 +9,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mvloc_ros.localization.local_features import Matches
 from mvloc_ros.localization.pose import Pose
+from mvloc_ros.localization.sightings import Sightings
 from mvloc_ros.localization.starts import FEATURES, NEAR_KEYFRAME, Retrieved, Start, gain, in_order
 
 
@@ -79,8 +79,9 @@ def test_what_is_likelier_to_succeed_comes_first():
 
 
 def test_matched_features_come_first_of_what_is_retrieved():
-    pairs = np.arange(27.0).reshape(9, 3)
-    by_features = Start(FEATURES, np.eye(4), matches=Matches(pairs, pairs))
+    points = 1.0 + np.arange(27.0).reshape(9, 3)
+    rays = points / points[:, 2:]
+    by_features = Start(FEATURES, np.eye(4), matches=Sightings(rays, points[:, 2], points, np.eye(4)))
     retrieved = replace(Keyframes(9, (0.5, 0.2)).retrieved, by_features=lambda: by_features)
     found = [start.name for start in in_order(HOPELESS, None, retrieved, iter(()), 4)]
     assert found == ["features", "retrieval 1", "retrieval 2", "network"]
