@@ -15,7 +15,7 @@ from mvloc_ros.localization.keyframes import Keyframes
 from mvloc_ros.localization.local_features import ImageFeatures
 from mvloc_ros.localization.pose import Pose
 from mvloc_ros.localization.retrieval import DISTINCT_M, DISTINCT_RAD, Retrieval, near
-from mvloc_ros.localization.sightings import Sightings
+from mvloc_ros.localization.sightings import LEAST, Sightings
 from mvloc_ros.localization.starts import BY_FEATURES, FEATURES, NEAR_KEYFRAME, Retrieved, Start
 
 Array = NDArray[np.float64]
@@ -24,8 +24,6 @@ Array = NDArray[np.float64]
 _MATCHED, _VOTED = 8, 4
 # So many places besides the most similar one take turns.
 _TURNS = 12
-LEAST_CONSENSUS = 8
-"""Matches that a pose must bring together to be a start."""
 
 
 def _no_scan(_deadline: float, _without: Sequence[Pose], _is_expected: bool) -> tuple[Start, ...]:
@@ -89,7 +87,7 @@ class KeyframeStarts:
         seen = look.features()
         similar = self._retrieval.most_similar(look.descriptor(), _MATCHED, without)
         found = [Sightings.of(seen, self._keyframes.features(i), self._poses[i]) for i in similar]
-        best, most = None, LEAST_CONSENSUS - 1
+        best, most = None, LEAST - 1
         for sightings in sorted(found, key=len, reverse=True)[:_VOTED]:
             T = sightings.pose()
             if T is not None and (count := sightings.consensus(T)) > most:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mvloc_ros.geometry import se3
-from mvloc_ros.geometry.covariance import skew, through_extrinsic
+from mvloc_ros.geometry.covariance import skew
 from mvloc_ros.geometry.projection import transform_points
 from mvloc_ros.localization.local_features import ImageFeatures, LocalFeatures, Matches, agree, alike, pose_of
 
@@ -28,7 +28,9 @@ _ACROSS_M, _ACROSS_SHARE = 0.02, 0.0108
 # A feature so much nearer than the camera's range has no direction worth comparing.
 _NEAREST_M = 0.1
 _DRAWS = 500
-_LEAST = 6
+_LEAST_DRAWN = 6
+LEAST = 8
+"""Features that a pose must bring together to be more than chance."""
 # Half of what still agrees counts as one standard deviation.
 _SIGMAS = 2.0
 # Information of what no feature tells: 10 m and 10 rad, so that there is an inverse.
@@ -82,20 +84,31 @@ class Sightings:
         found = [T @ T_color_camera for T in (self._by_points(), self._by_directions()) if T is not None]
         return max(found, key=self.consensus, default=None)
 
-    def covariance(self, T_map_camera: Array) -> Array:
-        """Of a pose (4x4) by the ones that agree with it, 6x6, as if their errors were independent."""
-        T_map_color = T_map_camera @ self.T_camera_color
+    def information(self, T_map_camera: Array, origin: Array) -> Array:
+        """What the ones that agree with a pose (4x4) tell of it, 6x6, as if their errors were independent.
+
+        ROS order, map axes, rotations about `origin` `[3]` in the map; zeros where fewer than `LEAST` agree, which may
+        do so by chance.
+        """
         chosen = self.agree(T_map_camera)
+        if np.count_nonzero(chosen) < LEAST:
+            return np.zeros((6, 6))
+        T_map_color = T_map_camera @ self.T_camera_color
         seen = transform_points(se3.inverse(T_map_color), self.mapped[chosen])
         R_color_map = T_map_color[:3, :3].T
-        information = _LEAST_INFORMATION * np.eye(6)
-        for point, depth in zip(seen, self.depth[chosen], strict=True):
-            jacobian = np.hstack([-R_color_map, skew(point) @ R_color_map])
+        result = np.zeros((6, 6))
+        for point, place, depth in zip(seen, self.mapped[chosen], self.depth[chosen], strict=True):
+            jacobian = np.hstack([-R_color_map, R_color_map @ skew(place - origin)])
             rows = np.array([[1.0, 0.0, -point[0] / point[2]], [0.0, 1.0, -point[1] / point[2]]])
             rows = rows if np.isnan(depth) else np.vstack([rows, [0.0, 0.0, 1.0]])
             told = rows @ jacobian * (_SIGMAS / _across_m(point[2]))
-            information += told.T @ told
-        return through_extrinsic(np.linalg.inv(information), T_map_color, se3.inverse(self.T_camera_color))
+            result += told.T @ told
+        return result
+
+    def covariance(self, T_map_camera: Array) -> Array:
+        """Of a pose (4x4) by the ones that agree with it, 6x6, likewise."""
+        information = self.information(T_map_camera, T_map_camera[:3, 3])
+        return np.asarray(np.linalg.inv(information + _LEAST_INFORMATION * np.eye(6)))
 
     def _by_points(self) -> Array | None:
         """T_map_color by the measured ones."""
@@ -104,7 +117,7 @@ class Sightings:
 
     def _by_directions(self) -> Array | None:
         """T_map_color by all."""
-        if len(self) < _LEAST:
+        if len(self) < _LEAST_DRAWN:
             return None
         middle = self.mapped.mean(axis=0)  # OpenCV computes in single precision
         found, turned, shift, inlier = cv2.solvePnPRansac(
@@ -116,7 +129,7 @@ class Sightings:
             reprojectionError=_ACROSS_SHARE,
             flags=cv2.SOLVEPNP_AP3P,
         )
-        if not found or inlier is None or len(inlier) < _LEAST:
+        if not found or inlier is None or len(inlier) < _LEAST_DRAWN:
             return None
         T_color_map = np.eye(4)
         T_color_map[:3, :3], T_color_map[:3, 3] = cv2.Rodrigues(turned)[0], shift.ravel()

@@ -26,7 +26,7 @@ REACH_M, REACH_RAD = 0.5, np.radians(20.0)
 NETWORK, TRACKER, HYPOTHESIS, FEATURES, SCAN, DRAW = "network", "tracker", "hypothesis", "features", "scan", "draw"
 NEAR_KEYFRAME = np.diag([0.2**2] * 3 + [np.radians(8.0) ** 2] * 3)
 """Covariance 6x6 of the pose of a frame that a retrieved keyframe looks like, where it does for good reason."""
-BY_FEATURES = np.diag([0.05**2] * 3 + [np.radians(2.0) ** 2] * 3)
+BY_FEATURES = np.diag([0.03**2] * 3 + [np.radians(1.0) ** 2] * 3)
 """Least one of a pose that matched local features tell: errors that all of them share."""
 _OFTEN = 0.5
 _SAMPLES = np.random.default_rng(0).standard_normal((200, 6))

@@ -8,7 +8,8 @@ in [0, 1], 1 speaks for the pose:
     fit                 how well these do, against the sensor's noise
     free_space          share of the map's surfaces in view through which nothing was seen
     in_view             share of the map's surfaces in view in front of which nothing was seen
-    observability       how well the points determine the pose in the direction that they determine least
+    observability       how well the points, and matched features, determine the pose in the direction that they
+                        determine least
     local_contrast      correlation of the colour image's local contrast with that of the map's points, if need be of
                         the image shifted by 1.5 degrees
     synchrony           how much of that correlation is there without a shift
