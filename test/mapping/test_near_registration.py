@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from mvloc_ros.geometry.covariance import pose_error
 from mvloc_ros.localization.hypotheses import Candidate, Search
 from mvloc_ros.localization.inlier_residuals import fused, pull, support
+from mvloc_ros.localization.judging import Refined
 from mvloc_ros.localization.motion import moved
 from mvloc_ros.localization.near_registration import REACH, of_points_alone, register_near
 from mvloc_ros.localization.options import RefinementOptions
@@ -24,7 +25,8 @@ from mvloc_ros.localization.refinement import Refiner, quality
 from mvloc_ros.localization.registration import STAGES, Source, register, stages_within
 from mvloc_ros.localization.scene_map import read_scene_map
 from mvloc_ros.localization.seen_frame import depth_views
-from mvloc_ros.localization.starts import TRACKER, Start
+from mvloc_ros.localization.sightings import Sightings
+from mvloc_ros.localization.starts import BY_FEATURES, FEATURES, TRACKER, Start
 from mvloc_ros.localization.tracker import Expectation
 from mvloc_ros.mapping.build import Cameras, build_map
 from mvloc_ros.mapping.map import make_spec
@@ -122,6 +124,53 @@ def test_no_step_begins_after_the_deadline(refiner, room):
     found = register_near(source, target, expected, INFLATION, refiner.scene_map.resolution_m, -math.inf, 1)
     assert (found.iterations, found.left_m) == (0, math.inf)
     np.testing.assert_array_equal(found.T_map_depth, truth)
+
+
+# The pillar stands elsewhere, so that geometry tells the wrong place along the corridor.
+MOVED = (*CORRIDOR[:3], ((2.7, 0.88, -1.0), (3.0, 1.0, 3.0)))
+
+
+def by_features(truth: np.ndarray, off: np.ndarray) -> Start:
+    """A start that is off by so much, told by what hangs on the corridor's walls, half of it too far to be measured."""
+    rng = np.random.default_rng(3)
+    side = np.where(rng.random(30) < 0.5, -1.0, 1.0)
+    places = np.column_stack([rng.uniform(2.5, 9.0, 30), side, rng.uniform(0.3, 2.2, 30)])
+    rays = (places - truth[:3, 3]) @ truth[:3, :3]
+    depth = np.where(rays[:, 2] < 4.0, rays[:, 2], np.nan)
+    sightings = Sightings(rays / rays[:, 2:], depth, places, np.eye(4))
+    start = moved(truth, off)
+    return Start(FEATURES, start, BY_FEATURES + sightings.covariance(start), sightings)
+
+
+def result_of(refiner: Refiner, room, boxes: tuple, start: Start, truth: np.ndarray) -> Refined:
+    frame = room.frame_of(room.Scene(room=None, boxes=boxes), truth)
+    vague = Pose(0, moved(truth, np.array([5.0, 0.0, 0.0, 0.0, 0.0, 0.0])), np.diag([9.0] * 3 + [1.0] * 3))
+    found = refiner.attempt(start, vague, frame.depth, None)
+    assert found is not None
+    return found
+
+
+def test_where_what_was_moved_draws_the_pose_away_features_hold_it(refiner, room):
+    truth = room.looking(0.2, 0.05, 1.2, 0.03, 0.3)
+    start = by_features(truth, np.array([0.02, 0.01, 0.0, 0.0, 0.0, 0.004]))
+    assert np.linalg.norm(pose_error(result_of(refiner, room, MOVED, start, truth).pose.T, truth)[:3]) < 0.05
+    alone = replace(start, matches=None)
+    assert pose_error(result_of(refiner, room, MOVED, alone, truth).pose.T, truth)[0] < -0.15, "what geometry says"
+    assert np.linalg.norm(pose_error(result_of(refiner, room, CORRIDOR, start, truth).pose.T, truth)[:3]) < 0.03
+
+
+def test_features_determine_what_geometry_leaves_open(refiner, room):
+    truth = room.looking(0.2, 0.05, 1.2, 0.03, 0.3)
+    start = by_features(truth, np.zeros(6))
+    bare = CORRIDOR[:3]
+    with_features = result_of(refiner, room, bare, start, truth)
+    without = result_of(refiner, room, bare, replace(start, matches=None), truth)
+    assert without.evidence.observability < 0.1 < with_features.evidence.observability
+    assert with_features.evidence.features > 0.6
+    assert np.linalg.norm(pose_error(with_features.pose.T, truth)[:3]) < 0.03
+    told = start.matches
+    few = replace(start, matches=Sightings(told.rays[:7], told.depth[:7], told.mapped[:7], told.T_camera_color))
+    assert result_of(refiner, room, bare, few, truth).evidence.observability == without.evidence.observability
 
 
 matrices = st.lists(st.floats(-1.0, 1.0), min_size=36, max_size=36).map(lambda v: np.reshape(v, (6, 6)))
