@@ -28,7 +28,7 @@ Array = NDArray[np.float64]
 
 LENGTH = 128
 """Of a descriptor."""
-MOST_OF_FRAME, MOST_OF_KEYFRAME = 300, 300
+MOST_OF_FRAME, MOST_OF_KEYFRAME = 300, 280
 """Features, the clearest ones."""
 _COLUMNS = 320
 _CELLS = (8, 6)

@@ -50,9 +50,9 @@ Array = NDArray[np.float64]
 
 # Starting poses are drawn with at most this spread; further away the registration finds another place anyway.
 _LARGEST_SPREAD = np.array([0.3] * 3 + [0.2] * 3)
-# Squared Mahalanobis distance (six degrees of freedom) of where registration ends from the start that features told, above
-# which it has slid to what was moved. Of such ones on drives that no result is told of 4 of 14 were right, and 10 of those
-# that begin at the features again, with these as prior.
+# Squared Mahalanobis distance (six degrees of freedom) of where registration ends from the start that features told,
+# above which it has slid to what was moved. Of such ones on drives that no result is told of 4 of 14 were right, and 10
+# of those that begin at the features again, with these as prior.
 _CONTRADICTION = 30.0
 # A registration that ended so near to a start (metres, radians) would end there from it, too.
 _THERE = 0.05, np.radians(2.0)

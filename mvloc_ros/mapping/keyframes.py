@@ -26,7 +26,7 @@ from mvloc_ros.recordings import FrameRecord, read_color
 Array = NDArray[np.float64]
 
 MOST_FRAMES = 600
-"""Of a bundle: about 25 megabytes."""
+"""Of a bundle: about 16 megabytes."""
 _APART_M, _APART_RAD = 0.08, np.radians(5.0)
 _COARSER = 1.2
 _BESIDE_M, _BESIDE_RAD = 0.3, np.radians(12.0)
