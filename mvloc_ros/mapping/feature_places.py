@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.camera import PinholeCamera
@@ -33,7 +34,7 @@ _LEAST_DRAWN = 0.6
 def places_of(
     features: Sequence[ImageFeatures], poses: Array, scene_map: SceneMap, camera: PinholeCamera
 ) -> list[LocalFeatures]:
-    """The features of frames, each where it lies; those of which that is not known are left out.
+    """The features of frames, each where it lies, with a progress bar; those of which that is not known are left out.
 
     Args:
         features: of each frame.
@@ -43,14 +44,14 @@ def places_of(
     """
     small = camera.scaled_to(_COLUMNS, round(_COLUMNS * camera.height / camera.width))
     found: list[LocalFeatures] = [one.at(one.depth) for one in features]
-    for chosen, points, _, size_m in surfaces_around(scene_map, poses[:, :3, 3], _FARTHEST_M):
-        for i in chosen:
-            one = features[i]
-            if np.isfinite(one.depth).all():
-                continue
-            T_map_color = poses[i] @ one.T_camera_color
-            drawn = _drawn(points, T_map_color, small, size_m)
-            found[i] = one.at(np.where(np.isfinite(one.depth), one.depth, _read(drawn, one.rays, small)))
+    with tqdm(total=len(features), desc="places of features", unit="frame") as progress:
+        for chosen, points, _, size_m in surfaces_around(scene_map, poses[:, :3, 3], _FARTHEST_M):
+            for i in chosen:
+                one = features[i]
+                if not np.isfinite(one.depth).all():
+                    drawn = _drawn(points, poses[i] @ one.T_camera_color, small, size_m)
+                    found[i] = one.at(np.where(np.isfinite(one.depth), one.depth, _read(drawn, one.rays, small)))
+                progress.update()
     return found
 
 
