@@ -89,6 +89,8 @@ class KeyframeStarts:
         found = [Sightings.of(seen, self._keyframes.features(i), self._poses[i]) for i in similar]
         best, most = None, LEAST - 1
         for sightings in sorted(found, key=len, reverse=True)[:_VOTED]:
+            if len(sightings) <= most:
+                break  # not even all of them would be more
             T = sightings.pose()
             if T is not None and (count := sightings.consensus(T)) > most:
                 best, most = Start(FEATURES, T, BY_FEATURES + sightings.covariance(T), sightings), count

@@ -201,7 +201,8 @@ def pose_of(matches: Matches, draws: int = _DRAWS) -> Array | None:
     if not len(triples):
         return None
     poses = _motions(seen[triples], mapped[triples])
-    votes = [np.count_nonzero(agree(seen, mapped, T)) for T in poses]
+    placed = seen @ poses[:, :3, :3].transpose(0, 2, 1) + poses[:, None, :3, 3]
+    votes = np.count_nonzero(np.linalg.norm(placed - mapped, axis=2) < _tolerance(seen), axis=1)
     best = poses[int(np.argmax(votes))]
     for _ in range(_ROUNDS):  # three points alone make a rough pose
         inlier = agree(seen, mapped, best)

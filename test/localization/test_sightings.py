@@ -81,6 +81,26 @@ def test_the_covariance_holds_the_errors():
     assert np.sqrt(np.mean(np.square(errors)[:, :3])) < 0.05
 
 
+def test_the_information_is_that_of_the_residuals():
+    """Against numerical derivatives of the distances across the rays, and along those that were measured."""
+    found, T_map_color, origin = hall(), TRUTH @ T_CAMERA_COLOR, TRUTH[:3, 3] + [0.3, -0.2, 0.1]
+    along = (found.mapped - T_map_color[:3, 3]) @ T_map_color[:3, 2]
+    found = replace(found, depth=np.where(along < 6.0, along, np.nan))
+    sigmas = 0.5 * (0.02 + 0.0108 * along)[:, None]
+
+    def residuals(error: np.ndarray) -> np.ndarray:
+        about = np.eye(4)
+        about[:3, 3] = origin
+        T = about @ moved(np.eye(4), error) @ se3.inverse(about) @ T_map_color
+        seen = (found.mapped - T[:3, 3]) @ T[:3, :3]
+        across = seen[:, :2] - found.rays[:, :2] * seen[:, 2:]
+        return (np.column_stack([across, np.where(along < 6.0, seen[:, 2] - along, 0.0)]) / sigmas).ravel()
+
+    jacobian = np.stack([(residuals(step) - residuals(-step)) / 2e-5 for step in 1e-5 * np.eye(6)], axis=1)
+    expected = jacobian.T @ jacobian
+    np.testing.assert_allclose(found.information(TRUTH, origin), expected, atol=1e-6 * np.abs(expected).max())
+
+
 @pytest.mark.parametrize(("kind", "more"), [("fewer", 1.3), ("further", 1.5)])
 def test_fewer_or_further_ones_tell_less(kind: str, more: float):
     usual, less = hall(count=40), hall(count=15) if kind == "fewer" else hall(count=40, near_m=10.0)
