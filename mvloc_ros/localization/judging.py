@@ -141,8 +141,10 @@ class Judge:
         continuity, follows = self._priors.continuity(frame.accepted, measured, pose)
         agreement = verification.agreement(T_map_camera, frame.evidence)
         consensus = 0 if start.matches is None else start.matches.consensus(T_map_camera)
-        known = self._with_features(found, start, T_map_camera, T_map_depth)
-        evidence = verification.evidence(known, space, looked.color, agreement, continuity, consensus)
+        told = None if start.matches is None else start.matches.information(T_map_camera, T_map_depth[:3, 3])
+        if told is not None:
+            told *= self._spec.calibrated_inflation  # features' errors are independent, those of the points are not
+        evidence = verification.evidence(found, space, looked.color, agreement, continuity, consensus, told)
         fault = verification.fault(found, space, frame.is_blank) or verification.undetermined(covariance)
         log_odds = self._place_odds(evidence)
         follows = follows and not self._is_refuted(evidence)
@@ -165,13 +167,6 @@ class Judge:
             sensors=sensor_evidence(frame.source, found, spaces),
             remark="; ".join(frame.remarks),
         )
-
-    def _with_features(self, found: Support, start: Start, T_map_camera: Array, T_map_depth: Array) -> Support:
-        """With what matched features tell of the pose (4x4) as well, whose errors are as independent as they seem."""
-        if start.matches is None:
-            return found
-        told = start.matches.information(T_map_camera, T_map_depth[:3, 3])
-        return replace(found, hessian=found.hessian + self._spec.calibrated_inflation * told)
 
     def _settled(
         self, frame: SeenFrame, target: LocalMap, registered: _Looked, T_fused: Array, length_m: float

@@ -136,7 +136,13 @@ KNOWN = (*NAMES, *BRIGHTNESS)
 
 
 def evidence(
-    found: Support, space: FreeSpace, color: Mapping[str, float], agreement: float, continuity: float, consensus: int
+    found: Support,
+    space: FreeSpace,
+    color: Mapping[str, float],
+    agreement: float,
+    continuity: float,
+    consensus: int,
+    told: Array | None = None,
 ) -> Evidence:
     """Collect the evidence.
 
@@ -147,13 +153,14 @@ def evidence(
         agreement: see `agreement`.
         continuity: see `continuity`; 0 where no pose is expected.
         consensus: matched local features that lie where the pose puts them.
+        told: what these tell of the pose, information 6x6 as `Support.hessian`.
     """
     return Evidence(
         support=found.share,
         fit=max(0.0, 1.0 - found.misfit / 3.0),
         free_space=1.0 - space.seen_through,
         in_view=1.0 - space.hidden,
-        observability=observability(found),
+        observability=observability(found, told),
         agreement=agreement,
         continuity=continuity,
         features=consensus / (consensus + _HALF_CONSENSUS),
@@ -161,12 +168,12 @@ def evidence(
     )
 
 
-def observability(found: Support) -> float:
+def observability(found: Support, told: Array | None = None) -> float:
     """How well the points determine the pose in the direction that they determine least; 0: not at all.
 
-    By what an average point tells, so that it does not depend on how many are used.
+    By what an average point tells, so that it does not depend on how many are used. `told`: as of `evidence`.
     """
-    one_point_m = weakest_m(found) * math.sqrt(max(1, len(found.points)))
+    one_point_m = weakest_m(found, told) * math.sqrt(max(1, len(found.points)))
     return 1.0 / (1.0 + (one_point_m / _HALF_OBSERVABLE_M) ** 2)
 
 

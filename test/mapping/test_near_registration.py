@@ -170,7 +170,7 @@ def test_features_determine_what_geometry_leaves_open(refiner, room):
     assert np.linalg.norm(pose_error(with_features.pose.T, truth)[:3]) < 0.03
     told = start.matches
     few = replace(start, matches=Sightings(told.rays[:7], told.depth[:7], told.mapped[:7], told.T_camera_color))
-    assert result_of(refiner, room, bare, few, truth).evidence.observability == without.evidence.observability
+    assert result_of(refiner, room, bare, few, truth).evidence.observability < 0.1
 
 
 matrices = st.lists(st.floats(-1.0, 1.0), min_size=36, max_size=36).map(lambda v: np.reshape(v, (6, 6)))
