@@ -29,9 +29,10 @@ from mvloc_ros.backends.backend_choice import create_backend
 from mvloc_ros.errors import MvlocError
 from mvloc_ros.evaluation.baselines import constant_pose, nearest_training_poses
 from mvloc_ros.evaluation.pose_errors import PoseErrors
+from mvloc_ros.localization.bundle_map import refiner_of
 from mvloc_ros.localization.judging import Refined
 from mvloc_ros.localization.keyframes import read_keyframes
-from mvloc_ros.localization.localizer import Localizer, refiner_of
+from mvloc_ros.localization.localizer import Localizer
 from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.localization.retrieval import Retrieval
 from mvloc_ros.localization.starts import NEAR_KEYFRAME, Start

@@ -12,7 +12,7 @@ from mvloc_ros.backends.backend_choice import create_backend
 from mvloc_ros.doctor.findings import Finding, error, ok, warning
 from mvloc_ros.errors import MvlocError
 from mvloc_ros.foreign_text import quoted
-from mvloc_ros.localization.localizer import refiner_of
+from mvloc_ros.localization.bundle_map import refiner_of
 from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.model.bundle import Bundle, read_bundle
 from mvloc_ros.model.named_maps import read_map_folder

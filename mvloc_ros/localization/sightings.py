@@ -24,7 +24,7 @@ Array = NDArray[np.float64]
 
 # Across a ray: the error of the place in the map, and that of the pixel as a share of the depth (3 pixels of 320).
 _ACROSS_M, _ACROSS_SHARE = 0.02, 0.0108
-# A feature so much nearer than the camera's range has no direction worth comparing.
+# What lies nearer to the camera than this, or behind it, agrees with nothing.
 _NEAREST_M = 0.1
 # Where 3 of 10 are right, 9 of 10 such searches find them.
 _DRAWS = 300

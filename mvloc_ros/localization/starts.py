@@ -27,7 +27,7 @@ NETWORK, TRACKER, HYPOTHESIS, FEATURES, SCAN, DRAW = "network", "tracker", "hypo
 NEAR_KEYFRAME = np.diag([0.2**2] * 3 + [np.radians(8.0) ** 2] * 3)
 """Covariance 6x6 of the pose of a frame that a retrieved keyframe looks like, where it does for good reason."""
 BY_FEATURES = np.diag([0.03**2] * 3 + [np.radians(1.0) ** 2] * 3)
-"""Least one of a pose that matched local features tell: errors that all of them share."""
+"""Added to that of a pose that matched local features tell: errors that all of them share."""
 _OFTEN = 0.5
 _SAMPLES = np.random.default_rng(0).standard_normal((200, 6))
 

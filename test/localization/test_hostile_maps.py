@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from mutations import damaged_bytes
 
+from mvloc_ros.localization.bundle_map import refiner_of
 from mvloc_ros.localization.depth_points import CORRECTION_SHAPE
-from mvloc_ros.localization.localizer import refiner_of
 from mvloc_ros.localization.options import RefinementOptions
 from mvloc_ros.localization.scene_map import MapPoints, SceneMap, SceneMapError, read_scene_map
 from mvloc_ros.model.bundle import Bundle, read_bundle
