@@ -13,12 +13,14 @@ A file is NumPy's .npz (a zip of plain arrays; nothing is pickled) with the arra
     point        int16   [M, 3]    where they are in that camera's frame, millimetres
     feature      uint8   [M, 128]  their descriptors, see `local_features`
 
-A file of version 1 lacks the last three.
+A file of version 1 lacks the last three; the local features of version 2 are of images prepared otherwise, which those
+of a frame do not match, so they are not used.
 """
 
 from __future__ import annotations
 
 import io
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -40,10 +42,12 @@ from mvloc_ros.localization.map_archive import ArrayKind, MapArchive
 from mvloc_ros.localization.scene_map import SceneMapError, read_checked
 from mvloc_ros.model.bundle import Bundle
 
+_log = logging.getLogger(__name__)
+
 Array = NDArray[np.float64]
 
-VERSION = 2
-_WITHOUT_FEATURES = 1
+VERSION = 3
+_WITHOUT_FEATURES, _OTHER_FEATURES = 1, 2
 _ARRAYS = {
     "position": ArrayKind(np.float64, 2, MOST_KEYFRAMES),
     "orientation": ArrayKind(np.float64, 2, MOST_KEYFRAMES),
@@ -139,12 +143,10 @@ class Keyframes:
             ValueError: the content is no keyframes file; the caller names the file.
         """
         archive = MapArchive(content)
-        version = archive.read("version", ArrayKind(np.int64, 1, 1)).tolist()
-        if version not in ([VERSION], [_WITHOUT_FEATURES]):
-            raise ValueError(f"it is of version {version} of the format, this mvloc_ros reads up to {VERSION}")
-        arrays = _ARRAYS | (_FEATURE_ARRAYS if version == [VERSION] else {})
+        version = _version_of(archive)
+        arrays = _ARRAYS | ({} if version == _WITHOUT_FEATURES else _FEATURE_ARRAYS)
         read = archive.read_all(arrays, besides="version")
-        if version == [_WITHOUT_FEATURES]:
+        if version != VERSION:
             read |= {
                 "first": np.zeros(len(read["position"]) + 1, np.int64),
                 "point": np.zeros((0, 3), np.int16),
@@ -154,6 +156,14 @@ class Keyframes:
         _require_fit(found)
         _require_sense(found)
         return found
+
+
+def _version_of(archive: MapArchive) -> int:
+    """Of the format. Raises ValueError."""
+    version = archive.read("version", ArrayKind(np.int64, 1, 1)).tolist()
+    if version not in ([VERSION], [_OTHER_FEATURES], [_WITHOUT_FEATURES]):
+        raise ValueError(f"it is of version {version} of the format, this mvloc_ros reads up to {VERSION}")
+    return int(version[0])
 
 
 def _storable(found: LocalFeatures) -> LocalFeatures:
@@ -203,6 +213,12 @@ def read_keyframes(bundle: Bundle) -> Keyframes | None:
         found = Keyframes.from_bytes(content)
         if len(found) != spec.frames:
             raise ValueError(f"it has {len(found)} frames, the manifest says {spec.frames}")
+        if _version_of(MapArchive(content)) != VERSION:
+            _log.warning(
+                "The keyframes %s are of an earlier version, whose local features cannot be used; run `mvloc map` "
+                "again, so that poses are found from features too.",
+                path,
+            )
     except ValueError as error:
         raise SceneMapError(
             f"The keyframes {path} cannot be used ({shown(error, MOST_LOG_CHARACTERS)}); run `mvloc map` again."

@@ -2,9 +2,10 @@
 """Local features of a frame with their places in space, and the pose that matches between two frames tell.
 
 Where geometry leaves something open (a wall, a corridor, two rooms alike) what hangs and stands there decides: SIFT
-(Lowe, 2004; RootSIFT, Arandjelovic and Zisserman, 2012) on a gray image of 320 columns whose contrast is equalized,
-each feature with the measured depth there. Matches of two frames are pairs of points, so three of them give a rigid
-motion (Arun et al., 1987), and the motion with the largest consensus wins (RANSAC, Fischler and Bolles, 1981).
+(Lowe, 2004; RootSIFT, Arandjelovic and Zisserman, 2012) on a gray image of 320 columns without noise and without the
+light's part (`normalized`), each feature with the measured depth there. Matches of two frames are pairs of points, so
+three of them give a rigid motion (Arun et al., 1987), and the motion with the largest consensus wins (RANSAC, Fischler
+and Bolles, 1981).
 
 Those further away than the depth sensor measures have a direction; `sightings` has the pose that these tell.
 """
@@ -33,7 +34,12 @@ MOST_OF_FRAME, MOST_OF_KEYFRAME = 300, 280
 _COLUMNS = 320
 _CELLS = (8, 6)
 _CONTRAST = 0.01
-_EQUALIZED, _EQUALIZED_TILES = 3.0, (4, 4)
+# Pixels of 320: noise of dark images, which a lens blurs less than this; and over which light varies little.
+_SMOOTHED, _SURROUNDINGS = 1.3, 16.0
+# Grey levels that are added before the logarithm, and a contrast there: what is below is noise and rounding.
+_DARK, _LEAST_CONTRAST = 4.0, 0.03
+# Grey levels of one standard deviation of the contrast about the middle one.
+_MIDDLE, _SPREAD = 128.0, 40.0
 # Depths around a feature that differ by more than this share are of an edge, whose side is not known.
 _EDGE = 0.05
 # A match must be clearer than the second best by this factor (Lowe's ratio test).
@@ -120,9 +126,8 @@ def detect(
     """The features of a frame, at most `most`; FrameError as of `prepare_color`."""
     camera = rig.color.scaled_to(_COLUMNS, round(_COLUMNS * rig.color.height / rig.color.width))
     image = cv2.cvtColor(prepare_color(color, camera.height, camera.width), cv2.COLOR_RGB2GRAY)
-    image = cv2.createCLAHE(_EQUALIZED, _EQUALIZED_TILES).apply(image)
     sift = cv2.SIFT_create(contrastThreshold=_CONTRAST)  # type: ignore[attr-defined]
-    keypoints, found = sift.detectAndCompute(image, None)
+    keypoints, found = sift.detectAndCompute(normalized(image), None)
     if not len(keypoints) or found is None:
         return nothing_seen()
     pixels = np.array([keypoint.pt for keypoint in keypoints])
@@ -135,6 +140,21 @@ def detect(
     roots = np.clip(np.rint(512.0 * np.sqrt(found / sums)), 0, 255).astype(np.uint8)
     T_camera_color = rig.T_camera_depth @ se3.inverse(rig.T_color_depth)
     return ImageFeatures(np.column_stack([rays, np.ones(len(chosen))]), z[chosen], roots[chosen], T_camera_color)
+
+
+def normalized(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """An image `[H, W]` of 320 columns less its noise and the light's part.
+
+    A light adds to the logarithm of a surface's brightness what changes slowly over the image, and a gamma curve
+    scales it: so the mean of the surroundings is subtracted, and what is left is divided by its deviation there
+    (divisive normalization: Jarrett et al., ICCV 2009).
+    """
+    smooth = cv2.GaussianBlur(gray.astype(np.float32), (0, 0), _SMOOTHED)
+    logs = np.log(smooth + np.float32(_DARK))
+    contrast = logs - cv2.GaussianBlur(logs, (0, 0), _SURROUNDINGS)
+    deviation = np.sqrt(cv2.GaussianBlur(contrast * contrast, (0, 0), _SURROUNDINGS))
+    levels = _MIDDLE + _SPREAD * contrast / (deviation + np.float32(_LEAST_CONTRAST))
+    return np.asarray(np.rint(np.clip(levels, 0.0, 255.0)), dtype=np.uint8)
 
 
 def _spread(pixels: Array, clearness: Array, camera: PinholeCamera) -> NDArray[np.intp]:

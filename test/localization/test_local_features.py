@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 
 import cv2
@@ -14,7 +15,16 @@ from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.localization.depth_points import CORRECTION_SHAPE, DepthCamera
 from mvloc_ros.localization.descriptors import COLOR_LENGTH, DEPTH_LENGTH, Descriptor
 from mvloc_ros.localization.keyframes import Keyframes
-from mvloc_ros.localization.local_features import LENGTH, LocalFeatures, Matches, extract, match, none_found, pose_of
+from mvloc_ros.localization.local_features import (
+    LENGTH,
+    LocalFeatures,
+    Matches,
+    extract,
+    match,
+    none_found,
+    normalized,
+    pose_of,
+)
 from mvloc_ros.localization.motion import moved
 from mvloc_ros.localization.sensor_rig import SensorRig
 from mvloc_ros.model.frame import ColorImage, DepthImage
@@ -92,6 +102,37 @@ def test_a_pose_is_found_among_wrong_matches_and_in_another_light():
     np.testing.assert_array_equal(T, pose_of(wrong))
 
 
+def paper() -> np.ndarray:
+    """A picture of faint spots that a light can drown: wallpaper, a floor."""
+    rng = np.random.default_rng(5)
+    return np.clip(120.0 + cv2.GaussianBlur(rng.normal(0.0, 40.0, (240, 320, 3)), (0, 0), 3.0), 0, 255).astype(np.uint8)
+
+
+def evening(image: np.ndarray, gain: float) -> np.ndarray:
+    """The same in a third of the light, that of a lamp at one side, with a dark image's noise."""
+    lamp = np.linspace(0.5, 0.15, image.shape[1])[None, :, None] * gain
+    noise = np.random.default_rng(3).normal(0.0, 2.0, image.shape)
+    return np.clip(image * lamp * [1.0, 0.8, 0.6] + noise, 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("gain", [1.0, 0.7])
+def test_faint_things_are_matched_in_a_dark_and_noisy_image(gain: float):
+    known = extract(ColorImage(paper(), "rgb"), flat(), rig(), 200)
+    matches = match(extract(ColorImage(evening(paper(), gain), "rgb"), flat(), rig()), known, np.eye(4))
+    assert matches.consensus(np.eye(4)) >= 40
+    T = pose_of(matches)
+    assert T is not None
+    assert se3.translation_error(T, np.eye(4)) < 0.03
+
+
+def test_a_light_changes_little_of_the_normalized_image():
+    image = cv2.cvtColor(wall(), cv2.COLOR_RGB2GRAY)
+    lit = np.clip(image * np.linspace(1.0, 0.3, 320)[None], 0, 255).astype(np.uint8)
+    before, after = normalized(image).astype(float), normalized(lit).astype(float)
+    assert np.corrcoef(before.ravel(), after.ravel())[0, 1] > 0.98
+    np.testing.assert_array_equal(normalized(np.full((240, 320), 90, np.uint8)), 128)
+
+
 def test_too_few_matches_or_points_in_a_row_tell_no_pose():
     points = np.column_stack([np.linspace(0.0, 1.0, 20), np.zeros(20), np.full(20, 2.0)])
     assert pose_of(Matches(points[:5], points[:5])) is None
@@ -99,6 +140,20 @@ def test_too_few_matches_or_points_in_a_row_tell_no_pose():
     rng = np.random.default_rng(0)
     assert pose_of(Matches(rng.uniform(0, 9, (30, 3)), rng.uniform(0, 9, (30, 3)))) is None
     assert len(match(none_found(), none_found(), np.eye(4)).seen) == 0
+
+
+def test_features_of_images_prepared_otherwise_are_not_used():
+    keyframes = Keyframes.of(
+        np.eye(4)[None],
+        [Descriptor(np.ones(COLOR_LENGTH, np.float32), np.ones(DEPTH_LENGTH, np.float32))],
+        [LocalFeatures(np.ones((3, 3)), np.ones((3, LENGTH), np.uint8))],
+    )
+    assert len(Keyframes.from_bytes(keyframes.to_bytes()).features(0)) == 3
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **{**vars(keyframes), "version": np.array([2], np.int64)})
+    read = Keyframes.from_bytes(stream.getvalue())
+    np.testing.assert_array_equal(read.position, keyframes.position)
+    assert len(read.features(0)) == 0
 
 
 def test_keyframes_keep_features_to_the_millimetre_and_read_files_without():
