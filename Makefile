@@ -55,7 +55,7 @@ demo-model: setup-dev
 	$(RUN)/mvloc demo render --split train --out out/demo-train
 	$(RUN)/mvloc train --data out/demo-train --preset robust --seed 0 --out runs/demo
 	$(RUN)/mvloc export runs/demo --half-weights --out models/demo
-	$(RUN)/mvloc map models/demo --data out/demo-train
+	$(RUN)/mvloc map models/demo --data out/demo-train --keyframe-features 120
 
 lock:
 	@cd requirements && for name in runtime build train dev docs; do \

@@ -125,7 +125,9 @@ def detect(
 ) -> ImageFeatures:
     """The features of a frame, at most `most`; FrameError as of `prepare_color`."""
     camera = rig.color.scaled_to(_COLUMNS, round(_COLUMNS * rig.color.height / rig.color.width))
-    image = cv2.cvtColor(prepare_color(color, camera.height, camera.width), cv2.COLOR_RGB2GRAY)
+    image = np.asarray(
+        cv2.cvtColor(prepare_color(color, camera.height, camera.width), cv2.COLOR_RGB2GRAY), dtype=np.uint8
+    )
     sift = cv2.SIFT_create(contrastThreshold=_CONTRAST)  # type: ignore[attr-defined]
     keypoints, found = sift.detectAndCompute(normalized(image), None)
     if not len(keypoints) or found is None:

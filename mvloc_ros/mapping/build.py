@@ -17,6 +17,7 @@ from mvloc_ros.geometry import se3
 from mvloc_ros.geometry.camera import PinholeCamera
 from mvloc_ros.limits import MAP_RESOLUTION_M, MOST_DEPTH_M, MOST_MAP_TILE_M
 from mvloc_ros.localization.depth_points import CORRECTION_SHAPE, DepthCamera
+from mvloc_ros.localization.local_features import MOST_OF_KEYFRAME
 from mvloc_ros.localization.scene_map import MapPoints, SceneMap
 from mvloc_ros.mapping.distortion import measure
 from mvloc_ros.mapping.errors import MappingError
@@ -53,6 +54,7 @@ class MapOptions:
         min_frames: frames that must have observed a voxel.
         near_m, far_m: range of valid depth.
         correct_depth: whether to estimate the distortion of the depth camera.
+        keyframe_features: local features looked for in each keyframe; those without a place in the map are not kept.
     """
 
     resolution_m: float = 0.02
@@ -61,6 +63,7 @@ class MapOptions:
     near_m: float = 0.3
     far_m: float = 4.5
     correct_depth: bool = True
+    keyframe_features: int = MOST_OF_KEYFRAME
 
     def __post_init__(self) -> None:
         if not 0.0 < self.resolution_m <= 0.05 * self.tile_m:
@@ -75,6 +78,8 @@ class MapOptions:
                 f"--min-range must be below --max-range, that at most {MOST_DEPTH_M:g} meters, and --min-frames at "
                 "least 1."
             )
+        if not 0 <= self.keyframe_features <= MOST_OF_KEYFRAME:
+            raise MappingError(f"--keyframe-features must be from 0 to {MOST_OF_KEYFRAME}.")
 
 
 @dataclass(frozen=True, eq=False)

@@ -45,14 +45,18 @@ class Described:
 
 
 def describe_frames(
-    records: Sequence[FrameRecord], cameras: Cameras, localizer: Localizer, label: str
+    records: Sequence[FrameRecord],
+    cameras: Cameras,
+    localizer: Localizer,
+    label: str,
+    most_features: int = MOST_OF_KEYFRAME,
 ) -> list[Described]:
     """Describe frames with a progress bar named `label`; those without pose or without usable images are left out."""
-    return list(_described(records, cameras, localizer, label))
+    return list(_described(records, cameras, localizer, label, most_features))
 
 
 def _described(
-    records: Sequence[FrameRecord], cameras: Cameras, localizer: Localizer, label: str
+    records: Sequence[FrameRecord], cameras: Cameras, localizer: Localizer, label: str, most_features: int
 ) -> Iterator[Described]:
     for record in tqdm(records, desc=label, unit="frame"):
         if record.T_map_camera is None:
@@ -61,7 +65,7 @@ def _described(
         depth = None if record.depth is None else depth_image(record, cameras)
         frame = Frame(record.stamp_ns, "", color, depth, further=further_images(record, cameras.sensors))
         try:
-            descriptor, features = localizer.described(frame), localizer.features(frame, MOST_OF_KEYFRAME)
+            descriptor, features = localizer.described(frame), localizer.features(frame, most_features)
         except FrameError:
             continue
         yield Described(record, np.asarray(record.T_map_camera, dtype=np.float64), descriptor, features)

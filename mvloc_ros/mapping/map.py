@@ -111,6 +111,7 @@ def add_map_of_all_frames(
     test_fraction: float = split.TEST_FRACTION,
     min_frames: int = MapOptions.min_frames,
     false_accept_rate: float = FALSE_ACCEPT_RATE,
+    keyframe_features: int = MapOptions.keyframe_features,
 ) -> Bundle:
     """Replace the map of a bundle by one of all frames of the folder, those for tests too, and likewise the keyframes.
 
@@ -124,6 +125,7 @@ def add_map_of_all_frames(
         test_fraction: share of test frames, if the folder defines no split.
         min_frames: as in `MapOptions`, which the bundle does not tell.
         false_accept_rate: share of wrong trials that may be accepted.
+        keyframe_features: as in `MapOptions`.
 
     Raises:
         BundleError, RecordingError, MappingError: the bundle or the folder cannot be used, or the bundle has no map.
@@ -148,6 +150,7 @@ def add_map_of_all_frames(
             near_m=before.depth_min_m,
             far_m=before.depth_max_m,
             correct_depth=bool(read_scene_map(bundle).correction.any()),
+            keyframe_features=keyframe_features,
         )
         frames, trials, held = _frames_and_trials(bundle, records, cameras, options)
         acceptance, followed = fit_followed(trials, false_accept_rate)
@@ -226,7 +229,8 @@ def _frames_and_trials(
     """The keyframes of records, trials on a tenth of them with a map of the others, and on how many frames."""
     seen, held = hold_out(records)
     with _localizer(bundle) as localizer:
-        frames = describe_frames(choose_frames(records), cameras, localizer, "keyframes")
+        chosen = choose_frames(records)
+        frames = describe_frames(chosen, cameras, localizer, "keyframes", options.keyframe_features)
         return frames, _trials(bundle, seen, held, records, frames, cameras, options, localizer), len(held)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mvloc_ros.arguments import add_folders, add_test_fraction, finite, not_negative, positive
 from mvloc_ros.foreign_text import shown
+from mvloc_ros.localization.local_features import MOST_OF_KEYFRAME
 from mvloc_ros.mapping.summaries import calibration_lines, map_lines
 from mvloc_ros.model.bundle import Bundle
 from mvloc_ros.recordings import open_folders
@@ -62,6 +63,14 @@ def add_map_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--min-frames", type=int, default=3, help="frames that must have observed a voxel (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--keyframe-features",
+        type=int,
+        default=MOST_OF_KEYFRAME,
+        metavar="N",
+        help="local features looked for in each keyframe, of about 100 bytes each: fewer make a smaller bundle, from "
+        "whose features poses are found less often (default: %(default)s, the most)",
     )
     parser.add_argument(
         "--no-depth-correction", action="store_true", help="do not estimate the distortion of the depth camera"
@@ -167,7 +176,9 @@ def _map_all_frames(args: argparse.Namespace) -> int:
     from mvloc_ros.mapping.map_size import size_of_map
 
     _check_folder(args)
-    bundle = add_map_of_all_frames(args.model, args.data, args.test_fraction, args.min_frames, args.false_accept_rate)
+    bundle = add_map_of_all_frames(
+        args.model, args.data, args.test_fraction, args.min_frames, args.false_accept_rate, args.keyframe_features
+    )
     print("\n".join(map_lines(bundle)))
     bundle = _named(bundle, args.name)
     print(f"scene map: {size_of_map(bundle)}")
@@ -199,6 +210,7 @@ def _add_map(args: argparse.Namespace) -> None:
         near_m=args.min_range,
         far_m=args.max_range,
         correct_depth=not args.no_depth_correction,
+        keyframe_features=args.keyframe_features,
     )
     bundle = add_map(
         args.model,

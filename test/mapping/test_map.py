@@ -143,6 +143,9 @@ def test_impossible_options_are_refused():
         MapOptions(resolution_m=1.0)
     with pytest.raises(MappingError, match="range"):
         MapOptions(near_m=3.0, far_m=1.0)
+    for count in (-1, 1000):
+        with pytest.raises(MappingError, match="--keyframe-features"):
+            MapOptions(keyframe_features=count)
     for millimetres in ({"resolution_m": 20.0, "tile_m": 4000.0}, {"resolution_m": 1e-6}, {"far_m": 1e300}):
         with pytest.raises(MappingError, match=r"--tile at most 1000 meters|at most 10000 meters"):
             MapOptions(**millimetres)

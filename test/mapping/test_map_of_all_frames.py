@@ -45,7 +45,7 @@ def points_on_the_western_wall(bundle: Bundle) -> int:
 
 def test_what_only_test_frames_saw_is_in_it(mapped: Bundle, copy: Path, both_ways: Path):
     assert points_on_the_western_wall(mapped) == 0
-    made = add_map_of_all_frames(copy, both_ways, min_frames=2)
+    made = add_map_of_all_frames(copy, both_ways, min_frames=2, keyframe_features=9)
     assert points_on_the_western_wall(made) > 200
     before, after = mapped.manifest.scene_map, made.manifest.scene_map
     again = {"acceptance": None, "acceptance_followed": None, "inflation": 1.0}
@@ -57,6 +57,8 @@ def test_what_only_test_frames_saw_is_in_it(mapped: Bundle, copy: Path, both_way
     assert made.manifest.training == mapped.manifest.training
     keyframes = read_keyframes(made)
     assert keyframes is not None
+    counts = np.diff(keyframes.first)
+    assert 0 < counts.max() <= 9
     of_tests = [frame.T_map_camera for frame in open_folder(both_ways).test]
     near = [np.linalg.norm(keyframes.poses() - T, axis=(1, 2)).min() for T in of_tests]
     assert sum(distance < 1e-6 for distance in near) > len(of_tests) / 2

@@ -12,6 +12,7 @@ import pytest
 from mvloc_ros.geometry import se3
 from mvloc_ros.localization import keyframe_starts, refinement
 from mvloc_ros.localization.keyframes import read_keyframes
+from mvloc_ros.localization.local_features import MOST_OF_KEYFRAME
 from mvloc_ros.mapping.keyframes import choose_frames
 from mvloc_ros.model.bundle import Bundle
 from mvloc_ros.recordings import open_folder
@@ -32,7 +33,8 @@ def test_a_map_comes_with_keyframes_of_distinct_poses_of_training_frames_alone(m
     spec, keyframes = mapped.manifest.keyframes, read_keyframes(mapped)
     train = np.array([record.T_map_camera for record in open_folder(folder).train])
     assert 4 <= spec.frames == len(keyframes) < len(train)
-    assert (mapped.path / spec.file).stat().st_size < 1_500_000
+    assert len(keyframes.feature) <= MOST_OF_KEYFRAME * len(keyframes)
+    assert (mapped.path / spec.file).stat().st_size < 1_500 * len(keyframes) + 105 * len(keyframes.feature)
     apart = [np.abs(train - T).reshape(len(train), -1).max(axis=1).min() for T in keyframes.poses()]
     assert max(apart) < 1e-9
     assert keyframes.present.all()
