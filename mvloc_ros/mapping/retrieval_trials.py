@@ -6,7 +6,8 @@ Held-out frames, three of four in another light, are registered from
     retrieved             the poses of the keyframes that look most like them, and some such as a keyframe beside them
                           would have
     features              the pose that matched local features tell
-    retrieved elsewhere   both, from keyframes of other places alone: two offices alike, a place that was not recorded
+    retrieved elsewhere   both, from keyframes of other places alone: two offices alike, a place that was not recorded;
+                          if their features, seen from afar, tell a pose at the true place, that counts as `features`
     scan                  the places that their depth fits, right or wrong, where the camera moves in a plane
 
 The network errs there as its covariance says, and no pose was accepted before: a localizer that wakes up.
@@ -26,6 +27,7 @@ from mvloc_ros.localization.localizer import Localizer
 from mvloc_ros.localization.motion import moved
 from mvloc_ros.localization.pose import Pose
 from mvloc_ros.localization.refinement import Refiner
+from mvloc_ros.localization.retrieval import near
 from mvloc_ros.localization.scan_map import ScanMap
 from mvloc_ros.localization.scan_starts import depth_scans
 from mvloc_ros.localization.starts import NEAR_KEYFRAME, REACH_M, REACH_RAD, SCAN, Start
@@ -84,7 +86,8 @@ def _trials_of(
     starts.append((BY_FEATURES, keyframes.by_features(look)))
     here = keyframes.near(truth, _ELSEWHERE_M, _ELSEWHERE_RAD)
     starts += [(ELSEWHERE, start) for start in keyframes.by_images(look, 1, without=here)]
-    starts.append((ELSEWHERE, keyframes.by_features(look, without=here)))
+    from_afar = keyframes.by_features(look, without=here)
+    starts.append((BY_FEATURES if from_afar is not None and is_here(from_afar.T, truth) else ELSEWHERE, from_afar))
     if scan_map is not None:
         starts += [(BY_SCAN, start) for start in _scanned(images, refiner, scan_map)]
     for kind, start in starts:
@@ -94,6 +97,11 @@ def _trials_of(
         found = attempt(refiner, localizer, start, Pose(0, network, covariance), images)
         if found is not None:
             yield judged(kind, found, truth)
+
+
+def is_here(T: Array, truth: Array) -> bool:
+    """Whether a pose (4x4) that the features of other places tell is at the true place after all."""
+    return bool(near(T[None], truth, _ELSEWHERE_M, _ELSEWHERE_RAD)[0])
 
 
 def _scanned(images: Images, refiner: Refiner, scan_map: ScanMap) -> list[Start]:

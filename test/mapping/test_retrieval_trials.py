@@ -9,10 +9,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from mvloc_ros.localization.motion import moved
 from mvloc_ros.localization.verification import Evidence
 from mvloc_ros.mapping.acceptance import fit_acceptance
 from mvloc_ros.mapping.map import hold_out
-from mvloc_ros.mapping.retrieval_trials import BY_FEATURES, ELSEWHERE, NEAR
+from mvloc_ros.mapping.retrieval_trials import BY_FEATURES, ELSEWHERE, NEAR, is_here
 from mvloc_ros.model.bundle import Bundle
 from mvloc_ros.recordings import FrameRecord
 
@@ -48,6 +49,13 @@ def test_a_map_tells_of_each_kind(mapped: Bundle):
     assert summary["retrieved, right"]["accepted"] > 0.8
     assert summary.get("retrieved, wrong", {"accepted": 0.0})["accepted"] <= 0.1
     assert summary.get("retrieved elsewhere, wrong", {"accepted": 0.0})["accepted"] <= 0.1
+
+
+def test_a_pose_told_from_afar_is_of_another_place_by_where_it_lies_not_by_its_keyframe():
+    truth = moved(np.eye(4), np.array([3.0, -2.0, 1.0, 0.0, 0.0, 2.0]))
+    assert is_here(moved(truth, np.array([0.1, 0.0, 0.0, 0.0, 0.0, 0.1])), truth), "a near miss of the true place"
+    assert not is_here(moved(truth, np.array([1.6, 0.0, 0.0, 0.0, 0.0, 0.0])), truth)
+    assert not is_here(moved(truth, np.array([0.0, 0.0, 0.0, 0.0, 0.0, 1.2])), truth)
 
 
 @pytest.mark.parametrize(("frames", "blocks", "length"), [(120, 1, 12), (199, 1, 20), (1000, 5, 20)])
