@@ -120,23 +120,14 @@ def determined(hessian: Array, length_m: float) -> tuple[Array, Array]:
     return np.maximum(values - _NORMAL_NOISE * values[-1], 0.0), vectors
 
 
-def weakest_m(found: Support, told: Array | None = None) -> float:
+def weakest_m(found: Support) -> float:
     """Standard deviation in metres of a pose in the direction that the points determine least; infinite if not at all.
 
     As if the inliers' errors were independent; a rotation counts by how far it moves a point at the typical distance.
-
-    Args:
-        found: the points at the pose.
-        told: what else is known of the pose, information 6x6 as `Support.hessian`.
     """
     if not len(found.points):
         return math.inf
-    length_m = found.rays.typical_m
-    values, vectors = determined(found.hessian, length_m)
-    least = float(values[0])
-    if told is not None:
-        scale = np.array([1.0, 1.0, 1.0, length_m, length_m, length_m])
-        least = float(np.linalg.eigvalsh((vectors * values) @ vectors.T + told / np.outer(scale, scale))[0])
+    least = float(determined(found.hessian, found.rays.typical_m)[0][0])
     return 1.0 / math.sqrt(least) if least > 0.0 else math.inf
 
 

@@ -141,10 +141,7 @@ class Judge:
         continuity, follows = self._priors.continuity(frame.accepted, measured, pose)
         agreement = verification.agreement(T_map_camera, frame.evidence)
         consensus = 0 if start.matches is None else start.matches.consensus(T_map_camera)
-        told = None if start.matches is None else start.matches.information(T_map_camera, T_map_depth[:3, 3])
-        if told is not None:
-            told *= self._spec.calibrated_inflation  # features' errors are independent, those of the points are not
-        evidence = verification.evidence(found, space, looked.color, agreement, continuity, consensus, told)
+        evidence = verification.evidence(found, space, looked.color, agreement, continuity, consensus)
         fault = verification.fault(found, space, frame.is_blank) or verification.undetermined(covariance)
         log_odds = self._place_odds(evidence)
         follows = follows and not self._is_refuted(evidence)

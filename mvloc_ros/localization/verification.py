@@ -8,8 +8,7 @@ in [0, 1], 1 speaks for the pose:
     fit                 how well these do, against the sensor's noise
     free_space          share of the map's surfaces in view through which nothing was seen
     in_view             share of the map's surfaces in view in front of which nothing was seen
-    observability       how well the points, and matched features, determine the pose in the direction that they
-                        determine least
+    observability       how well the points determine the pose in the direction that they determine least
     local_contrast      correlation of the colour image's local contrast with that of the map's points, if need be of
                         the image shifted by 1.5 degrees
     synchrony           how much of that correlation is there without a shift
@@ -142,7 +141,6 @@ def evidence(
     agreement: float,
     continuity: float,
     consensus: int,
-    told: Array | None = None,
 ) -> Evidence:
     """Collect the evidence.
 
@@ -153,14 +151,13 @@ def evidence(
         agreement: see `agreement`.
         continuity: see `continuity`; 0 where no pose is expected.
         consensus: matched local features that lie where the pose puts them.
-        told: what these tell of the pose, information 6x6 as `Support.hessian`.
     """
     return Evidence(
         support=found.share,
         fit=max(0.0, 1.0 - found.misfit / 3.0),
         free_space=1.0 - space.seen_through,
         in_view=1.0 - space.hidden,
-        observability=observability(found, told),
+        observability=observability(found),
         agreement=agreement,
         continuity=continuity,
         features=consensus / (consensus + _HALF_CONSENSUS),
@@ -168,12 +165,13 @@ def evidence(
     )
 
 
-def observability(found: Support, told: Array | None = None) -> float:
+def observability(found: Support) -> float:
     """How well the points determine the pose in the direction that they determine least; 0: not at all.
 
-    By what an average point tells, so that it does not depend on how many are used. `told`: as of `evidence`.
+    By what an average point tells, so that it does not depend on how many are used. Matched features do not
+    count: they share errors of their places that are larger than what many of them seem to determine.
     """
-    one_point_m = weakest_m(found, told) * math.sqrt(max(1, len(found.points)))
+    one_point_m = weakest_m(found) * math.sqrt(max(1, len(found.points)))
     return 1.0 / (1.0 + (one_point_m / _HALF_OBSERVABLE_M) ** 2)
 
 

@@ -159,18 +159,15 @@ def test_where_what_was_moved_draws_the_pose_away_features_hold_it(refiner, room
     assert np.linalg.norm(pose_error(result_of(refiner, room, CORRIDOR, start, truth).pose.T, truth)[:3]) < 0.03
 
 
-def test_features_determine_what_geometry_leaves_open(refiner, room):
+def test_features_hold_a_pose_that_geometry_leaves_open_and_say_nothing_of_geometry(refiner, room):
     truth = room.looking(0.2, 0.05, 1.2, 0.03, 0.3)
     start = by_features(truth, np.zeros(6))
     bare = CORRIDOR[:3]
     with_features = result_of(refiner, room, bare, start, truth)
     without = result_of(refiner, room, bare, replace(start, matches=None), truth)
-    assert without.evidence.observability < 0.1 < with_features.evidence.observability
+    assert max(without.evidence.observability, with_features.evidence.observability) < 0.1
     assert with_features.evidence.features > 0.6
     assert np.linalg.norm(pose_error(with_features.pose.T, truth)[:3]) < 0.03
-    told = start.matches
-    few = replace(start, matches=Sightings(told.rays[:7], told.depth[:7], told.mapped[:7], told.T_camera_color))
-    assert result_of(refiner, room, bare, few, truth).evidence.observability < 0.1
 
 
 matrices = st.lists(st.floats(-1.0, 1.0), min_size=36, max_size=36).map(lambda v: np.reshape(v, (6, 6)))
